@@ -1,0 +1,44 @@
+# Everything runs from a virtual environment in .venv, made from the lock files: nothing to install by hand.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+
+.PHONY: help demo up test check test-all coverage lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.venv/.runtime: cli/requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing predictq into .venv (about a minute the first time)"
+	@$(PIP) install --require-hashes -r cli/requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime tests/requirements.lock
+	@echo "Installing the test tools into .venv"
+	@$(PIP) install --require-hashes -r tests/requirements.lock
+	@touch $@
+
+demo: .venv/.runtime ## Set everything up and run the main job once, then stop
+	@$(BIN)/predictq demo
+
+up: .venv/.runtime ## Set everything up and leave the stack running until Ctrl-C
+	@$(BIN)/predictq up
+
+test: .venv/.dev ## Run all tests on real PostgreSQL, Redis and worker processes
+	@$(BIN)/python -m pytest
+
+check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock: ## Pin every dependency again (needs uv)
+	@./.ci/lock
+
+clean: ## Remove the virtual environment and the caches (not .predictq, your data)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info
