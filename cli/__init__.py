@@ -1,0 +1,1 @@
+"""The `predictq` command and the stack it can bring along."""

@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis and a process supervisor for a machine that has only Python."""

