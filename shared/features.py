@@ -26,7 +26,13 @@ CLIENT_FEATURES: tuple[FeatureSpec, ...] = (
     _integer("distance_from_home", 0, 100_000),
     _integer("education", 1, 5),  # 1 below college … 5 doctor
     _category(
-        "education_field", "Human Resources", "Life Sciences", "Marketing", "Medical", "Other", "Technical Degree"
+        "education_field",
+        "Human Resources",
+        "Life Sciences",
+        "Marketing",
+        "Medical",
+        "Other",
+        "Technical Degree",
     ),
     _integer("environment_satisfaction", 1, 4),  # 1 low … 4 very high
     _category("gender", "Female", "Male"),

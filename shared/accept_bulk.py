@@ -1,0 +1,192 @@
+"""Acceptance of bulk jobs: by a list of client ids of any length, or by a filter on `clients`.
+
+Rows go from the source to PostgreSQL by COPY, or never leave it: memory is flat in their number.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, and_, column, func, select, table, text
+from sqlalchemy.engine.interfaces import IsolationLevel
+from sqlalchemy.exc import IntegrityError
+
+from shared.accept import Accepted, claim_idempotency_key
+from shared.db import driver_connection, naming_failures
+from shared.errors import FilterRefused, IdempotencyKeyInFlight, NoLiveModel, NothingSelected
+from shared.features import CLIENT_FEATURES
+from shared.signature import FeatureKind, check_value, find_feature
+from shared.status import Queue
+from shared.tables import REQUESTS_PER_BATCH, clients
+
+_COPY_ROWS = 5_000  # rows joined into one piece of COPY data: about 300 kB
+
+
+@dataclass(frozen=True, slots=True)
+class BulkJob:
+    """What to accept, but for the rows."""
+
+    job_id: UUID
+    owner: str
+    batch_rows: int
+    idempotency_key: str | None = None
+    payload_hash: str | None = None  # SHA-256 of what was asked, in hex; given with the key
+
+
+def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], count: int) -> Accepted:
+    """Commit a bulk job of `count` client ids, read once and in order from `client_ids`.
+
+    Raises NoLiveModel, NothingSelected, IdempotencyKeyReused, IdempotencyKeyInFlight or DatabaseUnavailable.
+    """
+    with _bulk_transaction(engine) as connection:
+        earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
+        if earlier is not None:
+            return earlier
+        accepted = _insert_job(connection, job, count)
+        with driver_connection(connection).cursor() as cursor:
+            cursor.copy_expert(
+                "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN",
+                _CopySource(_request_lines(job, accepted.batch_ids, client_ids)),
+            )
+        return accepted
+
+
+def accept_filter(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> Accepted:
+    """Commit a bulk job of every client whose columns equal `where`, ordered by client id; {} selects all.
+
+    Raises FilterRefused besides what `accept_ids` raises.
+    """
+    condition = filter_condition(where)
+    # One snapshot for the count and for the rows, whatever commits in between.
+    with _bulk_transaction(engine, isolation_level="REPEATABLE READ") as connection:
+        earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
+        if earlier is not None:
+            return earlier
+        count = connection.execute(select(func.count()).select_from(clients).where(condition)).scalar_one()
+        accepted = _insert_job(connection, job, count)
+        numbered = (
+            select(clients.c.client_id, (func.row_number().over(order_by=clients.c.client_id) - 1).label("n"))
+            .where(condition)
+            .subquery()
+        )
+        batch_id = text("(CAST(:batch_ids AS bigint[]))[n / :batch_rows + 1]")
+        request_id = text(f"({batch_id.text}) * {REQUESTS_PER_BATCH} + n % :batch_rows AS request_id")
+        rows = select(request_id, text("CAST(:job_id AS uuid)"), numbered.c.client_id).select_from(numbered)
+        requests = table("prediction_requests", column("request_id"), column("job_id"), column("client_id"))
+        connection.execute(
+            requests.insert().from_select(["request_id", "job_id", "client_id"], rows),
+            {"batch_ids": list(accepted.batch_ids), "batch_rows": job.batch_rows, "job_id": str(job.job_id)},
+        )
+        return accepted
+
+
+def filter_condition(where: Mapping[str, Any]) -> Any:
+    """The SQL condition of a filter: each column equals its value, or one of its values when that is a list.
+
+    Raises:
+        FilterRefused: no such column, or a value of the wrong type.
+
+    """
+    conditions = []
+    for name, value in where.items():
+        spec = find_feature(CLIENT_FEATURES, name)
+        if spec is None:
+            raise FilterRefused(name, f"clients have no feature {name!r}")
+        values = value if isinstance(value, list) else [value]
+        for item in values:
+            problem = None if item is None else check_value(spec, item)
+            if problem is not None:
+                raise FilterRefused(name, problem.detail)
+        whole = [int(item) if spec.kind is FeatureKind.INTEGER and item is not None else item for item in values]
+        given = [item for item in whole if item is not None]
+        condition = clients.c[name].in_(given)
+        conditions.append(condition | clients.c[name].is_(None) if None in values else condition)
+    return and_(True, *conditions)
+
+
+@contextmanager
+def _bulk_transaction(engine: Engine, isolation_level: IsolationLevel = "READ COMMITTED") -> Iterator[Connection]:
+    try:
+        with (
+            naming_failures(),
+            engine.execution_options(isolation_level=isolation_level).begin() as connection,
+        ):
+            yield connection
+    except IntegrityError as error:
+        if "jobs_idempotency" not in str(error.orig):
+            raise
+        # The key was committed between this transaction's snapshot and its look-up.
+        raise IdempotencyKeyInFlight from error
+
+
+def _insert_job(connection: Connection, job: BulkJob, count: int) -> Accepted:
+    """Insert the job and its batches; the ids of the batches rise in row order."""
+    if count == 0:
+        raise NothingSelected
+    version = connection.execute(text("SELECT version FROM model_versions WHERE is_live")).scalar_one_or_none()
+    if version is None:
+        raise NoLiveModel
+    values = {
+        "id": job.job_id,
+        "owner": job.owner,
+        "version": version,
+        "count": count,
+        "key": job.idempotency_key,
+        "hash": job.payload_hash,
+        "queue": Queue.BULK.value,
+        "rows": job.batch_rows,
+    }
+    connection.execute(_INSERT_JOB, values)
+    batch_ids = sorted(connection.execute(_INSERT_BATCHES, values).scalars())
+    return Accepted(job.job_id, version, Queue.BULK, tuple(batch_ids))
+
+
+_INSERT_JOB = text("""
+INSERT INTO jobs (id, kind, owner, model_version, request_count, idempotency_key, payload_hash)
+VALUES (:id, 'bulk', :owner, :version, :count, :key, :hash)
+""")
+
+# Ids are drawn while the rows are inserted, in order: the first batch has the lowest. All but the last are full.
+_INSERT_BATCHES = text("""
+INSERT INTO prediction_batches (job_id, queue, model_version, request_count)
+SELECT :id, :queue, :version, least(:rows, :count - n * :rows)
+FROM generate_series(0, (:count - 1) / :rows) AS n ORDER BY n
+RETURNING id
+""")
+
+
+def _request_lines(job: BulkJob, batch_ids: Sequence[int], client_ids: Iterable[int | str]) -> Iterator[bytes]:
+    """COPY data for all requests, in pieces of a few thousand rows."""
+    source = iter(client_ids)
+    middle = f"\t{job.job_id}\t"
+    for batch_id in batch_ids:
+        first = batch_id * REQUESTS_PER_BATCH
+        for start in range(first, first + job.batch_rows, _COPY_ROWS):
+            room = min(_COPY_ROWS, first + job.batch_rows - start)
+            rows = islice(source, room)
+            piece = "\n".join(f"{number}{middle}{client_id}" for number, client_id in enumerate(rows, start))
+            if piece:
+                yield f"{piece}\n".encode()
+
+
+class _CopySource(io.RawIOBase):
+    """What psycopg2's COPY reads from: an iterator of byte strings, taken as it comes."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; empty at the end."""
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        if size < 0:
+            raise io.UnsupportedOperation("read with a size")
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece

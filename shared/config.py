@@ -1,0 +1,119 @@
+"""The settings of a process: read once from the environment, frozen, and refused when unsafe."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import PredictqError
+
+
+class SettingsRefused(PredictqError):
+    """The environment does not make usable settings."""
+
+
+class Environment(StrEnum):
+    """How strict the settings are checked."""
+
+    DEVELOPMENT = "development"  # one person's machine
+    PRODUCTION = "production"  # anything that others depend on
+
+
+class Settings(BaseSettings):
+    """Everything that can be tuned. Variables carry the prefix PREDICTQ_, but for the two URLs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PREDICTQ_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    database_url: SecretStr = Field(
+        validation_alias="DATABASE_URL",
+        description="Where PostgreSQL is, as postgresql+psycopg2://user:password@host:port/database.",
+    )
+    redis_url: SecretStr = Field(
+        validation_alias="REDIS_URL", description="Where Redis is, as redis://:password@host:port/0."
+    )
+    environment: Environment = Field(
+        Environment.PRODUCTION, description="`development` allows what would be unsafe elsewhere."
+    )
+    log_format: str = Field("json", pattern="^(json|console)$", description="Log lines for machines or for people.")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="The least level logged.")
+    auth_disabled: bool = Field(False, description="Accept calls without a key, as owner `anonymous`.")
+
+    linger_ms: float = Field(
+        2.0,
+        ge=0,
+        le=1000,
+        description="How long the intake waits for company while commits follow each other.",
+    )
+    max_group: int = Field(512, ge=1, le=10_000, description="The most single jobs that share one commit and batch.")
+    bulk_batch_rows: int = Field(10_000, ge=1, le=100_000, description="Rows per batch of a bulk job.")
+    max_waiting_rows: int = Field(
+        20_000_000, ge=1, description="Rows waiting to be scored above which new work is answered 503."
+    )
+    owner_max_waiting_rows: int = Field(
+        10_000_000,
+        ge=1,
+        description="The same for one owner, answered 429, where its key names no quota of its own.",
+    )
+    max_upload_rows: int = Field(10_000_000, ge=1, description="Rows that one upload may hold.")
+    max_json_ids: int = Field(1_000_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
+    api_pool_size: int = Field(8, ge=2, le=100, description="PostgreSQL connections of one gateway process.")
+    upload_timeout_seconds: float = Field(30, gt=0, description="Silence after which an upload is given up.")
+
+    lease_seconds: float = Field(
+        10, ge=1, le=3600, description="How long a claim lasts without a heartbeat; renewed at a third of it."
+    )
+    batch_timeout_seconds: float = Field(
+        60,
+        ge=1,
+        le=3000,
+        description="Scoring time after which a batch counts as hung and its process is ended.",
+    )
+    max_attempts: int = Field(
+        3,
+        ge=2,
+        le=20,
+        description="At this attempt the rows are scored in a process apart, to find the poisonous.",
+    )
+    sweep_seconds: float = Field(2, ge=0.1, le=60, description="Pause between two rounds of the sweeper.")
+    dispatch_grace_seconds: float = Field(
+        4, ge=0.1, le=600, description="How long a fresh batch may wait before the sweeper looks after it."
+    )
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 picks none.")
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        if not self.database_url.get_secret_value().startswith("postgresql+psycopg2://"):
+            raise ValueError("DATABASE_URL must start with postgresql+psycopg2://")
+        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
+            raise ValueError("REDIS_URL must start with redis:// or rediss://")
+        if self.environment is Environment.PRODUCTION and self.auth_disabled:
+            raise ValueError("PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only")
+        if self.batch_timeout_seconds < self.lease_seconds / 3:
+            raise ValueError("PREDICTQ_BATCH_TIMEOUT_SECONDS must be longer than a third of the lease")
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment; `overrides` win.
+
+    Raises:
+        SettingsRefused: a variable is missing or wrong; the text names it and says what it must be.
+
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
+    except ValidationError as error:
+        raise SettingsRefused("; ".join(_explain(item["loc"], item["msg"]) for item in error.errors())) from None
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    if not location:
+        return message.removeprefix("Value error, ")
+    name = str(location[0])
+    variable = name if name.isupper() else f"PREDICTQ_{name.upper()}"
+    return f"{variable}: {'is not set' if message == 'Field required' else message}"

@@ -1,0 +1,89 @@
+"""Connections to PostgreSQL: one engine per process, built by its entry module and never across a fork."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.config import Settings
+from shared.errors import DatabaseUnavailable
+
+# A dead peer is noticed after about 5 + 3 × 2 s idle, or after 10 s with data on its way, rather than after hours.
+_CONNECT = {
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def make_engine(
+    settings: Settings,
+    *,
+    application_name: str,
+    pool_size: int = 1,
+    statement_timeout_seconds: float | None = None,
+) -> Engine:
+    """An engine with its own pool of at most `pool_size` connections.
+
+    `application_name` shows in pg_stat_activity. A statement that runs longer than
+    `statement_timeout_seconds` is cancelled by the server.
+    """
+    connect: dict[str, Any] = dict(_CONNECT, application_name=application_name)
+    options = ["-c jit=off", "-c timezone=UTC"]
+    if statement_timeout_seconds is not None:
+        options.append(f"-c statement_timeout={int(statement_timeout_seconds * 1000)}")
+    connect["options"] = " ".join(options)
+    return create_engine(
+        settings.database_url.get_secret_value(),
+        connect_args=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=3,
+        pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
+        isolation_level="READ COMMITTED",
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits at the end of the block, with lost connections named `DatabaseUnavailable`."""
+    with naming_failures(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def autocommit(engine: Engine) -> Iterator[Connection]:
+    """A connection on which each statement commits by itself: one round trip in place of three."""
+    with naming_failures(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@contextmanager
+def naming_failures() -> Iterator[None]:
+    """Turn the driver's ways to say that the server is away into `DatabaseUnavailable`."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable(error) from error
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(error.orig or error) from error
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise DatabaseUnavailable(error) from error
+
+
+def driver_connection(connection: Connection) -> PsycopgConnection:
+    """The psycopg2 connection under a SQLAlchemy connection, for COPY; same transaction."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, PsycopgConnection):
+        raise TypeError("predictq needs the psycopg2 driver: use a postgresql+psycopg2:// URL")
+    return driver

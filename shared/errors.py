@@ -1,0 +1,121 @@
+"""What can go wrong, by name. No HTTP in here: `api.problems` turns these into responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.signature import FeatureProblem
+
+
+class PredictqError(Exception):
+    """Base of every error that predictq raises on purpose; its text is fit for a user."""
+
+
+class DatabaseUnavailable(PredictqError):
+    """PostgreSQL cannot be reached, or refuses connections."""
+
+    def __init__(self, cause: BaseException) -> None:
+        first_line = str(cause).strip().partition("\n")[0]
+        super().__init__(f"PostgreSQL does not answer: {first_line}")
+
+
+class ClientUnknown(PredictqError):
+    """A single prediction names a client that is not in `clients`."""
+
+    def __init__(self, client_id: int) -> None:
+        super().__init__(f"There is no client {client_id}. Import it first, or send its features to /v1/predict_raw.")
+        self.client_id = client_id
+
+
+class NoLiveModel(PredictqError):
+    """No model version is live, so nothing can be scored."""
+
+    def __init__(self) -> None:
+        super().__init__("No model is live. Train and promote one: predictq train --promote")
+
+
+class ModelVersionUnknown(PredictqError):
+    """The model version does not exist."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"There is no model version {version}. List them with GET /v1/models.")
+
+
+class FeaturesRefused(PredictqError):
+    """The features given in a call do not fit the live model's signature."""
+
+    def __init__(self, problems: Sequence[FeatureProblem]) -> None:
+        super().__init__("; ".join(problem.detail for problem in problems))
+        self.problems = tuple(problems)
+
+
+class FilterRefused(PredictqError):
+    """A bulk filter names a column or a value that cannot be compared."""
+
+    def __init__(self, column: str, detail: str) -> None:
+        super().__init__(detail)
+        self.column = column
+
+
+class NothingSelected(PredictqError):
+    """A bulk job would hold no row."""
+
+    def __init__(self) -> None:
+        super().__init__("The job selects no client. Import clients first, or widen the filter.")
+
+
+class IdempotencyKeyReused(PredictqError):
+    """The same Idempotency-Key came with another payload."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used with another payload. Send a new key for a new job.")
+
+
+class IdempotencyKeyInFlight(PredictqError):
+    """A request with the same Idempotency-Key is still being accepted."""
+
+    def __init__(self) -> None:
+        super().__init__("A request with this Idempotency-Key is still in flight. Retry in a moment.")
+
+
+class JobUnknown(PredictqError):
+    """No such job, or it belongs to another owner."""
+
+    def __init__(self, job_id: UUID | str) -> None:
+        super().__init__(f"There is no job {job_id}.")
+
+
+class PredictionUnknown(PredictqError):
+    """No such request, or it belongs to another owner."""
+
+    def __init__(self, request_id: int) -> None:
+        super().__init__(f"There is no prediction {request_id}.")
+
+
+class Backlogged(PredictqError):
+    """So much work is waiting that more would only grow the queue."""
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(f"{waiting:,} rows are waiting; the service accepts more when fewer than {limit:,} are.")
+
+
+class QuotaExceeded(PredictqError):
+    """The caller has as much work waiting as its quota allows."""
+
+    def __init__(self, owner: str, waiting: int, limit: int) -> None:
+        super().__init__(f"{owner} has {waiting:,} rows waiting and a quota of {limit:,}. Wait until some are done.")
+
+
+class FenceLost(PredictqError):
+    """A batch was claimed anew, or cancelled, while this worker still scored it: its work must not be kept."""
+
+    def __init__(self, batch_id: int, fence: int) -> None:
+        super().__init__(f"batch {batch_id}: claim {fence} is no longer the newest, its answers are dropped")
+
+
+class SchemaOutdated(PredictqError):
+    """The database is not at the revision that this code needs."""
+
+    def __init__(self, found: str | None, needed: str) -> None:
+        super().__init__(f"The database is at schema {found or 'none'}, this code needs {needed}: run predictq migrate")

@@ -1,0 +1,101 @@
+"""The sweep: which batches need a new message, because theirs was lost or their worker died.
+
+A batch that merely waits its turn must not be dispatched again: its message is still in the queue. So a queued
+batch is taken for lost only when its queue is empty, or when a younger batch of the same queue, dispatched later,
+has long been claimed: messages leave a queue in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, text
+
+from shared.db import transaction
+from shared.status import Queue
+
+_MOST = 1000  # batches per sweep: publishing them takes well under a lease
+_MAX_PAUSE = 60  # seconds: the longest back-off between two dispatches of one batch
+
+
+@dataclass(frozen=True, slots=True)
+class Redispatch:
+    """A batch to publish again."""
+
+    batch_id: int
+    queue: Queue
+    reason: str  # "lost": no message; "expired": its lease ran out
+
+
+_SWEEP = text(f"""
+WITH due AS (
+    SELECT id, status FROM prediction_batches b
+    WHERE queue = :queue AND dispatch_after < clock_timestamp() AND (
+        (status = 'running' AND lease_until < clock_timestamp())
+        OR (status = 'queued' AND (attempts > 0 OR :queue_empty OR EXISTS (
+            SELECT FROM prediction_batches y
+            WHERE y.queue = b.queue AND y.id > b.id AND y.status = 'running' AND y.dispatches = 0
+              AND y.created_at > b.created_at + interval '2 s'
+              AND y.claimed_at < clock_timestamp() - interval '2 s'))))
+    ORDER BY id LIMIT {_MOST} FOR UPDATE SKIP LOCKED
+)
+UPDATE prediction_batches b
+SET dispatches = dispatches + 1,
+    dispatch_after = clock_timestamp() + make_interval(
+        secs => least({_MAX_PAUSE}, :pause * power(2, least(dispatches, 10))))
+FROM due WHERE b.id = due.id
+RETURNING b.id, due.status
+""")
+
+
+def sweep(engine: Engine, queue_lengths: Mapping[Queue, int], *, pause_seconds: float) -> list[Redispatch]:
+    """Mark the batches that need a new message, and commit; publish them after that.
+
+    `queue_lengths` are the messages that the broker holds now. A batch is dispatched again at the earliest
+    `pause_seconds` after the last time, doubling up to a minute. Any number of sweepers may run at once.
+    """
+    found = []
+    for queue, length in queue_lengths.items():
+        with transaction(engine) as connection:
+            rows = connection.execute(
+                _SWEEP, {"queue": queue.value, "queue_empty": length == 0, "pause": pause_seconds}
+            ).all()
+        for row in sorted(rows):
+            reason = "lost" if row.status == "queued" else "expired"
+            found.append(Redispatch(row.id, queue, reason))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Work of one queue that has no answer yet."""
+
+    queue: Queue
+    queued_batches: int
+    running_batches: int
+    waiting_rows: int  # rows of both
+    oldest_seconds: float  # age of the oldest queued batch; 0 when none waits
+
+
+def backlog(engine: Engine) -> list[Backlog]:
+    """What waits now, per queue. Costs an index scan of the open batches only."""
+    with transaction(engine) as connection:
+        rows = {
+            row.queue: row
+            for row in connection.execute(
+                text("""
+SELECT queue, count(*) FILTER (WHERE status = 'queued') AS queued,
+       count(*) FILTER (WHERE status = 'running') AS running,
+       coalesce(sum(request_count - cancelled), 0) AS waiting,
+       coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE status = 'queued')), 0) AS oldest
+FROM prediction_batches WHERE status IN ('queued', 'running') GROUP BY queue
+""")
+            )
+        }
+    return [
+        Backlog(queue, row.queued, row.running, int(row.waiting), float(row.oldest))
+        if (row := rows.get(queue.value))
+        else Backlog(queue, 0, 0, 0, 0.0)
+        for queue in Queue
+    ]

@@ -1,0 +1,188 @@
+"""Tables: clients, models, keys, jobs, batches, requests and outputs."""
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# (name, type, lowest, highest): the 30 features as they were when this revision was written.
+FEATURES = [
+    ("age", "integer", 14, 120),
+    ("business_travel", "text", None, None),
+    ("daily_rate", "integer", 0, 1_000_000),
+    ("department", "text", None, None),
+    ("distance_from_home", "integer", 0, 100_000),
+    ("education", "integer", 1, 5),
+    ("education_field", "text", None, None),
+    ("environment_satisfaction", "integer", 1, 4),
+    ("gender", "text", None, None),
+    ("hourly_rate", "integer", 0, 1_000_000),
+    ("job_involvement", "integer", 1, 4),
+    ("job_level", "integer", 1, 10),
+    ("job_role", "text", None, None),
+    ("job_satisfaction", "integer", 1, 4),
+    ("marital_status", "text", None, None),
+    ("monthly_income", "integer", 0, 100_000_000),
+    ("monthly_rate", "integer", 0, 100_000_000),
+    ("num_companies_worked", "integer", 0, 1000),
+    ("over_time", "boolean", None, None),
+    ("percent_salary_hike", "integer", 0, 1000),
+    ("performance_rating", "integer", 1, 4),
+    ("relationship_satisfaction", "integer", 1, 4),
+    ("stock_option_level", "integer", 0, 10),
+    ("total_working_years", "integer", 0, 100),
+    ("training_times_last_year", "integer", 0, 366),
+    ("work_life_balance", "integer", 1, 4),
+    ("years_at_company", "integer", 0, 100),
+    ("years_in_current_role", "integer", 0, 100),
+    ("years_since_last_promotion", "integer", 0, 100),
+    ("years_with_curr_manager", "integer", 0, 100),
+]
+
+
+def _columns(*, checked: bool) -> str:
+    lines = []
+    for name, kind, lowest, highest in FEATURES:
+        check = f" CHECK ({name} BETWEEN {lowest} AND {highest})" if checked and lowest is not None else ""
+        lines.append(f"{name} {kind}{check}")
+    return ",\n    ".join(lines)
+
+
+def upgrade() -> None:
+    op.execute(f"""
+CREATE TABLE clients (
+    client_id bigint PRIMARY KEY,
+    version integer NOT NULL DEFAULT 1 CHECK (version > 0),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    {_columns(checked=True)}
+);
+COMMENT ON TABLE clients IS 'One row per client; version rises whenever a feature changes.';
+
+CREATE TABLE clients_history (
+    client_id bigint NOT NULL,
+    version integer NOT NULL,
+    updated_at timestamptz NOT NULL,
+    {_columns(checked=False)},
+    replaced_at timestamptz NOT NULL DEFAULT now(),
+    operation text NOT NULL CHECK (operation IN ('UPDATE', 'DELETE')),
+    PRIMARY KEY (client_id, version)
+);
+COMMENT ON TABLE clients_history IS 'Every replaced or deleted version of a client. Append-only.';
+""")
+    op.execute("""
+CREATE TABLE model_versions (
+    version integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    sha256 text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    signature jsonb NOT NULL,
+    threshold double precision NOT NULL CHECK (threshold BETWEEN 0 AND 1),
+    metadata jsonb NOT NULL,
+    artefact bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    promoted_at timestamptz,
+    is_live boolean NOT NULL DEFAULT false,
+    CONSTRAINT model_versions_live_was_promoted CHECK (NOT is_live OR promoted_at IS NOT NULL)
+);
+CREATE UNIQUE INDEX model_versions_one_live ON model_versions (is_live) WHERE is_live;
+COMMENT ON TABLE model_versions IS 'Every registered model with its artefact; only promotion ever changes a row.';
+
+CREATE TABLE api_keys (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    owner text NOT NULL CHECK (owner <> ''),
+    prefix text NOT NULL,
+    key_hash text NOT NULL UNIQUE CHECK (key_hash ~ '^[0-9a-f]{64}$'),
+    is_admin boolean NOT NULL DEFAULT false,
+    max_waiting_rows bigint CHECK (max_waiting_rows > 0),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    revoked_at timestamptz
+);
+COMMENT ON TABLE api_keys IS 'API keys as SHA-256 hashes; prefix is what people tell them apart by.';
+
+CREATE TABLE jobs (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('single', 'bulk')),
+    owner text NOT NULL,
+    model_version integer NOT NULL REFERENCES model_versions,
+    request_count bigint NOT NULL CHECK (request_count > 0),
+    request_id bigint,
+    idempotency_key text,
+    payload_hash text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    cancelled_at timestamptz,
+    CONSTRAINT jobs_single_has_its_request CHECK (
+        CASE kind WHEN 'single' THEN request_id IS NOT NULL AND request_count = 1 ELSE request_id IS NULL END),
+    CONSTRAINT jobs_key_has_payload CHECK ((idempotency_key IS NULL) = (payload_hash IS NULL))
+);
+CREATE INDEX jobs_owner_newest ON jobs (owner, id DESC);
+CREATE UNIQUE INDEX jobs_idempotency ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+COMMENT ON TABLE jobs IS 'What one POST asked for. Its status is derived: see job_status.';
+
+CREATE TABLE prediction_batches (
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    job_id uuid REFERENCES jobs,
+    queue text NOT NULL CHECK (queue IN ('interactive', 'bulk')),
+    model_version integer NOT NULL REFERENCES model_versions,
+    request_count integer NOT NULL CHECK (request_count BETWEEN 1 AND 100000),
+    status text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'finished', 'cancelled')),
+    fence integer NOT NULL DEFAULT 0 CHECK (fence >= 0),
+    attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    lease_until timestamptz,
+    worker text,
+    last_error text,
+    dispatches integer NOT NULL DEFAULT 0,
+    dispatch_after timestamptz NOT NULL DEFAULT now(),
+    succeeded integer NOT NULL DEFAULT 0 CHECK (succeeded >= 0),
+    failed integer NOT NULL DEFAULT 0 CHECK (failed >= 0),
+    cancelled integer NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    claimed_at timestamptz,
+    finished_at timestamptz,
+    CONSTRAINT batches_running_has_lease CHECK ((status = 'running') = (lease_until IS NOT NULL)),
+    CONSTRAINT batches_claimed_has_worker CHECK (fence = 0 OR worker IS NOT NULL),
+    CONSTRAINT batches_ended_has_time CHECK ((status IN ('finished', 'cancelled')) = (finished_at IS NOT NULL)),
+    CONSTRAINT batches_counts CHECK (
+        CASE status
+            WHEN 'finished' THEN succeeded + failed + cancelled = request_count
+            WHEN 'cancelled' THEN cancelled = request_count AND succeeded + failed = 0
+            ELSE succeeded + failed = 0 AND cancelled <= request_count
+        END)
+) WITH (fillfactor = 50);
+CREATE INDEX prediction_batches_job ON prediction_batches (job_id, id) WHERE job_id IS NOT NULL;
+CREATE INDEX prediction_batches_waiting ON prediction_batches (queue, status, id)
+    WHERE status IN ('queued', 'running');
+COMMENT ON TABLE prediction_batches IS
+    'The unit of work and the outbox: one queue message carries one batch id.';
+
+CREATE TABLE prediction_requests (
+    request_id bigint PRIMARY KEY CHECK (request_id > 0),
+    job_id uuid NOT NULL,
+    client_id bigint,
+    features jsonb,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT requests_one_source CHECK ((client_id IS NULL) <> (features IS NULL))
+);
+COMMENT ON TABLE prediction_requests IS
+    'One row to score. Append-only. Ids are numbered in their batch: 4200007 is row 7 of batch 42.';
+
+CREATE TABLE prediction_outputs (
+    request_id bigint PRIMARY KEY,
+    probability double precision CHECK (probability BETWEEN 0 AND 1),
+    label smallint CHECK (label IN (0, 1)),
+    threshold double precision,
+    model_version integer NOT NULL,
+    client_version integer,
+    error_code text,
+    error_detail text,
+    fence integer NOT NULL CHECK (fence > 0),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT outputs_answer_or_error CHECK (
+        CASE WHEN error_code IS NULL
+            THEN probability IS NOT NULL AND threshold IS NOT NULL AND label IS NOT NULL
+                 AND label = (probability >= threshold)::integer
+            ELSE probability IS NULL AND label IS NULL AND threshold IS NULL AND error_detail IS NOT NULL
+        END)
+);
+COMMENT ON TABLE prediction_outputs IS 'The one answer or the one stated error of a request. Append-only.';
+""")
