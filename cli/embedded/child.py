@@ -8,7 +8,7 @@ from signal import SIGKILL, SIGTERM, Signals
 from cli.embedded.accounts import Account
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """The hook of a child that needs none."""
 
 
@@ -33,6 +33,6 @@ class Child:
     stop_timeout: float = 10.0
     force_signal: Signals = SIGKILL
     account: Account | None = None
-    before_start: Callable[[], None] = _nothing
-    after_stop: Callable[[], None] = _nothing
+    before_start: Callable[[], None] = nothing
+    after_stop: Callable[[], None] = nothing
     advice: Mapping[str, str] = field(default_factory=dict)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from shared.errors import PredictqError
 
-class EmbeddedError(RuntimeError):
+
+class EmbeddedError(PredictqError):
     """The embedded stack cannot do what was asked; the message names the cause and the likely fix."""
 
 
@@ -14,6 +16,13 @@ class AlreadyRunning(EmbeddedError):
         self.directory, self.pid = directory, pid
         holder = f"process {pid}" if pid else "another process"
         super().__init__(f"{directory} is in use by {holder}: stop it first, or use another directory")
+
+
+class NotRunning(EmbeddedError):
+    """No stack runs in the directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"nothing runs in {directory}: start it with `predictq up`, or name its directory")
 
 
 class NotPrepared(EmbeddedError):

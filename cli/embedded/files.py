@@ -1,8 +1,18 @@
-"""Files that only their owner may read, and that are never seen half written."""
+"""Directories and files that only their owner may read; a file is never seen half written."""
 
 import os
 import tempfile
 from pathlib import Path
+
+
+def make_private_directory(directory: Path) -> None:
+    """Make `directory`, with its parents, unless it is there.
+
+    Root's is open to pass through, not to list: its PostgreSQL runs as somebody else. What is secret is 0600.
+    """
+    if not directory.exists():
+        directory.mkdir(parents=True)
+        directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cli.embedded import die_with_parent
-from cli.embedded.child import Child
+from cli.embedded.child import Child, nothing
 from cli.embedded.errors import ChildFailed
 
 LOG_LIMIT_BYTES = 10_000_000
@@ -44,30 +44,20 @@ class ChildProcess:
             ChildFailed: it ended, or was not ready within `timeout` seconds; it has been stopped then.
 
         """
-        self.spawn()
         try:
+            self.spawn()
             self.wait_ready(timeout)
         except BaseException:
+            _spawner.submit(nothing).result()  # a Ctrl-C may have come in the middle of spawning
             self.kill()
+            self.child.after_stop()
             raise
 
     def spawn(self) -> None:
         """Start the process without waiting for it."""
         self.child.before_start()
         self._rotate_log()
-        with self.child.log_path.open("ab") as log:
-            self._log_start = log.tell()
-            popen = _spawner.submit(
-                subprocess.Popen,
-                self._command(),
-                env=dict(self.child.env),
-                cwd=self.child.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
-            )
-            self.popen = popen.result()
+        _spawner.submit(self._spawn).result()
 
     def wait_ready(self, timeout: float) -> None:
         """Return once the child says it is ready; see `start` for the errors."""
@@ -125,6 +115,19 @@ class ChildProcess:
         deadline = time.monotonic() + seconds
         while self.is_running and time.monotonic() < deadline and not hurry():
             time.sleep(POLL_SECONDS)
+
+    def _spawn(self) -> None:
+        with self.child.log_path.open("ab") as log:
+            self._log_start = log.tell()
+            self.popen = subprocess.Popen(
+                self._command(),
+                env=dict(self.child.env),
+                cwd=self.child.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
+            )
 
     def _command(self) -> list[str]:
         wrapper = [sys.executable, "-I", "-S", die_with_parent.__file__]

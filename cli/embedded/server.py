@@ -1,7 +1,6 @@
 """What the embedded PostgreSQL and the embedded Redis have in common."""
 
 import json
-import os
 import secrets
 import shutil
 from abc import ABC, abstractmethod
@@ -12,7 +11,7 @@ from typing import Self
 
 from cli.embedded.child import Child
 from cli.embedded.errors import NotPrepared, PortTaken
-from cli.embedded.files import write_private
+from cli.embedded.files import make_private_directory, write_private
 from cli.embedded.lock import DirectoryLock
 from cli.embedded.ports import free_port, is_free
 from cli.embedded.process import ChildProcess
@@ -95,10 +94,7 @@ class EmbeddedServer(ABC):
         """
         if self._lock is not None:
             return
-        if not self.data_dir.exists():
-            self.data_dir.mkdir(parents=True)
-            # Root's server runs as somebody else, who has to pass through; what is secret is 0600.
-            self.data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        make_private_directory(self.data_dir)
         lock = DirectoryLock(self._home())
         lock.acquire()
         try:

@@ -1,0 +1,81 @@
+"""The `.predictq` directory: one stack at a time, and where the running one is to be found."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from cli.embedded.errors import NotRunning
+from cli.embedded.files import make_private_directory, write_private
+from cli.embedded.lock import DirectoryLock
+
+STATE_FILE = "stack.json"
+
+
+@dataclass(frozen=True)
+class StackState:
+    """Where a running stack is found. It holds secrets: the file is 0600. `pid` is the supervisor's."""
+
+    pid: int
+    database_url: str
+    redis_url: str
+    api_url: str
+    api_key: str
+    flower_url: str | None = None
+
+
+class StateDirectory:
+    """The directory of one stack, held from `acquire` to `release` (or the end of a `with` block)."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is touched yet."""
+        self.path = path.resolve()
+        self._lock = DirectoryLock(self.path)
+
+    def acquire(self) -> None:
+        """Take the directory, making it if need be; what an earlier stack left in stack.json is dropped.
+
+        Raises:
+            AlreadyRunning: a stack runs there; the error has its pid.
+
+        """
+        make_private_directory(self.path)
+        self._lock.acquire()
+        self._state_file.unlink(missing_ok=True)
+
+    def publish(self, state: StackState) -> None:
+        """Tell other processes where the stack is; they see all of it or nothing."""
+        write_private(self._state_file, json.dumps(asdict(state), indent=2))
+
+    def release(self) -> None:
+        """Withdraw what was published and let go of the directory."""
+        self._state_file.unlink(missing_ok=True)
+        self._lock.release()
+
+    def __enter__(self) -> "StateDirectory":
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    @property
+    def _state_file(self) -> Path:
+        return self.path / STATE_FILE
+
+
+def load_state(directory: Path) -> StackState:
+    """Where the stack of `directory` is.
+
+    Raises:
+        NotRunning: none runs there, or it died without a word.
+
+    """
+    try:
+        state = StackState(**json.loads((directory / STATE_FILE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise NotRunning(directory) from None
+    if not psutil.pid_exists(state.pid):
+        raise NotRunning(directory)
+    return state

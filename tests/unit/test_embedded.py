@@ -1,0 +1,150 @@
+"""The small parts of the embedded stack, without its servers."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.embedded.accounts import Account, can_enter
+from cli.embedded.child import Child
+from cli.embedded.errors import AlreadyRunning, ChildFailed, NotPrepared, NotRunning, PortTaken
+from cli.embedded.files import write_private
+from cli.embedded.ports import free_port, is_free
+from cli.embedded.postgres_settings import default_settings, render
+from cli.embedded.process import ChildProcess
+from cli.embedded.recovery import Event, WatchedChild
+from cli.embedded.redis import EmbeddedRedis
+from cli.embedded.state import StackState, StateDirectory, load_state
+
+STATE = StackState(os.getpid(), "postgresql://", "redis://", "http://127.0.0.1:1", "pq_key")
+
+
+def python_child(tmp_path: Path, code: str, ready: Callable[[], bool] = lambda: True) -> Child:
+    return Child("worker", [sys.executable, "-c", code], dict(os.environ), tmp_path / "worker.log", ready)
+
+
+def test_a_second_stack_is_refused_and_a_third_party_finds_the_first(tmp_path: Path) -> None:
+    """One stack per directory; its state is private, complete, and gone when it stops."""
+    directory = tmp_path / "my stack"
+    with StateDirectory(directory) as state:
+        state.publish(STATE)
+        assert load_state(directory) == STATE
+        assert (directory / "stack.json").stat().st_mode & 0o777 == 0o600
+        with pytest.raises(AlreadyRunning) as refused:
+            StateDirectory(directory).acquire()
+        assert refused.value.pid == os.getpid()
+    with pytest.raises(NotRunning, match="predictq up"):
+        load_state(directory)
+
+
+def test_the_state_of_a_dead_stack_is_not_believed(tmp_path: Path) -> None:
+    """What a killed supervisor left behind leads nobody astray."""
+    with StateDirectory(tmp_path) as state:
+        state.publish(StackState(2**22 + 1, "postgresql://", "redis://", "http://127.0.0.1:1", "pq_key"))
+        with pytest.raises(NotRunning):
+            load_state(tmp_path)
+
+
+def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
+    """Nobody else reads it and no temporary file stays."""
+    path = tmp_path / "secret"
+    write_private(path, "old")
+    write_private(path, "new")
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_account_enters_only_where_every_directory_lets_it(tmp_path: Path) -> None:
+    """One closed directory anywhere above is enough to keep it out; the owner comes in."""
+    closed = tmp_path / "closed"
+    (closed / "open").mkdir(parents=True)
+    closed.chmod(0o700)
+    status = closed.stat()
+    assert can_enter(Path("/"), Account(4_000_000, 4_000_000))
+    assert not can_enter(closed / "open", Account(4_000_000, 4_000_000))
+    assert can_enter(closed / "open", Account(status.st_uid, status.st_gid))
+
+
+def test_settings_are_quoted(tmp_path: Path) -> None:
+    """A path with a quote cannot end its value and begin another setting."""
+    assert "name = 'it''s a \\\\ path'\n" in render({"name": "it's a \\ path"})
+    assert int(default_settings()["shared_buffers"].removesuffix("MB")) <= 1024
+
+
+def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
+    """Asking for a port that is in use is an error; otherwise a free one is chosen and then remembered."""
+    with EmbeddedRedis(tmp_path / "one") as server:
+        port = server.address.port
+        assert not is_free(port)
+        with pytest.raises(PortTaken, match=str(port)):
+            EmbeddedRedis(tmp_path / "two", port=port).prepare()
+    assert is_free(port)
+    assert free_port() != free_port()
+
+
+def test_an_address_is_not_made_up(tmp_path: Path) -> None:
+    """Asking for a URL before it is chosen is an error that says what to do."""
+    with pytest.raises(NotPrepared, match=r"prepare\(\)"):
+        _ = EmbeddedRedis(tmp_path).url
+
+
+def test_a_child_that_ends_while_starting_shows_its_log_and_the_fix(tmp_path: Path) -> None:
+    """The error alone is enough to know what happened."""
+    child = python_child(tmp_path, "print('disk is full'); raise SystemExit(3)", lambda: False)
+    process = ChildProcess(Child(**{**vars(child), "advice": {"disk is full": "Free some space."}}))
+    with pytest.raises(ChildFailed, match=r"(?s)worker ended with status 3.*disk is full.*Free some space"):
+        process.start()
+
+
+def test_a_child_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
+    """A start that takes too long leaves nothing running."""
+    process = ChildProcess(python_child(tmp_path, "import time; time.sleep(60)", lambda: False))
+    with pytest.raises(ChildFailed, match=r"not ready within 0\.2 s"):
+        process.start(timeout=0.2)
+    assert not process.is_running
+
+
+def test_a_child_that_ignores_its_signal_is_killed(tmp_path: Path) -> None:
+    """Stopping always ends."""
+    flag = tmp_path / "deaf"
+    code = f"import signal, time; signal.signal(15, signal.SIG_IGN); open({str(flag)!r}, 'w'); time.sleep(60)"
+    process = ChildProcess(python_child(tmp_path, code, flag.exists))
+    process.start()
+    process.stop(hurry=lambda: True)
+    assert process.exit_status() == -9
+
+
+def test_a_child_that_keeps_crashing_is_restarted_ever_more_slowly_and_reported_once(tmp_path: Path) -> None:
+    """The delay doubles from 1 s to 30 s; the fifth crash in a row is reported with the log."""
+    now, told = 0.0, list[tuple[Event, str]]()
+    child = python_child(tmp_path, "print('no licence'); raise SystemExit(1)")
+    watched = WatchedChild(child, lambda _name, event, detail: told.append((event, detail)))
+    watched.start(now, timeout=10)
+    for _ in range(7):
+        assert watched.process.popen is not None
+        watched.process.popen.wait()
+        watched.check(now)
+        now += 30.0
+        watched.check(now)
+    delays = [detail.rsplit(" in ", 1)[1] for event, detail in told if event is Event.CRASHED]
+    assert delays == ["1 s", "2 s", "4 s", "8 s", "16 s", "30 s", "30 s"]
+    assert ["no licence" in detail for event, detail in told if event is Event.FAILING] == [True]
+    watched.process.stop()
+
+
+def test_a_minute_of_health_is_forgiven(tmp_path: Path) -> None:
+    """A crash after a long good run starts at the shortest delay again."""
+    told: list[str] = []
+    child = python_child(tmp_path, "raise SystemExit(1)")
+    watched = WatchedChild(child, lambda _name, _event, detail: told.append(detail))
+    watched.start(0.0, timeout=10)
+    for started, crashed in ((0.0, 1.0), (30.0, 100.0)):
+        watched.check(started)
+        assert watched.process.popen is not None
+        watched.process.popen.wait()
+        watched.check(crashed)
+    assert [detail.rsplit(" in ", 1)[1] for detail in told if detail] == ["1 s", "1 s"]
+    watched.process.stop()
