@@ -5,7 +5,6 @@ Rows go from the source to PostgreSQL by COPY, or never leave it: memory is flat
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import IntegrityError
 
 from shared.accept import Accepted, claim_idempotency_key
-from shared.db import driver_connection, naming_failures
+from shared.copying import copy_in
+from shared.db import naming_failures
 from shared.errors import FilterRefused, IdempotencyKeyInFlight, NoLiveModel, NothingSelected
 from shared.features import CLIENT_FEATURES
 from shared.signature import FeatureKind, check_value, find_feature
@@ -49,11 +49,11 @@ def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], co
         if earlier is not None:
             return earlier
         accepted = _insert_job(connection, job, count)
-        with driver_connection(connection).cursor() as cursor:
-            cursor.copy_expert(
-                "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN",
-                _CopySource(_request_lines(job, accepted.batch_ids, client_ids)),
-            )
+        copy_in(
+            connection,
+            "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN",
+            _request_lines(job, accepted.batch_ids, client_ids),
+        )
         return accepted
 
 
@@ -173,20 +173,3 @@ def _request_lines(job: BulkJob, batch_ids: Sequence[int], client_ids: Iterable[
             piece = "\n".join(f"{number}{middle}{client_id}" for number, client_id in enumerate(rows, start))
             if piece:
                 yield f"{piece}\n".encode()
-
-
-class _CopySource(io.RawIOBase):
-    """What psycopg2's COPY reads from: an iterator of byte strings, taken as it comes."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; empty at the end."""
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-        if size < 0:
-            raise io.UnsupportedOperation("read with a size")
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece

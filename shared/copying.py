@@ -1,0 +1,51 @@
+"""COPY into PostgreSQL from an iterator of bytes: memory flat in the number of rows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+
+import psycopg2
+from sqlalchemy import Connection
+
+from shared.db import driver_connection
+
+
+def copy_in(connection: Connection, statement: str, pieces: Iterable[bytes]) -> None:
+    """Run `statement`, a COPY … FROM STDIN, on data that is taken from `pieces` as it comes.
+
+    Whatever `pieces` raises ends the COPY and is raised here, Ctrl-C included: the driver would wrap it in an error
+    of its own that reads as if the server had failed.
+    """
+    source = _Source(iter(pieces))
+    with driver_connection(connection).cursor() as cursor:
+        try:
+            cursor.copy_expert(statement, source)
+        except psycopg2.Error:
+            if source.failure is not None:
+                raise source.failure from None
+            raise
+
+
+class _Source(io.RawIOBase):
+    """What psycopg2's COPY reads from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+        self.failure: BaseException | None = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; empty at the end."""
+        if size < 0:
+            raise io.UnsupportedOperation("read with a size")
+        try:
+            while not self._rest:
+                self._rest = next(self._pieces)
+        except StopIteration:
+            return b""
+        except BaseException as error:
+            self.failure = error
+            raise
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
