@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded.errors import EmbeddedError
+from cli.embedded.errors import EmbeddedError, UserUnnamed
 
 # initdb insists on an entry in the password file, so a made-up number will not do; every system has this one.
 UNPRIVILEGED = "nobody"
@@ -25,9 +25,12 @@ def unprivileged_account(data: Path) -> Account | None:
 
     Raises:
         EmbeddedError: we are root on a system without the account `nobody`.
+        UserUnnamed: we are a user without a name, and there are no data yet.
 
     """
-    if os.geteuid() != 0:
+    if (uid := os.geteuid()) != 0:
+        if not data.exists():
+            _check_named(uid)
         return None
     if data.exists() and (owner := data.stat()).st_uid != 0:
         return Account(owner.st_uid, owner.st_gid)
@@ -38,6 +41,13 @@ def unprivileged_account(data: Path) -> Account | None:
             "PostgreSQL refuses to run as root and this system has no account nobody: run as an ordinary user"
         ) from None
     return Account(entry.pw_uid, entry.pw_gid)
+
+
+def _check_named(uid: int) -> None:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise UserUnnamed(uid) from None
 
 
 def can_enter(directory: Path, account: Account) -> bool:

@@ -8,7 +8,10 @@ from pathlib import Path
 from cli.embedded.accounts import Account
 from cli.embedded.errors import CommandFailed, WrongOwner
 
-ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+# Nothing of the user's: PGDATA, PGOPTIONS and the like would change what runs. Some Python builds, whose interpreter
+# starts every child, need the last one.
+KEPT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **KEPT}
 ROLE = DATABASE = "predictq"
 
 # Only our role, only from this machine, only with the password. Nobody can log in as the superuser.

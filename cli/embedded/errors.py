@@ -51,6 +51,23 @@ class WrongOwner(EmbeddedError):
         )
 
 
+class NotWritable(EmbeddedError):
+    """The directory cannot be made or written to."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"cannot write to {directory}: use another directory, or run as its owner")
+
+
+class UserUnnamed(EmbeddedError):
+    """We run under a user id without a name, which PostgreSQL's initdb refuses."""
+
+    def __init__(self, uid: int) -> None:
+        super().__init__(
+            f"user id {uid} has no entry in the password file, and PostgreSQL's initdb insists on one: "
+            "run as a user with a name, or set DATABASE_URL to a PostgreSQL server of yours"
+        )
+
+
 class PortTaken(EmbeddedError):
     """The port that was asked for is held by another program."""
 

@@ -4,15 +4,26 @@ import os
 import tempfile
 from pathlib import Path
 
+from cli.embedded.errors import NotWritable
+
 
 def make_private_directory(directory: Path) -> None:
     """Make `directory`, with its parents, unless it is there.
 
     Root's is open to pass through, not to list: its PostgreSQL runs as somebody else. What is secret is 0600.
+
+    Raises:
+        NotWritable: we may not make it, or may not write there.
+
     """
-    if not directory.exists():
-        directory.mkdir(parents=True)
-        directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    try:
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    except OSError as error:
+        raise NotWritable(directory) from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise NotWritable(directory)
 
 
 def write_private(path: Path, text: str) -> None:

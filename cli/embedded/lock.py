@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from cli.embedded.errors import AlreadyRunning
+from cli.embedded.errors import AlreadyRunning, NotWritable
 
 
 class DirectoryLock:
@@ -20,11 +20,16 @@ class DirectoryLock:
 
         Raises:
             AlreadyRunning: another holder has it.
+            NotWritable: the directory is another user's.
 
         """
         if self._descriptor is not None:
             return
-        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = self._directory / "lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError:
+            raise NotWritable(self._directory) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

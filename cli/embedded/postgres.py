@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from signal import SIGINT, SIGQUIT
 from urllib.parse import urlencode
 
 import psycopg2
+from psycopg2.extensions import connection
 
 from cli.embedded.accounts import unprivileged_account
 from cli.embedded.binaries import binaries_for
@@ -57,7 +59,7 @@ class EmbeddedPostgres(EmbeddedServer):
     def socket_url(self) -> str:
         """The address over a Unix socket, faster than TCP, for programs of the user who started us."""
         address = self.address
-        query = urlencode({"host": self._socket_directory(), "port": address.port})
+        query = urlencode({"host": self._socket_directory(), "port": address.port}, safe="/")
         return f"postgresql+psycopg2://{ROLE}:{address.password}@/{DATABASE}?{query}"
 
     @property
@@ -119,7 +121,15 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _answers(self) -> bool:
         try:
-            connection = psycopg2.connect(
+            with self._connect() as session, session.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _connect(self) -> AbstractContextManager[connection]:
+        return closing(
+            psycopg2.connect(
                 host="127.0.0.1",
                 port=self.address.port,
                 user=ROLE,
@@ -128,9 +138,4 @@ class EmbeddedPostgres(EmbeddedServer):
                 connect_timeout=2,
                 sslmode="disable",
             )
-        except psycopg2.OperationalError:
-            return False
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        connection.close()
-        return True
+        )

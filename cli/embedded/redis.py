@@ -65,7 +65,7 @@ class EmbeddedRedis(EmbeddedServer):
         return Child(
             name=self.name,
             argv=[*command, CONFIG],
-            env={"PATH": os.defpath, "LC_ALL": "C", "PYTHONSAFEPATH": "1"},
+            env={**os.environ, "PYTHONSAFEPATH": "1"},  # the data directory is no place to import from
             log_path=self.log_path,
             ready=self._answers,
             cwd=self.data_dir,

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.accounts import Account, can_enter
+from cli.embedded.accounts import Account, can_enter, unprivileged_account
 from cli.embedded.child import Child
-from cli.embedded.errors import AlreadyRunning, ChildFailed, NotPrepared, NotRunning, PortTaken
+from cli.embedded.errors import (
+    AlreadyRunning,
+    ChildFailed,
+    NotPrepared,
+    NotRunning,
+    NotWritable,
+    PortTaken,
+    UserUnnamed,
+)
 from cli.embedded.files import write_private
 from cli.embedded.ports import free_port, is_free
 from cli.embedded.postgres_settings import default_settings, render
@@ -66,6 +74,20 @@ def test_an_account_enters_only_where_every_directory_lets_it(tmp_path: Path) ->
     assert can_enter(Path("/"), Account(4_000_000, 4_000_000))
     assert not can_enter(closed / "open", Account(4_000_000, 4_000_000))
     assert can_enter(closed / "open", Account(status.st_uid, status.st_gid))
+
+
+def test_a_user_without_a_name_is_told_so_before_initdb_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container started under a bare user id gets a way out, not initdb's words."""
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    with pytest.raises(UserUnnamed, match="DATABASE_URL"):
+        unprivileged_account(tmp_path / "pgdata")
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """The error says which directory, and what to do."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotWritable, match="another directory"):
+        StateDirectory(tmp_path / "file" / "stack").acquire()
 
 
 def test_settings_are_quoted(tmp_path: Path) -> None:
