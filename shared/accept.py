@@ -16,6 +16,7 @@ from shared.errors import (
     ClientUnknown,
     IdempotencyKeyInFlight,
     IdempotencyKeyReused,
+    ModelChanged,
     NoLiveModel,
     PredictqError,
 )
@@ -33,6 +34,7 @@ class SingleJob:
     features: str | None = None
     idempotency_key: str | None = None
     payload_hash: str | None = None  # SHA-256 of what was asked, in hex; given with the key
+    model_version: int | None = None  # the version whose signature the features were checked against
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,9 @@ class Accepted:
 _ACCEPT_SINGLES = text(f"""
 WITH input AS (
     SELECT * FROM unnest(CAST(:job_ids AS uuid[]), CAST(:owners AS text[]), CAST(:client_ids AS bigint[]),
-                         CAST(:features AS jsonb[]), CAST(:keys AS text[]), CAST(:hashes AS text[]))
-        WITH ORDINALITY AS i(job_id, owner, client_id, features, idempotency_key, payload_hash, n)
+                         CAST(:features AS jsonb[]), CAST(:keys AS text[]), CAST(:hashes AS text[]),
+                         CAST(:versions AS integer[]))
+        WITH ORDINALITY AS i(job_id, owner, client_id, features, idempotency_key, payload_hash, model_version, n)
 ), batch AS MATERIALIZED (
     SELECT nextval('prediction_batches_id_seq') AS id, version AS model_version
     FROM model_versions WHERE is_live
@@ -60,7 +63,8 @@ WITH input AS (
     SELECT i.job_id, 'single', i.owner, b.model_version, 1, b.id * {REQUESTS_PER_BATCH} + i.n - 1,
            i.idempotency_key, i.payload_hash
     FROM input i CROSS JOIN batch b
-    WHERE i.features IS NOT NULL OR EXISTS (SELECT FROM clients c WHERE c.client_id = i.client_id)
+    WHERE (i.features IS NOT NULL OR EXISTS (SELECT FROM clients c WHERE c.client_id = i.client_id))
+        AND (i.model_version IS NULL OR i.model_version = b.model_version)
     ORDER BY i.n
     ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, request_id, model_version
@@ -82,7 +86,8 @@ def accept_singles(
     """Commit single jobs together as one batch, in one statement; `connection` must be in autocommit.
 
     Returns, in the order of `jobs`, the accepted job or why it was not: ClientUnknown, NoLiveModel,
-    IdempotencyKeyReused or, where another gateway is accepting the same key right now, IdempotencyKeyInFlight.
+    IdempotencyKeyReused, ModelChanged (check the features again, then retry) or, where another gateway is accepting
+    the same key right now, IdempotencyKeyInFlight.
     """
     rows = connection.execute(
         _ACCEPT_SINGLES,
@@ -93,6 +98,7 @@ def accept_singles(
             "features": [job.features for job in jobs],
             "keys": [job.idempotency_key for job in jobs],
             "hashes": [job.payload_hash for job in jobs],
+            "versions": [job.model_version for job in jobs],
             "grace": grace_seconds,
         },
     )
@@ -112,17 +118,19 @@ def accept_singles(
 
 def _explain(connection: Connection, jobs: Sequence[SingleJob]) -> dict[UUID, Accepted | PredictqError]:
     """Why these jobs were not inserted: a known key (then the earlier job answers), a missing client, no model."""
-    no_model = connection.execute(text("SELECT 1 FROM model_versions WHERE is_live")).first() is None
+    live = connection.execute(text("SELECT version FROM model_versions WHERE is_live")).scalar_one_or_none()
     answers: dict[UUID, Accepted | PredictqError] = {}
     for job in jobs:
         earlier = _earlier_job(connection, job.owner, job.idempotency_key, job.payload_hash)
         if earlier is not None:
             answers[job.job_id] = earlier
-        elif no_model:
+        elif live is None:
             answers[job.job_id] = NoLiveModel()
         elif job.client_id is not None and not _client_exists(connection, job.client_id):
             answers[job.job_id] = ClientUnknown(job.client_id)
-        else:  # the key, or the client, changed hands between the two statements
+        elif job.model_version not in (None, live):
+            answers[job.job_id] = ModelChanged(live)
+        else:  # the key, the client or the model changed between the two statements
             answers[job.job_id] = IdempotencyKeyInFlight()
     return answers
 

@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     dispatch_grace_seconds: float = Field(
         4, ge=0.1, le=600, description="How long a fresh batch may wait before the sweeper looks after it."
     )
-    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 picks none.")
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 takes a free one.")
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:

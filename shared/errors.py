@@ -35,6 +35,13 @@ class NoLiveModel(PredictqError):
         super().__init__("No model is live. Train and promote one: predictq train --promote")
 
 
+class ModelChanged(PredictqError):
+    """Another model version went live after the features of this call were checked."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"Model version {version} went live during this call. Send it again.")
+
+
 class ModelVersionUnknown(PredictqError):
     """The model version does not exist."""
 

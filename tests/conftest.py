@@ -1,0 +1,105 @@
+"""Real servers for the tests: one PostgreSQL and one Redis per run, a fresh migrated database per test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.redis import EmbeddedRedis
+from shared.config import Environment, Settings
+from shared.db import make_engine
+from sql.migrate import upgrade
+
+# Tests start often and lose nothing that matters: no flushes to disk, little memory.
+_POSTGRES = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "120",
+    "autovacuum": "off",
+}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server of the test run's own."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", settings=_POSTGRES) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A Redis server of the test run's own."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def make_database(postgres: EmbeddedPostgres) -> Iterator[Callable[..., str]]:
+    """Makes databases: `make_database()` is migrated, `make_database(migrated=False)` is empty. Returns the URL."""
+    admin = create_engine(postgres.url, isolation_level="AUTOCOMMIT")
+    numbers = itertools.count()
+
+    def make(*, migrated: bool = True) -> str:
+        name = f"test_{next(numbers)}"
+        template = "TEMPLATE template_predictq STRATEGY file_copy" if migrated else ""
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} {template}"))
+        return make_url(postgres.url).set(database=name).render_as_string(hide_password=False)
+
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE template_predictq"))
+    template = create_engine(make_url(postgres.url).set(database="template_predictq"))
+    upgrade(template)
+    template.dispose()
+    yield make
+    admin.dispose()
+
+
+@pytest.fixture
+def database_url(make_database: Callable[..., str]) -> str:
+    """The URL of a fresh, migrated database."""
+    return make_database()
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """The URL of the test run's Redis, emptied."""
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str) -> Settings:
+    """Settings for one test, impatient so that recovery is quick to see."""
+    return Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        environment=Environment.DEVELOPMENT,
+        lease_seconds=2,
+        batch_timeout_seconds=5,
+        sweep_seconds=0.3,
+        dispatch_grace_seconds=0.5,
+    )
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """An engine on the test's database."""
+    engine = make_engine(settings, application_name="test", pool_size=4)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def reference_csv() -> Path | None:
+    """The reference data beside the checkout, where it is there."""
+    path = Path(__file__).parents[2] / "shared" / "data" / "hr_attrition.csv"
+    return path if path.exists() else None

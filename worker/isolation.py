@@ -1,0 +1,145 @@
+"""Prediction in a process apart, for batches whose rows may hang the model or kill its process.
+
+The child is a fresh interpreter, not a fork: numeric libraries that have started threads do not survive a fork.
+It serves calls until one of them ends it; the next call then starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import struct
+import subprocess
+import sys
+import time
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from model.artefact import Artefact, ArtefactMetadata
+
+from worker.models import load_model
+from worker.prediction import PredictionFailed
+
+_LENGTH = struct.Struct("!Q")
+_START_SECONDS = 60  # to import the libraries and load the model, on a busy machine
+
+
+class IsolatedModel:
+    """A model in a process of its own; `probabilities` raises PredictionFailed when that process dies or hangs."""
+
+    def __init__(self, artefact: Artefact, *, call_timeout_seconds: float) -> None:
+        self._artefact = artefact
+        self._timeout = call_timeout_seconds
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def probabilities(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Probability of the positive class per row. Raises PredictionFailed with the reason."""
+        child = self._child or self._start()
+        try:
+            _send(_pipe(child.stdin), features)
+            answer = self._receive(child, self._timeout, "the model did not answer within")
+        except (BrokenPipeError, EOFError):
+            code = child.wait()
+            self._stop()
+            raise PredictionFailed(f"the model ended its process ({_exit_words(code)})") from None
+        except TimeoutError as error:
+            self._stop()
+            raise PredictionFailed(str(error)) from None
+        if isinstance(answer, str):
+            raise PredictionFailed(answer)
+        return np.asarray(answer, dtype=np.float64)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "worker.isolation"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        _send(_pipe(self._child.stdin), (self._artefact.content, self._artefact.metadata.to_json()))
+        self._receive(self._child, _START_SECONDS, "the model did not load within")
+        return self._child
+
+    def _receive(self, child: subprocess.Popen[bytes], seconds: float, words: str) -> Any:
+        deadline = time.monotonic() + seconds
+        output = _pipe(child.stdout)
+        data = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while len(data) < _LENGTH.size or len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+                if not selector.select(max(0, deadline - time.monotonic())):
+                    raise TimeoutError(f"{words} {seconds:g} s")
+                piece = os.read(output.fileno(), 1 << 20)
+                if not piece:
+                    raise EOFError
+                data += piece
+        return pickle.loads(data[_LENGTH.size :])  # noqa: S301 - our own child wrote it
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            for pipe in (self._child.stdin, self._child.stdout):
+                if pipe is not None:
+                    try:
+                        pipe.close()
+                    except BrokenPipeError:  # unsent bytes for a dead child: nobody misses them
+                        continue
+            self._child = None
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise TypeError("the child was started without this pipe")
+    return stream
+
+
+def _send(stream: IO[bytes], value: Any) -> None:
+    data = pickle.dumps(value)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def _read(stream: IO[bytes]) -> Any:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    return pickle.loads(stream.read(_LENGTH.unpack(head)[0]))  # noqa: S301 - our own parent wrote it
+
+
+def _exit_words(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+def serve() -> None:
+    """The child's loop: a model first, then a frame per call, until the parent closes the pipe."""
+    # The model may print: that must not get between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    calls = sys.stdin.buffer
+    try:
+        content, metadata = _read(calls)
+        model = load_model(Artefact(content, ArtefactMetadata.from_json(metadata)), version=0)
+        _send(answers, "ready")
+        while True:
+            frame = _read(calls)
+            try:
+                answer: Any = model.probabilities(frame)
+            except Exception as error:  # noqa: BLE001 - told to the parent, which isolates the row
+                answer = f"the model raised {type(error).__name__}: {str(error)[:500]}"
+            _send(answers, answer)
+    except EOFError:
+        return
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,95 @@
+"""The heartbeat of a claim, and the watchdog over the model.
+
+One thread per process: it extends the lease while a batch is scored, and ends the process when a single call of
+the model takes too long. A process that stops as a whole (SIGSTOP, swap) misses its heartbeat; the batch is then
+claimed by another, and the fence drops what this one still tries to commit.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
+from shared.batches import Claim, extend_lease, record_failure
+from shared.errors import DatabaseUnavailable, FenceLost
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+
+class LeaseKeeper:
+    """Keeps the lease of the batch in hand. `engine` must have a connection to spare for this thread."""
+
+    def __init__(self, engine: Engine, *, lease_seconds: float, call_timeout_seconds: float) -> None:
+        self._engine = engine
+        self._lease_seconds = lease_seconds
+        self._call_timeout = call_timeout_seconds
+        self._claim: Claim | None = None
+        self._call_started: float | None = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
+
+    @contextmanager
+    def keeping(self, claim: Claim) -> Iterator[None]:
+        """Extend the lease of `claim` until the block ends."""
+        self._hold(claim)
+        try:
+            yield
+        finally:
+            self._hold(None)
+
+    @contextmanager
+    def watching_call(self) -> Iterator[None]:
+        """End this process when the block, one call of the model, takes longer than the time-out."""
+        self._call_started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._call_started = None
+
+    def _hold(self, claim: Claim | None) -> None:
+        with self._changed:
+            self._claim = claim
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while self._claim is None:
+                    self._changed.wait()
+                claim = self._claim
+                self._changed.wait(min(self._lease_seconds, self._call_timeout) / 3)
+                if self._claim is not claim:
+                    continue
+            self._beat(claim)
+
+    def _beat(self, claim: Claim) -> None:
+        if self._is_hung():
+            self._end_process(claim)
+        try:
+            extend_lease(self._engine, claim, lease_seconds=self._lease_seconds)
+        except FenceLost as error:
+            log.warning("lease lost", batch_id=claim.batch_id, reason=str(error))
+            self._hold(None)
+        except DatabaseUnavailable as error:
+            log.warning("heartbeat failed", batch_id=claim.batch_id, reason=str(error))
+
+    def _is_hung(self) -> bool:
+        started = self._call_started
+        return started is not None and time.monotonic() - started > self._call_timeout
+
+    def _end_process(self, claim: Claim) -> None:
+        """A call that hangs cannot be interrupted; give the batch back, then end the process it hangs in."""
+        reason = f"the model did not answer within {self._call_timeout:g} s"
+        log.error("model hangs", batch_id=claim.batch_id, attempt=claim.attempt, reason=reason)
+        try:
+            record_failure(self._engine, claim, reason, retry_after_seconds=0)
+        except DatabaseUnavailable as error:
+            log.warning("batch left to its lease", batch_id=claim.batch_id, reason=str(error))
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,123 @@
+"""The worker's entry: load the live model, fork the pool, sweep, and serve metrics until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+from celery import Celery, signals
+from sqlalchemy import Engine
+
+from model.errors import ArtefactError
+from shared.config import Settings, load_settings
+from shared.db import make_engine
+from shared.errors import NoLiveModel, PredictqError
+from shared.logging import configure_logging, get_logger
+from shared.queue import make_celery, make_redis
+from shared.status import Queue
+from worker import metrics
+from worker.models import ModelStore
+from worker.process import ProcessSlot
+from worker.sweeper import Sweeper
+from worker.tasks import register_tasks
+
+log = get_logger(__name__)
+
+
+def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: str) -> int:
+    """Run a worker of `concurrency` pool processes until SIGTERM; returns the exit status.
+
+    On SIGTERM no new batch is taken and those in hand are finished. Any number of workers may run on any number
+    of machines; `name` must be unique among those of one machine.
+    """
+    node = f"{name}@{socket.gethostname()}"
+    app = make_celery(settings)
+    engine = make_engine(settings, application_name=node[:63])
+    models = ModelStore()
+    _preload(models, engine)
+    slot = ProcessSlot(settings, models, node=node)
+    register_tasks(app, slot)
+    sweeper = Sweeper(
+        app,
+        engine,
+        make_redis(settings),
+        sweep_seconds=settings.sweep_seconds,
+        pause_seconds=settings.dispatch_grace_seconds,
+    )
+    _connect_signals(slot, engine, sweeper)
+    gc.freeze()  # the model's objects stay out of collections, so their pages stay shared with the pool
+    with metrics.serve_metrics(settings.worker_metrics_port) as port:
+        log.info("worker starts", node=node, concurrency=concurrency, queues=list(queues), metrics_port=port)
+        status = _consume(app, node, concurrency, queues)
+    sweeper.stop()
+    metrics.remove_metric_files()
+    return status
+
+
+def _preload(models: ModelStore, engine: Engine) -> None:
+    """Load the live model before the fork. Without one, the worker still starts: it may be promoted any time."""
+    try:
+        log.info("model loaded", version=models.preload_live(engine))
+    except (NoLiveModel, ArtefactError) as error:
+        log.warning("no model loaded yet", reason=str(error))
+    # Before the fork: a connection must not have two owners.
+    engine.dispose()
+
+
+def _connect_signals(slot: ProcessSlot, engine: Engine, sweeper: Sweeper) -> None:
+    """Celery's hooks. It keeps weak references to receivers, so these are asked to be kept."""
+
+    def prepare(**_: object) -> None:
+        engine.dispose(close=False)  # the parent's connections are the parent's to close
+        slot.prepare()
+
+    def forget(pid: int, **_: object) -> None:
+        metrics.forget_process(pid)
+
+    def ready(**_: object) -> None:
+        sweeper.start()
+
+    signals.worker_process_init.connect(prepare, weak=False)
+    signals.worker_process_shutdown.connect(forget, weak=False)
+    signals.worker_ready.connect(ready, weak=False)
+
+
+def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) -> int:
+    worker = app.Worker(
+        hostname=node,
+        concurrency=concurrency,
+        queues=[queue.value for queue in queues],
+        pool="prefork",
+        optimization="fair",
+        without_gossip=True,  # workers need not know of each other: PostgreSQL referees
+        without_mingle=True,
+        task_events=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m worker`: read the command line and the environment, and run."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description="Score what waits in the queues.")
+    parser.add_argument("--concurrency", type=int, default=os.cpu_count() or 1, help="pool processes")
+    parser.add_argument("--queues", default="interactive,bulk", help="what to take, the first first")
+    parser.add_argument("--name", default=f"worker-{os.getpid()}", help="unique on this machine")
+    options = parser.parse_args(arguments)
+    try:
+        queues = [Queue(name.strip()) for name in options.queues.split(",")]
+    except ValueError:
+        parser.error(f"--queues: choose from {', '.join(Queue)}")
+    if options.concurrency < 1:
+        parser.error("--concurrency: at least 1")
+    try:
+        settings = load_settings()
+        configure_logging(settings, service="worker")
+        status = run(settings, concurrency=options.concurrency, queues=queues, name=options.name)
+    except PredictqError as error:
+        sys.exit(f"worker: {error}")
+    sys.exit(status)

@@ -1,0 +1,65 @@
+"""What a worker tells Prometheus. The pool's processes share these through files; see worker.environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+SCORED_ROWS = Counter("predictq_worker_scored_rows", "Rows that got a probability.", ["queue"])
+ROW_ERRORS = Counter("predictq_worker_row_errors", "Rows that got a stated error.", ["code"])
+BATCHES = Counter("predictq_worker_batches", "Messages taken from the queue, by what became of them.", ["outcome"])
+BATCH_ROWS = Histogram(
+    "predictq_worker_batch_rows", "Rows per finished batch.", buckets=(1, 2, 5, 10, 50, 100, 500, 1000, 5000, 10_000)
+)
+CLAIM_TO_FINISH = Histogram("predictq_worker_claim_to_finish_seconds", "Claim to commit.", ["queue"], buckets=_SECONDS)
+WAITED = Histogram("predictq_worker_wait_seconds", "Acceptance to claim.", ["queue"], buckets=_SECONDS)
+LOADED_VERSION = Gauge(
+    "predictq_worker_model_version", "Model version that last scored a batch.", multiprocess_mode="mostrecent"
+)
+REDISPATCHES = Counter("predictq_worker_sweeper_redispatches", "Batches published again by the sweeper.", ["reason"])
+DEAD_LETTERS = Counter("predictq_worker_dead_letters", "Rows given up after the attempt cap, with a stated error.")
+QUEUED = Gauge(
+    "predictq_worker_queue_messages",
+    "Messages in the broker, as the sweeper saw last.",
+    ["queue"],
+    multiprocess_mode="mostrecent",
+)
+
+
+@contextmanager
+def serve_metrics(port: int) -> Iterator[int]:
+    """Serve /metrics for all processes of this worker on `port` (0: any free one); yields the port."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    server, thread = start_http_server(port, registry=registry)
+    try:
+        yield _port_of(server)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _port_of(server: WSGIServer) -> int:
+    return int(server.server_address[1])
+
+
+def forget_process(pid: int) -> None:
+    """A pool process has ended: its live gauges must not be shown any more."""
+    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def remove_metric_files() -> None:
+    """Delete the shared files when the worker ends."""
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory:
+        for file in Path(directory).glob("*.db"):
+            file.unlink(missing_ok=True)
+        Path(directory).rmdir()

@@ -1,0 +1,53 @@
+"""What each process of the pool owns: built after the fork, because connections and threads do not cross one."""
+
+from __future__ import annotations
+
+import os
+
+from sqlalchemy import Engine
+
+from shared.config import Settings
+from shared.db import make_engine
+from shared.queue import make_redis
+from worker.lease import LeaseKeeper
+from worker.models import ModelStore
+from worker.notifier import Notifier
+from worker.scoring import Scorer
+
+
+class ProcessSlot:
+    """The place where a pool process keeps its scorer. `models` was filled before the fork."""
+
+    def __init__(self, settings: Settings, models: ModelStore, *, node: str) -> None:
+        self._settings = settings
+        self._models = models
+        self._node = node
+        self._scorer: Scorer | None = None
+
+    @property
+    def scorer(self) -> Scorer:
+        """The scorer of the process that asks."""
+        if self._scorer is None:
+            raise RuntimeError("the pool process was not prepared: prepare() did not run")
+        return self._scorer
+
+    def prepare(self) -> None:
+        """Build this process's connections. Called once in each pool process."""
+        worker = f"{self._node}/{os.getpid()}"
+        engine = self._engine(worker)
+        self._scorer = Scorer(
+            engine=engine,
+            models=self._models,
+            keeper=LeaseKeeper(
+                engine,
+                lease_seconds=self._settings.lease_seconds,
+                call_timeout_seconds=self._settings.batch_timeout_seconds,
+            ),
+            notifier=Notifier(make_redis(self._settings)),
+            settings=self._settings,
+            worker=worker,
+        )
+
+    def _engine(self, worker: str) -> Engine:
+        # Two connections: the batch's own, and one for the heartbeat, opened when it first beats.
+        return make_engine(self._settings, application_name=worker[:63], pool_size=2)

@@ -1,0 +1,69 @@
+"""The sweeper: a thread in every worker's main process that publishes again what was lost or given up."""
+
+from __future__ import annotations
+
+import threading
+
+from celery import Celery
+from kombu.exceptions import OperationalError as BrokerUnavailable
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+
+from shared.errors import PredictqError
+from shared.logging import get_logger
+from shared.queue import publish_batch
+from shared.status import Queue
+from shared.sweep import sweep
+from worker import metrics
+
+log = get_logger(__name__)
+
+
+class Sweeper:
+    """Sweeps every `sweep_seconds` until stopped. Any number may run at once, on any number of machines."""
+
+    def __init__(
+        self, app: Celery, engine: Engine, redis: Redis, *, sweep_seconds: float, pause_seconds: float
+    ) -> None:
+        self._app = app
+        self._engine = engine
+        self._redis = redis
+        self._every = sweep_seconds
+        self._pause = pause_seconds
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the round in hand and end the thread."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every):
+            try:
+                self.sweep_once()
+            except (RedisError, BrokerUnavailable, PredictqError) as error:
+                # Nothing can be delivered now; what is due stays due.
+                log.warning("sweep failed", reason=f"{type(error).__name__}: {error}")
+            except Exception:
+                # A sweeper that dies silently would break the promise of delivery: say it, and go on.
+                log.exception("sweep failed")
+
+    def sweep_once(self) -> int:
+        """One round; returns how many batches were published again."""
+        lengths = {queue: int(self._redis.llen(queue.value)) for queue in Queue}
+        for queue, length in lengths.items():
+            metrics.QUEUED.labels(queue.value).set(length)
+        due = sweep(self._engine, lengths, pause_seconds=self._pause)
+        for batch in due:
+            publish_batch(self._app, batch.batch_id, batch.queue)
+            metrics.REDISPATCHES.labels(batch.reason).inc()
+        if due:
+            log.info("batches dispatched again", count=len(due), first=due[0].batch_id, reason=due[0].reason)
+        return len(due)
