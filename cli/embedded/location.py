@@ -30,6 +30,7 @@ def home_of(data_dir: Path, account: Account | None) -> Path:
     # A random end as well: a new clone at an old path must not meet data whose password is gone.
     home = Path(tempfile.mkdtemp(prefix=f"{digest}-", dir=shared_place()))
     home.chmod(0o711)
+    write_private(home / "origin", str(data_dir))  # for whoever tidies up after a deleted clone
     write_private(pointer, str(home))
     logger.warning("%s is closed to PostgreSQL's account: the data are kept in %s", data_dir, home)
     return home

@@ -116,8 +116,9 @@ class EmbeddedPostgres(EmbeddedServer):
         return socket_directory(self._home(), self._account)
 
     def _release(self) -> None:
+        if self._lock is not None:  # else nothing was prepared, and there may be no directory
+            discard(self._home())
         super()._release()
-        discard(self._home())
 
     def _answers(self) -> bool:
         try:

@@ -137,7 +137,7 @@ class EmbeddedServer(ABC):
         self.start(timeout)
 
     def destroy(self) -> None:
-        """Stop the server and delete its data for good."""
+        """Stop the server and delete its data for good, also those that root's server keeps elsewhere."""
         self.stop()
         if self.data_dir.exists():
             home = self._home()

@@ -68,6 +68,15 @@ def test_a_second_instance_is_refused_with_the_pid_of_the_first(postgres: Embedd
         EmbeddedPostgres(postgres.data_dir).start()
 
 
+def test_a_destroyed_server_leaves_nothing(tmp_path: Path) -> None:
+    """Tests can delete their server inside the block that runs it, wherever its data were."""
+    with EmbeddedPostgres(tmp_path / "postgres", settings=SMALL) as server:
+        home = server.pgdata.parent
+        server.destroy()
+    assert not home.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_password_is_needed_and_kept_private(postgres: EmbeddedPostgres) -> None:
     """Nobody gets in without it, and only its owner can read it."""
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
