@@ -1,0 +1,21 @@
+"""What can go wrong between data and artefact, by name."""
+
+from __future__ import annotations
+
+from shared.errors import PredictqError
+
+
+class DataRefused(PredictqError):
+    """Training data cannot be read or cannot be learnt from; the text says where and why."""
+
+
+class ArtefactError(PredictqError):
+    """Base of every reason not to serve an artefact."""
+
+
+class ArtefactCorrupt(ArtefactError):
+    """The bytes or the metadata are not what the training wrote."""
+
+
+class ArtefactIncompatible(ArtefactError):
+    """The artefact is whole, but this process must not, or cannot, serve it."""
