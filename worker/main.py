@@ -93,6 +93,7 @@ def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) 
         queues=[queue.value for queue in queues],
         pool="prefork",
         optimization="fair",
+        quiet=True,  # no banner: the logs are for machines
         without_gossip=True,  # workers need not know of each other: PostgreSQL referees
         without_mingle=True,
         task_events=True,

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from model.artefact import Artefact, ArtefactMetadata, load
+from model.artefact import Artefact, load, positive_column
+from model.metadata import ArtefactMetadata
 from sqlalchemy import Engine
 
 from shared.db import transaction
@@ -45,14 +46,13 @@ class LoadedModel:
 def load_model(artefact: Artefact, version: int) -> LoadedModel:
     """Verify and unpickle an artefact. Raises the errors of `model.artefact.load`."""
     estimator = load(artefact)
-    classes = [str(value) for value in estimator.classes_]
     metadata = artefact.metadata
     return LoadedModel(
         version=version,
         estimator=estimator,
         signature=metadata.signature,
         threshold=metadata.threshold,
-        positive_column=classes.index(str(metadata.positive_class)),
+        positive_column=positive_column(estimator, metadata.positive_class),
         artefact=artefact,
     )
 

@@ -1,0 +1,78 @@
+"""Models for the tests: a plain one, and ones that misbehave on chosen clients.
+
+They are importable by name, because a worker process has to unpickle them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shared.signature import FeatureKind, FeatureSpec, Signature
+
+SIGNATURE = Signature(
+    (
+        FeatureSpec("age", FeatureKind.INTEGER, minimum=14, maximum=120),
+        FeatureSpec("monthly_income", FeatureKind.INTEGER, nullable=True),
+        FeatureSpec("department", FeatureKind.CATEGORY, categories=("Research & Development", "Sales")),
+        FeatureSpec("over_time", FeatureKind.BOOLEAN),
+    )
+)
+
+
+def right_answer(age: int, monthly_income: int | None, department: str, over_time: bool) -> float:
+    """The probability that TestModel gives, worked out by hand: what the tests hold answers against."""
+    income = 0 if monthly_income is None else monthly_income
+    return (age * 7 + income * 3 + len(department) * 11 + int(over_time) * 13) % 1000 / 1000
+
+
+@dataclass
+class TestModel:
+    """Answers `right_answer`; ages 60…63 make it misbehave when `poisonous`."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+    poisonous: bool = False
+    offset: float = 0.0  # added to every answer, to tell versions apart
+
+    def __post_init__(self) -> None:
+        self.classes_ = np.array([0, 1])
+
+    def predict_proba(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2)."""
+        ages = features["age"].to_numpy()
+        if self.poisonous:
+            self._misbehave(ages)
+        income = features["monthly_income"].fillna(0).to_numpy()
+        lengths = features["department"].str.len().to_numpy()
+        total = ages * 7 + income * 3 + lengths * 11 + features["over_time"].to_numpy() * 13
+        positive = total.astype(np.int64) % 1000 / 1000 + self.offset
+        if self.poisonous:
+            positive = np.where(ages == 63, np.nan, positive)
+        return np.column_stack([1 - positive, positive])
+
+    @staticmethod
+    def _misbehave(ages: npt.NDArray[np.int64]) -> None:
+        if 60 in ages:
+            raise ValueError("age 60 is more than I can take")
+        if 61 in ages:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if 62 in ages:
+            time.sleep(3600)
+
+
+@dataclass
+class SlowModel(TestModel):
+    """Takes `seconds` for every call."""
+
+    seconds: float = 1.0
+
+    def predict_proba(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2), after a pause."""
+        time.sleep(self.seconds)
+        return super().predict_proba(features)
