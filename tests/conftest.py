@@ -31,6 +31,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     """A PostgreSQL server of the test run's own."""
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", settings=_POSTGRES) as server:
         yield server
+        server.destroy()  # as root its data may live outside the temporary directory
 
 
 @pytest.fixture(scope="session")

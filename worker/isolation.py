@@ -19,9 +19,9 @@ from typing import IO, Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
 from model.artefact import Artefact
 from model.metadata import ArtefactMetadata
-
 from worker.models import load_model
 from worker.prediction import PredictionFailed
 

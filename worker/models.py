@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from model.artefact import Artefact, load, positive_column
-from model.metadata import ArtefactMetadata
 from sqlalchemy import Engine
 
+from model.artefact import Artefact, load, positive_column
+from model.metadata import ArtefactMetadata
 from shared.db import transaction
 from shared.models import get_model, live_model, read_artefact
 from shared.signature import Signature
