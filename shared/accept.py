@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -47,6 +48,7 @@ class Accepted:
     batch_ids: tuple[int, ...]
     request_id: int | None = None  # of a single job
     replayed: bool = False  # the Idempotency-Key was known: this is the earlier job
+    created_at: datetime | None = None  # of a single job that was accepted just now
 
 
 _ACCEPT_SINGLES = text(f"""
@@ -67,7 +69,7 @@ WITH input AS (
         AND (i.model_version IS NULL OR i.model_version = b.model_version)
     ORDER BY i.n
     ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-    RETURNING id, request_id, model_version
+    RETURNING id, request_id, model_version, created_at
 ), new_requests AS (
     INSERT INTO prediction_requests (request_id, job_id, client_id, features)
     SELECT j.request_id, j.id, i.client_id, i.features FROM new_jobs j JOIN input i ON i.job_id = j.id
@@ -76,7 +78,7 @@ WITH input AS (
     SELECT b.id, '{Queue.INTERACTIVE}', b.model_version, count(*), now() + make_interval(secs => :grace)
     FROM batch b CROSS JOIN new_jobs GROUP BY b.id, b.model_version
 )
-SELECT id, request_id, model_version FROM new_jobs
+SELECT id, request_id, model_version, created_at FROM new_jobs
 """)
 
 
@@ -112,7 +114,16 @@ def accept_singles(
             answers.append(refusals[job.job_id])
         else:
             batch = (row.request_id // REQUESTS_PER_BATCH,)
-            answers.append(Accepted(job.job_id, row.model_version, Queue.INTERACTIVE, batch, row.request_id))
+            answers.append(
+                Accepted(
+                    job.job_id,
+                    row.model_version,
+                    Queue.INTERACTIVE,
+                    batch,
+                    row.request_id,
+                    created_at=row.created_at,
+                )
+            )
     return answers
 
 

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     max_upload_rows: int = Field(10_000_000, ge=1, description="Rows that one upload may hold.")
     max_json_ids: int = Field(1_000_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
-    api_pool_size: int = Field(8, ge=2, le=100, description="PostgreSQL connections of one gateway process.")
+    api_pool_size: int = Field(8, ge=4, le=100, description="PostgreSQL connections of one gateway process.")
     upload_timeout_seconds: float = Field(30, gt=0, description="Silence after which an upload is given up.")
 
     lease_seconds: float = Field(

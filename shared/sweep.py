@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from shared.db import transaction
 from shared.status import Queue
+from shared.tables import REQUESTS_PER_BATCH
 
 _MOST = 1000  # batches per sweep: publishing them takes well under a lease
 _MAX_PAUSE = 60  # seconds: the longest back-off between two dispatches of one batch
@@ -99,3 +100,31 @@ FROM prediction_batches WHERE status IN ('queued', 'running') GROUP BY queue
         else Backlog(queue, 0, 0, 0, 0.0)
         for queue in Queue
     ]
+
+
+def owner_backlog(engine: Engine, *, with_singles: bool) -> dict[str, int]:
+    """Rows that wait to be scored, by owner: of bulk jobs and, `with_singles`, of single jobs.
+
+    Single jobs share batches, so theirs cost an index look-up per waiting row.
+    """
+    query = _BULK_BY_OWNER + (f" UNION ALL {_SINGLES_BY_OWNER}" if with_singles else "")
+    waiting: dict[str, int] = {}
+    with transaction(engine) as connection:
+        for owner, rows in connection.execute(text(query)):
+            waiting[owner] = waiting.get(owner, 0) + int(rows)
+    return waiting
+
+
+_BULK_BY_OWNER = """
+SELECT j.owner, sum(b.request_count) FROM prediction_batches b JOIN jobs j ON j.id = b.job_id
+WHERE b.status IN ('queued', 'running') GROUP BY j.owner
+"""
+
+_SINGLES_BY_OWNER = f"""
+SELECT j.owner, count(*)
+FROM prediction_batches b
+JOIN prediction_requests r ON r.request_id >= b.id * {REQUESTS_PER_BATCH}
+                          AND r.request_id < b.id * {REQUESTS_PER_BATCH} + b.request_count
+JOIN jobs j ON j.id = r.job_id
+WHERE b.status IN ('queued', 'running') AND b.job_id IS NULL AND j.cancelled_at IS NULL GROUP BY j.owner
+"""

@@ -31,6 +31,7 @@ from sqlalchemy.types import TypeEngine
 from shared.features import CLIENT_FEATURES
 from shared.signature import FeatureKind
 
+SCHEMA_REVISION = "0003"  # the migration that this code needs; a test holds it against sql/versions
 REQUESTS_PER_BATCH = 100_000  # request ids of batch b are b × 100,000 + 0, 1, 2 …
 
 metadata = MetaData()

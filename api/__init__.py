@@ -1,0 +1,1 @@
+"""The gateway: takes work in, answers questions about it, and never scores."""

@@ -1,0 +1,54 @@
+"""The application: routes, the edge around them, and collaborators that live as long as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from api.edge import JOB_ROUTE, Edge, error_response
+from api.problems import Problem
+from api.routes import health, jobs, predict
+from api.services import running_services
+from shared.config import Settings
+from shared.errors import PredictqError
+
+
+class Gateway(FastAPI):
+    """FastAPI with the edge outermost, so that even an answer 500 passes through it."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """FastAPI's own layers inside ours."""
+        direct = {
+            ("POST", "/v1/predict"): predict.predict,
+            ("POST", "/v1/predict_raw"): predict.predict_raw,
+            ("GET", JOB_ROUTE): jobs.read_job,
+        }
+        return Edge(super().build_middleware_stack(), direct)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway. Its collaborators are built when it starts, and are in `app.state.services` until it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = Gateway(title="predictq", version="1", lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    for kind in (Exception, PredictqError, Problem, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _answer_error)
+    for module in (predict, jobs, health):
+        app.include_router(module.router)
+    return app
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    return error_response(request, error)

@@ -1,0 +1,77 @@
+"""Who calls: API keys, looked up once and remembered for so short a time that a revocation works soon."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.coalesce import Coalescer
+from api.database import PATIENCE_SECONDS, Lane, late, read_twice
+from api.problems import Unauthorised
+from shared.keys import ApiKey, find_key
+
+_REMEMBER_SECONDS = 3.0
+_REMEMBERED = 10_000  # keys, good and bad; then all are forgotten, so that made-up keys cannot fill the memory
+_MOST = 64  # keys looked up on one connection, one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a call is made."""
+
+    owner: str
+    is_admin: bool
+    max_waiting_rows: int | None  # the quota of the key; None: the service's default
+
+
+_ANONYMOUS = Caller("anonymous", is_admin=True, max_waiting_rows=None)
+
+
+class Auth:
+    """Turns an Authorization header into a Caller."""
+
+    def __init__(self, lane: Lane, *, disabled: bool) -> None:
+        self._lane = lane
+        self._disabled = disabled
+        self._known: dict[bytes, tuple[float, Caller | None]] = {}
+        self._look_ups: Coalescer[str, ApiKey | None] = Coalescer(
+            self._find,
+            lane.executor,
+            max_items=_MOST,
+            patience_seconds=PATIENCE_SECONDS,
+            make_late_error=late,
+        )
+
+    async def caller(self, header: bytes | None) -> Caller:
+        """The owner of the key in the header. Raises Unauthorised or DatabaseUnavailable."""
+        if self._disabled:
+            return _ANONYMOUS
+        if header is None:
+            raise Unauthorised("Send your API key as `Authorization: Bearer pq_…`.")
+        digest = hashlib.sha256(header).digest()
+        known = self._known.get(digest)
+        if known is None or known[0] < time.monotonic():
+            known = await self._look_up(digest, _key_of(header))
+        if known[1] is None:
+            raise Unauthorised("This API key is unknown or was revoked.")
+        return known[1]
+
+    async def _look_up(self, digest: bytes, key: str) -> tuple[float, Caller | None]:
+        found = await self._look_ups.submit(key)
+        caller = Caller(found.owner, found.is_admin, found.max_waiting_rows) if found else None
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        entry = self._known[digest] = (time.monotonic() + _REMEMBER_SECONDS, caller)
+        return entry
+
+    def _find(self, keys: Sequence[str]) -> list[ApiKey | None]:
+        return read_twice(self._lane, lambda connection: [find_key(connection, key) for key in keys])
+
+
+def _key_of(header: bytes) -> str:
+    scheme, _, key = header.decode("latin-1").strip().partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthorised("The Authorization header must read `Bearer` and an API key.")
+    return key.strip()

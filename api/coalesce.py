@@ -1,0 +1,107 @@
+"""Group work: what arrives while one flush runs is flushed together next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+_UNDER_LOAD = 8  # items in a flush from which the next one is worth a short wait for company
+
+
+class Coalescer(Generic[Item, Answer]):
+    """Collects the items of concurrent callers and hands them to `flush` in groups, one group at a time.
+
+    `flush(items)` runs in `executor` and returns one answer per item, in order; an answer that is an exception is
+    raised to its caller. When `flush` raises, only the items of that flush fail. An idle coalescer flushes at once;
+    after a flush of many items the next one waits `linger_seconds` for more.
+
+    A flush that has not answered after `patience_seconds` fails its callers, and everybody who asks until it
+    answers, with `make_late_error()`: the thread goes on, the callers need not.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
+        executor: Executor,
+        *,
+        max_items: int,
+        patience_seconds: float,
+        make_late_error: Callable[[], Exception],
+        linger_seconds: float = 0.0,
+    ) -> None:
+        self._flush = flush
+        self._executor = executor
+        self._max_items = max_items
+        self._linger = linger_seconds
+        self._patience = patience_seconds
+        self._make_late_error = make_late_error
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._is_late = False
+
+    async def submit(self, item: Item) -> Answer:
+        """The answer for `item`. A caller that is cancelled before its flush began takes the item back."""
+        if self._is_late:
+            raise self._make_late_error()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return await future
+
+    async def drain(self) -> None:
+        """Return when nothing is waiting or being flushed."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                flushed = await self._flush_next()
+                if self._linger and flushed >= _UNDER_LOAD and len(self._waiting) < self._max_items:
+                    await asyncio.sleep(self._linger)
+        finally:
+            self._task = None
+
+    async def _flush_next(self) -> int:
+        taken, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+        group = [pair for pair in taken if not pair[1].done()]
+        if not group:
+            return 0
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(self._patience, self._give_up, group)
+        try:
+            answers = await loop.run_in_executor(self._executor, self._flush, [item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 - raised again, to each caller
+            self._fail(group, error)
+        else:
+            for (_, future), answer in zip(group, answers, strict=True):
+                _settle(future, answer)
+        finally:
+            alarm.cancel()
+            self._is_late = False
+        return len(group)
+
+    def _give_up(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        self._is_late = True
+        late, self._waiting = self._waiting, []
+        self._fail(group + late, self._make_late_error())
+
+    @staticmethod
+    def _fail(group: list[tuple[Item, asyncio.Future[Answer]]], error: Exception) -> None:
+        for _, future in group:
+            _settle(future, error)
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
+    if future.done():  # the caller has gone
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -1,0 +1,93 @@
+"""Lanes to PostgreSQL: threads with one connection each, so that slow work never blocks quick work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection, text
+
+from shared.config import Settings
+from shared.db import autocommit, make_engine, transaction
+from shared.errors import DatabaseUnavailable
+
+Answer = TypeVar("Answer")
+
+PATIENCE_SECONDS = 4.0  # after which a caller is told 503 rather than kept waiting
+_STATEMENT_SECONDS = 4.0  # the server ends a quick statement by itself, so that its thread comes free
+
+
+class NoAnswerInTime(Exception):
+    """PostgreSQL accepted the question and stays silent, or every thread is busy with slow answers."""
+
+    def __init__(self) -> None:
+        super().__init__(f"no answer within {PATIENCE_SECONDS:g} s")
+
+
+def late() -> DatabaseUnavailable:
+    """The error for a caller whose patience ran out."""
+    return DatabaseUnavailable(NoAnswerInTime())
+
+
+class Lane:
+    """As many threads as connections; work waits in line for a thread, never for a connection."""
+
+    def __init__(
+        self, settings: Settings, name: str, size: int, *, statement_seconds: float | None = _STATEMENT_SECONDS
+    ) -> None:
+        self.engine = make_engine(
+            settings,
+            application_name=f"predictq-api-{name}",
+            pool_size=size,
+            statement_timeout_seconds=statement_seconds,
+        )
+        self.executor = ThreadPoolExecutor(size, thread_name_prefix=f"api-{name}")
+
+    async def read(self, query: Callable[[Connection], Answer]) -> Answer:
+        """Run a query that changes nothing; repeated once when its connection turns out to be lost.
+
+        Raises DatabaseUnavailable, at the latest after `PATIENCE_SECONDS`.
+        """
+        return await self._run(lambda: read_twice(self, query))
+
+    async def write(self, change: Callable[[Connection], Answer]) -> Answer:
+        """Run a change in one transaction. Raises DatabaseUnavailable, also where the outcome is not known."""
+
+        def run() -> Answer:
+            with transaction(self.engine) as connection:
+                return change(connection)
+
+        return await self._run(run)
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Run something that may take its time in a thread of this lane."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+    async def _run(self, work: Callable[[], Answer]) -> Answer:
+        try:
+            return await asyncio.wait_for(self.run(work), PATIENCE_SECONDS)
+        except TimeoutError:
+            raise late() from None
+
+    def warm(self) -> None:
+        """Open a connection ahead of the first caller; raises DatabaseUnavailable."""
+        with autocommit(self.engine) as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Drop the connections; threads that still run are not waited for."""
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.engine.dispose()
+
+
+def read_twice(lane: Lane, query: Callable[[Connection], Answer]) -> Answer:
+    """Run a query in this thread; a lost connection is replaced and the query repeated once."""
+    try:
+        with autocommit(lane.engine) as connection:
+            return query(connection)
+    except DatabaseUnavailable:
+        # The pool has dropped all its connections by now, so this one is new.
+        with autocommit(lane.engine) as connection:
+            return query(connection)

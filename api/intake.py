@@ -1,0 +1,156 @@
+"""Taking work in. Single jobs that arrive together share one commit; what is published is committed already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic, sleep
+from uuid import UUID
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from api.admission import Admission
+from api.auth import Caller
+from api.coalesce import Coalescer
+from api.database import PATIENCE_SECONDS, Lane, late
+from api.metrics import Metrics
+from api.publisher import Publisher
+from shared.accept import Accepted, SingleJob, accept_singles
+from shared.config import Settings
+from shared.db import autocommit
+from shared.errors import DatabaseUnavailable, IdempotencyKeyInFlight, PredictqError
+from shared.jobs import read_jobs
+from shared.status import Queue
+from shared.tables import REQUESTS_PER_BATCH
+
+_LOOK_UP_SECONDS = 2.0  # for which an accept of unknown outcome is looked for
+
+
+class Intake:
+    """Where jobs become durable."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        singles: Lane,
+        bulk: Lane,
+        publisher: Publisher,
+        admission: Admission,
+        metrics: Metrics,
+    ) -> None:
+        self._singles_lane = singles
+        self._bulk_lane = bulk
+        self._publisher = publisher
+        self._admission = admission
+        self._metrics = metrics
+        self._grace = settings.dispatch_grace_seconds
+        self._keys_in_flight: set[tuple[str, str]] = set()
+        self._singles: Coalescer[SingleJob, Accepted] = Coalescer(
+            self._accept_group,
+            singles.executor,
+            max_items=settings.max_group,
+            linger_seconds=settings.linger_ms / 1000,
+            patience_seconds=PATIENCE_SECONDS,
+            make_late_error=late,
+        )
+
+    async def accept_single(self, caller: Caller, job: SingleJob) -> Accepted:
+        """Commit a single job. Raises what `accept_singles` answers, and DatabaseUnavailable."""
+        self._admission.check(caller, 1)
+        if job.idempotency_key is None:
+            accepted = await self._singles.submit(job)
+        else:
+            with self._holding_key(job.owner, job.idempotency_key):
+                accepted = await self._singles.submit(job)
+        if not accepted.replayed:
+            self._admission.add(job.owner, 1)
+            self._metrics.accepted_single()
+        return accepted
+
+    async def accept_bulk(
+        self, caller: Caller, key: str | None, rows: int, accept: Callable[[Engine], Accepted]
+    ) -> Accepted:
+        """Run one of shared's bulk acceptances in a thread, then publish its batches. Raises what that raises."""
+        self._admission.check(caller, rows)
+        with self._holding_key(caller.owner, key):
+            accepted = await self._bulk_lane.run(lambda: accept(self._bulk_lane.engine))
+        self._publisher.put(accepted.batch_ids, accepted.queue)
+        return accepted
+
+    def count_bulk(self, owner: str, rows: int) -> None:
+        """Count a bulk job that was accepted, once its number of rows is known."""
+        self._admission.add(owner, rows)
+        self._metrics.accepted_bulk(rows)
+
+    async def drain(self) -> None:
+        """Return when every single job that was handed in has its answer."""
+        await self._singles.drain()
+
+    @contextmanager
+    def _holding_key(self, owner: str, key: str | None) -> Iterator[None]:
+        if key is None:
+            yield
+            return
+        held = (owner, key)
+        if held in self._keys_in_flight:
+            raise IdempotencyKeyInFlight
+        self._keys_in_flight.add(held)
+        try:
+            yield
+        finally:
+            self._keys_in_flight.discard(held)
+
+    def _accept_group(self, jobs: Sequence[SingleJob]) -> Sequence[Accepted | Exception]:
+        try:
+            answers = self._accept(jobs)
+        except DatabaseUnavailable as error:
+            answers = self._settle_unknown(jobs, error)
+        except DBAPIError as error:
+            # Something in one job that PostgreSQL refuses: the others must not pay for it. Nothing was committed.
+            if len(jobs) == 1:
+                return [error]
+            return [answer for job in jobs for answer in self._accept_group([job])]
+        batches = {batch_id for answer in answers if isinstance(answer, Accepted) for batch_id in answer.batch_ids}
+        self._publisher.put(sorted(batches), Queue.INTERACTIVE)
+        return answers
+
+    def _accept(self, jobs: Sequence[SingleJob]) -> list[Accepted | PredictqError]:
+        with autocommit(self._singles_lane.engine) as connection:
+            return accept_singles(connection, jobs, grace_seconds=self._grace)
+
+    def _settle_unknown(self, jobs: Sequence[SingleJob], error: DatabaseUnavailable) -> list[Accepted | PredictqError]:
+        """The connection was lost on the way: find out what was committed, and accept the rest once more.
+
+        That is safe, because a job's id was made before: if the first attempt gets in after all, the second one
+        meets the primary key. A 202 is given only to jobs that are known to be there.
+        """
+        deadline = monotonic() + _LOOK_UP_SECONDS
+        while monotonic() < deadline:
+            try:
+                found = self._find(jobs)
+                missing = [job for job in jobs if job.job_id not in found]
+                repeated = dict(zip((job.job_id for job in missing), self._accept(missing), strict=True))
+            except DatabaseUnavailable as still:
+                error = still
+                sleep(0.1)
+            else:
+                return [found.get(job.job_id) or repeated[job.job_id] for job in jobs]
+        return [error for _ in jobs]
+
+    def _find(self, jobs: Sequence[SingleJob]) -> dict[UUID, Accepted]:
+        with autocommit(self._singles_lane.engine) as connection:
+            records = read_jobs(connection, [job.job_id for job in jobs])
+        return {
+            record.job_id: Accepted(
+                record.job_id,
+                record.model_version,
+                Queue.INTERACTIVE,
+                (record.request_id // REQUESTS_PER_BATCH,),
+                record.request_id,
+                created_at=record.created_at,
+            )
+            for record in records.values()
+            if record.request_id is not None
+        }

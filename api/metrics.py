@@ -1,0 +1,98 @@
+"""What the gateway tells Prometheus. Counting costs a dictionary look-up; the text is made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shared.sweep import Backlog
+
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class State(Protocol):
+    """What is read from the running collaborators at each scrape."""
+
+    def backlog(self) -> list[Backlog]:
+        """The last sample of what waits."""
+
+    def open_waiters(self) -> int:
+        """Calls that wait for a job now."""
+
+    def published(self) -> int:
+        """Batches published since the start."""
+
+    def publish_failures(self) -> int:
+        """Batches left to the sweeper since the start."""
+
+    def is_subscribed(self) -> bool:
+        """Whether notices come in."""
+
+
+class Metrics:
+    """The gateway's counters, in a registry of their own."""
+
+    def __init__(self, state: State) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_StateCollector(state))
+        self._jobs = Counter("predictq_jobs_accepted", "Jobs accepted.", ["kind"], registry=self.registry)
+        self._rows = Counter("predictq_rows_accepted", "Rows accepted.", ["kind"], registry=self.registry)
+        self._requests = Histogram(
+            "predictq_http_request_seconds",
+            "Calls by route and status, with the time until the answer was sent.",
+            ["method", "route", "status"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._children: dict[tuple[str, str, int], Histogram] = {}
+        self._single_jobs = self._jobs.labels("single")
+        self._single_rows = self._rows.labels("single")
+
+    def accepted_single(self) -> None:
+        """Count a single job."""
+        self._single_jobs.inc()
+        self._single_rows.inc()
+
+    def accepted_bulk(self, rows: int) -> None:
+        """Count a bulk job."""
+        self._jobs.labels("bulk").inc()
+        self._rows.labels("bulk").inc(rows)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a call."""
+        key = (method, route, status)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._requests.labels(method, route, str(status))
+        child.observe(seconds)
+
+    def render(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _StateCollector(Collector):
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        state = self._state
+        batches = GaugeMetricFamily("predictq_batches", "Batches without an answer.", labels=["queue", "state"])
+        rows = GaugeMetricFamily("predictq_waiting_rows", "Rows without an answer.", labels=["queue"])
+        oldest = GaugeMetricFamily("predictq_oldest_waiting_seconds", "Age of the oldest one queued.", labels=["queue"])
+        for item in state.backlog():
+            batches.add_metric([item.queue, "queued"], item.queued_batches)
+            batches.add_metric([item.queue, "running"], item.running_batches)
+            rows.add_metric([item.queue], item.waiting_rows)
+            oldest.add_metric([item.queue], item.oldest_seconds)
+        yield from (batches, rows, oldest)
+        yield GaugeMetricFamily("predictq_open_waiters", "Calls that wait for a job.", state.open_waiters())
+        yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
+        yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
+        yield CounterMetricFamily(
+            "predictq_publish_failures", "Batches not published, left to the sweeper.", state.publish_failures()
+        )

@@ -1,0 +1,78 @@
+"""Listening for what workers have finished, to answer waiting callers at once rather than at their next poll."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.logging import get_logger
+from shared.queue import NOTICES, parse_notice
+
+log = get_logger(__name__)
+
+_LONGEST_PAUSE = 5.0  # seconds between two attempts to reach Redis
+_LISTEN_SECONDS = 5.0  # how long one read may find nothing, before the connection is checked
+
+
+class Notices:
+    """A subscription that survives Redis. A notice may be lost at any time: callers poll as well, only slower."""
+
+    def __init__(self, redis_url: str, on_notice: Callable[[int, UUID | None], None]) -> None:
+        self._redis = Redis.from_url(
+            redis_url,
+            socket_timeout=5,
+            socket_connect_timeout=3,
+            socket_keepalive=True,
+            health_check_interval=5,
+            decode_responses=True,
+        )
+        self._on_notice = on_notice
+        self._task: asyncio.Task[None] | None = None
+        self.is_subscribed = False
+
+    def start(self) -> None:
+        """Begin to listen; returns at once, whether or not Redis is there."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the subscription."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._redis.aclose()
+
+    async def _run(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                await self._listen()
+            except (RedisError, OSError) as error:
+                if self.is_subscribed:
+                    log.warning("notices_lost", error=str(error))
+                    pause = 0.1
+                self.is_subscribed = False
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+            await subscription.subscribe(NOTICES)
+            self.is_subscribed = True
+            while True:
+                message = await subscription.get_message(timeout=_LISTEN_SECONDS)
+                if message is not None:
+                    self._take(message["data"])
+
+    def _take(self, notice: str) -> None:
+        try:
+            batch_id, job_id = parse_notice(notice)
+        except ValueError:
+            log.warning("notice_not_understood", notice=notice[:100])
+            return
+        self._on_notice(batch_id, job_id)

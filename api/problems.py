@@ -1,0 +1,168 @@
+"""Errors as RFC 9457 problem+json: the one module that knows which error is which HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from shared import errors
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem; served as documentation under /problems/{code}."""
+
+    code: str
+    status: int
+    title: str
+    retry_after: int | None = None  # seconds
+
+
+INVALID = Kind("invalid-request", 422, "The request is not valid")
+MALFORMED = Kind("malformed-body", 400, "The body cannot be read")
+UNAUTHORISED = Kind("unauthorised", 401, "A valid API key is needed")
+FORBIDDEN = Kind("forbidden", 403, "This API key may not do that")
+NOT_FOUND = Kind("not-found", 404, "There is nothing here")
+METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
+NOT_ACCEPTABLE = Kind("not-acceptable", 406, "None of the accepted media types can be given")
+SILENT_UPLOAD = Kind("upload-timeout", 408, "The upload fell silent")
+NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)
+TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
+MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
+INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
+
+_BY_ERROR: dict[type[errors.PredictqError], Kind] = {
+    errors.ClientUnknown: Kind("client-unknown", 404, "There is no such client"),
+    errors.JobUnknown: Kind("job-unknown", 404, "There is no such job"),
+    errors.PredictionUnknown: Kind("prediction-unknown", 404, "There is no such prediction"),
+    errors.ModelVersionUnknown: Kind("model-version-unknown", 404, "There is no such model version"),
+    errors.FeaturesRefused: Kind("features-refused", 422, "The features do not fit the live model"),
+    errors.FilterRefused: Kind("filter-refused", 422, "The filter cannot be applied"),
+    errors.NothingSelected: Kind("nothing-selected", 422, "The job would hold no row"),
+    errors.IdempotencyKeyReused: Kind(
+        "idempotency-key-reused", 422, "The Idempotency-Key was used with another payload"
+    ),
+    errors.IdempotencyKeyInFlight: Kind(
+        "idempotency-key-in-flight", 409, "A request with this Idempotency-Key is still in flight", retry_after=1
+    ),
+    errors.ModelChanged: Kind("model-changed", 409, "Another model went live during the call", retry_after=1),
+    errors.QuotaExceeded: Kind("quota-exceeded", 429, "Your quota of waiting work is used up", retry_after=5),
+    errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
+    errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),
+    errors.DatabaseUnavailable: Kind("database-unavailable", 503, "PostgreSQL does not answer", retry_after=2),
+}
+
+_BY_STATUS = {kind.status: kind for kind in (MALFORMED, NOT_FOUND, METHOD, TOO_LARGE, MEDIA)}
+
+KINDS: dict[str, Kind] = {
+    kind.code: kind
+    for kind in (
+        *_BY_STATUS.values(),
+        *_BY_ERROR.values(),
+        *(INVALID, UNAUTHORISED, FORBIDDEN, NOT_ACCEPTABLE, SILENT_UPLOAD, NOT_READY, INTERNAL),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing wrong with a request: where, as a JSON pointer; what, for programs and for people."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """An HTTP error with everything that its answer says."""
+
+    kind: Kind
+    detail: str
+    flaws: Sequence[Flaw] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Unauthorised(Problem):
+    """No key, an unknown key, or a revoked one."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(UNAUTHORISED, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class Invalid(Problem):
+    """A request that does not say what it must, with every flaw found."""
+
+    def __init__(self, *flaws: Flaw) -> None:
+        super().__init__(INVALID, "; ".join(flaw.detail for flaw in flaws[:3]), flaws)
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that answers an error; None for one that nobody foresaw."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, errors.PredictqError):
+        kind = _BY_ERROR.get(type(error))
+        return None if kind is None else Problem(kind, str(error), _flaws_of(error))
+    if isinstance(error, RequestValidationError):
+        return Invalid(*(_flaw(item) for item in error.errors()))
+    if isinstance(error, HTTPException):
+        kind = _BY_STATUS.get(error.status_code) or Kind("http-error", error.status_code, str(error.detail))
+        return Problem(kind, _detail(kind, error), headers=error.headers or {})
+    return None
+
+
+def _detail(kind: Kind, error: HTTPException) -> str:
+    if kind is NOT_FOUND:
+        return "No route has this path. /docs lists them all."
+    if kind is METHOD:
+        return f"Allowed here: {(error.headers or {}).get('Allow', 'see /docs')}."
+    return str(error.detail) if error.detail != HTTPStatus(kind.status).phrase else f"{kind.title}."
+
+
+def _flaws_of(error: errors.PredictqError) -> Sequence[Flaw]:
+    if isinstance(error, errors.FeaturesRefused):
+        return [Flaw(pointer("features", item.name), item.code, item.detail) for item in error.problems]
+    if isinstance(error, errors.FilterRefused):
+        return [Flaw(pointer("where", error.column), "invalid_filter", str(error))]
+    if isinstance(error, errors.ClientUnknown):
+        return [Flaw("/client_id", "unknown_client", str(error))]
+    return ()
+
+
+def _flaw(item: Mapping[str, Any]) -> Flaw:
+    where = [str(part) for part in item["loc"]]
+    return Flaw(pointer(*where), str(item["type"]), f"{where[-1]}: {item['msg']}")
+
+
+def pointer(*parts: str) -> str:
+    """A JSON pointer (RFC 6901) of these steps."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def render(problem: Problem, *, instance: str, request_id: str) -> Response:
+    """The answer: the problem as JSON, with Retry-After where trying again makes sense."""
+    kind = problem.kind
+    body: dict[str, Any] = {
+        "type": f"/problems/{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": problem.detail,
+        "instance": instance,
+        "request_id": request_id,
+    }
+    if problem.flaws:
+        body["errors"] = [{"pointer": f.pointer, "code": f.code, "detail": f.detail} for f in problem.flaws]
+    headers = dict(problem.headers)
+    if kind.retry_after is not None:
+        headers.setdefault("Retry-After", str(kind.retry_after))
+    return Response(orjson.dumps(body), kind.status, headers, MEDIA_TYPE)

@@ -1,0 +1,119 @@
+"""The gateway's collaborators: built once per process, when it starts, and closed in the reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from api.admission import Admission
+from api.auth import Auth
+from api.database import Lane
+from api.intake import Intake
+from api.live_model import LiveModel
+from api.metrics import Metrics
+from api.notices import Notices
+from api.publisher import Publisher
+from api.statuses import Statuses
+from api.waiting import Waiting
+from shared.config import Settings
+from shared.queue import make_celery, publish_batch
+from shared.sweep import Backlog
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a route may need."""
+
+    settings: Settings
+    quick: Lane
+    bulk: Lane
+    auth: Auth
+    statuses: Statuses
+    intake: Intake
+    waiting: Waiting
+    live_model: LiveModel
+    admission: Admission
+    publisher: Publisher
+    notices: Notices
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the metrics read."""
+
+    admission: Admission
+    waiting: Waiting
+    publisher: Publisher
+    notices: Notices
+
+    def backlog(self) -> list[Backlog]:
+        return self.admission.backlog
+
+    def open_waiters(self) -> int:
+        return self.waiting.open
+
+    def published(self) -> int:
+        return self.publisher.published
+
+    def publish_failures(self) -> int:
+        return self.publisher.failures
+
+    def is_subscribed(self) -> bool:
+        return self.notices.is_subscribed
+
+
+def services_of(request: Request) -> Services:
+    """The services of the running app."""
+    services: Services = request.scope["app"].state.services
+    return services
+
+
+@asynccontextmanager
+async def running_services(settings: Settings) -> AsyncIterator[Services]:
+    """Build and start everything; neither PostgreSQL nor Redis needs to be there yet."""
+    # One connection for the group commit, some for quick reads, the rest for what streams a million rows.
+    quick_size = (settings.api_pool_size - 1) // 3
+    singles = Lane(settings, "intake", 1)
+    quick = Lane(settings, "quick", quick_size)
+    bulk = Lane(settings, "bulk", settings.api_pool_size - 1 - quick_size, statement_seconds=None)
+    celery = make_celery(settings)
+    publisher = Publisher(lambda batch_id, queue: publish_batch(celery, batch_id, queue))
+    statuses = Statuses(quick)
+    waiting = Waiting(statuses)
+    notices = Notices(settings.redis_url.get_secret_value(), waiting.notify)
+    admission = Admission(settings, quick)
+    metrics = Metrics(_State(admission, waiting, publisher, notices))
+    intake = Intake(settings, singles=singles, bulk=bulk, publisher=publisher, admission=admission, metrics=metrics)
+    auth = Auth(quick, disabled=settings.auth_disabled)
+    live_model = LiveModel(quick)
+    publisher.start()
+    notices.start()
+    admission.start()
+    try:
+        yield Services(
+            settings,
+            quick,
+            bulk,
+            auth,
+            statuses,
+            intake,
+            waiting,
+            live_model,
+            admission,
+            publisher,
+            notices,
+            metrics,
+        )
+    finally:
+        waiting.release()
+        await intake.drain()
+        await admission.stop()
+        await notices.stop()
+        publisher.stop()
+        celery.close()
+        for lane in (singles, quick, bulk):
+            lane.close()

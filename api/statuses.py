@@ -1,0 +1,43 @@
+"""Reading job statuses: reads that arrive together are answered by one query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from api.coalesce import Coalescer
+from api.database import PATIENCE_SECONDS, Lane, late, read_twice
+from shared.errors import JobUnknown
+from shared.jobs import JobRecord, read_jobs
+
+_MOST = 512  # jobs per query
+
+
+class Statuses:
+    """The status of jobs, one at a time for callers and many at a time for PostgreSQL."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._reads: Coalescer[UUID, JobRecord | None] = Coalescer(
+            self._read_group,
+            lane.executor,
+            max_items=_MOST,
+            patience_seconds=PATIENCE_SECONDS,
+            make_late_error=late,
+        )
+
+    async def read(self, job_id: UUID, owner: str) -> JobRecord:
+        """One job of `owner`. Raises JobUnknown, also where the job is another owner's, and DatabaseUnavailable."""
+        job = await self._reads.submit(job_id)
+        if job is None or job.owner != owner:
+            raise JobUnknown(job_id)
+        return job
+
+    def _read_group(self, job_ids: Sequence[UUID]) -> list[JobRecord | None]:
+        def query(connection: Connection) -> dict[UUID, JobRecord]:
+            return read_jobs(connection, list(dict.fromkeys(job_ids)))
+
+        jobs = read_twice(self._lane, query)
+        return [jobs.get(job_id) for job_id in job_ids]
