@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 
 from model.artefact import Artefact
 from model.metadata import ArtefactMetadata
@@ -45,7 +45,7 @@ class IsolatedModel:
     ) -> None:
         self._stop()
 
-    def probabilities(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+    def probabilities(self, features: pa.Table) -> npt.NDArray[np.float64]:
         """Probability of the positive class per row. Raises PredictionFailed with the reason."""
         child = self._child or self._start()
         try:
@@ -122,7 +122,7 @@ def _exit_words(code: int) -> str:
 
 
 def serve() -> None:
-    """The child's loop: a model first, then a frame per call, until the parent closes the pipe."""
+    """The child's loop: a model first, then a table per call, until the parent closes the pipe."""
     # The model may print: that must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -132,9 +132,9 @@ def serve() -> None:
         model = load_model(Artefact(content, ArtefactMetadata.from_json(metadata)), version=0)
         _send(answers, "ready")
         while True:
-            frame = _read(calls)
+            table = _read(calls)
             try:
-                answer: Any = model.probabilities(frame)
+                answer: Any = model.pipeline_probabilities(table)
             except Exception as error:  # noqa: BLE001 - told to the parent, which isolates the row
                 answer = f"the model raised {type(error).__name__}: {str(error)[:500]}"
             _send(answers, answer)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
 from sqlalchemy import Engine
 
 from model.artefact import Artefact, load, positive_column
 from model.metadata import ArtefactMetadata
 from shared.db import transaction
+from shared.logging import get_logger
 from shared.models import get_model, live_model, read_artefact
 from shared.signature import Signature
+from worker.linear import LinearModel, NotLinear, compile_linear
+from worker.sample import draw_table
+
+log = get_logger(__name__)
+
+_SAMPLE_ROWS = 500
+_TOLERANCE = 1e-9  # floating-point sums in another order differ by about 1e-15
 
 
 class Estimator(Protocol):
@@ -36,25 +46,55 @@ class LoadedModel:
     threshold: float
     positive_column: int  # which column of predict_proba is the probability
     artefact: Artefact  # kept for the process apart, which loads it again
+    linear: LinearModel | None  # the same sum without the pipeline's overhead, where the estimator is one
 
-    def probabilities(self, features: Any) -> npt.NDArray[np.float64]:
-        """Probability of the positive class for each row of `features`, a frame in signature order."""
-        table = np.asarray(self.estimator.predict_proba(features), dtype=np.float64)
-        return table[:, self.positive_column]
+    def probabilities(self, features: pa.Table) -> npt.NDArray[np.float64]:
+        """Probability of the positive class for each row of `features`, a table in signature order."""
+        if self.linear is not None:
+            return self.linear.probabilities(features)
+        return self.pipeline_probabilities(features)
+
+    def pipeline_probabilities(self, features: pa.Table) -> npt.NDArray[np.float64]:
+        """The same through scikit-learn itself."""
+        answers = np.asarray(self.estimator.predict_proba(to_frame(features)), dtype=np.float64)
+        return answers[:, self.positive_column]
+
+
+def to_frame(features: pa.Table) -> pd.DataFrame:
+    """The pandas frame that models are trained on: integers with gaps become floats with NaN."""
+    frame: pd.DataFrame = features.to_pandas()
+    return frame
 
 
 def load_model(artefact: Artefact, version: int) -> LoadedModel:
     """Verify and unpickle an artefact. Raises the errors of `model.artefact.load`."""
     estimator = load(artefact)
     metadata = artefact.metadata
-    return LoadedModel(
+    model = LoadedModel(
         version=version,
         estimator=estimator,
         signature=metadata.signature,
         threshold=metadata.threshold,
         positive_column=positive_column(estimator, metadata.positive_class),
         artefact=artefact,
+        linear=None,
     )
+    return replace(model, linear=_checked_linear(model))
+
+
+def _checked_linear(model: LoadedModel) -> LinearModel | None:
+    """The compiled form, if there is one and it agrees with scikit-learn on rows drawn over the whole signature."""
+    try:
+        linear = compile_linear(model.estimator, model.signature, model.positive_column)
+    except NotLinear as error:
+        log.info("scored by scikit-learn", version=model.version, reason=str(error))
+        return None
+    sample = draw_table(model.signature, _SAMPLE_ROWS)
+    difference = float(np.abs(linear.probabilities(sample) - model.pipeline_probabilities(sample)).max())
+    if not difference < _TOLERANCE:
+        log.warning("compiled form differs, scored by scikit-learn", version=model.version, difference=difference)
+        return None
+    return linear
 
 
 class ModelStore:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from shared.signature import Signature
@@ -16,7 +15,7 @@ from worker.answers import Answers, StatedError
 from worker.rows import Rows
 from worker.validation import find_errors
 
-Predict = Callable[[pd.DataFrame], npt.NDArray[np.float64]]
+Predict = Callable[[pa.Table], npt.NDArray[np.float64]]
 
 
 class PredictionFailed(Exception):
@@ -26,7 +25,7 @@ class PredictionFailed(Exception):
 def predict_rows(rows: Rows, signature: Signature, predict: Predict) -> Answers:
     """One answer or stated error per row.
 
-    `predict` maps a frame of n rows to n probabilities, or raises. A row for which it raises even when alone
+    `predict` maps a table of n rows to n probabilities, or raises. A row for which it raises even when alone
     gets the error; its neighbours get their answers.
     """
     answers = Answers(np.full(len(rows), np.nan), find_errors(rows, signature))
@@ -35,26 +34,20 @@ def predict_rows(rows: Rows, signature: Signature, predict: Predict) -> Answers:
     numbers = np.flatnonzero(good)
     if len(numbers):
         table = rows.features if len(numbers) == len(rows) else rows.features.filter(pa.array(good))
-        _predict_part(to_frame(table), numbers, predict, answers)
+        _predict_part(table, numbers, predict, answers)
     return answers
 
 
-def to_frame(features: pa.Table) -> pd.DataFrame:
-    """The pandas frame that models are trained on: integers with gaps become floats with NaN."""
-    frame: pd.DataFrame = features.to_pandas()
-    return frame
-
-
-def _predict_part(frame: pd.DataFrame, numbers: npt.NDArray[np.intp], predict: Predict, answers: Answers) -> None:
+def _predict_part(table: pa.Table, numbers: npt.NDArray[np.intp], predict: Predict, answers: Answers) -> None:
     try:
-        probabilities = _checked(predict(frame), len(frame))
+        probabilities = _checked(predict(table), table.num_rows)
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises must not cost its neighbours
-        if len(frame) == 1:
+        if table.num_rows == 1:
             answers.errors[int(numbers[0])] = StatedError(RowError.MODEL_FAILED, _words(error))
             return
-        middle = len(frame) // 2
-        _predict_part(frame.iloc[:middle], numbers[:middle], predict, answers)
-        _predict_part(frame.iloc[middle:], numbers[middle:], predict, answers)
+        middle = table.num_rows // 2
+        _predict_part(table.slice(0, middle), numbers[:middle], predict, answers)
+        _predict_part(table.slice(middle), numbers[middle:], predict, answers)
         return
     answers.probabilities[numbers] = probabilities
     for number in numbers[~((probabilities >= 0) & (probabilities <= 1))]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from model.errors import ArtefactError
@@ -24,7 +24,7 @@ from worker.isolation import IsolatedModel
 from worker.lease import LeaseKeeper
 from worker.models import LoadedModel, ModelStore
 from worker.notifier import Notifier
-from worker.prediction import predict_rows
+from worker.prediction import Predict, predict_rows
 from worker.rows import Rows, read_rows
 
 log = get_logger(__name__)
@@ -108,12 +108,10 @@ class Scorer:
         with IsolatedModel(model.artefact, call_timeout_seconds=timeout) as apart:
             return predict_rows(rows, model.signature, apart.probabilities)
 
-    def _watched(
-        self, predict: Callable[[pd.DataFrame], npt.NDArray[np.float64]]
-    ) -> Callable[[pd.DataFrame], npt.NDArray[np.float64]]:
-        def watched(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    def _watched(self, predict: Predict) -> Predict:
+        def watched(table: pa.Table) -> npt.NDArray[np.float64]:
             with self.keeper.watching_call():
-                return predict(frame)
+                return predict(table)
 
         return watched
 
