@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo up test check test-all coverage lock clean
+.PHONY: help demo up test test-compose check test-all coverage lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,9 @@ up: .venv/.runtime ## Set everything up and leave the stack running until Ctrl-C
 
 test: .venv/.dev ## Run all tests on real PostgreSQL, Redis and worker processes
 	@$(BIN)/python -m pytest
+
+test-compose: .venv/.dev ## Build the images and prove the compose stack; needs a Docker engine
+	@$(BIN)/python -m pytest -s -m compose tests/compose
 
 check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
