@@ -6,9 +6,11 @@ It serves calls until one of them ends it; the next call then starts another.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import selectors
+import signal
 import struct
 import subprocess
 import sys
@@ -26,18 +28,41 @@ from worker.models import load_model
 from worker.prediction import PredictionFailed
 
 _LENGTH = struct.Struct("!Q")
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 _START_SECONDS = 60  # to import the libraries and load the model, on a busy machine
+_LEAST_CALL_SECONDS = 5  # for a part of a batch, however small
+_SEARCH_SECONDS = 2700  # for all calls of one batch: well below the time limit of its task
 
 
 class IsolatedModel:
-    """A model in a process of its own; `probabilities` raises PredictionFailed when that process dies or hangs."""
+    """A model in a process of its own, for the rows of one batch.
 
-    def __init__(self, artefact: Artefact, *, call_timeout_seconds: float) -> None:
+    `probabilities` raises PredictionFailed when that process dies or hangs. A call for all `rows` may take
+    `call_timeout_seconds`, one for a part of them accordingly less: else a few rows that hang take hours to find.
+    """
+
+    def __init__(
+        self,
+        artefact: Artefact,
+        *,
+        rows: int,
+        call_timeout_seconds: float,
+        search_seconds: float = _SEARCH_SECONDS,
+    ) -> None:
         self._artefact = artefact
+        self._rows = rows
         self._timeout = call_timeout_seconds
+        self._search_seconds = search_seconds
+        self._deadline = time.monotonic() + search_seconds
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        """Start the process. Raises PredictionFailed where it cannot even load the model: no row is to blame."""
+        try:
+            self._start()
+        except (BrokenPipeError, EOFError, TimeoutError) as error:
+            self._stop()
+            raise PredictionFailed(f"the process apart did not start: {error!r}") from error
         return self
 
     def __exit__(
@@ -47,20 +72,25 @@ class IsolatedModel:
 
     def probabilities(self, features: pa.Table) -> npt.NDArray[np.float64]:
         """Probability of the positive class per row. Raises PredictionFailed with the reason."""
-        child = self._child or self._start()
+        seconds = self._call_seconds(features.num_rows)
+        if seconds <= 0:
+            raise PredictionFailed(f"not scored: the search for bad rows was given up after {self._search_seconds:g} s")
         try:
+            child = self._child or self._start()
             _send(_pipe(child.stdin), features)
-            answer = self._receive(child, self._timeout, "the model did not answer within")
+            answer = self._receive(child, seconds, "the model did not answer within")
         except (BrokenPipeError, EOFError):
-            code = child.wait()
-            self._stop()
-            raise PredictionFailed(f"the model ended its process ({_exit_words(code)})") from None
+            raise PredictionFailed(f"the model ended its process ({self._end()})") from None
         except TimeoutError as error:
             self._stop()
             raise PredictionFailed(str(error)) from None
         if isinstance(answer, str):
             raise PredictionFailed(answer)
         return np.asarray(answer, dtype=np.float64)
+
+    def _call_seconds(self, rows: int) -> float:
+        share = max(self._timeout * rows / self._rows, min(self._timeout, _LEAST_CALL_SECONDS))
+        return min(share, self._deadline - time.monotonic())
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._child = subprocess.Popen(
@@ -84,6 +114,12 @@ class IsolatedModel:
                     raise EOFError
                 data += piece
         return pickle.loads(data[_LENGTH.size :])  # noqa: S301 - our own child wrote it
+
+    def _end(self) -> str:
+        """Clear away the child that has ended by itself; returns how it did."""
+        code = self._child.wait() if self._child else 0
+        self._stop()
+        return f"signal {-code}" if code < 0 else f"exit status {code}"
 
     def _stop(self) -> None:
         if self._child is not None:
@@ -117,12 +153,15 @@ def _read(stream: IO[bytes]) -> Any:
     return pickle.loads(stream.read(_LENGTH.unpack(head)[0]))  # noqa: S301 - our own parent wrote it
 
 
-def _exit_words(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+def _die_with_parent() -> None:
+    """Ask Linux to end this process with its parent: a model that hangs never sees that the pipe was closed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def serve() -> None:
     """The child's loop: a model first, then a table per call, until the parent closes the pipe."""
+    _die_with_parent()
     # The model may print: that must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

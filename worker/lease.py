@@ -1,8 +1,8 @@
 """The heartbeat of a claim, and the watchdog over the model.
 
 One thread per process: it extends the lease while a batch is scored, and ends the process when a single call of
-the model takes too long. A process that stops as a whole (SIGSTOP, swap) misses its heartbeat; the batch is then
-claimed by another, and the fence drops what this one still tries to commit.
+the model takes too long, even one whose lease is lost already. A process that stops as a whole (SIGSTOP, swap)
+misses its heartbeat; the batch is then claimed by another, and the fence drops what this one still tries to commit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.batches import Claim, extend_lease, record_failure
 from shared.errors import DatabaseUnavailable, FenceLost
@@ -31,6 +32,7 @@ class LeaseKeeper:
         self._lease_seconds = lease_seconds
         self._call_timeout = call_timeout_seconds
         self._claim: Claim | None = None
+        self._lost: Claim | None = None  # the claim that need not be extended any more
         self._call_started: float | None = None
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
@@ -72,13 +74,21 @@ class LeaseKeeper:
     def _beat(self, claim: Claim) -> None:
         if self._is_hung():
             self._end_process(claim)
+        if self._lost is claim:
+            return
         try:
             extend_lease(self._engine, claim, lease_seconds=self._lease_seconds)
         except FenceLost as error:
-            log.warning("lease lost", batch_id=claim.batch_id, reason=str(error))
-            self._hold(None)
-        except DatabaseUnavailable as error:
+            self._lose(claim, str(error))
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
             log.warning("heartbeat failed", batch_id=claim.batch_id, reason=str(error))
+
+    def _lose(self, claim: Claim, reason: str) -> None:
+        """Beat no more for `claim`. It may just have been finished, and another be in hand by now: leave that be."""
+        with self._changed:
+            if self._claim is claim:
+                self._lost = claim
+                log.warning("lease lost", batch_id=claim.batch_id, reason=reason)
 
     def _is_hung(self) -> bool:
         started = self._call_started
@@ -90,6 +100,7 @@ class LeaseKeeper:
         log.error("model hangs", batch_id=claim.batch_id, attempt=claim.attempt, reason=reason)
         try:
             record_failure(self._engine, claim, reason, retry_after_seconds=0)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
             log.warning("batch left to its lease", batch_id=claim.batch_id, reason=str(error))
-        os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -7,9 +7,11 @@ import gc
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 from sqlalchemy import Engine
 
 from model.errors import ArtefactError
@@ -54,7 +56,6 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
         log.info("worker starts", node=node, concurrency=concurrency, queues=list(queues), metrics_port=port)
         status = _consume(app, node, concurrency, queues)
     sweeper.stop()
-    metrics.remove_metric_files()
     return status
 
 
@@ -87,6 +88,8 @@ def _connect_signals(slot: ProcessSlot, engine: Engine, sweeper: Sweeper) -> Non
 
 
 def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) -> int:
+    # Celery warns root because messages might hold pickles: ours are JSON, nothing in them is run.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=node,
         concurrency=concurrency,

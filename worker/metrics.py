@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
@@ -54,12 +52,3 @@ def _port_of(server: WSGIServer) -> int:
 def forget_process(pid: int) -> None:
     """A pool process has ended: its live gauges must not be shown any more."""
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
-def remove_metric_files() -> None:
-    """Delete the shared files when the worker ends."""
-    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if directory:
-        for file in Path(directory).glob("*.db"):
-            file.unlink(missing_ok=True)
-        Path(directory).rmdir()

@@ -61,8 +61,11 @@ class LoadedModel:
 
 
 def to_frame(features: pa.Table) -> pd.DataFrame:
-    """The pandas frame that models are trained on: integers with gaps become floats with NaN."""
-    frame: pd.DataFrame = features.to_pandas()
+    """The pandas frame that models are trained on: integers with gaps are floats with NaN, categories are strings."""
+    plain = pa.schema(
+        (field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in features.schema
+    )
+    frame: pd.DataFrame = features.cast(plain).to_pandas()
     return frame
 
 

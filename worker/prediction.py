@@ -64,8 +64,14 @@ def _checked(probabilities: Any, count: int) -> npt.NDArray[np.float64]:
     return array
 
 
+def storable(text: str) -> str:
+    """The first line of `text`, at most 500 characters, without what PostgreSQL cannot store."""
+    line = text.strip().partition("\n")[0][:500].replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return line.encode(errors="replace").decode()
+
+
 def _words(error: Exception) -> str:
-    text = str(error).strip().partition("\n")[0][:500]
+    text = storable(str(error))
     if isinstance(error, PredictionFailed):
         return text
     return f"the model raised {type(error).__name__}: {text}"

@@ -13,15 +13,24 @@ import pyarrow.csv as pa_csv
 from sqlalchemy import Engine
 
 from shared.batches import Claim
-from shared.db import autocommit, driver_connection
+from shared.db import driver_connection, transaction
 from shared.features import CLIENT_FEATURE_NAMES
 from shared.signature import FeatureKind, FeatureSpec, Signature
+
+_SPARSE = 4  # client ids per row above which single look-ups are cheaper than reading their range
 
 _ARROW_TYPES = {
     FeatureKind.INTEGER: pa.int64(),
     FeatureKind.NUMBER: pa.float64(),
     FeatureKind.BOOLEAN: pa.bool_(),
-    FeatureKind.CATEGORY: pa.string(),
+    FeatureKind.CATEGORY: pa.dictionary(pa.int32(), pa.string()),
+}
+# Numbers are numeric in JSON: 30.0 is a whole number there, but not for the bigint parser.
+_JSON_TYPES = {
+    FeatureKind.INTEGER: "numeric",
+    FeatureKind.NUMBER: "numeric",
+    FeatureKind.BOOLEAN: "boolean",
+    FeatureKind.CATEGORY: "text",
 }
 _SQL_TYPES = {
     FeatureKind.INTEGER: "bigint",
@@ -47,46 +56,69 @@ class Rows:
 def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
     """Read all requests of a batch with their features as they are now, in one statement and one snapshot."""
     buffer = io.BytesIO()
-    with autocommit(engine) as connection, driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(f"COPY ({_query(claim, signature)}) TO STDOUT (FORMAT csv)", buffer)
+    with transaction(engine) as connection, driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert(
+            f"COPY ({_query(claim, signature, _neighbours(cursor, claim))}) TO STDOUT (FORMAT csv)", buffer
+        )
     table = _parse(buffer.getbuffer(), signature)
     names = list(signature.names)
     return Rows(
-        request_ids=table["request_id"].combine_chunks().to_numpy(),
-        client_versions=table["client_version"].combine_chunks(),
-        features_given=table["given"].combine_chunks().to_numpy(zero_copy_only=False),
+        request_ids=table["#request_id"].combine_chunks().to_numpy(),
+        client_versions=table["#client_version"].combine_chunks(),
+        features_given=table["#given"].combine_chunks().to_numpy(zero_copy_only=False),
         features=table.select(names).combine_chunks(),
     )
 
 
-def _query(claim: Claim, signature: Signature) -> str:
+def _neighbours(cursor: Any, claim: Claim) -> str:
+    """A join condition that names the range of client ids, where a bulk batch holds most of that range.
+
+    Then the clients are read as one range and hashed: half the work of looking each one up. The planner cannot
+    know; it is told, because its statistics of a job that was just accepted are those of the jobs before.
+    """
+    if claim.job_id is None:
+        return ""
+    cursor.execute(
+        "SELECT min(client_id), max(client_id) FROM prediction_requests WHERE request_id >= %s AND request_id < %s",
+        claim.request_ids,
+    )
+    lowest, highest = cursor.fetchone()
+    if lowest is None or highest - lowest > _SPARSE * claim.request_count:
+        return ""
+    cursor.execute("SET LOCAL enable_nestloop = off")
+    return f"AND c.client_id BETWEEN {lowest} AND {highest}"
+
+
+def _query(claim: Claim, signature: Signature, neighbours: str) -> str:
     first, last = claim.request_ids
     # The rows of a bulk job name clients; only single jobs can bring features of their own.
     with_given = claim.job_id is None
     columns = ", ".join(_column(spec, with_given=with_given) for spec in signature.features)
     given = ""
     if with_given:
-        fields = ", ".join(f"{_quoted(spec.name)} {_SQL_TYPES[spec.kind]}" for spec in signature.features)
+        fields = ", ".join(f"{_quoted(spec.name)} {_JSON_TYPES[spec.kind]}" for spec in signature.features)
         given = f"LEFT JOIN LATERAL jsonb_to_record(r.features) AS g({fields}) ON true"
     return (
         f"SELECT r.request_id, c.version, r.features IS NOT NULL, {columns} FROM prediction_requests r "
-        f"LEFT JOIN clients c ON c.client_id = r.client_id {given} "
+        f"LEFT JOIN clients c ON c.client_id = r.client_id {neighbours} {given} "
         f"WHERE r.request_id >= {first} AND r.request_id < {last} ORDER BY r.request_id"
     )
 
 
 def _column(spec: FeatureSpec, *, with_given: bool) -> str:
     name = _quoted(spec.name)
-    stored = f"c.{name}" if spec.name in CLIENT_FEATURE_NAMES else f"NULL::{_SQL_TYPES[spec.kind]}"
-    return f"coalesce(g.{name}, {stored})" if with_given else stored
+    kind = _SQL_TYPES[spec.kind]
+    stored = f"c.{name}::{kind}" if spec.name in CLIENT_FEATURE_NAMES else f"NULL::{kind}"
+    return f"coalesce(g.{name}::{kind}, {stored})" if with_given else stored
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""').replace("%", "%%") + '"'
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _parse(data: Any, signature: Signature) -> pa.Table:
-    types = {"request_id": pa.int64(), "client_version": pa.int32(), "given": pa.bool_()}
+    # Our own columns are marked: a feature may be called "given", too.
+    types = {"#request_id": pa.int64(), "#client_version": pa.int32(), "#given": pa.bool_()}
     types |= {spec.name: _ARROW_TYPES[spec.kind] for spec in signature.features}
     if not len(data):
         return pa.table({name: pa.array([], kind) for name, kind in types.items()})

@@ -24,12 +24,12 @@ from worker.isolation import IsolatedModel
 from worker.lease import LeaseKeeper
 from worker.models import LoadedModel, ModelStore
 from worker.notifier import Notifier
-from worker.prediction import Predict, predict_rows
+from worker.prediction import Predict, predict_rows, storable
 from worker.rows import Rows, read_rows
 
 log = get_logger(__name__)
 
-_RETRY_SECONDS = 2.0  # first pause before a batch is tried again; the sweeper doubles it
+_RETRY_SECONDS = 2.0  # pause before a batch is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,20 @@ class Scorer:
             except (FenceLost, DatabaseUnavailable):
                 raise
             except Exception as error:
-                # Not the rows' fault and not an outage: keep the reason where people look, and try again later.
                 log.exception("batch failed", batch_id=batch_id, attempt=held.attempt)
-                record_failure(
-                    self.engine, held, f"{type(error).__name__}: {error}", retry_after_seconds=_RETRY_SECONDS
-                )
-                return "failed"
+                if held.attempt <= self.settings.max_attempts:
+                    self._give_back(held, error)
+                    return "failed"
+                # It will not get better: rows that are never answered would break the promise.
+                counts = self._refuse(held, RowError.MODEL_FAILED, storable(f"{type(error).__name__}: {error}"))
         self.notifier.batch_done(held.batch_id, held.job_id)
         self._measure(held, counts, time.monotonic() - started)
         return "finished"
+
+    def _give_back(self, held: Claim, error: Exception) -> None:
+        """Not the rows' fault and not an outage: keep the reason where people look, and try again later."""
+        reason = storable(f"{type(error).__name__}: {error}")
+        record_failure(self.engine, held, reason, retry_after_seconds=_RETRY_SECONDS)
 
     def _claim(self, batch_id: int) -> Claim | None:
         lease = self.settings.lease_seconds
@@ -94,7 +99,7 @@ class Scorer:
         except ArtefactError as error:
             if held.attempt < self.settings.max_attempts:
                 raise  # another worker, with other library versions, may be able to
-            return self._refuse(held, str(error))
+            return self._refuse(held, RowError.MODEL_UNAVAILABLE, storable(str(error)))
         rows = read_rows(self.engine, held, model.signature)
         answers = self._predict(held, model, rows)
         self._count_errors(held, answers)
@@ -105,7 +110,7 @@ class Scorer:
             return predict_rows(rows, model.signature, self._watched(model.probabilities))
         log.warning("scoring in a process apart", batch_id=held.batch_id, attempt=held.attempt)
         timeout = self.settings.batch_timeout_seconds
-        with IsolatedModel(model.artefact, call_timeout_seconds=timeout) as apart:
+        with IsolatedModel(model.artefact, rows=len(rows), call_timeout_seconds=timeout) as apart:
             return predict_rows(rows, model.signature, apart.probabilities)
 
     def _watched(self, predict: Predict) -> Predict:
@@ -115,10 +120,10 @@ class Scorer:
 
         return watched
 
-    def _refuse(self, held: Claim, reason: str) -> Counts:
-        """State the same error for every row: no worker that tried could load the model."""
+    def _refuse(self, held: Claim, code: RowError, reason: str) -> Counts:
+        """State the same error for every row: no worker that tried could score the batch."""
         from_request = read_rows(self.engine, held, Signature(()))
-        error = StatedError(RowError.MODEL_UNAVAILABLE, reason)
+        error = StatedError(code, reason)
         answers = Answers(np.full(len(from_request), np.nan), dict.fromkeys(range(len(from_request)), error))
         self._count_errors(held, answers)
         return finish(self.engine, held, _writer(held, 0.0, from_request, answers))

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from shared.errors import PredictqError
 from shared.logging import get_logger
-from shared.queue import publish_batch
+from shared.queue import front_batch, publish_batch
 from shared.status import Queue
 from shared.sweep import sweep
 from worker import metrics
@@ -57,10 +57,10 @@ class Sweeper:
 
     def sweep_once(self) -> int:
         """One round; returns how many batches were published again."""
-        lengths = {queue: int(self._redis.llen(queue.value)) for queue in Queue}
-        for queue, length in lengths.items():
-            metrics.QUEUED.labels(queue.value).set(length)
-        due = sweep(self._engine, lengths, pause_seconds=self._pause)
+        for queue in Queue:
+            metrics.QUEUED.labels(queue.value).set(int(self._redis.llen(queue.value)))
+        fronts = {queue: front_batch(self._redis, queue) for queue in Queue}
+        due = sweep(self._engine, fronts, pause_seconds=self._pause)
         for batch in due:
             publish_batch(self._app, batch.batch_id, batch.queue)
             metrics.REDISPATCHES.labels(batch.reason).inc()

@@ -126,17 +126,21 @@ CREATE TRIGGER request_has_job AFTER INSERT ON prediction_requests REFERENCING N
     FOR EACH STATEMENT EXECUTE FUNCTION check_new_requests();
 
 CREATE FUNCTION check_new_outputs() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE stray record;
+DECLARE
+    lowest bigint; highest bigint; outputs bigint; requests bigint; stray record;
 BEGIN
-    SELECT a.request_id, a.fence INTO stray
-    FROM added a
-    LEFT JOIN prediction_requests r USING (request_id)
-    LEFT JOIN prediction_batches b ON b.id = batch_of(a.request_id)
-    WHERE r.request_id IS NULL OR b.fence IS DISTINCT FROM a.fence OR b.model_version <> a.model_version
+    SELECT min(request_id), max(request_id), count(*) INTO lowest, highest, outputs FROM added;
+    -- The range lets the planner hash both sides rather than look up each output's request.
+    SELECT count(*) INTO requests FROM added a JOIN prediction_requests r ON r.request_id = a.request_id
+    WHERE r.request_id BETWEEN lowest AND highest;
+    SELECT n.* INTO stray
+    FROM (SELECT DISTINCT batch_of(request_id) AS batch_id, fence, model_version FROM added) n
+    LEFT JOIN prediction_batches b ON b.id = n.batch_id
+    WHERE b.fence IS DISTINCT FROM n.fence OR b.model_version <> n.model_version
     LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'output % with fence % has no such request, or its batch has another fence or model',
-            stray.request_id, stray.fence USING ERRCODE = 'foreign_key_violation';
+    IF FOUND OR requests <> outputs THEN
+        RAISE EXCEPTION 'of % outputs from % on, % have no such request, or their batch has another fence or model',
+            outputs, lowest, outputs - requests USING ERRCODE = 'foreign_key_violation';
     END IF;
     RETURN NULL;
 END $$;
