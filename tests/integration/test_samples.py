@@ -1,0 +1,42 @@
+"""The sample queries run in psql and show what they promise."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from sqlalchemy import Engine, make_url
+
+from cli.embedded.postgres import EmbeddedPostgres
+from shared.config import Settings
+from tests.support import ROOT, add_clients, add_model, publish, submit_singles, wait_for_job, worker_process
+
+
+def _psql(postgres: EmbeddedPostgres, settings: Settings, script: str) -> str:
+    # psql lies beside the server that the fixture runs.
+    psql = postgres.child().argv[0].replace("/bin/postgres", "/bin/psql")
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    command = [psql, url.render_as_string(hide_password=False), "-v", "ON_ERROR_STOP=1", "-f", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", ["sql/samples/newest.sql", "sql/samples/jobs.sql"])
+def test_samples_read_well_on_an_empty_database(postgres: EmbeddedPostgres, settings: Settings, script: str) -> None:
+    """Before anything was predicted, the queries say nothing rather than fail."""
+    assert "Newest" in _psql(postgres, settings, script)
+
+
+def test_newest_rows_tell_the_whole_story(postgres: EmbeddedPostgres, settings: Settings, engine: Engine) -> None:
+    """The newest request, its answer and its trace with the features by name are there to read."""
+    add_model(engine)
+    add_clients(engine, 3)
+    with worker_process(settings):
+        (accepted,) = submit_singles(engine, [2])
+        publish(settings, accepted)
+        wait_for_job(engine, accepted.job_id)
+    text = _psql(postgres, settings, "sql/samples/newest.sql")
+    assert str(accepted.job_id) in text
+    assert '"monthly_income": 1002' in text
+    assert "succeeded" in _psql(postgres, settings, "sql/samples/jobs.sql")
