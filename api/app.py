@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -12,16 +13,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api import docs
 from api.edge import JOB_ROUTE, Edge, error_response
 from api.problems import Problem
-from api.routes import health, jobs, predict
+from api.routes import bulk, health, jobs, models, predict, predictions, problems, results
 from api.services import running_services
 from shared.config import Settings
 from shared.errors import PredictqError
 
+_DESCRIPTION = """
+POST work, get a job at once, fetch the answer when it is ready. A 202 means that the job is stored and will be done.
+To try it here, press *Authorize* and paste an API key. Every error is `application/problem+json`; every answer bears
+`X-Request-ID`, taken from the call if it brings one.
+"""
+
 
 class Gateway(FastAPI):
     """FastAPI with the edge outermost, so that even an answer 500 passes through it."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made when it is first asked for."""
+        if self.openapi_schema is None:
+            self.openapi_schema = docs.openapi(self)
+        return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own layers inside ours."""
@@ -42,10 +56,18 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.services = services
             yield
 
-    app = Gateway(title="predictq", version="1", lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    app = Gateway(
+        title="predictq",
+        summary="Asynchronous, traceable predictions",
+        description=_DESCRIPTION,
+        version="1",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
     for kind in (Exception, PredictqError, Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer_error)
-    for module in (predict, jobs, health):
+    for module in (predict, bulk, jobs, results, predictions, models, health, problems):
         app.include_router(module.router)
     return app
 

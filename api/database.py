@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, text
 
+from api.problems import BUSY, Problem
 from shared.config import Settings
 from shared.db import autocommit, make_engine, transaction
 from shared.errors import DatabaseUnavailable
@@ -16,6 +17,7 @@ from shared.errors import DatabaseUnavailable
 Answer = TypeVar("Answer")
 
 PATIENCE_SECONDS = 4.0  # after which a caller is told 503 rather than kept waiting
+_QUEUE_SECONDS = 30.0  # that bulk work may wait for a thread
 _STATEMENT_SECONDS = 4.0  # the server ends a quick statement by itself, so that its thread comes free
 
 
@@ -43,6 +45,7 @@ class Lane:
             pool_size=size,
             statement_timeout_seconds=statement_seconds,
         )
+        self._free = asyncio.Semaphore(size)
         self.executor = ThreadPoolExecutor(size, thread_name_prefix=f"api-{name}")
 
     async def read(self, query: Callable[[Connection], Answer]) -> Answer:
@@ -62,8 +65,19 @@ class Lane:
         return await self._run(run)
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Run something that may take its time in a thread of this lane."""
+        """Run something in a thread of this lane, whenever one is free, and as long as it takes."""
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+    async def run_long(self, work: Callable[[], Answer]) -> Answer:
+        """Run something that may take its time. Raises Problem 503 when no thread comes free for a while."""
+        try:
+            async with asyncio.timeout(_QUEUE_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Problem(BUSY, "All connections for bulk work are in use. Try again in a moment.") from None
+        future = asyncio.get_running_loop().run_in_executor(self.executor, work)
+        future.add_done_callback(lambda _: self._free.release())
+        return await future
 
     async def _run(self, work: Callable[[], Answer]) -> Answer:
         try:

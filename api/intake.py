@@ -17,6 +17,7 @@ from api.database import PATIENCE_SECONDS, Lane, late
 from api.metrics import Metrics
 from api.publisher import Publisher
 from shared.accept import Accepted, SingleJob, accept_singles
+from shared.accept_bulk import BulkJob
 from shared.config import Settings
 from shared.db import autocommit
 from shared.errors import DatabaseUnavailable, IdempotencyKeyInFlight, PredictqError
@@ -70,12 +71,15 @@ class Intake:
         return accepted
 
     async def accept_bulk(
-        self, caller: Caller, key: str | None, rows: int, accept: Callable[[Engine], Accepted]
+        self, caller: Caller, job: BulkJob, rows: int, accept: Callable[[Engine], Accepted]
     ) -> Accepted:
-        """Run one of shared's bulk acceptances in a thread, then publish its batches. Raises what that raises."""
+        """Run one of shared's bulk acceptances of `job` in a thread, then publish. Raises what that raises.
+
+        `accept` may be called twice: after a connection that turned out to be lost.
+        """
         self._admission.check(caller, rows)
-        with self._holding_key(caller.owner, key):
-            accepted = await self._bulk_lane.run(lambda: accept(self._bulk_lane.engine))
+        with self._holding_key(caller.owner, job.idempotency_key):
+            accepted = await self._bulk_lane.run_long(lambda: self._accept_bulk(job, accept))
         self._publisher.put(accepted.batch_ids, accepted.queue)
         return accepted
 
@@ -138,6 +142,29 @@ class Intake:
             else:
                 return [found.get(job.job_id) or repeated[job.job_id] for job in jobs]
         return [error for _ in jobs]
+
+    def _accept_bulk(self, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
+        engine = self._bulk_lane.engine
+        try:
+            return accept(engine)
+        except DatabaseUnavailable:
+            # Whether it was committed is not known; as with single jobs, look, and only then try once more.
+            found = self._look_up(job.job_id)
+            return accept(engine) if found is None else found
+
+    def _look_up(self, job_id: UUID) -> Accepted | None:
+        """The bulk job if it is there. Its batches are the sweeper's to publish."""
+        deadline = monotonic() + _LOOK_UP_SECONDS
+        while True:
+            try:
+                with autocommit(self._bulk_lane.engine) as connection:
+                    record = read_jobs(connection, [job_id]).get(job_id)
+            except DatabaseUnavailable:
+                if monotonic() > deadline:
+                    raise
+                sleep(0.1)
+            else:
+                return None if record is None else Accepted(job_id, record.model_version, Queue.BULK, ())
 
     def _find(self, jobs: Sequence[SingleJob]) -> dict[UUID, Accepted]:
         with autocommit(self._singles_lane.engine) as connection:

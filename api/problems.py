@@ -38,6 +38,7 @@ SILENT_UPLOAD = Kind("upload-timeout", 408, "The upload fell silent")
 NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)
 TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
 MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
+BUSY = Kind("busy", 503, "All connections for bulk work are in use", retry_after=5)
 INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
 _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
@@ -68,7 +69,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         *_BY_STATUS.values(),
         *_BY_ERROR.values(),
-        *(INVALID, UNAUTHORISED, FORBIDDEN, NOT_ACCEPTABLE, SILENT_UPLOAD, NOT_READY, INTERNAL),
+        *(INVALID, UNAUTHORISED, FORBIDDEN, NOT_ACCEPTABLE, SILENT_UPLOAD, NOT_READY, BUSY, INTERNAL),
     )
 }
 

@@ -6,6 +6,7 @@ it stopped never misses a row, whichever batch finishes first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
@@ -68,50 +69,68 @@ WHERE j.id = :id
     return Readable(end * REQUESTS_PER_BATCH, row.first_open is None)
 
 
-# The batches lead: each is one range of both primary keys, read in order, whatever the size of the tables.
-_ROWS = f"""
+_BATCHES = text(f"""
+SELECT id FROM prediction_batches
+WHERE job_id = :job_id AND status = 'finished'
+    AND id >= :after / {REQUESTS_PER_BATCH} AND id < :end / {REQUESTS_PER_BATCH}
+UNION ALL
+SELECT batch_of(request_id) FROM jobs
+WHERE id = :job_id AND kind = 'single' AND request_id > :after AND request_id < :end
+ORDER BY id LIMIT :limit
+""")
+
+# One range of both primary keys: a merge of two index scans, already in order, whatever the size of the tables.
+_ROWS = """
 SELECT o.request_id, r.client_id, o.probability, o.label, o.threshold, o.model_version, o.error_code, o.error_detail
-FROM (
-    SELECT id FROM prediction_batches WHERE job_id = %(job_id)s AND id >= %(after)s / {REQUESTS_PER_BATCH}
-        AND id < %(end)s / {REQUESTS_PER_BATCH} AND status = 'finished'
-    UNION ALL
-    SELECT batch_of(request_id) FROM jobs WHERE id = %(job_id)s AND kind = 'single'
-    ORDER BY id
-) b
-CROSS JOIN LATERAL (
-    SELECT * FROM prediction_outputs
-    WHERE request_id >= b.id * {REQUESTS_PER_BATCH} AND request_id < (b.id + 1) * {REQUESTS_PER_BATCH}
-    ORDER BY request_id
-) o
-JOIN prediction_requests r ON r.request_id = o.request_id AND r.job_id = %(job_id)s
-WHERE o.request_id > %(after)s AND o.request_id < %(end)s
+FROM prediction_outputs o JOIN prediction_requests r ON r.request_id = o.request_id AND r.job_id = %(job_id)s
+WHERE o.request_id >= %(first)s AND o.request_id < %(last)s AND r.request_id >= %(first)s AND r.request_id < %(last)s
+ORDER BY o.request_id
 """
+
+
+def _ranges(
+    connection: Connection, job_id: UUID, *, after: int, end: int, limit: int | None
+) -> Iterator[dict[str, Any]]:
+    """The parameters of `_ROWS` for each batch that has rows above `after` and below `end`, in order."""
+    batches = connection.execute(_BATCHES, {"job_id": str(job_id), "after": after, "end": end, "limit": limit})
+    for batch_id in batches.scalars().all():
+        first = batch_id * REQUESTS_PER_BATCH
+        yield {
+            "job_id": str(job_id),
+            "first": max(first, after + 1),
+            "last": min(first + REQUESTS_PER_BATCH, end),
+        }
 
 
 def read_results(connection: Connection, job_id: UUID, *, end: int, after: int, limit: int) -> list[ResultRow]:
     """At most `limit` rows with request ids above `after` and below `end`, in submission order."""
-    rows = connection.exec_driver_sql(
-        f"{_ROWS} ORDER BY o.request_id LIMIT %(limit)s",
-        {"job_id": str(job_id), "end": end, "after": after, "limit": limit},
-    )
-    return [ResultRow(*row) for row in rows]
+    rows: list[ResultRow] = []
+    # A finished batch has a row at least, but the first one may have been read up to its end.
+    for limits in _ranges(connection, job_id, after=after, end=end, limit=limit + 1):
+        found = connection.exec_driver_sql(f"{_ROWS} LIMIT %(limit)s", {**limits, "limit": limit - len(rows)})
+        rows += [ResultRow(*row) for row in found]
+        if len(rows) == limit:
+            break
+    return rows
 
 
 def copy_results(connection: Connection, job_id: UUID, *, end: int, target: IO[bytes], as_json: bool = False) -> None:
     """Write all rows below `end` to `target`: CSV with a header, or one JSON object per line.
 
-    PostgreSQL formats the rows and they pass as they are: no Python object per row, memory flat.
+    PostgreSQL formats the rows and they pass as they are: no Python object per row, memory flat. Batch by batch,
+    so that the first rows come at once and nothing is sorted.
     """
-    query = f"{_ROWS} ORDER BY o.request_id"
     if as_json:
         # CSV with a quote and a delimiter that JSON text never holds, so that COPY's escaping stays out of it.
-        query = f"SELECT row_to_json(t) FROM ({query}) t"
-        options = "FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02'"
+        copy = (
+            f"COPY (SELECT row_to_json(t) FROM ({_ROWS}) t) TO STDOUT (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
+        )
     else:
-        options = "FORMAT csv, HEADER true"
-    with driver_connection(connection).cursor() as cursor:
-        bound = cursor.mogrify(f"COPY ({query}) TO STDOUT ({options})", {"job_id": str(job_id), "end": end, "after": 0})
-        cursor.copy_expert(bound.decode(), target)
+        copy = f"COPY ({_ROWS}) TO STDOUT (FORMAT csv)"
+        target.write((",".join(RESULT_COLUMNS) + "\n").encode())
+    for limits in _ranges(connection, job_id, after=0, end=end, limit=None):
+        with driver_connection(connection).cursor() as cursor:
+            cursor.copy_expert(cursor.mogrify(copy, limits).decode(), target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Jobs: how they stand, and cancelling them."""
+"""Jobs: how they stand, listing and cancelling them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from starlette.responses import Response
 
 from api import docs
 from api.direct import DirectRoute
-from api.http import headers_of, wait_seconds
-from api.render import status_response
+from api.http import headers_of, json_response, wait_seconds
+from api.paging import bad_cursor, bad_parameter, limit_of, make_cursor, next_link, read_cursor
+from api.render import job_json, status_response
 from api.services import services_of
 from shared.errors import JobUnknown
-from shared.jobs import cancel_job
+from shared.jobs import cancel_job, list_jobs
+from shared.status import JobStatus
 
-router = APIRouter(tags=["jobs"], route_class=DirectRoute)
+router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[docs.BEARER])
+
+_PAGE, _LARGEST_PAGE = 100, 1000
 
 
 @router.get("/v1/jobs/{job_id}", **docs.READ_JOB)
@@ -30,6 +34,26 @@ async def read_job(request: Request) -> Response:
     if seconds:
         job = await services.waiting.wait(job, seconds)
     return status_response(job, seconds)
+
+
+@router.get("/v1/jobs", **docs.LIST_JOBS)
+async def read_jobs(request: Request) -> Response:
+    """The caller's jobs, newest first."""
+    services = services_of(request)
+    caller = await services.auth.caller(headers_of(request).get(b"authorization"))
+    limit = limit_of(request, default=_PAGE, most=_LARGEST_PAGE)
+    status = _status_of(request)
+    before = _before(request)
+    jobs = await services.quick.read(
+        lambda connection: list_jobs(connection, caller.owner, limit=limit + 1, before=before, status=status)
+    )
+    cursor, headers = None, []
+    if len(jobs) > limit:
+        jobs = jobs[:limit]
+        cursor = make_cursor(jobs[-1].job_id)
+        kept = [("status", status.value)] if status else []
+        headers.append(next_link("/v1/jobs", [("limit", limit), *kept, ("cursor", cursor)]))
+    return json_response({"jobs": [job_json(job) for job in jobs], "next": cursor}, headers=headers)
 
 
 @router.post("/v1/jobs/{job_id}/cancel", **docs.CANCEL_JOB)
@@ -49,3 +73,23 @@ def job_id_of(request: Request) -> UUID:
         return UUID(job_id)
     except ValueError:
         raise JobUnknown(job_id[:80]) from None
+
+
+def _status_of(request: Request) -> JobStatus | None:
+    given = request.query_params.get("status")
+    if given is None:
+        return None
+    try:
+        return JobStatus(given)
+    except ValueError:
+        raise bad_parameter("status", f"status must be one of {', '.join(JobStatus)}") from None
+
+
+def _before(request: Request) -> UUID | None:
+    found = read_cursor(request, 1)
+    if found is None:
+        return None
+    try:
+        return UUID(found[0])
+    except ValueError:
+        raise bad_cursor() from None

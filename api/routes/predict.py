@@ -17,6 +17,7 @@ from api.direct import DirectRoute
 from api.http import headers_of, idempotency_key, parse_object, read_body, require_json, wait_seconds
 from api.problems import Flaw, Invalid, pointer
 from api.render import job_response
+from api.rows import MAX_CLIENT_ID
 from api.services import Services, services_of
 from shared.accept import Accepted, SingleJob
 from shared.errors import FeaturesRefused, ModelChanged
@@ -24,9 +25,7 @@ from shared.jobs import JobRecord
 from shared.signature import FeatureKind, Signature
 from shared.status import JobStatus
 
-MAX_CLIENT_ID = 2**63 - 1
-
-router = APIRouter(tags=["predict"], route_class=DirectRoute)
+router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[docs.BEARER])
 
 
 @router.post("/v1/predict", **docs.PREDICT)

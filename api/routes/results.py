@@ -1,0 +1,98 @@
+"""The answers of a job: JSON pages, or everything at once as CSV or NDJSON."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import IO
+from uuid import UUID
+
+from fastapi import APIRouter
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import docs
+from api.direct import DirectRoute
+from api.http import headers_of, json_response
+from api.negotiation import choose
+from api.paging import bad_cursor, limit_of, make_cursor, next_link, read_cursor
+from api.problems import NOT_READY, Problem
+from api.render import POLL_SECONDS
+from api.routes.jobs import job_id_of
+from api.services import services_of
+from api.streams import copy_response
+from shared.jobs import read_job
+from shared.results import Readable, copy_results, read_results, readable
+from shared.status import JobStatus
+
+router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[docs.BEARER])
+
+_JSON, _CSV, _NDJSON = "application/json", "text/csv", "application/x-ndjson"
+_SUFFIX = {_CSV: "csv", _NDJSON: "ndjson"}
+_PAGE, _LARGEST_PAGE = 1000, 10_000
+
+
+@router.get("/v1/jobs/{job_id}/results", **docs.RESULTS)
+async def results(request: Request) -> Response:
+    """The rows that are ready, in the order in which they were asked for; while a job runs, those from its start."""
+    services = services_of(request)
+    headers = headers_of(request)
+    caller = await services.auth.caller(headers.get(b"authorization"))
+    job_id = job_id_of(request)
+    media_type = choose(headers.get(b"accept", b"*/*").decode("latin-1"), (_JSON, _CSV, _NDJSON))
+    extent = await services.quick.read(lambda connection: _extent(connection, job_id, caller.owner))
+    if media_type == _JSON:
+        return await _page(request, job_id, extent)
+    return await copy_response(
+        services.bulk,
+        partial(_copy, job_id=job_id, end=extent.end, as_json=media_type == _NDJSON),
+        media_type,
+        {
+            "X-Predictq-Complete": "true" if extent.complete else "false",
+            "Content-Disposition": f'attachment; filename="{job_id}.{_SUFFIX[media_type]}"',
+            "Vary": "Accept",
+        },
+    )
+
+
+def _extent(connection: Connection, job_id: UUID, owner: str) -> Readable:
+    """How far the results can be read. Raises JobUnknown, or Problem 409 where there is none yet."""
+    job = read_job(connection, job_id, owner)
+    extent = readable(connection, job_id)
+    if extent is not None:
+        return extent
+    if job.status is JobStatus.CANCELLED:  # a single job whose batch still runs for others
+        return Readable(0, complete=True)
+    raise Problem(NOT_READY, f"The job is {job.status.value}, and its first rows are not scored yet.")
+
+
+def _copy(connection: Connection, target: IO[bytes], *, job_id: UUID, end: int, as_json: bool) -> None:
+    copy_results(connection, job_id, end=end, target=target, as_json=as_json)
+
+
+async def _page(request: Request, job_id: UUID, extent: Readable) -> Response:
+    limit = limit_of(request, default=_PAGE, most=_LARGEST_PAGE)
+    after = _after(request, job_id)
+    rows = await services_of(request).quick.read(
+        lambda connection: read_results(connection, job_id, end=extent.end, after=after, limit=limit + 1)
+    )
+    has_more = len(rows) > limit
+    rows = rows[:limit]
+    cursor = None
+    headers = [(b"x-predictq-complete", b"true" if extent.complete else b"false"), (b"vary", b"accept")]
+    if has_more or not extent.complete:
+        cursor = make_cursor(job_id, rows[-1].request_id if rows else after)
+        headers.append(next_link(request.scope["path"], [("limit", limit), ("cursor", cursor)]))
+    if not (has_more or extent.complete):
+        headers.append((b"retry-after", POLL_SECONDS))
+    body = {"job_id": job_id, "complete": extent.complete, "rows": rows, "next": cursor}
+    return json_response(body, headers=headers)
+
+
+def _after(request: Request, job_id: UUID) -> int:
+    found = read_cursor(request, 2)
+    if found is None:
+        return 0
+    if found[0] != str(job_id) or not (found[1].isascii() and found[1].isdigit() and len(found[1]) < 19):
+        raise bad_cursor()
+    return int(found[1])

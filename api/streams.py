@@ -1,0 +1,145 @@
+"""Streaming a COPY to a caller: a thread reads from PostgreSQL, the event loop sends, a few pieces lie between."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import IO, cast
+
+from sqlalchemy import Connection, Engine
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.database import Lane
+from shared.db import naming_failures
+
+_PIECE = 256 * 1024  # bytes handed over at once
+_AHEAD = 4  # pieces read ahead of the caller
+_STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up, and the connection freed
+
+
+class Stopped(Exception):
+    """The caller has gone, or takes nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the caller takes no more")
+
+
+class CopyStream:
+    """The bytes that `copy(connection, target)` writes, as an async iterator. Close it in any case."""
+
+    def __init__(self, copy: Callable[[Connection, IO[bytes]], None]) -> None:
+        self._copy = copy
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[bytes | Exception] = asyncio.Queue(_AHEAD)
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, lane: Lane) -> None:
+        """Begin to read in a thread of `lane`."""
+        self._task = asyncio.create_task(self._run(lane))
+
+    async def _run(self, lane: Lane) -> None:
+        try:
+            await lane.run_long(lambda: self._produce(lane.engine))
+        except Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 - raised again, to the reader
+            await self._pieces.put(error)
+        else:
+            await self._pieces.put(b"")
+
+    async def next(self) -> bytes:
+        """The next piece; empty at the end. Raises what the COPY raised."""
+        piece = await self._pieces.get()
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    async def close(self) -> None:
+        """Stop the COPY if it still runs."""
+        self._closed = True
+        while self._task is not None and not self._task.done():
+            while not self._pieces.empty():  # so that the thread, if it waits to hand over, finds out
+                self._pieces.get_nowait()
+            await asyncio.wait([self._task], timeout=0.05)
+
+    def _produce(self, engine: Engine) -> None:
+        with naming_failures(), engine.connect() as connection:
+            try:
+                with io.BufferedWriter(_Sink(self._hand_over), _PIECE) as target:
+                    self._copy(connection, cast("IO[bytes]", target))
+            except BaseException:
+                connection.invalidate()  # the server is in the middle of a COPY: only hanging up ends it
+                raise
+
+    def _hand_over(self, piece: bytes) -> None:
+        if self._closed:
+            raise Stopped
+        put = asyncio.run_coroutine_threadsafe(self._pieces.put(piece), self._loop)
+        try:
+            put.result(_STALL_SECONDS)
+        except TimeoutError:
+            put.cancel()
+            raise Stopped from None
+
+
+class _Sink(io.RawIOBase):
+    """Hands over what is written to it; behind a buffer, because the driver writes row by row."""
+
+    def __init__(self, hand_over: Callable[[bytes], None]) -> None:
+        self._hand_over = hand_over
+        self._failure: Exception | None = None
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: object, /) -> int:
+        """Hand over all of it. After a failure it fails again, so that a closing buffer cannot hide it."""
+        piece = bytes(cast("memoryview", data))
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._hand_over(piece)
+        except Exception as error:
+            self._failure = error
+            raise
+        return len(piece)
+
+
+class CopyResponse(StreamingResponse):
+    """A streamed response that ends its COPY whatever happens to the caller."""
+
+    def __init__(self, stream: CopyStream, first: bytes, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(_pieces(stream, first), headers=headers, media_type=media_type)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send; see ASGI."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._stream.close()
+
+
+async def _pieces(stream: CopyStream, first: bytes) -> AsyncIterator[bytes]:
+    piece = first
+    while piece:
+        yield piece
+        piece = await stream.next()
+
+
+async def copy_response(
+    lane: Lane, copy: Callable[[Connection, IO[bytes]], None], media_type: str, headers: Mapping[str, str]
+) -> CopyResponse:
+    """Stream a COPY. An error before the first byte is raised here; a later one breaks the connection off."""
+    stream = CopyStream(copy)
+    stream.start(lane)
+    try:
+        first = await stream.next()
+    except BaseException:
+        await stream.close()
+        raise
+    return CopyResponse(stream, first, media_type, headers)
