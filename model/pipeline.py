@@ -110,14 +110,14 @@ def _random_forest(seed: int) -> Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to build an untrained estimator from a seed, and which settings cross-validation may choose from."""
+    """How to build an untrained estimator from a seed, and the settings of its last step to choose from."""
 
     build: Callable[[int], Pipeline]
     choices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "logistic_regression": Recipe(_logistic_regression, {"classify__C": (0.003, 0.01, 0.03, 0.1)}),
+    "logistic_regression": Recipe(_logistic_regression, {"C": (0.003, 0.01, 0.03, 0.1)}),
     "hist_gradient_boosting": Recipe(_hist_gradient_boosting),
     "random_forest": Recipe(_random_forest),
 }

@@ -30,8 +30,10 @@ def write_report(result: TrainingResult, directory: Path | str) -> None:
     plots = folder / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     report = result.report
-    plot_calibration(report.labels, report.probabilities, plots / "calibration.svg")
-    plot_precision_recall(report.labels, report.probabilities, report.threshold, plots / "precision_recall.svg")
+    plot_calibration(report.labels, report.fitted.out_of_fold, plots / "calibration.svg")
+    plot_precision_recall(
+        report.labels, report.fitted.out_of_fold, report.fitted.threshold, plots / "precision_recall.svg"
+    )
     card = folder / CARD
     text = card.read_text(encoding="utf-8") if card.exists() else f"# Model card\n\n{START}\n{END}\n"
     card.write_text(_refreshed(text, figures_text(result)), encoding="utf-8")
@@ -39,11 +41,12 @@ def write_report(result: TrainingResult, directory: Path | str) -> None:
 
 def figures_text(result: TrainingResult) -> str:
     """The figures of a training as Markdown."""
-    report, versions = result.report, result.artefact.metadata.library_versions
+    report, fitted = result.report, result.report.fitted
+    versions = result.artefact.metadata.library_versions
     lines = [
         f"Estimator `{report.estimator}`, scikit-learn {versions['scikit-learn']}.",
-        f"Trained on {report.rows:,} rows of {_source(result)}, of which {report.leavers:,} left.",
-        f"Threshold **{report.threshold:.4f}**. Settings chosen by cross-validation: {_settings(report.settings)}.",
+        f"Trained on {len(report.labels):,} rows of {_source(result)}, of which {report.labels.sum():,} left.",
+        f"Threshold **{fitted.threshold:.4f}**. Settings chosen by cross-validation: {_settings(fitted.settings)}.",
         "",
         f"Mean over {report.splits} stratified splits with {TEST_SHARE:.0%} test rows, and its 95 % interval:",
         "",
@@ -63,7 +66,7 @@ def _source(result: TrainingResult) -> str:
 
 
 def _settings(settings: dict[str, float]) -> str:
-    return ", ".join(f"{name.removeprefix('classify__')} = {value:g}" for name, value in settings.items()) or "none"
+    return ", ".join(f"{name} = {value:g}" for name, value in settings.items()) or "none"
 
 
 def _refreshed(card: str, figures: str) -> str:

@@ -7,20 +7,18 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, StratifiedShuffleSplit, cross_val_predict
-from sklearn.pipeline import Pipeline
+from sklearn.model_selection import StratifiedShuffleSplit
 
 from model.artefact import Artefact, build_artefact
 from model.columns import TARGET
 from model.errors import DataRefused
 from model.fingerprint import fingerprint
-from model.metrics import Floats, Interval, Labels, choose_threshold, interval, score
+from model.fitting import Fitted, fit
+from model.metrics import Interval, Labels, interval, score
 from model.pipeline import RECIPES, client_signature
 from shared.features import CLIENT_FEATURE_NAMES
 
 TEST_SHARE = 0.2
-FOLDS = 5
-REPEATS = 3  # out-of-fold probabilities are averaged over these, which steadies the threshold
 LEAST_PER_CLASS = 10  # below this a fold or a test set may hold no leaver
 
 Progress = Callable[[int, int], None]
@@ -28,21 +26,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingReport:
-    """What a training found out, beside the artefact.
+    """What a training found out, beside the artefact: the figures by name, and the fit on all rows.
 
-    `labels` and `probabilities`, (rows,), are those of the training rows, each scored by models that had not
-    seen it. `settings` are the values that cross-validation chose.
+    `labels`, (rows,), are 1 for leavers.
     """
 
     estimator: str
     metrics: dict[str, Interval]
     splits: int
-    rows: int
-    leavers: int
-    threshold: float
-    settings: dict[str, float]
     labels: Labels
-    probabilities: Floats
+    fitted: Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,43 +62,26 @@ def train(
     is called after each step. Raises DataRefused for data or options that cannot be trained on.
     """
     features, labels = _checked(frame, estimator, splits)
-    rows_scored = []
-    for done, (fit_rows, test_rows) in enumerate(_outer(splits, seed).split(features, labels), start=1):
-        rows_scored.append(_score_split(estimator, seed, features, labels, fit_rows, test_rows))
+    scores = []
+    for fit_rows, test_rows in _splitter(splits, seed).split(features, labels):
+        part = fit(estimator, seed, features.iloc[fit_rows], labels[fit_rows])
+        probabilities = part.pipeline.predict_proba(features.iloc[test_rows])[:, 1]
+        scores.append(score(labels[test_rows], probabilities, part.threshold))
         if progress is not None:
-            progress(done, splits + 1)
-    metrics = {name: interval([row[name] for row in rows_scored], TEST_SHARE) for name in rows_scored[0]}
-    fitted = _fit(estimator, seed, features, labels)
+            progress(len(scores), splits + 1)
+    metrics = {name: interval([row[name] for row in scores], TEST_SHARE) for name in scores[0]}
+    whole = fit(estimator, seed, features, labels)
     if progress is not None:
         progress(splits + 1, splits + 1)
     artefact = build_artefact(
-        fitted.pipeline,
+        whole.pipeline,
         client_signature(),
-        fitted.threshold,
+        whole.threshold,
         name=estimator,
         metrics={name: asdict(value) for name, value in metrics.items()},
         training_data=fingerprint(frame, source),
     )
-    report = TrainingReport(
-        estimator=estimator,
-        metrics=metrics,
-        splits=splits,
-        rows=len(labels),
-        leavers=int(labels.sum()),
-        threshold=fitted.threshold,
-        settings=fitted.settings,
-        labels=labels,
-        probabilities=fitted.out_of_fold,
-    )
-    return TrainingResult(artefact, report)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fitted:
-    pipeline: Pipeline
-    threshold: float
-    out_of_fold: Floats
-    settings: dict[str, float]
+    return TrainingResult(artefact, TrainingReport(estimator, metrics, splits, labels, whole))
 
 
 def _checked(frame: pd.DataFrame, estimator: str, splits: int) -> tuple[pd.DataFrame, Labels]:
@@ -128,36 +104,5 @@ def _checked(frame: pd.DataFrame, estimator: str, splits: int) -> tuple[pd.DataF
     return frame[list(CLIENT_FEATURE_NAMES)], labels
 
 
-def _outer(splits: int, seed: int) -> StratifiedShuffleSplit:
+def _splitter(splits: int, seed: int) -> StratifiedShuffleSplit:
     return StratifiedShuffleSplit(splits, test_size=TEST_SHARE, random_state=seed)
-
-
-def _score_split(
-    estimator: str, seed: int, features: pd.DataFrame, labels: Labels, fit_rows: Labels, test_rows: Labels
-) -> dict[str, float]:
-    fitted = _fit(estimator, seed, features.iloc[fit_rows], labels[fit_rows])
-    probabilities = fitted.pipeline.predict_proba(features.iloc[test_rows])[:, 1]
-    return score(labels[test_rows], probabilities, fitted.threshold)
-
-
-def _fit(estimator: str, seed: int, features: pd.DataFrame, labels: Labels) -> _Fitted:
-    """Settings, then threshold, then the fit itself, all from these rows alone."""
-    recipe = RECIPES[estimator]
-    pipeline = recipe.build(seed)
-    settings: dict[str, float] = {}
-    if recipe.choices:
-        search = GridSearchCV(pipeline, dict(recipe.choices), scoring="average_precision", cv=_folds(seed), refit=False)
-        settings = dict(search.fit(features, labels).best_params_)
-        pipeline.set_params(**settings)
-    out_of_fold = np.mean(
-        [
-            cross_val_predict(pipeline, features, labels, cv=_folds(seed + repeat), method="predict_proba")[:, 1]
-            for repeat in range(REPEATS)
-        ],
-        axis=0,
-    )
-    return _Fitted(pipeline.fit(features, labels), choose_threshold(labels, out_of_fold), out_of_fold, settings)
-
-
-def _folds(seed: int) -> StratifiedKFold:
-    return StratifiedKFold(FOLDS, shuffle=True, random_state=seed)

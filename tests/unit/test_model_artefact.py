@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from model.artefact import Artefact, build_artefact, load, positive_column, read, save
+from model.errors import ArtefactCorrupt, ArtefactIncompatible
+from model.fingerprint import TrainingData
+from model.metadata import ArtefactMetadata
+from shared.signature import FeatureKind, FeatureSpec, Signature
+
+X, Y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 1, 1])
+SIGNATURE = Signature((FeatureSpec("x", FeatureKind.NUMBER, minimum=0.0),))
+DATA = TrainingData("four numbers", 4, "ab" * 32)
+
+
+@pytest.fixture
+def artefact() -> Artefact:
+    fitted = LogisticRegression().fit(X, Y)
+    figures = {"f1": {"mean": 0.5, "low": 0.4, "high": 0.6}}
+    return build_artefact(fitted, SIGNATURE, 0.6, name="line", metrics=figures, training_data=DATA)
+
+
+class Unpickled(Exception):
+    """Raised by a pickle that was read though it should not have been."""
+
+
+class Trap:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return _spring, ("read",)
+
+
+def _spring(text: str) -> None:
+    raise Unpickled(text)
+
+
+def test_an_artefact_survives_the_disk(artefact: Artefact, tmp_path: Path) -> None:
+    """What is saved is read back equal, to the byte, and loads into the same estimator."""
+    save(artefact, tmp_path / "new" / "folder")
+    found = read(tmp_path / "new" / "folder")
+    assert found == artefact
+    np.testing.assert_array_equal(load(found).predict_proba(X), LogisticRegression().fit(X, Y).predict_proba(X))
+
+
+def test_the_metadata_is_plain_json(artefact: Artefact) -> None:
+    """It goes through JSON and comes back equal, with or without training data."""
+    for metadata in (artefact.metadata, replace(artefact.metadata, training_data=None)):
+        assert ArtefactMetadata.from_json(json.loads(json.dumps(metadata.to_json()))) == metadata
+    assert artefact.metadata.library_versions["scikit-learn"] == sklearn.__version__
+    assert artefact.metadata.created_at <= datetime.now(UTC)
+
+
+def test_any_estimator_with_probabilities_can_be_wrapped() -> None:
+    """Another kind of model and other class names need no code."""
+    tree = DecisionTreeClassifier().fit(X, np.array(["stays", "stays", "leaves", "leaves"]))
+    artefact = build_artefact(tree, SIGNATURE, 0.5, name="tree", positive_class="leaves")
+    loaded = load(artefact)
+    assert loaded.predict_proba(X)[:, positive_column(loaded, "leaves")].tolist() == [0, 0, 1, 1]
+
+
+def test_altered_bytes_are_refused_unread(artefact: Artefact) -> None:
+    """A wrong digest is found before anything is unpickled."""
+    trapped = Artefact(pickle.dumps(Trap()), artefact.metadata)
+    with pytest.raises(ArtefactCorrupt, match="altered or cut"):
+        load(trapped)
+
+
+def test_another_scikit_learn_is_refused_unread(artefact: Artefact) -> None:
+    """A version that may answer otherwise is refused before unpickling, and the cure is told."""
+    old = replace(artefact.metadata, library_versions={"scikit-learn": "0.18"})
+    with pytest.raises(ArtefactIncompatible, match=r"Install scikit-learn==0\.18"):
+        load(Artefact(artefact.content, old))
+
+
+def _with_digest(content: bytes, metadata: ArtefactMetadata) -> Artefact:
+    return Artefact(content, replace(metadata, sha256=hashlib.sha256(content).hexdigest()))
+
+
+def test_bytes_that_are_no_pickle_are_refused(artefact: Artefact) -> None:
+    """Even with a right digest, garbage has a name."""
+    with pytest.raises(ArtefactCorrupt, match="cannot be unpickled"):
+        load(_with_digest(b"garbage", artefact.metadata))
+
+
+def test_the_trap_works(artefact: Artefact) -> None:
+    """The pickle used above would have been noticed if it had been read."""
+    with pytest.raises(ArtefactCorrupt, match="Unpickled"):
+        load(_with_digest(pickle.dumps(Trap()), artefact.metadata))
+
+
+def test_a_loaded_object_must_be_servable(artefact: Artefact, tmp_path: Path) -> None:
+    """A whole pickle of something else is refused when it is loaded."""
+    joblib.dump({"not": "a model"}, tmp_path / "other")
+    with pytest.raises(ArtefactIncompatible, match="dict has no predict_proba"):
+        load(_with_digest((tmp_path / "other").read_bytes(), artefact.metadata))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "positive_class", "message"),
+    [
+        (LinearSVC().fit(X, Y), 1, "LinearSVC has no predict_proba"),
+        (LogisticRegression(), 1, "not fitted"),
+        (LogisticRegression().fit(X, Y), "leaves", "'leaves' is not among them"),
+    ],
+)
+def test_what_cannot_be_served_is_not_wrapped(estimator: object, positive_class: int | str, message: str) -> None:
+    """The error comes when the artefact is made, not when it is served."""
+    with pytest.raises(ArtefactIncompatible, match=message):
+        build_artefact(estimator, SIGNATURE, 0.5, name="bad", positive_class=positive_class)
+
+
+def test_a_threshold_is_a_probability() -> None:
+    """A threshold that no probability can be compared with is refused."""
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        build_artefact(LogisticRegression().fit(X, Y), SIGNATURE, 1.5, name="bad")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.joblib", None, "cannot be read"),
+        ("model.json", None, "cannot be read"),
+        ("model.json", "{", "is not JSON"),
+        ("model.json", "{}", "KeyError"),
+        ("model.json", "[]", "TypeError"),
+    ],
+)
+def test_damaged_files_are_named(
+    artefact: Artefact, tmp_path: Path, file: str, content: str | None, message: str
+) -> None:
+    """A missing or garbled file is an ArtefactCorrupt, with the reason."""
+    save(artefact, tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(ArtefactCorrupt, match=message):
+        read(tmp_path)
