@@ -1,0 +1,201 @@
+"""The gateway over HTTP: patient where it asks for patience, and never a second job for one submission."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any, Self
+
+import httpx
+
+from cli.address import ApiAddress
+from cli.errors import GatewayAway, GatewayRefused
+
+BUSY = (429, 503)  # the gateway names the seconds after which to come again
+PATIENCE_SECONDS = 60.0  # how long one call is repeated
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+WAIT_SECONDS = 30  # what `Prefer: wait` asks for at a time
+PIECE_BYTES = 256 * 1024
+
+Json = dict[str, Any]
+Content = Callable[[], Iterator[bytes]]  # a body that can be sent again
+
+
+def _untold(_why: Exception) -> None:
+    """Whoever gives no callback wants no word about pauses."""
+
+
+class ApiClient:
+    """Calls to one gateway. Each raises GatewayAway, or GatewayRefused with what the gateway says."""
+
+    def __init__(
+        self,
+        address: ApiAddress,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        on_pause: Callable[[Exception], None] = _untold,
+    ) -> None:
+        """Nothing is sent yet. `on_pause` is told why a call is about to be repeated."""
+        headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
+        timeout = httpx.Timeout(WAIT_SECONDS + 30, connect=5)
+        self._http = httpx.Client(base_url=address.url, headers=headers, timeout=timeout)
+        self._url = address.url
+        self._patience = patience_seconds
+        self._on_pause = on_pause
+        self._reached = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def predict(self, client_id: int, *, wait: bool = False) -> Json:
+        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute."""
+        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait)
+
+    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False) -> Json:
+        """The same for features given in the call."""
+        return self._submit("/v1/predict_raw", {"features": features}, wait=wait)
+
+    def submit_where(self, where: Mapping[str, Any]) -> Json:
+        """A bulk job of all clients that fit; of all there are when `where` is empty."""
+        return self._submit("/v1/jobs", {"where": where} if where else {"all": True})
+
+    def submit_file(self, path: Path, content_type: str, on_bytes: Callable[[int], None]) -> Json:
+        """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many bytes are sent."""
+        self.jobs(limit=1)  # a wrong key or a missing gateway is noticed before a long upload, not after
+
+        def content() -> Iterator[bytes]:
+            sent = 0
+            with path.open("rb") as file:
+                while piece := file.read(PIECE_BYTES):
+                    yield piece
+                    sent += len(piece)
+                    on_bytes(sent)
+
+        headers = {"Content-Type": content_type, **_new_key()}
+        return self._json("POST", "/v1/jobs", headers=headers, content=content)
+
+    def job(self, job_id: str, *, wait_seconds: int = 0) -> Json:
+        """The job as it stands; with `wait_seconds` the answer comes when it is finished, or after that time."""
+        return self._json("GET", f"/v1/jobs/{job_id}", headers=_prefer(wait_seconds))
+
+    def jobs(self, *, limit: int, status: str | None = None) -> list[Json]:
+        """The newest jobs of the key's owner, newest first."""
+        found: list[Json] = []
+        params: dict[str, Any] = {"status": status} if status else {}
+        while True:
+            page = self._json("GET", "/v1/jobs", params={**params, "limit": min(limit - len(found), 100)})
+            found += page["jobs"]
+            if page.get("next") is None or len(found) >= limit:
+                return found
+            params["cursor"] = page["next"]
+
+    def cancel(self, job_id: str) -> Json:
+        """Stop a job; what is scored stays."""
+        return self._json("POST", f"/v1/jobs/{job_id}/cancel")
+
+    def trace(self, request_id: int) -> Json:
+        """Everything about one prediction."""
+        return self._json("GET", f"/v1/predictions/{request_id}")
+
+    def results(self, job_id: str, target: IO[bytes], content_type: str, on_bytes: Callable[[int], None]) -> bool:
+        """Write a job's results to `target`, streamed; returns whether they are all there will be."""
+        headers = {"Accept": content_type}
+        with closing(self._call("GET", f"/v1/jobs/{job_id}/results", stream=True, headers=headers)) as response:
+            try:
+                for piece in response.iter_bytes(PIECE_BYTES):
+                    target.write(piece)
+                    on_bytes(response.num_bytes_downloaded)
+            except httpx.TransportError as error:
+                raise GatewayAway(self._url, error) from error
+            return bool(response.headers.get("X-Predictq-Complete", "true") == "true")
+
+    def _submit(self, path: str, document: Json, *, wait: bool = False) -> Json:
+        return self._json("POST", path, headers={**_new_key(), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
+
+    def _json(self, method: str, path: str, **request: Any) -> Json:
+        document: Json = self._call(method, path, **request).json()
+        return document
+
+    def _call(self, method: str, path: str, *, stream: bool = False, **request: Any) -> httpx.Response:
+        """The first answer that is no request for patience; with `stream` its body is still to be read."""
+        deadline = time.monotonic() + self._patience
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return self._attempt(method, path, stream=stream, **request)
+            except _Passing as passing:
+                seconds = pause if passing.seconds is None else passing.seconds
+                if time.monotonic() + seconds > deadline:
+                    raise passing.why from passing
+                self._on_pause(passing.why)
+            time.sleep(seconds)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _attempt(
+        self, method: str, path: str, *, stream: bool, content: Content | None = None, **request: Any
+    ) -> httpx.Response:
+        body = content() if content else None
+        try:
+            response = self._http.send(self._http.build_request(method, path, content=body, **request), stream=stream)
+            self._reached = True
+            if response.is_success:
+                return response
+            response.read()
+        except httpx.TransportError as error:
+            away = GatewayAway(self._url, error)
+            if self._reached:  # it was there a moment ago, and what makes a job bears its Idempotency-Key
+                raise _Passing(away) from error
+            raise away from error
+        refusal = _refusal(response)
+        if _is_passing(response, is_submission="Idempotency-Key" in request.get("headers", {})):
+            raise _Passing(refusal, _asked_pause(response))
+        raise refusal
+
+
+class _Passing(Exception):
+    """The call may well succeed in `seconds`; None: soon."""
+
+    def __init__(self, why: GatewayAway | GatewayRefused, seconds: float | None = None) -> None:
+        super().__init__(str(why))
+        self.why = why
+        self.seconds = seconds
+
+
+def _is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
+    if response.status_code == 409:
+        return is_submission  # our own first attempt is still being accepted
+    # A model goes live when somebody promotes one: that may be never.
+    return response.status_code in BUSY and "no-live-model" not in response.text
+
+
+def _new_key() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
+def _prefer(seconds: int) -> dict[str, str]:
+    return {"Prefer": f"wait={seconds}"} if seconds else {}
+
+
+def _asked_pause(response: httpx.Response) -> float | None:
+    asked = response.headers.get("Retry-After", "")
+    return float(asked) if asked.isdecimal() else None
+
+
+def _refusal(response: httpx.Response) -> GatewayRefused:
+    """The problem document in one line."""
+    try:
+        problem = response.json()
+    except ValueError:  # not predictq, or something between us and it
+        return GatewayRefused(response.status_code, response.reason_phrase)
+    detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
+    if response.status_code == 401:
+        detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key."
+    listed = [f"{item.get('pointer') or ''} {item.get('detail') or ''}".strip() for item in problem.get("errors") or []]
+    more = "; ".join(item for item in listed[:5] if item and item not in detail)
+    return GatewayRefused(response.status_code, f"{detail} ({more})" if more else detail)

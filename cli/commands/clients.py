@@ -1,0 +1,66 @@
+"""`predictq clients`: import a file of clients, or generate samples."""
+
+# ruff: noqa: PLC0415 - SQLAlchemy and the settings take 0.3 s to import, which `predictq --help` must not wait for
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import AsJson, plain_text, remark, say, say_json
+
+app = typer.Typer(no_args_is_help=True, help="Import clients, or generate samples.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A CSV file with a header.")],
+    ignore_extra: Annotated[bool, typer.Option("--ignore-extra", help="Leave unknown columns out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Insert new clients and update changed ones; unchanged rows keep their version. All rows, or none."""
+    from cli.client_csv import RowsRefused
+    from cli.client_load import import_file
+    from cli.database import database
+
+    start = time.monotonic()
+    try:
+        with database() as engine:
+            report = import_file(engine, file, ignore_extra=ignore_extra, quiet=as_json)
+    except RowsRefused as error:
+        if as_json:
+            say_json({"wrong_rows": error.count, "problems": [asdict(problem) for problem in error.problems]})
+        for problem in error.problems if not as_json else ():
+            remark(plain_text(problem))
+        raise
+    if as_json:
+        say_json(asdict(report))
+        return
+    rate = report.total / (time.monotonic() - start)
+    counts = f"{report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged"
+    say(f"{report.total:,} clients: {counts} ({rate:,.0f} clients/s)")
+
+
+@app.command()
+def generate(
+    count: Annotated[int, typer.Argument(min=1, help="How many.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and ids give the same clients.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Add sample clients, shaped like the public HR attrition data, after the highest id there is."""
+    from cli.client_load import generate_clients
+    from cli.database import database
+
+    start = time.monotonic()
+    with database() as engine:
+        made = generate_clients(engine, count, seed, quiet=as_json)
+    if as_json:
+        say_json(asdict(made))
+        return
+    last = made.first_id + made.count - 1
+    rate = made.count / (time.monotonic() - start)
+    say(f"{made.count:,} clients generated, ids {made.first_id} to {last} ({rate:,.0f} clients/s)")

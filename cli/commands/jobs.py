@@ -1,0 +1,139 @@
+"""`predictq jobs`, `job`, `results`, `cancel` and `trace`: what became of what was asked."""
+
+# ruff: noqa: PLC0415 - httpx takes 0.1 s to import, which `predictq --help` must not wait for
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from cli.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.job_text import job_line, trace_lines
+from cli.options import ApiKeyText, ApiUrl, api_client
+from cli.progress import progress
+
+CONTENT_TYPES = {".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}
+JobId = Annotated[str, typer.Argument(help="As `predictq jobs` shows it.")]
+
+
+def jobs(
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="Only queued, running, succeeded, failed or cancelled ones.")
+    ] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Show your jobs, newest first."""
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.jobs(limit=limit, status=status)
+    if as_json:
+        say_json(found)
+        return
+    rows = [
+        (job["id"], job["kind"], job["status"], *(f"{count:,}" for count in _counts(job)), job["model_version"],
+         job["created_at"][:19].replace("T", " "))
+        for job in found
+    ]  # fmt: skip
+    numbers = ("total", "succeeded", "failed", "cancelled", "model")
+    say_table(("job", "kind", "status", *numbers, "accepted (UTC)"), rows, right=frozenset(numbers))
+
+
+def _say_job(job: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say_json(job)
+    else:
+        say(job_line(job))
+
+
+def _counts(job: dict[str, Any]) -> list[int]:
+    return [job["request_counts"][name] for name in ("total", "succeeded", "failed", "cancelled")]
+
+
+def job(
+    job_id: JobId,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")] = False,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Show how a job stands."""
+    from cli import watching
+
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.job(job_id)
+        if watch:
+            found = watching.watch(client, found, quiet=as_json)
+    _say_job(found, as_json=as_json)
+    if watch:
+        raise typer.Exit(watching.exit_status(found))
+
+
+def results(
+    job_id: JobId,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", dir_okay=False, help="CSV, or NDJSON by its ending; default: standard output."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row, in place of CSV.")] = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Write a job's answers, in the order in which they were asked for; so far as they are there."""
+    content_type = "application/x-ndjson" if as_json else CONTENT_TYPES.get(output.suffix if output else "", "text/csv")
+    with (
+        api_client(api_url, api_key, quiet=as_json) as client,
+        progress("receiving", None, unit="bytes", quiet=as_json or output is None) as meter,
+        _target(output) as target,
+    ):
+        complete = client.results(job_id, target, content_type, meter)
+    if not complete:
+        remark("The job still runs: these are the first of its answers.")
+    elif output and not as_json:
+        say(f"written to {plain_text(output)}")
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[IO[bytes]]:
+    """Standard output, or a file that takes its name when it is complete."""
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    partial = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(output)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def cancel(job_id: JobId, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Stop a job. What is scored stays."""
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.cancel(job_id)
+    _say_job(found, as_json=as_json)
+
+
+def trace(
+    request_id: Annotated[int, typer.Argument(min=1, help="As results and single jobs show it.")],
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Show what made one prediction: features, client version, model, worker and times."""
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.trace(request_id)
+    if as_json:
+        say_json(found)
+        return
+    for line in trace_lines(found):
+        say(line)

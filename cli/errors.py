@@ -1,0 +1,48 @@
+"""What the command line says when something is wrong, and the status it ends with."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from shared.errors import PredictqError
+
+
+class ExitStatus(IntEnum):
+    """How a command ended, for scripts."""
+
+    DONE = 0
+    FAILED = 1  # what was asked for was not done; one line on standard error says why
+    USAGE = 2  # the command line is wrong, nothing was tried
+    NOT_SUCCEEDED = 3  # it was done, and the job failed or was cancelled
+    INTERRUPTED = 130  # Ctrl-C
+
+
+class UsageProblem(PredictqError):
+    """The command line asks for something that makes no sense."""
+
+
+class GatewayAway(PredictqError):
+    """The gateway cannot be reached."""
+
+    def __init__(self, url: str, cause: BaseException) -> None:
+        reason = str(cause) or type(cause).__name__
+        super().__init__(
+            f"the gateway at {url} does not answer ({reason}): start it with `predictq up`, or set --api-url"
+        )
+
+
+class GatewayRefused(PredictqError):
+    """The gateway answered with an error."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"the gateway says {status}: {detail}")
+        self.status = status
+
+
+class NoStack(PredictqError):
+    """No stack was found and no address given."""
+
+    def __init__(self, what: str, variable: str) -> None:
+        super().__init__(
+            f"no {what}: run this beside a running `predictq up` (in its directory or below), or set {variable}"
+        )

@@ -1,0 +1,163 @@
+"""The examinations of `predictq doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+from sqlalchemy import Engine, text
+
+from cli.address import fill_environment, find_stack
+from cli.database import require_schema
+from cli.errors import GatewayAway, GatewayRefused, NoStack
+from shared.clients import count_clients
+from shared.config import Settings, load_settings
+from shared.db import make_engine, transaction
+from shared.errors import PredictqError
+from shared.models import live_model
+from shared.queue import make_celery, make_redis
+
+PING_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one examination found; `advice` says what to do where it is not ok."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str | None = None
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order in which things depend on each other; what cannot be examined is left out."""
+    try:
+        fill_environment(redis=True)
+    except NoStack as error:
+        return [Finding("stack", ok=False, detail=str(error), advice="predictq up")]
+    settings = load_settings()
+    engine = make_engine(settings, application_name="predictq-doctor")
+    try:
+        return [*_examine_database(engine), *_examine_redis(settings), *_examine_gateway()]
+    finally:
+        engine.dispose()
+
+
+def _examine_database(engine: Engine) -> Iterator[Finding]:
+    try:
+        with transaction(engine) as connection:
+            version = connection.execute(text("SHOW server_version")).scalar_one()
+        yield Finding("database", ok=True, detail=f"PostgreSQL {version}")
+    except PredictqError as error:
+        yield Finding("database", ok=False, detail=str(error), advice="start it, or correct DATABASE_URL")
+        return
+    schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
+    yield schema
+    if schema.ok:
+        yield _judge("model", "predictq train --promote", lambda: _model(engine))
+        yield _examine_clients(engine)
+        yield _examine_rows(engine)
+
+
+def _judge(name: str, advice: str, examination: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, ok=True, detail=examination())
+    except PredictqError as error:
+        return Finding(name, ok=False, detail=str(error), advice=advice)
+
+
+def _schema(engine: Engine) -> str:
+    require_schema(engine)
+    return "up to date"
+
+
+def _model(engine: Engine) -> str:
+    with transaction(engine) as connection:
+        model = live_model(connection)
+    return f"version {model.version} ({model.name}) is live, threshold {model.threshold:.3f}"
+
+
+def _examine_clients(engine: Engine) -> Finding:
+    with transaction(engine) as connection:
+        count = count_clients(connection)
+    if count:
+        return Finding("clients", ok=True, detail=f"{count:,}")
+    advice = "predictq clients import FILE.csv, or predictq clients generate 10000"
+    return Finding("clients", ok=False, detail="none", advice=advice)
+
+
+# One statement, so one snapshot: work goes on while it is counted.
+_ROWS = text("""
+SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs) AS accepted,
+       (SELECT count(*) FROM prediction_requests) AS requests,
+       (SELECT count(*) FROM prediction_outputs) AS outputs,
+       sum(succeeded) AS succeeded, sum(failed) AS failed, sum(cancelled) AS cancelled,
+       sum(request_count - cancelled) FILTER (WHERE status IN ('queued', 'running')) AS in_flight,
+       count(*) FILTER (WHERE status IN ('queued', 'running') AND attempts > 1) AS troubled
+FROM prediction_batches
+""")
+
+
+def _examine_rows(engine: Engine) -> Finding:
+    with transaction(engine) as connection:
+        row = connection.execute(_ROWS).one()
+    accepted, succeeded, failed, cancelled, in_flight = (
+        int(number or 0) for number in (row.accepted, row.succeeded, row.failed, row.cancelled, row.in_flight)
+    )
+    detail = (
+        f"{accepted:,} accepted = {succeeded:,} succeeded + {failed:,} failed + {cancelled:,} cancelled "
+        f"+ {in_flight:,} in flight"
+    )
+    whole = accepted == succeeded + failed + cancelled + in_flight == row.requests and row.outputs == succeeded + failed
+    if whole:
+        return Finding("rows", ok=True, detail=detail)
+    detail = f"{detail}; {row.requests:,} requests and {row.outputs:,} outputs stored: THIS DOES NOT ADD UP"
+    return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")
+
+
+def _examine_redis(settings: Settings) -> Iterator[Finding]:
+    try:
+        with make_redis(settings) as redis:
+            version = redis.info("server").get("redis_version")
+        yield Finding("redis", ok=True, detail=f"Redis {version}")
+    except (RedisError, OSError) as error:
+        yield Finding("redis", ok=False, detail=str(error), advice="start it, or correct REDIS_URL")
+        return
+    names = living_workers(settings, PING_SECONDS)
+    if names:
+        yield Finding("workers", ok=True, detail=", ".join(names))
+    else:
+        advice = "predictq worker --concurrency 2"
+        yield Finding("workers", ok=False, detail="none answers: jobs are accepted and wait", advice=advice)
+
+
+def living_workers(settings: Settings, seconds: float, *, only: str | None = None) -> list[str]:
+    """The names of the workers that answer a ping within `seconds`; of `only` one, as soon as that one answers."""
+    app = make_celery(settings)
+    try:
+        replies = app.control.ping([only] if only else None, timeout=seconds, limit=1 if only else None) or []
+    finally:
+        app.close()
+    return sorted(name for reply in replies for name in reply)
+
+
+def _examine_gateway() -> Iterator[Finding]:
+    url = os.environ.get("PREDICTQ_API_URL") or getattr(find_stack(), "api_url", None)
+    if url is None:
+        return  # none is known here; it may well run elsewhere
+    yield _judge("gateway", "predictq up, or predictq api", lambda: _gateway(url))
+
+
+def _gateway(url: str) -> str:
+    import httpx  # noqa: PLC0415
+
+    try:
+        answer = httpx.get(f"{url}/health/ready", timeout=5)
+    except httpx.TransportError as error:
+        raise GatewayAway(url, error) from error
+    if not answer.is_success:
+        raise GatewayRefused(answer.status_code, answer.text[:200])
+    return f"{url} is ready"

@@ -1,0 +1,106 @@
+"""Jobs and predictions in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from cli.console import plain_text
+
+COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
+
+
+def status_text(status: str) -> str:
+    """A job's status, in its colour."""
+    colour = COLOURS.get(status)
+    return f"[{colour}]{status}[/]" if colour else status
+
+
+def job_line(job: Mapping[str, Any]) -> str:
+    """A job in one line: for a single one its answer, for a bulk one its counts and its rate."""
+    head = f"job {job['id']} {status_text(job['status'])}"
+    if job.get("result"):
+        return f"{head}: {answer_text(job['result'])}, request {job['request_id']}"
+    if job.get("error"):
+        return f"{head}: {plain_text(job['error']['detail'])}"
+    if job["kind"] == "single":
+        return f"{head}, request {job['request_id']}"
+    return f"{head}: {counts_text(job)}"
+
+
+def answer_text(result: Mapping[str, Any]) -> str:
+    """Probability, label and threshold of one prediction."""
+    who = f"client {result['client_id']}: " if result.get("client_id") is not None else ""
+    sign = "≥" if result["label"] else "<"
+    verdict = f"probability {result['probability']:.4f} {sign} threshold {result['threshold']:.4f} → label "
+    return f"{who}{verdict}[bold]{result['label']}[/] (model {result['model_version']})"
+
+
+def counts_text(job: Mapping[str, Any]) -> str:
+    """The counts of a bulk job, and once it is finished its time and rate."""
+    counts = job["request_counts"]
+    done = counts["succeeded"] + counts["failed"]
+    text = f"{counts['succeeded']:,} of {counts['total']:,} scored"
+    for name in ("failed", "cancelled"):
+        if counts[name]:
+            text += f", {counts[name]:,} {name}"
+    seconds = job_seconds(job)
+    return f"{text} in {seconds:.1f} s ({done / seconds:,.0f} rows/s)" if seconds and done else text
+
+
+def job_seconds(job: Mapping[str, Any]) -> float | None:
+    """Seconds from acceptance to the last committed answer; None while the job runs."""
+    if not job.get("finished_at"):
+        return None
+    took = datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["created_at"])
+    return max(took.total_seconds(), 0.001)
+
+
+def trace_lines(trace: Mapping[str, Any]) -> list[str]:
+    """The trace of one prediction, a line for each thing that made it, and the features by name in columns."""
+    lines = [f"[bold]request {trace['request_id']}[/] of job {trace['job_id']}"]
+    lines += [f"  {label:<9} {text}" for label, text in _facts(trace) if text]
+    features = trace.get("features") or {}
+    if features:
+        lines.append(f"  features as scored, from {trace['features_from']}:")
+        lines += _in_columns([f"{name}={_value_text(value)}" for name, value in features.items()])
+    return lines
+
+
+def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    version = f", version {trace['client_version']}" if trace.get("client_version") else ""
+    took = f"claimed {_clock(trace['claimed_at'])}, answered {_clock(trace['answered_at'])}"
+    return [
+        ("client", f"{trace['client_id']}{version}" if trace.get("client_id") is not None else None),
+        ("answer", _outcome(trace)),
+        ("model", f"{trace['model_version']} {plain_text(trace['model_name'])}, SHA-256 {trace['model_sha256'][:16]}…"),
+        ("worker", plain_text(f"{trace['worker']}, batch {trace['batch_id']}") if trace.get("worker") else None),
+        ("times", f"accepted {_clock(trace['accepted_at'])}, {took} (UTC)" if trace.get("answered_at") else None),
+    ]
+
+
+def _outcome(trace: Mapping[str, Any]) -> str:
+    if trace.get("error_code"):
+        return plain_text(f"{trace['error_code']}: {trace['error_detail']}")
+    if trace.get("probability") is None:
+        return "not scored yet"
+    return answer_text({**trace, "client_id": None})
+
+
+def _value_text(value: object) -> str:
+    return "–" if value is None else plain_text(str(value).lower() if isinstance(value, bool) else value)
+
+
+def _clock(moment: str) -> str:
+    return moment[11:23]
+
+
+def _in_columns(cells: list[str], columns: int = 3) -> list[str]:
+    rows = -(-len(cells) // columns)
+    width = max(map(len, cells)) + 2
+    lines = []
+    for row in range(rows):
+        line = "".join(cell.ljust(width) for cell in cells[row::rows])
+        lines.append(f"    {line.rstrip()}")
+    return lines

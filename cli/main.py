@@ -1,0 +1,69 @@
+"""The command `predictq`: puts the commands together, and turns every error into one line and an honest status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from cli.commands import clients, doctor, jobs, keys, models, stack, submit
+from cli.console import plain_text, remarks
+from cli.embedded.errors import EmbeddedError
+from cli.errors import ExitStatus, UsageProblem
+from shared.errors import PredictqError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Asynchronous, traceable predictions from a scikit-learn model and clients in PostgreSQL.",
+)
+
+RUNNING, ASKING, KEEPING = "Run it", "Ask for predictions", "Look after it"
+
+app.command(rich_help_panel=RUNNING)(stack.up)
+app.command(rich_help_panel=RUNNING)(stack.demo)
+app.command(rich_help_panel=RUNNING)(stack.worker)
+app.command(rich_help_panel=RUNNING)(stack.api)
+app.command(rich_help_panel=RUNNING)(stack.migrate)
+app.command(rich_help_panel=RUNNING)(doctor.doctor)
+app.command(rich_help_panel=ASKING)(submit.predict)
+app.command("predict-raw", rich_help_panel=ASKING)(submit.predict_raw)
+app.command(rich_help_panel=ASKING)(submit.bulk)
+app.command(rich_help_panel=ASKING)(jobs.jobs)
+app.command(rich_help_panel=ASKING)(jobs.job)
+app.command(rich_help_panel=ASKING)(jobs.results)
+app.command(rich_help_panel=ASKING)(jobs.cancel)
+app.command(rich_help_panel=ASKING)(jobs.trace)
+app.add_typer(clients.app, name="clients", rich_help_panel=KEEPING)
+app.command(rich_help_panel=KEEPING)(models.train)
+app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
+app.command(rich_help_panel=KEEPING)(models.promote)
+app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    try:
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.FAILED
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except typer.TyperException as error:
+        return _fail(error.format_message() or "see predictq --help", error.exit_code)
+    except UsageProblem as error:
+        return _fail(str(error), ExitStatus.USAGE)
+    except (PredictqError, EmbeddedError) as error:
+        return _fail(str(error), ExitStatus.FAILED)
+    except OSError as error:
+        return _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", ExitStatus.FAILED)
+    return status if isinstance(status, int) else ExitStatus.DONE
+
+
+def _fail(text: str, status: int) -> int:
+    remarks.print(f"[red]predictq:[/] {plain_text(text)}", soft_wrap=True)
+    return status

@@ -1,0 +1,129 @@
+"""Models from the command line: train them, wrap files of others, and put them into the registry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from sqlalchemy import Engine
+
+from cli.errors import UsageProblem
+from cli.progress import progress
+from model import artefact as artefacts
+from model.artefact import Artefact, build_artefact
+from model.csv_input import read_csv
+from model.dataset import generate
+from model.report import write_report
+from model.train import TrainingResult, train
+from shared.db import transaction
+from shared.features import CLIENT_FEATURES
+from shared.models import ModelVersion, promote_model, register_model
+from shared.signature import FeatureKind, FeatureSpec, Signature
+
+
+def train_model(
+    data: Path | None, sample_rows: int, *, estimator: str, seed: int, splits: int, quiet: bool
+) -> TrainingResult:
+    """Train on a labelled CSV file, or on `sample_rows` generated clients where `data` is None."""
+    frame = read_csv(data) if data else pd.concat(generate(sample_rows, seed), ignore_index=True)
+    source = data.name if data else f"{sample_rows:,} generated clients, seed {seed}"
+    with progress(f"training {estimator}", splits + 1, unit="steps", quiet=quiet) as meter:
+        return train(
+            frame,
+            estimator=estimator,
+            seed=seed,
+            splits=splits,
+            source=source,
+            progress=lambda done, _total: meter(done),
+        )
+
+
+def save_training(result: TrainingResult, directory: Path) -> None:
+    """Write the artefact, the plots and the figures into `directory`."""
+    artefacts.save(result.artefact, directory)
+    write_report(result, directory)
+
+
+def read_artefact(path: Path, signature: Path | None, threshold: float | None, positive_class: str) -> Artefact:
+    """The artefact in a directory that `predictq train --output` wrote, or one made of a joblib file.
+
+    Unpickling runs code: `path` must be a file that you trust. Raises UsageProblem or ArtefactError.
+    """
+    if path.is_dir():
+        found = artefacts.read(path)
+        artefacts.load(found)
+        return found
+    if threshold is None:
+        raise UsageProblem("--threshold is needed: at or above which probability is the label 1?")
+    estimator = _unpickle(path)
+    wrapped = build_artefact(
+        estimator,
+        _read_signature(signature) if signature else Signature(CLIENT_FEATURES),
+        threshold,
+        name=path.stem,
+        positive_class=_class_named(positive_class, estimator),
+    )
+    _try_one_row(estimator, wrapped.metadata.signature)
+    return wrapped
+
+
+def register(engine: Engine, artefact: Artefact, *, promote: bool) -> ModelVersion:
+    """Put an artefact into the registry; with `promote` it is live when this returns."""
+    metadata = artefact.metadata
+    with transaction(engine) as connection:
+        model = register_model(
+            connection,
+            name=metadata.name,
+            sha256=metadata.sha256,
+            signature=metadata.signature,
+            threshold=metadata.threshold,
+            metadata=metadata.to_json(),
+            artefact=artefact.content,
+        )
+        return promote_model(connection, model.version) if promote else model
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        return joblib.load(path)
+    except Exception as error:
+        raise UsageProblem(f"{path} is no joblib file that can be read here: {error!r}") from error
+
+
+def _read_signature(path: Path) -> Signature:
+    try:
+        return Signature.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        wanted = '{"features": [{"name": "age", "kind": "integer"}, …]}'
+        raise UsageProblem(f"{path} is no signature, which looks like {wanted}: {error!r}") from error
+
+
+def _class_named(text: str, estimator: Any) -> int | str:
+    """The class that is written `text`, as the estimator knows it."""
+    for known in getattr(estimator, "classes_", ()):
+        if str(known) == text:
+            return str(known) if isinstance(known, str) else int(known)
+    return text  # build_artefact says which classes there are
+
+
+def _try_one_row(estimator: Any, signature: Signature) -> None:
+    """Score a made-up row, so that a signature which is not the estimator's is noticed now and not by a job."""
+    if any(spec.kind is FeatureKind.CATEGORY and not spec.categories for spec in signature.features):
+        return  # an open list of words: a word made up here may rightly be refused
+    row = {spec.name: _some_value(spec) for spec in signature.features}
+    try:
+        estimator.predict_proba(pd.DataFrame([row]))
+    except Exception as error:  # whatever an estimator of others raises
+        raise UsageProblem(f"the model cannot score a row of this signature: {error!r}") from error
+
+
+def _some_value(spec: FeatureSpec) -> bool | int | float | str:
+    if spec.kind is FeatureKind.CATEGORY:
+        return spec.categories[0]
+    if spec.kind is FeatureKind.BOOLEAN:
+        return False
+    lowest = spec.minimum if spec.minimum is not None else min(0.0, spec.maximum or 0.0)
+    return int(lowest) if spec.kind is FeatureKind.INTEGER else lowest

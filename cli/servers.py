@@ -1,0 +1,45 @@
+"""PostgreSQL and Redis of a stack: the user's own where the environment names them, embedded ones otherwise."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.redis import EmbeddedRedis
+from cli.embedded.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the two servers are."""
+
+    database_url: str  # for every program on this machine
+    fast_database_url: str  # for the programs that we start: a Unix socket where there is one
+    redis_url: str
+    own_database: bool  # the user's, which we neither start nor fill unasked
+    own_redis: bool
+
+
+def start_servers(directory: Path, supervisor: Supervisor) -> Servers:
+    """Start what the environment does not name, with its data in `directory`. Raises EmbeddedError."""
+    database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
+    own_database, own_redis = bool(database_url), bool(redis_url)
+    fast_url = database_url
+    if not database_url:
+        postgres = EmbeddedPostgres(directory / "postgres")
+        supervisor.start(postgres.child())
+        database_url, fast_url = postgres.url, postgres.socket_url
+    if not redis_url:
+        redis = EmbeddedRedis(directory / "redis")
+        supervisor.start(redis.child())
+        redis_url = redis.url
+    return Servers(database_url, fast_url or database_url, redis_url, own_database, own_redis)
+
+
+def delete_data(directory: Path) -> None:
+    """Delete the data of the embedded servers of `directory`, which must not run, wherever they are kept."""
+    for server in (EmbeddedPostgres(directory / "postgres"), EmbeddedRedis(directory / "redis")):
+        if server.data_dir.exists():
+            server.destroy()

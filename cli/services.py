@@ -1,0 +1,83 @@
+"""The gateway, the worker and Flower as children of a supervisor."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from cli.embedded.child import Child
+from cli.health import living_workers
+from shared.config import Settings
+
+PING_SECONDS = 0.5
+TAKEN = {"ddress already in use": "Another program took the port: start again, or ask for another one with --port."}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """How the programs of one stack are started: their settings, environment and the directory of their logs."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    logs: Path
+
+    def gateway(self, port: int) -> Child:
+        """The gateway on 127.0.0.1:`port`; ready when it answers, with a live model or without."""
+        return self._child("gateway", ["api", "--port", str(port)], lambda: answers(port, "/health/live"))
+
+    def flower(self, port: int) -> Child:
+        """Flower on 127.0.0.1:`port`."""
+        return self._child("flower", ["cli.flower", str(port)], lambda: answers(port, "/healthcheck"))
+
+    def worker(self, processes: int) -> Child:
+        """One worker for both queues, with that many pool processes; ready when it answers a ping."""
+        name = f"stack-{os.getpid()}"  # unique on this machine, for a Redis that several stacks share
+        node = f"{name}@{socket.gethostname()}"
+        arguments = ["worker", "--concurrency", str(processes), "--name", name]
+        return self._child("worker", arguments, lambda: _replies(self.settings, node), stop_timeout=30.0)
+
+    def _child(
+        self, name: str, arguments: list[str], ready: Callable[[], bool], *, stop_timeout: float = 10.0
+    ) -> Child:
+        return Child(
+            name=name,
+            argv=module_command(*arguments),
+            env=self.environment,
+            log_path=self.logs / f"{name}.log",
+            ready=ready,
+            cwd=self.logs,
+            stop_timeout=stop_timeout,
+            advice=TAKEN,
+        )
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command line of one of our modules. -P: a file of the user's called api.py must not stand in for it."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether 127.0.0.1:`port` answers a GET of `path` with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):  # not there yet, or only half
+        return False
+    finally:
+        connection.close()
+
+
+def _replies(settings: Settings, node: str) -> bool:
+    try:
+        return node in living_workers(settings, PING_SECONDS, only=node)
+    except (KombuError, RedisError, OSError):  # Redis is being restarted
+        return False

@@ -1,0 +1,170 @@
+"""Bringing the whole stack up: servers, schema, samples, model, key, gateway, worker, Flower; and down again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from cli.embedded.errors import PortTaken
+from cli.embedded.files import make_private_directory
+from cli.embedded.ports import free_port, is_free
+from cli.embedded.recovery import OnEvent
+from cli.embedded.state import StackState, StateDirectory
+from cli.embedded.supervisor import Supervisor
+from cli.errands import Errand
+from cli.local_key import local_key
+from cli.servers import Servers, start_servers
+from cli.services import Services
+from shared.config import load_settings
+from shared.db import make_engine, transaction
+from shared.errors import NoLiveModel
+from shared.models import live_model
+from sql.migrate import upgrade
+
+API_PORT, FLOWER_PORT = 8000, 5555
+START_SECONDS = 60.0  # for one program: a loaded machine imports scikit-learn slowly
+SAMPLE_CLIENTS = 10_000
+QUICK_TRAINING = ("train", "--promote", "--sample", "2000", "--splits", "3")  # a usable model in a few seconds
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stack shall be.
+
+    `port` None: 8000, or any free one. `sample` None: some clients, if the database is our own and has none.
+    """
+
+    directory: Path
+    workers: int
+    flower: bool = True
+    port: int | None = None
+    sample: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A stack that is up."""
+
+    supervisor: Supervisor
+    state: StackState
+    logs: Path
+    first_client: int | None  # the lowest client id there is
+    has_model: bool
+
+
+@contextmanager
+def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running]:
+    """Bring the stack of `plan` up, and stop all of it when the block ends, however that comes.
+
+    `tell` gets a line for each thing that is ready, `on_event` what the supervisor sees.
+
+    Raises:
+        AlreadyRunning: a stack runs in the directory.
+        PortTaken: the port that was asked for is taken.
+        ChildFailed: a program did not come up.
+        ErrandFailed: samples or a model could not be made.
+
+    """
+    with ExitStack() as stack:
+        directory = stack.enter_context(StateDirectory(plan.directory))
+        port = _choose_port(plan.port)
+        supervisor = stack.enter_context(Supervisor(on_event))
+        servers = start_servers(plan.directory, supervisor)
+        settings = load_settings(database_url=servers.fast_database_url, redis_url=servers.redis_url)
+        engine = make_engine(settings, application_name="predictq-up")
+        stack.callback(engine.dispose)
+        tell(_migrated(engine, servers))
+        make_private_directory(plan.directory / "logs")
+        environment = {**os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
+        services = Services(settings, environment, plan.directory / "logs")
+        with ExitStack() as errands:
+            samples, training = _start_errands(plan, servers, engine, environment, errands)
+            supervisor.start(services.gateway(port), START_SECONDS)
+            flower_port = _start_flower(services, supervisor) if plan.flower else None
+            _finish_errands(samples, training, tell)
+        # Last: a worker loads the live model before it forks, so that its processes share the memory.
+        supervisor.start(services.worker(plan.workers), START_SECONDS)
+        tell(f"gateway, {plan.workers} worker processes" + (" and Flower" if plan.flower else ""))
+        state = StackState(
+            pid=os.getpid(),
+            database_url=servers.database_url,
+            redis_url=servers.redis_url,
+            api_url=f"http://127.0.0.1:{port}",
+            api_key=local_key(engine, plan.directory),
+            flower_url=f"http://127.0.0.1:{flower_port}" if flower_port else None,
+        )
+        directory.publish(state)
+        yield Running(supervisor, state, services.logs, _first_client(engine), _has_model(engine))
+
+
+def _choose_port(wanted: int | None) -> int:
+    if wanted is None:
+        return API_PORT if is_free(API_PORT) else free_port()
+    if not is_free(wanted):
+        raise PortTaken(wanted)
+    return wanted
+
+
+def _migrated(engine: Engine, servers: Servers) -> str:
+    before, after = upgrade(engine)
+    with transaction(engine) as connection:
+        version = connection.execute(text("SHOW server_version")).scalar_one()
+    redis = "your Redis" if servers.own_redis else "Redis"
+    whose = "your PostgreSQL" if servers.own_database else "PostgreSQL"
+    return f"{whose} {version}, {redis}, schema {after}" + ("" if before == after else f" (was {before or 'empty'})")
+
+
+def _start_errands(
+    plan: Plan, servers: Servers, engine: Engine, environment: Mapping[str, str], errands: ExitStack
+) -> tuple[Errand | None, Errand | None]:
+    """Make samples and a model beside the start of the gateway, where they are wanted and missing."""
+    count = plan.sample
+    if count is None:
+        is_fresh = not servers.own_database and _first_client(engine) is None
+        count = SAMPLE_CLIENTS if is_fresh else 0
+    samples = Errand(environment, "clients", "generate", str(count)) if count else None
+    training = Errand(environment, *QUICK_TRAINING) if count and not _has_model(engine) else None
+    for errand in (samples, training):
+        if errand:
+            errands.enter_context(errand)
+    return samples, training
+
+
+def _finish_errands(samples: Errand | None, training: Errand | None, tell: Tell) -> None:
+    if samples:
+        tell(f"{samples.result()['count']:,} sample clients")
+    if training:
+        model = training.result()
+        f1 = model["metrics"]["f1"]
+        tell(
+            f"model {model['version']} ({model['name']}) trained and live: F1 {f1['mean']:.2f} "
+            f"({f1['low']:.2f} – {f1['high']:.2f}), threshold {model['threshold']:.3f}"
+        )
+
+
+def _start_flower(services: Services, supervisor: Supervisor) -> int:
+    port = FLOWER_PORT if is_free(FLOWER_PORT) else free_port()
+    supervisor.start(services.flower(port), START_SECONDS)
+    return port
+
+
+def _first_client(engine: Engine) -> int | None:
+    with transaction(engine) as connection:
+        query = text("SELECT client_id FROM clients ORDER BY client_id LIMIT 1")
+        return connection.execute(query).scalar_one_or_none()
+
+
+def _has_model(engine: Engine) -> bool:
+    try:
+        with transaction(engine) as connection:
+            live_model(connection)
+    except NoLiveModel:
+        return False
+    return True

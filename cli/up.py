@@ -1,0 +1,80 @@
+"""`predictq up` in words: what came up, how to use it, and what happens to it until it is stopped."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from rich.panel import Panel
+
+from cli.console import output, plain_text, remark, say, say_json
+from cli.embedded.recovery import Event
+from cli.stack import Plan, Running, running_stack
+
+
+def run_until_stopped(plan: Plan, *, as_json: bool) -> None:
+    """Run the stack until Ctrl-C, SIGTERM or SIGHUP; being stopped in good order is a success."""
+    started = time.monotonic()
+    tell = _untold if as_json else say_ready
+    with running_stack(plan, tell, tell_trouble) as running:
+        if as_json:
+            say_json(asdict(running.state) | {"logs": str(running.logs)})
+            output.file.flush()
+        else:
+            _say_panel(running, time.monotonic() - started)
+        running.supervisor.run_until_signal()
+        if not as_json:
+            remark("\nstopping …")
+    if not as_json:
+        remark("stopped")
+
+
+def _untold(_line: str) -> None:
+    """With --json, only the one document is printed."""
+
+
+def say_ready(line: str) -> None:
+    """One more thing is ready."""
+    say(f"[green]✓[/] {plain_text(line)}")
+
+
+def tell_trouble(name: str, event: Event, detail: str) -> None:
+    """What the supervisor sees that a person should know."""
+    if event in (Event.CRASHED, Event.FAILING):
+        remark(f"[yellow]![/] {name} {event}: {plain_text(detail)}")
+
+
+def _say_panel(running: Running, seconds: float) -> None:
+    state = running.state
+    facts = [
+        ("Gateway", state.api_url),
+        ("Try it", f"{state.api_url}/docs"),
+        ("Metrics", f"{state.api_url}/metrics"),
+        ("Flower", state.flower_url),
+        ("Key", state.api_key),
+        ("Logs", str(running.logs)),
+    ]
+    output.print(
+        Panel.fit(
+            "\n".join(f"[bold]{label:<8}[/] {plain_text(text)}" for label, text in facts if text),
+            title=f"predictq is up, after {seconds:.0f} s",
+            border_style="green",
+        ),
+        soft_wrap=True,
+    )
+    say("Predict:")
+    say(plain_text(curl_line(running)))
+    say("One more worker, from any terminal: [bold]predictq worker[/].  Stop: Ctrl-C.")
+    if running.first_client is None:
+        remark("There are no clients yet: predictq clients import FILE.csv, or predictq clients generate 10000")
+    if not running.has_model:
+        remark("There is no live model yet: predictq train --promote")
+
+
+def curl_line(running: Running) -> str:
+    """A call that works by copy and paste."""
+    state = running.state
+    return (
+        f"curl -s {state.api_url}/v1/predict -H 'Authorization: Bearer {state.api_key}' "
+        f"-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{{\"client_id\": {running.first_client or 1}}}'"
+    )

@@ -1,0 +1,41 @@
+"""Following a job until it is finished."""
+
+from __future__ import annotations
+
+import time
+
+from cli.client import WAIT_SECONDS, ApiClient, Json
+from cli.errors import ExitStatus
+from cli.progress import progress
+
+POLL_SECONDS = 0.3
+TERMINAL = ("succeeded", "failed", "cancelled")
+
+
+def done_rows(job: Json) -> int:
+    """Rows of a job that need no more work."""
+    counts = job["request_counts"]
+    return int(counts["succeeded"] + counts["failed"] + counts["cancelled"])
+
+
+def watch(client: ApiClient, job: Json, *, quiet: bool) -> Json:
+    """Show a job's progress until it is finished; returns it as it ended."""
+    with progress(f"job {job['id'][:8]}…", job["request_counts"]["total"], quiet=quiet) as meter:
+        while job["status"] not in TERMINAL:
+            meter(done_rows(job))
+            time.sleep(POLL_SECONDS)
+            job = client.job(job["id"])
+        meter(done_rows(job))
+    return job
+
+
+def wait_for(client: ApiClient, job: Json) -> Json:
+    """Return a job when it is finished, as fast as its end is known."""
+    while job["status"] not in TERMINAL:
+        job = client.job(job["id"], wait_seconds=WAIT_SECONDS)
+    return job
+
+
+def exit_status(job: Json) -> ExitStatus:
+    """What a command that waited for `job` ends with."""
+    return ExitStatus.NOT_SUCCEEDED if job["status"] in ("failed", "cancelled") else ExitStatus.DONE
