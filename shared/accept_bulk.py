@@ -37,6 +37,7 @@ class BulkJob:
     batch_rows: int
     idempotency_key: str | None = None
     payload_hash: str | None = None  # SHA-256 of what was asked, in hex; given with the key
+    grace_seconds: float = 4.0  # from the commit until the sweeper looks after batches whose message is missing
 
 
 def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], count: int) -> Accepted:
@@ -54,6 +55,7 @@ def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], co
             "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN",
             _request_lines(job, accepted.batch_ids, client_ids),
         )
+        _start_grace(connection, job)
         return accepted
 
 
@@ -83,6 +85,7 @@ def accept_filter(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> Acc
             requests.insert().from_select(["request_id", "job_id", "client_id"], rows),
             {"batch_ids": list(accepted.batch_ids), "batch_rows": job.batch_rows, "job_id": str(job.job_id)},
         )
+        _start_grace(connection, job)
         return accepted
 
 
@@ -159,6 +162,15 @@ SELECT :id, :queue, :version, least(:rows, :count - n * :rows)
 FROM generate_series(0, (:count - 1) / :rows) AS n ORDER BY n
 RETURNING id
 """)
+
+
+def _start_grace(connection: Connection, job: BulkJob) -> None:
+    """The sweeper's grace starts here, not when the transaction did: its rows may have taken minutes to arrive."""
+    connection.execute(
+        text("""UPDATE prediction_batches SET dispatch_after = clock_timestamp() + make_interval(secs => :grace)
+                WHERE job_id = :id"""),
+        {"id": str(job.job_id), "grace": job.grace_seconds},
+    )
 
 
 def _request_lines(job: BulkJob, batch_ids: Sequence[int], client_ids: Iterable[int | str]) -> Iterator[bytes]:

@@ -39,6 +39,7 @@ _CLAIM = text("""
 UPDATE prediction_batches
 SET status = 'running', fence = fence + 1, attempts = attempts + 1, worker = :worker,
     lease_until = clock_timestamp() + make_interval(secs => :lease),
+    dispatch_after = clock_timestamp(),  -- its message is used up
     claimed_at = coalesce(claimed_at, clock_timestamp())
 WHERE id = :batch_id AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
 RETURNING id AS batch_id, fence, attempts AS attempt, model_version, request_count, job_id,
@@ -67,12 +68,11 @@ def extend_lease(engine: Engine, claim: Claim, *, lease_seconds: float) -> None:
 
 
 def record_failure(engine: Engine, claim: Claim, error: str, *, retry_after_seconds: float) -> None:
-    """Give a claimed batch back, with the reason, to be dispatched again after a pause."""
+    """End a claim early, with the reason: the batch can be claimed again, and is dispatched again, after a pause."""
     with autocommit(engine) as connection:
         connection.execute(
             text("""UPDATE prediction_batches
-                    SET status = 'queued', lease_until = NULL, last_error = :error,
-                        dispatch_after = clock_timestamp() + make_interval(secs => :pause)
+                    SET lease_until = clock_timestamp() + make_interval(secs => :pause), last_error = :error
                     WHERE id = :id AND fence = :fence AND status = 'running'"""),
             {
                 "error": error[:2000],

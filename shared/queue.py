@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from typing import cast
 from uuid import UUID
 
 from celery import Celery
@@ -70,6 +73,15 @@ def make_redis(settings: Settings) -> Redis:
 def publish_batch(app: Celery, batch_id: int, queue: Queue) -> None:
     """Put one batch id on its queue. Raises kombu's OperationalError when Redis is away."""
     app.send_task(SCORE_TASK, args=[batch_id], queue=queue.value, ignore_result=True)
+
+
+def front_batch(redis: Redis, queue: Queue) -> int | None:
+    """The batch id in the message that leaves the queue next; None when the queue is empty."""
+    message = cast("str | None", redis.lindex(queue.value, -1))  # messages enter on the left
+    if message is None:
+        return None
+    arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+    return int(arguments[0])
 
 
 def format_notice(batch_id: int, job_id: UUID | None) -> str:

@@ -1,8 +1,9 @@
 """The sweep: which batches need a new message, because theirs was lost or their worker died.
 
-A batch that merely waits its turn must not be dispatched again: its message is still in the queue. So a queued
-batch is taken for lost only when its queue is empty, or when a younger batch of the same queue, dispatched later,
-has long been claimed: messages leave a queue in the order in which they came.
+A batch that merely waits its turn must not be dispatched again: its message is still in the queue. Messages leave
+a queue in the order in which they came, so the one at the front tells: a batch whose message was sent before the
+front's batch even existed has no message there any more. `dispatch_after` is when that message was in the queue at
+the latest. An empty queue holds no message at all.
 """
 
 from __future__ import annotations
@@ -32,13 +33,12 @@ class Redispatch:
 _SWEEP = text(f"""
 WITH due AS (
     SELECT id, status FROM prediction_batches b
-    WHERE queue = :queue AND dispatch_after < clock_timestamp() AND (
-        (status = 'running' AND lease_until < clock_timestamp())
-        OR (status = 'queued' AND (attempts > 0 OR :queue_empty OR EXISTS (
-            SELECT FROM prediction_batches y
-            WHERE y.queue = b.queue AND y.id > b.id AND y.status = 'running' AND y.dispatches = 0
-              AND y.created_at > b.created_at + interval '2 s'
-              AND y.claimed_at < clock_timestamp() - interval '2 s'))))
+    WHERE queue = :queue AND status IN ('queued', 'running') AND dispatch_after < clock_timestamp()
+      AND (status = 'queued' OR lease_until < clock_timestamp())
+      AND (
+        dispatch_after <= lease_until  -- not dispatched again since that claim, which used up its message
+        OR CAST(:front AS bigint) IS NULL
+        OR dispatch_after < (SELECT created_at FROM prediction_batches WHERE id = :front))
     ORDER BY id LIMIT {_MOST} FOR UPDATE SKIP LOCKED
 )
 UPDATE prediction_batches b
@@ -50,18 +50,17 @@ RETURNING b.id, due.status
 """)
 
 
-def sweep(engine: Engine, queue_lengths: Mapping[Queue, int], *, pause_seconds: float) -> list[Redispatch]:
+def sweep(engine: Engine, fronts: Mapping[Queue, int | None], *, pause_seconds: float) -> list[Redispatch]:
     """Mark the batches that need a new message, and commit; publish them after that.
 
-    `queue_lengths` are the messages that the broker holds now. A batch is dispatched again at the earliest
-    `pause_seconds` after the last time, doubling up to a minute. Any number of sweepers may run at once.
+    `fronts` says for each queue which batch its next message is about, None where it is empty. A batch is
+    dispatched again at the earliest `pause_seconds` after the last time, doubling up to a minute. Any number of
+    sweepers may run at once.
     """
     found = []
-    for queue, length in queue_lengths.items():
+    for queue, front in fronts.items():
         with transaction(engine) as connection:
-            rows = connection.execute(
-                _SWEEP, {"queue": queue.value, "queue_empty": length == 0, "pause": pause_seconds}
-            ).all()
+            rows = connection.execute(_SWEEP, {"queue": queue.value, "front": front, "pause": pause_seconds}).all()
         for row in sorted(rows):
             reason = "lost" if row.status == "queued" else "expired"
             found.append(Redispatch(row.id, queue, reason))
