@@ -107,16 +107,23 @@ def _type_detail(spec: FeatureSpec, value: object) -> str | None:
         return None if isinstance(value, bool) else f"{spec.name} must be true or false"
     if spec.kind is FeatureKind.CATEGORY:
         return _category_detail(spec, value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
         return f"{spec.name} must be a finite number"
     if spec.kind is FeatureKind.INTEGER and (value != int(value) or not INT4_MIN <= value <= INT4_MAX):
-        return f"{spec.name} must be a whole number"
+        return f"{spec.name} must be a whole number from {INT4_MIN} to {INT4_MAX}"
     return None
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a float can hold
+        return False
+
+
 def _category_detail(spec: FeatureSpec, value: object) -> str | None:
-    if not isinstance(value, str) or "\x00" in value:
-        return f"{spec.name} must be a string"
+    if not isinstance(value, str) or "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        return f"{spec.name} must be a string without NUL and lone surrogates"
     if spec.categories and value not in spec.categories:
         return f"{spec.name} must be one of {', '.join(map(repr, spec.categories))}; got {value[:80]!r}"
     return None
