@@ -41,6 +41,7 @@ def configure_logging(settings: Settings, *, service: str) -> None:
             ],
         )
     )
+    logging.captureWarnings(capture=True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
