@@ -1,0 +1,90 @@
+"""`python -m bench [--quick] [--only NAME]`: measure, check, print the table, write the results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.check import WrongAnswer
+from bench.context import Bench, Scenario
+from bench.machine import describe
+from bench.plot import draw
+from bench.scenarios import bulk, growth, replicas, roundtrip, singles, statuses
+from bench.stack import running_stack
+from bench.table import judge, show
+
+RESULTS = Path(__file__).parent / "results"
+SCENARIOS: dict[str, Scenario] = {
+    "roundtrip": roundtrip.measure,
+    "singles": singles.measure,
+    "statuses": statuses.measure,
+    "bulk": bulk.measure,
+    "replicas": replicas.measure,
+    "growth": growth.measure,
+}
+_QUICK = ("roundtrip", "singles", "statuses", "bulk")  # in under a minute, with what must be installed in place
+
+
+def main() -> None:
+    """Run; exit status 1 when an answer was wrong or missing. A missed goal is reported, not an error."""
+    options = _options()
+    chosen = options.only or (_QUICK if options.quick else tuple(SCENARIOS))
+    with tempfile.TemporaryDirectory(prefix="predictq-bench-", dir=options.directory) as directory:
+        try:
+            results = _measure(Path(directory), chosen, quick=options.quick, clients=options.clients)
+        except WrongAnswer as error:
+            sys.exit(f"bench: WRONG: {error}")
+    _write(results, "quick" if options.quick else "partial" if options.only else "bench")
+    show(results["goals"], results["scenarios"])
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure predictq beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="shorter runs, fewer rows, the main questions only")
+    parser.add_argument("--only", action="append", choices=SCENARIOS, help="this scenario; may be given more than once")
+    parser.add_argument("--clients", type=int, help="clients in the table (1,000,000; with --quick 100,000)")
+    parser.add_argument("--directory", type=Path, help="where the servers keep their data while the run lasts")
+    return parser.parse_args()
+
+
+def _measure(directory: Path, chosen: tuple[str, ...], *, quick: bool, clients: int | None) -> dict[str, Any]:
+    directory.chmod(0o755)  # as root, PostgreSQL runs as another user
+    began = time.perf_counter()
+    _say(f"preparing {clients or (100_000 if quick else 1_000_000):,} clients and a model")
+    with running_stack(directory, clients=clients or (100_000 if quick else 1_000_000)) as stack:
+        bench = Bench(stack, quick)
+        results: dict[str, Any] = {
+            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "quick": quick,
+            "machine": describe(stack.postgres.url),
+            "scenarios": {},
+        }
+        for name in chosen:
+            _say(f"{time.perf_counter() - began:4.0f} s  {name}")
+            results["scenarios"][name] = SCENARIOS[name](bench)
+    results["seconds"] = time.perf_counter() - began
+    results["goals"] = judge(results["scenarios"])
+    return results
+
+
+def _write(results: dict[str, Any], name: str) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _say(f"written: {path}")
+    if draw(results["scenarios"], path.with_suffix(".svg")):
+        _say(f"written: {path.with_suffix('.svg')}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"bench: {text}\n")
+
+
+if __name__ == "__main__":
+    main()

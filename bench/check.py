@@ -1,0 +1,114 @@
+"""Correctness, in the same run: every accepted job has exactly one answer, and it is scikit-learn's own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pyarrow.csv as pa_csv
+from sqlalchemy import Connection, Engine, text
+
+from model.artefact import Artefact, load
+from shared.copying import copy_in
+from shared.db import driver_connection, transaction
+from shared.features import CLIENT_FEATURE_NAMES
+
+_TOLERANCE = 1e-9
+_FEATURES = ", ".join(f"c.{name}" for name in CLIENT_FEATURE_NAMES)
+
+
+class WrongAnswer(Exception):
+    """Something accepted has no answer, more than one, or a wrong one."""
+
+
+def check_singles(engine: Engine, artefact: Artefact, accepted: Sequence[UUID | str], asked: Sequence[int]) -> int:
+    """Hold each accepted job against its one output; `asked` are the client ids. Returns how many were checked.
+
+    Raises:
+        WrongAnswer: with the first finding.
+
+    """
+    if len(set(accepted)) != len(accepted):
+        raise WrongAnswer("the gateway gave one job id to two calls")
+    with transaction(engine) as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE accepted (job_id uuid, client_id bigint) ON COMMIT DROP"))
+        lines = (f"{job}\t{client}\n".encode() for job, client in zip(accepted, asked, strict=True))
+        copy_in(connection, "COPY accepted FROM STDIN", lines)
+        frame = _read(
+            connection,
+            f"""SELECT a.client_id, o.probability, o.label, {_FEATURES} FROM accepted a
+                LEFT JOIN prediction_requests r ON r.job_id = a.job_id AND r.client_id = a.client_id
+                LEFT JOIN prediction_outputs o ON o.request_id = r.request_id
+                JOIN clients c ON c.client_id = a.client_id""",
+        )
+    return compare(frame, artefact, len(accepted))
+
+
+def check_bulk(engine: Engine, artefact: Artefact, job_id: UUID | str, count: int) -> int:
+    """Hold every row of a bulk job of all clients against scikit-learn. Raises WrongAnswer."""
+    checked = 0
+    with transaction(engine) as connection:
+        batches = (
+            connection.execute(
+                text("SELECT id FROM prediction_batches WHERE job_id = :id ORDER BY id"), {"id": str(job_id)}
+            )
+            .scalars()
+            .all()
+        )
+        for part in _parts(batches, 20):
+            first, last = part[0] * 100_000, (part[-1] + 1) * 100_000
+            frame = _read(
+                connection,
+                f"""SELECT r.client_id, o.probability, o.label, {_FEATURES} FROM prediction_requests r
+                    LEFT JOIN prediction_outputs o ON o.request_id = r.request_id
+                    JOIN clients c ON c.client_id = r.client_id
+                    WHERE r.job_id = '{job_id}' AND r.request_id >= {first} AND r.request_id < {last}""",
+            )
+            checked += compare(frame, artefact, len(frame))
+    if checked != count:
+        raise WrongAnswer(f"{checked:,} rows of {count:,} have an answer")
+    return checked
+
+
+def check_peer(engine: Engine, artefact: Artefact, count: int) -> int:
+    """The same for a peer's tables. Raises WrongAnswer."""
+    with transaction(engine) as connection:
+        frame = _read(
+            connection,
+            f"""SELECT r.client_id, a.probability, a.label, {_FEATURES} FROM peer_requests r
+                LEFT JOIN peer_answers a ON a.request_id = r.id JOIN clients c ON c.client_id = r.client_id""",
+        )
+    return compare(frame, artefact, count)
+
+
+def compare(frame: pd.DataFrame, artefact: Artefact, count: int) -> int:
+    """Recompute `frame` (client_id, probability, label, features) and compare. Raises WrongAnswer."""
+    if len(frame) != count:
+        raise WrongAnswer(f"{count:,} were accepted and {len(frame):,} rows found")
+    missing = int(frame["probability"].isna().sum())
+    if missing:
+        raise WrongAnswer(f"{missing:,} of {count:,} accepted have no answer")
+    right = load(artefact).predict_proba(frame[list(CLIENT_FEATURE_NAMES)])[:, 1]
+    wrong = np.abs(right - frame["probability"]) > _TOLERANCE
+    wrong |= (frame["probability"] >= artefact.metadata.threshold) != frame["label"].astype(bool)
+    if wrong.any():
+        row = frame[wrong].iloc[0]
+        raise WrongAnswer(f"{int(wrong.sum()):,} wrong answers, the first for client {row['client_id']}")
+    return count
+
+
+def _read(connection: Connection, query: str) -> pd.DataFrame:
+    buffer = io.BytesIO()
+    with driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", buffer)
+    buffer.seek(0)
+    options = pa_csv.ConvertOptions(true_values=["t"], false_values=["f"], null_values=[""], strings_can_be_null=True)
+    frame: pd.DataFrame = pa_csv.read_csv(buffer, convert_options=options).to_pandas()
+    return frame
+
+
+def _parts(values: Sequence[int], size: int) -> Iterable[Sequence[int]]:
+    return (values[start : start + size] for start in range(0, len(values), size))

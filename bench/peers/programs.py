@@ -1,0 +1,85 @@
+"""Starting a peer: its gateway, its workers, and a database of its own with the same clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from redis import Redis
+from sqlalchemy import Engine, create_engine, text
+
+from bench.load import post
+from bench.peers.store import TABLES
+from bench.programs import running, wait_for_http
+from bench.stack import Stack
+from cli.embedded.ports import free_port
+
+_WORKERS: dict[str, list[str]] = {
+    "celery": ["-m", "celery", "-A", "bench.peers.celery_tasks", "worker", "--concurrency", "2", "-l", "WARNING"],
+    "dramatiq": ["-m", "dramatiq", "bench.peers.dramatiq_tasks", "--processes", "2", "--threads", "8"],
+    "rq": ["-m", "rq.cli", "worker-pool", "--num-workers", "2", "--logging-level", "WARNING"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A running peer."""
+
+    port: int
+    engine: Engine
+
+    def requests(self, count: int) -> list[bytes]:
+        """Ready-made requests, the n-th for client n + 1."""
+        return [post("/predict", b'{"client_id":%d}' % number, port=self.port) for number in range(1, count + 1)]
+
+    def answered(self) -> int:
+        """How many answers are stored."""
+        with self.engine.connect() as connection:
+            return int(connection.execute(text("SELECT count(*) FROM peer_answers")).scalar_one())
+
+
+@contextmanager
+def peer_database(stack: Stack, name: str) -> Iterator[tuple[Engine, dict[str, str]]]:
+    """A database with the peers' tables, and the environment that names it, the model and Redis."""
+    url = stack.database(name)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(TABLES))
+    redis_url = f"{stack.redis.url.rpartition('/')[0]}/1"
+    with Redis.from_url(redis_url) as redis:
+        redis.flushdb()
+    yield (
+        engine,
+        {"DATABASE_URL": url, "REDIS_URL": redis_url, "RQ_REDIS_URL": redis_url, "BENCH_MODEL": str(stack.model)},
+    )
+    engine.dispose()
+    stack.drop(url)
+
+
+@contextmanager
+def running_peer(stack: Stack, kind: str) -> Iterator[Peer]:
+    """The peer of that kind: celery, dramatiq, rq, or none for the synchronous endpoint."""
+    with peer_database(stack, kind) as (engine, environment), ExitStack() as programs:
+        environment["BENCH_PEER"] = kind
+        log = stack.log(f"peer-{kind}")
+        if kind in _WORKERS:
+            programs.enter_context(running(_WORKERS[kind], environment=environment, log=log))
+        yield Peer(programs.enter_context(_gateway(stack, "bench.peers.gateway:app", environment)), engine)
+
+
+@contextmanager
+def noop_gateway(stack: Stack) -> Iterator[int]:
+    """The POST that does nothing; yields its port."""
+    with _gateway(stack, "bench.peers.noop:app", {}) as port:
+        yield port
+
+
+@contextmanager
+def _gateway(stack: Stack, app: str, environment: dict[str, str]) -> Iterator[int]:
+    port = free_port()
+    log = stack.log(app.partition(":")[0])
+    command = ["-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
+    with running(command, environment=environment, log=log) as process:
+        wait_for_http(f"http://127.0.0.1:{port}/openapi.json", process, log)
+        yield port

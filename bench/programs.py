@@ -1,0 +1,83 @@
+"""Programs that a scenario starts and ends: each with its log, ended by its own process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[1]
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+
+
+class ProgramFailed(Exception):
+    """A program ended, or did not come up in time; the message has the end of its log."""
+
+
+@contextmanager
+def running(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
+    """`python COMMAND` until the block ends; SIGTERM, and SIGKILL for it and its children where that is not enough."""
+    with log.open("ab") as output:
+        popen = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    process = psutil.Process(popen.pid)
+    try:
+        yield process
+    finally:
+        children = process.children(recursive=True) if process.is_running() else []
+        popen.send_signal(signal.SIGTERM)
+        try:
+            popen.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+        for child in children:
+            if child.is_running():
+                child.kill()
+
+
+def wait_for_http(url: str, process: psutil.Process, log: Path) -> None:
+    """Return when `url` answers 200. Raises ProgramFailed."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise ProgramFailed(f"{url} did not come up:\n{tail(log)}")
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+
+
+def run_script(module: str, *arguments: str, environment: Mapping[str, str]) -> str:
+    """Run `python -m MODULE ARGUMENTS` to its end; returns what it printed. Raises ProgramFailed."""
+    ended = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode != 0:
+        raise ProgramFailed(f"{module} failed:\n{ended.stderr[-2000:]}")
+    return ended.stdout

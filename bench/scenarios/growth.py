@@ -1,0 +1,92 @@
+"""Whether time and memory stay flat: jobs of growing size, and single predictions with millions stored."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+
+from sqlalchemy import text
+
+from bench.bill import proportional_megabytes
+from bench.check import WrongAnswer
+from bench.context import Bench, Figures, wait_for_job
+from bench.load import closed_loop
+from bench.stack import Service
+
+_STORED = 10_000_000
+
+
+def measure(bench: Bench) -> Figures:
+    """Jobs by upload, larger than the table of clients where need be: then each client comes several times."""
+    sizes = [10_000, 50_000] if bench.quick else [10_000, 100_000, 1_000_000, 5_000_000]
+    with bench.stack.service("growth") as service:
+        figures: Figures = {"single_p50_ms": {"0": _single_p50(bench, service)}, "microseconds_per_row": {}}
+        _score(service, bench.stack.clients, 10_000)
+        peaks: list[float] = []
+        for size in sizes:
+            # Small jobs are over so soon that one alone would tell of the moment only.
+            times = [_score(service, bench.stack.clients, size, peaks) for _ in range(5 if size < 100_000 else 1)]
+            figures["microseconds_per_row"][str(size)] = sorted(times)[len(times) // 2] / size * 1e6
+        figures["worker_peak_mb"] = max(peaks)
+        stored = _fill(service, bench.count(_STORED, 0))
+        figures["single_p50_ms"][str(stored)] = _single_p50(bench, service)
+    return figures
+
+
+def _score(service: Service, clients: int, rows: int, peaks: list[float] | None = None) -> float:
+    """Seconds from the job's acceptance to its end."""
+    content = io.BytesIO(b"client_id\n" + b"".join(b"%d\n" % (number % clients + 1) for number in range(rows)))
+    answer = service.client.post("/v1/jobs", content=content, headers={"Content-Type": "text/csv"}).raise_for_status()
+    began = time.perf_counter()
+    job = wait_for_job(service, answer.json()["id"], each=None if peaks is None else _sampler(service, peaks))
+    seconds = time.perf_counter() - began
+    if job["request_counts"]["succeeded"] != rows:
+        raise WrongAnswer(f"a job of {rows:,} rows ended as {job['request_counts']}")
+    return seconds
+
+
+def _sampler(service: Service, peaks: list[float]) -> Callable[[], None]:
+    processes = [each for main in service.workers for each in main.children()]
+
+    def sample() -> None:
+        peaks.append(max(proportional_megabytes(each) for each in processes))
+
+    return sample
+
+
+def _single_p50(bench: Bench, service: Service) -> float:
+    requests = bench.predictions(service, 3000, prefer="wait=10")
+    closed_loop(service.port, requests, connections=1, seconds=0.5)
+    return closed_loop(service.port, requests, connections=1, seconds=bench.choose(3, 1)).percentile(50)
+
+
+def _fill(service: Service, least: int) -> int:
+    """Store finished jobs by SQL, past the workers, until there are `least` outputs; returns how many there are."""
+    with service.engine.begin() as connection:
+        stored = int(connection.execute(text("SELECT count(*) FROM prediction_outputs")).scalar_one())
+        missing = -(-max(0, least - stored) // 10_000)  # batches
+        connection.execute(_FILL_BATCHES, {"batches": missing})
+        connection.execute(_FILL_REQUESTS)
+        connection.execute(_FILL_OUTPUTS)
+    return stored + missing * 10_000
+
+
+_FILL_BATCHES = text("""
+CREATE TEMPORARY TABLE filled ON COMMIT DROP AS WITH job AS (
+    INSERT INTO jobs (id, kind, owner, model_version, request_count)
+    SELECT gen_random_uuid(), 'bulk', 'bench', 1, greatest(1, :batches * 10000) RETURNING id
+)
+SELECT nextval('prediction_batches_id_seq') AS id, job.id AS job_id FROM job, generate_series(1, :batches);
+INSERT INTO prediction_batches (id, job_id, queue, model_version, request_count, status, fence, attempts, worker,
+                                succeeded, claimed_at, finished_at)
+SELECT id, job_id, 'bulk', 1, 10000, 'finished', 1, 1, 'bench', 10000, now(), now() FROM filled
+""")
+_FILL_REQUESTS = text("""
+INSERT INTO prediction_requests (request_id, job_id, client_id)
+SELECT id * 100000 + n, job_id, n + 1 FROM filled, generate_series(0, 9999) n
+""")
+_FILL_OUTPUTS = text("""
+INSERT INTO prediction_outputs (request_id, probability, label, threshold, model_version, client_version, fence)
+SELECT id * 100000 + n, 0.25, 0, 0.5, 1, 1, 1 FROM filled, generate_series(0, 9999) n
+""")

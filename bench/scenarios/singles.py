@@ -1,0 +1,153 @@
+"""Single predictions under full load: predictq, the usual recipe and its kin, and a POST that does nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from bench.bill import billing, proportional_megabytes
+from bench.check import WrongAnswer, check_peer, check_singles
+from bench.context import Bench, Figures, job_id, wait_until
+from bench.load import Load, closed_loop, paced, post, run
+from bench.peers.programs import noop_gateway, running_peer
+from bench.stack import Service
+
+CONNECTIONS = 256
+_REQUESTS = 100_000  # different clients asked for
+
+
+def measure(bench: Bench) -> Figures:
+    """Peers and limits before and after predictq, so that a machine that changes its pace shows."""
+    figures: Figures = {"noop": [_noop(bench)], "recipe": _peer(bench, "celery")}
+    figures["predictq"] = _predictq(bench)
+    figures["noop"].append(_noop(bench))
+    for kind in () if bench.quick else ("dramatiq", "rq"):
+        figures[kind] = _peer(bench, kind)
+    figures["synchronous"] = _peer(bench, "none")
+    figures["noop_rate"] = sum(each["rate"] for each in figures["noop"]) / 2
+    return figures
+
+
+def _noop(bench: Bench) -> Figures:
+    with noop_gateway(bench.stack) as port:
+        requests = [post("/predict", b'{"client_id":%d}' % number, port=port) for number in range(1, 10_001)]
+        closed_loop(port, requests, connections=CONNECTIONS, seconds=0.5)
+        return summary(closed_loop(port, requests, connections=CONNECTIONS, seconds=bench.choose(6, 2)))
+
+
+def _peer(bench: Bench, kind: str) -> Figures:
+    """A fixed number of predictions, from the first POST to the last answer: the peer has the machine to itself."""
+    count = bench.count(2500, 500)
+    with running_peer(bench.stack, kind) as peer:
+        warm = 64
+        closed_loop(peer.port, peer.requests(warm), connections=8, seconds=60, most=warm)
+        wait_until(lambda: peer.answered() == warm, f"{kind} to warm up")
+        began = time.perf_counter()
+        load = closed_loop(peer.port, peer.requests(count), connections=CONNECTIONS, seconds=300, most=count)
+        accepted = sum(n for status, n in load.statuses.items() if status in (200, 202))
+        wait_until(lambda: peer.answered() == warm + accepted, f"{kind} to answer")
+        seconds = time.perf_counter() - began
+        checked = check_peer(peer.engine, bench.stack.artefact, warm + accepted)
+    return {**summary(load), "rate": accepted / seconds, "accepted": accepted, "checked": checked}
+
+
+def _predictq(bench: Bench) -> Figures:
+    with bench.stack.service("singles") as service:
+        requests = bench.predictions(service, _REQUESTS)
+        closed_loop(service.port, requests, connections=CONNECTIONS, seconds=1)
+        _drain(service)
+        before = _count(service, "prediction_outputs")
+        began = time.perf_counter()
+        with _watching(service) as waiting, billing(bench.groups(service)) as bill:
+            seconds = bench.choose(60, 5)
+            load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=seconds, keep=job_id)
+            drained = _drain(service)
+        total_seconds = time.perf_counter() - began
+        accepted = [(job, number + 1) for job, number in zip(load.kept, load.numbers, strict=True) if job]
+        jobs, clients = [job for job, _ in accepted], [client for _, client in accepted]
+        checked = check_singles(service.engine, bench.stack.artefact, jobs, clients)
+        stored = _count(service, "prediction_outputs") - before
+        if stored != len(accepted):
+            raise WrongAnswer(f"{len(accepted):,} were accepted and {stored:,} outputs stored")
+        memory = _memory(service)
+        slow = _paced(bench, service)
+    return {
+        **summary(load),
+        "rate": len(accepted) / total_seconds,
+        "accept_rate": load.rate,
+        "accepted": len(accepted),
+        "checked": checked,
+        "most_waiting": max(waiting, default=0),
+        "waiting_at_half": waiting[len(waiting) // 2] if waiting else 0,
+        "drain_seconds": drained,
+        "cpu_us": bill.per(len(accepted)),
+        "paced": slow,
+        **memory,
+    }
+
+
+def _paced(bench: Bench, service: Service) -> Figures:
+    requests = bench.predictions(service, 10_000)
+    seconds = bench.choose(10, 3)
+    load: Load = run(paced(service.port, requests, rate=1000, seconds=seconds, connections=64))
+    _drain(service)
+    return summary(load)
+
+
+def _memory(service: Service) -> Figures:
+    pool = [proportional_megabytes(each) for main in service.workers for each in main.children()]
+    mains = [proportional_megabytes(main) for main in service.workers]
+    return {"gateway_mb": proportional_megabytes(service.gateway), "worker_mains_mb": mains, "worker_pool_mb": pool}
+
+
+def summary(load: Load) -> Figures:
+    """Rate per second and latencies in milliseconds."""
+    return {
+        "rate": load.rate,
+        "p50_ms": load.percentile(50),
+        "p99_ms": load.percentile(99),
+        "max_ms": load.percentile(100),
+        "statuses": {str(status): count for status, count in load.statuses.items()},
+    }
+
+
+@contextmanager
+def _watching(service: Service) -> Iterator[list[int]]:
+    """Sample how many predictions wait, twice a second, until the block ends."""
+    samples: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            samples.append(_waiting(service))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        thread.join()
+
+
+def _waiting(service: Service) -> int:
+    with service.engine.connect() as connection:
+        query = """SELECT coalesce(sum(request_count), 0) FROM prediction_batches
+                   WHERE status IN ('queued', 'running')"""
+        return int(connection.execute(text(query)).scalar_one())
+
+
+def _drain(service: Service) -> float:
+    """Wait until nothing waits; returns the seconds."""
+    began = time.perf_counter()
+    wait_until(lambda: _waiting(service) == 0, "the backlog to end")
+    return time.perf_counter() - began
+
+
+def _count(service: Service, table: str) -> int:
+    with service.engine.connect() as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())

@@ -1,0 +1,163 @@
+"""PostgreSQL and Redis of a run's own, with the settings of production, and predictq's processes on them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+from redis import Redis
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from bench.data import load_clients, register, train_model
+from bench.programs import ProgramFailed, running, tail, wait_for_http
+from cli.embedded.ports import free_port
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.redis import EmbeddedRedis
+from model.artefact import Artefact
+from shared.config import Settings
+from shared.db import make_engine, transaction
+from shared.keys import create_key
+from sql.migrate import upgrade
+
+_TEMPLATE = "bench_template"
+_FIRST_ANSWER_SECONDS = 60
+
+
+@dataclass(slots=True)
+class Service:
+    """A running predictq: one gateway, its workers, a database of its own."""
+
+    port: int
+    key: str
+    settings: Settings
+    engine: Engine
+    gateway: psutil.Process
+    workers: list[psutil.Process]
+    client: httpx.Client
+
+    @property
+    def worker_processes(self) -> list[psutil.Process]:
+        """Every process of the workers: mains and pool."""
+        return [each for main in self.workers for each in (main, *main.children(recursive=True))]
+
+
+@dataclass(slots=True)
+class Stack:
+    """The servers, the trained model, and a template database with `clients` clients and the live model."""
+
+    directory: Path
+    clients: int
+    postgres: EmbeddedPostgres
+    redis: EmbeddedRedis
+    artefact: Artefact
+    model: Path  # where the artefact is stored
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def database(self, name: str) -> str:
+        """A fresh copy of the template; returns its URL."""
+        name = f"bench_{name}_{next(self._numbers)}"
+        admin = create_engine(self.postgres.url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy"))
+            connection.execute(text("CHECKPOINT"))
+        admin.dispose()
+        return self._url(name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database, so that the disk holds one at a time."""
+        admin = create_engine(self.postgres.url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
+        admin.dispose()
+
+    def log(self, name: str) -> Path:
+        """Where a program writes to."""
+        return self.directory / f"{name}.log"
+
+    @contextmanager
+    def service(
+        self,
+        name: str,
+        *,
+        workers: Sequence[Sequence[str]] = (("--concurrency", "2"),),
+        extra: Mapping[str, str] | None = None,
+        artefact: Artefact | None = None,
+    ) -> Iterator[Service]:
+        """A service on a fresh database, ready; one worker per entry of `workers`, which are its arguments.
+
+        `extra` goes over the environment; `artefact` becomes the live model in place of the trained one.
+        """
+        url = self.database(name)
+        settings = Settings(database_url=url, redis_url=self.redis.url)
+        with Redis.from_url(self.redis.url) as redis:
+            redis.flushdb()
+        engine = make_engine(settings, application_name="bench", pool_size=4)
+        if artefact is not None:
+            register(engine, artefact)
+        with transaction(engine) as connection:
+            key, _ = create_key(connection, "bench")
+        environment = {"DATABASE_URL": url, "REDIS_URL": self.redis.url, **(extra or {})}
+        port = free_port()
+        with ExitStack() as programs:
+            command = ["-m", "api", "--port", str(port)]
+            gateway = programs.enter_context(running(command, environment=environment, log=self.log("gateway")))
+            mains = [
+                programs.enter_context(
+                    running(
+                        ["-m", "worker", "--name", f"w{n}", *options], environment=environment, log=self.log("worker")
+                    )
+                )
+                for n, options in enumerate(workers)
+            ]
+            wait_for_http(f"http://127.0.0.1:{port}/health/ready", gateway, self.log("gateway"))
+            client = programs.enter_context(
+                httpx.Client(
+                    base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=600
+                )
+            )
+            service = Service(port, key, settings, engine, gateway, mains, client)
+            self._wait_for_answers(service)
+            yield service
+        engine.dispose()
+        self.drop(url)
+
+    def _wait_for_answers(self, service: Service) -> None:
+        """Return when every pool process can be expected to be up: answers come, and come quickly."""
+        deadline = time.monotonic() + _FIRST_ANSWER_SECONDS
+        quick = 0
+        while time.monotonic() < deadline:
+            started = time.monotonic()
+            answer = service.client.post("/v1/predict", json={"client_id": 1}, headers={"Prefer": "wait=10"})
+            quick = quick + 1 if answer.status_code == 200 and time.monotonic() - started < 0.5 else 0
+            if quick == 20:
+                return
+        raise ProgramFailed(f"no answers:\n{tail(self.log('gateway'))}\n{tail(self.log('worker'))}")
+
+    def _url(self, name: str) -> str:
+        return make_url(self.postgres.socket_url).set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def running_stack(directory: Path, *, clients: int) -> Iterator[Stack]:
+    """Start the servers in `directory` and fill the template; everything is deleted at the end."""
+    with EmbeddedPostgres(directory / "postgres") as postgres, EmbeddedRedis(directory / "redis") as redis:
+        model = directory / "model"
+        stack = Stack(directory, clients, postgres, redis, train_model(model), model)
+        admin = create_engine(postgres.url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {_TEMPLATE}"))
+        admin.dispose()
+        settings = Settings(database_url=stack._url(_TEMPLATE), redis_url=redis.url)  # noqa: SLF001 - its own factory
+        engine = make_engine(settings, application_name="bench")
+        upgrade(engine)
+        load_clients(engine, clients)
+        register(engine, stack.artefact)
+        engine.dispose()
+        yield stack
+        postgres.destroy()
