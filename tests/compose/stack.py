@@ -1,0 +1,140 @@
+"""The stack of docker-compose.yml under a project name of its own, with secrets made for the run."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import urllib.request
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from tests.compose.engine import CommandFailed, clean_environment, compose_command, inspect, run
+from tests.support import wait_until
+
+IMAGES = ("api", "worker", "flower", "tools")
+CLIENTS = 100_000
+SERVING = ("postgres", "redis", "api", "worker", "flower")
+
+
+class Stack:
+    """Commands on the stack. Leaving the `with` block removes containers, networks, volumes and image names."""
+
+    def __init__(self) -> None:
+        self.project = f"predictqtest{secrets.token_hex(4)}"
+        self.secrets = {
+            name: secrets.token_hex(16) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")
+        }
+        self._compose = compose_command()
+        self._environment = clean_environment(
+            COMPOSE_PROJECT_NAME=self.project,
+            IMAGE_PREFIX=self.project,
+            **self.secrets,
+            API_PORT="0",  # any free one
+            FLOWER_PORT="0",
+            WORKER_CONCURRENCY="1",
+            PREDICTQ_BULK_BATCH_ROWS="1000",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            say(self.compose("logs", "--no-color", "--tail", "50"))
+        self.remove()
+
+    def compose(self, *arguments: str, seconds: float = 180) -> str:
+        """Run a compose command on this project and return its output."""
+        return run(*self._compose, *arguments, seconds=seconds, environment=self._environment)
+
+    def build(self) -> None:
+        """Build all four images and print their sizes."""
+        start = time.monotonic()
+        self.compose("--profile", "tools", "build", seconds=1500)
+        sizes = {name: inspect(self.image(name))["Size"] / 1e6 for name in IMAGES}
+        listed = ", ".join(f"{name} {size:.0f} MB" for name, size in sizes.items())
+        say(f"images built in {time.monotonic() - start:.0f} s: {listed}, the base image included")
+
+    def image(self, name: str) -> str:
+        """The name of a built image."""
+        return f"{self.project}-{name}"
+
+    def start(self) -> None:
+        """Bring everything up and wait until all health checks pass."""
+        start = time.monotonic()
+        self.compose("up", "-d", seconds=300)
+        for service in SERVING:
+            wait_until(lambda name=service: self.is_healthy(name), seconds=120, what=f"health of {service}")  # type: ignore[misc]
+        say(f"up and healthy after {time.monotonic() - start:.1f} s")
+
+    def fill(self) -> None:
+        """Load clients, train and promote a model, make a key."""
+        self.tool("clients", "generate", str(CLIENTS))
+        self.tool("train", "--splits", "3", "--promote")
+        made = json.loads(self.tool("keys", "create", "compose-test", "--json"))
+        self._environment["PREDICTQ_API_KEY"] = made["key"]
+
+    def tool(self, *arguments: str) -> str:
+        """Run the command `predictq` in the tools container and return its output."""
+        return self.compose("run", "--rm", "-T", "tools", "predictq", *arguments, seconds=300)
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers, ended ones too."""
+        filters = [f"label=com.docker.compose.project={self.project}", f"label=com.docker.compose.service={service}"]
+        listed = run("docker", "ps", "-aq", "--no-trunc", *(part for item in filters for part in ("--filter", item)))
+        return listed.split()
+
+    def is_healthy(self, service: str) -> bool:
+        """Whether the service has containers, and the health check of each passes."""
+        states = [inspect(name)["State"] for name in self.containers(service)]
+        return bool(states) and all(state["Health"]["Status"] == "healthy" for state in states)
+
+    def address(self, service: str, port: int) -> str:
+        """Where this machine reaches a service's published port."""
+        return f"http://{self.compose('port', service, str(port)).strip()}"
+
+    def query(self, sql: str) -> list[list[str]]:
+        """Rows of a query, as text."""
+        command = f'PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U predictq -d predictq -At -c "{sql}"'
+        output = self.compose("exec", "-T", "postgres", "sh", "-c", command)
+        return [line.split("|") for line in output.splitlines()]
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
+        """One call to the gateway with the run's key; the status and the JSON of the answer."""
+        request = urllib.request.Request(
+            self.address("api", 8000) + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self._environment['PREDICTQ_API_KEY']}",
+                "Content-Type": "application/json",
+                **headers,
+            },
+        )
+        with urllib.request.urlopen(request, timeout=90) as response:
+            return response.status, json.load(response)
+
+    def remove(self) -> None:
+        """Remove what was made: containers, networks, volumes, image names."""
+        self.compose("--profile", "tools", "down", "--volumes", "--remove-orphans", "--timeout", "20")
+        for name in IMAGES:
+            try:
+                run("docker", "image", "rm", self.image(name))
+            except CommandFailed as error:
+                if "No such image" not in str(error):  # an earlier failure: it was never built
+                    raise
+
+
+def started_at(container: str) -> datetime:
+    """When a container was started."""
+    text = inspect(container)["State"]["StartedAt"]
+    return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
+
+
+def say(line: str) -> None:
+    """Show a figure of this run, whatever pytest captures."""
+    print(f"compose: {line}", flush=True)  # noqa: T201 - the proof is to be read
