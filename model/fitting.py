@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from model.metrics import Floats, Labels, choose_threshold
 from model.pipeline import RECIPES
@@ -32,6 +33,12 @@ class Fitted:
 
 def fit(estimator: str, seed: int, features: pd.DataFrame, labels: Labels) -> Fitted:
     """Fit the recipe of that name; labels, (rows,), are 0 or 1."""
+    # One thread: tables this narrow gain little from more, and on a busy machine threads mostly wait for each other.
+    with threadpool_limits(1):
+        return _fit(estimator, seed, features, labels)
+
+
+def _fit(estimator: str, seed: int, features: pd.DataFrame, labels: Labels) -> Fitted:
     pipeline = RECIPES[estimator].build(seed)
     settings = _best_settings(estimator, seed, pipeline, features, labels)
     pipeline[-1].set_params(**settings)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from model.dataset import generate
 from model.pipeline import NUMBERS, RECIPES, client_signature
@@ -16,6 +18,13 @@ from shared.signature import FeatureKind
 
 SAMPLE = next(generate(600, seed=2))
 FEATURES, LABELS = SAMPLE[list(CLIENT_FEATURE_NAMES)], SAMPLE["attrition"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Trees in many threads crawl on a machine that runs other tests too."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -73,5 +82,11 @@ def test_an_artefact_needs_none_of_our_modules(tmp_path: Path) -> None:
         "    assert p.shape == (3, 2)\n"
         "assert not {'model', 'shared'} & {name.partition('.')[0] for name in sys.modules}\n"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code, *RECIPES], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, *RECIPES],
+        cwd=tmp_path,
+        env={"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
