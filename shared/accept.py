@@ -51,6 +51,7 @@ class Accepted:
     created_at: datetime | None = None  # of a single job that was accepted just now
 
 
+# The client is looked up by a scalar subquery: EXISTS under OR may be hashed, which reads the whole table's keys.
 _ACCEPT_SINGLES = text(f"""
 WITH input AS (
     SELECT * FROM unnest(CAST(:job_ids AS uuid[]), CAST(:owners AS text[]), CAST(:client_ids AS bigint[]),
@@ -65,7 +66,7 @@ WITH input AS (
     SELECT i.job_id, 'single', i.owner, b.model_version, 1, b.id * {REQUESTS_PER_BATCH} + i.n - 1,
            i.idempotency_key, i.payload_hash
     FROM input i CROSS JOIN batch b
-    WHERE (i.features IS NOT NULL OR EXISTS (SELECT FROM clients c WHERE c.client_id = i.client_id))
+    WHERE (i.features IS NOT NULL OR (SELECT c.client_id FROM clients c WHERE c.client_id = i.client_id) IS NOT NULL)
         AND (i.model_version IS NULL OR i.model_version = b.model_version)
     ORDER BY i.n
     ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
