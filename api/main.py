@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
 import sys
 
@@ -10,7 +11,7 @@ import uvicorn
 
 from api.app import create_app
 from api.services import Services
-from shared.config import SettingsRefused, load_settings
+from shared.config import Settings, SettingsRefused, load_settings
 from shared.logging import configure_logging
 
 _GRACE_SECONDS = 10  # for calls that are being answered when the process is told to end
@@ -34,11 +35,19 @@ def main() -> None:
     except SettingsRefused as error:
         sys.exit(f"predictq api: {error}")
     configure_logging(settings, service="api")
+    # uvicorn ends in good order and then sends itself the signal again: that is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    make_server(settings, host=options.host, port=options.port, uds=options.uds).run()
+
+
+def make_server(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, uds: str | None = None) -> Server:
+    """The server with the gateway in it, not yet running."""
     config = uvicorn.Config(
         create_app(settings),
-        host=options.host,
-        port=options.port,
-        uds=options.uds,
+        host=host,
+        port=port,
+        uds=uds,
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -51,7 +60,7 @@ def main() -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         backlog=4096,
     )
-    Server(config).run()
+    return Server(config)
 
 
 def _options() -> argparse.Namespace:

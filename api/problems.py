@@ -15,6 +15,8 @@ from starlette.responses import Response
 from shared import errors
 
 MEDIA_TYPE = "application/problem+json"
+MOST_FLAWS = 20  # named in one answer: enough to see the pattern
+_LONGEST = 1000  # characters of a text that may quote what the caller sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +159,15 @@ def render(problem: Problem, *, instance: str, request_id: str) -> Response:
         "type": f"/problems/{kind.code}",
         "title": kind.title,
         "status": kind.status,
-        "detail": problem.detail,
+        "detail": problem.detail[:_LONGEST],
         "instance": instance,
         "request_id": request_id,
     }
     if problem.flaws:
-        body["errors"] = [{"pointer": f.pointer, "code": f.code, "detail": f.detail} for f in problem.flaws]
+        body["errors"] = [
+            {"pointer": flaw.pointer[:_LONGEST], "code": flaw.code, "detail": flaw.detail[:_LONGEST]}
+            for flaw in problem.flaws[:MOST_FLAWS]
+        ]
     headers = dict(problem.headers)
     if kind.retry_after is not None:
         headers.setdefault("Retry-After", str(kind.retry_after))

@@ -11,11 +11,10 @@ from typing import Protocol
 
 import orjson
 
-from api.problems import Flaw
+from api.problems import MOST_FLAWS, Flaw
 
 MAX_CLIENT_ID = 2**63 - 1
 
-_MOST_FLAWS = 20
 _SAFE_DIGITS = 18  # so many digits always fit into a bigint
 _BOM = b"\xef\xbb\xbf"
 
@@ -39,7 +38,7 @@ class RowReader(Protocol):
 
 
 def are_plain_ids(lines: bytes) -> bool:
-    """Whether this is one id per line, each ended by a newline, and nothing that needs a closer look."""
+    """Whether these lines, each with its end, are one id each, and nothing that needs a closer look."""
     if lines.translate(None, b"0123456789\n"):
         return False
     if lines.startswith((b"\n", b"0")) or b"\n\n" in lines or b"\n0" in lines:
@@ -64,7 +63,7 @@ def _ids(numbered: Iterable[tuple[int, str | None]]) -> bytes:
         problem = "has no client_id" if text is None else problem_of_id(text)
         if problem is not None:
             flaws.append(Flaw(f"/line/{number}", "invalid_client_id", f"line {number}: {problem}"))
-            if len(flaws) == _MOST_FLAWS:
+            if len(flaws) == MOST_FLAWS:
                 break
         elif not flaws:
             ids.append(str(int(text or "")))
@@ -134,7 +133,7 @@ class CsvReader:
         column = self._column or 0
         before = self._lines + header_lines
         for number, record in _records(data, before):
-            if any(record):  # otherwise a blank line
+            if any(map(str.strip, record)):  # otherwise a blank line
                 cell = record[column].strip() if column < len(record) else ""
                 yield number, cell or None
 

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.database import Lane
 from shared.db import naming_failures
+from shared.errors import DatabaseUnavailable
 
 _PIECE = 256 * 1024  # bytes handed over at once
 _AHEAD = 4  # pieces read ahead of the caller
@@ -34,6 +35,7 @@ class CopyStream:
         self._loop = asyncio.get_running_loop()
         self._pieces: asyncio.Queue[bytes | Exception] = asyncio.Queue(_AHEAD)
         self._closed = False
+        self._has_begun = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self, lane: Lane) -> None:
@@ -66,17 +68,29 @@ class CopyStream:
             await asyncio.wait([self._task], timeout=0.05)
 
     def _produce(self, engine: Engine) -> None:
+        try:
+            self._copy_once(engine)
+        except DatabaseUnavailable:
+            if self._has_begun:
+                raise
+            self._copy_once(engine)  # a connection that was lost while it lay idle: the pool gives a new one
+
+    def _copy_once(self, engine: Engine) -> None:
+        sink = _Sink(self._hand_over)
         with naming_failures(), engine.connect() as connection:
             try:
-                with io.BufferedWriter(_Sink(self._hand_over), _PIECE) as target:
-                    self._copy(connection, cast("IO[bytes]", target))
+                target = io.BufferedWriter(sink, _PIECE)
+                self._copy(connection, cast("IO[bytes]", target))
+                target.flush()
             except BaseException:
+                sink.fail()  # what is still in the buffer must not go out
                 connection.invalidate()  # the server is in the middle of a COPY: only hanging up ends it
                 raise
 
     def _hand_over(self, piece: bytes) -> None:
         if self._closed:
             raise Stopped
+        self._has_begun = True
         put = asyncio.run_coroutine_threadsafe(self._pieces.put(piece), self._loop)
         try:
             put.result(_STALL_SECONDS)
@@ -90,23 +104,22 @@ class _Sink(io.RawIOBase):
 
     def __init__(self, hand_over: Callable[[bytes], None]) -> None:
         self._hand_over = hand_over
-        self._failure: Exception | None = None
+        self._has_failed = False
 
     def writable(self) -> bool:
         """It is."""
         return True
 
     def write(self, data: object, /) -> int:
-        """Hand over all of it. After a failure it fails again, so that a closing buffer cannot hide it."""
+        """Hand over all of it; after a failure, drop it."""
         piece = bytes(cast("memoryview", data))
-        if self._failure is not None:
-            raise self._failure
-        try:
+        if not self._has_failed:
             self._hand_over(piece)
-        except Exception as error:
-            self._failure = error
-            raise
         return len(piece)
+
+    def fail(self) -> None:
+        """Drop whatever is still written: the buffer does so when it is closed."""
+        self._has_failed = True
 
 
 class CopyResponse(StreamingResponse):

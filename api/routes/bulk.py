@@ -25,7 +25,7 @@ from api.http import (
     require_json,
     wait_seconds,
 )
-from api.problems import TOO_LARGE, Flaw, Invalid, Problem
+from api.problems import MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem
 from api.render import job_response
 from api.routes.predict import unknown_fields
 from api.rows import MAX_CLIENT_ID, CsvReader, NdjsonReader, RowReader
@@ -42,7 +42,6 @@ _READERS: dict[bytes, Callable[[], RowReader]] = {
     b"application/ndjson": NdjsonReader,
 }
 _BYTES_PER_ID = 21  # 19 digits, a comma and a blank
-_MOST_FLAWS = 20
 
 
 @router.post("/v1/jobs", **docs.CREATE_JOB)
@@ -128,7 +127,7 @@ def _check_ids(ids: Any, max_ids: int) -> list[int]:
     detail = f"must be a whole number from 1 to {MAX_CLIENT_ID}"
     flaws = [
         Flaw(f"/client_ids/{n}", "invalid_client_id", f"client_ids[{n}] {detail}")
-        for n, _ in zip(bad, range(_MOST_FLAWS), strict=False)
+        for n, _ in zip(bad, range(MOST_FLAWS), strict=False)
     ]
     raise Invalid(*flaws)
 

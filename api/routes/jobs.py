@@ -63,6 +63,7 @@ async def cancel(request: Request) -> Response:
     caller = await services.auth.caller(headers_of(request).get(b"authorization"))
     job_id = job_id_of(request)
     job = await services.quick.write(lambda connection: cancel_job(connection, job_id, caller.owner))
+    services.waiting.notify(job.batch_id or 0, None if job.kind == "single" else job.job_id)
     return status_response(job)
 
 

@@ -1,0 +1,150 @@
+"""PostgreSQL or Redis away: stated errors in time, no false 202, and everything works again afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import structlog
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from shared.config import Settings
+from tests.integration.api_support import Gateway, Network, answer_batches, new_key, running_gateway
+from tests.support import add_clients, add_model, wait_until
+
+ONE = {"client_id": 1}
+
+
+@pytest.fixture
+def network(database_url: str) -> Iterator[Network]:
+    """The way from the gateway to PostgreSQL."""
+    with Network(database_url) as network:
+        yield network
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine, network: Network) -> Iterator[Gateway]:
+    """A gateway whose connections to PostgreSQL can be tampered with; every connection has been used."""
+    add_model(engine)
+    add_clients(engine, 5)
+    with running_gateway(
+        settings.model_copy(update={"database_url": SecretStr(network.url)}), new_key(engine, "alice")
+    ) as client:
+        assert client.post("/v1/jobs", json={"all": True}).status_code == 202
+        assert client.post("/v1/predict", json=ONE).status_code == 202
+        yield client
+
+
+def jobs(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
+
+
+def assert_unavailable(answer: httpx.Response, started: float) -> None:
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/database-unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert time.monotonic() - started < 5
+
+
+def test_lost_connections_are_replaced_unseen(gateway: Gateway, engine: Engine, network: Network) -> None:
+    """After a restart of PostgreSQL the first calls of every kind succeed, and nothing is accepted twice."""
+    location = gateway.post("/v1/predict", json=ONE).headers["location"]
+    before = jobs(engine)
+    for path in ("/v1/predict", "/v1/jobs"):
+        network.cut()
+        answer = gateway.post(path, json=ONE if path == "/v1/predict" else {"client_ids": [1, 2]})
+        assert answer.status_code == 202, answer.text
+    assert jobs(engine) == before + 2
+    answer_batches(engine)
+    for path in (location, f"{location}/results", "/v1/jobs", "/v1/models"):
+        network.cut()
+        assert gateway.get(path).status_code == 200
+    network.cut()
+    assert gateway.get(f"{location}/results", headers={"Accept": "text/csv"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "query"),
+    [
+        ("/v1/predict", ONE, b"INSERT INTO jobs"),
+        ("/v1/jobs", {"client_ids": [1, 2]}, b"COMMIT"),
+    ],
+)
+def test_an_accept_whose_answer_was_lost_is_looked_up(
+    gateway: Gateway, engine: Engine, network: Network, path: str, body: dict[str, object], query: bytes
+) -> None:
+    """The commit got in, its answer did not come back: 202 for the one job that is there, not a second one."""
+    before = jobs(engine)
+    network.lose_answer_to(query)
+    answer = gateway.post(path, json=body)
+    assert answer.status_code == 202, answer.text
+    assert jobs(engine) == before + 1
+    assert gateway.get(answer.headers["location"]).status_code == 200
+
+
+def test_postgresql_away_is_503_in_time(gateway: Gateway, engine: Engine, network: Network) -> None:
+    """Every call says so within five seconds and when to retry; as soon as PostgreSQL is back they work."""
+    location = gateway.post("/v1/predict", json=ONE).headers["location"]
+    before = jobs(engine)
+    network.go_down()
+    for _ in range(2):
+        started = time.monotonic()
+        assert_unavailable(gateway.post("/v1/predict", json=ONE), started)
+    for method, path in (("GET", location), ("GET", f"{location}/results"), ("GET", "/v1/jobs"), ("POST", "/v1/jobs")):
+        started = time.monotonic()
+        body = {"client_ids": [1]} if method == "POST" else None
+        assert_unavailable(gateway.request(method, path, json=body), started)
+    ready = gateway.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+    assert gateway.get("/health/live").status_code == 200
+    network.come_up()
+    assert gateway.post("/v1/predict", json=ONE).status_code == 202
+    assert gateway.get("/health/ready").status_code == 200
+    assert jobs(engine) == before + 1
+
+
+def test_a_postgresql_that_hangs_is_503_in_time(gateway: Gateway, network: Network) -> None:
+    """A server that takes questions and gives no answers hangs nobody; when it goes on, so does the gateway."""
+    location = gateway.post("/v1/predict", json=ONE).headers["location"]
+    network.freeze()
+    started = time.monotonic()
+    with ThreadPoolExecutor(2) as callers:
+        calls = [callers.submit(gateway.post, "/v1/predict", json=ONE), callers.submit(gateway.get, location)]
+        for call in calls:
+            assert_unavailable(call.result(), started)
+    assert gateway.get(location).status_code == 503
+    network.come_up()
+    wait_until(lambda: gateway.post("/v1/predict", json=ONE).status_code == 202, what="accepted again")
+    wait_until(lambda: gateway.get(location).status_code == 200, what="read again")
+
+
+def test_redis_away_is_still_202(settings: Settings, engine: Engine) -> None:
+    """Jobs are accepted, the health says `degraded`, and what was not published is counted."""
+    add_model(engine)
+    add_clients(engine, 5)
+    alone = settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
+    with running_gateway(alone, new_key(engine, "alice")) as gateway:
+        for _ in range(3):
+            assert gateway.post("/v1/predict", json=ONE).status_code == 202
+        assert gateway.post("/v1/jobs", json={"all": True}).status_code == 202
+        wait_until(lambda: "predictq_publish_failures_total 4.0" in gateway.get("/metrics").text, what="counted")
+        ready = gateway.get("/health/ready")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert "sweeper" in ready.json()["reasons"][0]
+
+
+def test_one_bad_job_never_costs_its_neighbours(gateway: Gateway, engine: Engine) -> None:
+    """Where PostgreSQL refuses one job of a group, the others are accepted and that one alone is told."""
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE prediction_requests ADD CHECK (client_id <> 3) NOT VALID"))
+    holder = engine.connect()  # holds up the first accept, so that the others form a group
+    holder.execute(text("LOCK TABLE jobs IN SHARE MODE"))
+    with structlog.testing.capture_logs(), ThreadPoolExecutor(4) as callers:
+        calls = [callers.submit(gateway.post, "/v1/predict", json={"client_id": n}) for n in (1, 2, 3, 4)]
+        wait_until(lambda: len(gateway.services.intake._singles._waiting) == 3, what="a group waits")
+        holder.close()
+        assert sorted(call.result().status_code for call in calls) == [202, 202, 202, 500]

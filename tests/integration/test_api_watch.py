@@ -1,0 +1,265 @@
+"""Keys, quotas, models, health, metrics, documents, errors nobody foresaw, and the end of the process."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from sqlalchemy import Engine, text
+
+from shared.config import Settings
+from shared.db import transaction
+from shared.keys import revoke_key
+from shared.tables import SCHEMA_REVISION
+from sql.migrate import head_revision
+from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
+from tests.support import ROOT, add_clients, add_model, environment, wait_until
+
+ONE = {"client_id": 1}
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    """A gateway with a live model and clients 1…10, called by alice."""
+    add_model(engine)
+    add_clients(engine, 10)
+    with running_gateway(settings, new_key(engine, "alice")) as client:
+        yield client
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer pq_made_up", "Basic YTpi", "pq_made_up"])
+def test_without_a_valid_key_there_is_no_answer(gateway: Gateway, header: str) -> None:
+    """401 on every call under /v1, with how to authenticate."""
+    calls = [("POST", "/v1/predict"), ("POST", "/v1/jobs"), ("GET", "/v1/jobs"), ("GET", "/v1/models")]
+    for method, path in calls:
+        answer = gateway.request(method, path, headers={"Authorization": header})
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert httpx.get(f"{gateway.base_url}/v1/jobs").status_code == 401
+
+
+def test_a_revoked_key_stops_working(gateway: Gateway, engine: Engine) -> None:
+    """Within seconds, although keys are remembered."""
+    key = new_key(engine, "bob")
+    assert gateway.get("/v1/jobs", headers=bearer(key)).status_code == 200
+    with transaction(engine) as connection:
+        revoke_key(connection, key[:11])
+    wait_until(lambda: gateway.get("/v1/jobs", headers=bearer(key)).status_code == 401, seconds=6, what="refused")
+
+
+def test_without_authentication_everybody_is_anonymous(settings: Settings, engine: Engine) -> None:
+    """For development: no key is asked for, and everything is allowed."""
+    add_model(engine)
+    with running_gateway(settings.model_copy(update={"auth_disabled": True})) as gateway:
+        assert gateway.get("/v1/jobs").status_code == 200
+        assert gateway.post("/v1/models/1/promote").status_code == 200
+
+
+def test_made_up_keys_do_not_fill_the_memory(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of them is bounded."""
+    monkeypatch.setattr("api.auth._REMEMBERED", 5)
+    for number in range(12):
+        assert gateway.get("/v1/jobs", headers=bearer(f"pq_{number}")).status_code == 401
+    assert len(gateway.services.auth._known) <= 5
+
+
+def test_an_owner_over_quota_is_429(gateway: Gateway, engine: Engine) -> None:
+    """Until some of the work is done; other owners are not touched."""
+    key = bearer(new_key(engine, "bob", max_waiting_rows=3))
+    statuses = [gateway.post("/v1/predict", json=ONE, headers=key).status_code for _ in range(5)]
+    assert statuses == [202, 202, 202, 429, 429]
+    refused = gateway.post("/v1/jobs", json={"client_ids": [1]}, headers=key)
+    assert refused.json()["type"] == "/problems/quota-exceeded"
+    assert int(refused.headers["retry-after"]) > 0
+    wait_until(lambda: gateway.services.admission._sampled.get("bob") == 3, what="sampled from the database")
+    assert gateway.post("/v1/predict", json=ONE, headers=key).status_code == 429
+    assert gateway.post("/v1/jobs", json={"client_ids": [1] * 100}).status_code == 202
+    answer_batches(engine)
+    wait_until(lambda: gateway.post("/v1/predict", json=ONE, headers=key).status_code == 202, what="room again")
+
+
+def test_too_much_waiting_work_is_503(settings: Settings, engine: Engine) -> None:
+    """For everybody, with when to come again."""
+    add_model(engine)
+    add_clients(engine, 10)
+    with running_gateway(settings.model_copy(update={"max_waiting_rows": 15}), new_key(engine, "alice")) as gateway:
+        assert gateway.post("/v1/jobs", json={"client_ids": [1] * 16}).status_code == 503
+        assert gateway.post("/v1/jobs", json={"client_ids": [1] * 15}).status_code == 202
+        refused = gateway.post("/v1/predict", json=ONE)
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/backlogged")
+        assert int(refused.headers["retry-after"]) > 0
+
+
+def test_models_are_listed_and_promoted_by_admins_only(gateway: Gateway, engine: Engine) -> None:
+    """The live version is the one that new jobs are pinned to; accepted jobs keep theirs."""
+    add_model(engine, promote=False)
+    old = gateway.post("/v1/predict", json=ONE).json()
+    assert [(m["version"], m["is_live"]) for m in gateway.get("/v1/models").json()["models"]] == [(2, False), (1, True)]
+    assert gateway.post("/v1/models/2/promote").json()["type"] == "/problems/forbidden"
+    admin = bearer(new_key(engine, "root", is_admin=True))
+    promoted = gateway.post("/v1/models/2/promote", headers=admin)
+    assert (promoted.status_code, promoted.json()["is_live"]) == (200, True)
+    assert gateway.get("/v1/models/1").json()["signature"]["features"][0]["name"] == "age"
+    assert gateway.post("/v1/predict", json=ONE).json()["model_version"] == 2
+    assert gateway.get(f"/v1/jobs/{old['id']}").json()["model_version"] == 1
+    for version in ("3", "nonsense", "9" * 20):
+        assert gateway.get(f"/v1/models/{version}").status_code == 404
+        assert gateway.post(f"/v1/models/{version}/promote", headers=admin).status_code == 404
+
+
+def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
+    """An older or missing schema, or no live model, is not ready."""
+    wait_until(lambda: gateway.get("/health/ready").json() == {"status": "ok", "reasons": []}, what="ready")
+    gateway.post("/v1/jobs", json={"all": True})
+    wait_until(lambda: gateway.get("/health").json()["queues"]["bulk"]["waiting_rows"] == 10, what="sampled")
+    assert gateway.get("/health").json()["live_model_version"] == 1
+    for statement, reason in (
+        ("UPDATE model_versions SET is_live = false", "No model is live"),
+        ("UPDATE alembic_version SET version_num = '0001'", "at schema 0001"),
+        ("DROP TABLE alembic_version", "at schema none"),
+    ):
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+        ready = gateway.get("/health/ready")
+        assert ready.status_code == 503
+        assert reason in ready.json()["reasons"][0]
+
+
+def test_the_schema_revision_is_the_newest() -> None:
+    """The gateway compares text, so that it need not load the migrations."""
+    assert head_revision() == SCHEMA_REVISION
+
+
+def test_metrics_count_calls_jobs_and_what_waits(gateway: Gateway) -> None:
+    """By route and status, never by path."""
+    gateway.post("/v1/predict", json=ONE)
+    gateway.post("/v1/predict", json={})
+    gateway.post("/v1/jobs", json={"all": True})
+    gateway.get("/v1/jobs/00000000-0000-0000-0000-000000000000")
+    gateway.get("/nowhere/12345")
+    wait_until(lambda: 'predictq_waiting_rows{queue="bulk"} 10.0' in gateway.get("/metrics").text, what="sampled")
+    metrics = gateway.get("/metrics").text
+    for line in (
+        'predictq_jobs_accepted_total{kind="single"} 1.0',
+        'predictq_rows_accepted_total{kind="bulk"} 10.0',
+        'predictq_http_request_seconds_count{method="POST",route="/v1/predict",status="202"} 1.0',
+        'predictq_http_request_seconds_count{method="POST",route="/v1/predict",status="422"} 1.0',
+        'predictq_http_request_seconds_count{method="GET",route="/v1/jobs/{job_id}",status="404"} 1.0',
+        'predictq_http_request_seconds_count{method="GET",route="unmatched",status="404"} 1.0',
+        'predictq_batches{queue="interactive",state="queued"} 1.0',
+    ):
+        assert line in metrics
+    assert "12345" not in metrics
+
+
+def test_the_documents_describe_every_call(gateway: Gateway) -> None:
+    """With examples that work as they stand, and a scheme to authorise with."""
+    document = gateway.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["API key"]["scheme"] == "bearer"
+    calls = {(method, path) for path, item in document["paths"].items() for method in item}
+    assert {("post", "/v1/predict"), ("get", "/v1/jobs/{job_id}/results"), ("get", "/metrics")} <= calls
+    for path in ("/v1/predict", "/v1/jobs"):
+        content = document["paths"][path]["post"]["requestBody"]["content"]
+        for media_type, body in content.items():
+            examples = [body["example"]] if "example" in body else [item["value"] for item in body["examples"].values()]
+            for example in examples:
+                sent: dict[str, Any] = {"content": example}
+                if not isinstance(example, str):
+                    sent = {"json": example}
+                answer = gateway.post(path, **sent, headers={"Content-Type": media_type})
+                assert answer.status_code in (202, 422), (path, example, answer.text)
+    assert gateway.get("/docs").status_code == 200
+    assert len(gateway.get("/problems").json()["problems"]) > 15
+    assert gateway.get("/problems/nonsense").status_code == 404
+
+
+def test_a_request_id_is_kept_if_it_is_sane(gateway: Gateway) -> None:
+    """Taken from the caller, else made; never one that could break a log or a header."""
+    assert gateway.get("/health/live", headers={"X-Request-ID": "abc-123"}).headers["x-request-id"] == "abc-123"
+    made = {gateway.get("/health/live", headers={"X-Request-ID": bad}).headers["x-request-id"] for bad in ("a b", "")}
+    assert len(made) == 2
+
+
+def test_unknown_paths_and_methods_are_problems(gateway: Gateway) -> None:
+    """404 and 405 look like every other error."""
+    for method, path, status in (("GET", "/nowhere", 404), ("PUT", "/v1/predict", 405), ("GET", "/v1/predict/", 404)):
+        answer = gateway.request(method, path)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert gateway.put("/v1/predict").headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/00000000-0000-0000-0000-000000000000", "/v1/jobs"])
+def test_an_error_nobody_foresaw_is_a_problem_and_in_the_log(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """500 with the request id, under which the log has the traceback; the caller sees no more than that."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("api.statuses.Statuses.read", fail)
+    monkeypatch.setattr("api.database.Lane.read", fail)
+    with structlog.testing.capture_logs() as log:
+        answer = gateway.get(path)
+    assert [entry["request_id"] for entry in log if entry["event"] == "unexpected_error"] == [
+        answer.headers["x-request-id"]
+    ]
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    assert answer.headers["x-request-id"] in answer.json()["detail"]
+    assert "secret" not in answer.text
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_sigterm_lets_open_calls_end(settings: Settings, engine: Engine) -> None:
+    """A caller who waits gets a 202 at once, what was accepted stays, and the process ends with success."""
+    add_model(engine)
+    add_clients(engine, 1)
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api", "--port", str(port)], cwd=ROOT, env=environment(settings), stderr=subprocess.PIPE
+    )
+    url, headers = f"http://127.0.0.1:{port}", {**bearer(new_key(engine, "alice")), "Prefer": "wait=60"}
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{url}/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until(answers, what="the gateway is ready")
+    found: list[httpx.Response] = []
+    call = threading.Thread(
+        target=lambda: found.append(httpx.post(f"{url}/v1/predict", json=ONE, headers=headers, timeout=30))
+    )
+    call.start()
+    wait_until(lambda: "predictq_open_waiters 1.0" in httpx.get(f"{url}/metrics").text, what="somebody waits")
+    process.send_signal(signal.SIGTERM)
+    call.join()
+    _, log = process.communicate(timeout=30)
+    assert found[0].status_code == 202
+    assert process.returncode == 0, log.decode()
+
+
+def test_settings_that_do_not_work_are_named(settings: Settings) -> None:
+    """The process ends with the name of the variable."""
+    broken = {**environment(settings), "DATABASE_URL": "mysql://x"}
+    result = subprocess.run([sys.executable, "-m", "api"], cwd=ROOT, env=broken, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "DATABASE_URL must start with" in result.stderr

@@ -1,0 +1,194 @@
+"""The gateway's small parts: headers, media types, the publisher's circuit, problems."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from api.http import headers_of, idempotency_key, wait_seconds
+from api.negotiation import choose
+from api.notices import Notices
+from api.problems import _BY_ERROR, KINDS, Invalid, Problem, pointer, problem_of
+from api.publisher import Publisher
+from shared import errors
+from shared.status import Queue
+from tests.support import wait_until
+
+
+def request_with(*headers: tuple[bytes, bytes]) -> Request:
+    return Request({"type": "http", "headers": list(headers)})
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (b"wait=10", 10),
+        (b"respond-async, wait=5", 5),
+        (b"Wait = 7 ; foo=bar", 7),
+        (b'wait="3"', 3),
+        (b"wait=100", 60),
+        (b"wait=0", 0),
+        (b"wait=-1", 0),
+        (b"wait=ten", 0),
+        (b"await=10", 0),
+        (b"respond-async", 0),
+    ],
+)
+def test_prefer_wait_is_read_as_rfc_7240_says(header: bytes, seconds: int) -> None:
+    """Case does not matter, other preferences may stand around it, nonsense is ignored, a minute is the most."""
+    request = request_with((b"prefer", header))
+    assert wait_seconds(request, headers_of(request)) == seconds
+
+
+def test_prefer_may_come_in_several_headers() -> None:
+    """They count as one list."""
+    request = request_with((b"prefer", b"wait=4"), (b"prefer", b"respond-async"))
+    assert wait_seconds(request, headers_of(request)) == 4
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 256, b"with blank", b"caf\xc3\xa9", b"\x00"])
+def test_an_idempotency_key_is_visible_ascii(key: bytes) -> None:
+    """1 to 255 characters, none of them blank."""
+    with pytest.raises(Invalid):
+        idempotency_key({b"idempotency-key": key})
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("*/*", "application/json"),
+        ("", "application/json"),
+        ("text/csv", "text/csv"),
+        ("text/*", "text/csv"),
+        ("application/json;q=0.5, text/csv", "text/csv"),
+        ("text/csv;q=0, */*;q=0.1", "application/json"),
+        ("Text/CSV; charset=utf-8", "text/csv"),
+    ],
+)
+def test_the_accept_header_chooses(accept: str, chosen: str) -> None:
+    """By weight, then by the order of the offers; the most specific range counts."""
+    assert choose(accept, ("application/json", "text/csv")) == chosen
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "text/csv;q=x"])
+def test_what_cannot_be_given_is_406(accept: str) -> None:
+    """Refused, with what there is."""
+    with pytest.raises(Problem) as caught:
+        choose(accept, ("text/csv",))
+    assert caught.value.kind.status == 406
+
+
+def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
+    """Kinds have unique codes, and what a call can raise is mapped; the worker's own errors are nobody's answer."""
+    nobodys = {errors.PredictqError, errors.FenceLost, errors.SchemaOutdated}
+    raised = {error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, Exception)}
+    assert raised - nobodys == set(_BY_ERROR)
+    assert all(KINDS[kind.code] is kind for kind in _BY_ERROR.values())
+    assert problem_of(errors.FenceLost(1, 1)) is None
+    assert problem_of(KeyError()) is None
+
+
+def test_pointers_are_escaped() -> None:
+    """As RFC 6901 says."""
+    assert pointer("a/b", "c~d") == "/a~1b/c~0d"
+
+
+class Broker:
+    """Records what is published; fails while `is_away`."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[int, Queue]] = []
+        self.attempts = 0
+        self.is_away = False
+
+    def __call__(self, batch_id: int, queue: Queue) -> None:
+        self.attempts += 1
+        if self.is_away:
+            raise ConnectionError("away")
+        self.published.append((batch_id, queue))
+
+
+def test_the_publisher_publishes_in_order_and_flushes_at_the_end() -> None:
+    """Nothing that was put before `stop` is lost while Redis is there."""
+    broker = Broker()
+    publisher = Publisher(broker)
+    publisher.start()
+    publisher.put(range(100), Queue.BULK)
+    publisher.stop()
+    assert broker.published == [(n, Queue.BULK) for n in range(100)]
+    assert publisher.published == 100
+    assert publisher.failures == 0
+
+
+def test_one_hiccup_loses_nothing() -> None:
+    """The connection that Redis dropped while idle fails once; the batch goes out on the next one."""
+    broker = Broker()
+    fails = iter([True, False])
+
+    def publish(batch_id: int, queue: Queue) -> None:
+        if next(fails):
+            raise ConnectionError("reset")
+        broker(batch_id, queue)
+
+    publisher = Publisher(publish)
+    publisher.start()
+    publisher.put([1], Queue.BULK)
+    publisher.stop()
+    assert broker.published == [(1, Queue.BULK)]
+
+
+def test_while_redis_is_away_nothing_is_tried_for_a_while() -> None:
+    """After a failure batches are left to the sweeper without a try; later one try finds out."""
+    broker = Broker()
+    broker.is_away = True
+    publisher = Publisher(broker)
+    publisher.start()
+    publisher.put(range(50), Queue.INTERACTIVE)
+    wait_until(lambda: publisher.failures == 50, what="all given up")
+    assert broker.attempts == 2
+    assert not publisher.is_healthy
+    broker.is_away = False
+
+    def delivered() -> bool:
+        publisher.put([99], Queue.INTERACTIVE)
+        return bool(broker.published)
+
+    wait_until(delivered, what="the circuit closes")
+    wait_until(lambda: publisher.is_healthy, what="healthy again")
+    publisher.stop()
+
+
+def test_a_full_publisher_never_blocks() -> None:
+    """What does not fit is counted and left to the sweeper, and the end does not wait for ever."""
+    go = threading.Event()
+    publisher = Publisher(lambda _batch_id, _queue: go.wait() and None, capacity=2)
+    publisher.start()
+    publisher.put(range(10), Queue.BULK)
+    assert publisher.failures >= 7
+    publisher.stop(timeout=0.05)
+    go.set()
+
+
+def test_a_notice_that_nobody_understands_is_ignored() -> None:
+    """Whatever is published on the channel, the subscription goes on."""
+    taken = []
+
+    async def run() -> None:
+        notices = Notices("redis://127.0.0.1:1/0", lambda *notice: taken.append(notice))
+        for text in ("nonsense", "7:"):
+            notices._take(text)
+        await notices.stop()
+
+    asyncio.run(run())
+    assert taken == [(7, None)]
+
+
+def test_http_errors_without_a_kind_are_problems_all_the_same() -> None:
+    """A status that a library raises keeps its number."""
+    problem = problem_of(HTTPException(418, "teapot"))
+    assert problem is not None
+    assert (problem.kind.status, problem.detail) == (418, "teapot")
