@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -26,15 +27,16 @@ class Stack:
         self.secrets = {
             name: secrets.token_hex(16) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")
         }
+        self.api_port = _free_port()
         self._compose = compose_command()
         self._environment = clean_environment(
             COMPOSE_PROJECT_NAME=self.project,
             IMAGE_PREFIX=self.project,
             **self.secrets,
-            API_PORT="0",  # any free one
-            FLOWER_PORT="0",
+            API_PORT=str(self.api_port),
+            FLOWER_PORT="0",  # any free one
             WORKER_CONCURRENCY="1",
-            PREDICTQ_BULK_BATCH_ROWS="1000",
+            PREDICTQ_BULK_BATCH_ROWS="2500",
         )
 
     def __enter__(self) -> Self:
@@ -93,9 +95,15 @@ class Stack:
         states = [inspect(name)["State"] for name in self.containers(service)]
         return bool(states) and all(state["Health"]["Status"] == "healthy" for state in states)
 
-    def address(self, service: str, port: int) -> str:
-        """Where this machine reaches a service's published port."""
-        return f"http://{self.compose('port', service, str(port)).strip()}"
+    @property
+    def api_url(self) -> str:
+        """Where this machine reaches the gateway."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def flower_url(self) -> str:
+        """Where this machine reaches Flower."""
+        return f"http://{self.compose('port', 'flower', '5555').strip()}"
 
     def query(self, sql: str) -> list[list[str]]:
         """Rows of a query, as text."""
@@ -106,7 +114,7 @@ class Stack:
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
         """One call to the gateway with the run's key; the status and the JSON of the answer."""
         request = urllib.request.Request(
-            self.address("api", 8000) + path,
+            self.api_url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
@@ -129,10 +137,21 @@ class Stack:
                     raise
 
 
+def moment(text: str) -> datetime:
+    """A time as the engine writes it, to the microsecond."""
+    seconds, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{seconds}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
+
+
 def started_at(container: str) -> datetime:
     """When a container was started."""
-    text = inspect(container)["State"]["StartedAt"]
-    return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
+    return moment(inspect(container)["State"]["StartedAt"])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def say(line: str) -> None:
