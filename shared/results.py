@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from shared.db import driver_connection
 from shared.errors import PredictionUnknown
+from shared.features import CLIENT_FEATURE_NAMES
 from shared.tables import REQUESTS_PER_BATCH
 
 RESULT_COLUMNS = (
@@ -170,4 +171,10 @@ def read_trace(connection: Connection, request_id: int, owner: str) -> Trace:
     ).one_or_none()
     if row is None:
         raise PredictionUnknown(request_id)
-    return Trace(**row._asdict())
+    return Trace(**{**row._asdict(), "features": row.features and _in_column_order(row.features)})
+
+
+def _in_column_order(features: dict[str, Any]) -> dict[str, Any]:
+    """The features as people know them: in the order of the table, where jsonb goes by the length of the name."""
+    known = {name: features[name] for name in CLIENT_FEATURE_NAMES if name in features}
+    return known | features
