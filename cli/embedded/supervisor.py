@@ -89,7 +89,9 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         for number in STOP_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked us not to listen
+            # nohup asks us to ignore the hang-up. A script's shell has SIGINT ignored behind `&`, but whoever sends
+            # it to a running stack means it.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
