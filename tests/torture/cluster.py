@@ -1,0 +1,193 @@
+"""A whole predictq of the run's own: PostgreSQL, Redis, gateways, workers, and proxies between all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg2
+from psycopg2.extensions import connection
+from redis import Redis
+from sqlalchemy import Engine, create_engine
+
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.redis import EmbeddedRedis
+from model.artefact import build_artefact
+from shared.keys import create_key
+from shared.models import promote_model, register_model
+from sql.migrate import upgrade
+from tests.models import SIGNATURE
+from tests.torture import population
+from tests.torture.models import TortureModel
+from tests.torture.proxy import Loop
+from tests.torture.sabotage import SWITCHES
+from tests.torture.services import Backends, Service, ServiceFactory
+
+# As in production, but small: what is committed is on the disk.
+_POSTGRES = {"shared_buffers": "128MB", "max_connections": "60", "max_wal_size": "1GB"}
+
+# What the rows of a misbehaving model cost is a setting; everything else stays as it is shipped.
+DEFAULTS = {"PREDICTQ_BATCH_TIMEOUT_SECONDS": "4", "PREDICTQ_BULK_BATCH_ROWS": "500"}
+IMPATIENT = {
+    **DEFAULTS,
+    "PREDICTQ_LEASE_SECONDS": "2",
+    "PREDICTQ_SWEEP_SECONDS": "0.5",
+    "PREDICTQ_DISPATCH_GRACE_SECONDS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cluster consists of."""
+
+    directory: Path
+    gateways: int = 2
+    workers: int = 2
+    concurrency: int = 1
+    settings: dict[str, str] = field(default_factory=lambda: dict(DEFAULTS))
+    sabotage: str | None = None
+    postgres_directory: Path | None = None  # elsewhere, to give it a small disk
+    redis_directory: Path | None = None
+
+
+class Cluster:
+    """Starts everything as a context manager, and ends it the same way."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        directory = plan.directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.postgres = EmbeddedPostgres(plan.postgres_directory or directory / "postgres", settings=_POSTGRES)
+        self.redis = EmbeddedRedis(plan.redis_directory or directory / "redis")
+        self.offsets: dict[int, float] = {}  # what each model version adds to the right answer
+        self.gateways: list[Service] = []
+        self.workers: list[Service] = []
+        self.api_key = ""
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.postgres)
+            stack.callback(self._destroy_postgres)
+            stack.enter_context(self.redis)
+            self._loop = Loop()
+            stack.callback(self._loop.close)
+            self._set_up()
+            stack.callback(self._stop_services)
+            self._start_services()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def dsn(self) -> str:
+        """PostgreSQL itself, past all proxies."""
+        address = self.postgres.address
+        return f"host=127.0.0.1 port={address.port} user=predictq password={address.password} dbname=predictq"
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement past all proxies; gives its rows, if it has any."""
+        session: connection = psycopg2.connect(self.dsn, connect_timeout=3)
+        with contextlib.closing(session), session, session.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextlib.contextmanager
+    def redis_client(self) -> Iterator[Redis]:
+        """Redis itself, past all proxies."""
+        with Redis.from_url(self.redis.url, socket_timeout=5) as client:
+            yield client
+
+    def services(self) -> list[Service]:
+        """All gateways and workers."""
+        return [*self.gateways, *self.workers]
+
+    def add_worker(self) -> Service:
+        """One worker more, started; it is stopped with the others."""
+        worker = self._factory.worker(len(self.workers), self.plan.concurrency, self.plan.sabotage)
+        self.workers.append(worker)
+        worker.start()
+        return worker
+
+    def heal(self) -> None:
+        """Bring back whatever does not run, as a supervisor would; for faults that end a process."""
+        self.postgres.start()
+        self.redis.start()
+        for service in self.services():
+            service.start()
+
+    def wait_ready(self, services: Sequence[Service], seconds: float = 60) -> None:
+        """Return when all of them answer."""
+        for service in services:
+            wait_for(service.is_ready, seconds, f"{service.name} ready")
+
+    def add_model(self, offset: float) -> int:
+        """Register and promote one more version of the model; returns it."""
+        artefact = build_artefact(TortureModel(offset=offset), SIGNATURE, 0.5, name="torture")
+        engine = self._engine()
+        with engine.begin() as connection:
+            version = register_model(
+                connection,
+                name="torture",
+                sha256=artefact.metadata.sha256,
+                signature=SIGNATURE,
+                threshold=0.5,
+                metadata=artefact.metadata.to_json(),
+                artefact=artefact.content,
+            ).version
+            promote_model(connection, version)
+        engine.dispose()
+        self.offsets[version] = offset
+        return version
+
+    def _engine(self) -> Engine:
+        return create_engine(self.postgres.url)
+
+    def _set_up(self) -> None:
+        engine = self._engine()
+        upgrade(engine)
+        with engine.begin() as connection:
+            self.api_key, _ = create_key(connection, "torturer", is_admin=True)
+        engine.dispose()
+        population.fill(self.dsn)
+        switch = SWITCHES.get(self.plan.sabotage or "")
+        if switch is not None and switch.statement is not None:
+            self.query(switch.statement)
+        self.add_model(0.0)
+
+    def _start_services(self) -> None:
+        plan = self.plan
+        backends = Backends(
+            self.postgres.address.port,
+            self.postgres.address.password,
+            self.redis.address.port,
+            self.redis.address.password,
+        )
+        self._factory = ServiceFactory(self._loop, backends, plan.directory, plan.settings)
+        self.gateways = [self._factory.gateway(number, plan.sabotage) for number in range(plan.gateways)]
+        self.workers = [self._factory.worker(n, plan.concurrency, plan.sabotage) for n in range(plan.workers)]
+        for service in self.services():
+            service.start()
+        self.wait_ready(self.services())
+
+    def _stop_services(self) -> None:
+        for service in self.services():
+            service.close()
+
+    def _destroy_postgres(self) -> None:
+        self.postgres.destroy()  # as root its data may live outside the run's directory
+
+
+def wait_for(check: Callable[[], object], seconds: float, what: str) -> float:
+    """Poll until `check` is true; returns the seconds it took, raises TimeoutError with `what`."""
+    started = time.monotonic()
+    while not check():
+        if time.monotonic() - started > seconds:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.05)
+    return time.monotonic() - started

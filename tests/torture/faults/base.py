@@ -1,0 +1,86 @@
+"""What a fault is."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from tests.torture.callers import Ask, Caller
+from tests.torture.cluster import Cluster, wait_for
+from tests.torture.ledger import Ledger
+
+
+class Missed(Exception):
+    """The fault could not be brought about as meant, so nothing was tested."""
+
+
+@dataclass
+class Tools:
+    """What faults work with."""
+
+    cluster: Cluster
+    ledger: Ledger
+    caller: Caller
+    rng: random.Random
+    notes: list[str] = field(default_factory=list)  # observations for the report
+    # What shall hold once everything has recovered; raise AssertionError where it does not.
+    verifications: list[Callable[[], None]] = field(default_factory=list)
+
+    def submit(self, ask: Ask) -> str:
+        """Submit and insist on being accepted."""
+        job_id = self.caller.submit(ask)
+        if job_id is None:
+            raise Missed(f"the ask that this fault needs was not accepted: {ask}")
+        return job_id
+
+    def wait_status(self, job_id: str, *statuses: str, seconds: float = 20) -> None:
+        """Wait until the job has one of these statuses."""
+        query = "SELECT status FROM job_status WHERE job_id = %s"
+        try:
+            wait_for(lambda: self.cluster.query(query, [job_id])[0][0] in statuses, seconds, f"{job_id} {statuses}")
+        except TimeoutError as error:
+            raise Missed(str(error)) from None
+
+    def holder(self, job_id: str, seconds: float = 20) -> tuple[int, int]:
+        """The process id of the pool process that holds a batch of the job, and its fence; waits for one."""
+        found: list[tuple[str, int]] = []
+
+        def held() -> bool:
+            found[:] = self.cluster.query(_HELD, [job_id])
+            return bool(found)
+
+        try:
+            wait_for(held, seconds, f"a claim on {job_id}")
+        except TimeoutError as error:
+            raise Missed(str(error)) from None
+        worker, fence = found[0]
+        return int(worker.rpartition("/")[2]), fence
+
+    def hold(self, seconds: float) -> None:
+        """Let the fault last."""
+        time.sleep(seconds)
+
+
+_HELD = """
+SELECT b.worker, b.fence FROM prediction_batches b
+JOIN jobs j ON j.id = b.job_id OR b.id = j.request_id / 100000
+WHERE j.id = %s AND b.status = 'running' AND b.lease_until > clock_timestamp() ORDER BY b.id LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Injected when `run(tools)` is entered, healed when it is left.
+
+    `cuts_callers`: callers cannot reach a gateway meanwhile, so that they see time-outs is no fault of the service.
+    `mixable`: may be one of a random schedule.
+    """
+
+    name: str
+    run: Callable[[Tools], AbstractContextManager[None]]
+    cuts_callers: bool = False
+    mixable: bool = True
+    obstacle: Callable[[], str | None] = lambda: None  # why it cannot run on this machine

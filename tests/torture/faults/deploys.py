@@ -1,0 +1,109 @@
+"""Faults of operation: a promotion while old and new workers run, duplicates of every message, many sweepers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.torture import population
+from tests.torture.callers import Ask
+from tests.torture.faults.base import Fault, Tools
+
+
+@contextmanager
+def rolling_upgrade(tools: Tools) -> Iterator[None]:
+    """Workers are replaced one by one, and a new model version goes live in between."""
+    for worker in list(tools.cluster.workers):
+        version = tools.cluster.add_model(round(tools.rng.uniform(0, 0.0009), 6))
+        tools.ledger.write("model", version=version, offset=tools.cluster.offsets[version])
+        tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=800)))
+        worker.stop()
+        worker.start()
+        tools.cluster.wait_ready([worker])
+    yield
+
+
+@contextmanager
+def duplicates(tools: Tools) -> Iterator[None]:
+    """Every message that waits is delivered five times, in random order, three times over."""
+    for _ in range(3):
+        tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
+        with tools.cluster.redis_client() as client:
+            for queue in ("interactive", "bulk"):
+                batches = _batch_ids(tools)
+                copies = [message for message in _messages(batches, queue) for _ in range(5)]
+                tools.rng.shuffle(copies)
+                if copies:
+                    client.lpush(queue, *copies)
+        tools.hold(0.3)
+    yield
+
+
+def _batch_ids(tools: Tools) -> list[int]:
+    rows = tools.cluster.query("SELECT id FROM prediction_batches ORDER BY id DESC LIMIT 20")
+    return [row[0] for row in rows]
+
+
+def _messages(batches: list[int], queue: str) -> Iterator[str]:
+    """Celery's message, protocol 2, for each batch."""
+    for batch in batches:
+        task = str(uuid.uuid4())
+        nothing = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+        body = base64.b64encode(json.dumps([[batch], {}, nothing]).encode())
+        message: dict[str, Any] = {
+            "body": body.decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {"lang": "py", "task": "predictq.score_batch", "id": task, "root_id": task, "parent_id": None,
+                        "group": None, "argsrepr": f"[{batch}]", "kwargsrepr": "{}", "origin": "torture", "retries": 0,
+                        "eta": None, "expires": None, "timelimit": [None, None], "ignore_result": True},
+            "properties": {"correlation_id": task, "reply_to": "", "delivery_mode": 2, "body_encoding": "base64",
+                           "delivery_info": {"exchange": "", "routing_key": queue}, "priority": 0,
+                           "delivery_tag": str(uuid.uuid4())},
+        }  # fmt: skip
+        yield json.dumps(message)
+
+
+@contextmanager
+def third_sweeper(tools: Tools) -> Iterator[None]:
+    """A third worker joins, sweeps alongside, and is killed."""
+    worker = tools.cluster.add_worker()
+    tools.cluster.wait_ready([worker])
+    tools.hold(3)
+    with tools.cluster.redis_client() as client:
+        client.delete("interactive", "bulk")
+    worker.close()
+    tools.cluster.workers.remove(worker)
+    yield
+
+
+@contextmanager
+def calm(tools: Tools) -> Iterator[None]:
+    """No fault, but more work than the workers keep up with: sweepers must leave alone what merely waits."""
+    before = _dispatches(tools)
+    slow = list(population.SLOW)
+    for client in tools.rng.sample(slow, 4 * len(tools.cluster.workers)):
+        tools.submit(Ask("bulk", [client]))
+    tools.hold(8)
+    again, batches = (after - earlier for after, earlier in zip(_dispatches(tools), before, strict=True))
+    tools.notes.append(f"{again} of {batches} batches dispatched again")
+    if again > max(1, batches / 100):
+        raise AssertionError(f"{again} of {batches} batches were dispatched again, although nothing was lost")
+    yield
+
+
+def _dispatches(tools: Tools) -> tuple[int, int]:
+    again, batches = tools.cluster.query("SELECT coalesce(sum(dispatches), 0), count(*) FROM prediction_batches")[0]
+    return int(again), int(batches)
+
+
+FAULTS = [
+    Fault("no fault, a backlog of 8 s", calm, mixable=False),
+    Fault("rolling upgrade with promotions", rolling_upgrade, mixable=False),
+    Fault("every message five times, shuffled", duplicates),
+    Fault("three sweepers, messages lost, one killed", third_sweeper, mixable=False),
+]

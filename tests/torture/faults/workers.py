@@ -1,0 +1,139 @@
+"""Faults of workers: killed, frozen, told to go, with a wrong clock."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from tests.torture import population
+from tests.torture.callers import Ask
+from tests.torture.cluster import wait_for
+from tests.torture.faults.base import Fault, Missed, Tools
+
+
+def _slow_job(tools: Tools) -> str:
+    """One batch that takes seconds to score."""
+    return tools.submit(Ask("bulk", [tools.rng.choice(population.SLOW), *tools.rng.choices(population.ORDINARY, k=50)]))
+
+
+@contextmanager
+def pool_child_killed(tools: Tools) -> Iterator[None]:
+    """SIGKILL a pool process in the middle of a batch; the worker replaces it."""
+    pid, _ = tools.holder(_slow_job(tools))
+    psutil.Process(pid).kill()
+    yield
+
+
+@contextmanager
+def worker_killed(tools: Tools) -> Iterator[None]:
+    """SIGKILL a whole worker in the middle of a batch."""
+    pid, _ = tools.holder(_slow_job(tools))
+    worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
+    worker.kill()
+    yield
+    tools.cluster.heal()
+
+
+@contextmanager
+def all_workers_killed(tools: Tools) -> Iterator[None]:
+    """SIGKILL every worker, and with them every sweeper."""
+    for worker in tools.cluster.workers:
+        worker.kill()
+    tools.hold(3)
+    yield
+    tools.cluster.heal()
+
+
+@contextmanager
+def zombie(tools: Tools) -> Iterator[None]:
+    """SIGSTOP a pool process for longer than its lease; wake it while another scores the same batch."""
+    job_id = _slow_job(tools)
+    pid, fence = tools.holder(job_id)
+    process = psutil.Process(pid)
+    time.sleep(0.5)  # until it has read its rows and is inside the model
+    process.suspend()
+    try:
+        wait_for(lambda: tools.holder(job_id)[1] > fence, 30, "a second claim")
+        tools.notes.append("claimed by another while the first slept")
+    except TimeoutError as error:
+        raise Missed(str(error)) from None
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+    yield
+
+
+@contextmanager
+def worker_frozen(tools: Tools) -> Iterator[None]:
+    """SIGSTOP a whole worker with all its processes for longer than the lease."""
+    pid, _ = tools.holder(_slow_job(tools))
+    worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
+    worker.signal_all(signal.SIGSTOP)
+    tools.hold(12)
+    yield
+    worker.signal_all(signal.SIGCONT)
+
+
+@contextmanager
+def pop_window(tools: Tools) -> Iterator[None]:
+    """Stop the only consumer, publish, kill it: the message may be popped, but nobody has it."""
+    for worker in tools.cluster.workers[1:]:
+        worker.kill()
+    only = tools.cluster.workers[0]
+    only.signal_all(signal.SIGSTOP)
+    for _ in range(3):
+        tools.submit(Ask("single", [tools.rng.choice(population.ORDINARY)]))
+    only.kill()
+    yield
+    tools.cluster.heal()
+
+
+@contextmanager
+def deploy(tools: Tools) -> Iterator[None]:
+    """SIGTERM in the middle of a batch: it is finished, not done again by the worker that comes after."""
+    job_id = _slow_job(tools)
+    pid, fence = tools.holder(job_id)
+    worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
+    worker.terminate()
+    try:
+        wait_for(lambda: not worker.is_running, 30, "the end of the worker")
+    except TimeoutError as error:
+        raise AssertionError(f"SIGTERM did not end the worker: {error}") from None
+    rows = tools.cluster.query("SELECT status, fence FROM prediction_batches WHERE job_id = %s", [job_id])
+    if rows != [("finished", fence)]:
+        raise AssertionError(f"SIGTERM in the middle of a batch: {rows}, expected it finished under fence {fence}")
+    tools.notes.append("the batch in hand was finished, none redone")
+    yield
+    tools.cluster.heal()
+
+
+@contextmanager
+def wrong_clock(tools: Tools) -> Iterator[None]:
+    """One worker's clock is an hour ahead, the other's an hour behind."""
+    for worker, offset in zip(tools.cluster.workers, (3600.0, -3600.0), strict=False):
+        worker.kill()
+        worker.clock_offset = offset
+        worker.start()
+    tools.cluster.wait_ready(tools.cluster.workers)
+    tools.hold(4)
+    yield
+    for worker in tools.cluster.workers:
+        worker.kill()
+        worker.clock_offset = 0.0
+    tools.cluster.heal()
+
+
+FAULTS = [
+    Fault("pool process SIGKILL in mid-batch", pool_child_killed),
+    Fault("worker SIGKILL in mid-batch", worker_killed),
+    Fault("all workers (and sweepers) SIGKILL", all_workers_killed),
+    Fault("SIGSTOP past the lease, SIGCONT: a zombie", zombie, mixable=False),
+    Fault("whole worker frozen 12 s", worker_frozen),
+    Fault("stop the consumer, publish, kill it", pop_window),
+    Fault("SIGTERM in mid-batch (deploy)", deploy, mixable=False),
+    Fault("workers' clocks an hour off", wrong_clock),
+]

@@ -1,0 +1,55 @@
+"""A run as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.torture.manners import Seen, seen_by_fault
+from tests.torture.run import Outcome, Result
+
+_HEAD = (
+    "| fault | callers saw | slowest answer | first answer | all ended | redispatched | claimed again | notes |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def table(result: Result) -> str:
+    """The faults as a Markdown table. Times in seconds after the fault was healed."""
+    seen = seen_by_fault(result.events)
+    return "\n".join([_HEAD, *(_line(outcome, seen.get(outcome.fault, Seen())) for outcome in result.outcomes)])
+
+
+def _line(outcome: Outcome, seen: Seen) -> str:
+    if outcome.not_run is not None:
+        return f"| {outcome.fault} | NOT RUN: {outcome.not_run} | | | | | | |"
+    statuses = ", ".join(f"{count} × {status}" for status, count in seen.statuses.most_common())
+    cells = [outcome.fault, statuses, f"{seen.slowest:.1f} s", _words(outcome.first_answer), _words(outcome.all_ended)]
+    cells += [str(outcome.redispatched), str(outcome.reclaimed), "; ".join(outcome.notes)]
+    return f"| {' | '.join(cells)} |"
+
+
+def line(outcome: Outcome) -> str:
+    """One outcome as soon as it is known."""
+    if outcome.not_run is not None:
+        return f"{outcome.fault}: NOT RUN: {outcome.not_run}"
+    return f"{outcome.fault}: first answer {_words(outcome.first_answer)}, all {_words(outcome.all_ended)}"
+
+
+def _words(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds:.1f} s"
+
+
+def verdict(result: Result) -> str:
+    """One paragraph, and the broken promises with an example of each."""
+    ran = [outcome for outcome in result.outcomes if outcome.not_run is None]
+    lines = [
+        f"{len(ran)} faults injected, {len(result.outcomes) - len(ran)} not run.",
+        f"{result.jobs} jobs of {result.rows} rows; the books were looked at {result.moments} times.",
+        f"{len(result.violations)} violations.",
+    ]
+    counts = Counter(violation.promise for violation in result.violations)
+    for promise, count in counts.most_common():
+        lines.append(f"BROKEN {count} × {promise}")
+        examples = [violation.detail for violation in result.violations if violation.promise == promise]
+        lines += [f"    {example}" for example in examples[:5]]
+    return "\n".join(lines)

@@ -1,0 +1,205 @@
+"""One run: a cluster, a crowd of callers, faults one after the other, and the judgement."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import psycopg2
+
+from tests.torture import population
+from tests.torture.callers import Ask, Crowd
+from tests.torture.checker import Violation, check
+from tests.torture.cluster import Cluster, Plan, wait_for
+from tests.torture.faults.base import Fault, Missed, Tools
+from tests.torture.ledger import Event, Ledger, read
+from tests.torture.manners import check_manners
+from tests.torture.watching import Bookkeeper, Use, check_growth
+
+SETTLE_SECONDS = 60.0  # from the last fault to the end of every accepted job
+FIRST_ANSWER_SECONDS = 15.0  # from the end of a fault to the first answer
+
+
+@dataclass
+class Outcome:
+    """What one fault did. Times in seconds from the moment it was healed."""
+
+    fault: str
+    first_answer: float | None = None
+    all_ended: float | None = None
+    not_run: str | None = None  # why it does not count
+    notes: list[str] = field(default_factory=list)
+    redispatched: int = 0  # batches published again by a sweeper
+    reclaimed: int = 0  # claims beyond the first
+
+
+@dataclass
+class Result:
+    """All that a run has to say."""
+
+    outcomes: list[Outcome]
+    violations: list[Violation]
+    events: list[Event]
+    jobs: int
+    rows: int
+    moments: int  # at which the books were found to balance, or not
+
+
+class Run:
+    """Use `running`."""
+
+    def __init__(self, cluster: Cluster, ledger: Ledger, seed: int, settle_seconds: float) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+        self._settle_seconds = settle_seconds
+        self._crowd = Crowd(cluster, ledger, seed)
+        self._books = Bookkeeper(cluster)
+        self._prober = self._crowd.new_caller(1000)
+        self._rng = random.Random(seed)
+        self._uses: list[Use] = []
+        self._violations: list[Violation] = []
+        self._cut_off: set[str] = set()
+        self._kills = 0
+        self.outcomes: list[Outcome] = []
+
+    def start(self) -> None:
+        """Let the crowd in, and wait until everything works."""
+        self._crowd.start()
+        self._books.start()
+        self._probe(30)
+        self._settle()
+        self._uses.append(Use.of(self._cluster))
+
+    def inject(self, faults: Sequence[Fault]) -> Outcome:
+        """Inject faults, each inside the one before; heal them; wait for the first answer and for all of them."""
+        outcome = Outcome(" + ".join(fault.name for fault in faults))
+        self.outcomes.append(outcome)
+        outcome.not_run = next((obstacle for fault in faults if (obstacle := fault.obstacle())), None)
+        if outcome.not_run is not None:
+            return outcome
+        if any(fault.cuts_callers for fault in faults):
+            self._cut_off.add(outcome.fault)
+        before = self._counts()
+        repair = time.monotonic()
+        self._ledger.set_phase(outcome.fault, "during")
+        tools = Tools(self._cluster, self._ledger, self._prober, self._rng, outcome.notes)
+        try:
+            with contextlib.ExitStack() as stack:
+                for fault in faults:
+                    stack.enter_context(fault.run(tools))
+                repair = time.monotonic()  # what heals the fault counts as recovery
+        except Missed as missed:
+            outcome.not_run = f"missed: {missed}"
+            repair = time.monotonic()
+            self._cluster.heal()
+        except AssertionError as broken:
+            self._violations.append(Violation("what the fault is for", f"{outcome.fault}: {broken}"))
+            self._cluster.heal()
+        self._kills += 1
+        self._ledger.set_phase(outcome.fault, "after")
+        self._recover(outcome, repair)
+        self._verify(outcome, tools)
+        after = self._counts()
+        outcome.redispatched, outcome.reclaimed = after[0] - before[0], after[1] - before[1]
+        self._ledger.set_phase("none", "quiet")
+        return outcome
+
+    def finish(self) -> Result:
+        """Let everything end, and compare the ledger with what PostgreSQL holds."""
+        self._crowd.stop()
+        if not self._violations:
+            with contextlib.suppress(TimeoutError):  # the checker names what has not ended
+                self._settle()
+        self._books.stop()
+        with contextlib.suppress(psycopg2.Error, OSError):
+            self._uses.append(Use.of(self._cluster))
+        self._prober.close()
+        self._ledger.close()
+        events = list(read(self._ledger.path))
+        self._violations += check(events, self._cluster.dsn, self._cluster.offsets)
+        self._violations += check_manners(events, self._cut_off)
+        self._violations += self._books.violations
+        self._violations += check_growth(self._uses, self._kills)
+        jobs, rows = self._cluster.query("SELECT count(*), coalesce(sum(request_count), 0) FROM jobs")[0]
+        return Result(self.outcomes, self._violations, events, jobs, int(rows), self._books.moments)
+
+    def _verify(self, outcome: Outcome, tools: Tools) -> None:
+        try:
+            for verify in tools.verifications:
+                verify()
+        except (AssertionError, Missed) as broken:
+            self._violations.append(Violation("what the fault is for", f"{outcome.fault}: {broken}"))
+
+    def _recover(self, outcome: Outcome, repair: float) -> None:
+        try:
+            self._probe(self._settle_seconds)
+            outcome.first_answer = time.monotonic() - repair
+            self._settle(self._settle_seconds - outcome.first_answer)
+            outcome.all_ended = time.monotonic() - repair
+        except (TimeoutError, Missed) as late:
+            self._violations.append(Violation("every accepted job ends in time", f"{outcome.fault}: {late}"))
+        if outcome.first_answer is not None and outcome.first_answer > FIRST_ANSWER_SECONDS:
+            words = f"{outcome.fault}: {outcome.first_answer:.1f} s"
+            self._violations.append(Violation("a first answer within 15 s", words))
+
+    def _probe(self, seconds: float) -> None:
+        """Ask for one prediction and wait for its end."""
+        deadline = time.monotonic() + seconds
+        job_id = self._prober.submit(Ask("single", [self._rng.choice(population.ORDINARY)]))
+        if job_id is None:
+            raise TimeoutError("a probe was not accepted")
+        wait_for(lambda: not self._open([job_id]), max(1.0, deadline - time.monotonic()), f"the end of probe {job_id}")
+
+    def _settle(self, seconds: float | None = None) -> None:
+        """Wait for the end of everything accepted until now; what is accepted meanwhile is not waited for."""
+        waiting = self._ledger.accepted_jobs()
+        limit = self._settle_seconds if seconds is None else max(1.0, seconds)
+
+        def ended() -> bool:
+            waiting[:] = self._open(waiting)
+            return not waiting
+
+        try:
+            wait_for(ended, limit, "the end of all jobs")
+        except TimeoutError:
+            raise TimeoutError(f"{len(waiting)} jobs have not ended after {limit:.0f} s: {waiting[:3]}") from None
+
+    def _open(self, job_ids: Sequence[str]) -> list[str]:
+        """Which of these have not ended, or are not there."""
+        try:
+            ended = self._cluster.query(
+                "SELECT job_id::text FROM job_status WHERE job_id = ANY(%s::uuid[]) "
+                "AND status IN ('succeeded', 'failed', 'cancelled')",
+                [list(job_ids)],
+            )
+        except psycopg2.Error:
+            return list(job_ids)
+        known = {row[0] for row in ended}
+        return [job_id for job_id in job_ids if job_id not in known]
+
+    def _counts(self) -> tuple[int, int]:
+        query = (
+            "SELECT coalesce(sum(dispatches), 0), coalesce(sum(greatest(attempts - 1, 0)), 0) FROM prediction_batches"
+        )
+        dispatches, claims = self._cluster.query(query)[0]
+        return int(dispatches), int(claims)
+
+
+@contextlib.contextmanager
+def running(plan: Plan, seed: int, *, settle_seconds: float = SETTLE_SECONDS) -> Iterator[Run]:
+    """A started run; `finish` it before the end of the block."""
+    with Cluster(plan) as cluster:
+        run = Run(cluster, Ledger(plan.directory / "ledger.jsonl"), seed, settle_seconds)
+        run.start()
+        yield run
+
+
+def random_schedule(faults: Sequence[Fault], seed: int) -> Iterator[list[Fault]]:
+    """Single faults and pairs, for ever, the same for the same seed."""
+    rng = random.Random(f"{seed}-schedule")
+    mixable = [fault for fault in faults if fault.mixable]
+    while True:
+        yield rng.sample(mixable, rng.choice([1, 2, 2]))

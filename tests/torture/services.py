@@ -1,0 +1,163 @@
+"""Gateways and workers as processes of their own, each behind proxies of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from cli.embedded.child import Child
+from cli.embedded.ports import free_port
+from cli.embedded.process import ChildProcess
+from tests.torture.proxy import Loop, Proxy
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Service:
+    """A gateway or a worker. `environment` is added to that of every start; `postgres` and `redis` are its links."""
+
+    name: str
+    arguments: list[str]
+    log_path: Path
+    port: int  # a gateway's own port, a worker's port for metrics
+    postgres: Proxy
+    redis: Proxy
+    front: Proxy | None  # what callers connect to, for a gateway
+    environment: Mapping[str, str]
+    sabotage: str | None = None  # the protection to go without, see tests.torture.sabotage
+    clock_offset: float = 0.0  # seconds by which this process's clock is wrong
+    _process: ChildProcess | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start, without waiting for it to be ready."""
+        if self._process is None or not self._process.is_running:
+            self._process = ChildProcess(self._child())
+            self._process.spawn()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the (main) process."""
+        if self._process is None or self._process.popen is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process.popen.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the main process exists."""
+        return self._process is not None and self._process.is_running
+
+    def is_ready(self) -> bool:
+        """Whether it answers: a gateway on /health/live, a worker with its metrics."""
+        path = "health/live" if self.front else "metrics"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL the process and its children, as the end of a container does."""
+        if self._process is not None:
+            self._process.kill()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL after a while."""
+        if self._process is not None:
+            self._process.stop()
+
+    def close(self) -> None:
+        """End it for good, with its proxies."""
+        self.kill()
+        for proxy in (self.front, self.postgres, self.redis):
+            if proxy is not None:
+                proxy.close()
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def processes(self) -> list[psutil.Process]:
+        """The main process and all below it, as far as they exist."""
+        try:
+            main = psutil.Process(self.pid)
+            return [main, *main.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def pool(self) -> list[psutil.Process]:
+        """The pool processes of a worker, oldest first."""
+        return sorted(self.processes()[1:], key=lambda process: process.create_time())
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the main process and all below it."""
+        for process in self.processes():
+            process.send_signal(number)
+
+    def _child(self) -> Child:
+        module = self.arguments
+        if self.sabotage or self.clock_offset:
+            module = ["tests.torture.sabotaged", str(self.clock_offset), self.sabotage or "-", *self.arguments]
+        return Child(
+            name=self.name,
+            argv=[sys.executable, "-m", *module],
+            env={**os.environ, **self.environment},
+            log_path=self.log_path,
+            ready=self.is_ready,
+            cwd=ROOT,
+            stop_timeout=30.0,
+        )
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Where PostgreSQL and Redis really are."""
+
+    postgres_port: int
+    postgres_password: str
+    redis_port: int
+    redis_password: str
+
+
+class ServiceFactory:
+    """Makes gateways and workers whose every connection goes through a proxy."""
+
+    def __init__(self, loop: Loop, backends: Backends, directory: Path, settings: Mapping[str, str]) -> None:
+        self._loop = loop
+        self._backends = backends
+        self._directory = directory
+        self._settings = settings
+
+    def gateway(self, number: int, sabotage: str | None = None) -> Service:
+        """A gateway, not started yet."""
+        port = free_port()
+        arguments = ["api", "--host", "127.0.0.1", "--port", str(port)]
+        return self._make(f"gateway{number}", arguments, port, Proxy(self._loop, port), sabotage)
+
+    def worker(self, number: int, concurrency: int, sabotage: str | None = None) -> Service:
+        """A worker for both queues, not started yet."""
+        name = f"worker{number}"
+        arguments = ["worker", "--concurrency", str(concurrency), "--name", name]
+        return self._make(name, arguments, free_port(), None, sabotage)
+
+    def _make(self, name: str, arguments: list[str], port: int, front: Proxy | None, sabotage: str | None) -> Service:
+        backends = self._backends
+        postgres = Proxy(self._loop, backends.postgres_port)
+        redis = Proxy(self._loop, backends.redis_port)
+        environment = {
+            **self._settings,
+            "DATABASE_URL": f"postgresql+psycopg2://predictq:{backends.postgres_password}"
+            f"@127.0.0.1:{postgres.port}/predictq",
+            "REDIS_URL": f"redis://:{backends.redis_password}@127.0.0.1:{redis.port}/0",
+            "PREDICTQ_WORKER_METRICS_PORT": str(port),
+        }
+        log = self._directory / f"{name}.log"
+        return Service(name, arguments, log, port, postgres, redis, front, environment, sabotage)

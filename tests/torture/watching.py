@@ -1,0 +1,105 @@
+"""Watching a cluster while it is tortured: the books must balance at every moment, and nothing may grow for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psutil
+import psycopg2
+
+from tests.torture.checker import Violation
+from tests.torture.cluster import Cluster
+
+_BOOKS = """
+SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs),
+       (SELECT count(*) FROM prediction_requests),
+       (SELECT count(*) FROM prediction_outputs WHERE error_code IS NULL),
+       (SELECT count(*) FROM prediction_outputs WHERE error_code IS NOT NULL),
+       (SELECT coalesce(sum(cancelled), 0) FROM prediction_batches),
+       (SELECT coalesce(sum(request_count - cancelled), 0) FROM prediction_batches
+        WHERE status IN ('queued', 'running'))
+"""
+
+
+class Bookkeeper:
+    """Asks every second, in one snapshot, whether accepted = succeeded + failed + cancelled + in flight."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bookkeeper", daemon=True)
+        self.violations: list[Violation] = []
+        self.moments = 0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after a last look."""
+        self._stop.set()
+        self._thread.join(10)
+        self._look()
+
+    def _run(self) -> None:
+        while not self._stop.wait(1.0):
+            with suppress(psycopg2.Error):  # PostgreSQL is away: there is no such moment
+                self._look()
+
+    def _look(self) -> None:
+        accepted, requests, succeeded, failed, cancelled, open_rows = map(int, self._cluster.query(_BOOKS)[0])
+        self.moments += 1
+        if not accepted == requests == succeeded + failed + cancelled + open_rows:
+            books = f"{accepted} accepted, {requests} requests, {succeeded} + {failed} + {cancelled} + {open_rows}"
+            self.violations.append(Violation("accepted = succeeded + failed + cancelled + in flight", books))
+
+
+@dataclass
+class Use:
+    """What the cluster uses at one calm moment."""
+
+    files: dict[int, int] = field(default_factory=dict)  # by process id, as are the next two
+    threads: dict[int, int] = field(default_factory=dict)
+    resident: dict[int, float] = field(default_factory=dict)  # MB
+    sessions: int = 0  # of PostgreSQL
+    redis_megabytes: float = 0.0
+    unacked: int = 0
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> Use:
+        """Measure now."""
+        use = cls()
+        for service in cluster.services():
+            for process in service.processes():
+                with suppress(psutil.NoSuchProcess):
+                    use.files[process.pid] = process.num_fds()
+                    use.threads[process.pid] = process.num_threads()
+                    use.resident[process.pid] = process.memory_info().rss / 1e6
+        use.sessions = int(cluster.query("SELECT count(*) FROM pg_stat_activity WHERE application_name <> ''")[0][0])
+        with cluster.redis_client() as client:
+            use.redis_megabytes = client.info("memory")["used_memory"] / 1e6
+            use.unacked = client.hlen("unacked")
+        return use
+
+
+def check_growth(uses: list[Use], kills: int) -> Iterator[Violation]:
+    """What grew from the first calm moment to the last. `kills`: each may leave a message marked as taken."""
+    if len(uses) < 2:
+        return
+    first, last = uses[0], uses[-1]
+    for pid in first.files.keys() & last.files.keys():
+        if last.files[pid] > first.files[pid] + 15:
+            yield Violation("nothing grows", f"open files of {pid}: {first.files[pid]} → {last.files[pid]}")
+        if last.threads[pid] > first.threads[pid] + 8:
+            yield Violation("nothing grows", f"threads of {pid}: {first.threads[pid]} → {last.threads[pid]}")
+        if last.resident[pid] > first.resident[pid] * 1.3 + 40:
+            yield Violation("nothing grows", f"MB of {pid}: {first.resident[pid]:.0f} → {last.resident[pid]:.0f}")
+    if last.sessions > first.sessions + 15:
+        yield Violation("nothing grows", f"PostgreSQL sessions: {first.sessions} → {last.sessions}")
+    if last.redis_megabytes > first.redis_megabytes + 10:
+        yield Violation("nothing grows", f"Redis MB: {first.redis_megabytes:.1f} → {last.redis_megabytes:.1f}")
+    if last.unacked > 10 + 4 * kills:
+        yield Violation("nothing grows", f"{last.unacked} messages marked as taken, in calm")
