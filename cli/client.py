@@ -19,6 +19,7 @@ PATIENCE_SECONDS = 60.0  # how long one call is repeated
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 WAIT_SECONDS = 30  # what `Prefer: wait` asks for at a time
 PIECE_BYTES = 256 * 1024
+SHOWN_FLAWS = 5
 
 Json = dict[str, Any]
 Content = Callable[[], Iterator[bytes]]  # a body that can be sent again
@@ -196,6 +197,6 @@ def _refusal(response: httpx.Response) -> GatewayRefused:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     if response.status_code == 401:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key."
-    listed = [f"{item.get('pointer') or ''} {item.get('detail') or ''}".strip() for item in problem.get("errors") or []]
-    more = "; ".join(item for item in listed[:5] if item and item not in detail)
+    flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
+    more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:SHOWN_FLAWS])
     return GatewayRefused(response.status_code, f"{detail} ({more})" if more else detail)

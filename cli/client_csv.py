@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, BinaryIO
 
-from cli.errors import UsageProblem
+from cli.errors import FileRefused
 from model.columns import column_name, parse_boolean
 from shared.errors import PredictqError
 from shared.features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
@@ -56,7 +56,7 @@ def check_csv(
     Memory is flat in the number of rows. `on_bytes` is told how many bytes are read. Returns the number of rows.
 
     Raises:
-        UsageProblem: the header is not one of a client file; the text names the columns.
+        FileRefused: the header is not one of a client file; the text names the columns.
         RowsRefused: at least one row is wrong; all are checked before it is raised.
 
     """
@@ -152,9 +152,9 @@ class _Column:
 
 
 def _columns(header: Sequence[str], *, ignore_extra: bool) -> list[_Column]:
-    """The columns in the order in which they are loaded. Raises UsageProblem."""
+    """The columns in the order in which they are loaded. Raises FileRefused."""
     if not header:
-        raise UsageProblem("the file is empty: its first line must name the columns")
+        raise FileRefused("the file is empty: its first line must name the columns")
     names = [_column_name(title) for title in header]
     wanted = (CLIENT_ID, *CLIENT_FEATURE_NAMES)
     missing = [name for name in wanted if name not in names]
@@ -162,11 +162,11 @@ def _columns(header: Sequence[str], *, ignore_extra: bool) -> list[_Column]:
     twice = [name for name in wanted if names.count(name) > 1]
     if missing:
         hint = " (is the delimiter a comma?)" if len(header) == 1 else ""
-        raise UsageProblem(f"the header lacks {', '.join(missing)}{hint}")
+        raise FileRefused(f"the header lacks {', '.join(missing)}{hint}")
     if twice:
-        raise UsageProblem(f"the header has {', '.join(twice)} more than once")
+        raise FileRefused(f"the header has {', '.join(twice)} more than once")
     if extra and not ignore_extra:
-        raise UsageProblem(f"the header has unknown columns: {', '.join(extra)}; --ignore-extra leaves them out")
+        raise FileRefused(f"the header has unknown columns: {', '.join(extra)}; --ignore-extra leaves them out")
     specs = {spec.name: spec for spec in CLIENT_FEATURES}
     return [_Column(name, names.index(name), specs.get(name)) for name in wanted]
 

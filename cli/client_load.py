@@ -11,7 +11,7 @@ from typing import IO
 from sqlalchemy import Engine, text
 
 from cli.client_csv import check_csv
-from cli.errors import UsageProblem
+from cli.errors import FileRefused
 from cli.progress import Meter, progress
 from shared.clients import LoadReport, append_clients, load_clients
 from shared.db import transaction
@@ -24,14 +24,14 @@ IN_MEMORY_BYTES = 8 * 1024 * 1024  # above this the checked rows go to a tempora
 def import_file(engine: Engine, path: Path, *, ignore_extra: bool, quiet: bool) -> LoadReport:
     """Check a whole CSV file, then insert and update its clients in one transaction.
 
-    Raises UsageProblem, RowsRefused or DuplicateClients, with nothing written.
+    Raises FileRefused, RowsRefused or DuplicateClients, with nothing written.
     """
     size = path.stat().st_size
     with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as checked:
         with path.open("rb") as source, progress("checking", size, unit="bytes", quiet=quiet) as meter:
             rows = check_csv(source, checked, ignore_extra=ignore_extra, on_bytes=meter)
         if not rows:
-            raise UsageProblem(f"{path} has a header and no row")
+            raise FileRefused(f"{path} has a header and no row")
         length = checked.tell()
         checked.seek(0)
         with progress("loading", length, unit="bytes", quiet=quiet) as meter:

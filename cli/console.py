@@ -15,6 +15,8 @@ from rich.table import Table
 # Both look up sys.stdout and sys.stderr at each use. Numbers in colour would make a terminal's output restless.
 output = Console(highlight=False)
 remarks = Console(stderr=True, highlight=False)
+# For tables: a job id that is cut to fit the window cannot be copied.
+_wide = Console(highlight=False, width=10_000)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
@@ -41,10 +43,7 @@ def say_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right
         table.add_column(header, justify="right" if header in right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    if output.is_terminal:
-        output.print(table)
-    else:  # a pipe has no width: columns must not be cut to fit one
-        output.print(table, width=10_000, crop=False, soft_wrap=True)
+    _wide.print(table)
 
 
 def plain_text(text: object) -> str:

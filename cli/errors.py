@@ -21,6 +21,10 @@ class UsageProblem(PredictqError):
     """The command line asks for something that makes no sense."""
 
 
+class FileRefused(PredictqError):
+    """A file that was named does not hold what it must."""
+
+
 class GatewayAway(PredictqError):
     """The gateway cannot be reached."""
 

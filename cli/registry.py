@@ -10,7 +10,7 @@ import joblib
 import pandas as pd
 from sqlalchemy import Engine
 
-from cli.errors import UsageProblem
+from cli.errors import FileRefused, UsageProblem
 from cli.progress import progress
 from model import artefact as artefacts
 from model.artefact import Artefact, build_artefact
@@ -50,7 +50,7 @@ def save_training(result: TrainingResult, directory: Path) -> None:
 def read_artefact(path: Path, signature: Path | None, threshold: float | None, positive_class: str) -> Artefact:
     """The artefact in a directory that `predictq train --output` wrote, or one made of a joblib file.
 
-    Unpickling runs code: `path` must be a file that you trust. Raises UsageProblem or ArtefactError.
+    Unpickling runs code: `path` must be a file that you trust. Raises UsageProblem, FileRefused or ArtefactError.
     """
     if path.is_dir():
         found = artefacts.read(path)
@@ -90,7 +90,7 @@ def _unpickle(path: Path) -> Any:
     try:
         return joblib.load(path)
     except Exception as error:
-        raise UsageProblem(f"{path} is no joblib file that can be read here: {error!r}") from error
+        raise FileRefused(f"{path} is no joblib file that can be read here: {error!r}") from error
 
 
 def _read_signature(path: Path) -> Signature:
@@ -98,7 +98,7 @@ def _read_signature(path: Path) -> Signature:
         return Signature.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         wanted = '{"features": [{"name": "age", "kind": "integer"}, …]}'
-        raise UsageProblem(f"{path} is no signature, which looks like {wanted}: {error!r}") from error
+        raise FileRefused(f"{path} is no signature, which looks like {wanted}: {error!r}") from error
 
 
 def _class_named(text: str, estimator: Any) -> int | str:
@@ -117,7 +117,7 @@ def _try_one_row(estimator: Any, signature: Signature) -> None:
     try:
         estimator.predict_proba(pd.DataFrame([row]))
     except Exception as error:  # whatever an estimator of others raises
-        raise UsageProblem(f"the model cannot score a row of this signature: {error!r}") from error
+        raise FileRefused(f"the model cannot score a row of this signature: {error!r}") from error
 
 
 def _some_value(spec: FeatureSpec) -> bool | int | float | str:

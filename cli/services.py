@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -34,8 +35,10 @@ class Services:
         return self._child("gateway", ["api", "--port", str(port)], lambda: answers(port, "/health/live"))
 
     def flower(self, port: int) -> Child:
-        """Flower on 127.0.0.1:`port`."""
-        return self._child("flower", ["cli.flower", str(port)], lambda: answers(port, "/healthcheck"))
+        """Flower on 127.0.0.1:`port`. It keeps nothing, and takes long to say goodbye: it is ended at once."""
+        return self._child(
+            "flower", ["cli.flower", str(port)], lambda: answers(port, "/healthcheck"), stop_signal=Signals.SIGKILL
+        )
 
     def worker(self, processes: int) -> Child:
         """One worker for both queues, with that many pool processes; ready when it answers a ping."""
@@ -45,7 +48,13 @@ class Services:
         return self._child("worker", arguments, lambda: _replies(self.settings, node), stop_timeout=30.0)
 
     def _child(
-        self, name: str, arguments: list[str], ready: Callable[[], bool], *, stop_timeout: float = 10.0
+        self,
+        name: str,
+        arguments: list[str],
+        ready: Callable[[], bool],
+        *,
+        stop_signal: Signals = Signals.SIGTERM,
+        stop_timeout: float = 10.0,
     ) -> Child:
         return Child(
             name=name,
@@ -54,6 +63,7 @@ class Services:
             log_path=self.logs / f"{name}.log",
             ready=ready,
             cwd=self.logs,
+            stop_signal=stop_signal,
             stop_timeout=stop_timeout,
             advice=TAKEN,
         )

@@ -91,7 +91,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             _finish_errands(samples, training, tell)
         # Last: a worker loads the live model before it forks, so that its processes share the memory.
         supervisor.start(services.worker(plan.workers), START_SECONDS)
-        tell(f"gateway, {plan.workers} worker processes" + (" and Flower" if plan.flower else ""))
+        tell(f"gateway, worker (processes: {plan.workers})" + (" and Flower" if plan.flower else ""))
         state = StackState(
             pid=os.getpid(),
             database_url=servers.database_url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict
 
@@ -9,24 +10,35 @@ from rich.panel import Panel
 
 from cli.console import output, plain_text, remark, say, say_json
 from cli.embedded.recovery import Event
+from cli.embedded.supervisor import StopRequested
 from cli.stack import Plan, Running, running_stack
 
 
 def run_until_stopped(plan: Plan, *, as_json: bool) -> None:
-    """Run the stack until Ctrl-C, SIGTERM or SIGHUP; being stopped in good order is a success."""
+    """Run the stack until Ctrl-C, SIGTERM or SIGHUP.
+
+    Being stopped in good order is a success; a signal while it comes up is raised as StopRequested.
+    """
     started = time.monotonic()
-    tell = _untold if as_json else say_ready
-    with running_stack(plan, tell, tell_trouble) as running:
-        if as_json:
-            say_json(asdict(running.state) | {"logs": str(running.logs)})
-            output.file.flush()
-        else:
-            _say_panel(running, time.monotonic() - started)
-        running.supervisor.run_until_signal()
-        if not as_json:
-            remark("\nstopping …")
+    is_up = False
+    try:
+        with running_stack(plan, _untold if as_json else say_ready, tell_trouble) as running:
+            is_up = True
+            _announce(running, time.monotonic() - started, as_json=as_json)
+            running.supervisor.run_until_signal()
+    except StopRequested:
+        if not is_up:
+            raise
     if not as_json:
         remark("stopped")
+
+
+def _announce(running: Running, seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        say_json(asdict(running.state) | {"logs": str(running.logs)})
+        sys.stdout.flush()
+    else:
+        _say_panel(running, seconds)
 
 
 def _untold(_line: str) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import AsJson, remark, say, say_json
-from cli.errors import UsageProblem
+from cli.errors import FileRefused, UsageProblem
 from cli.options import ApiKeyText, ApiUrl, api_client
 from cli.progress import progress
 
@@ -138,9 +138,9 @@ def _read_features(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise UsageProblem(f"--features {path} is not JSON: {error}") from error
+        raise FileRefused(f"--features {path} is not JSON: {error}") from error
     if isinstance(values, dict) and isinstance(values.get("features"), dict):
         values = values["features"]  # the whole body of a call is as good
     if not isinstance(values, dict):
-        raise UsageProblem(f'--features {path} must hold an object: {{"age": 41, …}}')
+        raise FileRefused(f'--features {path} must hold an object: {{"age": 41, …}}')
     return values

@@ -1,0 +1,112 @@
+"""Loading clients into a real PostgreSQL: all or nothing, and versions rise only where something changed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from cli.client_load import generate_clients, import_file
+from shared.clients import DuplicateClients, LoadReport, append_clients, count_clients, load_clients
+from shared.db import transaction
+from shared.features import CLIENT_FEATURE_NAMES
+
+
+def line(client_id: int, age: int | str = 41, department: str = "Sales", number: int | None = None) -> bytes:
+    values = dict.fromkeys(CLIENT_FEATURE_NAMES, "") | {"age": age, "department": department}
+    target = io.StringIO()
+    head = [client_id] if number is None else [number, client_id]
+    csv.writer(target).writerow([*head, *values.values()])
+    return target.getvalue().encode()
+
+
+def clients_of(engine: Engine) -> dict[int, tuple[int, int]]:
+    """{client id: (version, age)}."""
+    with transaction(engine) as connection:
+        rows = connection.execute(text("SELECT client_id, version, age FROM clients"))
+        return {row.client_id: (row.version, row.age) for row in rows}
+
+
+def test_only_changed_rows_get_a_new_version_and_their_old_one_is_kept(engine: Engine) -> None:
+    """A nightly reload of mostly unchanged clients leaves their versions alone."""
+    assert load_clients(engine, [line(1), line(2), line(3)]) == LoadReport(3, 0, 0)
+    assert load_clients(engine, [line(1), line(2, age=42), line(4)]) == LoadReport(1, 1, 1)
+    assert clients_of(engine) == {1: (1, 41), 2: (2, 42), 3: (1, 41), 4: (1, 41)}
+    with transaction(engine) as connection:
+        kept = connection.execute(text("SELECT client_id, version, age FROM clients_history")).all()
+    assert [tuple(row) for row in kept] == [(2, 1, 41)]
+
+
+def test_null_and_value_differ_both_ways(engine: Engine) -> None:
+    """An emptied field is a change, and so is a filled one; two empty ones are none."""
+    load_clients(engine, [line(1, age="")])
+    assert load_clients(engine, [line(1, age="")]).unchanged == 1
+    assert load_clients(engine, [line(1, age=30)]).updated == 1
+    assert load_clients(engine, [line(1, age="")]).updated == 1
+
+
+def test_a_client_that_comes_twice_is_refused_with_both_lines_and_nothing_is_written(engine: Engine) -> None:
+    """Which of two rows counts is not for us to guess."""
+    with pytest.raises(DuplicateClients, match="client 7 stands on line 3 and on line 9") as caught:
+        load_clients(engine, [line(8, number=2), line(7, number=3), line(7, number=9)], numbered=True)
+    assert [(found.client_id, found.lines) for found in caught.value.found] == [(7, (3, 9))]
+    assert clients_of(engine) == {}
+
+
+def test_a_source_that_fails_half_way_leaves_nothing_and_keeps_its_own_error(engine: Engine) -> None:
+    """A full disk, or Ctrl-C, in the middle of a load is named as what it is, not as a failing server."""
+
+    def pieces(failure: BaseException) -> Iterator[bytes]:
+        yield line(1)
+        raise failure
+
+    with pytest.raises(ZeroDivisionError):
+        load_clients(engine, pieces(ZeroDivisionError()))
+    with pytest.raises(KeyboardInterrupt):
+        load_clients(engine, pieces(KeyboardInterrupt()))
+    assert clients_of(engine) == {}
+
+
+def test_appended_clients_continue_after_the_highest_id(engine: Engine) -> None:
+    """Samples never overwrite a client."""
+    load_clients(engine, [line(10)])
+    assert append_clients(engine, lambda first: [line(first), line(first + 1)]) == 11
+    assert set(clients_of(engine)) == {10, 11, 12}
+
+
+def test_generated_clients_are_the_same_for_the_same_seed_and_ids(engine: Engine) -> None:
+    """A sample can be made again elsewhere, in any number of steps."""
+    assert generate_clients(engine, 30, 5, quiet=True).first_id == 1
+    assert generate_clients(engine, 20, 5, quiet=True).first_id == 31
+    fingerprint = text(
+        "SELECT md5(string_agg(c::text, ',' ORDER BY client_id)) FROM (SELECT client_id, {} FROM clients) c".format(
+            ", ".join(CLIENT_FEATURE_NAMES)
+        )
+    )
+    with transaction(engine) as connection:
+        first = connection.execute(fingerprint).scalar_one()
+        connection.execute(text("DELETE FROM clients"))
+    generate_clients(engine, 50, 5, quiet=True)
+    with transaction(engine) as connection:
+        assert connection.execute(fingerprint).scalar_one() == first
+        assert count_clients(connection) == 50
+
+
+def test_the_public_data_set_is_imported_and_imported_again_without_change(
+    engine: Engine, reference_csv: Path | None, tmp_path: Path
+) -> None:
+    """The file as people download it loads, and loading it twice changes nothing."""
+    path, expected = (reference_csv, 1470) if reference_csv else (_small_file(tmp_path), 3)
+    assert import_file(engine, path, ignore_extra=True, quiet=True) == LoadReport(expected, 0, 0)
+    assert import_file(engine, path, ignore_extra=True, quiet=True) == LoadReport(0, 0, expected)
+
+
+def _small_file(directory: Path) -> Path:
+    path = directory / "clients.csv"
+    header = ",".join(["client_id", *CLIENT_FEATURE_NAMES, "Attrition"]).encode()
+    path.write_bytes(b"\n".join([header, *(line(number).strip() + b",0" for number in (1, 2, 3))]))
+    return path
