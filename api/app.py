@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    for kind in (Exception, PredictqError, Problem, HTTPException, RequestValidationError):
+    for kind in (Exception, PredictqError, Problem, HTTPException):
         app.add_exception_handler(kind, _answer_error)
     for module in (predict, bulk, jobs, results, predictions, models, health, problems):
         app.include_router(module.router)

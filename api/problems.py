@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -116,8 +115,6 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, errors.PredictqError):
         kind = _BY_ERROR.get(type(error))
         return None if kind is None else Problem(kind, str(error), _flaws_of(error))
-    if isinstance(error, RequestValidationError):
-        return Invalid(*(_flaw(item) for item in error.errors()))
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code) or Kind("http-error", error.status_code, str(error.detail))
         return Problem(kind, _detail(kind, error), headers=error.headers or {})
@@ -140,11 +137,6 @@ def _flaws_of(error: errors.PredictqError) -> Sequence[Flaw]:
     if isinstance(error, errors.ClientUnknown):
         return [Flaw("/client_id", "unknown_client", str(error))]
     return ()
-
-
-def _flaw(item: Mapping[str, Any]) -> Flaw:
-    where = [str(part) for part in item["loc"]]
-    return Flaw(pointer(*where), str(item["type"]), f"{where[-1]}: {item['msg']}")
 
 
 def pointer(*parts: str) -> str:

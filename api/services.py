@@ -81,6 +81,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     quick = Lane(settings, "quick", quick_size)
     bulk = Lane(settings, "bulk", settings.api_pool_size - 1 - quick_size, statement_seconds=None)
     celery = make_celery(settings)
+    # A publish fails at once while Redis is away, rather than after a dozen seconds of trying to connect.
+    celery.conf.broker_transport_options = {**celery.conf.broker_transport_options, "max_retries": 0}
     publisher = Publisher(lambda batch_id, queue: publish_batch(celery, batch_id, queue))
     statuses = Statuses(quick)
     waiting = Waiting(statuses)

@@ -116,7 +116,6 @@ def test_a_postgresql_that_hangs_is_503_in_time(gateway: Gateway, network: Netwo
         calls = [callers.submit(gateway.post, "/v1/predict", json=ONE), callers.submit(gateway.get, location)]
         for call in calls:
             assert_unavailable(call.result(), started)
-    assert gateway.get(location).status_code == 503
     network.come_up()
     wait_until(lambda: gateway.post("/v1/predict", json=ONE).status_code == 202, what="accepted again")
     wait_until(lambda: gateway.get(location).status_code == 200, what="read again")
@@ -144,7 +143,10 @@ def test_one_bad_job_never_costs_its_neighbours(gateway: Gateway, engine: Engine
     holder = engine.connect()  # holds up the first accept, so that the others form a group
     holder.execute(text("LOCK TABLE jobs IN SHARE MODE"))
     with structlog.testing.capture_logs(), ThreadPoolExecutor(4) as callers:
-        calls = [callers.submit(gateway.post, "/v1/predict", json={"client_id": n}) for n in (1, 2, 3, 4)]
-        wait_until(lambda: len(gateway.services.intake._singles._waiting) == 3, what="a group waits")
+        singles = gateway.services.intake._singles
+        calls = [callers.submit(gateway.post, "/v1/predict", json={"client_id": 1})]
+        wait_until(lambda: singles._task is not None and not singles._waiting, what="the first one is held up")
+        calls += [callers.submit(gateway.post, "/v1/predict", json={"client_id": n}) for n in (2, 3, 4)]
+        wait_until(lambda: len(singles._waiting) == 3, what="a group waits")
         holder.close()
         assert sorted(call.result().status_code for call in calls) == [202, 202, 202, 500]
