@@ -26,12 +26,13 @@ class Admission:
         self._least_limit = self._owner_limit
         self._sampled: dict[str, int] = {}
         self._since: Counter[str] = Counter()
+        self._waiting = 0  # rows of all owners, sampled and since
         self._task: asyncio.Task[None] | None = None
         self.backlog: list[Backlog] = []
 
     def check(self, caller: Caller, rows: int) -> None:
         """Whether `rows` more may come in. Raises Backlogged or QuotaExceeded."""
-        waiting = sum(queue.waiting_rows for queue in self.backlog) + self._since.total()
+        waiting = self._waiting
         if waiting + rows > self._limit:
             raise Backlogged(waiting, self._limit)
         limit = caller.max_waiting_rows or self._owner_limit
@@ -43,12 +44,14 @@ class Admission:
     def add(self, owner: str, rows: int) -> None:
         """Count what was accepted until the next sample includes it."""
         self._since[owner] += rows
+        self._waiting += rows
 
     async def sample(self) -> None:
         """Ask the database what waits. Raises DatabaseUnavailable."""
         counted_before = self._since.copy()
         self.backlog, self._sampled = await self._lane.run(self._query)
         self._since -= counted_before
+        self._waiting = sum(queue.waiting_rows for queue in self.backlog) + self._since.total()
 
     def start(self) -> None:
         """Begin to sample in the background."""

@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked for anew at every call otherwise
     )
     for kind in (Exception, PredictqError, Problem, HTTPException):
         app.add_exception_handler(kind, _answer_error)
