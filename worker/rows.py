@@ -92,14 +92,14 @@ def _neighbours(cursor: Any, claim: Claim) -> str:
 def _query(claim: Claim, signature: Signature, neighbours: str) -> str:
     first, last = claim.request_ids
     # The rows of a bulk job name clients; only single jobs can bring features of their own.
-    with_given = claim.job_id is None
-    columns = ", ".join(_column(spec, with_given=with_given) for spec in signature.features)
+    with_given = claim.job_id is None and len(signature.features) > 0
+    columns = "".join(f", {_column(spec, with_given=with_given)}" for spec in signature.features)
     given = ""
     if with_given:
         fields = ", ".join(f"{_quoted(spec.name)} {_JSON_TYPES[spec.kind]}" for spec in signature.features)
         given = f"LEFT JOIN LATERAL jsonb_to_record(r.features) AS g({fields}) ON true"
     return (
-        f"SELECT r.request_id, c.version, r.features IS NOT NULL, {columns} FROM prediction_requests r "
+        f"SELECT r.request_id, c.version, r.features IS NOT NULL{columns} FROM prediction_requests r "
         f"LEFT JOIN clients c ON c.client_id = r.client_id {neighbours} {given} "
         f"WHERE r.request_id >= {first} AND r.request_id < {last} ORDER BY r.request_id"
     )
