@@ -1,7 +1,7 @@
 """Prediction in a process apart, for batches whose rows may hang the model or kill its process.
 
-The child is a fresh interpreter, not a fork: numeric libraries that have started threads do not survive a fork.
-It serves calls until one of them ends it; the next call then starts another.
+The host is a fresh interpreter, not a fork: the worker's threads would not survive one. It loads the model once and
+runs each call in a fork of its own, which may hang or die: the next call costs a fork, not another start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,14 @@ import pyarrow as pa
 
 from model.artefact import Artefact
 from model.metadata import ArtefactMetadata
-from worker.models import load_model
+from worker.models import LoadedModel, load_model
 from worker.prediction import PredictionFailed
 
 _LENGTH = struct.Struct("!Q")
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 _START_SECONDS = 60  # to import the libraries and load the model, on a busy machine
 _LEAST_CALL_SECONDS = 5  # for a part of a batch, however small
+_MARGIN_SECONDS = 10  # for the host to tell that a call took too long
 _SEARCH_SECONDS = 2700  # for all calls of one batch: well below the time limit of its task
 
 
@@ -77,8 +78,8 @@ class IsolatedModel:
             raise PredictionFailed(f"not scored: the search for bad rows was given up after {self._search_seconds:g} s")
         try:
             child = self._child or self._start()
-            _send(_pipe(child.stdin), features)
-            answer = self._receive(child, seconds, "the model did not answer within")
+            _send(_pipe(child.stdin), (features, seconds))
+            answer = self._receive(child, seconds + _MARGIN_SECONDS, "the process apart did not answer within")
         except (BrokenPipeError, EOFError):
             raise PredictionFailed(f"the model ended its process ({self._end()})") from None
         except TimeoutError as error:
@@ -119,7 +120,7 @@ class IsolatedModel:
         """Clear away the child that has ended by itself; returns how it did."""
         code = self._child.wait() if self._child else 0
         self._stop()
-        return f"signal {-code}" if code < 0 else f"exit status {code}"
+        return _exit_words(code)
 
     def _stop(self) -> None:
         if self._child is not None:
@@ -153,6 +154,10 @@ def _read(stream: IO[bytes]) -> Any:
     return pickle.loads(stream.read(_LENGTH.unpack(head)[0]))  # noqa: S301 - our own parent wrote it
 
 
+def _exit_words(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
 def _die_with_parent() -> None:
     """Ask Linux to end this process with its parent: a model that hangs never sees that the pipe was closed."""
     if sys.platform == "linux":
@@ -160,7 +165,7 @@ def _die_with_parent() -> None:
 
 
 def serve() -> None:
-    """The child's loop: a model first, then a table per call, until the parent closes the pipe."""
+    """The host's loop: a model first, then a table and its time-out per call, until the parent closes the pipe."""
     _die_with_parent()
     # The model may print: that must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
@@ -171,14 +176,42 @@ def serve() -> None:
         model = load_model(Artefact(content, ArtefactMetadata.from_json(metadata)), version=0)
         _send(answers, "ready")
         while True:
-            table = _read(calls)
-            try:
-                answer: Any = model.pipeline_probabilities(table)
-            except Exception as error:  # noqa: BLE001 - told to the parent, which isolates the row
-                answer = f"the model raised {type(error).__name__}: {str(error)[:500]}"
-            _send(answers, answer)
+            features, seconds = _read(calls)
+            _send(answers, _call_in_fork(model, features, seconds))
     except EOFError:
         return
+
+
+def _call_in_fork(model: LoadedModel, features: pa.Table, seconds: float) -> Any:
+    """The probabilities, or a text that says why there are none."""
+    source, target = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(source)
+        _answer_and_exit(model, features, seconds, target)
+    os.close(target)
+    with os.fdopen(source, "rb") as pipe:
+        data = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == -signal.SIGALRM:
+        return f"the model did not answer within {seconds:g} s"
+    if code or not data:
+        return f"the model ended its process ({_exit_words(code)})"
+    return pickle.loads(data)  # noqa: S301 - our own fork wrote it
+
+
+def _answer_and_exit(model: LoadedModel, features: pa.Table, seconds: float, target: int) -> NoReturn:
+    _die_with_parent()
+    # The kernel ends the process then, whatever code it hangs in.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        answer: Any = model.pipeline_probabilities(features)
+    except Exception as error:  # noqa: BLE001 - told to the worker, which isolates the row
+        answer = f"the model raised {type(error).__name__}: {str(error)[:500]}"
+    with os.fdopen(target, "wb") as pipe:
+        pickle.dump(answer, pipe)
+    os._exit(0)
 
 
 if __name__ == "__main__":
