@@ -1,0 +1,180 @@
+"""The small parts of shared: settings, signatures, the queue's messages, logging."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import structlog
+
+from shared.config import Environment, Settings, SettingsRefused, load_settings
+from shared.errors import DatabaseUnavailable
+from shared.features import CLIENT_FEATURES
+from shared.logging import configure_logging, get_logger
+from shared.queue import format_notice, make_celery, parse_notice
+from shared.signature import FeatureKind, FeatureSpec, Signature, check_value
+from shared.status import Queue
+
+DATABASE = "postgresql+psycopg2://u:secret@localhost/db"
+REDIS = "redis://:secret@localhost:6379/0"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a test sets."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two URLs are all that is needed; an empty variable counts as not set; secrets do not show."""
+    monkeypatch.setenv("DATABASE_URL", DATABASE)
+    monkeypatch.setenv("REDIS_URL", REDIS)
+    monkeypatch.setenv("PREDICTQ_LEASE_SECONDS", "7")
+    monkeypatch.setenv("PREDICTQ_MAX_ATTEMPTS", "")
+    settings = load_settings()
+    assert (settings.lease_seconds, settings.max_attempts) == (7, 3)
+    assert settings.environment is Environment.PRODUCTION
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"database_url": None}, "DATABASE_URL: is not set"),
+        ({"redis_url": None}, "REDIS_URL: is not set"),
+        ({"database_url": "postgresql://u@h/db"}, r"DATABASE_URL must start with postgresql\+psycopg2://"),
+        ({"redis_url": "amqp://h"}, "REDIS_URL must start with redis://"),
+        ({"auth_disabled": True}, "PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only"),
+        ({"lease_seconds": 600, "batch_timeout_seconds": 60}, "must be longer than a third of the lease"),
+        ({"lease_seconds": 0}, "PREDICTQ_LEASE_SECONDS: Input should be greater than or equal to 1"),
+        ({"log_level": "LOUD"}, "PREDICTQ_LOG_LEVEL"),
+        ({"max_attempts": "many"}, "PREDICTQ_MAX_ATTEMPTS"),
+    ],
+)
+def test_unusable_settings_are_refused_by_name(changes: dict[str, Any], words: str) -> None:
+    """A refusal names the variable and what it must be."""
+    values = {"database_url": DATABASE, "redis_url": REDIS, **changes}
+    with pytest.raises(SettingsRefused, match=words):
+        load_settings(**{name: value for name, value in values.items() if value is not None})
+
+
+SPEC = Signature(
+    (
+        FeatureSpec("age", FeatureKind.INTEGER, minimum=14, maximum=120),
+        FeatureSpec("pay", FeatureKind.NUMBER, nullable=True),
+        FeatureSpec("job", FeatureKind.CATEGORY, categories=("a", "b")),
+        FeatureSpec("word", FeatureKind.CATEGORY, nullable=True),
+        FeatureSpec("busy", FeatureKind.BOOLEAN),
+    )
+)
+GOOD: dict[str, Any] = {"age": 30, "pay": 1.5, "job": "a", "word": "any", "busy": False}
+
+
+@pytest.mark.parametrize("change", [{}, {"age": 30.0}, {"pay": None}, {"pay": 3}, {"word": None}, {"word": ""}])
+def test_good_features_have_no_problem(change: dict[str, Any]) -> None:
+    """Whole numbers in either notation, and nulls where the model imputes."""
+    assert SPEC.problems({**GOOD, **change}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"age": None}, "missing_feature", "age is missing"),
+        ({"age": 30.5}, "invalid_feature", "age must be a whole number"),
+        ({"age": 2**31}, "invalid_feature", "age must be a whole number"),
+        ({"age": 10**400}, "invalid_feature", "age must be a finite number"),
+        ({"age": True}, "invalid_feature", "age must be a finite number"),
+        ({"age": "30"}, "invalid_feature", "age must be a finite number"),
+        ({"age": 13}, "invalid_feature", "age must be at least 14; got 13"),
+        ({"age": 121}, "invalid_feature", "age must be at most 120; got 121"),
+        ({"pay": math.nan}, "invalid_feature", "pay must be a finite number"),
+        ({"pay": -math.inf}, "invalid_feature", "pay must be a finite number"),
+        ({"job": "c"}, "invalid_feature", "job must be one of 'a', 'b'; got 'c'"),
+        ({"job": 1}, "invalid_feature", "job must be a string"),
+        ({"word": "nul \x00"}, "invalid_feature", "word must be a string without NUL"),
+        ({"word": "\ud800"}, "invalid_feature", "lone surrogates"),
+        ({"busy": 1}, "invalid_feature", "busy must be true or false"),
+        ({"shoe": 40}, "unknown_feature", "the model has no feature 'shoe'"),
+    ],
+)
+def test_each_bad_feature_is_named(change: dict[str, Any], code: str, words: str) -> None:
+    """One bad value is one problem, with a code for programs and words for people."""
+    (problem,) = SPEC.problems({**GOOD, **change})
+    assert (problem.code, problem.name) == (code, next(iter(change)))
+    assert words in problem.detail
+
+
+def test_a_signature_survives_json() -> None:
+    """What is stored with a model is what is read."""
+    assert Signature.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
+    assert Signature.from_json(Signature(CLIENT_FEATURES).to_json()).names == tuple(f.name for f in CLIENT_FEATURES)
+
+
+def test_a_missing_value_is_fine_where_nullable() -> None:
+    """None is checked before types."""
+    assert check_value(FeatureSpec("x", FeatureKind.NUMBER, nullable=True), None) is None
+
+
+def test_notices_survive_the_wire() -> None:
+    """A notice names the batch and, for a bulk job, the job."""
+    job_id = uuid4()
+    assert parse_notice(format_notice(7, job_id)) == (7, job_id)
+    assert parse_notice(format_notice(7, None)) == (7, None)
+
+
+def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:
+    """Late acknowledgement, rejection on a lost process, one message at a time, JSON only, patient reconnects."""
+    app = make_celery(Settings.model_validate({"database_url": DATABASE, "redis_url": REDIS}))
+    conf = app.conf
+    assert (conf.task_acks_late, conf.task_reject_on_worker_lost, conf.worker_prefetch_multiplier) == (True, True, 1)
+    assert (conf.accept_content, conf.task_ignore_result) == (["json"], True)
+    assert conf.broker_connection_max_retries is None
+    assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit
+    assert conf.broker_transport_options["queue_order_strategy"] == "priority"
+    assert [queue.name for queue in conf.task_queues] == [Queue.INTERACTIVE, Queue.BULK]
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Put the logging of the test run back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("own_logging")
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_all_logs_take_one_form(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    """Our logs, those of libraries, errors and warnings are one JSON object per line, or lines for people."""
+    settings = Settings.model_validate({"database_url": DATABASE, "redis_url": REDIS, "log_format": log_format})
+    configure_logging(settings, service="test")
+    get_logger("ours").info("batch done", batch_id=7)
+    logging.getLogger("theirs").warning("hello %s", "world")
+    get_logger("ours").error("failed", exc_info=ValueError("bad\nluck"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("take care", UserWarning, stacklevel=1)
+    written = capsys.readouterr().err
+    assert "batch done" in written
+    assert "take care" in written
+    if log_format == "json":
+        events = [json.loads(line) for line in written.splitlines()]
+        assert [event["level"] for event in events] == ["info", "warning", "error", "warning"]
+        assert {event["service"] for event in events} == {"test"}
+        assert "ValueError: bad" in events[2]["exception"]
+
+
+def test_a_database_error_is_one_line() -> None:
+    """The driver's many lines are cut to the first."""
+    assert str(DatabaseUnavailable(OSError("refused\n\tIs it running?"))) == "PostgreSQL does not answer: refused"

@@ -1,0 +1,233 @@
+"""The small parts of the worker, without its servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.exceptions import ConnectionError as RedisDown
+
+from model.artefact import build_artefact
+from shared.batches import Claim
+from shared.errors import FenceLost
+from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.status import RowError
+from tests.models import SIGNATURE, SlowModel, TestModel, right_answer
+from worker import lease, notifier
+from worker.isolation import IsolatedModel, _call_in_fork
+from worker.main import main
+from worker.models import load_model
+from worker.prediction import PredictionFailed, predict_rows, storable
+from worker.rows import Rows
+from worker.validation import find_errors
+
+ONE = Signature((FeatureSpec("x", FeatureKind.NUMBER),))
+
+
+def rows_of(values: list[float | None]) -> Rows:
+    """Rows with one feature."""
+    return Rows(
+        request_ids=np.arange(len(values), dtype=np.int64),
+        client_versions=pa.array([1] * len(values), pa.int32()),
+        features_given=np.zeros(len(values), dtype=np.bool_),
+        features=pa.table({"x": pa.array(values, pa.float64())}),
+    )
+
+
+@given(st.lists(st.sampled_from(["good", "raises", "nan", "high", "missing"]), min_size=1, max_size=60))
+def test_bad_rows_cost_only_themselves(kinds: list[str]) -> None:
+    """Wherever rows that raise, answer nonsense or miss a value stand, each other row has its own answer."""
+    values = {"raises": -1.0, "nan": -2.0, "high": -3.0, "missing": None}
+    rows = rows_of([values.get(kind, number / 1000) for number, kind in enumerate(kinds)])
+
+    def predict(table: pa.Table) -> npt.NDArray[np.float64]:
+        x = table["x"].to_numpy()
+        if -1.0 in x:
+            raise RuntimeError("one of these")
+        return np.where(x == -2.0, np.nan, np.where(x == -3.0, 1.5, x))
+
+    answers = predict_rows(rows, ONE, predict)
+    codes = {
+        "raises": RowError.MODEL_FAILED,
+        "nan": RowError.INVALID_PROBABILITY,
+        "high": RowError.INVALID_PROBABILITY,
+        "missing": RowError.MISSING_FEATURE,
+    }
+    assert {n: error.code for n, error in answers.errors.items()} == {
+        number: codes[kind] for number, kind in enumerate(kinds) if kind != "good"
+    }
+    for number, kind in enumerate(kinds):
+        if kind == "good":
+            assert answers.probabilities[number] == number / 1000
+
+
+def test_an_answer_of_the_wrong_shape_is_an_error() -> None:
+    """A model that answers with too few probabilities is told on, not padded."""
+    answers = predict_rows(rows_of([0.1]), ONE, lambda _: np.zeros(2))
+    assert answers.errors[0].detail == "the model answered with shape (2,) for 1 rows"
+
+
+@given(st.text(st.characters(), max_size=600))
+def test_any_text_becomes_storable(text: str) -> None:
+    """Whatever an error says, PostgreSQL can hold what is kept of it."""
+    kept = storable(text)
+    assert len(kept) <= 500
+    assert "\x00" not in kept
+    assert "\n" not in kept
+    kept.encode()
+
+
+def test_validation_says_the_same_as_the_gateway() -> None:
+    """Whole-column checks find what the check of a single value finds."""
+    signature = Signature(
+        (
+            FeatureSpec("n", FeatureKind.INTEGER, minimum=0, maximum=10),
+            FeatureSpec("f", FeatureKind.NUMBER, nullable=True),
+            FeatureSpec("c", FeatureKind.CATEGORY, categories=("a",)),
+            FeatureSpec("b", FeatureKind.BOOLEAN),
+        )
+    )
+    table = pa.table(
+        {
+            "n": pa.array([1, -1, 11, None, 5, 5, 5], pa.int64()),
+            "f": pa.array([1.0, 1.0, 1.0, None, float("inf"), None, 2.0]),
+            "c": pa.array(["a", "a", "a", "a", "a", "z", "a"]),
+            "b": pa.array([True, True, True, True, True, True, None]),
+        }
+    )
+    rows = Rows(np.arange(7), pa.array([1] * 7, pa.int32()), np.zeros(7, dtype=np.bool_), table)
+    found = {number: error.detail for number, error in find_errors(rows, signature).items()}
+    expected = {
+        number: problems[0].detail
+        for number, values in enumerate(table.to_pylist())
+        if (problems := signature.problems(values))
+    }
+    assert found == expected
+    assert len(found) == 6
+
+
+FEATURES = pa.table({"age": [30], "monthly_income": [1], "department": ["Sales"], "over_time": [True]})
+
+
+def test_the_search_for_bad_rows_has_an_end() -> None:
+    """When the time for a batch is used up, what is left fails at once instead of hanging on."""
+    artefact = build_artefact(SlowModel(seconds=0), SIGNATURE, 0.5, name="t")
+    with IsolatedModel(artefact, rows=1, call_timeout_seconds=60, search_seconds=60) as apart:
+        assert apart.probabilities(FEATURES).shape == (1,)
+        apart._deadline = 0
+        with pytest.raises(PredictionFailed, match="given up after 60 s"):
+            apart.probabilities(FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("age", "answer"),
+    [
+        (60, "the model raised ValueError: age 60 is more than I can take"),
+        (61, "the model ended its process (signal 9)"),
+        (62, "the model did not answer within 0.3 s"),
+    ],
+)
+def test_a_call_apart_tells_what_became_of_it(age: int, answer: str) -> None:
+    """Raising, dying and hanging end one fork, are told apart, and leave the loaded model as it was."""
+    model = load_model(build_artefact(TestModel(poisonous=True), SIGNATURE, 0.5, name="t"), version=1)
+    bad = FEATURES.set_column(0, "age", pa.array([age]))
+    assert _call_in_fork(model, bad, 0.3) == answer
+    assert _call_in_fork(model, FEATURES, 10).tolist() == [right_answer(30, 1, "Sales", True)]
+
+
+def a_claim(batch_id: int) -> Claim:
+    return Claim(batch_id, 1, 1, 1, 1, None, 0.0)
+
+
+def test_a_late_heartbeat_does_not_drop_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A beat for a batch that has just been finished must not end the watch over the batch that follows."""
+    beats: list[int] = []
+    at_first, go_on, second_beats = threading.Event(), threading.Event(), threading.Event()
+
+    def extend(_engine: Any, claim: Claim, *, lease_seconds: float) -> None:
+        beats.append(claim.batch_id)
+        if claim.batch_id == 1:
+            at_first.set()
+            assert go_on.wait(10)
+            raise FenceLost(claim.batch_id, claim.fence)
+        if beats.count(2) == 2:
+            second_beats.set()
+
+    monkeypatch.setattr(lease, "extend_lease", extend)
+    keeper = lease.LeaseKeeper(None, lease_seconds=0.06, call_timeout_seconds=60)  # type: ignore[arg-type]
+    with keeper.keeping(a_claim(1)):
+        assert at_first.wait(10)
+    with keeper.keeping(a_claim(2)):
+        go_on.set()
+        assert second_beats.wait(10)
+
+
+def test_notices_pause_while_redis_is_away() -> None:
+    """Without Redis a batch does not wait for it each time."""
+    calls: list[str] = []
+
+    class Down:
+        def publish(self, channel: str, _notice: str) -> None:
+            calls.append(channel)
+            raise RedisDown("refused")
+
+    away = notifier.Notifier(Down())  # type: ignore[arg-type]
+    away.batch_done(1, None)
+    away.batch_done(2, None)
+    assert calls == ["predictq:notices"]
+
+
+_PREPARE = """
+import os
+from worker.environment import prepare_environment
+prepare_environment()
+print(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+"""
+
+
+def test_the_metrics_directory_goes_with_its_process(tmp_path: Path) -> None:
+    """A process removes its directory when it ends, and those of processes that no longer exist when it starts."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    leftover = tmp_path / f"predictq-metrics-{dead.pid}-abc"
+    mine = tmp_path / f"predictq-metrics-{os.getpid()}-abc"
+    leftover.mkdir()
+    mine.mkdir()
+    out = subprocess.run(
+        [sys.executable, "-c", _PREPARE],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert out.stdout.startswith(str(tmp_path))
+    assert list(tmp_path.iterdir()) == [mine]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--queues", "slow"], "choose from interactive, bulk"), (["--concurrency", "0"], "at least 1")],
+)
+def test_a_wrong_command_line_is_refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The refusal says what can be chosen."""
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_a_worker_without_settings_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing variable ends the start with its name."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(SystemExit, match="worker: DATABASE_URL: is not set"):
+        main([])
