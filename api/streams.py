@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.database import Lane
-from shared.db import naming_failures
+from shared.db import autocommit
 from shared.errors import DatabaseUnavailable
 
 _PIECE = 256 * 1024  # bytes handed over at once
@@ -77,7 +77,8 @@ class CopyStream:
 
     def _copy_once(self, engine: Engine) -> None:
         sink = _Sink(self._hand_over)
-        with naming_failures(), engine.connect() as connection:
+        # No transaction: answers never change, and a slow reader must not hold one open between two batches.
+        with autocommit(engine) as connection:
             try:
                 target = io.BufferedWriter(sink, _PIECE)
                 self._copy(connection, cast("IO[bytes]", target))
