@@ -25,6 +25,13 @@ _CONNECT = {
     "tcp_user_timeout": 10_000,
 }
 
+# The same from the server's side. Without it a worker that was cut off inside a transaction kept its batch locked,
+# and so out of everybody's reach, for as long as PostgreSQL believed in the connection: two hours by default.
+_SESSION = (
+    "-c idle_in_transaction_session_timeout=15s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 "
+    "-c tcp_keepalives_count=3 -c tcp_user_timeout=10s"
+)
+
 
 def make_engine(
     settings: Settings,
@@ -39,7 +46,7 @@ def make_engine(
     `statement_timeout_seconds` is cancelled by the server.
     """
     connect: dict[str, Any] = dict(_CONNECT, application_name=application_name)
-    options = ["-c jit=off", "-c timezone=UTC"]
+    options = ["-c jit=off", "-c timezone=UTC", _SESSION]
     if statement_timeout_seconds is not None:
         options.append(f"-c statement_timeout={int(statement_timeout_seconds * 1000)}")
     connect["options"] = " ".join(options)

@@ -23,6 +23,7 @@ from sql.migrate import upgrade
 from tests.models import SIGNATURE
 from tests.torture import population
 from tests.torture.models import TortureModel
+from tests.torture.netns import Host
 from tests.torture.proxy import Loop
 from tests.torture.sabotage import SWITCHES
 from tests.torture.services import Backends, Service, ServiceFactory
@@ -50,8 +51,8 @@ class Plan:
     concurrency: int = 1
     settings: dict[str, str] = field(default_factory=lambda: dict(DEFAULTS))
     sabotage: str | None = None
-    postgres_directory: Path | None = None  # elsewhere, to give it a small disk
-    redis_directory: Path | None = None
+    postgres_disk: Path | None = None  # elsewhere, to give it a small disk
+    redis_disk: Path | None = None
 
 
 class Cluster:
@@ -61,8 +62,8 @@ class Cluster:
         self.plan = plan
         directory = plan.directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.postgres = EmbeddedPostgres(plan.postgres_directory or directory / "postgres", settings=_POSTGRES)
-        self.redis = EmbeddedRedis(plan.redis_directory or directory / "redis")
+        self.postgres = EmbeddedPostgres((plan.postgres_disk or directory) / "postgres", settings=_POSTGRES)
+        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis")
         self.offsets: dict[int, float] = {}  # what each model version adds to the right answer
         self.gateways: list[Service] = []
         self.workers: list[Service] = []
@@ -107,9 +108,9 @@ class Cluster:
         """All gateways and workers."""
         return [*self.gateways, *self.workers]
 
-    def add_worker(self) -> Service:
+    def add_worker(self, host: Host | None = None) -> Service:
         """One worker more, started; it is stopped with the others."""
-        worker = self._factory.worker(len(self.workers), self.plan.concurrency, self.plan.sabotage)
+        worker = self._factory.worker(len(self.workers), self.plan.concurrency, self.plan.sabotage, host)
         self.workers.append(worker)
         worker.start()
         return worker

@@ -25,6 +25,7 @@ class Trap:
     on_reply: bool
     action: Callable[[], None] = lambda: None
     left: int = 1  # how many times it may spring
+    leaves_open: bool = False  # both ends stay up, half-open, in place of the reset
     sprung: threading.Event = field(default_factory=threading.Event)
 
     def spring(self) -> None:
@@ -64,9 +65,10 @@ class Loop:
 class Proxy:
     """Listens on a port of its own and forwards to `target` on this machine, as long as it is told to."""
 
-    def __init__(self, loop: Loop, target: int) -> None:
+    def __init__(self, loop: Loop, target: int, address: str = "127.0.0.1") -> None:
         self._loop = loop
         self.target = target
+        self.address = address  # where it listens
         self.port = 0
         self.delay = 0.0  # seconds added to every piece of data, in both directions
         self.traps: list[Trap] = []
@@ -98,9 +100,16 @@ class Proxy:
 
         self._loop.call(reset())
 
-    def set_trap(self, marker: bytes, *, on_reply: bool, action: Callable[[], None] = lambda: None) -> Trap:
+    def set_trap(
+        self,
+        marker: bytes,
+        *,
+        on_reply: bool,
+        action: Callable[[], None] = lambda: None,
+        leaves_open: bool = False,
+    ) -> Trap:
         """Lie in wait for `marker`; see `Trap`."""
-        trap = Trap(marker, on_reply, action)
+        trap = Trap(marker, on_reply, action, leaves_open=leaves_open)
         self.traps.append(trap)
         return trap
 
@@ -115,7 +124,7 @@ class Proxy:
         self._loop.call(close())
 
     async def _listen(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, self.address, 0)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -124,6 +133,8 @@ class Proxy:
         self._connections.add(connection)
         try:
             await connection.run(reader)
+        except asyncio.CancelledError:
+            return  # the run is over
         except OSError:
             connection.reset()  # the server refused or vanished: the client hears the same
         finally:
@@ -184,7 +195,10 @@ class _Connection:
                     trap = found
         if trap is None:
             return False
+        self.is_dead = self.is_dead or trap.leaves_open
         await asyncio.to_thread(trap.spring)
+        if trap.leaves_open:
+            await asyncio.Event().wait()  # until the connection is reset or closed from elsewhere
         self.reset()
         return True
 

@@ -16,6 +16,7 @@ import psutil
 from cli.embedded.child import Child
 from cli.embedded.ports import free_port
 from cli.embedded.process import ChildProcess
+from tests.torture.netns import HERE, THERE, Host
 from tests.torture.proxy import Loop, Proxy
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,7 @@ class Service:
     environment: Mapping[str, str]
     sabotage: str | None = None  # the protection to go without, see tests.torture.sabotage
     clock_offset: float = 0.0  # seconds by which this process's clock is wrong
+    host: Host | None = None  # None: this one
     _process: ChildProcess | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -58,8 +60,9 @@ class Service:
     def is_ready(self) -> bool:
         """Whether it answers: a gateway on /health/live, a worker with its metrics."""
         path = "health/live" if self.front else "metrics"
+        address = THERE if self.host else "127.0.0.1"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{address}:{self.port}/{path}", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -108,7 +111,7 @@ class Service:
             module = ["tests.torture.sabotaged", str(self.clock_offset), self.sabotage or "-", *self.arguments]
         return Child(
             name=self.name,
-            argv=[sys.executable, "-m", *module],
+            argv=[*(self.host.prefix if self.host else []), sys.executable, "-m", *module],
             env={**os.environ, **self.environment},
             log_path=self.log_path,
             ready=self.is_ready,
@@ -142,22 +145,31 @@ class ServiceFactory:
         arguments = ["api", "--host", "127.0.0.1", "--port", str(port)]
         return self._make(f"gateway{number}", arguments, port, Proxy(self._loop, port), sabotage)
 
-    def worker(self, number: int, concurrency: int, sabotage: str | None = None) -> Service:
-        """A worker for both queues, not started yet."""
+    def worker(self, number: int, concurrency: int, sabotage: str | None = None, host: Host | None = None) -> Service:
+        """A worker for both queues, on this host or another, not started yet."""
         name = f"worker{number}"
         arguments = ["worker", "--concurrency", str(concurrency), "--name", name]
-        return self._make(name, arguments, free_port(), None, sabotage)
+        return self._make(name, arguments, free_port(), None, sabotage, host)
 
-    def _make(self, name: str, arguments: list[str], port: int, front: Proxy | None, sabotage: str | None) -> Service:
+    def _make(
+        self,
+        name: str,
+        arguments: list[str],
+        port: int,
+        front: Proxy | None,
+        sabotage: str | None,
+        host: Host | None = None,
+    ) -> Service:
         backends = self._backends
-        postgres = Proxy(self._loop, backends.postgres_port)
-        redis = Proxy(self._loop, backends.redis_port)
+        address = HERE if host else "127.0.0.1"
+        postgres = Proxy(self._loop, backends.postgres_port, address)
+        redis = Proxy(self._loop, backends.redis_port, address)
         environment = {
             **self._settings,
             "DATABASE_URL": f"postgresql+psycopg2://predictq:{backends.postgres_password}"
-            f"@127.0.0.1:{postgres.port}/predictq",
-            "REDIS_URL": f"redis://:{backends.redis_password}@127.0.0.1:{redis.port}/0",
+            f"@{address}:{postgres.port}/predictq",
+            "REDIS_URL": f"redis://:{backends.redis_password}@{address}:{redis.port}/0",
             "PREDICTQ_WORKER_METRICS_PORT": str(port),
         }
         log = self._directory / f"{name}.log"
-        return Service(name, arguments, log, port, postgres, redis, front, environment, sabotage)
+        return Service(name, arguments, log, port, postgres, redis, front, environment, sabotage, host=host)

@@ -49,6 +49,22 @@ def finish_reply_lost(tools: Tools) -> Iterator[None]:
 
 
 @contextmanager
+def cut_off_in_finish(tools: Tools) -> Iterator[None]:
+    """A worker is cut off with its transaction open and the batch's row locked; PostgreSQL is not told."""
+    traps = [
+        w.postgres.set_trap(b"COPY prediction_outputs", on_reply=False, leaves_open=True) for w in tools.cluster.workers
+    ]
+    if not any(trap.sprung.wait(15) for trap in traps):
+        raise Missed("no batch was finished")
+    for trap in traps:
+        trap.left = 0
+    for worker in tools.cluster.workers:
+        worker.kill()
+    yield
+    tools.cluster.heal()
+
+
+@contextmanager
 def locked_table(tools: Tools) -> Iterator[None]:
     """Somebody holds an exclusive lock on the requests for 8 s."""
     session = psycopg2.connect(tools.cluster.dsn)
@@ -103,6 +119,7 @@ FAULTS = [
     Fault("PostgreSQL immediate restart", restarted),
     Fault("accept committed, its reply lost", accept_reply_lost),
     Fault("outputs committed, their reply lost", finish_reply_lost),
+    Fault("worker cut off inside its last transaction", cut_off_in_finish, mixable=False),
     Fault("requests table locked 8 s", locked_table),
     Fault("PostgreSQL connections exhausted 8 s", connections_exhausted),
     Fault("PostgreSQL frozen 8 s", frozen),

@@ -15,7 +15,7 @@ from tests.torture.cluster import wait_for
 from tests.torture.faults.base import Fault, Missed, Tools
 
 
-def _slow_job(tools: Tools) -> str:
+def slow_job(tools: Tools) -> str:
     """One batch that takes seconds to score."""
     return tools.submit(Ask("bulk", [tools.rng.choice(population.SLOW), *tools.rng.choices(population.ORDINARY, k=50)]))
 
@@ -23,7 +23,7 @@ def _slow_job(tools: Tools) -> str:
 @contextmanager
 def pool_child_killed(tools: Tools) -> Iterator[None]:
     """SIGKILL a pool process in the middle of a batch; the worker replaces it."""
-    pid, _ = tools.holder(_slow_job(tools))
+    pid, _ = tools.holder(slow_job(tools))
     psutil.Process(pid).kill()
     yield
 
@@ -31,7 +31,7 @@ def pool_child_killed(tools: Tools) -> Iterator[None]:
 @contextmanager
 def worker_killed(tools: Tools) -> Iterator[None]:
     """SIGKILL a whole worker in the middle of a batch."""
-    pid, _ = tools.holder(_slow_job(tools))
+    pid, _ = tools.holder(slow_job(tools))
     worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
     worker.kill()
     yield
@@ -51,7 +51,7 @@ def all_workers_killed(tools: Tools) -> Iterator[None]:
 @contextmanager
 def zombie(tools: Tools) -> Iterator[None]:
     """SIGSTOP a pool process for longer than its lease; wake it while another scores the same batch."""
-    job_id = _slow_job(tools)
+    job_id = slow_job(tools)
     pid, fence = tools.holder(job_id)
     process = psutil.Process(pid)
     time.sleep(0.5)  # until it has read its rows and is inside the model
@@ -70,7 +70,7 @@ def zombie(tools: Tools) -> Iterator[None]:
 @contextmanager
 def worker_frozen(tools: Tools) -> Iterator[None]:
     """SIGSTOP a whole worker with all its processes for longer than the lease."""
-    pid, _ = tools.holder(_slow_job(tools))
+    pid, _ = tools.holder(slow_job(tools))
     worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
     worker.signal_all(signal.SIGSTOP)
     tools.hold(12)
@@ -95,7 +95,7 @@ def pop_window(tools: Tools) -> Iterator[None]:
 @contextmanager
 def deploy(tools: Tools) -> Iterator[None]:
     """SIGTERM in the middle of a batch: it is finished, not done again by the worker that comes after."""
-    job_id = _slow_job(tools)
+    job_id = slow_job(tools)
     pid, fence = tools.holder(job_id)
     worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
     worker.terminate()

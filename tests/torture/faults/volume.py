@@ -1,0 +1,29 @@
+"""A million rows in one job, under random faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.torture import population
+from tests.torture.callers import Ask
+from tests.torture.faults import redis, workers
+from tests.torture.faults.base import Fault, Tools
+
+ROWS = 1_000_000
+
+
+@contextmanager
+def million(tools: Tools) -> Iterator[None]:
+    """Accept a million rows, then kill a worker, empty Redis, and kill the pool while they are scored."""
+    ordinary = list(population.ORDINARY)
+    job_id = tools.submit(Ask("bulk", ordinary * (ROWS // len(ordinary))))
+    for fault in (workers.worker_killed, redis.flushed, workers.pool_child_killed):
+        with fault(tools):
+            tools.hold(1)
+    tools.cluster.wait_ready(tools.cluster.workers)
+    yield
+    tools.wait_status(job_id, "succeeded", seconds=120)
+
+
+FAULTS = [Fault("a million rows under faults", million, mixable=False)]
