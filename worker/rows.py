@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from shared.batches import Claim
 from shared.db import driver_connection, transaction
-from shared.features import CLIENT_FEATURE_NAMES
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.features import CLIENT_FEATURES
+from shared.signature import FeatureKind, FeatureSpec, Signature, find_feature
 
 _SPARSE = 4  # client ids per row above which single look-ups are cheaper than reading their range
 
@@ -108,7 +108,13 @@ def _query(claim: Claim, signature: Signature, neighbours: str) -> str:
 def _column(spec: FeatureSpec, *, with_given: bool) -> str:
     name = _quoted(spec.name)
     kind = _SQL_TYPES[spec.kind]
-    stored = f"c.{name}::{kind}" if spec.name in CLIENT_FEATURE_NAMES else f"NULL::{kind}"
+    column = find_feature(CLIENT_FEATURES, spec.name)
+    if column is None:
+        stored = f"NULL::{kind}"
+    elif with_given or column.kind is not spec.kind:
+        stored = f"c.{name}::{kind}"
+    else:  # thirty casts for each of a million rows would be felt
+        stored = f"c.{name}"
     return f"coalesce(g.{name}::{kind}, {stored})" if with_given else stored
 
 
