@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +35,7 @@ _QUICK = ("roundtrip", "singles", "statuses", "bulk")  # in under a minute, with
 def main() -> None:
     """Run; exit status 1 when an answer was wrong or missing. A missed goal is reported, not an error."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in good order, as Ctrl-C does
     chosen = options.only or (_QUICK if options.quick else tuple(SCENARIOS))
     with tempfile.TemporaryDirectory(prefix="predictq-bench-", dir=options.directory) as directory:
         try:

@@ -14,9 +14,12 @@ from pathlib import Path
 import httpx
 import psutil
 
+from cli.embedded import die_with_parent
+
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 60
 _STOP_SECONDS = 30
+_ENDING_WITH_US = [sys.executable, "-I", "-S", die_with_parent.__file__, f"--signal={signal.SIGTERM.value}"]
 
 
 class ProgramFailed(Exception):
@@ -28,7 +31,7 @@ def running(command: Sequence[str], *, environment: Mapping[str, str], log: Path
     """`python COMMAND` until the block ends; SIGTERM, and SIGKILL for it and its children where that is not enough."""
     with log.open("ab") as output:
         popen = subprocess.Popen(
-            [sys.executable, *command],
+            [*_ENDING_WITH_US, f"--parent={os.getpid()}", "--", sys.executable, *command],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=output,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from bench.check import WrongAnswer
 from bench.context import Bench, Figures, wait_for_job, wait_until
 from bench.models import ComputingModel, SleepingModel
 from bench.stack import Service
@@ -44,27 +45,26 @@ def _scale(bench: Bench, model: ComputingModel | SleepingModel, replicas: Sequen
 
 
 def _rate(service: Service, batches: int) -> float:
-    ids = list(range(1, batches * _BATCH_ROWS + 1))
     began = time.perf_counter()
+    _score(service, batches)
+    return batches / (time.perf_counter() - began)
+
+
+def _score(service: Service, batches: int) -> None:
+    ids = list(range(1, batches * _BATCH_ROWS + 1))
     job = service.client.post("/v1/jobs", json={"client_ids": ids}).raise_for_status().json()
     ended = wait_for_job(service, job["id"])
     if ended["request_counts"]["succeeded"] != len(ids):
-        raise AssertionError(f"the job ended as {ended['request_counts']}")
-    return batches / (time.perf_counter() - began)
+        raise WrongAnswer(f"the job ended as {ended['request_counts']}")
 
 
 def _wait_for_replicas(service: Service, count: int) -> None:
     """Return when every replica has scored something, so that none is still starting."""
 
-    def all_scored() -> bool:
-        service.client.post("/v1/jobs", json={"client_ids": list(range(1, count * _BATCH_ROWS + 1))})
+    def all_have_scored() -> bool:
+        _score(service, 2 * count)
         with service.engine.connect() as connection:
             query = "SELECT count(DISTINCT worker) FROM prediction_batches WHERE status = 'finished'"
-            found = int(connection.exec_driver_sql(query).scalar_one())
-            open_batches = connection.exec_driver_sql(
-                "SELECT count(*) FROM prediction_batches WHERE status IN ('queued', 'running')"
-            ).scalar_one()
-        time.sleep(0.3)
-        return found >= count and open_batches == 0
+            return int(connection.exec_driver_sql(query).scalar_one()) >= count
 
-    wait_until(all_scored, f"{count} replicas")
+    wait_until(all_have_scored, f"{count} replicas")
