@@ -70,13 +70,13 @@ def trace_lines(trace: Mapping[str, Any]) -> list[str]:
 
 def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     version = f", version {trace['client_version']}" if trace.get("client_version") else ""
-    took = f"claimed {_clock(trace['claimed_at'])}, answered {_clock(trace['answered_at'])}"
+    moments = [(word, trace[f"{word}_at"]) for word in ("accepted", "claimed", "answered")]
     return [
         ("client", f"{trace['client_id']}{version}" if trace.get("client_id") is not None else None),
         ("answer", _outcome(trace)),
         ("model", f"{trace['model_version']} {plain_text(trace['model_name'])}, SHA-256 {trace['model_sha256'][:16]}…"),
         ("worker", plain_text(f"{trace['worker']}, batch {trace['batch_id']}") if trace.get("worker") else None),
-        ("times", f"accepted {_clock(trace['accepted_at'])}, {took} (UTC)" if trace.get("answered_at") else None),
+        ("times", ", ".join(f"{word} {moment[11:23]}" for word, moment in moments if moment) + " (UTC)"),
     ]
 
 
@@ -90,10 +90,6 @@ def _outcome(trace: Mapping[str, Any]) -> str:
 
 def _value_text(value: object) -> str:
     return "–" if value is None else plain_text(str(value).lower() if isinstance(value, bool) else value)
-
-
-def _clock(moment: str) -> str:
-    return moment[11:23]
 
 
 def _in_columns(cells: list[str], columns: int = 3) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def _try_one_row(estimator: Any, signature: Signature) -> None:
         return  # an open list of words: a word made up here may rightly be refused
     row = {spec.name: _some_value(spec) for spec in signature.features}
     try:
-        estimator.predict_proba(pd.DataFrame([row]))
+        with warnings.catch_warnings(action="ignore"):  # that it was fitted without names, for example: its own affair
+            estimator.predict_proba(pd.DataFrame([row]))
     except Exception as error:  # whatever an estimator of others raises
         raise FileRefused(f"the model cannot score a row of this signature: {error!r}") from error
 

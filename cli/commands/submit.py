@@ -20,6 +20,7 @@ from cli.options import ApiKeyText, ApiUrl, api_client
 from cli.progress import progress
 
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
+STANDARD_INPUT = "-"
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
 
 
@@ -39,7 +40,10 @@ def predict(
 
 
 def predict_raw(
-    features: Annotated[Path, typer.Option(allow_dash=True, help="JSON {name: value}; - reads standard input.")],
+    features: Annotated[
+        Path,
+        typer.Option(help="JSON {name: value}; - reads standard input."),
+    ],
     wait: Wait = False,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
@@ -48,6 +52,7 @@ def predict_raw(
     """Predict for features given in a file."""
     from cli.watching import wait_for
 
+    _require_file("--features", features)
     values = _read_features(features)
     with api_client(api_url, api_key, quiet=as_json) as client:
         job = client.predict_raw(values, wait=wait)
@@ -57,7 +62,9 @@ def predict_raw(
 def bulk(
     ids: Annotated[
         Path | None,
-        typer.Option(allow_dash=True, help="Client ids as CSV, or as NDJSON by its ending; - reads standard input."),
+        typer.Option(
+            help="Client ids as CSV, or as NDJSON by its ending; - reads standard input.",
+        ),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="All clients.")] = False,
     where: Annotated[
@@ -71,6 +78,8 @@ def bulk(
     """Predict for many clients."""
     if sum((ids is not None, everyone, bool(where))) != 1:
         raise UsageProblem("name the clients by exactly one of --ids FILE, --all and --where COLUMN=VALUE")
+    if ids is not None:
+        _require_file("--ids", ids)
     from cli import watching
 
     condition = _condition(where or [])
@@ -96,9 +105,14 @@ def _finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
         raise typer.Exit(exit_status(job))
 
 
+def _require_file(option: str, path: Path) -> None:
+    if str(path) != STANDARD_INPUT and not path.is_file():
+        raise UsageProblem(f"{option} {path}: there is no such file")
+
+
 def _upload(client: Any, path: Path, *, quiet: bool) -> dict[str, Any]:
     content_type = "application/x-ndjson" if path.suffix in NDJSON_ENDINGS else "text/csv"
-    if str(path) != "-":
+    if str(path) != STANDARD_INPUT:
         return _send(client, path, content_type, quiet=quiet)
     # What is piped in can be read once, and a call may have to be repeated.
     with tempfile.NamedTemporaryFile() as kept:
@@ -134,7 +148,7 @@ def _typed(text: str) -> Any:
 
 
 def _read_features(path: Path) -> dict[str, Any]:
-    text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    text = sys.stdin.read() if str(path) == STANDARD_INPUT else path.read_text(encoding="utf-8")
     try:
         values = json.loads(text)
     except ValueError as error:

@@ -1,0 +1,76 @@
+"""Starting and stopping: the demonstration, Ctrl-C at any time, and servers of one's own."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.e2e.support import command_of, predictq, running_up, stop
+from tests.support import wait_until
+
+
+def test_the_demonstration_shows_the_whole_way_and_leaves_nothing(tmp_path: Path) -> None:
+    """In a directory of any name, with an empty home: a prediction, a bulk job with its rate, a trace; exit 0."""
+    directory = tmp_path / "any name, até ünïcode"
+    directory.mkdir()
+    before = {process.pid for process in psutil.process_iter()}
+    result = predictq(directory, "demo", "--clients", "10000", HOME=str(tmp_path / "no home"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    for expected in (
+        "probability",
+        "threshold",
+        "label",
+        "10,000 of 10,000 scored",
+        "rows/s",
+        "monthly_income=",
+        "age=",
+    ):
+        assert expected in result.stdout
+    assert list((directory / ".predictq").iterdir()) == []
+    left = [
+        process for process in psutil.process_iter()
+        if process.pid not in before and str(directory) in " ".join(command_of(process))
+    ]  # fmt: skip
+    assert left == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_it_starts_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C in the middle of the start is obeyed at once, and whatever was started is stopped."""
+    with running_up(tmp_path, "--workers", "1", wait=False) as up:
+        wait_until(lambda: "sample" in up.log.read_text() or up.children_named("api"), seconds=60, what="the gateway")
+        assert stop(up, number) == 130
+
+
+def test_own_servers_are_used_and_left_running(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    """With DATABASE_URL and REDIS_URL set no server of ours is started, and Ctrl-C stops only what we started."""
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    with running_up(tmp_path, "--workers", "1", "--no-flower", "--json", **urls) as up:
+        assert not (tmp_path / ".predictq" / "postgres").exists()
+        assert up.state["database_url"] == database_url
+        assert "no-live-model" not in up.refused("predict", "1")
+        assert up.ask("clients", "generate", "3", **urls)["first_id"] == 1
+        assert up.ask("train", "--sample", "600", "--splits", "2", "--promote")["is_live"]
+        assert up.ask("predict", "1", "--wait")["status"] == "succeeded"
+        assert stop(up, signal.SIGINT) == 0
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM clients")).scalar_one() == 3
+    engine.dispose()
+
+
+def test_a_restart_keeps_data_key_and_clients(tmp_path: Path) -> None:
+    """What was loaded yesterday is there today, under the same key; samples are not added again."""
+    with running_up(tmp_path, "--workers", "1", "--no-flower", "--sample", "0") as up:
+        key = up.state["api_key"]
+        up.ask("clients", "generate", "2")
+        assert "no live model" in up.log.read_text().lower()
+        assert stop(up, signal.SIGTERM) == 0
+        assert "stopped" in up.log.read_text()
+    # running_up deleted the data: a third start begins afresh, with a new key
+    with running_up(tmp_path, "--workers", "1", "--no-flower", "--sample", "0") as up:
+        assert up.state["api_key"] != key

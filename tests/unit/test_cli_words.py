@@ -1,0 +1,200 @@
+"""What the command line says and understands, without a stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import progress as progress_module
+from cli.address import api_address, fill_environment, find_stack
+from cli.commands.submit import _condition
+from cli.embedded.state import StackState, StateDirectory
+from cli.errors import NoStack, UsageProblem
+from cli.job_text import counts_text, job_line, trace_lines
+from cli.progress import progress
+
+STATE = StackState(os.getpid(), "postgresql+psycopg2://d", "redis://r", "http://127.0.0.1:8000", "pq_local")
+
+
+def predictq(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    hidden = ("DATABASE_URL", "REDIS_URL", "PREDICTQ_API_URL", "PREDICTQ_API_KEY")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden} | variables
+    command = [sys.executable, "-P", "-m", "cli", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_stack_is_found_from_directories_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_addresses: None
+) -> None:
+    """A second terminal anywhere in the project needs no addresses; what the environment says goes first."""
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    monkeypatch.setenv("REDIS_URL", "redis://mine")
+    with StateDirectory(tmp_path / ".predictq") as directory:
+        directory.publish(STATE)
+        assert find_stack() == STATE
+        assert api_address(None, None).key == "pq_local"
+        fill_environment(redis=True)
+        assert (os.environ["DATABASE_URL"], os.environ["REDIS_URL"]) == (STATE.database_url, "redis://mine")
+    assert find_stack() is None
+
+
+def test_the_local_key_is_sent_to_the_local_gateway_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naming another gateway must not hand it our key."""
+    monkeypatch.chdir(tmp_path)
+    with StateDirectory(tmp_path / ".predictq") as directory:
+        directory.publish(STATE)
+        assert api_address("http://127.0.0.1:8000/", None).key == "pq_local"
+        assert api_address("http://elsewhere", None).key is None
+        assert api_address("http://elsewhere", "pq_theirs").key == "pq_theirs"
+
+
+def test_a_stack_that_died_is_not_taken_for_one(
+    tmp_path: Path, no_addresses: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """stack.json of a killed `up` is passed over, and the error says what to do."""
+    directory = tmp_path / ".predictq"
+    directory.mkdir()
+    state = {name: getattr(STATE, name) for name in StackState.__dataclass_fields__} | {"pid": 2**22 + 1}
+    (directory / "stack.json").write_text(json.dumps(state))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoStack, match="predictq up"):
+        api_address(None, None)
+    with pytest.raises(NoStack, match="DATABASE_URL and REDIS_URL"):
+        fill_environment(redis=True)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "condition"),
+    [
+        (["department=Sales"], {"department": "Sales"}),
+        (["age=41", "over_time=true"], {"age": 41, "over_time": True}),
+        (["age=41", "age=42"], {"age": [41, 42]}),
+        (["age=null"], {"age": None}),
+        (["department=Research & Development"], {"department": "Research & Development"}),
+        (["gender="], {"gender": ""}),
+    ],
+)
+def test_filters_are_read_as_typed_values(pairs: list[str], condition: dict[str, Any]) -> None:
+    """Numbers, true, false and null are values; everything else is a word."""
+    assert _condition(pairs) == condition
+
+
+@pytest.mark.parametrize("pair", ["department", "=Sales"])
+def test_a_filter_that_is_none_shows_an_example(pair: str) -> None:
+    """The error shows how a filter is written."""
+    with pytest.raises(UsageProblem, match="department=Sales"):
+        _condition([pair])
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    counts = {"total": 3000, "succeeded": 2990, "failed": 10, "cancelled": 0}
+    times = {"created_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:00:02+00:00"}
+    return {"id": "j", "kind": "bulk", "status": "succeeded", "request_counts": counts, **times, **changes}
+
+
+def test_jobs_in_words() -> None:
+    """A bulk job tells its counts and rate, a single one its answer, its error, or that it waits."""
+    assert counts_text(job()) == "2,990 of 3,000 scored, 10 failed in 2.0 s (1,500 rows/s)"
+    assert counts_text(job(finished_at=None)) == "2,990 of 3,000 scored, 10 failed"
+    answer = {"client_id": 5, "probability": 0.75, "threshold": 0.5, "label": 1, "model_version": 2}
+    assert "client 5: probability 0.7500 ≥ threshold 0.5000" in job_line(
+        job(kind="single", request_id=1, result=answer)
+    )
+    assert "age is missing" in job_line(job(kind="single", request_id=1, error={"detail": "age is missing"}))
+    assert job_line(job(kind="single", status="queued", request_id=7)) == "job j queued, request 7"
+
+
+def test_a_trace_in_words_without_an_answer_and_with_an_error() -> None:
+    """What is not known yet is left out."""
+    moments = {"accepted_at": "2026-01-01T00:00:00.000001Z", "claimed_at": None, "answered_at": None}
+    trace = {
+        "request_id": 1, "job_id": "j", "client_id": None, "client_version": None, "model_version": 2,
+        "model_name": "m[x]", "model_sha256": "a" * 64, "worker": None, "batch_id": 1, "features": None,
+        "probability": None, "error_code": None, "error_detail": None, **moments,
+    }  # fmt: skip
+    text = "\n".join(trace_lines(trace))
+    assert "not scored yet" in text
+    assert "worker" not in text
+    failed = "\n".join(trace_lines({**trace, "error_code": "missing_feature", "error_detail": "age is missing"}))
+    assert "missing_feature: age is missing" in failed
+
+
+def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log file gets no control codes, standard output stays clean, and --json silences all of it."""
+    monkeypatch.setattr(progress_module, "PLAIN_SECONDS", 0)
+    with progress("scoring", 200) as meter:
+        meter(50)
+    with progress("sending", None, unit="bytes") as meter:
+        meter(2_000_000)
+    with progress("quiet", 10, quiet=True) as meter:
+        meter(10)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    first, second = captured.err.splitlines()
+    assert first.startswith("scoring: 50 rows of 200 rows, ")
+    assert first.endswith(" s left")
+    assert second.startswith("sending: 2.0 MB, ")
+    assert "\x1b" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["predict", "abc"], 2, "client_id"),
+        (["predict", "0"], 2, "client_id"),
+        (["frobnicate"], 2, "frobnicate"),
+        (["bulk"], 2, "exactly one of"),
+        (["bulk", "--all", "--where", "age=1"], 2, "exactly one of"),
+        (["predict", "1"], 1, "predictq up"),
+        (["jobs"], 1, "PREDICTQ_API_URL"),
+        (["models"], 1, "DATABASE_URL"),
+        (["worker"], 1, "DATABASE_URL and REDIS_URL"),
+        (["clients", "import", "nowhere.csv"], 2, "nowhere.csv"),
+        (["bulk", "--ids", "nowhere.csv"], 2, "nowhere.csv"),
+        (["predict-raw", "--features", "nowhere.json"], 2, "nowhere.json"),
+        (["models", "register", "nowhere"], 2, "nowhere"),
+    ],
+)
+def test_errors_are_one_line_with_an_honest_status(
+    tmp_path: Path, arguments: list[str], status: int, message: str
+) -> None:
+    """A wrong command line is 2, what cannot be done is 1; one line says what to do, standard output stays empty."""
+    result = predictq(*arguments, cwd=tmp_path)
+    assert result.returncode == status
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_database_that_is_away_is_named(tmp_path: Path) -> None:
+    """No traceback, and the server's own words."""
+    url = "postgresql+psycopg2://a:b@127.0.0.1:1/c"
+    result = predictq("keys", "list", cwd=tmp_path, DATABASE_URL=url)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "PostgreSQL does not answer" in result.stderr
+    refused = predictq("keys", "list", cwd=tmp_path, DATABASE_URL="mysql://x")
+    assert "must start with postgresql+psycopg2://" in refused.stderr
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    """The way in for somebody who knows nothing yet."""
+    result = predictq("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    for name in ("up", "demo", "predict", "bulk", "results", "trace", "clients", "train", "keys", "doctor"):
+        assert f" {name} " in result.stdout
