@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from shared.batches import Claim, Counts
 from shared.db import driver_connection
 from shared.status import RowError
+from worker.binary_copy import encode_binary
 from worker.rows import Rows
 
 
@@ -34,14 +35,19 @@ class Answers:
     errors: dict[int, StatedError] = field(default_factory=dict)
 
 
-_COPY = """COPY prediction_outputs (request_id, probability, label, threshold, model_version, client_version,
+_COPY_ALL = """COPY prediction_outputs (request_id, probability, label, threshold, model_version, client_version,
 error_code, error_detail, fence) FROM STDIN (FORMAT csv)"""
+_COPY_NUMBERS = """COPY prediction_outputs (request_id, probability, label, threshold, model_version, client_version,
+fence) FROM STDIN (FORMAT binary)"""
 
 
 def write_answers(
     connection: Connection, claim: Claim, threshold: float, rows: Rows, answers: Answers, cancelled: frozenset[int]
 ) -> Counts:
     """Insert one output per row, leaving out the cancelled requests. Returns how the written rows came out."""
+    if not (answers.errors or cancelled or rows.client_versions.null_count):
+        _copy(connection, _COPY_NUMBERS, _numbers(claim, threshold, rows, answers))
+        return Counts(succeeded=len(rows), failed=0)
     table = _table(claim, threshold, rows, answers)
     failed = np.zeros(len(rows), dtype=np.bool_)
     failed[list(answers.errors)] = True
@@ -50,11 +56,30 @@ def write_answers(
         table, failed = table.filter(pa.array(kept)), failed[kept]
     buffer = io.BytesIO()
     pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False))
-    buffer.seek(0)
-    with driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(_COPY, buffer)
+    _copy(connection, _COPY_ALL, buffer.getvalue())
     bad = int(failed.sum())
     return Counts(succeeded=len(failed) - bad, failed=bad)
+
+
+def _copy(connection: Connection, statement: str, data: bytes) -> None:
+    with driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert(statement, io.BytesIO(data))
+
+
+def _numbers(claim: Claim, threshold: float, rows: Rows, answers: Answers) -> bytes:
+    """Answers without any error or null, as most batches are: numbers only, which need no text in between."""
+    count = len(rows)
+    return encode_binary(
+        {
+            "request_id": rows.request_ids,
+            "probability": answers.probabilities,
+            "label": (answers.probabilities >= threshold).astype(np.int16),
+            "threshold": np.full(count, threshold),
+            "model_version": np.full(count, claim.model_version, dtype=np.int32),
+            "client_version": rows.client_versions.to_numpy(),
+            "fence": np.full(count, claim.fence, dtype=np.int32),
+        }
+    )
 
 
 def _table(claim: Claim, threshold: float, rows: Rows, answers: Answers) -> pa.Table:
