@@ -135,7 +135,20 @@ PREDICT = _call(
     body={"application/json": {"schema": _schema(schemas.PredictBody), "example": {"client_id": 5}}},
 )
 
-_RAW = {"features": {"age": 41, "department": "Sales", "monthly_income": 5993, "over_time": True}}
+# Words and booleans have to be given, numbers may be left out: this call works as it stands on the sample model.
+_RAW = {
+    "features": {
+        "age": 41,
+        "business_travel": "Travel_Rarely",
+        "department": "Sales",
+        "education_field": "Life Sciences",
+        "gender": "Female",
+        "job_role": "Sales Executive",
+        "marital_status": "Single",
+        "monthly_income": 5993,
+        "over_time": True,
+    }
+}
 PREDICT_RAW = _call(
     "Predict from features given here",
     _CREATED,
