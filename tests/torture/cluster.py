@@ -14,6 +14,7 @@ from psycopg2.extensions import connection
 from redis import Redis
 from sqlalchemy import Engine, create_engine
 
+from cli.embedded.location import POINTER
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from model.artefact import build_artefact
@@ -62,7 +63,9 @@ class Cluster:
         self.plan = plan
         directory = plan.directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.postgres = EmbeddedPostgres((plan.postgres_disk or directory) / "postgres", settings=_POSTGRES)
+        if plan.postgres_disk is not None:
+            _place_postgres(directory / "postgres", plan.postgres_disk)
+        self.postgres = EmbeddedPostgres(directory / "postgres", settings=_POSTGRES)
         self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis")
         self.offsets: dict[int, float] = {}  # what each model version adds to the right answer
         self.gateways: list[Service] = []
@@ -182,6 +185,14 @@ class Cluster:
 
     def _destroy_postgres(self) -> None:
         self.postgres.destroy()  # as root its data may live outside the run's directory
+
+
+def _place_postgres(data_dir: Path, disk: Path) -> None:
+    """Let the embedded server keep the cluster of `data_dir` on `disk`, where its account can reach it."""
+    home = disk / "postgres"
+    home.mkdir(mode=0o711)
+    data_dir.mkdir(mode=0o700)
+    (data_dir / POINTER).write_text(str(home), encoding="utf-8")
 
 
 def wait_for(check: Callable[[], object], seconds: float, what: str) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 from tests.models import TestModel
 
 RAISES, KILLS, HANGS, NAN, SLOW = 60, 61, 62, 63, 64  # the ages that make the model misbehave
-SLOW_SECONDS = 2.0
+SLOW_SECONDS = 3.0
 
 
 @dataclass

@@ -19,6 +19,7 @@ class Proof:
     protection: str
     fault: str
     promises: frozenset[str]
+    is_needed: bool = True  # False: others are known to cover for it, so that nothing need break
 
 
 _ENDS = frozenset({"every accepted job ends", "every accepted job ends in time"})

@@ -15,8 +15,13 @@ _HEAD = (
 
 def table(result: Result) -> str:
     """The faults as a Markdown table. Times in seconds after the fault was healed."""
+    return "\n".join([_HEAD, *rows(result)])
+
+
+def rows(result: Result) -> list[str]:
+    """The lines of that table without its head."""
     seen = seen_by_fault(result.events)
-    return "\n".join([_HEAD, *(_line(outcome, seen.get(outcome.fault, Seen())) for outcome in result.outcomes)])
+    return [*(_line(outcome, seen.get(outcome.fault, Seen())) for outcome in result.outcomes)]
 
 
 def _line(outcome: Outcome, seen: Seen) -> str:

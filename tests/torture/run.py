@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import psycopg2
+from redis.exceptions import RedisError
 
 from tests.torture import population
 from tests.torture.callers import Ask, Crowd
@@ -91,8 +92,8 @@ class Run:
                 for fault in faults:
                     stack.enter_context(fault.run(tools))
                 repair = time.monotonic()  # what heals the fault counts as recovery
-        except Missed as missed:
-            outcome.not_run = f"missed: {missed}"
+        except (Missed, psycopg2.Error, RedisError, OSError) as missed:  # in a pair, one may stand in the other's way
+            outcome.not_run = f"missed: {type(missed).__name__}: {missed}"
             repair = time.monotonic()
             self._cluster.heal()
         except AssertionError as broken:

@@ -36,7 +36,7 @@ class Tools:
             raise Missed(f"the ask that this fault needs was not accepted: {ask}")
         return job_id
 
-    def wait_status(self, job_id: str, *statuses: str, seconds: float = 20) -> None:
+    def wait_status(self, job_id: str, *statuses: str, seconds: float = 40) -> None:
         """Wait until the job has one of these statuses."""
         query = "SELECT status FROM job_status WHERE job_id = %s"
         try:
@@ -44,7 +44,7 @@ class Tools:
         except TimeoutError as error:
             raise Missed(str(error)) from None
 
-    def holder(self, job_id: str, seconds: float = 20) -> tuple[int, int]:
+    def holder(self, job_id: str, seconds: float = 40) -> tuple[int, int]:
         """The process id of the pool process that holds a batch of the job, and its fence; waits for one."""
         found: list[tuple[str, int]] = []
 

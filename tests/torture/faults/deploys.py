@@ -86,7 +86,7 @@ def calm(tools: Tools) -> Iterator[None]:
     """No fault, but more work than the workers keep up with: sweepers must leave alone what merely waits."""
     before = _dispatches(tools)
     slow = list(population.SLOW)
-    for client in tools.rng.sample(slow, 4 * len(tools.cluster.workers)):
+    for client in tools.rng.sample(slow, 3 * len(tools.cluster.workers)):
         tools.submit(Ask("bulk", [client]))
     tools.hold(8)
     again, batches = (after - earlier for after, earlier in zip(_dispatches(tools), before, strict=True))

@@ -53,7 +53,7 @@ def all_killed(tools: Tools) -> Iterator[None]:
 
 
 def _await(trap: Trap) -> None:
-    if not trap.sprung.wait(15):
+    if not trap.sprung.wait(30):
         trap.left = 0
         raise Missed("no call came by to spring the trap")
 

@@ -31,7 +31,7 @@ def restarted(tools: Tools) -> Iterator[None]:
 def accept_reply_lost(tools: Tools) -> Iterator[None]:
     """PostgreSQL commits jobs, and the reply never reaches the gateway."""
     traps = [g.postgres.set_trap(b"INSERT INTO jobs", on_reply=True) for g in tools.cluster.gateways]
-    if not all(trap.sprung.wait(15) for trap in traps):
+    if not all(trap.sprung.wait(30) for trap in traps):
         raise Missed("no accept came by")
     yield
 
@@ -40,7 +40,7 @@ def accept_reply_lost(tools: Tools) -> Iterator[None]:
 def finish_reply_lost(tools: Tools) -> Iterator[None]:
     """PostgreSQL commits outputs, and the reply never reaches the worker."""
     traps = [w.postgres.set_trap(b"COMMIT", on_reply=True) for w in tools.cluster.workers]
-    if not any(trap.sprung.wait(15) for trap in traps):
+    if not any(trap.sprung.wait(30) for trap in traps):
         raise Missed("no commit came by")
     tools.hold(1)
     for trap in traps:
@@ -54,7 +54,7 @@ def cut_off_in_finish(tools: Tools) -> Iterator[None]:
     traps = [
         w.postgres.set_trap(b"COPY prediction_outputs", on_reply=False, leaves_open=True) for w in tools.cluster.workers
     ]
-    if not any(trap.sprung.wait(15) for trap in traps):
+    if not any(trap.sprung.wait(30) for trap in traps):
         raise Missed("no batch was finished")
     for trap in traps:
         trap.left = 0

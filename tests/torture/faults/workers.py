@@ -54,7 +54,7 @@ def zombie(tools: Tools) -> Iterator[None]:
     job_id = slow_job(tools)
     pid, fence = tools.holder(job_id)
     process = psutil.Process(pid)
-    time.sleep(0.5)  # until it has read its rows and is inside the model
+    time.sleep(1)  # until it has read its rows and is inside the model
     process.suspend()
     try:
         wait_for(lambda: tools.holder(job_id)[1] > fence, 30, "a second claim")
