@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo up test test-compose check test-all coverage lock clean
+.PHONY: help demo up test test-compose check test-all coverage torture torture-quick lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,6 +33,12 @@ test: .venv/.dev ## Run all tests on real PostgreSQL, Redis and worker processes
 
 test-compose: .venv/.dev ## Build the images and prove the compose stack; needs a Docker engine
 	@$(BIN)/python -m pytest -s -m compose tests/compose
+
+torture: .venv/.dev ## Break everything on purpose and check every promise (about 15 minutes; history is kept on failure)
+	@$(BIN)/python -m tests.torture
+
+torture-quick: .venv/.dev ## The same in two minutes; part of `make test`
+	@$(BIN)/python -m pytest tests/torture
 
 check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
