@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import socket
 import sys
@@ -38,7 +39,16 @@ def main() -> None:
     # uvicorn ends in good order and then sends itself the signal again: that is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    make_server(settings, host=options.host, port=options.port, uds=options.uds).run()
+    server = make_server(settings, host=options.host, port=options.port, uds=options.uds)
+    _collect_less()
+    server.run()
+
+
+def _collect_less() -> None:
+    """Leave what is imported out of garbage collections: walking it took 15 % of a call, and 80 ms at a time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def make_server(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, uds: str | None = None) -> Server:
