@@ -31,6 +31,7 @@ class ChildProcess:
         self.child = child
         self.popen: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._group_reaped = False
 
     @property
     def is_running(self) -> bool:
@@ -90,8 +91,9 @@ class ChildProcess:
         self.reap_group()
 
     def reap_group(self) -> None:
-        """SIGKILL the processes that an ended child left behind in its group."""
-        if self.popen is not None:
+        """SIGKILL the processes that an ended child left behind in its group, once: its number may be given anew."""
+        if self.popen is not None and not self._group_reaped:
+            self._group_reaped = True
             with suppress(ProcessLookupError, PermissionError):  # an empty group: macOS says the latter
                 os.killpg(self.popen.pid, signal.SIGKILL)
 
@@ -119,6 +121,7 @@ class ChildProcess:
     def _spawn(self) -> None:
         with self.child.log_path.open("ab") as log:
             self._log_start = log.tell()
+            self._group_reaped = False
             self.popen = subprocess.Popen(
                 self._command(),
                 env=dict(self.child.env),
