@@ -16,7 +16,7 @@ from bench.check import WrongAnswer
 from bench.context import Bench, Scenario
 from bench.machine import describe
 from bench.plot import draw
-from bench.scenarios import bulk, growth, replicas, roundtrip, singles, statuses
+from bench.scenarios import bulk, growth, replicas, roundtrip, settings, singles, statuses
 from bench.stack import running_stack
 from bench.table import judge, show
 
@@ -28,7 +28,9 @@ SCENARIOS: dict[str, Scenario] = {
     "bulk": bulk.measure,
     "replicas": replicas.measure,
     "growth": growth.measure,
+    "settings": settings.measure,
 }
+_FULL = ("roundtrip", "singles", "statuses", "bulk", "replicas", "growth")
 _QUICK = ("roundtrip", "singles", "statuses", "bulk")  # in under a minute, with what must be installed in place
 
 
@@ -36,7 +38,7 @@ def main() -> None:
     """Run; exit status 1 when an answer was wrong or missing. A missed goal is reported, not an error."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in good order, as Ctrl-C does
-    chosen = options.only or (_QUICK if options.quick else tuple(SCENARIOS))
+    chosen = options.only or (_QUICK if options.quick else _FULL)
     with tempfile.TemporaryDirectory(prefix="predictq-bench-", dir=options.directory) as directory:
         try:
             results = _measure(Path(directory), chosen, quick=options.quick, clients=options.clients)

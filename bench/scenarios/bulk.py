@@ -9,7 +9,8 @@ from typing import Any
 from bench.bill import billing
 from bench.check import check_bulk
 from bench.context import Bench, Figures, wait_for_job
-from bench.load import Load, paced, run
+from bench.disk import weighing
+from bench.load import paced, run
 from bench.peers.programs import peer_database
 from bench.programs import run_script
 from bench.scenarios.singles import summary
@@ -38,9 +39,9 @@ def _script(bench: Bench, name: str, rows: int) -> Figures:
 
 def _predictq(bench: Bench, rows: int) -> Figures:
     with bench.stack.service("bulk") as service:
-        _submit_all(service, where={"job_level": 5})  # warms up
-        with billing(bench.groups(service)) as bill:
-            job, accept_seconds, seconds = _submit_all(service)
+        submit_all(service, where={"job_level": 5})  # warms up
+        with billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
+            job, accept_seconds, seconds = submit_all(service)
         counts = job["request_counts"]
         checked = check_bulk(service.engine, bench.stack.artefact, job["id"], rows)
         figures: Figures = {
@@ -50,18 +51,19 @@ def _predictq(bench: Bench, rows: int) -> Figures:
                 "rate": counts["succeeded"] / seconds,
                 "checked": checked,
                 "cpu_us": bill.per(rows),
+                "disk_bytes": disk.per(rows),
             },
             "download": _download(service, job["id"], rows),
         }
         upload, uploaded = _upload(service, rows)
         figures["upload"] = upload
-        figures["singles_beside"] = _singles_beside(bench, service)
+        figures["singles_beside"] = singles_beside(bench, service)
         ended = wait_for_job(service, uploaded)
         figures["upload"]["succeeded"] = ended["request_counts"]["succeeded"]
     return figures
 
 
-def _submit_all(service: Service, **selection: Any) -> tuple[dict[str, Any], float, float]:
+def submit_all(service: Service, **selection: Any) -> tuple[dict[str, Any], float, float]:
     """A bulk job and its end: the job, the seconds until it was accepted and until it was finished."""
     began = time.perf_counter()
     accepted = service.client.post("/v1/jobs", json=selection or {"all": True})
@@ -94,9 +96,9 @@ def _upload(service: Service, rows: int) -> tuple[Figures, str]:
     return {"seconds": seconds}, str(answer.json()["id"])
 
 
-def _singles_beside(bench: Bench, service: Service) -> Figures:
+def singles_beside(bench: Bench, service: Service) -> Figures:
     """Single predictions, POST to result, while the uploaded job is being scored."""
     requests = bench.predictions(service, 5000, prefer="wait=10")
     seconds = bench.choose(5, 1)
-    load: Load = run(paced(service.port, requests, rate=_SINGLES_PER_SECOND, seconds=seconds, connections=32))
+    load = run(paced(service.port, requests, rate=_SINGLES_PER_SECOND, seconds=seconds, connections=32))
     return summary(load)

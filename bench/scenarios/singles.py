@@ -12,6 +12,7 @@ from sqlalchemy import text
 from bench.bill import billing, proportional_megabytes
 from bench.check import WrongAnswer, check_peer, check_singles
 from bench.context import Bench, Figures, job_id, wait_until
+from bench.disk import weighing
 from bench.load import Load, closed_loop, paced, post, run
 from bench.peers.programs import noop_gateway, running_peer
 from bench.stack import Service
@@ -59,13 +60,13 @@ def _predictq(bench: Bench) -> Figures:
     with bench.stack.service("singles") as service:
         requests = bench.predictions(service, _REQUESTS)
         closed_loop(service.port, requests, connections=CONNECTIONS, seconds=1)
-        _drain(service)
+        drain(service)
         before = _count(service, "prediction_outputs")
         began = time.perf_counter()
-        with _watching(service) as waiting, billing(bench.groups(service)) as bill:
+        with _watching(service) as waiting, billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
             seconds = bench.choose(60, 5)
             load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=seconds, keep=job_id)
-            drained = _drain(service)
+            drained = drain(service)
         total_seconds = time.perf_counter() - began
         accepted = [(job, number + 1) for job, number in zip(load.kept, load.numbers, strict=True) if job]
         jobs, clients = [job for job, _ in accepted], [client for _, client in accepted]
@@ -85,6 +86,7 @@ def _predictq(bench: Bench) -> Figures:
         "waiting_at_half": waiting[len(waiting) // 2] if waiting else 0,
         "drain_seconds": drained,
         "cpu_us": bill.per(len(accepted)),
+        "disk_bytes": disk.per(len(accepted)),
         "paced": slow,
         **memory,
     }
@@ -93,9 +95,10 @@ def _predictq(bench: Bench) -> Figures:
 def _paced(bench: Bench, service: Service) -> Figures:
     requests = bench.predictions(service, 10_000)
     seconds = bench.choose(10, 3)
-    load: Load = run(paced(service.port, requests, rate=1000, seconds=seconds, connections=64))
-    _drain(service)
-    return summary(load)
+    with billing(bench.groups(service)) as bill:
+        load = run(paced(service.port, requests, rate=1000, seconds=seconds, connections=64))
+        drain(service)
+    return {**summary(load), "cpu_us": bill.per(len(load.latencies))}
 
 
 def _memory(service: Service) -> Figures:
@@ -141,7 +144,7 @@ def _waiting(service: Service) -> int:
         return int(connection.execute(text(query)).scalar_one())
 
 
-def _drain(service: Service) -> float:
+def drain(service: Service) -> float:
     """Wait until nothing waits; returns the seconds."""
     began = time.perf_counter()
     wait_until(lambda: _waiting(service) == 0, "the backlog to end")
