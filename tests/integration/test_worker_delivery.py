@@ -40,6 +40,8 @@ from tests.support import (
     worker_process,
 )
 
+PATIENCE = 150  # seconds: a deadline for a machine with much else to do, no measure of speed
+
 
 def quick(database_url: str, redis_url: str, **changes: object) -> Settings:
     """Settings under which recovery is quick to see."""
@@ -73,7 +75,7 @@ def steady(
     log = tmp_path_factory.mktemp("steady") / "log"
     add_clients(engine, 500)
     with worker_process(settings, concurrency=2, name="steady", log=log):
-        wait_until(lambda: "no model loaded yet" in log.read_text(), seconds=60, what="the start without a model")
+        wait_until(lambda: "no model loaded yet" in log.read_text(), seconds=PATIENCE, what="the start without a model")
         yield settings, engine
     engine.dispose()
 
@@ -115,7 +117,11 @@ def batch_states(engine: Engine, accepted: Accepted) -> list[tuple[str, int, int
 
 
 def wait_until_claimed(engine: Engine, accepted: Accepted) -> None:
-    wait_until(lambda: any(status == "running" for status, _, _ in batch_states(engine, accepted)), what="a claim")
+    wait_until(
+        lambda: any(status == "running" for status, _, _ in batch_states(engine, accepted)),
+        seconds=PATIENCE,
+        what="a claim",
+    )
 
 
 def duplicates(engine: Engine, accepted: Accepted) -> int:
@@ -151,14 +157,14 @@ def test_a_worker_started_without_a_model_serves_the_first_one(steady: tuple[Set
     add_model(engine)
     first = submit_bulk(engine, client_ids, batch_rows=37)
     publish(settings, first)
-    assert wait_for_job(engine, first.job_id).status is JobStatus.SUCCEEDED
+    assert wait_for_job(engine, first.job_id, seconds=PATIENCE).status is JobStatus.SUCCEEDED
     pinned = submit_bulk(engine, client_ids, batch_rows=250)
     add_model(engine, TestModel(offset=0.0005))
     newer = submit_bulk(engine, client_ids, batch_rows=250)
     publish(settings, newer)
     publish(settings, pinned)
     for job in (newer, pinned):
-        wait_for_job(engine, job.job_id)
+        wait_for_job(engine, job.job_id, seconds=PATIENCE)
     assert_right(engine, first, client_ids)
     assert_right(engine, pinned, client_ids)
     assert_right(engine, newer, client_ids, offset=0.0005)
@@ -171,8 +177,8 @@ def test_a_message_that_was_never_sent_is_made_up_for(steady: tuple[Settings, En
     add_model(engine)
     bulk = submit_bulk(engine, [1, 2, 3], batch_rows=1)
     (single,) = submit_singles(engine, [4])
-    assert wait_for_job(engine, bulk.job_id).succeeded == 3
-    assert wait_for_job(engine, single.job_id).succeeded == 1
+    assert wait_for_job(engine, bulk.job_id, seconds=PATIENCE).succeeded == 3
+    assert wait_for_job(engine, single.job_id, seconds=PATIENCE).succeeded == 1
     assert_right(engine, bulk, [1, 2, 3])
 
 
@@ -183,7 +189,7 @@ def test_a_message_delivered_five_times_is_scored_once(steady: tuple[Settings, E
     accepted = submit_bulk(engine, list(range(1, 101)), batch_rows=10)
     for _ in range(5):
         publish(settings, accepted)
-    wait_for_job(engine, accepted.job_id)
+    wait_for_job(engine, accepted.job_id, seconds=PATIENCE)
     assert_right(engine, accepted, list(range(1, 101)))
     assert {attempts for _, attempts, _ in batch_states(engine, accepted)} == {1}
 
@@ -207,7 +213,7 @@ def test_a_lost_message_comes_back_under_steady_traffic(steady: tuple[Settings, 
         wait_until(found, seconds=30, what="the lost batch under traffic")
     assert duplicates(engine, lost) == 1
     for accepted in traffic:
-        wait_for_job(engine, accepted.job_id)
+        wait_for_job(engine, accepted.job_id, seconds=PATIENCE)
     assert sum(duplicates(engine, accepted) for accepted in traffic) == 0
 
 
@@ -221,10 +227,10 @@ def test_a_single_does_not_wait_behind_a_bulk_backlog(steady: tuple[Settings, En
     for client_id in (2, 3, 4):
         (single,) = submit_singles(engine, [client_id])
         publish(settings, single)
-        wait_for_job(engine, single.job_id)
+        wait_for_job(engine, single.job_id, seconds=PATIENCE)
         left = [status for status, _, _ in batch_states(engine, backlog)].count("queued")
         assert left > 50
-    wait_for_job(engine, backlog.job_id)
+    wait_for_job(engine, backlog.job_id, seconds=PATIENCE)
     assert duplicates(engine, backlog) == 0
 
 
@@ -238,7 +244,7 @@ def test_an_emptied_redis_loses_no_work(steady: tuple[Settings, Engine]) -> None
     wait_until_claimed(engine, backlog)
     with Redis.from_url(settings.redis_url.get_secret_value()) as client:
         client.flushall()
-    wait_for_job(engine, backlog.job_id)
+    wait_for_job(engine, backlog.job_id, seconds=PATIENCE)
     assert_right(engine, backlog, client_ids)
     assert duplicates(engine, backlog) <= 30
 
@@ -249,14 +255,14 @@ def test_a_cancelled_bulk_job_ends_at_once(steady: tuple[Settings, Engine]) -> N
     add_model(engine, SlowModel(seconds=0.3))
     accepted = submit_bulk(engine, list(range(1, 13)), batch_rows=2)
     publish(settings, accepted)
-    wait_until(lambda: job_of(engine, accepted.job_id).succeeded >= 2, what="a scored batch")
+    wait_until(lambda: job_of(engine, accepted.job_id).succeeded >= 2, seconds=PATIENCE, what="a scored batch")
     with transaction(engine) as connection:
         job = cancel_job(connection, accepted.job_id, OWNER)
     assert job.status is JobStatus.CANCELLED
     assert job.succeeded + job.cancelled == 12
     (single,) = submit_singles(engine, [1])  # both processes are past the dropped batches when it is done
     publish(settings, single)
-    wait_for_job(engine, single.job_id)
+    wait_for_job(engine, single.job_id, seconds=PATIENCE)
     assert job_of(engine, accepted.job_id) == job
 
 
@@ -280,12 +286,16 @@ def test_dead_processes_are_made_up_for(eager: Settings, engine: Engine) -> None
         wait_until_claimed(engine, accepted)
         child = psutil.Process(first.pid).children()[0]
         child.kill()
-        wait_until(lambda: any(attempts == 2 for _, attempts, _ in batch_states(engine, accepted)), what="a retry")
+        wait_until(
+            lambda: any(attempts == 2 for _, attempts, _ in batch_states(engine, accepted)),
+            seconds=PATIENCE,
+            what="a retry",
+        )
         kill_all(tree(first.pid))
         assert metrics_directories(first.pid)
     first.wait()
     with worker_process(eager, concurrency=2, name="second"):
-        wait_for_job(engine, accepted.job_id)
+        wait_for_job(engine, accepted.job_id, seconds=PATIENCE)
     assert_right(engine, accepted, client_ids)
     assert not metrics_directories(first.pid), "the next worker clears what a killed one left"
 
@@ -302,12 +312,12 @@ def test_a_stopped_worker_is_fenced_off(eager: Settings, engine: Engine) -> None
         for process in stopped:
             process.suspend()
         with worker_process(eager, name="waker"):
-            wait_for_job(engine, accepted.job_id)
+            wait_for_job(engine, accepted.job_id, seconds=PATIENCE)
             for process in stopped:
                 process.resume()
             (single,) = submit_singles(engine, [1])
             publish(eager, single)
-            wait_for_job(engine, single.job_id)
+            wait_for_job(engine, single.job_id, seconds=PATIENCE)
     assert_right(engine, accepted, [1, 2, 3, 4])
     with autocommit(engine) as connection:
         trace = read_trace(connection, accepted.batch_ids[0] * 100_000, OWNER)
@@ -350,8 +360,8 @@ def test_a_poisonous_row_costs_its_neighbours_nothing(eager: Settings, engine: E
     publish(impatient, poisoned)
     publish(impatient, healthy)
     with worker_process(impatient, name="victim"):
-        wait_for_job(engine, healthy.job_id)
-        job = wait_for_job(engine, poisoned.job_id, seconds=60)
+        wait_for_job(engine, healthy.job_id, seconds=PATIENCE)
+        job = wait_for_job(engine, poisoned.job_id, seconds=PATIENCE)
     assert (job.succeeded, job.failed) == (2, 1)
     assert_right(engine, healthy, [4, 5, 6])
     assert batch_states(engine, poisoned)[0][1] == 3
@@ -372,14 +382,18 @@ def test_restarted_servers_lose_no_work(tmp_path: Path) -> None:
         accepted = submit_bulk(engine, client_ids, batch_rows=2)
         publish(settings, accepted)
         with worker_process(settings, name="patient") as worker:
-            wait_until(lambda: job_of(engine, accepted.job_id).succeeded >= 4, what="some answers")
+            wait_until(lambda: job_of(engine, accepted.job_id).succeeded >= 4, seconds=PATIENCE, what="some answers")
             redis.kill()
             redis.start()
-            wait_until(lambda: job_of(engine, accepted.job_id).succeeded >= 16, what="answers after Redis' restart")
+            wait_until(
+                lambda: job_of(engine, accepted.job_id).succeeded >= 16,
+                seconds=PATIENCE,
+                what="answers after Redis' restart",
+            )
             engine.dispose()
             postgres.kill()
             postgres.start()
-            wait_for_job(engine, accepted.job_id)
+            wait_for_job(engine, accepted.job_id, seconds=PATIENCE)
             assert worker.poll() is None
         assert_right(engine, accepted, client_ids)
         engine.dispose()
