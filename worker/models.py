@@ -93,7 +93,11 @@ def _checked_linear(model: LoadedModel) -> LinearModel | None:
         log.info("scored by scikit-learn", version=model.version, reason=str(error))
         return None
     sample = draw_table(model.signature, _SAMPLE_ROWS)
-    difference = float(np.abs(linear.probabilities(sample) - model.pipeline_probabilities(sample)).max())
+    try:
+        difference = float(np.abs(linear.probabilities(sample) - model.pipeline_probabilities(sample)).max())
+    except Exception as error:  # noqa: BLE001 - the pipeline cannot take every row that its signature allows
+        log.warning("compiled form not comparable, scored by scikit-learn", version=model.version, reason=repr(error))
+        return None
     if not difference < _TOLERANCE:
         log.warning("compiled form differs, scored by scikit-learn", version=model.version, difference=difference)
         return None
