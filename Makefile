@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo up test test-compose check test-all coverage torture torture-quick lock clean
+.PHONY: help demo up test test-compose check coverage torture torture-quick bench bench-quick lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -20,6 +20,11 @@ help: ## Show this list
 .venv/.dev: .venv/.runtime tests/requirements.lock
 	@echo "Installing the test tools into .venv"
 	@$(PIP) install --require-hashes -r tests/requirements.lock
+	@touch $@
+
+.venv/.bench: .venv/.runtime bench/requirements.lock
+	@echo "Installing what predictq is measured against into .venv"
+	@$(PIP) install --require-hashes -r bench/requirements.lock
 	@touch $@
 
 demo: .venv/.runtime ## Set everything up and run the main job once, then stop
@@ -40,11 +45,23 @@ torture: .venv/.dev ## Break everything on purpose and check every promise (abou
 torture-quick: .venv/.dev ## The same in two minutes; part of `make test`
 	@$(BIN)/python -m pytest tests/torture
 
+coverage: .venv/.dev ## The tests with coverage of api, worker, shared, model and cli: at least 90 %
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
 check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (about 5 minutes)
+	@$(BIN)/python -m bench
+
+bench-quick: .venv/.bench ## The same in under a minute, with shorter runs
+	@$(BIN)/python -m bench --quick
 
 lock: ## Pin every dependency again (needs uv)
 	@./.ci/lock

@@ -133,8 +133,14 @@ def _check_ids(ids: Any, max_ids: int) -> list[int]:
 
 
 def _new_job(services: Services, caller: Caller, key: str | None, digest: str) -> BulkJob:
-    rows = services.settings.bulk_batch_rows
-    return BulkJob(uuid7(), caller.owner, rows, key, key and _digest(f"/v1/jobs\n{digest}".encode()))
+    return BulkJob(
+        uuid7(),
+        caller.owner,
+        services.settings.bulk_batch_rows,
+        idempotency_key=key,
+        payload_hash=key and _digest(f"/v1/jobs\n{digest}".encode()),
+        grace_seconds=services.settings.dispatch_grace_seconds,
+    )
 
 
 def _digest(content: bytes) -> str:
