@@ -9,7 +9,7 @@ from collections import Counter
 from api.auth import Caller
 from api.database import Lane
 from shared.config import Settings
-from shared.errors import Backlogged, DatabaseUnavailable, QuotaExceeded
+from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExceeded
 from shared.status import Queue
 from shared.sweep import Backlog, backlog, owner_backlog
 
@@ -31,11 +31,13 @@ class Admission:
         self.backlog: list[Backlog] = []
 
     def check(self, caller: Caller, rows: int) -> None:
-        """Whether `rows` more may come in. Raises Backlogged or QuotaExceeded."""
+        """Whether `rows` more may come in. Raises JobTooLarge, Backlogged or QuotaExceeded."""
+        limit = caller.max_waiting_rows or self._owner_limit
+        if rows > min(limit, self._limit):
+            raise JobTooLarge(rows, min(limit, self._limit), caller.owner if limit <= self._limit else None)
         waiting = self._waiting
         if waiting + rows > self._limit:
             raise Backlogged(waiting, self._limit)
-        limit = caller.max_waiting_rows or self._owner_limit
         self._least_limit = min(self._least_limit, limit)
         of_owner = self._sampled.get(caller.owner, 0) + self._since[caller.owner]
         if of_owner + rows > limit:

@@ -57,6 +57,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
         "idempotency-key-in-flight", 409, "A request with this Idempotency-Key is still in flight", retry_after=1
     ),
     errors.ModelChanged: Kind("model-changed", 409, "Another model went live during the call", retry_after=1),
+    errors.JobTooLarge: Kind("job-too-large", 422, "The job alone is larger than what may wait"),
     errors.QuotaExceeded: Kind("quota-exceeded", 429, "Your quota of waiting work is used up", retry_after=5),
     errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
     errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),

@@ -114,6 +114,21 @@ class QuotaExceeded(PredictqError):
         super().__init__(f"{owner} has {waiting:,} rows waiting and a quota of {limit:,}. Wait until some are done.")
 
 
+class JobTooLarge(PredictqError):
+    """The job alone has more rows than may ever wait, for its owner or for everybody: waiting cannot help it.
+
+    `owner` is whose quota it is beyond; None where it is the limit of the whole service.
+    """
+
+    def __init__(self, rows: int, limit: int, owner: str | None) -> None:
+        whose = f"{owner} has a quota of" if owner else "the service takes"
+        advice = f"Split it into jobs of at most {limit:,} rows, or ask the operator for a higher "
+        super().__init__(
+            f"The job has {rows:,} rows, and {whose} {limit:,} waiting rows, so it can never be accepted. "
+            f"{advice}{'quota' if owner else 'limit'}."
+        )
+
+
 class FenceLost(PredictqError):
     """A batch was claimed anew, or cancelled, while this worker still scored it: its work must not be kept."""
 

@@ -94,11 +94,30 @@ def test_too_much_waiting_work_is_503(settings: Settings, engine: Engine) -> Non
     add_model(engine)
     add_clients(engine, 10)
     with running_gateway(settings.model_copy(update={"max_waiting_rows": 15}), new_key(engine, "alice")) as gateway:
-        assert gateway.post("/v1/jobs", json={"client_ids": [1] * 16}).status_code == 503
         assert gateway.post("/v1/jobs", json={"client_ids": [1] * 15}).status_code == 202
         refused = gateway.post("/v1/predict", json=ONE)
         assert (refused.status_code, refused.json()["type"]) == (503, "/problems/backlogged")
         assert int(refused.headers["retry-after"]) > 0
+
+
+def test_a_job_that_no_waiting_would_let_in_is_422(settings: Settings, engine: Engine) -> None:
+    """Larger than the owner's quota or than the service's limit: told so, with size, limit and what to do."""
+    add_model(engine)
+    add_clients(engine, 10)
+    with running_gateway(settings.model_copy(update={"max_waiting_rows": 15}), new_key(engine, "alice")) as gateway:
+        key = bearer(new_key(engine, "bob", max_waiting_rows=3))
+        calls: list[dict[str, Any]] = [
+            {"json": {"client_ids": [1] * 4}},
+            {"content": "1\n" * 4, "headers": {"Content-Type": "text/csv"}},
+        ]
+        for call in calls:
+            refused = gateway.post("/v1/jobs", **{**call, "headers": {**call.get("headers", {}), **key}})
+            assert (refused.status_code, refused.json()["type"]) == (422, "/problems/job-too-large")
+            assert "retry-after" not in refused.headers
+            assert "4 rows, and bob has a quota of 3" in refused.json()["detail"]
+        refused = gateway.post("/v1/jobs", json={"client_ids": [1] * 16})
+        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/job-too-large")
+        assert "the service takes 15" in refused.json()["detail"]
 
 
 def test_models_are_listed_and_promoted_by_admins_only(gateway: Gateway, engine: Engine) -> None:
