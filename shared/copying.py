@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from shared.db import driver_connection
 
+_READ_BYTES = 128 * 1024  # the driver asks for 8 kB at a time by default: many calls
+
 
 def copy_in(connection: Connection, statement: str, pieces: Iterable[bytes]) -> None:
     """Run `statement`, a COPY … FROM STDIN, on data that is taken from `pieces` as it comes.
@@ -20,7 +22,7 @@ def copy_in(connection: Connection, statement: str, pieces: Iterable[bytes]) -> 
     source = _Source(iter(pieces))
     with driver_connection(connection).cursor() as cursor:
         try:
-            cursor.copy_expert(statement, source)
+            cursor.copy_expert(statement, source, _READ_BYTES)
         except psycopg2.Error:
             if source.failure is not None:
                 raise source.failure from None
@@ -32,7 +34,7 @@ class _Source(io.RawIOBase):
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._rest = b""
+        self._rest = memoryview(b"")  # cut without copying, however large the piece
         self.failure: BaseException | None = None
 
     def read(self, size: int = -1, /) -> bytes:
@@ -41,11 +43,11 @@ class _Source(io.RawIOBase):
             raise io.UnsupportedOperation("read with a size")
         try:
             while not self._rest:
-                self._rest = next(self._pieces)
+                self._rest = memoryview(next(self._pieces))
         except StopIteration:
             return b""
         except BaseException as error:
             self.failure = error
             raise
         piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
+        return bytes(piece)

@@ -87,8 +87,10 @@ def command_of(process: psutil.Process) -> list[str]:
 
 
 @contextmanager
-def running_up(directory: Path, *arguments: str, wait: bool = True, **variables: str) -> Iterator[Up]:
-    """`predictq up` in `directory`, with its data deleted at the end."""
+def running_up(
+    directory: Path, *arguments: str, wait: bool = True, delete: bool = True, **variables: str
+) -> Iterator[Up]:
+    """`predictq up` in `directory`; at the end it is stopped, and its data deleted unless they shall be used again."""
     log = directory / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -104,7 +106,8 @@ def running_up(directory: Path, *arguments: str, wait: bool = True, **variables:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
-        delete_data(directory / ".predictq")
+        if delete:
+            delete_data(directory / ".predictq")
 
 
 def is_ready(up: Up) -> bool:
