@@ -5,7 +5,7 @@ Rows go from the source to PostgreSQL by COPY, or never leave it: memory is flat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -59,9 +59,12 @@ def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], co
         return accepted
 
 
-def accept_filter(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> Accepted:
+def accept_filter(
+    engine: Engine, job: BulkJob, where: Mapping[str, Any], *, check_count: Callable[[int], None] | None = None
+) -> Accepted:
     """Commit a bulk job of every client whose columns equal `where`, ordered by client id; {} selects all.
 
+    `check_count` is told how many there are before anything is written; what it raises ends the acceptance.
     Raises FilterRefused besides what `accept_ids` raises.
     """
     condition = filter_condition(where)
@@ -71,6 +74,8 @@ def accept_filter(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> Acc
         if earlier is not None:
             return earlier
         count = connection.execute(select(func.count()).select_from(clients).where(condition)).scalar_one()
+        if check_count is not None:
+            check_count(count)
         accepted = _insert_job(connection, job, count)
         numbered = (
             select(clients.c.client_id, (func.row_number().over(order_by=clients.c.client_id) - 1).label("n"))

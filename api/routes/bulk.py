@@ -87,7 +87,11 @@ async def _accept_json(services: Services, caller: Caller, key: str | None, cont
     if client_ids is None:
         filter_condition(where)  # refused here, before a connection is taken
         job = _new_job(services, caller, key, _digest(orjson.dumps(where, option=orjson.OPT_SORT_KEYS)))
-        return await services.intake.accept_bulk(caller, job, 1, lambda engine: accept_filter(engine, job, where))
+
+        def accept(engine: Engine) -> Accepted:  # how many rows it selects is known only in there
+            return accept_filter(engine, job, where, check_count=lambda count: services.admission.check(caller, count))
+
+        return await services.intake.accept_bulk(caller, job, 1, accept)
     ids = client_ids
     job = _new_job(services, caller, key, _digest("".join(f"{item}\n" for item in ids).encode()) if key else "")
     return await services.intake.accept_bulk(

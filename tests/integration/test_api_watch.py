@@ -108,6 +108,7 @@ def test_a_job_that_no_waiting_would_let_in_is_422(settings: Settings, engine: E
         key = bearer(new_key(engine, "bob", max_waiting_rows=3))
         calls: list[dict[str, Any]] = [
             {"json": {"client_ids": [1] * 4}},
+            {"json": {"where": {"age": [21, 22, 23, 24]}}},
             {"content": "1\n" * 4, "headers": {"Content-Type": "text/csv"}},
         ]
         for call in calls:
@@ -118,6 +119,15 @@ def test_a_job_that_no_waiting_would_let_in_is_422(settings: Settings, engine: E
         refused = gateway.post("/v1/jobs", json={"client_ids": [1] * 16})
         assert (refused.status_code, refused.json()["type"]) == (422, "/problems/job-too-large")
         assert "the service takes 15" in refused.json()["detail"]
+        assert gateway.post("/v1/jobs", json={"all": True}).status_code == 202
+        refused = gateway.post("/v1/jobs", json={"all": True})
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/backlogged")
+        assert count_jobs(engine) == 1
+
+
+def count_jobs(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
 
 
 def test_models_are_listed_and_promoted_by_admins_only(gateway: Gateway, engine: Engine) -> None:
