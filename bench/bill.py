@@ -54,3 +54,8 @@ def _with_children(processes: list[psutil.Process]) -> list[psutil.Process]:
 def proportional_megabytes(process: psutil.Process) -> float:
     """PSS: memory of the process, what it shares divided among those who share it."""
     return float(process.memory_full_info().pss) / 1e6
+
+
+def added_megabytes(process: psutil.Process) -> float:
+    """What the process adds to the sum of all PSS: the pages that nobody shares with it."""
+    return float(process.memory_full_info().uss) / 1e6

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from bench.bill import billing, proportional_megabytes
+from bench.bill import added_megabytes, billing, proportional_megabytes
 from bench.check import WrongAnswer, check_peer, check_singles
 from bench.context import Bench, Figures, job_id, wait_until
 from bench.disk import weighing
@@ -102,9 +102,13 @@ def _paced(bench: Bench, service: Service) -> Figures:
 
 
 def _memory(service: Service) -> Figures:
-    pool = [proportional_megabytes(each) for main in service.workers for each in main.children()]
-    mains = [proportional_megabytes(main) for main in service.workers]
-    return {"gateway_mb": proportional_megabytes(service.gateway), "worker_mains_mb": mains, "worker_pool_mb": pool}
+    pool = [each for main in service.workers for each in main.children()]
+    return {
+        "gateway_mb": proportional_megabytes(service.gateway),
+        "worker_mains_mb": [proportional_megabytes(main) for main in service.workers],
+        "worker_pool_mb": [proportional_megabytes(each) for each in pool],
+        "worker_pool_added_mb": [added_megabytes(each) for each in pool],
+    }
 
 
 def summary(load: Load) -> Figures:
