@@ -64,7 +64,8 @@ GOALS = (
     Goal("replicas", "1 → 8 replicas, a model that sleeps", 7.5, "×", lambda f: f["sleeping"]["gain"]),
     _at_most("singles", "memory of the gateway (PSS)", 110, "MB", lambda f: f["predictq"]["gateway_mb"]),
     _at_most(
-        "singles", "memory that one more worker process adds (PSS)", 60, "MB", lambda f: max(f["predictq"]["worker_pool_added_mb"])
+        "singles", "memory that one more worker process adds (PSS)", 60, "MB",
+        lambda f: max(f["predictq"]["worker_pool_added_mb"]),
     ),
     _at_most("growth", "peak of a worker process in the largest job", 400, "MB", lambda f: f["worker_peak_mb"]),
 )  # fmt: skip
