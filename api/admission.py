@@ -13,6 +13,8 @@ from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExc
 from shared.status import Queue
 from shared.sweep import Backlog, backlog, owner_backlog
 
+REFUSALS = (Backlogged, JobTooLarge, QuotaExceeded)
+
 _SAMPLE_SECONDS = 1.0
 
 

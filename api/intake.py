@@ -10,17 +10,17 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from api.admission import Admission
+from api.admission import REFUSALS, Admission
 from api.auth import Caller
 from api.coalesce import Coalescer
 from api.database import PATIENCE_SECONDS, Lane, late
 from api.metrics import Metrics
 from api.publisher import Publisher
-from shared.accept import Accepted, SingleJob, accept_singles
+from shared.accept import Accepted, SingleJob, accept_singles, earlier_job
 from shared.accept_bulk import BulkJob
 from shared.config import Settings
 from shared.db import autocommit
-from shared.errors import DatabaseUnavailable, IdempotencyKeyInFlight, PredictqError
+from shared.errors import DatabaseUnavailable, IdempotencyKeyInFlight, IdempotencyKeyReused, PredictqError
 from shared.jobs import read_jobs
 from shared.status import Queue
 from shared.tables import REQUESTS_PER_BATCH
@@ -35,12 +35,14 @@ class Intake:
         self,
         settings: Settings,
         *,
+        quick: Lane,
         singles: Lane,
         bulk: Lane,
         publisher: Publisher,
         admission: Admission,
         metrics: Metrics,
     ) -> None:
+        self._quick_lane = quick
         self._singles_lane = singles
         self._bulk_lane = bulk
         self._publisher = publisher
@@ -59,7 +61,9 @@ class Intake:
 
     async def accept_single(self, caller: Caller, job: SingleJob) -> Accepted:
         """Commit a single job. Raises what `accept_singles` answers, and DatabaseUnavailable."""
-        self._admission.check(caller, 1)
+        earlier = await self._admit(caller, job, 1)
+        if earlier is not None:
+            return earlier
         if job.idempotency_key is None:
             accepted = await self._singles.submit(job)
         else:
@@ -77,16 +81,50 @@ class Intake:
 
         `accept` may be called twice: after a connection that turned out to be lost.
         """
-        self._admission.check(caller, rows)
+        earlier = await self._admit(caller, job, rows)
+        if earlier is not None:
+            return earlier
         with self._holding_key(caller.owner, job.idempotency_key):
             accepted = await self._bulk_lane.run_long(lambda: self._accept_bulk(job, accept))
         self._publisher.put(accepted.batch_ids, accepted.queue)
         return accepted
 
+    async def admit_upload(self, caller: Caller, key: str | None) -> None:
+        """Refuse an upload before it comes rather than after, unless it may repeat what was accepted."""
+        try:
+            self._admission.check(caller, 1)
+        except REFUSALS:
+            # With a payload that no job has, so that any job of this key answers that it was another.
+            if await self._earlier(caller.owner, key, None) is None:
+                raise
+
     def count_bulk(self, owner: str, rows: int) -> None:
         """Count a bulk job that was accepted, once its number of rows is known."""
         self._admission.add(owner, rows)
         self._metrics.accepted_bulk(rows)
+
+    async def _admit(self, caller: Caller, job: SingleJob | BulkJob, rows: int) -> Accepted | None:
+        """Let `rows` in, or find the job that this one repeats: it was let in before, and takes no more room.
+
+        Looked up only on a refusal, so that it costs nothing where there is room. Raises what `Admission.check` does.
+        """
+        try:
+            self._admission.check(caller, rows)
+        except REFUSALS:
+            earlier = await self._earlier(job.owner, job.idempotency_key, job.payload_hash)
+            if earlier is None:
+                raise
+            if isinstance(earlier, PredictqError):
+                raise earlier from None
+            return earlier
+        return None
+
+    async def _earlier(
+        self, owner: str, key: str | None, payload_hash: str | None
+    ) -> Accepted | IdempotencyKeyReused | None:
+        if key is None:
+            return None
+        return await self._quick_lane.read(lambda connection: earlier_job(connection, owner, key, payload_hash))
 
     async def drain(self) -> None:
         """Return when every single job that was handed in has its answer."""

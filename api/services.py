@@ -89,7 +89,15 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     notices = Notices(settings.redis_url.get_secret_value(), waiting.notify)
     admission = Admission(settings, quick)
     metrics = Metrics(_State(admission, waiting, publisher, notices))
-    intake = Intake(settings, singles=singles, bulk=bulk, publisher=publisher, admission=admission, metrics=metrics)
+    intake = Intake(
+        settings,
+        quick=quick,
+        singles=singles,
+        bulk=bulk,
+        publisher=publisher,
+        admission=admission,
+        metrics=metrics,
+    )
     auth = Auth(quick, disabled=settings.auth_disabled)
     live_model = LiveModel(quick)
     publisher.start()

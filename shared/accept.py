@@ -133,7 +133,7 @@ def _explain(connection: Connection, jobs: Sequence[SingleJob]) -> dict[UUID, Ac
     live = connection.execute(text("SELECT version FROM model_versions WHERE is_live")).scalar_one_or_none()
     answers: dict[UUID, Accepted | PredictqError] = {}
     for job in jobs:
-        earlier = _earlier_job(connection, job.owner, job.idempotency_key, job.payload_hash)
+        earlier = earlier_job(connection, job.owner, job.idempotency_key, job.payload_hash)
         if earlier is not None:
             answers[job.job_id] = earlier
         elif live is None:
@@ -152,9 +152,10 @@ def _client_exists(connection: Connection, client_id: int) -> bool:
     return connection.execute(query, {"client_id": client_id}).first() is not None
 
 
-def _earlier_job(
+def earlier_job(
     connection: Connection, owner: str, key: str | None, payload_hash: str | None
 ) -> Accepted | IdempotencyKeyReused | None:
+    """The job that `owner` was given for this key: None if there is none, an error if its payload was another."""
     if key is None:
         return None
     row = connection.execute(
@@ -187,7 +188,7 @@ def claim_idempotency_key(
     ).scalar_one()
     if not held:
         raise IdempotencyKeyInFlight
-    earlier = _earlier_job(connection, owner, key, payload_hash)
+    earlier = earlier_job(connection, owner, key, payload_hash)
     if isinstance(earlier, PredictqError):
         raise earlier
     return earlier

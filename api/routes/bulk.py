@@ -55,7 +55,7 @@ async def create_job(request: Request) -> Response:
     make_reader = _READERS.get(media_type)
     if make_reader is not None:
         refuse_encoding(headers)
-        services.admission.check(caller, 1)  # before the upload, rather than only after it
+        await services.intake.admit_upload(caller, key)
         with Upload(make_reader(), max_rows=services.settings.max_upload_rows) as upload:
             await upload.receive_all(request.receive, silence_seconds=services.settings.upload_timeout_seconds)
             accepted = await _accept_upload(services, caller, key, upload)

@@ -125,6 +125,34 @@ def test_a_job_that_no_waiting_would_let_in_is_422(settings: Settings, engine: E
         assert count_jobs(engine) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "call", "other"),
+    [
+        ("/v1/predict", {"json": ONE}, {"json": {"client_id": 2}}),
+        ("/v1/jobs", {"json": {"client_ids": [1]}}, {"json": {"client_ids": [2]}}),
+        ("/v1/jobs", {"json": {"where": {"age": 21}}}, {"json": {"where": {"age": 22}}}),
+        ("/v1/jobs", {"content": "1\n"}, {"content": "2\n"}),
+    ],
+)
+def test_a_repetition_needs_no_room(
+    gateway: Gateway, engine: Engine, path: str, call: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """What was accepted is found again by its key when the quota is used up; a key not seen before is refused."""
+    headers = bearer(new_key(engine, "bob", max_waiting_rows=1))
+    if "content" in call:
+        headers["Content-Type"] = "text/csv"
+    known = {**headers, "Idempotency-Key": "known"}
+    first = gateway.post(path, **call, headers=known)
+    assert first.status_code == 202, first.text
+    again = gateway.post(path, **call, headers=known)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert gateway.post(path, **other, headers=known).json()["type"] == "/problems/idempotency-key-reused"
+    assert gateway.post(path, **call, headers={**headers, "Idempotency-Key": "new"}).status_code == 429
+    assert gateway.post(path, **call, headers=headers).status_code == 429
+    assert count_jobs(engine) == 1
+
+
 def count_jobs(engine: Engine) -> int:
     with engine.connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
