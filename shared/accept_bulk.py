@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,8 @@ from shared.signature import FeatureKind, check_value, find_feature
 from shared.status import Queue
 from shared.tables import REQUESTS_PER_BATCH, clients
 
+_SHARES = 8  # batches that a job of middling size is cut into, so that workers share it
+_LEAST_ROWS = 1_000  # below this a batch costs mostly its claim and its commit
 _COPY_ROWS = 5_000  # rows joined into one piece of COPY data: about 300 kB
 
 
@@ -34,10 +36,14 @@ class BulkJob:
 
     job_id: UUID
     owner: str
-    batch_rows: int
+    batch_rows: int  # at most, per batch
     idempotency_key: str | None = None
     payload_hash: str | None = None  # SHA-256 of what was asked, in hex; given with the key
     grace_seconds: float = 4.0  # from the commit until the sweeper looks after batches whose message is missing
+
+    def sized(self, count: int) -> BulkJob:
+        """The same with smaller batches where `count` rows would else be too few batches to share among workers."""
+        return replace(self, batch_rows=min(self.batch_rows, max(_LEAST_ROWS, -(-count // _SHARES))))
 
 
 def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], count: int) -> Accepted:
@@ -49,6 +55,7 @@ def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], co
         earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
         if earlier is not None:
             return earlier
+        job = job.sized(count)
         accepted = _insert_job(connection, job, count)
         copy_in(
             connection,
@@ -76,6 +83,7 @@ def accept_filter(
         count = connection.execute(select(func.count()).select_from(clients).where(condition)).scalar_one()
         if check_count is not None:
             check_count(count)
+        job = job.sized(count)
         accepted = _insert_job(connection, job, count)
         numbered = (
             select(clients.c.client_id, (func.row_number().over(order_by=clients.c.client_id) - 1).label("n"))

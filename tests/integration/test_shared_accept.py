@@ -240,3 +240,17 @@ def test_the_grace_begins_when_the_rows_are_there(ready: Engine) -> None:
             {"ids": list(accepted.batch_ids)},
         ).scalar_one()
     assert grace >= 0.7
+
+
+@pytest.mark.parametrize(
+    ("count", "batches"),
+    [(900, [900]), (2_500, [1_000, 1_000, 500]), (10_000, [1_250] * 8), (81_000, [10_000] * 8 + [1_000])],
+)
+def test_a_job_of_middling_size_is_cut_so_that_workers_share_it(ready: Engine, count: int, batches: list[int]) -> None:
+    """Small jobs stay whole, large ones have full batches, and those between are cut in about eight."""
+    accepted = accept_ids(ready, bulk(batch_rows=10_000), iter(range(1, count + 1)), count)
+    with ready.connect() as connection:
+        rows = connection.execute(
+            text("SELECT request_count FROM prediction_batches WHERE job_id = :id ORDER BY id"), {"id": accepted.job_id}
+        )
+        assert list(rows.scalars()) == batches
