@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from uuid import UUID
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.admission import REFUSALS, Admission
 from api.auth import Caller
@@ -145,6 +145,7 @@ class Intake:
             self._keys_in_flight.discard(held)
 
     def _accept_group(self, jobs: Sequence[SingleJob]) -> Sequence[Accepted | Exception]:
+        answers: Sequence[Accepted | Exception]
         try:
             answers = self._accept(jobs)
         except DatabaseUnavailable as error:
@@ -162,11 +163,11 @@ class Intake:
         with autocommit(self._singles_lane.engine) as connection:
             return accept_singles(connection, jobs, grace_seconds=self._grace)
 
-    def _settle_unknown(self, jobs: Sequence[SingleJob], error: DatabaseUnavailable) -> list[Accepted | PredictqError]:
+    def _settle_unknown(self, jobs: Sequence[SingleJob], error: DatabaseUnavailable) -> Sequence[Accepted | Exception]:
         """The connection was lost on the way: find out what was committed, and accept the rest once more.
 
         That is safe, because a job's id was made before: if the first attempt gets in after all, the second one
-        meets the primary key. A 202 is given only to jobs that are known to be there.
+        meets the primary key, and the next look finds them. A 202 is given only to jobs that are known to be there.
         """
         deadline = monotonic() + _LOOK_UP_SECONDS
         while monotonic() < deadline:
@@ -177,18 +178,31 @@ class Intake:
             except DatabaseUnavailable as still:
                 error = still
                 sleep(0.1)
+            except DBAPIError as refusal:
+                if _met_itself(refusal):
+                    continue
+                if len(jobs) == 1:
+                    return [refusal]
+                return [answer for job in jobs for answer in self._settle_unknown([job], error)]
             else:
                 return [found.get(job.job_id) or repeated[job.job_id] for job in jobs]
         return [error for _ in jobs]
 
     def _accept_bulk(self, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
-        engine = self._bulk_lane.engine
         try:
-            return accept(engine)
+            return accept(self._bulk_lane.engine)
         except DatabaseUnavailable:
             # Whether it was committed is not known; as with single jobs, look, and only then try once more.
-            found = self._look_up(job.job_id)
-            return accept(engine) if found is None else found
+            return self._look_up(job.job_id) or self._accept_again(job, accept)
+
+    def _accept_again(self, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
+        try:
+            return accept(self._bulk_lane.engine)
+        except IntegrityError as error:
+            found = self._look_up(job.job_id) if _met_itself(error) else None
+            if found is None:
+                raise
+            return found
 
     def _look_up(self, job_id: UUID) -> Accepted | None:
         """The bulk job if it is there. Its batches are the sweeper's to publish."""
@@ -219,3 +233,8 @@ class Intake:
             for record in records.values()
             if record.request_id is not None
         }
+
+
+def _met_itself(error: DBAPIError) -> bool:
+    """Whether an accept found its own job there: its first attempt got in after it was looked for."""
+    return isinstance(error, IntegrityError) and "jobs_pkey" in str(error.orig)

@@ -150,3 +150,41 @@ def test_one_bad_job_never_costs_its_neighbours(gateway: Gateway, engine: Engine
         wait_until(lambda: len(singles._waiting) == 3, what="a group waits")
         holder.close()
         assert sorted(call.result().status_code for call in calls) == [202, 202, 202, 500]
+
+
+@pytest.mark.parametrize(("path", "body"), [("/v1/predict", ONE), ("/v1/jobs", {"client_ids": [1, 2]})])
+def test_a_commit_that_lands_during_the_second_attempt_is_the_job(
+    gateway: Gateway, engine: Engine, network: Network, path: str, body: dict[str, object]
+) -> None:
+    """The first attempt is cut off inside its commit, not seen by the look-up, and gets in before the second: 202."""
+    before = jobs(engine)
+    with engine.begin() as connection:
+        connection.execute(text(_WAIT_IN_COMMIT))
+    holder = engine.connect()
+    holder.execute(text("SELECT pg_advisory_xact_lock(1)"))
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(gateway.post, path, json=body)
+        wait_until(lambda: waiters(engine) == 1, what="the first attempt is held up in its commit")
+        network.cut()
+        wait_until(lambda: waiters(engine) == 2, what="the second attempt meets the first one's row")
+        holder.close()
+        answer = call.result()
+    assert answer.status_code == 202, answer.text
+    assert jobs(engine) == before + 1
+    assert gateway.get(answer.headers["location"]).status_code == 200
+
+
+def waiters(engine: Engine) -> int:
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+_WAIT_IN_COMMIT = """
+CREATE FUNCTION wait_in_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER wait_in_commit AFTER INSERT ON jobs DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION wait_in_commit();
+"""
