@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
 from api.problems import INTERNAL, Problem, problem_of, render
+from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -102,6 +103,8 @@ def error_response(request: Request, error: Exception) -> Response:
     """The problem+json of any error; one that nobody foresaw is logged with its traceback."""
     request_id = request.scope[REQUEST_ID].decode()
     problem = problem_of(error)
+    if isinstance(error, DatabaseUnavailable):
+        log.warning("database_unavailable", request_id=request_id, path=request.url.path, error=str(error))
     if problem is None:
         log.error("unexpected_error", request_id=request_id, path=request.url.path, exc_info=error)
         problem = Problem(INTERNAL, f"Tell the operator this request id, it is in the log: {request_id}")

@@ -15,6 +15,7 @@ from shared import errors
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FLAWS = 20  # named in one answer: enough to see the pattern
+DATABASE_AWAY = "PostgreSQL does not answer"  # what callers are told; which server, and why, is in the log
 _LONGEST = 1000  # characters of a text that may quote what the caller sent
 
 
@@ -61,7 +62,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.QuotaExceeded: Kind("quota-exceeded", 429, "Your quota of waiting work is used up", retry_after=5),
     errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
     errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),
-    errors.DatabaseUnavailable: Kind("database-unavailable", 503, "PostgreSQL does not answer", retry_after=2),
+    errors.DatabaseUnavailable: Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2),
 }
 
 _BY_STATUS = {kind.status: kind for kind in (MALFORMED, NOT_FOUND, METHOD, TOO_LARGE, MEDIA)}
@@ -115,7 +116,8 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, errors.PredictqError):
         kind = _BY_ERROR.get(type(error))
-        return None if kind is None else Problem(kind, str(error), _flaws_of(error))
+        detail = f"{DATABASE_AWAY}." if isinstance(error, errors.DatabaseUnavailable) else str(error)
+        return None if kind is None else Problem(kind, detail, _flaws_of(error))
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code) or Kind("http-error", error.status_code, str(error.detail))
         return Problem(kind, _detail(kind, error), headers=error.headers or {})

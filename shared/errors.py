@@ -13,7 +13,10 @@ class PredictqError(Exception):
 
 
 class DatabaseUnavailable(PredictqError):
-    """PostgreSQL cannot be reached, or refuses connections."""
+    """PostgreSQL cannot be reached, or refuses connections.
+
+    The text names the server as the driver does: it is for operators, not for callers of the gateway.
+    """
 
     def __init__(self, cause: BaseException) -> None:
         first_line = str(cause).strip().partition("\n")[0]

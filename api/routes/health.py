@@ -12,10 +12,14 @@ from starlette.responses import Response
 from api import docs
 from api.direct import DirectRoute
 from api.http import json_response
+from api.problems import DATABASE_AWAY
 from api.services import Services, services_of
-from shared.errors import PredictqError, SchemaOutdated
+from shared.errors import DatabaseUnavailable, PredictqError, SchemaOutdated
+from shared.logging import get_logger
 from shared.models import live_model
 from shared.tables import SCHEMA_REVISION
+
+log = get_logger(__name__)
 
 router = APIRouter(tags=["health"], route_class=DirectRoute)
 
@@ -67,6 +71,9 @@ async def _check(services: Services) -> dict[str, Any]:
     version = None
     try:
         version = await services.quick.read(_check_database)
+    except DatabaseUnavailable as error:
+        log.warning("database_unavailable", path="/health", error=str(error))
+        reasons.append(DATABASE_AWAY)
     except PredictqError as error:
         reasons.append(str(error))
     status = "unavailable" if reasons else "ok"

@@ -46,6 +46,7 @@ def jobs(engine: Engine) -> int:
 
 def assert_unavailable(answer: httpx.Response, started: float) -> None:
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/database-unavailable")
+    assert answer.json()["detail"] == "PostgreSQL does not answer."
     assert int(answer.headers["retry-after"]) > 0
     assert time.monotonic() - started < 5
 
@@ -98,8 +99,14 @@ def test_postgresql_away_is_503_in_time(gateway: Gateway, engine: Engine, networ
         started = time.monotonic()
         body = {"client_ids": [1]} if method == "POST" else None
         assert_unavailable(gateway.request(method, path, json=body), started)
-    ready = gateway.get("/health/ready")
+    with structlog.testing.capture_logs() as log:
+        ready = gateway.get("/health/ready")
+        gateway.get(location)
     assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+    assert ready.json()["reasons"] == ["PostgreSQL does not answer"]
+    causes = [entry["error"] for entry in log if entry["event"] == "database_unavailable"]
+    assert len(causes) == 2
+    assert all("127.0.0.1" in cause for cause in causes), "the log tells operators where and why"
     assert gateway.get("/health/live").status_code == 200
     network.come_up()
     assert gateway.post("/v1/predict", json=ONE).status_code == 202
