@@ -65,14 +65,15 @@ async def read_body(receive: Receive, limit: int = JSON_LIMIT) -> bytes:
     return body
 
 
-def require_json(headers: Headers) -> None:
-    """Refuse a body that says it is something else. Raises Problem 415."""
+def require_json(headers: Headers, *others: str) -> None:
+    """Refuse a body that says it is something else. Raises Problem 415, which also names the `others` of the call."""
     media_type = headers.get(b"content-type", b"application/json")
     if media_type != b"application/json" and not _is_json(media_type):
+        accepted = ("application/json", *others)
         raise Problem(
             MEDIA,
-            f"Send `Content-Type: application/json`, not {media_type.decode('latin-1')[:100]}.",
-            headers={"Accept": "application/json"},
+            f"Send `Content-Type: {' or '.join(accepted)}`, not {media_type.decode('latin-1')[:100]}.",
+            headers={"Accept": ", ".join(accepted)},
         )
     refuse_encoding(headers)
 

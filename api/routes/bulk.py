@@ -60,7 +60,7 @@ async def create_job(request: Request) -> Response:
             await upload.receive_all(request.receive, silence_seconds=services.settings.upload_timeout_seconds)
             accepted = await _accept_upload(services, caller, key, upload)
     else:
-        require_json(headers)
+        require_json(headers, "text/csv", "application/x-ndjson")
         limit = services.settings.max_json_ids * _BYTES_PER_ID + 1000
         content = parse_object(await read_body(request.receive, limit))
         accepted = await _accept_json(services, caller, key, content)

@@ -178,6 +178,17 @@ def test_a_bad_upload_leaves_nothing_behind(
     assert count_bulk_jobs(shared_engine) == before
 
 
+def test_a_media_type_that_nobody_reads_is_told_what_is_read(gateway: Gateway) -> None:
+    """415 names every type that the call takes, for people in detail and for programs in Accept."""
+    for path, types in (
+        ("/v1/predict", ["application/json"]),
+        ("/v1/jobs", ["application/json", "text/csv", "application/x-ndjson"]),
+    ):
+        answer = gateway.post(path, content=b"x", headers={"Content-Type": "application/pdf"})
+        assert (answer.status_code, answer.headers["accept"]) == (415, ", ".join(types))
+        assert all(media_type in answer.json()["detail"] for media_type in types)
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=10001", "limit=x", "limit=1.5", "cursor=!", "cursor=AAAA", "cursor=eHg6eHg"]
 )
