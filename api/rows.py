@@ -16,6 +16,7 @@ from api.problems import MOST_FLAWS, Flaw
 MAX_CLIENT_ID = 2**63 - 1
 
 _SAFE_DIGITS = 18  # so many digits always fit into a bigint
+_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -113,8 +114,8 @@ class CsvReader:
             if "client_id" in cells:
                 self._column = cells.index("client_id")
                 return b"\n".join(data.split(b"\n")[number - self._lines :])
-            if not self._is_single:
-                raise BadRows([_missing_column(number)])
+            if not self._is_single or _is_heading(cells[0]):
+                raise BadRows([_missing_column(number, cells)])
             self._column = 0
             return data
         return b""
@@ -203,6 +204,14 @@ def _text(data: bytes, lines: int) -> str:
         raise BadRows([Flaw(f"/line/{number}", "not_utf8", f"line {number}: not UTF-8")]) from None
 
 
-def _missing_column(number: int) -> Flaw:
+def _is_heading(text: str) -> bool:
+    """Whether a line that is no client id looks like the names of columns, or like several values."""
+    return any(letter.isalpha() or letter in _OTHER_DELIMITERS for letter in text)
+
+
+def _missing_column(number: int, cells: list[str]) -> Flaw:
     detail = "the first line must name a column client_id, or every line must be one client id and nothing else"
-    return Flaw(f"/line/{number}", "missing_column", f"line {number}: {detail}")
+    found = ",".join(cells)
+    others = [name for delimiter, name in _OTHER_DELIMITERS.items() if len(cells) == 1 and delimiter in found]
+    hint = f"; separate columns by commas, not by {others[0]}" if others else ""
+    return Flaw(f"/line/{number}", "missing_column", f"line {number}: {detail}{hint}; this line is {found[:80]!r}")

@@ -83,8 +83,11 @@ def test_bad_csv_lines_are_named() -> None:
 
 def test_csv_that_cannot_be_read_says_why() -> None:
     """No column, no UTF-8, a field or a record without end."""
-    assert flaws(CsvReader(), b"a,b\n1,2\n")[0].startswith("line 1: the first line must name a column client_id")
-    assert flaws(CsvReader(), b"id\n1\n")[0] == "line 1: 'id' is not a whole number"
+    for content in (b"a,b\n1,2\n", b"1,2\n", b"id\n1\n"):
+        assert flaws(CsvReader(), content)[0].startswith("line 1: the first line must name a column client_id")
+    for content, delimiter in ((b"client_id;b\n1;2\n", "semicolons"), (b"1\t2\n", "tabs"), (b"a|client_id\n", "bars")):
+        assert f"separate columns by commas, not by {delimiter}" in flaws(CsvReader(), content)[0]
+    assert flaws(CsvReader(), b"1,a;b\n")[0].endswith("nothing else; this line is '1,a;b'")
     assert flaws(CsvReader(), b"client_id,x\n1,a\n2,\xff\n") == ["line 3: not UTF-8"]
     assert "field larger than field limit" in flaws(CsvReader(), b"client_id,x\n1," + b"x" * 200_000 + b"\n")[0]
     assert "has no end" in flaws(CsvReader(), b'client_id,x\n1,"' + b"x" * 1_100_000)[0]
