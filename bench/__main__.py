@@ -18,7 +18,7 @@ from bench.machine import describe
 from bench.plot import draw
 from bench.scenarios import bulk, growth, replicas, roundtrip, settings, singles, statuses
 from bench.stack import running_stack
-from bench.table import judge, show
+from bench.table import judge, markdown, show
 
 RESULTS = Path(__file__).parent / "results"
 SCENARIOS: dict[str, Scenario] = {
@@ -81,7 +81,8 @@ def _write(results: dict[str, Any], name: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _say(f"written: {path}")
+    path.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+    _say(f"written: {path} and .md")
     if draw(results["scenarios"], path.with_suffix(".svg")):
         _say(f"written: {path.with_suffix('.svg')}")
 

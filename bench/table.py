@@ -59,6 +59,25 @@ def show(rows: list[Figures], scenarios: Figures) -> None:
         console.print(line)
 
 
+def markdown(results: Figures) -> str:
+    """The same table for a document, with where and when it was measured."""
+    machine = results["machine"]
+    lines = [
+        f"Measured {results['measured_at'][:10]} on {machine['cores']} cores ({machine['processor']}), "
+        f"load {machine['load_before']:.1f} before, PostgreSQL {machine['postgresql']}, Python {machine['python']}.",
+        "",
+        "| what | measured | goal | |",
+        "|---|--:|--:|---|",
+    ]
+    for row in results["goals"]:
+        sign = "≥" if row["at_least"] else "≤"
+        verdict = "met" if row["met"] else "**missed**"
+        lines.append(
+            f"| {row['what']} | {number(row['value'])} {row['unit']} | {sign} {number(row['bound'])} | {verdict} |"
+        )
+    return "\n".join([*lines, "", *(f"- {line}" for line in rates(results["scenarios"]))]) + "\n"
+
+
 def rates(scenarios: Figures) -> list[str]:
     """One line per system that was measured."""
     singles, bulk = scenarios.get("singles"), scenarios.get("bulk")
