@@ -63,8 +63,10 @@ def markdown(results: Figures) -> str:
     """The same table for a document, with where and when it was measured."""
     machine = results["machine"]
     lines = [
-        f"Measured {results['measured_at'][:10]} on {machine['cores']} cores ({machine['processor']}), "
-        f"load {machine['load_before']:.1f} before, PostgreSQL {machine['postgresql']}, Python {machine['python']}.",
+        (
+            f"Measured {results['measured_at'][:10]} on {machine['cores']} cores ({machine['processor']}), "
+            f"load {machine['load_before']:.1f} before, PostgreSQL {machine['postgresql']}, Python {machine['python']}."
+        ),
         "",
         "| what | measured | goal | |",
         "|---|--:|--:|---|",
