@@ -107,10 +107,14 @@ def _type_detail(spec: FeatureSpec, value: object) -> str | None:
         return None if isinstance(value, bool) else f"{spec.name} must be true or false"
     if spec.kind is FeatureKind.CATEGORY:
         return _category_detail(spec, value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
-        return f"{spec.name} must be a finite number"
-    if spec.kind is FeatureKind.INTEGER and (value != int(value) or not INT4_MIN <= value <= INT4_MAX):
-        return f"{spec.name} must be a whole number from {INT4_MIN} to {INT4_MAX}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _not_a_number(spec)
+    if spec.kind is FeatureKind.NUMBER:
+        return None if _is_finite(value) else _not_a_number(spec)
+    if isinstance(value, float) and not value.is_integer():
+        return _not_a_number(spec)
+    if not INT4_MIN <= value <= INT4_MAX:
+        return _not_a_number(spec) + ("" if _own_range(spec) else f" from {INT4_MIN} to {INT4_MAX}")
     return None
 
 
@@ -119,6 +123,19 @@ def _is_finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond what a float can hold
         return False
+
+
+def _not_a_number(spec: FeatureSpec) -> str:
+    wanted = "finite" if spec.kind is FeatureKind.NUMBER else "whole"
+    return f"{spec.name} must be a {wanted} number{_own_range(spec)}"
+
+
+def _own_range(spec: FeatureSpec) -> str:
+    if spec.minimum is not None and spec.maximum is not None:
+        return f" from {spec.minimum:.12g} to {spec.maximum:.12g}"
+    if spec.minimum is not None:
+        return f" of at least {spec.minimum:.12g}"
+    return "" if spec.maximum is None else f" of at most {spec.maximum:.12g}"
 
 
 def _category_detail(spec: FeatureSpec, value: object) -> str | None:
