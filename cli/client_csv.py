@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 from cli.errors import FileRefused
-from model.columns import column_name, parse_boolean
+from model.columns import IGNORED_COLUMNS, TARGET, column_name, parse_boolean
 from shared.errors import PredictqError
 from shared.features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 from shared.signature import FeatureKind, FeatureSpec, check_value
@@ -158,7 +158,8 @@ def _columns(header: Sequence[str], *, ignore_extra: bool) -> list[_Column]:
     names = [_column_name(title) for title in header]
     wanted = (CLIENT_ID, *CLIENT_FEATURE_NAMES)
     missing = [name for name in wanted if name not in names]
-    extra = [title for title, name in zip(header, names, strict=True) if name not in wanted]
+    known = {*wanted, *IGNORED_COLUMNS, TARGET}  # the last two: what labelled data has beside its features
+    extra = [title for title, name in zip(header, names, strict=True) if name not in known]
     twice = [name for name in wanted if names.count(name) > 1]
     if missing:
         hint = " (is the delimiter a comma?)" if len(header) == 1 else ""

@@ -61,12 +61,13 @@ def choose_threshold(labels: Labels, probabilities: Floats) -> float:
 
 
 def interval(values: list[float], test_share: float) -> Interval:
-    """Mean and 95 % interval of a figure over random splits of the same data.
+    """Mean and 95 % interval of a figure from 0 to 1 over random splits of the same data.
 
     The splits share rows, so the plain standard error is too small; the variance is corrected for it after
     Nadeau and Bengio, "Inference for the Generalization Error" (2003). Needs at least two values.
+    Of so few the interval is very wide; it is cut off at 0 and 1, beyond which no figure can lie.
     """
     mean = float(np.mean(values))
     variance = float(np.var(values, ddof=1)) * (1 / len(values) + test_share / (1 - test_share))
     half = float(student_t.ppf(0.975, len(values) - 1)) * variance**0.5
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))

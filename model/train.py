@@ -58,8 +58,9 @@ def train(
     """Train `estimator` (a name in RECIPES) on labelled clients, as `read_csv` or `generate` give them.
 
     The figures are means over `splits` stratified splits with 20 % test rows; in each, settings and threshold
-    come from the other 80 %. `source` says in the artefact where the data came from. `progress(done, total)`
-    is called after each step. Raises DataRefused for data or options that cannot be trained on.
+    come from the other 80 %. Few splits give wide intervals: two say next to nothing. `source` says in the
+    artefact where the data came from. `progress(done, total)` is called after each step. Raises DataRefused for
+    data or options that cannot be trained on.
     """
     features, labels = _checked(frame, estimator, splits)
     scores = []

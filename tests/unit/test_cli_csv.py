@@ -154,6 +154,12 @@ def test_unknown_columns_are_left_out_when_asked() -> None:
     assert len(check(text_of(row(1, shoe_size=44)), ignore_extra=True)[0]) == 32
 
 
+def test_the_columns_that_only_training_needs_are_passed_over() -> None:
+    """The public data set imports as it is: its label and its constants are no clients' features, and known."""
+    labelled = row(1, Attrition="Yes", EmployeeCount=1, Over18="Y", StandardHours=80)
+    assert check(text_of(labelled)) == check(text_of(row(1)))
+
+
 class _Endless(io.RawIOBase):
     """A file of many rows that never lies in memory."""
 

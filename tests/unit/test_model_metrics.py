@@ -32,6 +32,11 @@ def test_of_equal_thresholds_the_highest_is_taken() -> None:
     assert choose_threshold(labels, scores) > scores[100]
 
 
+def test_the_interval_of_few_splits_ends_at_0_and_1() -> None:
+    """Two splits that differ say next to nothing, but never that a share may lie below 0 or above 1."""
+    assert (interval([0.4, 0.9], test_share=0.2).low, interval([0.4, 0.9], test_share=0.2).high) == (0.0, 1.0)
+
+
 def test_the_interval_holds_the_mean_and_is_wider_than_the_naive_one() -> None:
     """Splits share rows, so the interval must not shrink with their number as if they did not."""
     values = [0.8, 0.82, 0.84, 0.86] * 10
