@@ -254,7 +254,27 @@ def test_unknown_paths_and_methods_are_problems(gateway: Gateway) -> None:
         answer = gateway.request(method, path)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
-    assert gateway.put("/v1/predict").headers["allow"] == "POST"
+    for path, methods in (("/v1/predict", "POST"), ("/v1/jobs", "GET, HEAD, POST"), ("/health", "GET, HEAD")):
+        answer = gateway.put(path)
+        assert answer.headers["allow"] == methods
+        assert methods in answer.json()["detail"]
+
+
+def test_head_is_get_without_the_body(gateway: Gateway, engine: Engine) -> None:
+    """For load balancers, and for whoever wants the headers alone; a stream of results is not read for it."""
+    location = gateway.post("/v1/jobs", json={"all": True}).headers["location"]
+    answer_batches(engine)
+    for path in ("/health/live", "/health/ready", "/health", "/metrics", "/v1/jobs", location, f"{location}/results"):
+        found, asked = gateway.get(path), gateway.head(path)
+        assert (asked.status_code, asked.content) == (found.status_code, b"")
+        assert asked.headers["content-type"] == found.headers["content-type"]
+    with structlog.testing.capture_logs() as log:
+        table = gateway.head(f"{location}/results", headers={"Accept": "text/csv"})
+    assert (table.status_code, table.headers["x-predictq-complete"], log) == (200, "true", [])
+    assert gateway.head("/v1/predict").status_code == 405
+    assert gateway.head("/nowhere").status_code == 404
+    line = 'predictq_http_request_seconds_count{method="HEAD",route="/v1/jobs/{job_id}/results",status="200"} 2.0'
+    assert line in gateway.get("/metrics").text
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs/00000000-0000-0000-0000-000000000000", "/v1/jobs"])

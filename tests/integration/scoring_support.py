@@ -1,0 +1,76 @@
+"""What the scoring tests share: jobs of given features, models of any signature, a scorer at work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+from uuid_utils.compat import uuid7
+
+from model.artefact import build_artefact
+from shared.accept import Accepted, SingleJob, accept_singles
+from shared.db import autocommit, transaction
+from shared.models import promote_model, register_model
+from shared.results import ResultRow, Trace, read_results, read_trace, readable
+from shared.signature import Signature
+from tests.support import OWNER
+from worker.scoring import Scorer
+
+
+def features_of(client_id: int) -> dict[str, Any]:
+    """The features that add_clients gives."""
+    return {
+        "age": 20 + client_id % 40,
+        "monthly_income": 1000 + client_id % 997,
+        "department": "Sales" if client_id % 3 == 0 else "Research & Development",
+        "over_time": client_id % 2 == 0,
+    }
+
+
+def results(engine: Engine, accepted: Accepted) -> list[ResultRow]:
+    with autocommit(engine) as connection:
+        extent = readable(connection, accepted.job_id)
+        assert extent is not None
+        return read_results(connection, accepted.job_id, end=extent.end, after=0, limit=100_000)
+
+
+def trace_of(engine: Engine, request_id: int) -> Trace:
+    with autocommit(engine) as connection:
+        return read_trace(connection, request_id, OWNER)
+
+
+def register(engine: Engine, estimator: Any, signature: Signature, *, threshold: float = 0.5) -> int:
+    """Make a model with a signature of its own live."""
+    artefact = build_artefact(estimator, signature, threshold, name="own")
+    with transaction(engine) as connection:
+        version = register_model(
+            connection,
+            name="own",
+            sha256=artefact.metadata.sha256,
+            signature=signature,
+            threshold=threshold,
+            metadata=artefact.metadata.to_json(),
+            artefact=artefact.content,
+        ).version
+        promote_model(connection, version)
+    return version
+
+
+def submit_raw(engine: Engine, given: Sequence[dict[str, Any] | int]) -> list[Accepted]:
+    """One batch of single jobs, some with features of their own and some naming clients."""
+    jobs = [
+        SingleJob(uuid7(), OWNER, item)
+        if isinstance(item, int)
+        else SingleJob(uuid7(), OWNER, features=json.dumps(item))
+        for item in given
+    ]
+    with autocommit(engine) as connection:
+        answers = accept_singles(connection, jobs, grace_seconds=0)
+    assert all(isinstance(answer, Accepted) for answer in answers), answers
+    return [answer for answer in answers if isinstance(answer, Accepted)]
+
+
+def score(scorer: Scorer, accepted: Accepted) -> list[str]:
+    return [scorer.score(batch_id) for batch_id in accepted.batch_ids]
