@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from api import docs
@@ -19,6 +20,8 @@ from api.routes import bulk, health, jobs, models, predict, predictions, problem
 from api.services import running_services
 from shared.config import Settings
 from shared.errors import PredictqError
+
+_MODULES = (predict, bulk, jobs, results, predictions, models, health, problems)
 
 _DESCRIPTION = """
 POST work, get a job at once, fetch the answer when it is ready. A 202 means that the job is stored and will be done.
@@ -67,10 +70,20 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for kind in (Exception, PredictqError, Problem, HTTPException):
         app.add_exception_handler(kind, _answer_error)
-    for module in (predict, bulk, jobs, results, predictions, models, health, problems):
+    for module in _MODULES:
         app.include_router(module.router)
     return app
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error = HTTPException(405, headers={"Allow": ", ".join(_allowed(request))})
     return error_response(request, error)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of a path: the router names only those of the first route that has it."""
+    routes = [*request.app.routes, *(route for module in _MODULES for route in module.router.routes)]
+    matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(request.scope["path"])]
+    methods = {method for route in matching for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)

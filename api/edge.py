@@ -31,6 +31,7 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 _JOB_PATH = "/v1/jobs/"
 _JOB_PATH_LENGTH = len(_JOB_PATH) + 36
+_CALLER_GONE = 499  # a status for the metrics alone
 JOB_ROUTE = "/v1/jobs/{job_id}"
 
 
@@ -49,6 +50,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        method = scope["method"]
         request_id = scope[REQUEST_ID] = self._request_id(scope)
         status = 0
 
@@ -61,19 +63,23 @@ class Edge:
 
         route, endpoint = self._find(scope)
         try:
-            if endpoint is None:
+            if method == "HEAD":
+                scope = {**scope, "method": "GET"}
+                await self._app(scope, receive, _without_body(send_with_headers))
+            elif endpoint is None:
                 await self._app(scope, receive, send_with_headers)
             else:
                 response = await answer(endpoint, Request(scope, receive))
                 await response(scope, receive, send_with_headers)
-        except ClientDisconnect:
-            status = 499  # nobody is left to answer
+        except ClientDisconnect as gone:
+            if not isinstance(gone, _HeadSent):
+                status = _CALLER_GONE
         except Exception:
             if status < 500:  # otherwise the answer is out, and logged
                 raise
         finally:
             metrics: Metrics = scope["app"].state.services.metrics
-            metrics.observe(scope["method"], route or _route_of(scope), status, time.perf_counter() - started)
+            metrics.observe(method, route or _route_of(scope), status, time.perf_counter() - started)
 
     def _find(self, scope: Scope) -> tuple[str, Endpoint | None]:
         path: str = scope["path"]
@@ -101,6 +107,8 @@ async def answer(endpoint: Endpoint, request: Request) -> Response:
 
 def error_response(request: Request, error: Exception) -> Response:
     """The problem+json of any error; one that nobody foresaw is logged with its traceback."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=_CALLER_GONE)  # which nobody will read
     request_id = request.scope[REQUEST_ID].decode()
     problem = problem_of(error)
     if isinstance(error, DatabaseUnavailable):
@@ -109,6 +117,24 @@ def error_response(request: Request, error: Exception) -> Response:
         log.error("unexpected_error", request_id=request_id, path=request.url.path, exc_info=error)
         problem = Problem(INTERNAL, f"Tell the operator this request id, it is in the log: {request_id}")
     return render(problem, instance=request.scope["path"], request_id=request_id)
+
+
+class _HeadSent(ClientDisconnect):
+    """The answer to a HEAD is out: nobody waits for the rest of a stream."""
+
+
+def _without_body(send: Send) -> Send:
+    """`send` for the answer to a HEAD: what GET would answer, less the body."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if message.get("more_body", False):
+            raise _HeadSent
+
+    return send_head
 
 
 def _route_of(scope: Scope) -> str:
