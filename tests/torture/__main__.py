@@ -15,7 +15,7 @@ from tests.torture.faults.base import Fault
 from tests.torture.report import rows, table, verdict
 from tests.torture.run import Result, running
 
-_PROOFS_SECONDS = 270.0  # of the time given, for the proofs
+_PROOFS_SECONDS = 330.0  # of the time given, for the proofs
 _APART_SECONDS = 150.0  # and for the faults that need a cluster of their own
 
 

@@ -17,7 +17,7 @@ from tests.torture.report import line
 from tests.torture.run import Outcome, Result, Run, random_schedule, running
 
 Say = Callable[[str], None]
-_PROOF_SECONDS = 60.0  # what one proof takes, about
+_PROOF_SECONDS = 90.0  # what one proof takes, about
 _PROOFS_AT_ONCE = 2
 
 
