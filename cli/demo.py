@@ -16,6 +16,7 @@ from pathlib import Path
 from cli.address import ApiAddress
 from cli.client import ApiClient, Json
 from cli.console import plain_text, remark, say
+from cli.embedded.errors import NotWritable
 from cli.embedded.files import make_private_directory
 from cli.errors import ExitStatus
 from cli.job_text import answer_text, counts_text, trace_lines
@@ -41,7 +42,7 @@ def run_demo(parent: Path, clients: int, workers: int) -> None:
     # Servers of the user's own are not for a demonstration to write to.
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
-    with _demo_directory(parent) as directory:
+    with demo_directory(parent) as directory:
         _heading("Starting PostgreSQL, Redis, gateway, worker and Flower")
         plan = Plan(directory, workers, sample=clients)
         with running_stack(plan, say_ready, tell_trouble) as running:
@@ -89,7 +90,7 @@ def _heading(text: str) -> None:
 
 
 @contextmanager
-def _demo_directory(parent: Path) -> Iterator[Path]:
+def demo_directory(parent: Path) -> Iterator[Path]:
     """A new directory in `parent`, or among the temporary ones where that cannot be written; gone at the end.
 
     After a failure it stays, for the logs in it.
@@ -99,7 +100,7 @@ def _demo_directory(parent: Path) -> Iterator[Path]:
     try:
         make_private_directory(parent)
         make_private_directory(directory)
-    except OSError:
+    except (OSError, NotWritable):
         directory = Path(tempfile.gettempdir()) / f"predictq-{name}"
         make_private_directory(directory)
     try:

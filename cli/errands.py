@@ -40,13 +40,18 @@ class Errand:
             raise ErrandFailed(f"`predictq {' '.join(self._arguments)}` failed: {lines[-1]}")
         return json.loads(output)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._process.poll() is None:
+        if not self.has_ended:
             self._process.terminate()
             try:
                 self._process.communicate(timeout=FORCE_SECONDS)

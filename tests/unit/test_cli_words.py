@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from cli import progress as progress_module
 from cli.address import api_address, fill_environment, find_stack
 from cli.commands.submit import _condition
+from cli.demo import demo_directory
 from cli.embedded.state import StackState, StateDirectory
+from cli.errands import Errand, ErrandFailed
 from cli.errors import NoStack, UsageProblem
 from cli.job_text import counts_text, job_line, trace_lines
 from cli.progress import progress
@@ -198,3 +203,53 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert result.returncode == 0
     for name in ("up", "demo", "predict", "bulk", "results", "trace", "clients", "train", "keys", "doctor"):
         assert f" {name} " in result.stdout
+
+
+@pytest.mark.parametrize("unit", ["rows", "bytes"])
+def test_progress_in_a_terminal_is_a_bar_with_amount_and_rate(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much, of how much, and how fast; the bar is gone when the work is done."""
+    screen = io.StringIO()
+    monkeypatch.setattr(progress_module, "remarks", Console(file=screen, force_terminal=True, width=100))
+    with progress("scoring", 4000, unit=unit) as meter:
+        meter(1000)
+        meter(4000)
+    text = screen.getvalue()
+    assert "scoring" in text
+    assert ("4.0 kB of 4.0 kB" if unit == "bytes" else "4,000 rows of 4,000 rows") in text
+
+
+def test_the_demonstrations_directory_is_new_each_time_and_gone_unless_it_failed(tmp_path: Path) -> None:
+    """It disturbs no stack beside it; logs of a failure are kept; Ctrl-C leaves nothing."""
+    with demo_directory(tmp_path) as first, demo_directory(tmp_path) as second:
+        assert first != second
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), demo_directory(tmp_path):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ZeroDivisionError), demo_directory(tmp_path) as kept:
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_the_demonstration_needs_no_writable_directory_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a place that cannot be written it runs among the temporary files."""
+    taken, temporary = tmp_path / "file", tmp_path / "temporary"
+    taken.write_text("")
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with demo_directory(taken) as directory:
+        assert directory.parent == temporary
+
+
+def test_an_errand_that_fails_says_why_and_one_that_hangs_is_ended() -> None:
+    """A start that cannot make its samples names the reason, and leaves no process behind when it is interrupted."""
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    with (
+        Errand(environment, "promote", "x") as errand,
+        pytest.raises(ErrandFailed, match=r"predictq promote x.*version"),
+    ):
+        errand.result()
+    away = "postgresql+psycopg2://a:b@127.0.0.1:1/c"
+    with Errand({**environment, "DATABASE_URL": away}, "train") as hanging:
+        pass
+    assert hanging.has_ended
