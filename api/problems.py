@@ -21,12 +21,20 @@ _LONGEST = 1000  # characters of a text that may quote what the caller sent
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem; served as documentation under /problems/{code}."""
+    """A kind of problem; served as documentation under /problems/{code}.
+
+    Without a code it says no more than its status does, and is nowhere explained.
+    """
 
     code: str
     status: int
     title: str
     retry_after: int | None = None  # seconds
+
+    @property
+    def type(self) -> str:
+        """Its name on the wire, which is the path of its documentation."""
+        return f"/problems/{self.code}" if self.code else "about:blank"
 
 
 INVALID = Kind("invalid-request", 422, "The request is not valid")
@@ -119,9 +127,14 @@ def problem_of(error: Exception) -> Problem | None:
         detail = f"{DATABASE_AWAY}." if isinstance(error, errors.DatabaseUnavailable) else str(error)
         return None if kind is None else Problem(kind, detail, _flaws_of(error))
     if isinstance(error, HTTPException):
-        kind = _BY_STATUS.get(error.status_code) or Kind("http-error", error.status_code, str(error.detail))
+        kind = _BY_STATUS.get(error.status_code) or _plain(error.status_code)
         return Problem(kind, _detail(kind, error), headers=error.headers or {})
     return None
+
+
+def _plain(status: int) -> Kind:
+    """For a status that only a library raises: RFC 9457 has a type for what needs no explanation."""
+    return Kind("", status, HTTPStatus(status).phrase)
 
 
 def _detail(kind: Kind, error: HTTPException) -> str:
@@ -151,7 +164,7 @@ def render(problem: Problem, *, instance: str, request_id: str) -> Response:
     """The answer: the problem as JSON, with Retry-After where trying again makes sense."""
     kind = problem.kind
     body: dict[str, Any] = {
-        "type": f"/problems/{kind.code}",
+        "type": kind.type,
         "title": kind.title,
         "status": kind.status,
         "detail": problem.detail[:_LONGEST],

@@ -31,7 +31,7 @@ async def explain_problem(request: Request) -> Response:
 
 def _explain(kind: Kind) -> dict[str, object]:
     return {
-        "type": f"/problems/{kind.code}",
+        "type": kind.type,
         "title": kind.title,
         "status": kind.status,
         "retry_after": kind.retry_after,

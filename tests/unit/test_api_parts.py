@@ -188,7 +188,9 @@ def test_a_notice_that_nobody_understands_is_ignored() -> None:
 
 
 def test_http_errors_without_a_kind_are_problems_all_the_same() -> None:
-    """A status that a library raises keeps its number."""
+    """A status that a library raises keeps its number, and names no type that nothing explains."""
     problem = problem_of(HTTPException(418, "teapot"))
     assert problem is not None
-    assert (problem.kind.status, problem.detail) == (418, "teapot")
+    assert (problem.kind.status, problem.kind.title, problem.detail) == (418, "I'm a Teapot", "teapot")
+    assert problem.kind.type == "about:blank"
+    assert all(kind.type == f"/problems/{code}" for code, kind in KINDS.items())
