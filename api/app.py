@@ -16,12 +16,12 @@ from starlette.types import ASGIApp
 from api import docs
 from api.edge import JOB_ROUTE, Edge, error_response
 from api.problems import Problem
-from api.routes import bulk, health, jobs, models, predict, predictions, problems, results
+from api.routes import bulk, health, jobs, models, pages, predict, predictions, problems, results
 from api.services import running_services
 from shared.config import Settings
 from shared.errors import PredictqError
 
-_MODULES = (predict, bulk, jobs, results, predictions, models, health, problems)
+_MODULES = (predict, bulk, jobs, results, predictions, models, health, problems, pages)
 
 _DESCRIPTION = """
 POST work, get a job at once, fetch the answer when it is ready. A 202 means that the job is stored and will be done.
@@ -65,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         version="1",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # ours, which needs no internet
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked for anew at every call otherwise
     )
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(kind, _answer_error)
     for module in _MODULES:
         app.include_router(module.router)
+    app.mount(pages.ASSETS, pages.assets())
     return app
 
 
@@ -82,8 +84,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of a path: the router names only those of the first route that has it."""
+    """The methods of a path: the router names only those of the first route that has it, and none of a mount's."""
     routes = [*request.app.routes, *(route for module in _MODULES for route in module.router.routes)]
     matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(request.scope["path"])]
     methods = {method for route in matching for method in route.methods or ()}
-    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+    return sorted(methods | {"GET", "HEAD"} if "GET" in methods or not matching else methods)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -236,9 +237,23 @@ def test_the_documents_describe_every_call(gateway: Gateway) -> None:
                     sent = {"json": example}
                 answer = gateway.post(path, **sent, headers={"Content-Type": media_type})
                 assert answer.status_code in (202, 422), (path, example, answer.text)
-    assert gateway.get("/docs").status_code == 200
     assert len(gateway.get("/problems").json()["problems"]) > 15
     assert gateway.get("/problems/nonsense").status_code == 404
+
+
+def test_the_page_for_people_needs_no_internet(gateway: Gateway) -> None:
+    """Every file that /docs loads comes from the gateway itself, and nothing beside these files can be had."""
+    page = gateway.get("/docs")
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(links) == 3
+    assert "://" not in page.text
+    for link in links:
+        answer = gateway.get(link)
+        assert answer.status_code == 200
+        assert answer.content
+    for path in ("/docs/assets/nothing.js", "/docs/assets/../__init__.py", "/docs/assets/%2e%2e/__init__.py"):
+        assert gateway.get(path).json()["type"] == "/problems/not-found"
+    assert gateway.put(links[0]).headers["allow"] == "GET, HEAD"
 
 
 def test_a_request_id_is_kept_if_it_is_sane(gateway: Gateway) -> None:
@@ -275,7 +290,7 @@ def test_head_is_get_without_the_body(gateway: Gateway, engine: Engine) -> None:
     assert gateway.head("/v1/predict").status_code == 405
     assert gateway.head("/nowhere").status_code == 404
     line = 'predictq_http_request_seconds_count{method="HEAD",route="/v1/jobs/{job_id}/results",status="200"} 2.0'
-    assert line in gateway.get("/metrics").text
+    wait_until(lambda: line in gateway.get("/metrics").text, what="both counted, the stream once its COPY has ended")
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs/00000000-0000-0000-0000-000000000000", "/v1/jobs"])
