@@ -7,7 +7,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import IO, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -18,6 +18,10 @@ from shared.errors import DatabaseUnavailable
 _PIECE = 256 * 1024  # bytes handed over at once
 _AHEAD = 4  # pieces read ahead of the caller
 _STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up, and the connection freed
+
+# A caller that pauses lets PostgreSQL's data pile up unread, which TCP cannot tell from a dead peer: by the ten
+# seconds of every other session the server hung up on it. Here the stall above is what decides.
+_PATIENT = text(f"SET tcp_user_timeout = '{_STALL_SECONDS + 30:.0f}s'")
 
 
 class Stopped(Exception):
@@ -79,6 +83,7 @@ class CopyStream:
         sink = _Sink(self._hand_over)
         # No transaction: answers never change, and a slow reader must not hold one open between two batches.
         with autocommit(engine) as connection:
+            connection.execute(_PATIENT)
             try:
                 target = io.BufferedWriter(sink, _PIECE)
                 self._copy(connection, cast("IO[bytes]", target))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
+from api.database import Lane
+from api.streams import _STALL_SECONDS, CopyStream
 from shared.config import Settings
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model, wait_until
@@ -162,6 +165,28 @@ def test_a_reader_who_leaves_frees_the_connection(
         wait_until(lambda: count_copies(engine) == 0, what="every COPY has ended")
         monkeypatch.undo()
         assert gateway.get(f"{location}/results", headers={"Accept": "text/csv"}).text.count("\n") == 20_001
+
+
+def test_a_reader_who_pauses_keeps_the_download(settings: Settings, engine: Engine) -> None:
+    """For as long as the gateway waits for the caller, PostgreSQL waits for the gateway."""
+    found = []
+
+    def copy(connection: Connection, target: IO[bytes]) -> None:
+        query = text("SELECT setting::int FROM pg_settings WHERE name = 'tcp_user_timeout'")
+        found.append(connection.execute(query).scalar_one() / 1000)
+        target.write(b"row")
+
+    async def run() -> None:
+        lane = Lane(settings, "bulk", 1)
+        stream = CopyStream(copy)
+        stream.start(lane)
+        found.append(await stream.next())
+        await stream.close()
+        lane.close()
+
+    asyncio.run(run())
+    assert found[0] > _STALL_SECONDS
+    assert found[1] == b"row"
 
 
 def count_copies(engine: Engine) -> int:
