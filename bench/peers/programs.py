@@ -15,10 +15,10 @@ from bench.programs import running, wait_for_http
 from bench.stack import Stack
 from cli.embedded.ports import free_port
 
-_WORKERS: dict[str, list[str]] = {
-    "celery": ["-m", "celery", "-A", "bench.peers.celery_tasks", "worker", "--concurrency", "2", "-l", "WARNING"],
-    "dramatiq": ["-m", "dramatiq", "bench.peers.dramatiq_tasks", "--processes", "2", "--threads", "8"],
-    "rq": ["-m", "rq.cli", "worker-pool", "--num-workers", "2", "--logging-level", "WARNING"],
+_WORKERS: dict[str, list[list[str]]] = {  # two processes that score, for each
+    "celery": [["-m", "celery", "-A", "bench.peers.celery_tasks", "worker", "--concurrency", "2", "-l", "WARNING"]],
+    "dramatiq": [["-m", "dramatiq", "bench.peers.dramatiq_tasks", "--processes", "2", "--threads", "8"]],
+    "rq": [["-m", "bench.peers.rq_worker"]] * 2,
 }
 
 
@@ -51,7 +51,7 @@ def peer_database(stack: Stack, name: str) -> Iterator[tuple[Engine, dict[str, s
         redis.flushdb()
     yield (
         engine,
-        {"DATABASE_URL": url, "REDIS_URL": redis_url, "RQ_REDIS_URL": redis_url, "BENCH_MODEL": str(stack.model)},
+        {"DATABASE_URL": url, "REDIS_URL": redis_url, "BENCH_MODEL": str(stack.model)},
     )
     engine.dispose()
     stack.drop(url)
@@ -63,8 +63,8 @@ def running_peer(stack: Stack, kind: str) -> Iterator[Peer]:
     with peer_database(stack, kind) as (engine, environment), ExitStack() as programs:
         environment["BENCH_PEER"] = kind
         log = stack.log(f"peer-{kind}")
-        if kind in _WORKERS:
-            programs.enter_context(running(_WORKERS[kind], environment=environment, log=log))
+        for command in _WORKERS.get(kind, []):
+            programs.enter_context(running(command, environment=environment, log=log))
         yield Peer(programs.enter_context(_gateway(stack, "bench.peers.gateway:app", environment)), engine)
 
 
