@@ -19,7 +19,7 @@ _BATCH_ROWS = 50
 def measure(bench: Bench) -> Figures:
     """Batches per second by number of replicas, each a worker of its own with one pool process."""
     sleeping = SleepingModel(0.25)
-    figures: Figures = {"computing": _scale(bench, ComputingModel(0.2), (1, 2), batches=bench.count(40, 8))}
+    figures: Figures = {"computing": _scale(bench, ComputingModel(0.2), (1, 2), batches=bench.count(32, 8))}
     if not bench.quick:
         figures["sleeping"] = _scale(bench, sleeping, (1, 8), batches=64)
     return figures

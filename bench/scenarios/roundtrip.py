@@ -8,13 +8,13 @@ from bench.context import Bench, Figures
 from bench.load import closed_loop
 from bench.peers.programs import running_peer
 
-_ROUNDS = 6
+_ROUNDS = 5
 
 
 def measure(bench: Bench) -> Figures:
     """Turn by turn, so that a noisy moment hits both."""
     times: dict[str, list[float]] = {"predictq": [], "synchronous": []}
-    seconds = bench.choose(1.5, 0.5)
+    seconds = bench.choose(1.2, 0.5)
     with bench.stack.service("roundtrip") as service, running_peer(bench.stack, "none") as peer:
         places = {
             "predictq": (service.port, bench.predictions(service, 5000, prefer="wait=10")),

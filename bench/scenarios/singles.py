@@ -19,7 +19,7 @@ from bench.stack import Service
 
 CONNECTIONS = 256
 _REQUESTS = 100_000  # different clients asked for
-_PEER_REQUESTS = {"celery": 1500, "dramatiq": 1500, "rq": 500, "none": 1500}  # some ten seconds of work for each
+_PEER_REQUESTS = {"celery": 1000, "dramatiq": 1000, "rq": 200, "none": 800}  # some ten seconds of work for each
 
 
 def measure(bench: Bench) -> Figures:
@@ -43,7 +43,7 @@ def _noop(bench: Bench) -> Figures:
 
 def _peer(bench: Bench, kind: str) -> Figures:
     """A fixed number of predictions, from the first POST to the last answer: the peer has the machine to itself."""
-    count = bench.count(_PEER_REQUESTS[kind], 300)
+    count = bench.count(_PEER_REQUESTS[kind], 200)
     with running_peer(bench.stack, kind) as peer:
         warm = 64
         closed_loop(peer.port, peer.requests(warm), connections=8, seconds=60, most=warm)
