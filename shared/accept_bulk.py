@@ -13,12 +13,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, and_, column, func, select, table, text
-from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import IntegrityError
 
 from shared.accept import Accepted, claim_idempotency_key
 from shared.copying import copy_in
-from shared.db import naming_failures
+from shared.db import transaction
 from shared.errors import FilterRefused, IdempotencyKeyInFlight, NoLiveModel, NothingSelected
 from shared.features import CLIENT_FEATURES
 from shared.signature import FeatureKind, check_value, find_feature
@@ -76,7 +75,8 @@ def accept_filter(
     """
     condition = filter_condition(where)
     # One snapshot for the count and for the rows, whatever commits in between.
-    with _bulk_transaction(engine, isolation_level="REPEATABLE READ") as connection:
+    with _bulk_transaction(engine) as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
         if earlier is not None:
             return earlier
@@ -127,12 +127,9 @@ def filter_condition(where: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _bulk_transaction(engine: Engine, isolation_level: IsolationLevel = "READ COMMITTED") -> Iterator[Connection]:
+def _bulk_transaction(engine: Engine) -> Iterator[Connection]:
     try:
-        with (
-            naming_failures(),
-            engine.execution_options(isolation_level=isolation_level).begin() as connection,
-        ):
+        with transaction(engine) as connection:
             yield connection
     except IntegrityError as error:
         if "jobs_idempotency" not in str(error.orig):

@@ -25,8 +25,12 @@ _CONNECT = {
     "tcp_user_timeout": 10_000,
 }
 
-# The same from the server's side. Without it a worker that was cut off inside a transaction kept its batch locked,
-# and so out of everybody's reach, for as long as PostgreSQL believed in the connection: two hours by default.
+# The default is said here and not to the driver: psycopg2 repeats a level that it was told with a statement of its own
+# whenever autocommit is switched, one round trip more for each use.
+_DEFAULTS = "-c jit=off -c timezone=UTC -c default_transaction_isolation=read\\ committed"
+
+# Time-outs as above, from the server's side. Without them a worker that was cut off inside a transaction kept its batch
+# locked, and so out of everybody's reach, for as long as PostgreSQL believed in the connection: two hours by default.
 _SESSION = (
     "-c idle_in_transaction_session_timeout=15s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 "
     "-c tcp_keepalives_count=3 -c tcp_user_timeout=10s"
@@ -46,7 +50,7 @@ def make_engine(
     `statement_timeout_seconds` is cancelled by the server.
     """
     connect: dict[str, Any] = dict(_CONNECT, application_name=application_name)
-    options = ["-c jit=off", "-c timezone=UTC", _SESSION]
+    options = [_DEFAULTS, _SESSION]
     if statement_timeout_seconds is not None:
         options.append(f"-c statement_timeout={int(statement_timeout_seconds * 1000)}")
     connect["options"] = " ".join(options)
@@ -57,7 +61,6 @@ def make_engine(
         max_overflow=0,
         pool_timeout=3,
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
-        isolation_level="READ COMMITTED",
     )
 
 
@@ -70,9 +73,19 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def autocommit(engine: Engine) -> Iterator[Connection]:
-    """A connection on which each statement commits by itself: one round trip in place of three."""
-    with naming_failures(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        yield connection
+    """A connection on which each statement commits by itself: one round trip in place of three.
+
+    SQLAlchemy's own AUTOCOMMIT is not used: it switches back, by a statement, while the connection returns to its pool,
+    and a line that is cut at that moment costs the pool its slot for ever.
+    """
+    with naming_failures(), engine.connect() as connection:
+        driver = driver_connection(connection)
+        driver.autocommit = True  # known to the driver alone: the server is not asked
+        try:
+            yield connection
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
 
 
 @contextmanager

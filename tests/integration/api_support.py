@@ -102,6 +102,7 @@ class Network:
         self._up = threading.Event()
         self._up.set()
         self._lose_answer_to: bytes | None = None
+        self._let_pass = 0
         self._refuses = False
         self._closed = False
         self._threads = [threading.Thread(target=self._accept)]
@@ -139,9 +140,12 @@ class Network:
         """Swallow everything without a word."""
         self._up.clear()
 
-    def lose_answer_to(self, query: bytes) -> None:
-        """Let the next query that holds these bytes reach the server, and cut the connection before it answers."""
-        self._lose_answer_to = query
+    def lose_answer_to(self, query: bytes, *, after: int = 0) -> None:
+        """Let the next query that holds these bytes reach the server, and cut the connection before it answers.
+
+        The first `after` of them get their answers.
+        """
+        self._let_pass, self._lose_answer_to = after, query
 
     def _accept(self) -> None:
         while not self._closed:
@@ -167,5 +171,7 @@ class Network:
                     if not data or (is_losing and source is far):
                         return
                     if self._lose_answer_to and self._lose_answer_to in data:
-                        self._lose_answer_to, is_losing = None, True
+                        self._let_pass -= 1
+                        if self._let_pass < 0:
+                            self._lose_answer_to, is_losing = None, True
                     (far if source is near else near).sendall(data)

@@ -1,0 +1,61 @@
+"""Connections: a line that is cut at whatever moment costs no more than the work that used it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, text
+
+from shared.config import Settings
+from shared.db import autocommit, make_engine, transaction
+from shared.errors import DatabaseUnavailable
+from tests.integration.api_support import Network
+
+ANY_QUERY = b"Q\0\0"  # how a simple query begins on the wire
+
+
+@pytest.mark.parametrize("use", [autocommit, transaction])
+def test_a_line_cut_at_any_moment_costs_the_pool_no_slot(
+    settings: Settings, use: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    """After any query of a use has lost its answer, those of the driver's own included, the next use works.
+
+    Even while the error of the first is still being handled, and in a pool of a single connection.
+    """
+    with Network(settings.database_url.get_secret_value()) as network:
+        through = settings.model_copy(update={"database_url": SecretStr(network.url)})
+        engine = make_engine(through, application_name="test")
+        lost = 0
+        for after in range(5):
+            _ask(engine, use)
+            network.lose_answer_to(ANY_QUERY, after=after)
+            try:
+                _ask(engine, use)
+            except DatabaseUnavailable:
+                lost += 1
+                _ask(engine, use)
+            network.lose_answer_to(b"")
+            assert engine.pool.status().endswith("connections: 0")
+        engine.dispose()
+    assert 0 < lost < 5, "both lost and answered ones were tried"
+
+
+def test_an_autocommit_leaves_an_ordinary_connection(engine: Engine) -> None:
+    """Whoever gets the connection next has transactions that can be rolled back."""
+    with autocommit(engine) as connection:
+        connection.execute(text("CREATE TABLE kept (n integer)"))
+        connection.rollback()
+    with transaction(engine) as connection:
+        connection.execute(text("DROP TABLE kept"))
+        assert connection.execute(text("SHOW transaction_isolation")).scalar_one() == "read committed"
+        connection.rollback()
+    with autocommit(engine) as connection:
+        assert connection.execute(text("SELECT to_regclass('kept')")).scalar_one() == "kept"
+
+
+def _ask(engine: Engine, use: Callable[[Engine], AbstractContextManager[Connection]]) -> None:
+    with use(engine) as connection:
+        connection.execute(text("SELECT 1"))
