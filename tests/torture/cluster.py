@@ -25,7 +25,7 @@ from tests.models import SIGNATURE
 from tests.torture import population
 from tests.torture.models import TortureModel
 from tests.torture.netns import Host
-from tests.torture.proxy import Loop
+from tests.torture.proxy import Loop, Tally
 from tests.torture.sabotage import SWITCHES
 from tests.torture.services import Backends, Service, ServiceFactory
 
@@ -110,6 +110,11 @@ class Cluster:
     def services(self) -> list[Service]:
         """All gateways and workers."""
         return [*self.gateways, *self.workers]
+
+    @property
+    def deliveries(self) -> Tally:
+        """The messages that Redis handed to workers, counted on the line: whoever died afterwards got them, too."""
+        return self._factory.deliveries
 
     def add_worker(self, host: Host | None = None) -> Service:
         """One worker more, started; it is stopped with the others."""

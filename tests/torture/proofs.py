@@ -19,7 +19,6 @@ class Proof:
     protection: str
     fault: str
     promises: frozenset[str]
-    is_needed: bool = True  # False: others are known to cover for it, so that nothing need break
 
 
 _ENDS = frozenset({"every accepted job ends", "every accepted job ends in time"})
@@ -34,8 +33,7 @@ PROOFS = [
         frozenset({"a 202 means the job is in PostgreSQL"}),
     ),
     Proof("commit-before-publish", "no fault, a backlog of 8 s", frozenset({"what the fault is for"})),
-    # Leases and the sweeper bring back what early acknowledgements lose: see docs/reliability.md.
-    Proof("acks-late", "stop the consumer, publish, kill it", _ENDS, is_needed=False),
+    Proof("acks-late", "pool process SIGKILL before its claim, no sweeper", _ENDS),
     Proof("health-checks", "worker–Redis half-open 6 s", _ENDS),
     Proof("attempt-cap", "a row kills the model's process", _ENDS | {"what the fault is for"}),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -32,6 +33,24 @@ class Trap:
         """Act, then tell; in a thread, because the connection's task ends with the process that is killed here."""
         self.action()
         self.sprung.set()
+
+
+class Tally:
+    """Counts how often `pattern` passes. No match may be longer than `longest` bytes: it may come in two pieces."""
+
+    def __init__(self, pattern: bytes, longest: int) -> None:
+        self._pattern = re.compile(pattern)
+        self._longest = longest
+        self.count = 0
+
+    def add(self, rest: bytes, data: bytes) -> bytes:
+        """Count in `data`, which follows `rest` on the same connection; gives the `rest` for the next piece."""
+        text = rest + data
+        end = 0
+        for match in self._pattern.finditer(text):
+            self.count += 1
+            end = match.end()
+        return text[max(end, len(text) - self._longest) :]
 
 
 class Loop:
@@ -72,6 +91,7 @@ class Proxy:
         self.port = 0
         self.delay = 0.0  # seconds added to every piece of data, in both directions
         self.traps: list[Trap] = []
+        self.tally: Tally | None = None  # of what the server sends
         self._silent = False
         self._connections: set[_Connection] = set()
         self._server = loop.call(self._listen())
@@ -174,12 +194,14 @@ class _Connection:
                 continue
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, outward: bool) -> None:
+        rest, tally = b"", None if outward else self._proxy.tally
         while data := await source.read(65536):
             if self._proxy.delay:
                 await asyncio.sleep(self._proxy.delay)
             if await self._spring(data, outward=outward):
                 return
             if not self.is_dead:
+                rest = tally.add(rest, data) if tally else b""
                 sink.write(data)
                 await sink.drain()
 

@@ -8,7 +8,7 @@ from tests.torture.manners import Seen, seen_by_fault
 from tests.torture.run import Outcome, Result
 
 _HEAD = (
-    "| fault | callers saw | slowest answer | first answer | all ended | redispatched | claimed again | notes |\n"
+    "| fault | callers saw | slowest | first answer | all ended | sent again | deliveries / batches | notes |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 
@@ -29,7 +29,8 @@ def _line(outcome: Outcome, seen: Seen) -> str:
         return f"| {outcome.fault} | NOT RUN: {outcome.not_run} | | | | | | |"
     statuses = ", ".join(f"{count} × {status}" for status, count in seen.statuses.most_common())
     cells = [outcome.fault, statuses, f"{seen.slowest:.1f} s", _words(outcome.first_answer), _words(outcome.all_ended)]
-    cells += [str(outcome.redispatched), str(outcome.reclaimed), "; ".join(outcome.notes)]
+    counts = outcome.counts
+    cells += [str(counts["dispatched_again"]), f"{counts['delivered']} / {counts['batches']}", "; ".join(outcome.notes)]
     return f"| {' | '.join(cells)} |"
 
 

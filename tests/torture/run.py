@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from tests.torture import population
 from tests.torture.callers import Ask, Crowd
 from tests.torture.checker import Violation, check
 from tests.torture.cluster import Cluster, Plan, wait_for
-from tests.torture.faults.base import Fault, Missed, Tools
+from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 from tests.torture.ledger import Event, Ledger, read
 from tests.torture.manners import check_manners
 from tests.torture.watching import Bookkeeper, Use, check_growth
@@ -33,8 +34,7 @@ class Outcome:
     all_ended: float | None = None
     not_run: str | None = None  # why it does not count
     notes: list[str] = field(default_factory=list)
-    redispatched: int = 0  # batches published again by a sweeper
-    reclaimed: int = 0  # claims beyond the first
+    counts: Counter[str] = field(default_factory=Counter)  # from its begin to its end, see `Tools.counts`
 
 
 @dataclass
@@ -83,10 +83,10 @@ class Run:
             return outcome
         if any(fault.cuts_callers for fault in faults):
             self._cut_off.add(outcome.fault)
-        before = self._counts()
         repair = time.monotonic()
         self._ledger.set_phase(outcome.fault, "during")
         tools = Tools(self._cluster, self._ledger, self._prober, self._rng, outcome.notes)
+        before = tools.counts()
         try:
             with contextlib.ExitStack() as stack:
                 for fault in faults:
@@ -96,15 +96,17 @@ class Run:
             outcome.not_run = f"missed: {type(missed).__name__}: {missed}"
             repair = time.monotonic()
             self._cluster.heal()
-        except AssertionError as broken:
-            self._violations.append(Violation("what the fault is for", f"{outcome.fault}: {broken}"))
+        except (AssertionError, NotEnded) as broken:
+            promise = "every accepted job ends in time" if isinstance(broken, NotEnded) else "what the fault is for"
+            self._violations.append(Violation(promise, f"{outcome.fault}: {broken}"))
+            repair = time.monotonic()
             self._cluster.heal()
         self._kills += 1
         self._ledger.set_phase(outcome.fault, "after")
         self._recover(outcome, repair)
         self._verify(outcome, tools)
-        after = self._counts()
-        outcome.redispatched, outcome.reclaimed = after[0] - before[0], after[1] - before[1]
+        outcome.counts = tools.counts()
+        outcome.counts.subtract(before)
         self._ledger.set_phase("none", "quiet")
         return outcome
 
@@ -180,13 +182,6 @@ class Run:
             return list(job_ids)
         known = {row[0] for row in ended}
         return [job_id for job_id in job_ids if job_id not in known]
-
-    def _counts(self) -> tuple[int, int]:
-        query = (
-            "SELECT coalesce(sum(dispatches), 0), coalesce(sum(greatest(attempts - 1, 0)), 0) FROM prediction_batches"
-        )
-        dispatches, claims = self._cluster.query(query)[0]
-        return int(dispatches), int(claims)
 
 
 @contextlib.contextmanager

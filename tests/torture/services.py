@@ -17,9 +17,11 @@ from cli.embedded.child import Child
 from cli.embedded.ports import free_port
 from cli.embedded.process import ChildProcess
 from tests.torture.netns import HERE, THERE, Host
-from tests.torture.proxy import Loop, Proxy
+from tests.torture.proxy import Loop, Proxy, Tally
 
 ROOT = Path(__file__).parents[2]
+# How Redis's reply to BRPOP begins: two parts, the first of them the queue's name.
+_DELIVERY = rb"\*2\r\n\$\d+\r\n(?:interactive|bulk)\r\n"
 
 
 @dataclass
@@ -138,6 +140,7 @@ class ServiceFactory:
         self._backends = backends
         self._directory = directory
         self._settings = settings
+        self.deliveries = Tally(_DELIVERY, longest=32)
 
     def gateway(self, number: int, sabotage: str | None = None) -> Service:
         """A gateway, not started yet."""
@@ -149,7 +152,9 @@ class ServiceFactory:
         """A worker for both queues, on this host or another, not started yet."""
         name = f"worker{number}"
         arguments = ["worker", "--concurrency", str(concurrency), "--name", name]
-        return self._make(name, arguments, free_port(), None, sabotage, host)
+        worker = self._make(name, arguments, free_port(), None, sabotage, host)
+        worker.redis.tally = self.deliveries
+        return worker
 
     def _make(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from tests.torture.ledger import Ledger
 
 class Missed(Exception):
     """The fault could not be brought about as meant, so nothing was tested."""
+
+
+class NotEnded(Exception):
+    """Accepted work did not end in the time that this fault leaves it."""
 
 
 @dataclass
@@ -58,6 +63,12 @@ class Tools:
             raise Missed(str(error)) from None
         worker, fence = found[0]
         return int(worker.rpartition("/")[2]), fence
+
+    def counts(self) -> Counter[str]:
+        """So far: `batches` that do not wait any more, how often they were `dispatched_again`, messages `delivered`."""
+        query = "SELECT count(*), coalesce(sum(dispatches), 0) FROM prediction_batches WHERE status <> 'queued'"
+        batches, again = map(int, self.cluster.query(query)[0])
+        return Counter(batches=batches, dispatched_again=again, delivered=self.cluster.deliveries.count)
 
     def hold(self, seconds: float) -> None:
         """Let the fault last."""

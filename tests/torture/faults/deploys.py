@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.torture import population
 from tests.torture.callers import Ask
+from tests.torture.faults.backlog import backlog
 from tests.torture.faults.base import Fault, Tools
 
 
@@ -81,28 +82,8 @@ def third_sweeper(tools: Tools) -> Iterator[None]:
     yield
 
 
-@contextmanager
-def calm(tools: Tools) -> Iterator[None]:
-    """No fault, but more work than the workers keep up with: sweepers must leave alone what merely waits."""
-    before = _dispatches(tools)
-    slow = list(population.SLOW)
-    for client in tools.rng.sample(slow, 3 * len(tools.cluster.workers)):
-        tools.submit(Ask("bulk", [client]))
-    tools.hold(8)
-    again, batches = (after - earlier for after, earlier in zip(_dispatches(tools), before, strict=True))
-    tools.notes.append(f"{again} of {batches} batches dispatched again")
-    if again > max(1, batches / 100):
-        raise AssertionError(f"{again} of {batches} batches were dispatched again, although nothing was lost")
-    yield
-
-
-def _dispatches(tools: Tools) -> tuple[int, int]:
-    again, batches = tools.cluster.query("SELECT coalesce(sum(dispatches), 0), count(*) FROM prediction_batches")[0]
-    return int(again), int(batches)
-
-
 FAULTS = [
-    Fault("no fault, a backlog of 8 s", calm, mixable=False),
+    backlog(8),
     Fault("rolling upgrade with promotions", rolling_upgrade, mixable=False),
     Fault("every message five times, shuffled", duplicates),
     Fault("three sweepers, messages lost, one killed", third_sweeper, mixable=False),

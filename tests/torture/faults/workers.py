@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import psutil
 
 from tests.torture import population
 from tests.torture.callers import Ask
-from tests.torture.cluster import wait_for
-from tests.torture.faults.base import Fault, Missed, Tools
+from tests.torture.cluster import Cluster, wait_for
+from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 
 
 def slow_job(tools: Tools) -> str:
@@ -112,6 +112,52 @@ def deploy(tools: Tools) -> Iterator[None]:
 
 
 @contextmanager
+def killed_before_claim(tools: Tools) -> Iterator[None]:
+    """No sweeper runs. SIGKILL a pool process that has taken a message, while its claim is on the way."""
+    cluster = tools.cluster
+    with _settings(cluster, {"PREDICTQ_SWEEP_SECONDS": "60"}):  # the first sweep comes 60 s after the start
+        victim = cluster.workers[0]
+        trap = victim.postgres.set_trap(_CLAIM, on_reply=False, action=lambda: _kill(victim.pool()))
+        if not trap.sprung.wait(30):
+            trap.left = 0
+            raise Missed("no claim came by")
+        newest = cluster.query("SELECT max(id) FROM prediction_batches")[0][0]
+        query = "SELECT id FROM prediction_batches WHERE status IN ('queued', 'running') AND id <= %s"
+        try:
+            seconds = wait_for(lambda: not cluster.query(query, [newest]), 30, "the end of every batch")
+        except TimeoutError:
+            raise NotEnded(f"no message for batches {cluster.query(query, [newest])} after 30 s") from None
+        tools.notes.append(f"answered by another {seconds:.0f} s after the kill, without any sweep")
+        yield
+
+
+_CLAIM = b"SET status = 'running'"
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.kill()
+
+
+@contextmanager
+def _settings(cluster: Cluster, settings: Mapping[str, str]) -> Iterator[None]:
+    """Every worker with other settings for the length of the block."""
+    usual = [worker.environment for worker in cluster.workers]
+    try:
+        for worker in cluster.workers:
+            worker.stop()
+            worker.environment = {**worker.environment, **settings}
+        cluster.heal()
+        cluster.wait_ready(cluster.workers)
+        yield
+    finally:
+        for worker, environment in zip(cluster.workers, usual, strict=True):
+            worker.stop()
+            worker.environment = environment
+        cluster.heal()
+
+
+@contextmanager
 def wrong_clock(tools: Tools) -> Iterator[None]:
     """One worker's clock is an hour ahead, the other's an hour behind."""
     for worker, offset in zip(tools.cluster.workers, (3600.0, -3600.0), strict=False):
@@ -136,4 +182,5 @@ FAULTS = [
     Fault("stop the consumer, publish, kill it", pop_window),
     Fault("SIGTERM in mid-batch (deploy)", deploy, mixable=False),
     Fault("workers' clocks an hour off", wrong_clock),
+    Fault("pool process SIGKILL before its claim, no sweeper", killed_before_claim, mixable=False),
 ]
