@@ -15,6 +15,7 @@ from shared.config import Settings
 from shared.status import Queue
 
 SCORE_TASK = "predictq.score_batch"
+_SLICE = 1000  # messages of about 1 kB: a moment for Redis, however long the queue
 NOTICES = "predictq:notices"  # the pub/sub channel on which workers say which batch is done
 
 # docs/reliability.md tells what each of these was measured to change.
@@ -78,8 +79,21 @@ def publish_batch(app: Celery, batch_id: int, queue: Queue) -> None:
 def front_batch(redis: Redis, queue: Queue) -> int | None:
     """The batch id in the message that leaves the queue next; None when the queue is empty."""
     message = cast("str | None", redis.lindex(queue.value, -1))  # messages enter on the left
-    if message is None:
-        return None
+    return None if message is None else _batch_of(message)
+
+
+def waiting_batches(redis: Redis, queue: Queue) -> set[int]:
+    """The batch ids in all messages of the queue. One that waits all the while is never missed."""
+    found: set[int] = set()
+    position = 0
+    # New messages move the others to higher positions: read upwards, one may come twice, but none slips by.
+    while messages := cast("list[str]", redis.lrange(queue.value, position, position + _SLICE - 1)):
+        found.update(map(_batch_of, messages))
+        position += len(messages)
+    return found
+
+
+def _batch_of(message: str) -> int:
     arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
     return int(arguments[0])
 

@@ -3,12 +3,13 @@
 A batch that merely waits its turn must not be dispatched again: its message is still in the queue. Messages leave
 a queue in the order in which they came, so the one at the front tells: a batch whose message was sent before the
 front's batch even existed has no message there any more. `dispatch_after` is when that message was in the queue at
-the latest. An empty queue holds no message at all.
+the latest. An empty queue holds no message at all. What is lost in the middle of a long queue the front tells late:
+every now and then the whole queue is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
@@ -38,7 +39,10 @@ WITH due AS (
       AND (
         dispatch_after <= lease_until  -- not dispatched again since that claim, which used up its message
         OR CAST(:front AS bigint) IS NULL
-        OR dispatch_after < (SELECT created_at FROM prediction_batches WHERE id = :front))
+        OR dispatch_after < (SELECT created_at FROM prediction_batches WHERE id = :front)
+        OR (CAST(:listed AS bigint[]) IS NOT NULL AND id NOT IN (SELECT unnest(CAST(:listed AS bigint[])))
+            -- sent well before the queue was read
+            AND dispatch_after < clock_timestamp() - make_interval(secs => :pause)))
     ORDER BY id LIMIT {_MOST} FOR UPDATE SKIP LOCKED
 )
 UPDATE prediction_batches b
@@ -50,17 +54,25 @@ RETURNING b.id, due.status
 """)
 
 
-def sweep(engine: Engine, fronts: Mapping[Queue, int | None], *, pause_seconds: float) -> list[Redispatch]:
+def sweep(
+    engine: Engine,
+    fronts: Mapping[Queue, int | None],
+    *,
+    listed: Mapping[Queue, Collection[int]] | None = None,
+    pause_seconds: float,
+) -> list[Redispatch]:
     """Mark the batches that need a new message, and commit; publish them after that.
 
-    `fronts` says for each queue which batch its next message is about, None where it is empty. A batch is
+    `fronts` says for each queue which batch its next message is about, None where it is empty. `listed` says, of a
+    queue that was read as a whole less than `pause_seconds` ago, for which batches it holds messages. A batch is
     dispatched again at the earliest `pause_seconds` after the last time, doubling up to a minute. Any number of
     sweepers may run at once.
     """
     found = []
     for queue, front in fronts.items():
+        told = {"listed": list(listed[queue]) if listed and queue in listed else None, "pause": pause_seconds}
         with transaction(engine) as connection:
-            rows = connection.execute(_SWEEP, {"queue": queue.value, "front": front, "pause": pause_seconds}).all()
+            rows = connection.execute(_SWEEP, {**told, "queue": queue.value, "front": front}).all()
         for row in sorted(rows):
             reason = "lost" if row.status == "queued" else "expired"
             found.append(Redispatch(row.id, queue, reason))

@@ -12,12 +12,15 @@ from sqlalchemy import Engine
 
 from shared.errors import PredictqError
 from shared.logging import get_logger
-from shared.queue import front_batch, publish_batch
+from shared.queue import front_batch, publish_batch, waiting_batches
 from shared.status import Queue
 from shared.sweep import sweep
 from worker import metrics
 
 log = get_logger(__name__)
+
+_LISTED = "predictq:listed"  # a key in Redis: somebody has read the queues lately
+_LIST_SECONDS = 15  # between two such readings, by however many sweepers
 
 
 class Sweeper:
@@ -60,10 +63,16 @@ class Sweeper:
         for queue in Queue:
             metrics.QUEUED.labels(queue.value).set(int(self._redis.llen(queue.value)))
         fronts = {queue: front_batch(self._redis, queue) for queue in Queue}
-        due = sweep(self._engine, fronts, pause_seconds=self._pause)
+        due = sweep(self._engine, fronts, listed=self._listed(), pause_seconds=self._pause)
         for batch in due:
             publish_batch(self._app, batch.batch_id, batch.queue)
             metrics.REDISPATCHES.labels(batch.reason).inc()
         if due:
             log.info("batches dispatched again", count=len(due), first=due[0].batch_id, reason=due[0].reason)
         return len(due)
+
+    def _listed(self) -> dict[Queue, set[int]]:
+        """All that waits in the queues, when it is time to read them; else nothing about any."""
+        if not self._redis.set(_LISTED, "", nx=True, ex=_LIST_SECONDS):
+            return {}
+        return {queue: waiting_batches(self._redis, queue) for queue in Queue}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from shared.batches import record_failure
 from shared.config import Settings
 from shared.db import transaction
 from shared.jobs import list_jobs, read_jobs
-from shared.queue import front_batch, make_celery, publish_batch
+from shared.queue import front_batch, make_celery, publish_batch, waiting_batches
 from shared.status import JobStatus, Queue
 from shared.sweep import backlog, owner_backlog, sweep
 from tests.integration.jobs_support import cancel, take
@@ -56,6 +58,38 @@ def test_a_waiting_batch_is_sent_again_only_when_its_message_is_gone(ready: Engi
     assert due(ready, front=younger.batch_ids[0]) == []  # not before its pause is over
     age(ready, younger, 100)
     assert due(ready) == [(younger.batch_ids[0], "lost")]
+
+
+def test_a_queue_read_as_a_whole_tells_what_is_missing_in_its_middle(ready: Engine, settings: Settings) -> None:
+    """Ten thousand waiting batches: none is sent again while its message waits; those whose message is lost are."""
+    batches = submit_bulk(ready, [1] * 10_000, batch_rows=1)
+    age(ready, batches, 700)
+    with Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True) as redis:
+        fill_queue(settings, redis, batches.batch_ids)
+
+        def found() -> set[int]:
+            told = {Queue.BULK: front_batch(redis, Queue.BULK)}
+            listed = {Queue.BULK: waiting_batches(redis, Queue.BULK)}
+            return {item.batch_id for item in sweep(ready, told, listed=listed, pause_seconds=600)}
+
+        assert found() == set()
+        for number in (-2, 5_000, 0):  # next but one to leave, in the middle, the last
+            redis.lset(Queue.BULK.value, number, "lost")
+        redis.lrem(Queue.BULK.value, 3, "lost")
+        assert found() == {batches.batch_ids[number] for number in (1, 4_999, 9_999)}
+        assert found() == set()  # not before their pause is over
+
+
+def fill_queue(settings: Settings, redis: Redis, batch_ids: Sequence[int]) -> None:
+    """A message for each batch, made after one that Celery sent."""
+    app = make_celery(settings)
+    publish_batch(app, 0, Queue.BULK)
+    app.close()
+    message = json.loads(str(redis.lpop(Queue.BULK.value)))
+    _, *rest = json.loads(base64.b64decode(message["body"]))
+    for batch_id in batch_ids:
+        body = base64.b64encode(json.dumps([[batch_id], *rest]).encode()).decode()
+        redis.lpush(Queue.BULK.value, json.dumps({**message, "body": body}))
 
 
 def test_a_batch_in_its_grace_is_left_alone(ready: Engine) -> None:

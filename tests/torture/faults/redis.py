@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import cast
 
-from tests.torture.faults.base import Fault, Tools
+import psutil
+
+from tests.torture import population
+from tests.torture.callers import Ask
+from tests.torture.cluster import wait_for
+from tests.torture.faults.base import Fault, NotEnded, Tools
 
 
 @contextmanager
@@ -55,6 +63,38 @@ def full(tools: Tools) -> Iterator[None]:
     tools.cluster.heal()  # Celery ends a worker whose acknowledgement is refused; a supervisor starts it again
 
 
+@contextmanager
+def one_lost_inside(tools: Tools) -> Iterator[None]:
+    """Nobody takes messages, so the front of the queue stays what it is, and one in the middle is lost."""
+    pool = [process for worker in tools.cluster.workers for process in worker.pool()]
+    for process in pool:
+        process.suspend()
+    batch = _lose_one(tools)
+    query = "SELECT 1 FROM prediction_batches WHERE id = %s AND dispatches > 0"
+    try:
+        seconds = wait_for(lambda: tools.cluster.query(query, [batch]), 40, f"another message for batch {batch}")
+    except TimeoutError as error:
+        raise NotEnded(str(error)) from None
+    finally:
+        for process in pool:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+    tools.notes.append(f"sent again {seconds:.0f} s after the loss, the queue being as long as before")
+    yield
+
+
+def _lose_one(tools: Tools) -> int:
+    """Remove a message that has others before and behind it; returns its batch."""
+    with tools.cluster.redis_client() as client:
+        for _ in range(3):
+            tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
+        wait_for(lambda: client.llen("bulk") > 4, 10, "messages in line")
+        message = cast("str", client.lindex("bulk", client.llen("bulk") // 2))
+        client.lrem("bulk", 1, message)
+    arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+    return int(arguments[0])
+
+
 def paused(seconds: float) -> Callable[[Tools], AbstractContextManager[None]]:
     """SIGSTOP for `seconds`: connections stay up, nothing answers."""
 
@@ -76,6 +116,7 @@ FAULTS = [
     Fault("Redis SIGKILL, without append-only file", killed_with_all_its_data),
     Fault("Redis FLUSHALL with work waiting", flushed),
     Fault("Redis at maxmemory", full),
+    Fault("one message lost inside a standing queue", one_lost_inside, mixable=False),
     Fault("Redis paused 30 s", paused(30), mixable=False),
     Fault("Redis paused 8 s", paused(8)),
 ]
