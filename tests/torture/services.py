@@ -39,6 +39,7 @@ class Service:
     sabotage: str | None = None  # the protection to go without, see tests.torture.sabotage
     clock_offset: float = 0.0  # seconds by which this process's clock is wrong
     host: Host | None = None  # None: this one
+    code: Path = ROOT  # the directory of the packages that it runs
     _process: ChildProcess | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -114,10 +115,10 @@ class Service:
         return Child(
             name=self.name,
             argv=[*(self.host.prefix if self.host else []), sys.executable, "-m", *module],
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},  # for the model, where `code` is elsewhere
             log_path=self.log_path,
             ready=self.is_ready,
-            cwd=ROOT,
+            cwd=self.code,
             stop_timeout=30.0,
         )
 

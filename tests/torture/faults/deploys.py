@@ -7,25 +7,75 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from tests.torture import population
+import psutil
+
+from tests.torture import earlier, population
 from tests.torture.callers import Ask
 from tests.torture.faults.backlog import backlog
-from tests.torture.faults.base import Fault, Tools
+from tests.torture.faults.base import Fault, Missed, Tools
+from tests.torture.faults.workers import slow_job
+from tests.torture.services import ROOT, Service
 
 
 @contextmanager
 def rolling_upgrade(tools: Tools) -> Iterator[None]:
     """Workers are replaced one by one, and a new model version goes live in between."""
     for worker in list(tools.cluster.workers):
-        version = tools.cluster.add_model(round(tools.rng.uniform(0, 0.0009), 6))
-        tools.ledger.write("model", version=version, offset=tools.cluster.offsets[version])
-        tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=800)))
+        _promote(tools)
         worker.stop()
         worker.start()
         tools.cluster.wait_ready([worker])
     yield
+
+
+_FINISHED_BY = """
+SELECT split_part(worker, '@', 1), count(*) FROM prediction_batches WHERE status = 'finished' AND id > %s GROUP BY 1
+"""
+
+
+@contextmanager
+def rolling_upgrade_of_code(tools: Tools) -> Iterator[None]:
+    """Workers of an earlier version are replaced one by one; a model goes live while old and new run side by side."""
+    workers = tools.cluster.workers
+    old = earlier.unpack(tools.cluster.plan.directory / "earlier")
+    try:
+        for worker in workers:
+            _replace_code(tools, worker, old)
+        _replace_code(tools, workers[0], ROOT)
+        newest = tools.cluster.query("SELECT max(id) FROM prediction_batches")[0][0]
+        for _ in range(2):
+            _promote(tools)
+            pid, _ = tools.holder(slow_job(tools))
+            psutil.Process(pid).kill()  # whoever claims its batch next may be of the other version
+            tools.hold(4)
+        counts = dict(tools.cluster.query(_FINISHED_BY, [newest]))
+        if len(counts) < len(workers):
+            raise Missed(f"not every worker had something to do: {counts}")
+        tools.notes.append(f"worker code of {earlier.earlier_commit()} beside today's: {counts} batches")
+        _promote(tools)
+    finally:
+        for worker in workers:
+            _replace_code(tools, worker, ROOT)
+    yield
+
+
+def _replace_code(tools: Tools, worker: Service, code: Path) -> None:
+    if worker.code != code:
+        worker.stop()
+        worker.code = code
+        worker.start()
+        tools.cluster.wait_ready([worker])
+
+
+def _promote(tools: Tools) -> None:
+    """A new model version goes live, with work before and after it."""
+    tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
+    version = tools.cluster.add_model(round(tools.rng.uniform(0, 0.0009), 6))
+    tools.ledger.write("model", version=version, offset=tools.cluster.offsets[version])
+    tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
 
 
 @contextmanager
@@ -85,6 +135,12 @@ def third_sweeper(tools: Tools) -> Iterator[None]:
 FAULTS = [
     backlog(8),
     Fault("rolling upgrade with promotions", rolling_upgrade, mixable=False),
+    Fault(
+        "rolling upgrade from earlier worker code, with promotions",
+        rolling_upgrade_of_code,
+        mixable=False,
+        obstacle=earlier.obstacle,
+    ),
     Fault("every message five times, shuffled", duplicates),
     Fault("three sweepers, messages lost, one killed", third_sweeper, mixable=False),
 ]
