@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter
+from collections.abc import Iterator
 
 from api.auth import Caller
 from api.database import Lane
@@ -18,16 +20,45 @@ REFUSALS = (Backlogged, JobTooLarge, QuotaExceeded)
 _SAMPLE_SECONDS = 1.0
 
 
+class Room:
+    """Room for the rows of one job, kept free while the job is accepted."""
+
+    def __init__(self, admission: Admission, caller: Caller) -> None:
+        self._admission = admission
+        self._caller = caller
+        self._is_kept = False
+        self.rows = 0
+
+    def take(self, rows: int) -> None:
+        """Reserve room for `rows`, in place of what was taken before. Raises what `Admission.check` does."""
+        self._admission.move(self._caller, self, rows)
+
+    def keep(self) -> None:
+        """The job was accepted: its rows wait from now on."""
+        self._is_kept = True
+
+    def leave(self) -> None:
+        """Give the room back, or leave it to the job that was accepted."""
+        rows, self.rows = self.rows, 0
+        self._admission.settle(self._caller.owner, rows, is_kept=self._is_kept)
+
+
 class Admission:
-    """Knows how many rows wait: sampled once a second, plus what this process accepted since."""
+    """Knows how many rows wait: sampled once a second, plus what this process accepted since, or is accepting.
+
+    May be asked from any thread.
+    """
 
     def __init__(self, settings: Settings, lane: Lane) -> None:
         self._lane = lane
         self._limit = settings.max_waiting_rows
         self._owner_limit = settings.owner_max_waiting_rows
         self._least_limit = self._owner_limit
-        self._sampled: dict[str, int] = {}
+        self._sampled: Counter[str] = Counter()
         self._since: Counter[str] = Counter()
+        self._reserved: Counter[str] = Counter()
+        self._reserved_rows = 0  # of all owners
+        self._lock = threading.Lock()
         self._waiting = 0  # rows of all owners, sampled and since
         self._task: asyncio.Task[None] | None = None
         self.backlog: list[Backlog] = []
@@ -37,25 +68,61 @@ class Admission:
         limit = caller.max_waiting_rows or self._owner_limit
         if rows > min(limit, self._limit):
             raise JobTooLarge(rows, min(limit, self._limit), caller.owner if limit <= self._limit else None)
-        waiting = self._waiting
+        waiting = self._waiting + self._reserved_rows
         if waiting + rows > self._limit:
             raise Backlogged(waiting, self._limit)
         self._least_limit = min(self._least_limit, limit)
-        of_owner = self._sampled.get(caller.owner, 0) + self._since[caller.owner]
+        of_owner = sum(waiting[caller.owner] for waiting in (self._sampled, self._since, self._reserved))
         if of_owner + rows > limit:
             raise QuotaExceeded(caller.owner, of_owner, limit)
 
     def add(self, owner: str, rows: int) -> None:
         """Count what was accepted until the next sample includes it."""
-        self._since[owner] += rows
-        self._waiting += rows
+        with self._lock:
+            self._since[owner] += rows
+            self._waiting += rows
+
+    @contextlib.contextmanager
+    def room(self, caller: Caller) -> Iterator[Room]:
+        """Room for one job of `caller`: given back at the end of the block, unless it was kept."""
+        room = Room(self, caller)
+        try:
+            yield room
+        finally:
+            room.leave()
+
+    def move(self, caller: Caller, room: Room, rows: int) -> None:
+        """Change what `room` reserves to `rows`; nothing changes where that is refused, as by `check`."""
+        with self._lock:
+            self._reserve(caller.owner, -room.rows)
+            try:
+                self.check(caller, rows)
+                room.rows = rows
+            finally:
+                self._reserve(caller.owner, room.rows)
+
+    def settle(self, owner: str, rows: int, *, is_kept: bool) -> None:
+        """End a reservation of `rows`."""
+        with self._lock:
+            self._reserve(owner, -rows)
+        if is_kept:
+            self.add(owner, rows)
+
+    def _reserve(self, owner: str, rows: int) -> None:
+        self._reserved[owner] += rows
+        self._reserved_rows += rows
+        if not self._reserved[owner]:
+            del self._reserved[owner]
 
     async def sample(self) -> None:
         """Ask the database what waits. Raises DatabaseUnavailable."""
-        counted_before = self._since.copy()
-        self.backlog, self._sampled = await self._lane.run(self._query)
-        self._since -= counted_before
-        self._waiting = sum(queue.waiting_rows for queue in self.backlog) + self._since.total()
+        with self._lock:
+            counted_before = self._since.copy()
+        backlog, owners = await self._lane.run(self._query)
+        with self._lock:
+            self.backlog, self._sampled = backlog, Counter(owners)
+            self._since -= counted_before
+            self._waiting = sum(queue.waiting_rows for queue in backlog) + self._since.total()
 
     def start(self) -> None:
         """Begin to sample in the background."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, text
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.problems import BUSY, Problem
 from shared.config import Settings
@@ -18,6 +21,7 @@ Answer = TypeVar("Answer")
 
 PATIENCE_SECONDS = 4.0  # after which a caller is told 503 rather than kept waiting
 _QUEUE_SECONDS = 30.0  # that bulk work may wait for a thread
+LOCK_SECONDS = 3.0  # that slow work waits for one lock
 _STATEMENT_SECONDS = 4.0  # the server ends a quick statement by itself, so that its thread comes free
 
 
@@ -37,14 +41,23 @@ class Lane:
     """As many threads as connections; work waits in line for a thread, never for a connection."""
 
     def __init__(
-        self, settings: Settings, name: str, size: int, *, statement_seconds: float | None = _STATEMENT_SECONDS
+        self,
+        settings: Settings,
+        name: str,
+        size: int,
+        *,
+        statement_seconds: float | None = _STATEMENT_SECONDS,
+        lock_seconds: float | None = None,
     ) -> None:
         self.engine = make_engine(
             settings,
             application_name=f"predictq-api-{name}",
             pool_size=size,
             statement_timeout_seconds=statement_seconds,
+            lock_timeout_seconds=lock_seconds,
         )
+        self._backends: dict[int, int] = {}
+        event.listen(self.engine, "checkout", self._note_backend)
         self._free = asyncio.Semaphore(size)
         self.executor = ThreadPoolExecutor(size, thread_name_prefix=f"api-{name}")
 
@@ -68,16 +81,26 @@ class Lane:
         """Run something in a thread of this lane, whenever one is free, and as long as it takes."""
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
-    async def run_long(self, work: Callable[[], Answer]) -> Answer:
-        """Run something that may take its time. Raises Problem 503 when no thread comes free for a while."""
+    async def run_long(self, work: Callable[[], Answer], *, queue_seconds: float = _QUEUE_SECONDS) -> Answer:
+        """Run something that may take its time. Raises Problem 503 when no thread comes free in `queue_seconds`.
+
+        Once begun it goes on, and keeps its thread, even when this call is cancelled.
+        """
         try:
-            async with asyncio.timeout(_QUEUE_SECONDS):
+            async with asyncio.timeout(queue_seconds):
                 await self._free.acquire()
         except TimeoutError:
             raise Problem(BUSY, "All connections for bulk work are in use. Try again in a moment.") from None
         future = asyncio.get_running_loop().run_in_executor(self.executor, work)
         future.add_done_callback(lambda _: self._free.release())
-        return await future
+        return await asyncio.shield(future)
+
+    def backend_of(self, thread: int | None) -> int | None:
+        """The process of PostgreSQL that serves a thread of this lane, or served it last."""
+        return None if thread is None else self._backends.get(thread)
+
+    def _note_backend(self, driver: PsycopgConnection, *_: object) -> None:
+        self._backends[threading.get_ident()] = driver.info.backend_pid
 
     async def _run(self, work: Callable[[], Answer]) -> Answer:
         try:
@@ -105,3 +128,8 @@ def read_twice(lane: Lane, query: Callable[[Connection], Answer]) -> Answer:
         # The pool has dropped all its connections by now, so this one is new.
         with autocommit(lane.engine) as connection:
             return query(connection)
+
+
+def met_itself(error: DBAPIError) -> bool:
+    """Whether an accept found its own job there: its first attempt got in after it was looked for."""
+    return isinstance(error, IntegrityError) and "jobs_pkey" in str(error.orig)

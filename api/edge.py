@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.deadline import Deadline, current
 from api.metrics import Metrics
 from api.problems import INTERNAL, Problem, problem_of, render
 from shared.errors import DatabaseUnavailable
@@ -57,6 +58,7 @@ class Edge:
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                current().lift()
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id), *_HEADERS]
             await send(message)
@@ -65,9 +67,9 @@ class Edge:
         try:
             if method == "HEAD":
                 scope = {**scope, "method": "GET"}
-                await self._app(scope, receive, _without_body(send_with_headers))
+                await self._route(scope, receive, _without_body(send_with_headers))
             elif endpoint is None:
-                await self._app(scope, receive, send_with_headers)
+                await self._route(scope, receive, send_with_headers)
             else:
                 response = await answer(endpoint, Request(scope, receive))
                 await response(scope, receive, send_with_headers)
@@ -80,6 +82,14 @@ class Edge:
         finally:
             metrics: Metrics = scope["app"].state.services.metrics
             metrics.observe(method, route or _route_of(scope), status, time.perf_counter() - started)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the router find who answers, and answer for whoever does not begin to in time."""
+        try:
+            with Deadline():
+                await self._app(scope, receive, send)
+        except DatabaseUnavailable as error:  # the deadline's: within the application each becomes an answer
+            await error_response(Request(scope), error)(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple[str, Endpoint | None]:
         path: str = scope["path"]
@@ -98,7 +108,8 @@ class Edge:
 async def answer(endpoint: Endpoint, request: Request) -> Response:
     """What the endpoint answers, or the problem that stands for its error."""
     try:
-        return await endpoint(request)
+        with Deadline():
+            return await endpoint(request)
     except ClientDisconnect:
         raise
     except Exception as error:  # noqa: BLE001 - the last place where it can become an answer

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
+from api.deadline import current
 from api.problems import MALFORMED, MEDIA, TOO_LARGE, Flaw, Invalid, Problem
 
 JSON_LIMIT = 1_000_000  # bytes of a body that describes one prediction
@@ -48,13 +49,16 @@ def headers_of(request: Request) -> Headers:
 
 async def read_body(receive: Receive, limit: int = JSON_LIMIT) -> bytes:
     """The whole body. Raises Problem 413 above `limit` bytes."""
-    message = await receive()
+    deadline = current()
+    with deadline.paused():
+        message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
         pieces = [body]
         size = len(body)
         while message.get("more_body", False) and size <= limit:
-            message = await receive()
+            with deadline.paused():
+                message = await receive()
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
         body = b"".join(pieces)

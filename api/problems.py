@@ -51,6 +51,8 @@ MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
 BUSY = Kind("busy", 503, "All connections for bulk work are in use", retry_after=5)
 INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
+_AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
+
 _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.ClientUnknown: Kind("client-unknown", 404, "There is no such client"),
     errors.JobUnknown: Kind("job-unknown", 404, "There is no such job"),
@@ -70,7 +72,9 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.QuotaExceeded: Kind("quota-exceeded", 429, "Your quota of waiting work is used up", retry_after=5),
     errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
     errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),
-    errors.DatabaseUnavailable: Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2),
+    errors.DatabaseUnavailable: _AWAY,
+    errors.DatabaseBlocked: _AWAY,
+    errors.OutcomeOpen: _AWAY,
 }
 
 _BY_STATUS = {kind.status: kind for kind in (MALFORMED, NOT_FOUND, METHOD, TOO_LARGE, MEDIA)}
@@ -124,7 +128,9 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, errors.PredictqError):
         kind = _BY_ERROR.get(type(error))
-        detail = f"{DATABASE_AWAY}." if isinstance(error, errors.DatabaseUnavailable) else str(error)
+        # The text of the plain error names the server.
+        hides = isinstance(error, errors.DatabaseUnavailable) and not isinstance(error, errors.OutcomeOpen)
+        detail = f"{DATABASE_AWAY}." if hides else str(error)
         return None if kind is None else Problem(kind, detail, _flaws_of(error))
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code) or _plain(error.status_code)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from api.admission import Admission
 from api.auth import Auth
-from api.database import Lane
+from api.database import LOCK_SECONDS, Lane
 from api.intake import Intake
 from api.live_model import LiveModel
 from api.metrics import Metrics
@@ -79,7 +79,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     quick_size = (settings.api_pool_size - 1) // 3
     singles = Lane(settings, "intake", 1)
     quick = Lane(settings, "quick", quick_size)
-    bulk = Lane(settings, "bulk", settings.api_pool_size - 1 - quick_size, statement_seconds=None)
+    bulk_size = settings.api_pool_size - 1 - quick_size
+    bulk = Lane(settings, "bulk", bulk_size, statement_seconds=None, lock_seconds=LOCK_SECONDS)
     celery = make_celery(settings)
     # A publish fails at once while Redis is away, rather than after a dozen seconds of trying to connect.
     celery.conf.broker_transport_options = {**celery.conf.broker_transport_options, "max_retries": 0}

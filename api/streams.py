@@ -17,6 +17,7 @@ from shared.errors import DatabaseUnavailable
 
 _PIECE = 256 * 1024  # bytes handed over at once
 _AHEAD = 4  # pieces read ahead of the caller
+_QUEUE_SECONDS = 4.0  # that a download may wait for a thread: its first byte comes as soon as any other answer
 _STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up, and the connection freed
 
 # A caller that pauses lets PostgreSQL's data pile up unread, which TCP cannot tell from a dead peer: by the ten
@@ -32,7 +33,7 @@ class Stopped(Exception):
 
 
 class CopyStream:
-    """The bytes that `copy(connection, target)` writes, as an async iterator. Close it in any case."""
+    """The bytes that `copy(connection, target)` writes, as an async iterator. Stop or close it in any case."""
 
     def __init__(self, copy: Callable[[Connection, IO[bytes]], None]) -> None:
         self._copy = copy
@@ -48,7 +49,7 @@ class CopyStream:
 
     async def _run(self, lane: Lane) -> None:
         try:
-            await lane.run_long(lambda: self._produce(lane.engine))
+            await lane.run_long(lambda: self._produce(lane.engine), queue_seconds=_QUEUE_SECONDS)
         except Stopped:
             return
         except Exception as error:  # noqa: BLE001 - raised again, to the reader
@@ -63,19 +64,25 @@ class CopyStream:
             raise piece
         return piece
 
-    async def close(self) -> None:
-        """Stop the COPY if it still runs."""
+    def stop(self) -> None:
+        """Let the COPY end if it still runs: at once if it waits for its reader, else when PostgreSQL says more."""
         self._closed = True
-        while self._task is not None and not self._task.done():
-            while not self._pieces.empty():  # so that the thread, if it waits to hand over, finds out
-                self._pieces.get_nowait()
-            await asyncio.wait([self._task], timeout=0.05)
+        while not self._pieces.empty():  # so that the thread, if it waits to hand over, finds out
+            self._pieces.get_nowait()
+
+    async def close(self) -> None:
+        """Stop the COPY, and return when it has ended."""
+        self.stop()
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     def _produce(self, engine: Engine) -> None:
+        if self._closed:
+            raise Stopped
         try:
             self._copy_once(engine)
         except DatabaseUnavailable:
-            if self._has_begun:
+            if self._has_begun or self._closed:
                 raise
             self._copy_once(engine)  # a connection that was lost while it lay idle: the pool gives a new one
 
@@ -159,6 +166,6 @@ async def copy_response(
     try:
         first = await stream.next()
     except BaseException:
-        await stream.close()
+        stream.stop()
         raise
     return CopyResponse(stream, first, media_type, headers)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from uuid import UUID
 
+from api.deadline import current
 from api.statuses import Statuses
+from shared.errors import DatabaseUnavailable
 from shared.jobs import JobRecord
 
 _FIRST_POLL, _LONGEST_POLL = 0.25, 2.0  # seconds
+_LAST_READ = 0.5  # seconds for the read after the wait
 _REMEMBERED = 10_000  # notices kept for callers who begin to wait just after theirs came
 
 Key = int | UUID  # the batch that a single job shares, or a bulk job
@@ -43,9 +47,10 @@ class Waiting:
                 event.set()
 
     async def wait(self, job: JobRecord, seconds: float) -> JobRecord:
-        """The job as soon as it can no longer change, or as it stands after `seconds`."""
+        """The job as soon as it can no longer change, or as it stands after `seconds`, or stood when last read."""
         if job.status.is_terminal or seconds <= 0:
             return job
+        current().extend(seconds)
         key: Key = job.job_id if job.batch_id is None else job.batch_id
         event = asyncio.Event()
         if key in self._recent:
@@ -70,7 +75,9 @@ class Waiting:
             except TimeoutError:
                 poll = min(_LONGEST_POLL, poll * 2)
             event.clear()
-            job = await self._statuses.read(job.job_id, job.owner)
+            with contextlib.suppress(TimeoutError, DatabaseUnavailable):  # the caller asked for patience
+                async with asyncio.timeout(max(deadline - time.monotonic(), _LAST_READ)):
+                    job = await self._statuses.read(job.job_id, job.owner)
             if job.status.is_terminal:
                 break
         return job

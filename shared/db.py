@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.config import Settings
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseBlocked, DatabaseUnavailable
 
 # A dead peer is noticed after about 5 + 3 × 2 s idle, or after 10 s with data on its way, rather than after hours.
 _CONNECT = {
@@ -43,16 +44,19 @@ def make_engine(
     application_name: str,
     pool_size: int = 1,
     statement_timeout_seconds: float | None = None,
+    lock_timeout_seconds: float | None = None,
 ) -> Engine:
     """An engine with its own pool of at most `pool_size` connections.
 
-    `application_name` shows in pg_stat_activity. A statement that runs longer than
-    `statement_timeout_seconds` is cancelled by the server.
+    `application_name` shows in pg_stat_activity. A statement that runs longer than `statement_timeout_seconds`, or
+    waits for one lock for longer than `lock_timeout_seconds`, is cancelled by the server.
     """
     connect: dict[str, Any] = dict(_CONNECT, application_name=application_name)
     options = [_DEFAULTS, _SESSION]
     if statement_timeout_seconds is not None:
         options.append(f"-c statement_timeout={int(statement_timeout_seconds * 1000)}")
+    if lock_timeout_seconds is not None:
+        options.append(f"-c lock_timeout={int(lock_timeout_seconds * 1000)}")
     connect["options"] = " ".join(options)
     return create_engine(
         settings.database_url.get_secret_value(),
@@ -96,9 +100,13 @@ def naming_failures() -> Iterator[None]:
     except PoolTimeout as error:
         raise DatabaseUnavailable(error) from error
     except (OperationalError, InterfaceError) as error:
-        raise DatabaseUnavailable(error.orig or error) from error
+        raise _named(error.orig or error) from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise DatabaseUnavailable(error) from error
+        raise _named(error) from error
+
+
+def _named(cause: BaseException) -> DatabaseUnavailable:
+    return DatabaseBlocked(cause) if isinstance(cause, LockNotAvailable) else DatabaseUnavailable(cause)
 
 
 def driver_connection(connection: Connection) -> PsycopgConnection:

@@ -23,6 +23,21 @@ class DatabaseUnavailable(PredictqError):
         super().__init__(f"PostgreSQL does not answer: {first_line}")
 
 
+class DatabaseBlocked(DatabaseUnavailable):
+    """PostgreSQL waited in vain for a lock that somebody else holds. Nothing was changed."""
+
+
+class OutcomeOpen(DatabaseUnavailable):
+    """PostgreSQL fell silent while it accepted a job, which may be there or still get there."""
+
+    def __init__(self) -> None:
+        PredictqError.__init__(
+            self,
+            "PostgreSQL does not answer. Whether the job was accepted is open: send it again with the same "
+            "Idempotency-Key, and it is accepted once.",
+        )
+
+
 class ClientUnknown(PredictqError):
     """A single prediction names a client that is not in `clients`."""
 

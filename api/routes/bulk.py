@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
@@ -14,7 +15,9 @@ from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from api import docs
+from api.admission import Room
 from api.auth import Caller
+from api.deadline import current
 from api.direct import DirectRoute
 from api.http import (
     headers_of,
@@ -56,30 +59,32 @@ async def create_job(request: Request) -> Response:
     if make_reader is not None:
         refuse_encoding(headers)
         await services.intake.admit_upload(caller, key)
-        with Upload(make_reader(), max_rows=services.settings.max_upload_rows) as upload:
-            await upload.receive_all(request.receive, silence_seconds=services.settings.upload_timeout_seconds)
-            accepted = await _accept_upload(services, caller, key, upload)
+        with ExitStack() as resources:
+            upload = resources.enter_context(Upload(make_reader(), max_rows=services.settings.max_upload_rows))
+            with current().paused():
+                await upload.receive_all(request.receive, silence_seconds=services.settings.upload_timeout_seconds)
+            accepted = await _accept_upload(services, caller, key, upload, resources.pop_all())
     else:
         require_json(headers, "text/csv", "application/x-ndjson")
         limit = services.settings.max_json_ids * _BYTES_PER_ID + 1000
         content = parse_object(await read_body(request.receive, limit))
         accepted = await _accept_json(services, caller, key, content)
     job = await services.statuses.read(accepted.job_id, caller.owner)
-    if not accepted.replayed:
-        services.intake.count_bulk(caller.owner, job.total)
     seconds = wait_seconds(request, headers)
     if seconds:
         job = await services.waiting.wait(job, seconds)
     return job_response(job, seconds, replayed=accepted.replayed)
 
 
-async def _accept_upload(services: Services, caller: Caller, key: str | None, upload: Upload) -> Accepted:
+async def _accept_upload(
+    services: Services, caller: Caller, key: str | None, upload: Upload, resources: ExitStack
+) -> Accepted:
     job = _new_job(services, caller, key, upload.digest)
 
-    def accept(engine: Engine) -> Accepted:
+    def accept(engine: Engine, _: Room) -> Accepted:
         return accept_ids(engine, job, upload.client_ids(), upload.count)
 
-    return await services.intake.accept_bulk(caller, job, upload.count, accept)
+    return await services.intake.bulk.accept(caller, job, upload.count, accept, resources)
 
 
 async def _accept_json(services: Services, caller: Caller, key: str | None, content: dict[str, Any]) -> Accepted:
@@ -88,14 +93,14 @@ async def _accept_json(services: Services, caller: Caller, key: str | None, cont
         filter_condition(where)  # refused here, before a connection is taken
         job = _new_job(services, caller, key, _digest(orjson.dumps(where, option=orjson.OPT_SORT_KEYS)))
 
-        def accept(engine: Engine) -> Accepted:  # how many rows it selects is known only in there
-            return accept_filter(engine, job, where, check_count=lambda count: services.admission.check(caller, count))
+        def accept(engine: Engine, room: Room) -> Accepted:  # how many rows it selects is known only in there
+            return accept_filter(engine, job, where, check_count=room.take)
 
-        return await services.intake.accept_bulk(caller, job, 1, accept)
+        return await services.intake.bulk.accept(caller, job, 1, accept)
     ids = client_ids
     job = _new_job(services, caller, key, _digest("".join(f"{item}\n" for item in ids).encode()) if key else "")
-    return await services.intake.accept_bulk(
-        caller, job, len(ids), lambda engine: accept_ids(engine, job, ids, len(ids))
+    return await services.intake.bulk.accept(
+        caller, job, len(ids), lambda engine, _: accept_ids(engine, job, ids, len(ids))
     )
 
 
