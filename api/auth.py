@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from api.problems import Unauthorised
 from shared.keys import ApiKey, find_key
 
 _REMEMBER_SECONDS = 3.0
+_ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers
 _REMEMBERED = 10_000  # keys, good and bad; then all are forgotten, so that made-up keys cannot fill the memory
 _MOST = 64  # keys looked up on one connection, one after the other
 
@@ -29,13 +31,23 @@ class Caller:
 _ANONYMOUS = Caller("anonymous", is_admin=True, max_waiting_rows=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a look-up found, and until when it counts."""
+
+    caller: Caller | None
+    ask_again_at: float
+    ends_at: float
+
+
 class Auth:
     """Turns an Authorization header into a Caller."""
 
     def __init__(self, lane: Lane, *, disabled: bool) -> None:
         self._lane = lane
         self._disabled = disabled
-        self._known: dict[bytes, tuple[float, Caller | None]] = {}
+        self._known: dict[bytes, _Known] = {}
+        self._asking: dict[bytes, asyncio.Task[_Known]] = {}
         self._look_ups: Coalescer[str, ApiKey | None] = Coalescer(
             self._find,
             lane.executor,
@@ -52,18 +64,36 @@ class Auth:
             raise Unauthorised("Send your API key as `Authorization: Bearer pq_…`.")
         digest = hashlib.sha256(header).digest()
         known = self._known.get(digest)
-        if known is None or known[0] < time.monotonic():
-            known = await self._look_up(digest, _key_of(header))
-        if known[1] is None:
+        now = time.monotonic()
+        if known is None or known.ends_at <= now:
+            # Shared, so a caller that goes away must not take it from the others.
+            known = await asyncio.shield(self._ask(digest, header))
+        elif known.ask_again_at <= now:
+            self._ask(digest, header)
+        if known.caller is None:
             raise Unauthorised("This API key is unknown or was revoked.")
-        return known[1]
+        return known.caller
 
-    async def _look_up(self, digest: bytes, key: str) -> tuple[float, Caller | None]:
+    def _ask(self, digest: bytes, header: bytes) -> asyncio.Task[_Known]:
+        """Look a key up once for all who ask at a time: hundreds of callers may share one."""
+        task = self._asking.get(digest)
+        if task is None:
+            task = self._asking[digest] = asyncio.create_task(self._look_up(digest, _key_of(header)))
+            task.add_done_callback(lambda done: self._asked(digest, done))
+        return task
+
+    def _asked(self, digest: bytes, task: asyncio.Task[_Known]) -> None:
+        del self._asking[digest]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; when nobody does, the next caller asks again
+
+    async def _look_up(self, digest: bytes, key: str) -> _Known:
         found = await self._look_ups.submit(key)
         caller = Caller(found.owner, found.is_admin, found.max_waiting_rows) if found else None
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        entry = self._known[digest] = (time.monotonic() + _REMEMBER_SECONDS, caller)
+        now = time.monotonic()
+        entry = self._known[digest] = _Known(caller, now + _ASK_AGAIN_SECONDS, now + _REMEMBER_SECONDS)
         return entry
 
     def _find(self, keys: Sequence[str]) -> list[ApiKey | None]:

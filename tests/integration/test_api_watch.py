@@ -8,17 +8,19 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 import structlog
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from shared.config import Settings
 from shared.db import transaction
-from shared.keys import revoke_key
+from shared.keys import ApiKey, find_key, revoke_key
 from shared.tables import SCHEMA_REVISION
 from sql.migrate import head_revision
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
@@ -57,6 +59,24 @@ def test_a_revoked_key_stops_working(gateway: Gateway, engine: Engine) -> None:
     with transaction(engine) as connection:
         revoke_key(connection, key[:11])
     wait_until(lambda: gateway.get("/v1/jobs", headers=bearer(key)).status_code == 401, seconds=6, what="refused")
+
+
+def test_callers_who_share_a_key_share_its_look_up(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that hundreds use at once is looked up once, not once for each of them."""
+    asked: list[str] = []
+
+    def slow_find_key(connection: Connection, key: str) -> ApiKey | None:
+        asked.append(key)
+        time.sleep(0.2)
+        return find_key(connection, key)
+
+    monkeypatch.setattr("api.auth.find_key", slow_find_key)
+    key = new_key(engine, "bob")
+    with ThreadPoolExecutor(12) as callers:
+        answers = list(callers.map(lambda _: gateway.get("/v1/jobs", headers=bearer(key)).status_code, range(24)))
+    assert (set(answers), asked) == ({200}, [key])
 
 
 def test_without_authentication_everybody_is_anonymous(settings: Settings, engine: Engine) -> None:
