@@ -45,7 +45,7 @@ def make_celery(settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         task_time_limit=3300,  # the last resort against a hang that even the watchdog cannot end
         worker_prefetch_multiplier=1,
-        worker_send_task_events=True,
+        worker_send_task_events=False,  # three messages per batch that only Flower reads: it switches them on itself
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -99,7 +99,6 @@ def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) 
         quiet=True,  # no banner: the logs are for machines
         without_gossip=True,  # workers need not know of each other: PostgreSQL referees
         without_mingle=True,
-        task_events=True,
     )
     worker.start()
     return int(worker.exitcode or 0)
