@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_UNDER_LOAD = 8  # items in a flush from which the next one is worth a short wait for company
+_FULL_LINGER = 8  # items in a flush after which the next one waits its full time for company
 
 
 class Coalescer(Generic[Item, Answer]):
@@ -18,7 +18,8 @@ class Coalescer(Generic[Item, Answer]):
 
     `flush(items)` runs in `executor` and returns one answer per item, in order; an answer that is an exception is
     raised to its caller. When `flush` raises, only the items of that flush fail. An idle coalescer flushes at once;
-    after a flush of many items the next one waits `linger_seconds` for more.
+    after a flush of several items the next one waits for more, the longer the more there were, at most
+    `linger_seconds`: a group costs the same whatever its size, and under load that is what everybody waits for.
 
     A flush that has not answered after `patience_seconds` fails its callers, and everybody who asks until it
     answers, with `make_late_error()`: the thread goes on, the callers need not.
@@ -63,8 +64,8 @@ class Coalescer(Generic[Item, Answer]):
         try:
             while self._waiting:
                 flushed = await self._flush_next()
-                if self._linger and flushed >= _UNDER_LOAD and len(self._waiting) < self._max_items:
-                    await asyncio.sleep(self._linger)
+                if self._linger and flushed > 1 and len(self._waiting) < self._max_items:
+                    await asyncio.sleep(self._linger * min(1.0, flushed / _FULL_LINGER))
         finally:
             self._task = None
 

@@ -244,7 +244,7 @@ def test_the_grace_begins_when_the_rows_are_there(ready: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("count", "batches"),
-    [(900, [900]), (2_500, [1_000, 1_000, 500]), (10_000, [1_250] * 8), (81_000, [10_000] * 8 + [1_000])],
+    [(900, [900]), (12_000, [5_000, 5_000, 2_000]), (48_000, [6_000] * 8), (81_000, [10_000] * 8 + [1_000])],
 )
 def test_a_job_of_middling_size_is_cut_so_that_workers_share_it(ready: Engine, count: int, batches: list[int]) -> None:
     """Small jobs stay whole, large ones have full batches, and those between are cut in about eight."""
