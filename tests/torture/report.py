@@ -7,15 +7,16 @@ from collections import Counter
 from tests.torture.manners import Seen, seen_by_fault
 from tests.torture.run import Outcome, Result
 
-_HEAD = (
+TABLE_HEAD = (
     "| fault | callers saw | slowest | first answer | all ended | sent again | deliveries / batches | notes |\n"
     "|---|---|---|---|---|---|---|---|"
 )
+PROOFS_HEAD = "| without | fault | outcome |\n|---|---|---|"
 
 
 def table(result: Result) -> str:
     """The faults as a Markdown table. Times in seconds after the fault was healed."""
-    return "\n".join([_HEAD, *rows(result)])
+    return "\n".join([TABLE_HEAD, *rows(result)])
 
 
 def rows(result: Result) -> list[str]:

@@ -194,8 +194,8 @@ def running(plan: Plan, seed: int, *, settle_seconds: float = SETTLE_SECONDS) ->
 
 
 def random_schedule(faults: Sequence[Fault], seed: int) -> Iterator[list[Fault]]:
-    """Single faults and pairs, for ever, the same for the same seed."""
+    """Pairs and triples of faults, for ever, the same for the same seed."""
     rng = random.Random(f"{seed}-schedule")
     mixable = [fault for fault in faults if fault.mixable]
     while True:
-        yield rng.sample(mixable, rng.choice([1, 2, 2]))
+        yield rng.sample(mixable, rng.choice([2, 2, 3]))

@@ -1,86 +1,119 @@
-"""The whole torture: each fault alone, faults that need a cluster of their own, random schedules, and the proofs."""
+"""The whole torture: each fault alone, faults that need a cluster of their own, a backlog, the proofs, and a mixture.
+
+All of it mostly waits, for leases, time-outs and processes: so several clusters are tortured at the same time.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tests.torture import faults
 from tests.torture.cluster import DEFAULTS, Plan
 from tests.torture.disk import NoSmallDisk, small_disk
+from tests.torture.faults.backlog import backlog
 from tests.torture.faults.base import Fault
-from tests.torture.proofs import PROOFS, Proof, Proven, prove
-from tests.torture.report import line
-from tests.torture.run import Outcome, Result, Run, random_schedule, running
+from tests.torture.findings import Findings
+from tests.torture.proofs import PROOFS, Proof, prove
+from tests.torture.run import Outcome, Result, random_schedule, running
 
-Say = Callable[[str], None]
-_PROOF_SECONDS = 90.0  # what one proof takes, about
-_PROOFS_AT_ONCE = 2
+_AT_ONCE = 3  # clusters
+_BACKLOG_SECONDS = 75.0
+_LEAST_SECONDS = 90.0  # what a work of its own takes, about: it is not begun when less is left
+_WIND_UP_SECONDS = 60.0  # for the last faults of a mixture to end
 
-
-def alone(run: Run, chosen: list[Fault], deadline: float, say: Say) -> list[str]:
-    """Each fault by itself, as long as there is time; gives the names of those not reached."""
-    for number, fault in enumerate(chosen):
-        if time.monotonic() > deadline:
-            return [left.name for left in chosen[number:]]
-        say(line(run.inject([fault])))
-    return []
+Work = Callable[[Plan], None]
 
 
-def mixed(run: Run, chosen: list[Fault], seed: int, deadline: float, say: Say) -> None:
-    """Random faults and pairs of faults, as long as there is time."""
-    schedule = random_schedule(chosen, seed)
-    while time.monotonic() < deadline:
-        say(line(run.inject(next(schedule))))
+def everything(plan: Plan, seed: int, end: float, found: Findings) -> None:
+    """All that there is, until `end` by the monotonic clock, about."""
+    chosen = list(faults.ALL.values())
+    works: dict[str, Work] = {
+        f"{which} half of the faults, each alone": partial(alone, chosen[half::2], seed, end, found)
+        for half, which in enumerate(("one", "the other"))
+    }
+    works["a backlog"] = partial(backlogged, _BACKLOG_SECONDS, seed, found)
+    works |= {name: partial(_apart, fault, seed, found) for name, fault in faults.APART.items()}
+    works |= _proofs(seed, found)
+    _at_once(works, plan, end, found)
+    mixture(chosen, seed, end, found, replace(plan, directory=plan.directory / "mixture"))
 
 
-def apart(plan: Plan, seed: int, say: Say) -> Iterator[Result]:
-    """The faults that need a cluster of their own."""
-    for number, (name, fault) in enumerate(faults.APART.items()):
-        own = replace(plan, directory=plan.directory / f"apart{number}")
-        try:
-            yield _apart(own, fault, seed)
-        except NoSmallDisk as error:
-            yield Result([Outcome(name, not_run=str(error))], [], [], 0, 0, 0)
-        say(f"{name}: done")
+def proofs(plan: Plan, seed: int, end: float, found: Findings) -> None:
+    """Only the proofs that the torture can fail."""
+    _at_once(_proofs(seed, found), plan, end, found)
 
 
-def _apart(plan: Plan, fault: Fault, seed: int) -> Result:
-    if "disk" not in fault.name:
-        rows = {**plan.settings, "PREDICTQ_BULK_BATCH_ROWS": "10000"}
-        return _single(replace(plan, settings=rows), fault, seed)
-    with small_disk(400) as disk:
-        if fault.name.startswith("PostgreSQL"):
-            return _single(replace(plan, postgres_disk=disk), fault, seed)
-        return _single(replace(plan, redis_disk=disk), fault, seed)
+def _at_once(works: Mapping[str, Work], plan: Plan, end: float, found: Findings) -> None:
+    def work(number: int, name: str) -> None:
+        if time.monotonic() + _LEAST_SECONDS > end:
+            found.miss(name)
+            return
+        works[name](replace(plan, directory=plan.directory / f"cluster{number}"))
+        found.say(f"[{name}: done]")
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(work, range(len(works)), works))
 
 
-def _single(plan: Plan, fault: Fault, seed: int) -> Result:
+def alone(chosen: Sequence[Fault], seed: int, end: float, found: Findings, plan: Plan) -> None:
+    """Each of these faults by itself, one after the other on one cluster, as long as there is time."""
     with running(plan, seed) as run:
-        run.inject([fault])
-        return run.finish()
+        for fault in chosen:
+            if time.monotonic() > end:
+                found.miss(fault.name)
+            else:
+                found.progress(run.inject([fault]))
+        found.add(run.finish())
 
 
-def proofs(directory: Path, seed: int, deadline: float, say: Say) -> tuple[list[str], list[str]]:
-    """The sabotage matrix as rows of a table, and the protections whose absence went unnoticed or untried."""
-    rows, open_questions = [], []
-    with ThreadPoolExecutor(_PROOFS_AT_ONCE) as pool:  # they mostly wait
-        for proof, proven in zip(PROOFS, pool.map(lambda p: _prove(p, directory, seed, deadline), PROOFS), strict=True):
-            if proven is None:
-                open_questions.append(f"{proof.protection} (not tried: no time left)")
-                continue
-            rows.append(proven.line())
-            say(rows[-1])
-            if not proven.holds:
-                open_questions.append(f"{proof.protection} (not noticed)")
-    return rows, open_questions
+def mixture(chosen: Sequence[Fault], seed: int, end: float, found: Findings, plan: Plan) -> None:
+    """Random faults, two or three at a time, as long as there is time."""
+    schedule = random_schedule(chosen, seed)
+    with running(plan, seed) as run:
+        while time.monotonic() + _WIND_UP_SECONDS < end:
+            found.progress(run.inject(next(schedule)))
+        found.add(run.finish())
 
 
-def _prove(proof: Proof, directory: Path, seed: int, deadline: float) -> Proven | None:
-    return prove(proof, directory, seed) if time.monotonic() + _PROOF_SECONDS < deadline else None
+def backlogged(seconds: float, seed: int, found: Findings, plan: Plan) -> None:
+    """More work than the workers manage, for that long; then all of it must end."""
+    with running(plan, seed, settle_seconds=max(120.0, seconds / 2)) as run:
+        found.progress(run.inject([backlog(seconds)]))
+        found.add(run.finish())
+
+
+def _apart(fault: Fault, seed: int, found: Findings, plan: Plan) -> None:
+    if "disk" not in fault.name:
+        large = {**plan.settings, "PREDICTQ_BULK_BATCH_ROWS": "10000"}
+        _single(fault, seed, found, replace(plan, settings=large))
+        return
+    try:
+        with small_disk(400) as disk:
+            if fault.name.startswith("PostgreSQL"):
+                _single(fault, seed, found, replace(plan, postgres_disk=disk))
+            else:
+                _single(fault, seed, found, replace(plan, redis_disk=disk))
+    except NoSmallDisk as error:
+        found.add(Result([Outcome(fault.name, not_run=str(error))], [], [], 0, 0, 0))
+
+
+def _single(fault: Fault, seed: int, found: Findings, plan: Plan) -> None:
+    with running(plan, seed) as run:
+        found.progress(run.inject([fault]))
+        found.add(run.finish())
+
+
+def _proofs(seed: int, found: Findings) -> dict[str, Work]:
+    return {f"without {proof.protection}": partial(_prove, proof, seed, found) for proof in PROOFS}
+
+
+def _prove(proof: Proof, seed: int, found: Findings, plan: Plan) -> None:
+    found.add_proof(prove(proof, plan.directory, seed))
 
 
 def default_plan(directory: Path) -> Plan:
