@@ -27,7 +27,7 @@ from tests.torture.models import TortureModel
 from tests.torture.netns import Host
 from tests.torture.proxy import Loop, Tally
 from tests.torture.sabotage import SWITCHES
-from tests.torture.services import Backends, Service, ServiceFactory
+from tests.torture.services import Backends, Service, ServiceFactory, resume
 
 # As in production, but small: what is committed is on the disk.
 _POSTGRES = {"shared_buffers": "128MB", "max_connections": "60", "max_wal_size": "1GB"}
@@ -129,6 +129,17 @@ class Cluster:
         self.redis.start()
         for service in self.services():
             service.start()
+
+    def undo(self) -> None:
+        """Take back whatever a fault that stopped half-way may have left behind."""
+        for server in (self.postgres, self.redis):
+            if server.process is not None:
+                resume(server.process.pid)
+        for service in self.services():
+            for line in service.lines:
+                line.restore()
+            resume(service.pid)
+        self.heal()
 
     def wait_ready(self, services: Sequence[Service], seconds: float = 60) -> None:
         """Return when all of them answer."""

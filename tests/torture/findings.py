@@ -51,10 +51,11 @@ class Findings:
     def _total(self) -> str:
         outcomes = [outcome for result in self._results for outcome in result.outcomes]
         ran = sum(outcome.not_run is None for outcome in outcomes)
-        jobs, rows_, moments = (
-            sum(getattr(result, name) for result in self._results) for name in ("jobs", "rows", "moments")
+        jobs, rows_, moments, told = (
+            sum(getattr(result, name) for result in self._results) for name in ("jobs", "rows", "moments", "told")
         )
         return (
-            f"{ran} injections, {len(outcomes) - ran} not run; {jobs} jobs of {rows_} rows; the books were looked at "
-            f"{moments} times; {len(self._proofs)} proofs; {len(self.failures)} failures."
+            f"{ran} injections, {len(outcomes) - ran} not run; {jobs} jobs of {rows_} rows; "
+            f"the books were looked at {moments} times, and told by gateways {told} times; "
+            f"{len(self._proofs)} proofs; {len(self.failures)} failures."
         )

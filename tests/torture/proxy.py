@@ -111,6 +111,12 @@ class Proxy:
         """New connections work again; those of the silence stay dead, as after a lost NAT entry."""
         self._silent = False
 
+    def restore(self) -> None:
+        """A line that works: nothing silent, slow or lying in wait."""
+        self._silent = False
+        self.delay = 0.0
+        self.traps.clear()
+
     def reset_all(self) -> None:
         """Reset every connection that is open now; new ones work."""
 

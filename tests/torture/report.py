@@ -51,7 +51,8 @@ def verdict(result: Result) -> str:
     ran = [outcome for outcome in result.outcomes if outcome.not_run is None]
     lines = [
         f"{len(ran)} faults injected, {len(result.outcomes) - len(ran)} not run.",
-        f"{result.jobs} jobs of {result.rows} rows; the books were looked at {result.moments} times.",
+        f"{result.jobs} jobs of {result.rows} rows.",
+        f"The books were looked at {result.moments} times, and told by gateways {result.told} times.",
         f"{len(result.violations)} violations.",
     ]
     counts = Counter(violation.promise for violation in result.violations)

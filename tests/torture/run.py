@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import psutil
 import psycopg2
 from redis.exceptions import RedisError
 
@@ -47,6 +48,7 @@ class Result:
     jobs: int
     rows: int
     moments: int  # at which the books were found to balance, or not
+    told: int  # times that a gateway told whether they do
 
 
 class Run:
@@ -83,24 +85,15 @@ class Run:
             return outcome
         if any(fault.cuts_callers for fault in faults):
             self._cut_off.add(outcome.fault)
-        repair = time.monotonic()
         self._ledger.set_phase(outcome.fault, "during")
         tools = Tools(self._cluster, self._ledger, self._prober, self._rng, outcome.notes)
         before = tools.counts()
-        try:
-            with contextlib.ExitStack() as stack:
+        repair = time.monotonic()
+        with self._noting(outcome), contextlib.ExitStack() as stack:
+            with self._noting(outcome):  # what was injected is healed in good order, whatever becomes of the next
                 for fault in faults:
                     stack.enter_context(fault.run(tools))
-                repair = time.monotonic()  # what heals the fault counts as recovery
-        except (Missed, psycopg2.Error, RedisError, OSError) as missed:  # in a pair, one may stand in the other's way
-            outcome.not_run = f"missed: {type(missed).__name__}: {missed}"
-            repair = time.monotonic()
-            self._cluster.heal()
-        except (AssertionError, NotEnded) as broken:
-            promise = "every accepted job ends in time" if isinstance(broken, NotEnded) else "what the fault is for"
-            self._violations.append(Violation(promise, f"{outcome.fault}: {broken}"))
-            repair = time.monotonic()
-            self._cluster.heal()
+            repair = time.monotonic()  # what heals the fault counts as recovery
         self._kills += 1
         self._ledger.set_phase(outcome.fault, "after")
         self._recover(outcome, repair)
@@ -109,6 +102,19 @@ class Run:
         outcome.counts.subtract(before)
         self._ledger.set_phase("none", "quiet")
         return outcome
+
+    @contextlib.contextmanager
+    def _noting(self, outcome: Outcome) -> Iterator[None]:
+        """Write down what broke, or why it does not count: in a mixture, one fault may stand in the other's way."""
+        try:
+            yield
+        except (AssertionError, NotEnded) as broken:
+            promise = "every accepted job ends in time" if isinstance(broken, NotEnded) else "what the fault is for"
+            self._violations.append(Violation(promise, f"{outcome.fault}: {broken}"))
+            self._cluster.undo()
+        except (Missed, psycopg2.Error, RedisError, OSError, psutil.Error) as missed:
+            outcome.not_run = f"missed: {type(missed).__name__}: {missed}"
+            self._cluster.undo()
 
     def finish(self) -> Result:
         """Let everything end, and compare the ledger with what PostgreSQL holds."""
@@ -127,7 +133,7 @@ class Run:
         self._violations += self._books.violations
         self._violations += check_growth(self._uses, self._kills)
         jobs, rows = self._cluster.query("SELECT count(*), coalesce(sum(request_count), 0) FROM jobs")[0]
-        return Result(self.outcomes, self._violations, events, jobs, int(rows), self._books.moments)
+        return Result(self.outcomes, self._violations, events, jobs, int(rows), self._books.moments, self._books.told)
 
     def _verify(self, outcome: Outcome, tools: Tools) -> None:
         try:

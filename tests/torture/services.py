@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
@@ -56,19 +57,31 @@ class Service:
         return self._process.popen.pid
 
     @property
+    def lines(self) -> list[Proxy]:
+        """Its proxies."""
+        return [line for line in (self.front, self.postgres, self.redis) if line is not None]
+
+    @property
     def is_running(self) -> bool:
         """Whether the main process exists."""
         return self._process is not None and self._process.is_running
 
     def is_ready(self) -> bool:
         """Whether it answers: a gateway on /health/live, a worker with its metrics."""
-        path = "health/live" if self.front else "metrics"
+        try:
+            self.read("health/live" if self.front else "metrics")
+        except OSError:
+            return False
+        return True
+
+    def read(self, path: str) -> str:
+        """What it answers at `path`, asked past all proxies. Raises OSError when it does not, within 2 s."""
         address = THERE if self.host else "127.0.0.1"
         try:
             with urllib.request.urlopen(f"http://{address}:{self.port}/{path}", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+                return str(answer.read(), "utf-8")
+        except HTTPException as error:  # it ended in the middle of its answer
+            raise ConnectionError(repr(error)) from error
 
     def kill(self) -> None:
         """SIGKILL the process and its children, as the end of a container does."""
@@ -83,9 +96,8 @@ class Service:
     def close(self) -> None:
         """End it for good, with its proxies."""
         self.kill()
-        for proxy in (self.front, self.postgres, self.redis):
-            if proxy is not None:
-                proxy.close()
+        for line in self.lines:
+            line.close()
 
     def terminate(self) -> None:
         """SIGTERM, without waiting."""
@@ -121,6 +133,15 @@ class Service:
             cwd=self.code,
             stop_timeout=30.0,
         )
+
+
+def resume(pid: int) -> None:
+    """SIGCONT to a process and all below it, as far as they exist."""
+    with suppress(psutil.NoSuchProcess):
+        main = psutil.Process(pid)
+        for process in (main, *main.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 @dataclass(frozen=True)

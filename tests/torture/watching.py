@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ import psycopg2
 
 from tests.torture.checker import Violation
 from tests.torture.cluster import Cluster
+from tests.torture.services import Service
 
 _BOOKS = """
 SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs),
@@ -25,7 +27,10 @@ SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs),
 
 
 class Bookkeeper:
-    """Asks every second, in one snapshot, whether accepted = succeeded + failed + cancelled + in flight."""
+    """Asks every second, in one snapshot, whether accepted = succeeded + failed + cancelled + in flight.
+
+    It asks PostgreSQL, and each gateway for what that makes of it.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -33,6 +38,7 @@ class Bookkeeper:
         self._thread = threading.Thread(target=self._run, name="bookkeeper", daemon=True)
         self.violations: list[Violation] = []
         self.moments = 0
+        self.told = 0  # times that a gateway told its books
 
     def start(self) -> None:
         """Begin."""
@@ -48,6 +54,9 @@ class Bookkeeper:
         while not self._stop.wait(1.0):
             with suppress(psycopg2.Error):  # PostgreSQL is away: there is no such moment
                 self._look()
+            for gateway in self._cluster.gateways:
+                with suppress(OSError):  # nor does a gateway tell that is away
+                    self._ask(gateway)
 
     def _look(self) -> None:
         accepted, requests, succeeded, failed, cancelled, open_rows = map(int, self._cluster.query(_BOOKS)[0])
@@ -55,6 +64,18 @@ class Bookkeeper:
         if not accepted == requests == succeeded + failed + cancelled + open_rows:
             books = f"{accepted} accepted, {requests} requests, {succeeded} + {failed} + {cancelled} + {open_rows}"
             self.violations.append(Violation("accepted = succeeded + failed + cancelled + in flight", books))
+
+    def _ask(self, gateway: Service) -> None:
+        found = _IMBALANCE.search(gateway.read("metrics"))
+        if found is None:
+            return  # it has not read them yet
+        self.told += 1
+        if float(found[1]) != 0:
+            words = f"{gateway.name} tells of an imbalance of {found[1]} rows"
+            self.violations.append(Violation("accepted = succeeded + failed + cancelled + in flight", words))
+
+
+_IMBALANCE = re.compile(r"^predictq_accounting_imbalance (\S+)$", re.MULTILINE)
 
 
 @dataclass

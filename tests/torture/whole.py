@@ -99,7 +99,7 @@ def _apart(fault: Fault, seed: int, found: Findings, plan: Plan) -> None:
             else:
                 _single(fault, seed, found, replace(plan, redis_disk=disk))
     except NoSmallDisk as error:
-        found.add(Result([Outcome(fault.name, not_run=str(error))], [], [], 0, 0, 0))
+        found.add(Result([Outcome(fault.name, not_run=str(error))], [], [], 0, 0, 0, 0))
 
 
 def _single(fault: Fault, seed: int, found: Findings, plan: Plan) -> None:
