@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shared.books import Books
 from shared.sweep import Backlog
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -19,6 +21,9 @@ class State(Protocol):
 
     def backlog(self) -> list[Backlog]:
         """The last sample of what waits."""
+
+    def books(self) -> Books | None:
+        """What became of all accepted rows, as last read."""
 
     def open_waiters(self) -> int:
         """Calls that wait for a job now."""
@@ -90,9 +95,23 @@ class _StateCollector(Collector):
             rows.add_metric([item.queue], item.waiting_rows)
             oldest.add_metric([item.queue], item.oldest_seconds)
         yield from (batches, rows, oldest)
+        yield from _books(state.books())
         yield GaugeMetricFamily("predictq_open_waiters", "Calls that wait for a job.", state.open_waiters())
         yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
         yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
         yield CounterMetricFamily(
             "predictq_publish_failures", "Batches not published, left to the sweeper.", state.publish_failures()
         )
+
+
+def _books(books: Books | None) -> Iterator[Metric]:
+    """Gauges of the books; none until they have been read."""
+    if books is None:
+        return
+    rows = GaugeMetricFamily("predictq_accounting_rows", "Rows since the beginning, by state.", labels=["state"])
+    for state, count in asdict(books).items():
+        rows.add_metric([state], count)
+    yield rows
+    yield GaugeMetricFamily(
+        "predictq_accounting_imbalance", "Accepted rows that nobody accounts for: 0.", books.imbalance
+    )

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from api.admission import Admission
 from api.auth import Auth
+from api.bookkeeper import Bookkeeper
 from api.database import LOCK_SECONDS, Lane
 from api.intake import Intake
 from api.live_model import LiveModel
@@ -18,6 +19,7 @@ from api.notices import Notices
 from api.publisher import Publisher
 from api.statuses import Statuses
 from api.waiting import Waiting
+from shared.books import Books
 from shared.config import Settings
 from shared.queue import make_celery, publish_batch
 from shared.sweep import Backlog
@@ -46,9 +48,13 @@ class _State:
     """What the metrics read."""
 
     admission: Admission
+    bookkeeper: Bookkeeper
     waiting: Waiting
     publisher: Publisher
     notices: Notices
+
+    def books(self) -> Books | None:
+        return self.bookkeeper.books
 
     def backlog(self) -> list[Backlog]:
         return self.admission.backlog
@@ -89,7 +95,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     waiting = Waiting(statuses)
     notices = Notices(settings.redis_url.get_secret_value(), waiting.notify)
     admission = Admission(settings, quick)
-    metrics = Metrics(_State(admission, waiting, publisher, notices))
+    bookkeeper = Bookkeeper(bulk)
+    metrics = Metrics(_State(admission, bookkeeper, waiting, publisher, notices))
     intake = Intake(
         settings,
         quick=quick,
@@ -104,6 +111,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     publisher.start()
     notices.start()
     admission.start()
+    bookkeeper.start()
     try:
         yield Services(
             settings,
@@ -122,6 +130,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     finally:
         waiting.release()
         await intake.drain()
+        await bookkeeper.stop()
         await admission.stop()
         await notices.stop()
         publisher.stop()

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from cli.address import fill_environment, find_stack
 from cli.database import require_schema
 from cli.errors import GatewayAway, GatewayRefused, NoStack
+from shared.books import read_books
 from shared.clients import count_clients
 from shared.config import Settings, load_settings
 from shared.db import make_engine, transaction
@@ -89,30 +90,23 @@ def _examine_clients(engine: Engine) -> Finding:
     return Finding("clients", ok=False, detail="none", advice=advice)
 
 
-# One statement, so one snapshot: work goes on while it is counted.
-_ROWS = text("""
-SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs) AS accepted,
-       (SELECT count(*) FROM prediction_requests) AS requests,
-       (SELECT count(*) FROM prediction_outputs) AS outputs,
-       sum(succeeded) AS succeeded, sum(failed) AS failed, sum(cancelled) AS cancelled,
-       sum(request_count - cancelled) FILTER (WHERE status IN ('queued', 'running')) AS in_flight,
-       count(*) FILTER (WHERE status IN ('queued', 'running') AND attempts > 1) AS troubled
-FROM prediction_batches
+_STORED = text("""
+SELECT (SELECT count(*) FROM prediction_requests) AS requests, (SELECT count(*) FROM prediction_outputs) AS outputs
 """)
 
 
 def _examine_rows(engine: Engine) -> Finding:
     with transaction(engine) as connection:
-        row = connection.execute(_ROWS).one()
-    accepted, succeeded, failed, cancelled, in_flight = (
-        int(number or 0) for number in (row.accepted, row.succeeded, row.failed, row.cancelled, row.in_flight)
-    )
+        # One snapshot for all that is counted: work goes on meanwhile.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        books = read_books(connection)
+        row = connection.execute(_STORED).one()
     detail = (
-        f"{accepted:,} accepted = {succeeded:,} succeeded + {failed:,} failed + {cancelled:,} cancelled "
-        f"+ {in_flight:,} in flight"
+        f"{books.accepted:,} accepted = {books.succeeded:,} succeeded + {books.failed:,} failed "
+        f"+ {books.cancelled:,} cancelled + {books.in_flight:,} in flight"
     )
-    whole = accepted == succeeded + failed + cancelled + in_flight == row.requests and row.outputs == succeeded + failed
-    if whole:
+    is_stored = row.requests == books.accepted and row.outputs == books.succeeded + books.failed
+    if not books.imbalance and is_stored:
         return Finding("rows", ok=True, detail=detail)
     detail = f"{detail}; {row.requests:,} requests and {row.outputs:,} outputs stored: THIS DOES NOT ADD UP"
     return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")

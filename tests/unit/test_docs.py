@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from api.app import create_app
 from api.metrics import Metrics
 from api.problems import KINDS
+from shared.books import Books
 from shared.config import Settings, load_settings
 from shared.status import Queue, RowError
 from shared.sweep import Backlog
@@ -33,6 +34,9 @@ class Idle:
 
     def backlog(self) -> list[Backlog]:
         return [Backlog(queue, 0, 0, 0, 0.0) for queue in Queue]
+
+    def books(self) -> Books:
+        return Books(0, 0, 0, 0, 0)
 
     def open_waiters(self) -> int:
         return 0

@@ -1,0 +1,53 @@
+"""Looking at the books now and then, for the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import asdict
+
+from api.database import Lane
+from api.problems import Problem
+from shared.books import Books, read_books
+from shared.db import autocommit
+from shared.errors import DatabaseUnavailable
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+_PAUSE_SECONDS = 30.0  # between two looks
+_PAUSE_FACTOR = 100  # how much longer a pause is than the look before it: looks grow with the jobs ever accepted
+
+
+class Bookkeeper:
+    """Reads the books in the background, on a lane that allows for slow statements."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._task: asyncio.Task[None] | None = None
+        self.books: Books | None = None  # until the first look
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            began = time.monotonic()
+            with contextlib.suppress(DatabaseUnavailable, Problem):  # away, or busy: the next look will tell
+                self.books = await self._lane.run_long(self._read)
+                if self.books.imbalance:
+                    log.error("books_do_not_balance", imbalance=self.books.imbalance, **asdict(self.books))
+            await asyncio.sleep(max(_PAUSE_SECONDS, _PAUSE_FACTOR * (time.monotonic() - began)))
+
+    def _read(self) -> Books:
+        with autocommit(self._lane.engine) as connection:
+            return read_books(connection)
