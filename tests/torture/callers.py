@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -56,8 +57,9 @@ class Caller:
         self._stop = stop
         self._rng = rng
 
-    def submit(self, ask: Ask) -> str | None:
-        """The job's id, once a gateway has promised it; None when the run ended before."""
+    def submit(self, ask: Ask, seconds: float = math.inf) -> str | None:
+        """The job's id, once a gateway has promised it; None when the run or `seconds` ended before."""
+        deadline = time.monotonic() + seconds
         self._ledger.write("ask", key=ask.key, kind=ask.kind, clients=ask.clients, features=ask.features)
         content = json.dumps(ask.body)
         while True:
@@ -71,7 +73,7 @@ class Caller:
             if answer is not None and answer.status_code not in (409, 429, 503):
                 return None  # refused for good; the checker judges whether that was right
             pause = float(answer.headers.get("Retry-After", 0.2)) if answer is not None else 0.2
-            if self._stop.wait(min(pause, _LONGEST_PAUSE)):
+            if self._stop.wait(min(pause, _LONGEST_PAUSE)) or time.monotonic() > deadline:
                 return None
 
     def call(self, method: str, gateway: int, path: str, key: str, **options: Any) -> httpx.Response | None:

@@ -157,7 +157,7 @@ class Run:
     def _probe(self, seconds: float) -> None:
         """Ask for one prediction and wait for its end."""
         deadline = time.monotonic() + seconds
-        job_id = self._prober.submit(Ask("single", [self._rng.choice(population.ORDINARY)]))
+        job_id = self._prober.submit(Ask("single", [self._rng.choice(population.ORDINARY)]), seconds)
         if job_id is None:
             raise TimeoutError("a probe was not accepted")
         wait_for(lambda: not self._open([job_id]), max(1.0, deadline - time.monotonic()), f"the end of probe {job_id}")
@@ -204,4 +204,5 @@ def random_schedule(faults: Sequence[Fault], seed: int) -> Iterator[list[Fault]]
     rng = random.Random(f"{seed}-schedule")
     mixable = [fault for fault in faults if fault.mixable]
     while True:
-        yield rng.sample(mixable, rng.choice([2, 2, 3]))
+        # Cut off, nobody can submit what other faults need: that one comes last.
+        yield sorted(rng.sample(mixable, rng.choice([2, 2, 3])), key=lambda fault: fault.cuts_callers)

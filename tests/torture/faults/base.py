@@ -13,6 +13,8 @@ from tests.torture.callers import Ask, Caller
 from tests.torture.cluster import Cluster, wait_for
 from tests.torture.ledger import Ledger
 
+_ACCEPTED_SECONDS = 30.0  # in which a job that a fault needs must be accepted
+
 
 class Missed(Exception):
     """The fault could not be brought about as meant, so nothing was tested."""
@@ -36,7 +38,7 @@ class Tools:
 
     def submit(self, ask: Ask) -> str:
         """Submit and insist on being accepted."""
-        job_id = self.caller.submit(ask)
+        job_id = self.caller.submit(ask, _ACCEPTED_SECONDS)
         if job_id is None:
             raise Missed(f"the ask that this fault needs was not accepted: {ask}")
         return job_id
