@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from api.auth import Caller
 from api.database import Lane
+from api.outages import Outages
 from shared.config import Settings
 from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExceeded
 from shared.status import Queue
@@ -49,8 +50,9 @@ class Admission:
     May be asked from any thread.
     """
 
-    def __init__(self, settings: Settings, lane: Lane) -> None:
+    def __init__(self, settings: Settings, lane: Lane, outages: Outages) -> None:
         self._lane = lane
+        self._outages = outages
         self._limit = settings.max_waiting_rows
         self._owner_limit = settings.owner_max_waiting_rows
         self._least_limit = self._owner_limit
@@ -137,8 +139,12 @@ class Admission:
 
     async def _run(self) -> None:
         while True:
-            with contextlib.suppress(DatabaseUnavailable):  # then nothing is accepted either
+            try:
                 await self.sample()
+            except DatabaseUnavailable as error:  # then nothing is accepted either
+                self._outages.note(error)
+            else:
+                self._outages.note_success()
             await asyncio.sleep(_SAMPLE_SECONDS)
 
     def _query(self) -> tuple[list[Backlog], dict[str, int]]:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.deadline import Deadline, current
 from api.metrics import Metrics
+from api.outages import Outages
 from api.problems import INTERNAL, Problem, problem_of, render
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
@@ -123,7 +124,8 @@ def error_response(request: Request, error: Exception) -> Response:
     request_id = request.scope[REQUEST_ID].decode()
     problem = problem_of(error)
     if isinstance(error, DatabaseUnavailable):
-        log.warning("database_unavailable", request_id=request_id, path=request.url.path, error=str(error))
+        outages: Outages = request.app.state.services.outages
+        outages.note(error, request_id=request_id, path=request.url.path)
     if problem is None:
         log.error("unexpected_error", request_id=request_id, path=request.url.path, exc_info=error)
         problem = Problem(INTERNAL, f"Tell the operator this request id, it is in the log: {request_id}")

@@ -16,6 +16,7 @@ from api.intake import Intake
 from api.live_model import LiveModel
 from api.metrics import Metrics
 from api.notices import Notices
+from api.outages import Outages
 from api.publisher import Publisher
 from api.statuses import Statuses
 from api.waiting import Waiting
@@ -41,6 +42,7 @@ class Services:
     publisher: Publisher
     notices: Notices
     metrics: Metrics
+    outages: Outages
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     statuses = Statuses(quick)
     waiting = Waiting(statuses)
     notices = Notices(settings.redis_url.get_secret_value(), waiting.notify)
-    admission = Admission(settings, quick)
+    outages = Outages()
+    admission = Admission(settings, quick, outages)
     bookkeeper = Bookkeeper(bulk)
     metrics = Metrics(_State(admission, bookkeeper, waiting, publisher, notices))
     intake = Intake(
@@ -126,6 +129,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             publisher,
             notices,
             metrics,
+            outages,
         )
     finally:
         waiting.release()

@@ -15,11 +15,8 @@ from api.http import json_response
 from api.problems import DATABASE_AWAY
 from api.services import Services, services_of
 from shared.errors import DatabaseUnavailable, PredictqError, SchemaOutdated
-from shared.logging import get_logger
 from shared.models import live_model
 from shared.tables import SCHEMA_REVISION
-
-log = get_logger(__name__)
 
 router = APIRouter(tags=["health"], route_class=DirectRoute)
 
@@ -72,7 +69,7 @@ async def _check(services: Services) -> dict[str, Any]:
     try:
         version = await services.quick.read(_check_database)
     except DatabaseUnavailable as error:
-        log.warning("database_unavailable", path="/health", error=str(error))
+        services.outages.note(error, path="/health")
         reasons.append(DATABASE_AWAY)
     except PredictqError as error:
         reasons.append(str(error))

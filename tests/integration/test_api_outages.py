@@ -12,6 +12,7 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
+from api import outages
 from shared.config import Settings
 from tests.integration.api_support import Gateway, Network, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model, wait_until
@@ -99,19 +100,31 @@ def test_postgresql_away_is_503_in_time(gateway: Gateway, engine: Engine, networ
         started = time.monotonic()
         body = {"client_ids": [1]} if method == "POST" else None
         assert_unavailable(gateway.request(method, path, json=body), started)
-    with structlog.testing.capture_logs() as log:
-        ready = gateway.get("/health/ready")
-        gateway.get(location)
+    ready = gateway.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
     assert ready.json()["reasons"] == ["PostgreSQL does not answer"]
-    causes = [entry["error"] for entry in log if entry["event"] == "database_unavailable"]
-    assert len(causes) == 2
-    assert all("127.0.0.1" in cause for cause in causes), "the log tells operators where and why"
     assert gateway.get("/health/live").status_code == 200
     network.come_up()
     assert gateway.post("/v1/predict", json=ONE).status_code == 202
     assert gateway.get("/health/ready").status_code == 200
     assert jobs(engine) == before + 1
+
+
+def test_an_outage_is_told_in_a_few_lines(gateway: Gateway, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log has its first failure with where and why, sums instead of a line per call, and its end."""
+    monkeypatch.setattr(outages, "_REPORT_SECONDS", 1.5)
+    with structlog.testing.capture_logs() as log:
+        network.go_down()
+        calls = 0
+        while len([entry for entry in log if entry["event"] == "database_unavailable"]) < 3:
+            assert gateway.get("/v1/models").status_code == 503
+            calls += 1
+        network.come_up()
+        wait_until(lambda: log[-1]["event"] == "database_available", what="its end")
+    lines = [entry for entry in log if entry["event"] == "database_unavailable"]
+    assert "127.0.0.1" in lines[0]["error"]
+    assert len(lines) < calls <= log[-1]["failures"]
+    assert sum(entry["failures"] for entry in lines) <= log[-1]["failures"]
 
 
 def test_a_postgresql_that_hangs_is_503_in_time(gateway: Gateway, network: Network) -> None:
