@@ -20,6 +20,7 @@ def main() -> None:
     """Read the command line, run, report."""
     options = _options()
     directory = options.keep or Path(tempfile.mkdtemp(prefix="predictq-torture-"))
+    directory.mkdir(parents=True, exist_ok=True)
     _say(f"seed {options.seed}, history in {directory}")
     started = time.monotonic()
     found = Findings(_say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from tests.torture.netns import Host
 from tests.torture.proxy import Loop, Tally
 from tests.torture.sabotage import SWITCHES
 from tests.torture.services import Backends, Service, ServiceFactory, resume
+
+_MIGRATING = threading.Lock()  # Alembic's context belongs to the process: clusters that start at once take turns
 
 # As in production, but small: what is committed is on the disk.
 _POSTGRES = {"shared_buffers": "128MB", "max_connections": "60", "max_wal_size": "1GB"}
@@ -170,7 +173,8 @@ class Cluster:
 
     def _set_up(self) -> None:
         engine = self._engine()
-        upgrade(engine)
+        with _MIGRATING:
+            upgrade(engine)
         with engine.begin() as connection:
             self.api_key, _ = create_key(connection, "torturer", is_admin=True)
         engine.dispose()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from tests.torture import population
 from tests.torture.callers import Ask
 from tests.torture.faults import redis, workers
@@ -18,9 +20,12 @@ def million(tools: Tools) -> Iterator[None]:
     """Accept a million rows, then kill a worker, empty Redis, and kill the pool while they are scored."""
     ordinary = list(population.ORDINARY)
     job_id = tools.submit(Ask("bulk", ordinary * (ROWS // len(ordinary))))
-    for fault in (workers.worker_killed, redis.flushed, workers.pool_child_killed):
-        with fault(tools):
-            tools.hold(1)
+    workers.worker_of(tools, tools.holder(job_id)[0]).kill()
+    tools.hold(1)
+    tools.cluster.heal()
+    with redis.flushed(tools):
+        tools.hold(1)
+    psutil.Process(tools.holder(job_id)[0]).kill()
     tools.cluster.wait_ready(tools.cluster.workers)
     yield
     tools.wait_status(job_id, "succeeded", seconds=120)

@@ -13,11 +13,20 @@ from tests.torture import population
 from tests.torture.callers import Ask
 from tests.torture.cluster import Cluster, wait_for
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
+from tests.torture.services import Service
 
 
 def slow_job(tools: Tools) -> str:
     """One batch that takes seconds to score."""
     return tools.submit(Ask("bulk", [tools.rng.choice(population.SLOW), *tools.rng.choices(population.ORDINARY, k=50)]))
+
+
+def worker_of(tools: Tools, pid: int) -> Service:
+    """The worker that this pool process belongs to. Raises Missed when it has gone."""
+    for worker in tools.cluster.workers:
+        if pid in [process.pid for process in worker.processes()]:
+            return worker
+    raise Missed(f"no worker has the process {pid} any more")
 
 
 @contextmanager
@@ -32,7 +41,7 @@ def pool_child_killed(tools: Tools) -> Iterator[None]:
 def worker_killed(tools: Tools) -> Iterator[None]:
     """SIGKILL a whole worker in the middle of a batch."""
     pid, _ = tools.holder(slow_job(tools))
-    worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
+    worker = worker_of(tools, pid)
     worker.kill()
     yield
     tools.cluster.heal()
@@ -71,7 +80,7 @@ def zombie(tools: Tools) -> Iterator[None]:
 def worker_frozen(tools: Tools) -> Iterator[None]:
     """SIGSTOP a whole worker with all its processes for longer than the lease."""
     pid, _ = tools.holder(slow_job(tools))
-    worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
+    worker = worker_of(tools, pid)
     worker.signal_all(signal.SIGSTOP)
     tools.hold(12)
     yield
@@ -97,7 +106,7 @@ def deploy(tools: Tools) -> Iterator[None]:
     """SIGTERM in the middle of a batch: it is finished, not done again by the worker that comes after."""
     job_id = slow_job(tools)
     pid, fence = tools.holder(job_id)
-    worker = next(w for w in tools.cluster.workers if pid in [process.pid for process in w.processes()])
+    worker = worker_of(tools, pid)
     worker.terminate()
     try:
         wait_for(lambda: not worker.is_running, 30, "the end of the worker")
@@ -127,8 +136,9 @@ def killed_before_claim(tools: Tools) -> Iterator[None]:
             seconds = wait_for(lambda: not cluster.query(query, [newest]), 30, "the end of every batch")
         except TimeoutError:
             raise NotEnded(f"no message for batches {cluster.query(query, [newest])} after 30 s") from None
-        tools.notes.append(f"answered by another {seconds:.0f} s after the kill, without any sweep")
-        yield
+    cluster.wait_ready(cluster.workers)
+    tools.notes.append(f"answered by another {seconds:.0f} s after the kill, without any sweep")
+    yield
 
 
 _CLAIM = b"SET status = 'running'"
