@@ -11,6 +11,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.one_write import OneWriteProtocol
 from api.services import Services
 from shared.config import Settings, SettingsRefused, load_settings
 from shared.logging import configure_logging
@@ -59,7 +60,7 @@ def make_server(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000
         port=port,
         uds=uds,
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
