@@ -175,7 +175,7 @@ def test_unfinished_job_is_found(books: Engine, events: list[Event]) -> None:
 )
 def test_indecent_answers_are_found(change: dict[str, Any], promise: str) -> None:
     """A 500, a 503 without advice, a late answer and a hang are violations; a late answer on a cut line is none."""
-    decent = {"what": "answer", "status": 202, "retry_after": "1", "seconds": 0.1, "path": "/v1/predict",
+    decent = {"what": "answer", "status": 202, "retry_after": "1", "seconds": 0.1, "path": "/v1/predict", "key": "k",
               "fault": "f", "began_in": "f"}  # fmt: skip
     assert list(check_manners([decent], set())) == []
     assert promise in {violation.promise for violation in check_manners([decent | change], set())}

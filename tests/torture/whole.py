@@ -24,8 +24,9 @@ from tests.torture.proofs import PROOFS, Proof, prove
 from tests.torture.run import Outcome, Result, random_schedule, running
 
 _AT_ONCE = 2  # clusters: more of them would only measure how busy the machine is
-_BACKLOG_SECONDS = 75.0
-_LEAST_SECONDS = 90.0  # what a work of its own takes, about: it is not begun when less is left
+_PROOFS_AT_ONCE = 3  # these wait the most: for what never comes
+_BACKLOG_SECONDS = 60.0
+_LEAST_SECONDS = 75.0  # what a work of its own takes, about: it is not begun when less is left
 _WIND_UP_SECONDS = 60.0  # for the last faults of a mixture to end
 
 Work = Callable[[Plan], None]
@@ -40,17 +41,18 @@ def everything(plan: Plan, seed: int, end: float, found: Findings) -> None:
     }
     works["a backlog"] = partial(backlogged, _BACKLOG_SECONDS, seed, found)
     works |= {name: partial(_apart, fault, seed, found) for name, fault in faults.APART.items()}
-    works |= _proofs(seed, found)
-    _at_once(works, plan, end, found)
-    _at_once({"a mixture": partial(mixture, chosen, seed, end, found)}, plan, end, found)
+    _at_once(_AT_ONCE, works, plan, end, found)
+    proofs(plan, seed, end, found)
+    _at_once(1, {"a mixture": partial(mixture, chosen, seed, end, found)}, plan, end, found)
 
 
 def proofs(plan: Plan, seed: int, end: float, found: Findings) -> None:
-    """Only the proofs that the torture can fail."""
-    _at_once(_proofs(seed, found), plan, end, found)
+    """The proofs that the torture can fail."""
+    works: dict[str, Work] = {f"without {proof.protection}": partial(_prove, proof, seed, found) for proof in PROOFS}
+    _at_once(_PROOFS_AT_ONCE, works, plan, end, found)
 
 
-def _at_once(works: Mapping[str, Work], plan: Plan, end: float, found: Findings) -> None:
+def _at_once(number: int, works: Mapping[str, Work], plan: Plan, end: float, found: Findings) -> None:
     def work(name: str) -> None:
         if time.monotonic() + _LEAST_SECONDS > end:
             found.miss(name)
@@ -61,7 +63,7 @@ def _at_once(works: Mapping[str, Work], plan: Plan, end: float, found: Findings)
         except Exception:  # noqa: BLE001 - the torture's own mistake: what the other works find is worth no less
             found.failures.append(f"{name} broke off:\n{traceback.format_exc()}")
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(number) as pool:
         list(pool.map(work, works))
 
 
@@ -111,10 +113,6 @@ def _single(fault: Fault, seed: int, found: Findings, plan: Plan) -> None:
     with running(plan, seed) as run:
         found.progress(run.inject([fault]))
         found.add(run.finish())
-
-
-def _proofs(seed: int, found: Findings) -> dict[str, Work]:
-    return {f"without {proof.protection}": partial(_prove, proof, seed, found) for proof in PROOFS}
 
 
 def _prove(proof: Proof, seed: int, found: Findings, plan: Plan) -> None:

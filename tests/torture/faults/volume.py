@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-
 from tests.torture import population
 from tests.torture.callers import Ask
 from tests.torture.faults import redis, workers
@@ -25,8 +23,9 @@ def million(tools: Tools) -> Iterator[None]:
     tools.cluster.heal()
     with redis.flushed(tools):
         tools.hold(1)
-    psutil.Process(tools.holder(job_id)[0]).kill()
     tools.cluster.wait_ready(tools.cluster.workers)
+    for process in tools.rng.choice(tools.cluster.workers).pool():
+        process.kill()
     yield
     tools.wait_status(job_id, "succeeded", seconds=120)
 
