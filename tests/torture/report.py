@@ -28,11 +28,24 @@ def rows(result: Result) -> list[str]:
 def _line(outcome: Outcome, seen: Seen) -> str:
     if outcome.not_run is not None:
         return f"| {outcome.fault} | NOT RUN: {outcome.not_run} | | | | | | |"
-    statuses = ", ".join(f"{count} × {status}" for status, count in seen.statuses.most_common())
-    cells = [outcome.fault, statuses, f"{seen.slowest:.1f} s", _words(outcome.first_answer), _words(outcome.all_ended)]
+    cells = [
+        outcome.fault,
+        _seen_words(seen),
+        f"{seen.slowest:.1f} s",
+        _words(outcome.first_answer),
+        _words(outcome.all_ended),
+    ]
     counts = outcome.counts
     cells += [str(counts["dispatched_again"]), f"{counts['delivered']} / {counts['batches']}", "; ".join(outcome.notes)]
     return f"| {' | '.join(cells)} |"
+
+
+def _seen_words(seen: Seen) -> str:
+    """What callers saw; the names that an HTTP library gives to broken connections and time-outs in plain words."""
+    words: Counter[str] = Counter()
+    for status, count in seen.statuses.items():
+        words[status if status.isdecimal() else "time-out" if "Timeout" in status else "broken connection"] += count
+    return ", ".join(f"{count} × {word}" for word, count in words.most_common())
 
 
 def line(outcome: Outcome) -> str:

@@ -20,7 +20,7 @@ def _poison(client: int) -> Callable[[Tools], AbstractContextManager[None]]:
             tools.wait_status(job_id, "succeeded", seconds=60)
             query = "SELECT max(attempts) FROM prediction_batches WHERE job_id = %s"
             attempts = tools.cluster.query(query, [job_id])[0][0]
-            tools.notes.append(f"{attempts} attempts")
+            tools.notes.append(f"attempts: {attempts}")
             if attempts > 3:
                 raise AssertionError(f"{attempts} attempts for a poison row, at most 3 are promised")
 
