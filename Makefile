@@ -57,10 +57,10 @@ check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (about 5 minutes)
+bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (about 8 minutes)
 	@$(BIN)/python -m bench
 
-bench-quick: .venv/.bench ## The same in under a minute, with shorter runs
+bench-quick: .venv/.bench ## The main questions with shorter runs (about a minute and a half)
 	@$(BIN)/python -m bench --quick
 
 lock: ## Pin every dependency again (needs uv)

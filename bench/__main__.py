@@ -31,7 +31,7 @@ SCENARIOS: dict[str, Scenario] = {
     "settings": settings.measure,
 }
 _FULL = ("roundtrip", "singles", "statuses", "bulk", "replicas", "growth")
-_QUICK = ("roundtrip", "singles", "statuses", "bulk")  # in under a minute, with what must be installed in place
+_QUICK = ("roundtrip", "singles", "statuses", "bulk")  # with shorter runs
 
 
 def main() -> None:

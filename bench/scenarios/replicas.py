@@ -17,11 +17,13 @@ _BATCH_ROWS = 50
 
 
 def measure(bench: Bench) -> Figures:
-    """Batches per second by number of replicas, each a worker of its own with one pool process."""
-    sleeping = SleepingModel(0.25)
-    figures: Figures = {"computing": _scale(bench, ComputingModel(0.2), (1, 2), batches=bench.count(32, 8))}
+    """Batches per second by number of replicas, each a worker of its own with one pool process.
+
+    Each has the same number of batches to score, so that beginning and end weigh the same for one and for many.
+    """
+    figures: Figures = {"computing": _scale(bench, ComputingModel(0.2), (1, 2), batches=bench.count(20, 8))}
     if not bench.quick:
-        figures["sleeping"] = _scale(bench, sleeping, (1, 8), batches=64)
+        figures["sleeping"] = _scale(bench, SleepingModel(0.25), (1, 8), batches=24)
     return figures
 
 
@@ -36,7 +38,7 @@ def _scale(bench: Bench, model: ComputingModel | SleepingModel, replicas: Sequen
             artefact=artefact,
         ) as service:
             _wait_for_replicas(service, count)
-            rates[count] = _rate(service, batches)
+            rates[count] = _rate(service, count * batches)
     first, last = min(rates), max(rates)
     return {
         "batches_per_second": {str(count): rate for count, rate in rates.items()},

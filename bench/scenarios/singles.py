@@ -19,7 +19,7 @@ from bench.stack import Service
 
 CONNECTIONS = 256
 _REQUESTS = 100_000  # different clients asked for
-_PEER_REQUESTS = {"celery": 1000, "dramatiq": 1000, "rq": 200, "none": 800}  # some ten seconds of work for each
+_PEER_REQUESTS = {"celery": 800, "dramatiq": 500, "rq": 100, "none": 500}  # some ten seconds of work for each
 
 
 def measure(bench: Bench) -> Figures:
