@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from api.auth import Caller
+from api.background import Background
 from api.database import Lane
 from api.outages import Outages
 from shared.config import Settings
@@ -44,7 +45,7 @@ class Room:
         self._admission.settle(self._caller.owner, rows, is_kept=self._is_kept)
 
 
-class Admission:
+class Admission(Background):
     """Knows how many rows wait: sampled once a second, plus what this process accepted since, or is accepting.
 
     May be asked from any thread.
@@ -62,7 +63,6 @@ class Admission:
         self._reserved_rows = 0  # of all owners
         self._lock = threading.Lock()
         self._waiting = 0  # rows of all owners, sampled and since
-        self._task: asyncio.Task[None] | None = None
         self.backlog: list[Backlog] = []
 
     def check(self, caller: Caller, rows: int) -> None:
@@ -74,7 +74,7 @@ class Admission:
         if waiting + rows > self._limit:
             raise Backlogged(waiting, self._limit)
         self._least_limit = min(self._least_limit, limit)
-        of_owner = sum(waiting[caller.owner] for waiting in (self._sampled, self._since, self._reserved))
+        of_owner = sum(counted[caller.owner] for counted in (self._sampled, self._since, self._reserved))
         if of_owner + rows > limit:
             raise QuotaExceeded(caller.owner, of_owner, limit)
 
@@ -126,18 +126,8 @@ class Admission:
             self._since -= counted_before
             self._waiting = sum(queue.waiting_rows for queue in backlog) + self._since.total()
 
-    def start(self) -> None:
-        """Begin to sample in the background."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """End the sampling."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Sample in the background."""
         while True:
             try:
                 await self.sample()

@@ -7,6 +7,7 @@ import contextlib
 import time
 from dataclasses import asdict
 
+from api.background import Background
 from api.database import Lane
 from api.problems import Problem
 from shared.books import Books, read_books
@@ -20,26 +21,15 @@ _PAUSE_SECONDS = 30.0  # between two looks
 _PAUSE_FACTOR = 100  # how much longer a pause is than the look before it: looks grow with the jobs ever accepted
 
 
-class Bookkeeper:
+class Bookkeeper(Background):
     """Reads the books in the background, on a lane that allows for slow statements."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._task: asyncio.Task[None] | None = None
         self.books: Books | None = None  # until the first look
 
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """End."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Look again and again."""
         while True:
             began = time.monotonic()
             with contextlib.suppress(DatabaseUnavailable, Problem):  # away, or busy: the next look will tell

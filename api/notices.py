@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from api.background import Background
 from shared.logging import get_logger
 from shared.queue import NOTICES, parse_notice
 
@@ -19,7 +19,7 @@ _LONGEST_PAUSE = 5.0  # seconds between two attempts to reach Redis
 _LISTEN_SECONDS = 5.0  # how long one read may find nothing, before the connection is checked
 
 
-class Notices:
+class Notices(Background):
     """A subscription that survives Redis. A notice may be lost at any time: callers poll as well, only slower."""
 
     def __init__(self, redis_url: str, on_notice: Callable[[int, UUID | None], None]) -> None:
@@ -32,22 +32,15 @@ class Notices:
             decode_responses=True,
         )
         self._on_notice = on_notice
-        self._task: asyncio.Task[None] | None = None
         self.is_subscribed = False
-
-    def start(self) -> None:
-        """Begin to listen; returns at once, whether or not Redis is there."""
-        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """End the subscription."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await super().stop()
         await self._redis.aclose()
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Listen, whether or not Redis is there."""
         pause = 0.1
         while True:
             try:
