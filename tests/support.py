@@ -24,6 +24,7 @@ from shared.db import autocommit, transaction
 from shared.jobs import JobRecord, read_job
 from shared.models import promote_model, register_model
 from shared.queue import make_celery, publish_batch
+from shared.signature import Signature
 from tests.models import SIGNATURE, TestModel
 
 T = TypeVar("T")
@@ -43,15 +44,22 @@ def wait_until(check: Callable[[], T | None], *, seconds: float = 30, what: str 
         time.sleep(0.02)
 
 
-def add_model(engine: Engine, estimator: Any = None, *, promote: bool = True, threshold: float = 0.5) -> int:
-    """Register an estimator with the test signature, live unless told otherwise. Returns its version."""
-    artefact = build_artefact(estimator or TestModel(), SIGNATURE, threshold, name="test")
+def add_model(
+    engine: Engine,
+    estimator: Any = None,
+    *,
+    signature: Signature = SIGNATURE,
+    promote: bool = True,
+    threshold: float = 0.5,
+) -> int:
+    """Register an estimator, with the test signature and live unless told otherwise. Returns its version."""
+    artefact = build_artefact(estimator or TestModel(), signature, threshold, name="test")
     with transaction(engine) as connection:
         version = register_model(
             connection,
             name="test",
             sha256=artefact.metadata.sha256,
-            signature=SIGNATURE,
+            signature=signature,
             threshold=threshold,
             metadata=artefact.metadata.to_json(),
             artefact=artefact.content,

@@ -56,6 +56,10 @@ def new_key(engine: Engine, owner: str, **options: Any) -> str:
         return create_key(connection, owner, **options)[0]
 
 
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
 def answer_batches(engine: Engine, settings: Settings | None = None, *, limit: int | None = None) -> int:
     """Finish waiting batches as a worker would; returns how many.
 

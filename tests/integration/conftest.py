@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.config import Settings
+from tests.integration.api_support import Network
 from worker.models import ModelStore
 from worker.process import ProcessSlot
 from worker.scoring import Scorer
@@ -20,3 +21,10 @@ def scorer(settings: Settings, engine: Engine) -> Iterator[Scorer]:
     slot.prepare()
     yield slot.scorer
     slot.scorer.engine.dispose()
+
+
+@pytest.fixture
+def network(database_url: str) -> Iterator[Network]:
+    """The way from the gateway to PostgreSQL."""
+    with Network(database_url) as network:
+        yield network

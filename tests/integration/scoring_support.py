@@ -9,12 +9,9 @@ from typing import Any
 from sqlalchemy import Engine
 from uuid_utils.compat import uuid7
 
-from model.artefact import build_artefact
 from shared.accept import Accepted, SingleJob, accept_singles
-from shared.db import autocommit, transaction
-from shared.models import promote_model, register_model
+from shared.db import autocommit
 from shared.results import ResultRow, Trace, read_results, read_trace, readable
-from shared.signature import Signature
 from tests.support import OWNER
 from worker.scoring import Scorer
 
@@ -39,23 +36,6 @@ def results(engine: Engine, accepted: Accepted) -> list[ResultRow]:
 def trace_of(engine: Engine, request_id: int) -> Trace:
     with autocommit(engine) as connection:
         return read_trace(connection, request_id, OWNER)
-
-
-def register(engine: Engine, estimator: Any, signature: Signature, *, threshold: float = 0.5) -> int:
-    """Make a model with a signature of its own live."""
-    artefact = build_artefact(estimator, signature, threshold, name="own")
-    with transaction(engine) as connection:
-        version = register_model(
-            connection,
-            name="own",
-            sha256=artefact.metadata.sha256,
-            signature=signature,
-            threshold=threshold,
-            metadata=artefact.metadata.to_json(),
-            artefact=artefact.content,
-        ).version
-        promote_model(connection, version)
-    return version
 
 
 def submit_raw(engine: Engine, given: Sequence[dict[str, Any] | int]) -> list[Accepted]:

@@ -28,13 +28,6 @@ KINDS = ["ids", "filter", "upload"]
 
 
 @pytest.fixture
-def network(database_url: str) -> Iterator[Network]:
-    """The way from the gateway to PostgreSQL."""
-    with Network(database_url) as network:
-        yield network
-
-
-@pytest.fixture
 def gateway(settings: Settings, engine: Engine, network: Network) -> Iterator[Gateway]:
     """A gateway whose connections can be silenced; every connection has been used."""
     add_model(engine)

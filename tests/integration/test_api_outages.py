@@ -21,13 +21,6 @@ ONE = {"client_id": 1}
 
 
 @pytest.fixture
-def network(database_url: str) -> Iterator[Network]:
-    """The way from the gateway to PostgreSQL."""
-    with Network(database_url) as network:
-        yield network
-
-
-@pytest.fixture
 def gateway(settings: Settings, engine: Engine, network: Network) -> Iterator[Gateway]:
     """A gateway whose connections to PostgreSQL can be tampered with; every connection has been used."""
     add_model(engine)

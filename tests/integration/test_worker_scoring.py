@@ -16,7 +16,7 @@ from shared.db import transaction
 from shared.models import promote_model, register_model
 from shared.signature import FeatureKind, FeatureSpec, Signature
 from shared.status import JobStatus
-from tests.integration.scoring_support import features_of, register, results, score, submit_raw, trace_of
+from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import TestModel, right_answer
 from tests.support import add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
 from worker.scoring import Scorer
@@ -129,7 +129,7 @@ def test_given_features_and_clients_share_a_batch(engine: Engine, scorer: Scorer
 def test_a_feature_that_no_table_has_is_missing_for_clients(engine: Engine, scorer: Scorer) -> None:
     """A model may need what `clients` does not hold: then a client's row states what is missing."""
     add_clients(engine, 1)
-    register(engine, TestModel(), Signature((FeatureSpec("shoe_size", FeatureKind.INTEGER),)))
+    add_model(engine, signature=Signature((FeatureSpec("shoe_size", FeatureKind.INTEGER),)))
     accepted = submit_bulk(engine, [1])
     score(scorer, accepted)
     (row,) = results(engine, accepted)
