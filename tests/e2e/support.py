@@ -19,6 +19,7 @@ from cli.servers import delete_data
 from tests.support import wait_until
 
 PREDICTQ = str(Path(sys.executable).with_name("predictq"))
+CLIENTS = 3000  # of the stack that tests share
 HIDDEN = ("DATABASE_URL", "REDIS_URL", "PREDICTQ_API_URL", "PREDICTQ_API_KEY")
 QUICK = {"PREDICTQ_LEASE_SECONDS": "2", "PREDICTQ_BULK_BATCH_ROWS": "200", "PREDICTQ_SWEEP_SECONDS": "0.5"}
 

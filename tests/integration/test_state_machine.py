@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -26,38 +25,15 @@ from shared.accept_bulk import BulkJob, accept_ids
 from shared.batches import Claim, Counts, claim, extend_lease, finish, record_failure
 from shared.db import autocommit, transaction
 from shared.errors import FenceLost
-from shared.jobs import JobRecord, cancel_job, read_jobs
+from shared.jobs import JobRecord, read_jobs
 from shared.status import Queue
 from shared.sweep import sweep
 from shared.tables import REQUESTS_PER_BATCH
+from tests.integration.jobs_support import cancel, insert_outputs
+from tests.integration.state_machine_support import Batch, Crash, Job, close, end_lease, end_pauses
 from tests.support import add_clients, add_model
 
 CHOICE = st.integers(0, 10_000)
-
-
-@dataclass
-class Batch:
-    """What the reference model knows of a batch."""
-
-    requests: list[int]
-    status: str = "queued"
-    fence: int = 0
-    lease_runs: bool = False
-    cancelled: set[int] = field(default_factory=set)
-
-
-@dataclass
-class Job:
-    """What the reference model knows of a job."""
-
-    kind: str
-    batches: list[int]
-    requests: list[int]
-    cancelled: bool = False
-
-
-class Crash(Exception):
-    """A worker that dies after it wrote its outputs and before its commit."""
 
 
 class Life(RuleBasedStateMachine):
@@ -122,12 +98,7 @@ class Life(RuleBasedStateMachine):
     @rule(choice=CHOICE)
     def lease_runs_out(self, choice: int) -> None:
         batch_id, batch = self._pick(choice)
-        with transaction(self.engine) as connection:
-            connection.execute(
-                text("""UPDATE prediction_batches SET lease_until = clock_timestamp() - interval '1 s'
-                        WHERE id = :id AND status = 'running'"""),
-                {"id": batch_id},
-            )
+        end_lease(self.engine, batch_id)
         batch.lease_runs = False
 
     def _held(self, choice: int) -> tuple[Claim, Batch, bool]:
@@ -160,17 +131,17 @@ class Life(RuleBasedStateMachine):
     def finish_batch(self, choice: int, errors: int, crash: bool) -> None:
         """By the holder or by a zombie; every `errors`-th request comes out as an error."""
         held, batch, counts = self._held(choice)
-        written: dict[int, tuple[int, str | None]] = {}
+        written: dict[int, str | None] = {}  # error codes
 
         def write(connection: Connection, cancelled: frozenset[int]) -> Counts:
             assert cancelled == batch.cancelled
             for request in batch.requests:
                 if request not in cancelled:
-                    written[request] = (held.fence, "model_failed" if request % errors == 0 else None)
-            _insert(connection, held, written)
+                    written[request] = "model_failed" if request % errors == 0 else None
+            insert_outputs(connection, held, written)
             if crash:
                 raise Crash
-            failed = sum(code is not None for _, code in written.values())
+            failed = sum(code is not None for code in written.values())
             return Counts(len(written) - failed, failed)
 
         if not counts or crash:
@@ -179,16 +150,12 @@ class Life(RuleBasedStateMachine):
             return
         finish(self.engine, held, write)
         batch.status = "finished"
-        self.outputs |= written
+        self.outputs |= {request: (held.fence, code) for request, code in written.items()}
 
     @rule()
     def sweep_all(self) -> None:
         """With an empty queue and all pauses over, exactly what nobody works on is dispatched again."""
-        with transaction(self.engine) as connection:
-            connection.execute(
-                text("UPDATE prediction_batches SET dispatch_after = created_at WHERE id = ANY(:ids)"),
-                {"ids": list(self.batches)},
-            )
+        end_pauses(self.engine, self.batches)
         found = sweep(self.engine, dict.fromkeys(Queue), pause_seconds=0.001)
         waiting = {
             batch_id: "lost" if batch.status == "queued" else "expired"
@@ -202,8 +169,7 @@ class Life(RuleBasedStateMachine):
     def cancel(self, choice: int) -> None:
         job_id = list(self.jobs)[choice % len(self.jobs)]
         job = self.jobs[job_id]
-        with transaction(self.engine) as connection:
-            cancel_job(connection, job_id, self.owner)
+        cancel(self.engine, job_id, self.owner)
         batches = [self.batches[batch_id] for batch_id in job.batches]
         open_batches = [batch for batch in batches if batch.status in ("queued", "running")]
         if job.cancelled or not open_batches:
@@ -261,38 +227,9 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Leave nothing for the next example's sweeps."""
         for job_id in self.jobs:
-            with transaction(self.engine) as connection:
-                cancel_job(connection, job_id, self.owner)
+            cancel(self.engine, job_id, self.owner)
         for batch_id in self.batches:
-            _close(self.engine, batch_id)
-
-
-def _insert(connection: Connection, held: Claim, written: dict[int, tuple[int, str | None]]) -> None:
-    for request, (fence, code) in written.items():
-        connection.execute(
-            text("""INSERT INTO prediction_outputs
-                    (request_id, model_version, fence, probability, label, threshold, error_code, error_detail)
-                    VALUES (:id, :version, :fence, :p, :label, :threshold, :code, :code)"""),
-            {
-                "id": request,
-                "version": held.model_version,
-                "fence": fence,
-                "p": None if code else 0.75,
-                "label": None if code else 1,
-                "threshold": None if code else 0.5,
-                "code": code,
-            },
-        )
-
-
-def _close(engine: Engine, batch_id: int) -> None:
-    """End a running batch whose requests are all cancelled."""
-    with transaction(engine) as connection:
-        connection.execute(
-            text("""UPDATE prediction_batches SET status = 'finished', lease_until = NULL, finished_at = now()
-                    WHERE id = :id AND status = 'running' AND cancelled = request_count"""),
-            {"id": batch_id},
-        )
+            close(self.engine, batch_id)
 
 
 def test_no_history_breaks_the_promises(engine: Engine) -> None:

@@ -1,0 +1,110 @@
+"""A running stack: what it tells, whom it refuses, what heals by itself, and what joins from another terminal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from cli.embedded.ports import free_port, is_free
+from tests.e2e.support import PREDICTQ, Up, command_of, environment
+from tests.support import wait_until
+
+
+def test_up_prints_addresses_a_key_and_a_call_that_works(up: Up) -> None:
+    """What is on the screen is enough to make the first prediction by copy and paste."""
+    text = up.log.read_text()
+    state = up.state
+    for expected in (state["api_url"] + "/docs", state["flower_url"], state["api_key"], "predictq worker", "Ctrl-C"):
+        assert expected in text
+    (line,) = (line for line in text.splitlines() if line.startswith("curl "))
+    if shutil.which("curl"):
+        answer = json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True, timeout=30).stdout)
+        assert answer["status"] == "succeeded"
+    assert "\x1b" not in text
+
+
+def test_secrets_are_kept_from_other_users(up: Up) -> None:
+    """Key and passwords are in files of their owner alone, and on no command line."""
+    directory = up.directory / ".predictq"
+    for name in ("stack.json", "api-key"):
+        assert (directory / name).stat().st_mode & 0o077 == 0
+    state = up.state
+    password = state["redis_url"].split("@")[0].rpartition(":")[2]
+    for process in up.family():
+        command = " ".join(command_of(process))
+        assert password not in command
+        assert state["api_key"] not in command
+
+
+def test_a_second_stack_in_the_same_directory_is_refused(up: Up) -> None:
+    """Two stacks must not share their data; the first one is named and goes on."""
+    assert f"process {up.process.pid}" in up.refused("up")
+    assert up.process.poll() is None
+
+
+def test_a_taken_port_is_refused(up: Up, tmp_path: Path) -> None:
+    """A port that was asked for is not silently another one."""
+    port = up.state["api_url"].rpartition(":")[2]
+    assert not is_free(int(port))
+    assert f"port {port}" in up.refused("up", "--port", port, "--directory", str(tmp_path / "other"))
+
+
+def test_a_killed_child_is_started_again(up: Up) -> None:
+    """A crash of the worker or the gateway is told, and cures itself."""
+    for module, command in (("worker", ["predict", "1", "--wait"]), ("api", ["jobs"])):
+        (child,) = up.children_named(module)
+        child.send_signal(signal.SIGKILL)
+        wait_until(lambda m=module, c=child: [p for p in up.children_named(m) if p.pid != c.pid], seconds=30)
+        wait_until(lambda c=command: up.run(*c).returncode == 0, seconds=60, what=f"{module} after a crash")
+    assert "worker crashed" in up.log.read_text()
+    assert "gateway crashed" in up.log.read_text()
+
+
+def test_a_worker_joins_takes_work_and_its_death_loses_nothing(up: Up) -> None:
+    """`predictq worker` in a second terminal shares the load; killed without warning, its batches are scored again."""
+    with (up.directory / "second.log").open("wb") as log:
+        second = subprocess.Popen(
+            [PREDICTQ, "worker", "--concurrency", "1", "--name", "second"],
+            cwd=up.directory, env=environment(PREDICTQ_LEASE_SECONDS="2"), stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: "second@" in up.run("doctor").stdout, seconds=60, what="the second worker's answer")
+
+        def second_has_worked() -> bool:
+            job = up.ask("bulk", "--all", "--watch")
+            first = up.run("results", job["id"], "--json").stdout.splitlines()[::200]
+            return any(
+                up.ask("trace", str(json.loads(row)["request_id"]))["worker"].startswith("second@") for row in first[:8]
+            )
+
+        wait_until(second_has_worked, seconds=60, what="work done by the second worker")
+        jobs = [up.ask("bulk", "--all") for _ in range(5)]
+    finally:
+        second.kill()
+        second.wait(30)
+    for job in jobs:
+        ended = up.ask("job", job["id"], "--watch")
+        assert ended["request_counts"]["succeeded"] == ended["request_counts"]["total"]
+    findings = {finding["name"]: finding for finding in up.ask("doctor")}
+    assert findings["rows"]["ok"], findings["rows"]
+    assert "0 in flight" in findings["rows"]["detail"]
+
+
+def test_a_second_gateway_serves_the_same_jobs(up: Up) -> None:
+    """`predictq api` is one more way into the same stack."""
+    job = up.ask("predict", "1", "--wait")
+    port = free_port()
+    with (up.directory / "api.log").open("wb") as log:
+        process = subprocess.Popen(
+            [PREDICTQ, "api", "--port", str(port)], cwd=up.directory, env=environment(), stdout=log, stderr=log
+        )
+    try:
+        there = {"PREDICTQ_API_URL": f"http://127.0.0.1:{port}", "PREDICTQ_API_KEY": up.state["api_key"]}
+        wait_until(lambda: up.run("job", job["id"], **there).returncode == 0, seconds=30, what="the second gateway")
+    finally:
+        process.terminate()
+        assert process.wait(30) in (0, -signal.SIGTERM)

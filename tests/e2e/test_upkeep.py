@@ -1,0 +1,101 @@
+"""Clients, models and keys, and whether everything is in order, as an operator types it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import joblib
+from sklearn.linear_model import LogisticRegression
+
+from shared.features import CLIENT_FEATURE_NAMES
+from tests.e2e.support import PREDICTQ, Up, environment
+from tests.support import wait_until
+
+
+def test_clients_are_imported_and_bad_files_refused_whole(up: Up, tmp_path: Path) -> None:
+    """A file comes in as a whole or not at all, and unchanged rows stay as they are."""
+    made = up.ask("clients", "generate", "5", "--seed", "9")
+    job = up.ask("predict", str(made["first_id"]), "--wait")
+    features = up.ask("trace", str(job["request_id"]))["features"]
+    path = tmp_path / "clients.csv"
+
+    def write(*rows: dict[str, object]) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["client_id", *CLIENT_FEATURE_NAMES])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    first = {"client_id": made["first_id"], **features}
+    write(first, {**first, "client_id": 700_001})
+    assert up.ask("clients", "import", str(path)) == {"inserted": 1, "updated": 0, "unchanged": 1}
+    assert "1 unchanged" in up.run("clients", "import", str(path), "--ignore-extra").stdout.replace("2 unch", "1 unch")
+    write({**first, "client_id": 700_002}, {**first, "client_id": 700_003, "age": "x"})
+    refused = up.run("clients", "import", str(path))
+    assert refused.returncode == 1
+    assert "line 3: age: must be a whole number; got 'x'" in refused.stderr
+    assert up.ask("clients", "import", str(path), status=1)["wrong_rows"] == 1
+    assert "404" in up.refused("predict", "700002")
+    write(first, first)
+    assert "line 2 and on line 3" in up.refused("clients", "import", str(path))
+    assert "generated, ids" in up.run("clients", "generate", "1").stdout
+
+
+def test_models_are_trained_registered_and_promoted(up: Up, tmp_path: Path) -> None:
+    """A promoted model scores the next prediction, with no restart; old versions stay to go back to."""
+    trained = up.run("train", "--sample", "600", "--splits", "2", "--output", str(tmp_path / "out"))
+    assert trained.returncode == 0, trained.stderr
+    assert "95 % interval" in trained.stdout
+    estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    joblib.dump(estimator, tmp_path / "mine.joblib")
+    signature = tmp_path / "signature.json"
+    signature.write_text(json.dumps({"features": [{"name": "age", "kind": "integer"}]}))
+    arguments = ["models", "register", str(tmp_path / "mine.joblib"), "--signature", str(signature)]
+    mine = up.ask(*arguments, "--threshold", "0.25", "--promote")
+    assert (mine["name"], mine["is_live"], mine["threshold"]) == ("mine", True, 0.25)
+    result = up.ask("predict", "1", "--wait")["result"]
+    assert (result["model_version"], result["threshold"]) == (mine["version"], 0.25)
+    again = up.ask("models", "register", str(tmp_path / "out"))
+    assert "is live" in up.run("promote", "1").stdout
+    assert [model["version"] for model in up.ask("models") if model["is_live"]] == [1]
+    assert len(up.ask("models")) == again["version"]
+    assert "mine" in up.run("models").stdout
+    assert "There is no model version 99" in up.refused("promote", "99")
+    assert "--threshold is needed" in up.refused(*arguments, status=2)
+
+
+def test_keys_are_made_listed_and_revoked(up: Up) -> None:
+    """A new key works and sees its own jobs only; a revoked one is refused within seconds."""
+    made = up.ask("keys", "create", "alice", "--max-waiting-rows", "1000")
+    assert up.ask("jobs", PREDICTQ_API_KEY=made["key"]) == []
+    assert made["prefix"] in up.run("keys", "list").stdout
+    assert made["key"] not in up.run("keys", "list", "--json").stdout
+    assert up.ask("keys", "revoke", made["prefix"])["owner"] == "alice"
+    wait_until(lambda: up.run("jobs", PREDICTQ_API_KEY=made["key"]).returncode == 1, seconds=20, what="401")
+    assert "401" in up.refused("jobs", PREDICTQ_API_KEY=made["key"])
+    assert "no active key" in up.refused("keys", "revoke", made["prefix"])
+    assert up.run("keys", "create", "bob").stdout.startswith("pq_")
+
+
+def test_doctor_finds_everything_in_order(up: Up) -> None:
+    """Every part answers, and every accepted row is accounted for."""
+    findings = {finding["name"]: finding for finding in up.ask("doctor")}
+    assert set(findings) == {"database", "schema", "model", "clients", "rows", "redis", "workers", "gateway"}
+    assert all(finding["ok"] for finding in findings.values())
+    assert "✓ database" in up.run("doctor").stdout
+    assert "nothing to do" in up.run("migrate").stdout
+
+
+def test_doctor_names_what_is_wrong_and_what_to_do(up: Up, tmp_path: Path) -> None:
+    """A wrong address is a finding with advice, not a crash; the status tells a script."""
+    away = "postgresql+psycopg2://a:b@127.0.0.1:1/c"
+    result = up.run(
+        "doctor", DATABASE_URL=away, REDIS_URL="redis://127.0.0.1:1/0", PREDICTQ_API_URL="http://127.0.0.1:1"
+    )
+    assert result.returncode == 1
+    assert result.stdout.count("✗") == 3
+    assert "correct DATABASE_URL" in result.stdout
+    nothing = subprocess.run([PREDICTQ, "doctor"], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert (nothing.returncode, "predictq up" in nothing.stdout) == (1, True)
