@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine, text
 
+from cli.embedded.ports import free_port
 from shared.config import Settings
 from shared.tables import SCHEMA_REVISION
 from sql.migrate import head_revision
@@ -187,12 +187,6 @@ def test_an_error_nobody_foresaw_is_a_problem_and_in_the_log(
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
     assert answer.headers["x-request-id"] in answer.json()["detail"]
     assert "secret" not in answer.text
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_sigterm_lets_open_calls_end(settings: Settings, engine: Engine) -> None:
