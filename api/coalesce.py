@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
@@ -10,16 +11,19 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_FULL_LINGER = 8  # items in a flush after which the next one waits its full time for company
+
+def at_once(_: int) -> float:
+    """The spacing of flushes that need no company."""
+    return 0.0
 
 
 class Coalescer(Generic[Item, Answer]):
     """Collects the items of concurrent callers and hands them to `flush` in groups, one group at a time.
 
     `flush(items)` runs in `executor` and returns one answer per item, in order; an answer that is an exception is
-    raised to its caller. When `flush` raises, only the items of that flush fail. An idle coalescer flushes at once;
-    after a flush of several items the next one waits for more, the longer the more there were, at most
-    `linger_seconds`: a group costs the same whatever its size, and under load that is what everybody waits for.
+    raised to its caller. When `flush` raises, only the items of that flush fail. `spacing` is told how many items the
+    last flush had, and says how many seconds after it the next one may begin: what arrives until then keeps it
+    company.
 
     A flush that has not answered after `patience_seconds` fails its callers, and everybody who asks until it
     answers, with `make_late_error()`: the thread goes on, the callers need not.
@@ -33,17 +37,19 @@ class Coalescer(Generic[Item, Answer]):
         max_items: int,
         patience_seconds: float,
         make_late_error: Callable[[], Exception],
-        linger_seconds: float = 0.0,
+        spacing: Callable[[int], float] = at_once,
     ) -> None:
         self._flush = flush
         self._executor = executor
         self._max_items = max_items
-        self._linger = linger_seconds
+        self._spacing = spacing
         self._patience = patience_seconds
         self._make_late_error = make_late_error
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._task: asyncio.Task[None] | None = None
         self._is_late = False
+        self._last_size = 0
+        self._last_end = -math.inf  # by the loop's clock
 
     async def submit(self, item: Item) -> Answer:
         """The answer for `item`. A caller that is cancelled before its flush began takes the item back."""
@@ -63,11 +69,17 @@ class Coalescer(Generic[Item, Answer]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                flushed = await self._flush_next()
-                if self._linger and flushed > 1 and len(self._waiting) < self._max_items:
-                    await asyncio.sleep(self._linger * min(1.0, flushed / _FULL_LINGER))
+                if len(self._waiting) < self._max_items:
+                    await self._wait_for_company()
+                self._last_size = await self._flush_next()
+                self._last_end = asyncio.get_running_loop().time()
         finally:
             self._task = None
+
+    async def _wait_for_company(self) -> None:
+        left = self._last_end + self._spacing(self._last_size) - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
 
     async def _flush_next(self) -> int:
         taken, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]

@@ -18,6 +18,7 @@ from api.database import PATIENCE_SECONDS, Lane, met_itself
 from api.deadline import current
 from api.idempotency import Idempotency
 from api.metrics import Metrics
+from api.pace import Pace
 from api.publisher import Publisher
 from shared.accept import Accepted, SingleJob, accept_singles
 from shared.config import Settings
@@ -44,7 +45,9 @@ class Intake:
         publisher: Publisher,
         admission: Admission,
         metrics: Metrics,
+        pace: Pace,
     ) -> None:
+        self._pace = pace
         self._singles_lane = singles
         self._publisher = publisher
         self._admission = admission
@@ -63,7 +66,7 @@ class Intake:
             self._accept_group,
             singles.executor,
             max_items=settings.max_group,
-            linger_seconds=settings.linger_ms / 1000,
+            spacing=pace.spacing,
             patience_seconds=PATIENCE_SECONDS,
             make_late_error=OutcomeOpen,
         )
@@ -112,6 +115,7 @@ class Intake:
                 return [error]
             return [answer for job in jobs for answer in self._accept_group([job])]
         batches = {batch_id for answer in answers if isinstance(answer, Accepted) for batch_id in answer.batch_ids}
+        self._pace.sent(batches)
         self._publisher.put(sorted(batches), Queue.INTERACTIVE)
         return answers
 

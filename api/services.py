@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -17,6 +18,7 @@ from api.live_model import LiveModel
 from api.metrics import Metrics
 from api.notices import Notices
 from api.outages import Outages
+from api.pace import Pace
 from api.publisher import Publisher
 from api.statuses import Statuses
 from api.waiting import Waiting
@@ -95,7 +97,13 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     publisher = Publisher(lambda batch_id, queue: publish_batch(celery, batch_id, queue))
     statuses = Statuses(quick)
     waiting = Waiting(statuses)
-    notices = Notices(settings.redis_url.get_secret_value(), waiting.notify)
+    pace = Pace(settings.linger_ms / 1000)
+
+    def batch_done(batch_id: int, job_id: UUID | None) -> None:
+        pace.answered(batch_id)
+        waiting.notify(batch_id, job_id)
+
+    notices = Notices(settings.redis_url.get_secret_value(), batch_done)
     outages = Outages()
     admission = Admission(settings, quick, outages)
     bookkeeper = Bookkeeper(bulk)
@@ -108,6 +116,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         publisher=publisher,
         admission=admission,
         metrics=metrics,
+        pace=pace,
     )
     auth = Auth(quick, disabled=settings.auth_disabled)
     live_model = LiveModel(quick)

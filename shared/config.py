@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         10.0,
         ge=0,
         le=1000,
-        description="The longest that the intake waits for company while commits follow each other.",
+        description="The longest that the intake waits for company while workers keep up; five times that, if not.",
     )
     max_group: int = Field(512, ge=1, le=10_000, description="The most single jobs that share one commit and batch.")
     bulk_batch_rows: int = Field(10_000, ge=1, le=100_000, description="Rows per batch of a bulk job.")

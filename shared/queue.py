@@ -11,6 +11,7 @@ from celery import Celery
 from kombu.entity import Queue as KombuQueue
 from redis import Redis
 
+from shared.broker import register_transport
 from shared.config import Settings
 from shared.status import Queue
 
@@ -33,6 +34,7 @@ _TRANSPORT = {
 
 def make_celery(settings: Settings) -> Celery:
     """The Celery app that gateways publish with and workers consume with."""
+    register_transport()
     app = Celery("predictq", broker=settings.redis_url.get_secret_value(), set_as_current=False)
     app.conf.update(
         task_queues=[KombuQueue(queue.value, routing_key=queue.value) for queue in Queue],

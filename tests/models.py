@@ -68,11 +68,13 @@ class TestModel:
 
 @dataclass
 class SlowModel(TestModel):
-    """Takes `seconds` for every call."""
+    """Takes `seconds` for every call of at least `least_rows`."""
 
     seconds: float = 1.0
+    least_rows: int = 0
 
     def predict_proba(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Shape (rows, 2), after a pause."""
-        time.sleep(self.seconds)
+        if len(features) >= self.least_rows:
+            time.sleep(self.seconds)
         return super().predict_proba(features)

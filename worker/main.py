@@ -22,6 +22,7 @@ from shared.logging import configure_logging, get_logger
 from shared.queue import make_celery, make_redis
 from shared.status import Queue
 from worker import metrics
+from worker.lanes import Lanes
 from worker.models import ModelStore
 from worker.process import ProcessSlot
 from worker.sweeper import Sweeper
@@ -90,6 +91,8 @@ def _connect_signals(slot: ProcessSlot, engine: Engine, sweeper: Sweeper) -> Non
 def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) -> int:
     # Celery warns root because messages might hold pickles: ours are JSON, nothing in them is run.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    Lanes.processes = concurrency
+    app.conf.broker_transport_options["queue_order_strategy"] = f"{Lanes.__module__}:{Lanes.__name__}"
     worker = app.Worker(
         hostname=node,
         concurrency=concurrency,

@@ -79,24 +79,24 @@ def test_a_flush_takes_no_more_than_its_maximum(make: Make) -> None:
     recorder.go.set()
 
     async def run() -> None:
-        coalescer = make(recorder, max_items=4, linger_seconds=0.001)
+        coalescer = make(recorder, max_items=4, spacing=lambda _: 0.001)
         await asyncio.gather(*(coalescer.submit(item) for item in range(10)))
 
     asyncio.run(run())
     assert recorder.groups == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-def test_linger_gathers_company_under_load_only(make: Make) -> None:
-    """After a large flush the next one waits a moment; a lone item never waits for the linger."""
+def test_flushes_keep_their_spacing_and_gather_company_in_it(make: Make) -> None:
+    """The size of the last flush decides when the next may begin; a full one begins at once."""
     recorder = Recorder()
     recorder.go.set()
 
     async def run() -> None:
-        coalescer = make(recorder, linger_seconds=3600)
+        coalescer = make(recorder, spacing=lambda size: 3600 if size > 1 else 0)
         async with asyncio.timeout(20):
             await coalescer.submit(1)
             await coalescer.submit(2)
-        coalescer = make(recorder, linger_seconds=0.2)
+        coalescer = make(recorder, spacing=lambda size: 0.2 if size == 10 else 0)
         await asyncio.gather(*(coalescer.submit(item) for item in range(10)))
         await asyncio.gather(coalescer.submit(10), later(coalescer, 11))
 

@@ -1,0 +1,70 @@
+"""A process that is kept free for single predictions, by a real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from redis import Redis
+from sqlalchemy import Engine, text
+
+from cli.embedded.redis import EmbeddedRedis
+from shared.accept import Accepted
+from shared.db import autocommit, make_engine, transaction
+from shared.jobs import cancel_job
+from tests.integration.delivery_support import PATIENCE, quick, wait_until_claimed
+from tests.models import SlowModel
+from tests.support import (
+    OWNER,
+    add_clients,
+    add_model,
+    publish,
+    submit_bulk,
+    submit_singles,
+    wait_for_job,
+    worker_process,
+)
+
+_CLAIMS = 9  # of bulk batches, that are looked at
+
+
+def test_while_single_predictions_come_a_process_is_kept_free_for_them(
+    make_database: Callable[..., str], redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """With bulk batches waiting, a worker of two scores one of them at a time, and singles beside it."""
+    settings = quick(make_database(), f"{redis_server.url.removesuffix('/0')}/3", batch_timeout_seconds=30)
+    with Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.flushdb()
+    engine = make_engine(settings, application_name="test", pool_size=2)
+    add_clients(engine, 20)
+    add_model(engine, SlowModel(seconds=0.4, least_rows=5))
+    with worker_process(settings, concurrency=2, name="lanes", log=tmp_path / "log"):
+        bulk = submit_bulk(engine, [*range(1, 21)] * 50, batch_rows=10)
+        publish(settings, bulk)
+        wait_until_claimed(engine, bulk)
+        together = alone = 0
+        while together + alone < _CLAIMS:
+            (single,) = submit_singles(engine, [1])
+            publish(settings, single)
+            wait_for_job(engine, single.job_id, seconds=PATIENCE)
+            together, alone = _bulk_claims(engine, bulk)
+        with transaction(engine) as connection:
+            cancel_job(connection, bulk.job_id, OWNER)
+    engine.dispose()
+    # A stall of the machine may let a batch slip in between two singles; without a free process half are together.
+    assert 3 * together <= alone, f"{together} bulk batches were taken beside another one, {alone} alone"
+
+
+def _bulk_claims(engine: Engine, bulk: Accepted) -> tuple[int, int]:
+    """How many bulk batches were claimed, once the first single had been, while another was being scored; the rest."""
+    query = text("""
+        SELECT count(*) FILTER (WHERE beside), count(*) FILTER (WHERE NOT beside) FROM (
+            SELECT EXISTS (SELECT FROM prediction_batches o WHERE o.job_id = :id AND o.id <> b.id
+                           AND o.claimed_at < b.claimed_at
+                           AND coalesce(o.finished_at, 'infinity') > b.claimed_at) AS beside
+            FROM prediction_batches b WHERE b.job_id = :id AND b.claimed_at >
+                 (SELECT min(claimed_at) FROM prediction_batches WHERE queue = 'interactive')
+        ) AS claims""")
+    with autocommit(engine) as connection:
+        together, alone = connection.execute(query, {"id": bulk.job_id}).one()
+    return int(together), int(alone)

@@ -1,0 +1,67 @@
+"""How far apart groups of single jobs are committed."""
+
+from __future__ import annotations
+
+import pytest
+
+from api import pace
+from api.pace import Pace
+
+LINGER = 0.01
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the pace goes by: one number, to be moved by hand."""
+    now = [1000.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(0, 0), (1, 0), (4, 0.005), (8, 0.01), (500, 0.01)])
+def test_the_linger_grows_with_the_last_group(size: int, seconds: float) -> None:
+    """A lone job never waits; after a few the next waits a little, after many the whole linger."""
+    assert Pace(LINGER).spacing(size) == pytest.approx(seconds)
+
+
+def test_late_answers_space_small_groups_out(clock: list[float]) -> None:
+    """The next group waits as long as the oldest is late, up to five lingers; one that is large enough does not."""
+    pacer = Pace(LINGER)
+    pacer.sent([1])
+    clock[0] += 0.015
+    pacer.sent([2])
+    assert pacer.spacing(1) == 0, "an answer within 20 ms is on time"
+    clock[0] += 0.02
+    assert pacer.spacing(1) == pytest.approx(0.015)
+    clock[0] += 1
+    assert pacer.spacing(1) == pytest.approx(5 * LINGER)
+    assert pacer.spacing(100) == pytest.approx(LINGER)
+
+
+def test_an_answer_ends_the_wait(clock: list[float]) -> None:
+    """Only batches of this gateway that are still unanswered count; those of others are passed over."""
+    pacer = Pace(LINGER)
+    pacer.sent([1, 2])
+    clock[0] += 1
+    pacer.answered(99)
+    pacer.answered(1)
+    assert pacer.spacing(1) > 0
+    pacer.answered(2)
+    assert pacer.spacing(1) == 0
+
+
+def test_a_lost_notice_is_not_waited_for(clock: list[float]) -> None:
+    """Notices are best effort: after a few seconds a batch without one is taken for answered."""
+    pacer = Pace(LINGER)
+    pacer.sent([1])
+    clock[0] += 60
+    pacer.sent([2])
+    assert pacer.spacing(1) == 0
+
+
+def test_without_a_linger_nobody_waits(clock: list[float]) -> None:
+    """`PREDICTQ_LINGER_MS=0` switches all waiting off."""
+    pacer = Pace(0)
+    pacer.sent([1])
+    clock[0] += 1
+    assert pacer.spacing(1) == pacer.spacing(10) == 0

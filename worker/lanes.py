@@ -1,0 +1,42 @@
+"""Which queues a worker takes from next: single predictions first, and a process kept free for them while they come.
+
+A bulk batch in hand is not interrupted, so with every process on one a single prediction would wait for the first to
+end. While singles arrive, the last free process therefore waits for them and takes no bulk batch.
+"""
+
+from __future__ import annotations
+
+import time
+
+from celery.worker import state
+from kombu.utils.scheduling import priority_cycle
+
+from shared.status import Queue
+
+KEEP_FREE_SECONDS = 0.15  # after a single prediction; those that come more seldom hold up no bulk job
+
+
+class Lanes(priority_cycle):
+    """Celery's order of queues. The transport makes one per connection, by the name of this class."""
+
+    processes = 1  # of the worker's pool; there is one pool per program
+
+    def __init__(self, names: list[str] | None = None) -> None:
+        super().__init__(names)  # type: ignore[no-untyped-call]  # kombu has no types here
+        self._kept_until = 0.0
+
+    def rotate(self, last_used: str) -> None:
+        """Called with the queue of each message that arrives."""
+        if last_used == Queue.INTERACTIVE:
+            self._kept_until = time.monotonic() + KEEP_FREE_SECONDS
+
+    def consume(self, n: int) -> list[str]:
+        """The queues to take the next message from, the first first."""
+        names: list[str] = super().consume(n)  # type: ignore[no-untyped-call]
+        if time.monotonic() < self._kept_until and 0 < self.processes - 1 <= _bulk_batches_held():
+            return [name for name in names if name != Queue.BULK]
+        return names
+
+
+def _bulk_batches_held() -> int:
+    return sum(request.delivery_info["routing_key"] == Queue.BULK for request in state.reserved_requests)
