@@ -22,6 +22,7 @@ from shared.logging import configure_logging, get_logger
 from shared.queue import make_celery, make_redis
 from shared.status import Queue
 from worker import metrics
+from worker.consumer import PromptConsumer
 from worker.lanes import Lanes
 from worker.models import ModelStore
 from worker.process import ProcessSlot
@@ -98,6 +99,7 @@ def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) 
         concurrency=concurrency,
         queues=[queue.value for queue in queues],
         pool="prefork",
+        consumer_cls=PromptConsumer,
         optimization="fair",
         quiet=True,  # no banner: the logs are for machines
         without_gossip=True,  # workers need not know of each other: PostgreSQL referees
