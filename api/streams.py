@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import IO, cast
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.database import Lane
 from shared.db import autocommit
 from shared.errors import DatabaseUnavailable
+from shared.logging import get_logger
+
+log = get_logger(__name__)
 
 _PIECE = 256 * 1024  # bytes handed over at once
 _AHEAD = 4  # pieces read ahead of the caller
@@ -23,6 +27,7 @@ _STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up, an
 # A caller that pauses lets PostgreSQL's data pile up unread, which TCP cannot tell from a dead peer: by the ten
 # seconds of every other session the server hung up on it. Here the stall above is what decides.
 _PATIENT = text(f"SET tcp_user_timeout = '{_STALL_SECONDS + 30:.0f}s'")
+_AS_BEFORE = text("RESET tcp_user_timeout")
 
 
 class Stopped(Exception):
@@ -99,6 +104,7 @@ class CopyStream:
                 sink.fail()  # what is still in the buffer must not go out
                 connection.invalidate()  # the server is in the middle of a COPY: only hanging up ends it
                 raise
+            _give_back(connection)
 
     def _hand_over(self, piece: bytes) -> None:
         if self._closed:
@@ -110,6 +116,15 @@ class CopyStream:
         except TimeoutError:
             put.cancel()
             raise Stopped from None
+
+
+def _give_back(connection: Connection) -> None:
+    """Make the connection fit for whoever gets it next, or drop it: the download is whole by now, and stays so."""
+    try:
+        connection.execute(_AS_BEFORE)
+    except DBAPIError as error:
+        log.info("connection_lost_after_download", error=str(error))
+        connection.invalidate()
 
 
 class _Sink(io.RawIOBase):
