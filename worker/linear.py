@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from shared.signature import FeatureKind, Signature
+from worker.rows import columns_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,7 +66,11 @@ class LinearModel:
     def __init__(self, intercept: float, terms: Mapping[str, Sequence[Term]]) -> None:
         """`terms` by feature; those of a category are all of CATEGORY, the others of the numeric operations."""
         self._intercept = intercept
-        self._words = {name: group for name, group in terms.items() if group[0].operation is Operation.CATEGORY}
+        self._words = {
+            name: {term.argument: term.scale for term in group}
+            for name, group in terms.items()
+            if group[0].operation is Operation.CATEGORY
+        }
         self._fills = {name: group[0].fill for name, group in terms.items() if name not in self._words}
         places = {name: place for place, name in enumerate(self._fills)}
         numeric = [term for name in self._fills for term in terms[name]]
@@ -75,14 +80,15 @@ class LinearModel:
 
     def probabilities(self, features: pa.Table) -> Floats:
         """Probability of the positive class per row; categories may come dictionary-encoded."""
+        columns = dict(zip(features.column_names, columns_of(features), strict=True))
         numbers = np.empty((features.num_rows, len(self._fills)), order="F")
         for place, (name, fill) in enumerate(self._fills.items()):
-            numbers[:, place] = _numbers(features[name].combine_chunks(), fill)
+            numbers[:, place] = _numbers(columns[name], fill)
         total = self._values.apply(numbers) + self._intercept
         total += self._logs.apply(numbers, np.log1p)
         total += self._steps.apply(numbers, lambda chosen: chosen >= self._steps.arguments)
-        for name, group in self._words.items():
-            total += _category_weights(features[name].combine_chunks(), group)
+        for name, weights in self._words.items():
+            total += _category_weights(columns[name], weights)
         with np.errstate(over="ignore"):  # a hopeless case is exactly 0
             return np.asarray(1.0 / (1.0 + np.exp(-total)), dtype=np.float64)
 
@@ -117,9 +123,8 @@ def _numbers(column: pa.Array, fill: float | None) -> npt.NDArray[Any]:
     return values
 
 
-def _category_weights(column: pa.Array, terms: Sequence[Term]) -> Floats:
+def _category_weights(column: pa.Array, weights: Mapping[Any, float]) -> Floats:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    weights = {term.argument: term.scale for term in terms}
     table = np.array([weights[word] for word in encoded.dictionary.to_pylist()])
     return np.asarray(table[encoded.indices.to_numpy()], dtype=np.float64)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,12 @@ class Rows:
         return len(self.request_ids)
 
 
+def columns_of(table: pa.Table) -> list[pa.Array]:
+    """The columns of a table of at most one chunk, as arrays."""
+    batches = table.combine_chunks().to_batches()
+    return batches[0].columns if batches else [pa.array([], kind) for kind in table.schema.types]
+
+
 def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
     """Read all requests of a batch with their features as they are now, in one statement and one snapshot."""
     buffer = io.BytesIO()
@@ -63,12 +70,12 @@ def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
             f"COPY ({_query(claim, signature, _neighbours(cursor, claim))}) TO STDOUT (FORMAT csv)", buffer
         )
     table = _parse(buffer.getbuffer(), signature)
-    names = list(signature.names)
+    request_ids, versions, given, *features = columns_of(table)
     return Rows(
-        request_ids=table["#request_id"].combine_chunks().to_numpy(),
-        client_versions=table["#client_version"].combine_chunks(),
-        features_given=table["#given"].combine_chunks().to_numpy(zero_copy_only=False),
-        features=table.select(names).combine_chunks(),
+        request_ids=request_ids.to_numpy(),
+        client_versions=versions,
+        features_given=given.to_numpy(zero_copy_only=False),
+        features=pa.Table.from_arrays(features, names=list(signature.names)),
     )
 
 
@@ -94,17 +101,22 @@ def _neighbours(cursor: Any, claim: Claim) -> str:
 def _query(claim: Claim, signature: Signature, neighbours: str) -> str:
     first, last = claim.request_ids
     # The rows of a bulk job name clients; only single jobs can bring features of their own.
-    with_given = claim.job_id is None and len(signature.features) > 0
-    columns = "".join(f", {_column(spec, with_given=with_given)}" for spec in signature.features)
-    given = ""
-    if with_given:
-        fields = ", ".join(f"{_quoted(spec.name)} {_JSON_TYPES[spec.kind]}" for spec in signature.features)
-        given = f"LEFT JOIN LATERAL jsonb_to_record(r.features) AS g({fields}) ON true"
+    columns, given = _columns(signature, with_given=claim.job_id is None and len(signature.features) > 0)
     return (
         f"SELECT r.request_id, c.version, r.features IS NOT NULL{columns} FROM prediction_requests r "
         f"LEFT JOIN clients c ON c.client_id = r.client_id {neighbours} {given} "
         f"WHERE r.request_id >= {first} AND r.request_id < {last} ORDER BY r.request_id"
     )
+
+
+@lru_cache(maxsize=16)
+def _columns(signature: Signature, *, with_given: bool) -> tuple[str, str]:
+    """The features' part of the SELECT list, and the join that unpacks features given in the call."""
+    columns = "".join(f", {_column(spec, with_given=with_given)}" for spec in signature.features)
+    if not with_given:
+        return columns, ""
+    fields = ", ".join(f"{_quoted(spec.name)} {_JSON_TYPES[spec.kind]}" for spec in signature.features)
+    return columns, f"LEFT JOIN LATERAL jsonb_to_record(r.features) AS g({fields}) ON true"
 
 
 def _column(spec: FeatureSpec, *, with_given: bool) -> str:
@@ -124,17 +136,20 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _parse(data: Any, signature: Signature) -> pa.Table:
+@lru_cache(maxsize=8)
+def _types(signature: Signature) -> dict[str, pa.DataType]:
     # Our own columns are marked: a feature may be called "given", too.
     types = {"#request_id": pa.int64(), "#client_version": pa.int32(), "#given": pa.bool_()}
-    types |= {spec.name: _ARROW_TYPES[spec.kind] for spec in signature.features}
-    if not len(data):
-        return pa.table({name: pa.array([], kind) for name, kind in types.items()})
-    return pa_csv.read_csv(
-        pa.py_buffer(data),
-        read_options=pa_csv.ReadOptions(column_names=list(types), use_threads=False, block_size=1 << 24),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
+    return types | {spec.name: _ARROW_TYPES[spec.kind] for spec in signature.features}
+
+
+@lru_cache(maxsize=8)
+def _options(signature: Signature) -> dict[str, Any]:
+    types = _types(signature)
+    return {
+        "read_options": pa_csv.ReadOptions(column_names=list(types), use_threads=False, block_size=1 << 24),
+        "parse_options": pa_csv.ParseOptions(newlines_in_values=True),
+        "convert_options": pa_csv.ConvertOptions(
             column_types=types,
             null_values=[""],
             strings_can_be_null=True,
@@ -142,4 +157,10 @@ def _parse(data: Any, signature: Signature) -> pa.Table:
             true_values=["t"],
             false_values=["f"],
         ),
-    )
+    }
+
+
+def _parse(data: Any, signature: Signature) -> pa.Table:
+    if not len(data):
+        return pa.table({name: pa.array([], kind) for name, kind in _types(signature).items()})
+    return pa_csv.read_csv(pa.py_buffer(data), **_options(signature))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import sys
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shared.signature import INT4_MAX, INT4_MIN, FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
 from worker.answers import StatedError
-from worker.rows import Rows
+from worker.rows import Rows, columns_of
 
 _UNKNOWN = StatedError(RowError.UNKNOWN_CLIENT, "there is no such client")
+_FINITE = (-sys.float_info.max, sys.float_info.max)
 
 
 def find_errors(rows: Rows, signature: Signature) -> dict[int, StatedError]:
@@ -22,8 +22,7 @@ def find_errors(rows: Rows, signature: Signature) -> dict[int, StatedError]:
     if rows.client_versions.null_count:
         missing = rows.client_versions.is_null().to_numpy(zero_copy_only=False) & ~rows.features_given
         errors.update(dict.fromkeys(map(int, np.flatnonzero(missing)), _UNKNOWN))
-    for spec in signature.features:
-        column = rows.features[spec.name].combine_chunks()
+    for spec, column in zip(signature.features, columns_of(rows.features), strict=True):
         if _is_fine(spec, column):
             continue
         for number, value in enumerate(column.to_pylist()):
@@ -41,15 +40,17 @@ def _is_fine(spec: FeatureSpec, column: pa.Array) -> bool:
         return True
     if spec.kind is FeatureKind.CATEGORY:
         return not spec.categories or set(_words(column)) <= {None, *spec.categories}
-    if spec.kind is FeatureKind.NUMBER and not pc.all(pc.is_finite(column)).as_py():
-        return bool(column.null_count == len(column))
-    ends = pc.min_max(column).as_py()
-    if ends["min"] is None:
+    if column.null_count:
+        column = column.drop_null()
+    if not len(column):
         return True
-    floor, ceiling = (INT4_MIN, INT4_MAX) if spec.kind is FeatureKind.INTEGER else (-math.inf, math.inf)
+    # In numpy: of a few rows, as single predictions are, a call of Arrow's takes ten times as long as its work.
+    values = column.to_numpy(zero_copy_only=False)
+    least, most = values.min(), values.max()  # not a number when any is
+    floor, ceiling = (INT4_MIN, INT4_MAX) if spec.kind is FeatureKind.INTEGER else _FINITE
     lowest = floor if spec.minimum is None else spec.minimum
     highest = ceiling if spec.maximum is None else spec.maximum
-    return bool(lowest <= ends["min"] and ends["max"] <= highest)
+    return bool(lowest <= least and most <= highest)
 
 
 def _words(column: pa.Array) -> list[str | None]:
