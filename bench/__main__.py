@@ -30,8 +30,9 @@ SCENARIOS: dict[str, Scenario] = {
     "growth": growth.measure,
     "settings": settings.measure,
 }
-_FULL = ("roundtrip", "singles", "statuses", "bulk", "replicas", "growth")
-_QUICK = ("roundtrip", "singles", "statuses", "bulk")  # with shorter runs
+_FULL = ("singles", "roundtrip", "statuses", "bulk", "replicas", "growth")
+_QUICK = ("singles", "roundtrip", "statuses", "bulk")  # with shorter runs
+_SHARING = {"singles", "roundtrip", "statuses"}  # one service
 
 
 def main() -> None:
@@ -69,9 +70,14 @@ def _measure(directory: Path, chosen: tuple[str, ...], *, quick: bool, clients: 
             "machine": describe(stack.postgres.url),
             "scenarios": {},
         }
-        for name in chosen:
-            _say(f"{time.perf_counter() - began:4.0f} s  {name}")
-            results["scenarios"][name] = SCENARIOS[name](bench)
+        try:
+            for name in chosen:
+                _say(f"{time.perf_counter() - began:4.0f} s  {name}")
+                if name not in _SHARING:
+                    bench.end_service()
+                results["scenarios"][name] = SCENARIOS[name](bench)
+        finally:
+            bench.end_service()
     results["seconds"] = time.perf_counter() - began
     results["goals"] = judge(results["scenarios"])
     return results

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -19,12 +20,25 @@ Figures = dict[str, Any]  # what a scenario measured: plain values, as they go i
 Scenario = Callable[["Bench"], Figures]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bench:
     """One run of the benchmark. `quick` measures for a shorter time, with fewer rows."""
 
     stack: Stack
     quick: bool
+    _shared: Service | None = None
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def service(self) -> Service:
+        """The service as shipped, for scenarios that only add single predictions: they share one."""
+        if self._shared is None:
+            self._shared = self._open.enter_context(self.stack.service("singles"))
+        return self._shared
+
+    def end_service(self) -> None:
+        """End the shared service, so that what is measured next has the machine to itself."""
+        self._shared = None
+        self._open.close()
 
     def choose(self, full: float, quick: float) -> float:
         """A duration in seconds for this run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,7 @@ class Service:
     gateway: psutil.Process
     workers: list[psutil.Process]
     client: httpx.Client
+    add_worker: Callable[[Sequence[str]], None]  # by its arguments; it ends with the service
 
     @property
     def worker_processes(self) -> list[psutil.Process]:
@@ -107,21 +108,21 @@ class Stack:
         with ExitStack() as programs:
             command = ["-m", "api", "--port", str(port)]
             gateway = programs.enter_context(running(command, environment=environment, log=self.log("gateway")))
-            mains = [
-                programs.enter_context(
-                    running(
-                        ["-m", "worker", "--name", f"w{n}", *options], environment=environment, log=self.log("worker")
-                    )
-                )
-                for n, options in enumerate(workers)
-            ]
+            mains: list[psutil.Process] = []
+
+            def add_worker(options: Sequence[str]) -> None:
+                command = ["-m", "worker", "--name", f"w{len(mains)}", *options]
+                mains.append(programs.enter_context(running(command, environment=environment, log=self.log("worker"))))
+
+            for options in workers:
+                add_worker(options)
             wait_for_http(f"http://127.0.0.1:{port}/health/ready", gateway, self.log("gateway"))
             client = programs.enter_context(
                 httpx.Client(
                     base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=600
                 )
             )
-            service = Service(port, key, settings, engine, gateway, mains, client)
+            service = Service(port, key, settings, engine, gateway, mains, client, add_worker)
             self._wait_for_answers(service, 20 if artefact is None else 2)
             yield service
         engine.dispose()

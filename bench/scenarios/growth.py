@@ -22,7 +22,7 @@ def measure(bench: Bench) -> Figures:
     """Jobs by upload, larger than the table of clients where need be: then each client comes several times."""
     largest = bench.count(5_000_000, 50_000)
     # Small jobs are over soon: many of them, in rounds, so that no size meets only the machine's good or bad moments.
-    rounds = [{10_000: 3}] if bench.quick else [{10_000: 5, 100_000: 3, 1_000_000: 1}] * 3
+    rounds = [{10_000: 3}] if bench.quick else [{10_000: 7, 100_000: 4, 1_000_000: 1}] * 2
     with bench.stack.service("growth") as service:
         figures: Figures = {"single_p50_ms": {"0": _single_p50(bench, service)}}
         _score(service, bench.stack.clients, 10_000)

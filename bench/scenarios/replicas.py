@@ -30,13 +30,15 @@ def measure(bench: Bench) -> Figures:
 def _scale(bench: Bench, model: ComputingModel | SleepingModel, replicas: Sequence[int], *, batches: int) -> Figures:
     artefact = build_artefact(model, _SIGNATURE, 0.5, name=type(model).__name__)
     rates = {}
-    for count in replicas:
-        with bench.stack.service(
-            "replicas",
-            workers=[("--concurrency", "1")] * count,
-            extra={"PREDICTQ_BULK_BATCH_ROWS": str(_BATCH_ROWS)},
-            artefact=artefact,
-        ) as service:
+    with bench.stack.service(
+        "replicas",
+        workers=[("--concurrency", "1")],
+        extra={"PREDICTQ_BULK_BATCH_ROWS": str(_BATCH_ROWS)},
+        artefact=artefact,
+    ) as service:
+        for count in replicas:
+            while len(service.workers) < count:
+                service.add_worker(("--concurrency", "1"))
             _wait_for_replicas(service, count)
             rates[count] = _rate(service, count * batches)
     first, last = min(rates), max(rates)

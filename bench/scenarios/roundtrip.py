@@ -15,7 +15,8 @@ def measure(bench: Bench) -> Figures:
     """Turn by turn, so that a noisy moment hits both."""
     times: dict[str, list[float]] = {"predictq": [], "synchronous": []}
     seconds = bench.choose(1.2, 0.5)
-    with bench.stack.service("roundtrip") as service, running_peer(bench.stack, "none") as peer:
+    service = bench.service()
+    with running_peer(bench.stack, "none") as peer:
         places = {
             "predictq": (service.port, bench.predictions(service, 5000, prefer="wait=10")),
             "synchronous": (peer.port, peer.requests(5000)),

@@ -19,17 +19,20 @@ from bench.stack import Service
 
 CONNECTIONS = 256
 _REQUESTS = 100_000  # different clients asked for
-_PEER_REQUESTS = {"celery": 800, "dramatiq": 500, "rq": 100, "none": 500}  # some ten seconds of work for each
+_PEER_REQUESTS = {"celery": 450, "dramatiq": 450, "rq": 70, "none": 300}  # some seven seconds of work for each
 
 
 def measure(bench: Bench) -> Figures:
-    """Peers and limits before and after predictq, so that a machine that changes its pace shows."""
-    figures: Figures = {"noop": [_noop(bench)], "recipe": _peer(bench, "celery")}
-    figures["predictq"] = _predictq(bench)
-    figures["noop"].append(_noop(bench))
+    """Peers first, each by itself; the limit before and after predictq, so that a machine that changes its pace shows.
+
+    The service stays up, idle, for the scenarios that share it.
+    """
+    figures: Figures = {"recipe": _peer(bench, "celery"), "synchronous": _peer(bench, "none")}
     for kind in () if bench.quick else ("dramatiq", "rq"):
         figures[kind] = _peer(bench, kind)
-    figures["synchronous"] = _peer(bench, "none")
+    figures["noop"] = [_noop(bench)]
+    figures["predictq"] = _predictq(bench)
+    figures["noop"].append(_noop(bench))
     figures["noop_rate"] = sum(each["rate"] for each in figures["noop"]) / 2
     return figures
 
@@ -38,12 +41,12 @@ def _noop(bench: Bench) -> Figures:
     with noop_gateway(bench.stack) as port:
         requests = [post("/predict", b'{"client_id":%d}' % number, port=port) for number in range(1, 10_001)]
         closed_loop(port, requests, connections=CONNECTIONS, seconds=0.5)
-        return summary(closed_loop(port, requests, connections=CONNECTIONS, seconds=bench.choose(6, 2)))
+        return summary(closed_loop(port, requests, connections=CONNECTIONS, seconds=bench.choose(5, 1.5)))
 
 
 def _peer(bench: Bench, kind: str) -> Figures:
     """A fixed number of predictions, from the first POST to the last answer: the peer has the machine to itself."""
-    count = bench.count(_PEER_REQUESTS[kind], 200)
+    count = bench.count(_PEER_REQUESTS[kind], 120)
     with running_peer(bench.stack, kind) as peer:
         warm = 64
         closed_loop(peer.port, peer.requests(warm), connections=8, seconds=60, most=warm)
@@ -58,25 +61,25 @@ def _peer(bench: Bench, kind: str) -> Figures:
 
 
 def _predictq(bench: Bench) -> Figures:
-    with bench.stack.service("singles") as service:
-        requests = bench.predictions(service, _REQUESTS)
-        closed_loop(service.port, requests, connections=CONNECTIONS, seconds=1)
-        drain(service)
-        before = _count(service, "prediction_outputs")
-        began = time.perf_counter()
-        with _watching(service) as waiting, billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
-            seconds = bench.choose(60, 5)
-            load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=seconds, keep=job_id)
-            drained = drain(service)
-        total_seconds = time.perf_counter() - began
-        accepted = [(job, number + 1) for job, number in zip(load.kept, load.numbers, strict=True) if job]
-        jobs, clients = [job for job, _ in accepted], [client for _, client in accepted]
-        checked = check_singles(service.engine, bench.stack.artefact, jobs, clients)
-        stored = _count(service, "prediction_outputs") - before
-        if stored != len(accepted):
-            raise WrongAnswer(f"{len(accepted):,} were accepted and {stored:,} outputs stored")
-        memory = _memory(service)
-        slow = _paced(bench, service)
+    service = bench.service()
+    requests = bench.predictions(service, _REQUESTS)
+    closed_loop(service.port, requests, connections=CONNECTIONS, seconds=1)
+    drain(service)
+    before = _count(service, "prediction_outputs")
+    began = time.perf_counter()
+    with _watching(service) as waiting, billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
+        seconds = bench.choose(60, 5)
+        load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=seconds, keep=job_id)
+        drained = drain(service)
+    total_seconds = time.perf_counter() - began
+    accepted = [(job, number + 1) for job, number in zip(load.kept, load.numbers, strict=True) if job]
+    jobs, clients = [job for job, _ in accepted], [client for _, client in accepted]
+    checked = check_singles(service.engine, bench.stack.artefact, jobs, clients)
+    stored = _count(service, "prediction_outputs") - before
+    if stored != len(accepted):
+        raise WrongAnswer(f"{len(accepted):,} were accepted and {stored:,} outputs stored")
+    memory = _memory(service)
+    slow = _paced(bench, service)
     return {
         **summary(load),
         "rate": len(accepted) / total_seconds,

@@ -12,19 +12,19 @@ _JOBS = 5000
 
 def measure(bench: Bench) -> Figures:
     """256 pollers ask for finished jobs, a different one each time."""
-    with bench.stack.service("statuses") as service:
-        made = closed_loop(
-            service.port,
-            bench.predictions(service, _JOBS),
-            connections=CONNECTIONS,
-            seconds=60,
-            most=_JOBS,
-            keep=job_id,
-        )
-        requests = [get(f"/v1/jobs/{job}", port=service.port, key=service.key) for job in made.kept if job]
-        closed_loop(service.port, requests, connections=CONNECTIONS, seconds=0.5)
-        with billing(bench.groups(service)) as bill:
-            load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=bench.choose(8, 2))
+    service = bench.service()
+    made = closed_loop(
+        service.port,
+        bench.predictions(service, _JOBS),
+        connections=CONNECTIONS,
+        seconds=60,
+        most=_JOBS,
+        keep=job_id,
+    )
+    requests = [get(f"/v1/jobs/{job}", port=service.port, key=service.key) for job in made.kept if job]
+    closed_loop(service.port, requests, connections=CONNECTIONS, seconds=0.5)
+    with billing(bench.groups(service)) as bill:
+        load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=bench.choose(8, 2))
     if set(load.statuses) != {200}:
         raise AssertionError(f"status reads answered {dict(load.statuses)}")
     return {**summary(load), "cpu_us": bill.per(len(load.latencies))}
