@@ -14,17 +14,22 @@ from tests.torture import faults, whole
 from tests.torture.cluster import IMPATIENT, Plan
 from tests.torture.faults.base import Fault
 from tests.torture.findings import Findings
+from tests.torture.stopping import Stopped, take_signals
 
 
 def main() -> None:
     """Read the command line, run, report."""
     options = _options()
+    take_signals()
     directory = options.keep or Path(tempfile.mkdtemp(prefix="predictq-torture-"))
     directory.mkdir(parents=True, exist_ok=True)
     _say(f"seed {options.seed}, history in {directory}")
     started = time.monotonic()
     found = Findings(_say)
-    _torture(whole.default_plan(directory), options, found)
+    try:
+        _torture(whole.default_plan(directory), options, found)
+    except Stopped:
+        sys.exit(f"stopped; history and logs kept in {directory}")
     _say(f"{found.report()}\n{time.monotonic() - started:.0f} s")
     if found.failures:
         sys.exit("\n".join([*found.failures, f"seed {options.seed}, history and logs kept in {directory}"]))

@@ -24,11 +24,13 @@ from shared.models import promote_model, register_model
 from sql.migrate import upgrade
 from tests.models import SIGNATURE
 from tests.torture import population
+from tests.torture.freezer import Freezer
 from tests.torture.models import TortureModel
 from tests.torture.netns import Host
 from tests.torture.proxy import Loop, Tally
 from tests.torture.sabotage import SWITCHES
-from tests.torture.services import Backends, Service, ServiceFactory, resume
+from tests.torture.services import Backends, Service, ServiceFactory
+from tests.torture.stopping import pause
 
 _MIGRATING = threading.Lock()  # Alembic's context belongs to the process: clusters that start at once take turns
 
@@ -70,6 +72,7 @@ class Cluster:
             _place_postgres(directory / "postgres", plan.postgres_disk)
         self.postgres = EmbeddedPostgres(directory / "postgres", settings=_POSTGRES)
         self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis")
+        self.freezer = Freezer()
         self.offsets: dict[int, float] = {}  # what each model version adds to the right answer
         self.gateways: list[Service] = []
         self.workers: list[Service] = []
@@ -77,6 +80,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self.freezer)
             stack.enter_context(self.postgres)
             stack.callback(self._destroy_postgres)
             stack.enter_context(self.redis)
@@ -135,13 +139,9 @@ class Cluster:
 
     def undo(self) -> None:
         """Take back whatever a fault that stopped half-way may have left behind."""
-        for server in (self.postgres, self.redis):
-            if server.process is not None:
-                resume(server.process.pid)
         for service in self.services():
             for line in service.lines:
                 line.restore()
-            resume(service.pid)
         self.heal()
 
     def wait_ready(self, services: Sequence[Service], seconds: float = 60) -> None:
@@ -216,10 +216,10 @@ def _place_postgres(data_dir: Path, disk: Path) -> None:
 
 
 def wait_for(check: Callable[[], object], seconds: float, what: str) -> float:
-    """Poll until `check` is true; returns the seconds it took, raises TimeoutError with `what`."""
+    """Poll until `check` is true; returns the seconds it took, raises TimeoutError with `what`, or Stopped."""
     started = time.monotonic()
     while not check():
         if time.monotonic() - started > seconds:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
+        pause(0.05)
     return time.monotonic() - started

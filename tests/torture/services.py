@@ -7,7 +7,6 @@ import signal
 import sys
 import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -17,6 +16,7 @@ import psutil
 from cli.embedded.child import Child
 from cli.embedded.ports import free_port
 from cli.embedded.process import ChildProcess
+from tests.torture.freezer import family
 from tests.torture.netns import HERE, THERE, Host
 from tests.torture.proxy import Loop, Proxy, Tally
 
@@ -105,20 +105,11 @@ class Service:
 
     def processes(self) -> list[psutil.Process]:
         """The main process and all below it, as far as they exist."""
-        try:
-            main = psutil.Process(self.pid)
-            return [main, *main.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+        return family(self.pid)
 
     def pool(self) -> list[psutil.Process]:
         """The pool processes of a worker, oldest first."""
         return sorted(self.processes()[1:], key=lambda process: process.create_time())
-
-    def signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to the main process and all below it."""
-        for process in self.processes():
-            process.send_signal(number)
 
     def _child(self) -> Child:
         module = self.arguments
@@ -133,15 +124,6 @@ class Service:
             cwd=self.code,
             stop_timeout=30.0,
         )
-
-
-def resume(pid: int) -> None:
-    """SIGCONT to a process and all below it, as far as they exist."""
-    with suppress(psutil.NoSuchProcess):
-        main = psutil.Process(pid)
-        for process in (main, *main.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tests.torture.faults.base import Fault
 from tests.torture.findings import Findings
 from tests.torture.proofs import PROOFS, Proof, prove
 from tests.torture.run import Outcome, Result, random_schedule, running
+from tests.torture.stopping import pause
 
 _AT_ONCE = 2  # clusters: more of them would only measure how busy the machine is
 _PROOFS_AT_ONCE = 3  # these wait the most: for what never comes
@@ -54,6 +55,7 @@ def proofs(plan: Plan, seed: int, end: float, found: Findings) -> None:
 
 def _at_once(number: int, works: Mapping[str, Work], plan: Plan, end: float, found: Findings) -> None:
     def work(name: str) -> None:
+        pause(0)  # those that waited in line for the ones that were stopped
         if time.monotonic() + _LEAST_SECONDS > end:
             found.miss(name)
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from tests.torture.callers import Ask, Caller
 from tests.torture.cluster import Cluster, wait_for
 from tests.torture.ledger import Ledger
+from tests.torture.stopping import pause
 
 _ACCEPTED_SECONDS = 30.0  # in which a job that a fault needs must be accepted
 
@@ -74,7 +74,7 @@ class Tools:
 
     def hold(self, seconds: float) -> None:
         """Let the fault last."""
-        time.sleep(seconds)
+        pause(seconds)
 
 
 _HELD = """

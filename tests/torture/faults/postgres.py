@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import psycopg2
 
 from tests.torture.faults.base import Fault, Missed, Tools
+from tests.torture.freezer import family
 
 
 @contextmanager
@@ -104,15 +104,9 @@ def frozen(tools: Tools) -> Iterator[None]:
     postgres = tools.cluster.postgres.process
     if postgres is None:
         raise RuntimeError("PostgreSQL does not run")
-    processes = [psutil.Process(postgres.pid), *psutil.Process(postgres.pid).children(recursive=True)]
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.suspend()
-    tools.hold(8)
-    yield
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.resume()
+    with tools.cluster.freezer.frozen(family(postgres.pid)):
+        tools.hold(8)
+        yield
 
 
 FAULTS = [

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import cast
-
-import psutil
 
 from tests.torture import population
 from tests.torture.callers import Ask
 from tests.torture.cluster import wait_for
 from tests.torture.faults.base import Fault, NotEnded, Tools
+from tests.torture.freezer import family
 
 
 @contextmanager
@@ -41,13 +39,11 @@ def killed_with_all_its_data(tools: Tools) -> Iterator[None]:
 @contextmanager
 def flushed(tools: Tools) -> Iterator[None]:
     """FLUSHALL, with work waiting."""
-    for worker in tools.cluster.workers:
-        worker.signal_all(signal.SIGSTOP)
-    tools.hold(1)  # messages gather
-    with tools.cluster.redis_client() as client:
-        client.flushall()
-    for worker in tools.cluster.workers:
-        worker.signal_all(signal.SIGCONT)
+    processes = [process for worker in tools.cluster.workers for process in worker.processes()]
+    with tools.cluster.freezer.frozen(processes):
+        tools.hold(1)  # messages gather
+        with tools.cluster.redis_client() as client:
+            client.flushall()
     yield
 
 
@@ -67,18 +63,13 @@ def full(tools: Tools) -> Iterator[None]:
 def one_lost_inside(tools: Tools) -> Iterator[None]:
     """Nobody takes messages, so the front of the queue stays what it is, and one in the middle is lost."""
     pool = [process for worker in tools.cluster.workers for process in worker.pool()]
-    for process in pool:
-        process.suspend()
-    batch = _lose_one(tools)
     query = "SELECT 1 FROM prediction_batches WHERE id = %s AND dispatches > 0"
-    try:
-        seconds = wait_for(lambda: tools.cluster.query(query, [batch]), 40, f"another message for batch {batch}")
-    except TimeoutError as error:
-        raise NotEnded(str(error)) from None
-    finally:
-        for process in pool:
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
+    with tools.cluster.freezer.frozen(pool):
+        batch = _lose_one(tools)
+        try:
+            seconds = wait_for(lambda: tools.cluster.query(query, [batch]), 40, f"another message for batch {batch}")
+        except TimeoutError as error:
+            raise NotEnded(str(error)) from None
     tools.notes.append(f"sent again {seconds:.0f} s after the loss, the queue being as long as before")
     yield
 
@@ -103,10 +94,9 @@ def paused(seconds: float) -> Callable[[Tools], AbstractContextManager[None]]:
         process = tools.cluster.redis.process
         if process is None:
             raise RuntimeError("Redis does not run")
-        process.send_signal(signal.SIGSTOP)
-        tools.hold(seconds)
-        yield
-        process.send_signal(signal.SIGCONT)
+        with tools.cluster.freezer.frozen(family(process.pid)):
+            tools.hold(seconds)
+            yield
 
     return run
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import psutil
 
@@ -63,16 +61,13 @@ def zombie(tools: Tools) -> Iterator[None]:
     job_id = slow_job(tools)
     pid, fence = tools.holder(job_id)
     process = psutil.Process(pid)
-    time.sleep(1)  # until it has read its rows and is inside the model
-    process.suspend()
-    try:
-        wait_for(lambda: tools.holder(job_id)[1] > fence, 30, "a second claim")
+    tools.hold(1)  # until it has read its rows and is inside the model
+    with tools.cluster.freezer.frozen([process]):
+        try:
+            wait_for(lambda: tools.holder(job_id)[1] > fence, 30, "a second claim")
+        except TimeoutError as error:
+            raise Missed(str(error)) from None
         tools.notes.append("claimed by another while the first slept")
-    except TimeoutError as error:
-        raise Missed(str(error)) from None
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            process.resume()
     yield
 
 
@@ -81,10 +76,9 @@ def worker_frozen(tools: Tools) -> Iterator[None]:
     """SIGSTOP a whole worker with all its processes for longer than the lease."""
     pid, _ = tools.holder(slow_job(tools))
     worker = worker_of(tools, pid)
-    worker.signal_all(signal.SIGSTOP)
-    tools.hold(12)
-    yield
-    worker.signal_all(signal.SIGCONT)
+    with tools.cluster.freezer.frozen(worker.processes()):
+        tools.hold(12)
+        yield
 
 
 @contextmanager
@@ -93,10 +87,10 @@ def pop_window(tools: Tools) -> Iterator[None]:
     for worker in tools.cluster.workers[1:]:
         worker.kill()
     only = tools.cluster.workers[0]
-    only.signal_all(signal.SIGSTOP)
-    for _ in range(3):
-        tools.submit(Ask("single", [tools.rng.choice(population.ORDINARY)]))
-    only.kill()
+    with tools.cluster.freezer.frozen(only.processes()):
+        for _ in range(3):
+            tools.submit(Ask("single", [tools.rng.choice(population.ORDINARY)]))
+        only.kill()
     yield
     tools.cluster.heal()
 
