@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+# How many processes share the tests: a number, or auto (tests/conftest.py says how many that is).
+PROCESSES ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
@@ -34,7 +36,7 @@ up: .venv/.runtime ## Set everything up and leave the stack running until Ctrl-C
 	@$(BIN)/predictq up
 
 test: .venv/.dev ## Run all tests on real PostgreSQL, Redis and worker processes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(PROCESSES)
 
 test-compose: .venv/.dev ## Build the images and prove the compose stack; needs a Docker engine
 	@$(BIN)/python -m pytest -s -m compose tests/compose
@@ -47,7 +49,7 @@ torture-quick: .venv/.dev ## The same in two minutes; part of `make test`
 
 coverage: .venv/.dev ## The tests with coverage of api, worker, shared, model and cli: at least 90 %
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest -n $(PROCESSES)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

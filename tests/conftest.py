@@ -1,20 +1,34 @@
-"""Real servers for the tests: one PostgreSQL and one Redis per run, a fresh migrated database per test."""
+"""Real servers for the tests: one PostgreSQL and one Redis per process, a fresh migrated database per test."""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.db import make_engine
 from sql.migrate import upgrade
+
+_TESTS = Path(__file__).parent
+
+# Where all tests run in one process, one after the other.
+_TOGETHER = (
+    "tests/e2e/",  # they share a stack, and stacks that start at once would want the same ports
+    "tests/torture/",  # a whole cluster each
+    "tests/integration/test_api_refusals.py",  # the others have fixtures of their module's
+    "tests/integration/test_worker_delivery.py",
+    "tests/unit/test_model_train.py",
+)
 
 # Tests start often and lose nothing that matters: no flushes to disk, little memory.
 _POSTGRES = {
@@ -26,9 +40,27 @@ _POSTGRES = {
 }
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: one process more than cores, because many tests wait; each has servers of its own."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores + 1, 4)
+
+
+class Sharing(LoadScopeScheduling):
+    """Shares tests out one by one, but for those that belong together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((place for place in _TOGETHER if nodeid.startswith(place)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """What `-n` shares the tests out by."""
+    return Sharing(config, log)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL server of the test run's own."""
+    """A PostgreSQL server of this test process's own."""
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", settings=_POSTGRES) as server:
         yield server
         server.destroy()  # as root its data may live outside the temporary directory
@@ -36,7 +68,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """A Redis server of the test run's own."""
+    """A Redis server of this test process's own."""
     with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data") as server:
         yield server
 
@@ -71,7 +103,7 @@ def database_url(make_database: Callable[..., str]) -> str:
 
 @pytest.fixture
 def redis_url(redis_server: EmbeddedRedis) -> str:
-    """The URL of the test run's Redis, emptied."""
+    """The URL of this process's Redis, emptied."""
     with Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url
@@ -102,5 +134,5 @@ def engine(settings: Settings) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def reference_csv() -> Path | None:
     """The reference data beside the checkout, where it is there."""
-    path = Path(__file__).parents[2] / "shared" / "data" / "hr_attrition.csv"
+    path = _TESTS.parents[1] / "shared" / "data" / "hr_attrition.csv"
     return path if path.exists() else None
