@@ -9,7 +9,8 @@ from collections.abc import Iterable
 _FULL = 8  # jobs in a group after which the next one waits the whole linger
 _ENOUGH = 32  # jobs in a group that already cost little each
 _ON_TIME = 0.02  # seconds in which an idle worker answers a group
-_LONGEST = 5  # lingers between two groups when answers are late
+_LONGEST = 5  # lingers between two groups when answers are late,
+_LONGEST_SECONDS = 0.25  # and no more than this where lingers are long: calls have a deadline
 _LOST = 5.0  # seconds after which an answer is no longer waited for: its notice may be lost
 
 
@@ -23,6 +24,7 @@ class Pace:
 
     def __init__(self, linger_seconds: float) -> None:
         self._linger = linger_seconds
+        self._longest = max(linger_seconds, min(linger_seconds * _LONGEST, _LONGEST_SECONDS))
         self._unanswered: dict[int, float] = {}  # by batch id, oldest first: when it was sent
         self._lock = threading.Lock()  # groups are sent from the thread that commits them
 
@@ -30,6 +32,7 @@ class Pace:
         """These batches are committed, and about to be published."""
         now = time.monotonic()
         with self._lock:
+            self._forget_lost(now)
             for batch_id in batch_ids:
                 self._unanswered[batch_id] = now
 
@@ -43,15 +46,18 @@ class Pace:
         company = self._linger * min(1.0, size / _FULL) if size > 1 else 0.0
         if size >= _ENOUGH:
             return company
-        return max(company, min(self._linger * _LONGEST, self._lateness()))
+        return max(company, min(self._longest, self._lateness()))
 
     def _lateness(self) -> float:
         now = time.monotonic()
         with self._lock:
-            while self._unanswered:
-                oldest = next(iter(self._unanswered))
-                age = now - self._unanswered[oldest]
-                if age < _LOST:
-                    return max(0.0, age - _ON_TIME)
-                del self._unanswered[oldest]
-        return 0.0
+            self._forget_lost(now)
+            oldest = next(iter(self._unanswered.values()), now)
+        return max(0.0, now - oldest - _ON_TIME)
+
+    def _forget_lost(self, now: float) -> None:
+        while self._unanswered:
+            oldest = next(iter(self._unanswered))
+            if now - self._unanswered[oldest] < _LOST:
+                return
+            del self._unanswered[oldest]

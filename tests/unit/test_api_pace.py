@@ -57,6 +57,16 @@ def test_a_lost_notice_is_not_waited_for(clock: list[float]) -> None:
     clock[0] += 60
     pacer.sent([2])
     assert pacer.spacing(1) == 0
+    assert list(pacer._unanswered) == [2], "without Redis, what is remembered must not grow"
+
+
+def test_a_long_linger_leaves_calls_their_deadline(clock: list[float]) -> None:
+    """Five lingers of a second would be longer than a call may take."""
+    for linger, longest in ((1.0, 1.0), (0.2, 0.25)):
+        pacer = Pace(linger)
+        pacer.sent([1])
+        clock[0] += 4
+        assert pacer.spacing(1) == pytest.approx(longest)
 
 
 def test_without_a_linger_nobody_waits(clock: list[float]) -> None:
