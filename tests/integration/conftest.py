@@ -16,8 +16,13 @@ from worker.scoring import Scorer
 
 @pytest.fixture
 def scorer(settings: Settings, engine: Engine) -> Iterator[Scorer]:
-    """What a pool process builds after its fork."""
-    slot = ProcessSlot(settings, ModelStore(), node="test")
+    """What a pool process builds after its fork.
+
+    Patient: its heartbeat stays out of the way of tests that end leases by hand, and its watchdog, which would end
+    the process of the tests, bears with a busy machine.
+    """
+    patient = settings.model_copy(update={"lease_seconds": 60, "batch_timeout_seconds": 60})
+    slot = ProcessSlot(patient, ModelStore(), node="test")
     slot.prepare()
     yield slot.scorer
     slot.scorer.engine.dispose()
