@@ -95,7 +95,7 @@ class Use:
         use = cls()
         for service in cluster.services():
             for process in service.processes():
-                with suppress(psutil.NoSuchProcess):
+                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # only root may look at one that has ended
                     use.files[process.pid] = process.num_fds()
                     use.threads[process.pid] = process.num_threads()
                     use.resident[process.pid] = process.memory_info().rss / 1e6
