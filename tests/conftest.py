@@ -21,13 +21,15 @@ from sql.migrate import upgrade
 
 _TESTS = Path(__file__).parent
 
-# Where all tests run in one process, one after the other.
+# Tests of a module run in one process, for their fixtures may be the module's; but for these:
 _TOGETHER = (
     "tests/e2e/",  # they share a stack, and stacks that start at once would want the same ports
     "tests/torture/",  # a whole cluster each
-    "tests/integration/test_api_refusals.py",  # the others have fixtures of their module's
-    "tests/integration/test_worker_delivery.py",
-    "tests/unit/test_model_train.py",
+)
+_APART = (  # long, and with fixtures of their own
+    "tests/integration/test_api_deadlines.py",
+    "tests/integration/test_worker_faults.py",
+    "tests/integration/test_worker_reconnects.py",
 )
 
 # Tests start often and lose nothing that matters: no flushes to disk, little memory.
@@ -47,10 +49,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 class Sharing(LoadScopeScheduling):
-    """Shares tests out one by one, but for those that belong together."""
+    """Shares tests out in the groups that belong together, largest first."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((place for place in _TOGETHER if nodeid.startswith(place)), nodeid)
+        """The name of the group."""
+        if nodeid.startswith(_APART):
+            return nodeid
+        return next((place for place in _TOGETHER if nodeid.startswith(place)), nodeid.partition("::")[0])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
