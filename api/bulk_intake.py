@@ -77,7 +77,7 @@ class BulkIntake:
     async def accept(
         self, caller: Caller, job: BulkJob, rows: int, accept: Accept, resources: ExitStack | None = None
     ) -> Accepted:
-        """Run one of shared's bulk acceptances of `job` in a thread, then publish. Raises what that raises.
+        """Run one of shared's bulk acceptances of `job` in a thread, and publish. Raises what that raises.
 
         `rows` is how many there are at least; where `accept` finds more it takes the room itself. It may be called
         twice: after a connection that turned out to be lost. The call's deadline holds for as long as PostgreSQL is
@@ -121,7 +121,6 @@ class BulkIntake:
             if not accepted.replayed:
                 room.keep()
                 self._metrics.accepted_bulk(room.rows)
-        self._publisher.put(accepted.batch_ids, accepted.queue)
         return accepted
 
     def _end(self, attempt: _Attempt, task: asyncio.Task[Accepted]) -> None:
@@ -140,6 +139,12 @@ class BulkIntake:
             return False
 
     def _accept(self, attempt: _Attempt, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
+        accepted = self._accept_surely(attempt, job, accept)
+        # From this thread: the event loop's would first answer the caller, and the workers wait for that.
+        self._publisher.put(accepted.batch_ids, accepted.queue)
+        return accepted
+
+    def _accept_surely(self, attempt: _Attempt, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
         attempt.begin()
         try:
             return accept(self._lane.engine)

@@ -5,10 +5,12 @@ Rows go from the source to PostgreSQL by COPY, or never leave it: memory is flat
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice, repeat
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from sqlalchemy import Connection, Engine, and_, column, func, select, table, te
 from sqlalchemy.exc import IntegrityError
 
 from shared.accept import Accepted, claim_idempotency_key
-from shared.copying import copy_in
+from shared.copying import BINARY_HEADER, BINARY_TRAILER, copy_in
 from shared.db import transaction
 from shared.errors import FilterRefused, IdempotencyKeyInFlight, NoLiveModel, NothingSelected
 from shared.features import CLIENT_FEATURES
@@ -26,7 +28,9 @@ from shared.tables import REQUESTS_PER_BATCH, clients
 
 _SHARES = 8  # batches that a job of middling size is cut into, so that workers share it
 _LEAST_ROWS = 5_000  # below this a batch's claim and commit are felt: 10 ms of CPU, and some 9 µs per row
-_COPY_ROWS = 5_000  # rows joined into one piece of COPY data: about 300 kB
+_COPY_ROWS = 1_000  # rows in one piece of COPY data: PostgreSQL works on one while the next is made
+_COPY_ROW = "hiqi16siq"  # number of fields, then length and value of request_id, job_id and client_id
+_LATE = 0.1  # the share of the grace that rows may take to arrive without the grace being started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class BulkJob:
         return replace(self, batch_rows=min(self.batch_rows, max(_LEAST_ROWS, -(-count // _SHARES))))
 
 
-def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], count: int) -> Accepted:
+def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int], count: int) -> Accepted:
     """Commit a bulk job of `count` client ids, read once and in order from `client_ids`.
 
     Raises NoLiveModel, NothingSelected, IdempotencyKeyReused, IdempotencyKeyInFlight or DatabaseUnavailable.
@@ -55,13 +59,13 @@ def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int | str], co
         if earlier is not None:
             return earlier
         job = job.sized(count)
-        accepted = _insert_job(connection, job, count)
-        copy_in(
-            connection,
-            "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN",
-            _request_lines(job, accepted.batch_ids, client_ids),
-        )
-        _start_grace(connection, job)
+        with _grace(connection, job):
+            accepted = _insert_job(connection, job, count)
+            copy_in(
+                connection,
+                "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN (FORMAT binary)",
+                _request_rows(job, accepted.batch_ids, client_ids),
+            )
         return accepted
 
 
@@ -84,22 +88,26 @@ def accept_filter(
         if check_count is not None:
             check_count(count)
         job = job.sized(count)
-        accepted = _insert_job(connection, job, count)
-        numbered = (
-            select(clients.c.client_id, (func.row_number().over(order_by=clients.c.client_id) - 1).label("n"))
-            .where(condition)
-            .subquery()
-        )
-        batch_id = text("(CAST(:batch_ids AS bigint[]))[n / :batch_rows + 1]")
-        request_id = text(f"({batch_id.text}) * {REQUESTS_PER_BATCH} + n % :batch_rows AS request_id")
-        rows = select(request_id, text("CAST(:job_id AS uuid)"), numbered.c.client_id).select_from(numbered)
-        requests = table("prediction_requests", column("request_id"), column("job_id"), column("client_id"))
-        connection.execute(
-            requests.insert().from_select(["request_id", "job_id", "client_id"], rows),
-            {"batch_ids": list(accepted.batch_ids), "batch_rows": job.batch_rows, "job_id": str(job.job_id)},
-        )
-        _start_grace(connection, job)
+        with _grace(connection, job):
+            accepted = _insert_job(connection, job, count)
+            _insert_selected(connection, job, accepted.batch_ids, condition)
         return accepted
+
+
+def _insert_selected(connection: Connection, job: BulkJob, batch_ids: Sequence[int], condition: Any) -> None:
+    numbered = (
+        select(clients.c.client_id, (func.row_number().over(order_by=clients.c.client_id) - 1).label("n"))
+        .where(condition)
+        .subquery()
+    )
+    batch_id = text("(CAST(:batch_ids AS bigint[]))[n / :batch_rows + 1]")
+    request_id = text(f"({batch_id.text}) * {REQUESTS_PER_BATCH} + n % :batch_rows AS request_id")
+    rows = select(request_id, text("CAST(:job_id AS uuid)"), numbered.c.client_id).select_from(numbered)
+    requests = table("prediction_requests", column("request_id"), column("job_id"), column("client_id"))
+    connection.execute(
+        requests.insert().from_select(["request_id", "job_id", "client_id"], rows),
+        {"batch_ids": list(batch_ids), "batch_rows": job.batch_rows, "job_id": str(job.job_id)},
+    )
 
 
 def filter_condition(where: Mapping[str, Any]) -> Any:
@@ -142,56 +150,64 @@ def _insert_job(connection: Connection, job: BulkJob, count: int) -> Accepted:
     """Insert the job and its batches; the ids of the batches rise in row order."""
     if count == 0:
         raise NothingSelected
-    version = connection.execute(text("SELECT version FROM model_versions WHERE is_live")).scalar_one_or_none()
-    if version is None:
-        raise NoLiveModel
     values = {
         "id": job.job_id,
         "owner": job.owner,
-        "version": version,
         "count": count,
         "key": job.idempotency_key,
         "hash": job.payload_hash,
         "queue": Queue.BULK.value,
         "rows": job.batch_rows,
+        "grace": job.grace_seconds,
     }
-    connection.execute(_INSERT_JOB, values)
-    batch_ids = sorted(connection.execute(_INSERT_BATCHES, values).scalars())
-    return Accepted(job.job_id, version, Queue.BULK, tuple(batch_ids))
+    row = connection.execute(_INSERT_JOB, values).one_or_none()
+    if row is None:
+        raise NoLiveModel
+    return Accepted(job.job_id, row.version, Queue.BULK, tuple(row.batch_ids))
 
-
-_INSERT_JOB = text("""
-INSERT INTO jobs (id, kind, owner, model_version, request_count, idempotency_key, payload_hash)
-VALUES (:id, 'bulk', :owner, :version, :count, :key, :hash)
-""")
 
 # Ids are drawn while the rows are inserted, in order: the first batch has the lowest. All but the last are full.
-_INSERT_BATCHES = text("""
-INSERT INTO prediction_batches (job_id, queue, model_version, request_count)
-SELECT :id, :queue, :version, least(:rows, :count - n * :rows)
-FROM generate_series(0, (:count - 1) / :rows) AS n ORDER BY n
-RETURNING id
+_INSERT_JOB = text("""
+WITH live AS MATERIALIZED (
+    SELECT version FROM model_versions WHERE is_live
+), job AS (
+    INSERT INTO jobs (id, kind, owner, model_version, request_count, idempotency_key, payload_hash)
+    SELECT :id, 'bulk', :owner, version, :count, :key, :hash FROM live
+), batches AS (
+    INSERT INTO prediction_batches (job_id, queue, model_version, request_count, dispatch_after)
+    SELECT :id, :queue, version, least(:rows, :count - n * :rows), clock_timestamp() + make_interval(secs => :grace)
+    FROM live CROSS JOIN generate_series(0, (:count - 1) / :rows) AS n ORDER BY n
+    RETURNING id
+)
+SELECT version, (SELECT array_agg(id ORDER BY id) FROM batches) AS batch_ids FROM live
 """)
 
 
-def _start_grace(connection: Connection, job: BulkJob) -> None:
-    """The sweeper's grace starts here, not when the transaction did: its rows may have taken minutes to arrive."""
-    connection.execute(
-        text("""UPDATE prediction_batches SET dispatch_after = clock_timestamp() + make_interval(secs => :grace)
-                WHERE job_id = :id"""),
-        {"id": str(job.job_id), "grace": job.grace_seconds},
-    )
+@contextmanager
+def _grace(connection: Connection, job: BulkJob) -> Iterator[None]:
+    """Insert a job's batches and rows in the block. The sweeper's grace starts when the rows are there, not when the
+    batches were entered: the rows may take minutes to arrive.
+    """
+    began = monotonic()
+    yield
+    if monotonic() - began > _LATE * job.grace_seconds:
+        connection.execute(
+            text("""UPDATE prediction_batches SET dispatch_after = clock_timestamp() + make_interval(secs => :grace)
+                    WHERE job_id = :id"""),
+            {"id": str(job.job_id), "grace": job.grace_seconds},
+        )
 
 
-def _request_lines(job: BulkJob, batch_ids: Sequence[int], client_ids: Iterable[int | str]) -> Iterator[bytes]:
-    """COPY data for all requests, in pieces of a few thousand rows."""
+def _request_rows(job: BulkJob, batch_ids: Sequence[int], client_ids: Iterable[int]) -> Iterator[bytes]:
+    """COPY data for all requests, in pieces. Binary: PostgreSQL takes it in a quarter less time than text."""
     source = iter(client_ids)
-    middle = f"\t{job.job_id}\t"
+    job_id = job.job_id.bytes
+    yield BINARY_HEADER
     for batch_id in batch_ids:
         first = batch_id * REQUESTS_PER_BATCH
         for start in range(first, first + job.batch_rows, _COPY_ROWS):
-            room = min(_COPY_ROWS, first + job.batch_rows - start)
-            rows = islice(source, room)
-            piece = "\n".join(f"{number}{middle}{client_id}" for number, client_id in enumerate(rows, start))
-            if piece:
-                yield f"{piece}\n".encode()
+            ids = list(islice(source, min(_COPY_ROWS, first + job.batch_rows - start)))
+            numbers = range(start, start + len(ids))
+            fields = zip(repeat(3), repeat(8), numbers, repeat(16), repeat(job_id), repeat(8), ids, strict=False)
+            yield struct.pack(">" + _COPY_ROW * len(ids), *chain.from_iterable(fields))
+    yield BINARY_TRAILER

@@ -1,7 +1,4 @@
-"""PostgreSQL's binary COPY format for columns of fixed width: one numpy array is the whole message.
-
-Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
-"""
+"""PostgreSQL's binary COPY format for columns of fixed width: one numpy array is the whole message."""
 
 from __future__ import annotations
 
@@ -11,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, no flags, no header extension
-_TRAILER = b"\xff\xff"  # a field count of -1
+from shared.copying import BINARY_HEADER, BINARY_TRAILER
 
 
 def encode_binary(columns: Mapping[str, npt.NDArray[Any]]) -> bytes:
@@ -29,4 +25,4 @@ def encode_binary(columns: Mapping[str, npt.NDArray[Any]]) -> bytes:
     for name, column in columns.items():
         rows[f"{name} length"] = column.dtype.itemsize
         rows[name] = column
-    return _HEADER + rows.tobytes() + _TRAILER
+    return BINARY_HEADER + rows.tobytes() + BINARY_TRAILER

@@ -87,15 +87,18 @@ def _neighbours(cursor: Any, claim: Claim) -> str:
     """
     if claim.job_id is None:
         return ""
-    cursor.execute(
-        "SELECT min(client_id), max(client_id) FROM prediction_requests WHERE request_id >= %s AND request_id < %s",
-        claim.request_ids,
-    )
-    lowest, highest = cursor.fetchone()
-    if lowest is None or highest - lowest > _SPARSE * claim.request_count:
-        return ""
-    cursor.execute("SET LOCAL enable_nestloop = off")
-    return f"AND c.client_id BETWEEN {lowest} AND {highest}"
+    cursor.execute(_DENSE_RANGE, (*claim.request_ids, _SPARSE * claim.request_count))
+    found = cursor.fetchone()
+    return "" if found is None else f"AND c.client_id BETWEEN {found[0]} AND {found[1]}"
+
+
+# Setting the planner's preference in the same statement, for this transaction alone, saves a round trip.
+_DENSE_RANGE = """
+SELECT lowest, highest, set_config('enable_nestloop', 'off', true)
+FROM (SELECT min(client_id) AS lowest, max(client_id) AS highest
+      FROM prediction_requests WHERE request_id >= %s AND request_id < %s) AS ids
+WHERE highest - lowest <= %s
+"""
 
 
 def _query(claim: Claim, signature: Signature, neighbours: str) -> str:
