@@ -28,7 +28,11 @@ _CONNECT = {
 
 # The default is said here and not to the driver: psycopg2 repeats a level that it was told with a statement of its own
 # whenever autocommit is switched, one round trip more for each use.
-_DEFAULTS = "-c jit=off -c timezone=UTC -c default_transaction_isolation=read\\ committed"
+# No parallel plans: while a table's statistics lag behind what was just inserted, the planner takes one row for
+# thousands, and to start a helper for them costs 5 to 10 ms.
+_DEFAULTS = (
+    "-c jit=off -c max_parallel_workers_per_gather=0 -c timezone=UTC -c default_transaction_isolation=read\\ committed"
+)
 
 # Time-outs as above, from the server's side. Without them a worker that was cut off inside a transaction kept its batch
 # locked, and so out of everybody's reach, for as long as PostgreSQL believed in the connection: two hours by default.

@@ -56,6 +56,18 @@ def test_an_autocommit_leaves_an_ordinary_connection(engine: Engine) -> None:
         assert connection.execute(text("SELECT to_regclass('kept')")).scalar_one() == "kept"
 
 
+def test_no_plan_starts_a_helper(engine: Engine) -> None:
+    """A batch is read by one process, however many rows the planner expects: to start another takes longer."""
+    with transaction(engine) as connection:
+        connection.execute(text("CREATE TABLE many AS SELECT generate_series(1, 100000) AS n"))
+        for eager in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+            connection.execute(text(f"SET LOCAL {eager} = 0"))
+        plan = "\n".join(connection.execute(text("EXPLAIN SELECT count(*) FROM many WHERE n % 7 = 0")).scalars())
+        connection.rollback()
+    assert "Seq Scan on many" in plan
+    assert "Gather" not in plan
+
+
 def _ask(engine: Engine, use: Callable[[Engine], AbstractContextManager[Connection]]) -> None:
     with use(engine) as connection:
         connection.execute(text("SELECT 1"))
