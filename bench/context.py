@@ -76,7 +76,7 @@ def job_id(answer: bytes) -> str | None:
 
 
 def wait_for_job(service: Service, job: UUID | str, *, each: Callable[[], None] | None = None) -> dict[str, Any]:
-    """The job once it has ended; `each` is called some ten times a second until then."""
+    """The job once it has ended; `each` is called twice a second until then."""
     while True:
         answer: dict[str, Any] = service.client.get(
             f"/v1/jobs/{job}", headers={"Prefer": "wait=60"} if each is None else {}
@@ -85,7 +85,7 @@ def wait_for_job(service: Service, job: UUID | str, *, each: Callable[[], None] 
             return answer
         if each is not None:
             each()
-            time.sleep(0.1)
+            time.sleep(0.5)
 
 
 def wait_until(check: Callable[[], bool], what: str, *, seconds: float = 300) -> None:

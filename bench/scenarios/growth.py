@@ -14,6 +14,7 @@ from bench.check import WrongAnswer
 from bench.context import Bench, Figures, wait_for_job
 from bench.load import closed_loop
 from bench.stack import Service
+from shared.db import autocommit
 
 _STORED = 10_000_000
 
@@ -21,21 +22,23 @@ _STORED = 10_000_000
 def measure(bench: Bench) -> Figures:
     """Jobs by upload, larger than the table of clients where need be: then each client comes several times."""
     largest = bench.count(5_000_000, 50_000)
-    # Small jobs are over soon: many of them, in rounds, so that no size meets only the machine's good or bad moments.
-    rounds = [{10_000: 3}] if bench.quick else [{10_000: 7, 100_000: 4, 1_000_000: 1}] * 2
+    # Small jobs are over soon: many of them, before and after the largest, so that no size meets only the machine's
+    # good or bad moments.
+    few = {10_000: 3} if bench.quick else {10_000: 7, 100_000: 4, 1_000_000: 1}
     with bench.stack.service("growth") as service:
         figures: Figures = {"single_p50_ms": {"0": _single_p50(bench, service)}}
         _score(service, bench.stack.clients, 10_000)
         seconds: dict[int, list[float]] = {}
-        for round_ in rounds:
-            for size, repeats in round_.items():
-                times = [_score(service, bench.stack.clients, size) for _ in range(repeats)]
-                seconds.setdefault(size, []).extend(times)
         peaks: list[float] = []
-        seconds[largest] = [_score(service, bench.stack.clients, largest, peaks)]
+        for sizes in (few, {largest: 1}, few):
+            for size, repeats in sizes.items():
+                sampled = peaks if size == largest else None
+                times = [_score(service, bench.stack.clients, size, sampled) for _ in range(repeats)]
+                seconds.setdefault(size, []).extend(times)
         figures["microseconds_per_row"] = {
-            str(size): statistics.median(times) / size * 1e6 for size, times in seconds.items()
+            str(size): statistics.median(times) / size * 1e6 for size, times in sorted(seconds.items())
         }
+        figures["seconds"] = {str(size): times for size, times in sorted(seconds.items())}
         figures["worker_peak_mb"] = max(peaks)
         stored = _fill(service, bench.count(_STORED, 0))
         figures["single_p50_ms"][str(stored)] = _single_p50(bench, service)
@@ -75,6 +78,9 @@ def _fill(service: Service, least: int) -> int:
         connection.execute(_FILL_BATCHES, {"batches": missing})
         connection.execute(_FILL_REQUESTS)
         connection.execute(_FILL_OUTPUTS)
+    with autocommit(service.engine) as connection:  # what autovacuum and the next checkpoint would do while we measure
+        connection.execute(text("VACUUM (ANALYZE) jobs, prediction_batches, prediction_requests, prediction_outputs"))
+        connection.execute(text("CHECKPOINT"))
     return stored + missing * 10_000
 
 
