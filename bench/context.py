@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,15 @@ class Bench:
         if self._shared is None:
             self._shared = self._open.enter_context(self.stack.service("singles"))
         return self._shared
+
+    @contextmanager
+    def fresh_service(self, name: str) -> Iterator[Service]:
+        """A service on a database of its own; a quick run makes do with the shared one."""
+        if self.quick:
+            yield self.service()
+        else:
+            with self.stack.service(name) as service:
+                yield service
 
     def end_service(self) -> None:
         """End the shared service, so that what is measured next has the machine to itself."""

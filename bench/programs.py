@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import httpx
 import psutil
@@ -52,6 +54,28 @@ def running(command: Sequence[str], *, environment: Mapping[str, str], log: Path
         for child in children:
             if child.is_running():
                 child.kill()
+
+
+class Programs:
+    """Programs that end together, all at once: a worker takes two seconds, and some scenarios have eight."""
+
+    def __init__(self) -> None:
+        self._running: list[ExitStack] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._running:
+            with ThreadPoolExecutor(len(self._running)) as threads:
+                list(threads.map(ExitStack.close, self._running))
+
+    def start(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> psutil.Process:
+        """Start `python COMMAND`."""
+        context = ExitStack()
+        process = context.enter_context(running(command, environment=environment, log=log))
+        self._running.append(context)
+        return process
 
 
 def wait_for_http(url: str, process: psutil.Process, log: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from bench.data import load_clients, register, train_model
-from bench.programs import ProgramFailed, running, tail, wait_for_http
+from bench.programs import ProgramFailed, Programs, tail, wait_for_http
 from cli.embedded.ports import free_port
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
@@ -105,23 +105,22 @@ class Stack:
             key, _ = create_key(connection, "bench")
         environment = {"DATABASE_URL": url, "REDIS_URL": self.redis.url, **(extra or {})}
         port = free_port()
-        with ExitStack() as programs:
+        address = f"http://127.0.0.1:{port}"
+        with (
+            Programs() as programs,
+            httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=600) as client,
+        ):
             command = ["-m", "api", "--port", str(port)]
-            gateway = programs.enter_context(running(command, environment=environment, log=self.log("gateway")))
+            gateway = programs.start(command, environment=environment, log=self.log("gateway"))
             mains: list[psutil.Process] = []
 
             def add_worker(options: Sequence[str]) -> None:
                 command = ["-m", "worker", "--name", f"w{len(mains)}", *options]
-                mains.append(programs.enter_context(running(command, environment=environment, log=self.log("worker"))))
+                mains.append(programs.start(command, environment=environment, log=self.log("worker")))
 
             for options in workers:
                 add_worker(options)
-            wait_for_http(f"http://127.0.0.1:{port}/health/ready", gateway, self.log("gateway"))
-            client = programs.enter_context(
-                httpx.Client(
-                    base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=600
-                )
-            )
+            wait_for_http(f"{address}/health/ready", gateway, self.log("gateway"))
             service = Service(port, key, settings, engine, gateway, mains, client, add_worker)
             self._wait_for_answers(service, 20 if artefact is None else 2)
             yield service

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from redis import Redis
@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from bench.load import post
 from bench.peers.store import TABLES
-from bench.programs import running, wait_for_http
+from bench.programs import Programs, wait_for_http
 from bench.stack import Stack
 from cli.embedded.ports import free_port
 
@@ -60,26 +60,25 @@ def peer_database(stack: Stack, name: str) -> Iterator[tuple[Engine, dict[str, s
 @contextmanager
 def running_peer(stack: Stack, kind: str) -> Iterator[Peer]:
     """The peer of that kind: celery, dramatiq, rq, or none for the synchronous endpoint."""
-    with peer_database(stack, kind) as (engine, environment), ExitStack() as programs:
+    with peer_database(stack, kind) as (engine, environment), Programs() as programs:
         environment["BENCH_PEER"] = kind
         log = stack.log(f"peer-{kind}")
         for command in _WORKERS.get(kind, []):
-            programs.enter_context(running(command, environment=environment, log=log))
-        yield Peer(programs.enter_context(_gateway(stack, "bench.peers.gateway:app", environment)), engine)
+            programs.start(command, environment=environment, log=log)
+        yield Peer(_start_gateway(programs, stack, "bench.peers.gateway:app", environment), engine)
 
 
 @contextmanager
 def noop_gateway(stack: Stack) -> Iterator[int]:
     """The POST that does nothing; yields its port."""
-    with _gateway(stack, "bench.peers.noop:app", {}) as port:
-        yield port
+    with Programs() as programs:
+        yield _start_gateway(programs, stack, "bench.peers.noop:app", {})
 
 
-@contextmanager
-def _gateway(stack: Stack, app: str, environment: dict[str, str]) -> Iterator[int]:
+def _start_gateway(programs: Programs, stack: Stack, app: str, environment: dict[str, str]) -> int:
     port = free_port()
     log = stack.log(app.partition(":")[0])
     command = ["-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
-    with running(command, environment=environment, log=log) as process:
-        wait_for_http(f"http://127.0.0.1:{port}/openapi.json", process, log)
-        yield port
+    process = programs.start(command, environment=environment, log=log)
+    wait_for_http(f"http://127.0.0.1:{port}/openapi.json", process, log)
+    return port

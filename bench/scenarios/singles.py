@@ -19,7 +19,8 @@ from bench.stack import Service
 
 CONNECTIONS = 256
 _REQUESTS = 100_000  # different clients asked for
-_PEER_REQUESTS = {"celery": 450, "dramatiq": 450, "rq": 70, "none": 300}  # some seven seconds of work for each
+_PEER_REQUESTS = {"celery": 300, "dramatiq": 300, "rq": 40, "none": 200}  # some four seconds of work for each
+_PEERS = {"recipe": "celery", "synchronous": "none", "dramatiq": "dramatiq", "rq": "rq"}  # kinds by what they stand for
 
 
 def measure(bench: Bench) -> Figures:
@@ -27,13 +28,13 @@ def measure(bench: Bench) -> Figures:
 
     The service stays up, idle, for the scenarios that share it.
     """
-    figures: Figures = {"recipe": _peer(bench, "celery"), "synchronous": _peer(bench, "none")}
-    for kind in () if bench.quick else ("dramatiq", "rq"):
-        figures[kind] = _peer(bench, kind)
-    figures["noop"] = [_noop(bench)]
+    peers = ["recipe"] if bench.quick else list(_PEERS)
+    figures: Figures = {name: _peer(bench, _PEERS[name]) for name in peers}
+    noop = [] if bench.quick else [_noop(bench)]
     figures["predictq"] = _predictq(bench)
-    figures["noop"].append(_noop(bench))
-    figures["noop_rate"] = sum(each["rate"] for each in figures["noop"]) / 2
+    noop.append(_noop(bench))
+    figures["noop"] = noop
+    figures["noop_rate"] = sum(each["rate"] for each in noop) / len(noop)
     return figures
 
 
