@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.background import Background
 from shared.logging import get_logger
-from shared.queue import NOTICES, parse_notice
+from shared.queue import NOTICES, Notice, parse_notice
 
 log = get_logger(__name__)
 
@@ -22,7 +21,7 @@ _LISTEN_SECONDS = 5.0  # how long one read may find nothing, before the connecti
 class Notices(Background):
     """A subscription that survives Redis. A notice may be lost at any time: callers poll as well, only slower."""
 
-    def __init__(self, redis_url: str, on_notice: Callable[[int, UUID | None], None]) -> None:
+    def __init__(self, redis_url: str, on_notice: Callable[[Notice], None]) -> None:
         self._redis = Redis.from_url(
             redis_url,
             socket_timeout=5,
@@ -62,10 +61,10 @@ class Notices(Background):
                 if message is not None:
                     self._take(message["data"])
 
-    def _take(self, notice: str) -> None:
+    def _take(self, text: str) -> None:
         try:
-            batch_id, job_id = parse_notice(notice)
+            notice = parse_notice(text)
         except ValueError:
-            log.warning("notice_not_understood", notice=notice[:100])
+            log.warning("notice_not_understood", notice=text[:100])
             return
-        self._on_notice(batch_id, job_id)
+        self._on_notice(notice)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from uuid import UUID
 
 from starlette.requests import Request
 
@@ -24,7 +23,7 @@ from api.statuses import Statuses
 from api.waiting import Waiting
 from shared.books import Books
 from shared.config import Settings
-from shared.queue import make_celery, publish_batch
+from shared.queue import Notice, make_celery, publish_batch
 from shared.sweep import Backlog
 
 
@@ -99,9 +98,9 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     waiting = Waiting(statuses)
     pace = Pace(settings.linger_ms / 1000)
 
-    def batch_done(batch_id: int, job_id: UUID | None) -> None:
-        pace.answered(batch_id)
-        waiting.notify(batch_id, job_id)
+    def batch_done(notice: Notice) -> None:
+        pace.answered(notice.batch_id)
+        waiting.notify(notice)
 
     notices = Notices(settings.redis_url.get_secret_value(), batch_done)
     outages = Outages()

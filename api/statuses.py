@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 
 from api.coalesce import Coalescer
 from api.database import PATIENCE_SECONDS, Lane, late, read_twice
+from shared.accept import Accepted
 from shared.errors import JobUnknown
 from shared.jobs import JobRecord, read_jobs
+from shared.status import JobStatus
 
 _MOST = 512  # jobs per query
 
@@ -34,6 +36,26 @@ class Statuses:
         if job is None or job.owner != owner:
             raise JobUnknown(job_id)
         return job
+
+    async def after(self, accepted: Accepted, owner: str, client_id: int | None = None) -> JobRecord:
+        """The job that was accepted, for `owner` and of `client_id` where it is single. Raises what `read` does.
+
+        What was accepted just now needs no read; a replay is the earlier job, as it stands now.
+        """
+        if accepted.created_at is None:
+            return await self.read(accepted.job_id, owner)
+        return JobRecord(
+            accepted.job_id,
+            "bulk" if accepted.request_id is None else "single",
+            owner,
+            JobStatus.QUEUED,
+            accepted.model_version,
+            *(accepted.request_count, 0, 0, 0),
+            accepted.created_at,
+            *(None, None, None),
+            accepted.request_id,
+            client_id,
+        )
 
     def _read_group(self, job_ids: Sequence[UUID]) -> list[JobRecord | None]:
         def query(connection: Connection) -> dict[UUID, JobRecord]:

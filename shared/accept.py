@@ -48,7 +48,8 @@ class Accepted:
     batch_ids: tuple[int, ...]
     request_id: int | None = None  # of a single job
     replayed: bool = False  # the Idempotency-Key was known: this is the earlier job
-    created_at: datetime | None = None  # of a single job that was accepted just now
+    created_at: datetime | None = None  # of a job that was accepted just now
+    request_count: int = 1  # rows of that job
 
 
 # The client is looked up by a scalar subquery: EXISTS under OR may be hashed, which reads the whole table's keys.

@@ -163,7 +163,8 @@ def _insert_job(connection: Connection, job: BulkJob, count: int) -> Accepted:
     row = connection.execute(_INSERT_JOB, values).one_or_none()
     if row is None:
         raise NoLiveModel
-    return Accepted(job.job_id, row.version, Queue.BULK, tuple(row.batch_ids))
+    batch_ids = tuple(row.batch_ids)
+    return Accepted(job.job_id, row.version, Queue.BULK, batch_ids, created_at=row.created_at, request_count=count)
 
 
 # Ids are drawn while the rows are inserted, in order: the first batch has the lowest. All but the last are full.
@@ -173,13 +174,14 @@ WITH live AS MATERIALIZED (
 ), job AS (
     INSERT INTO jobs (id, kind, owner, model_version, request_count, idempotency_key, payload_hash)
     SELECT :id, 'bulk', :owner, version, :count, :key, :hash FROM live
+    RETURNING created_at
 ), batches AS (
     INSERT INTO prediction_batches (job_id, queue, model_version, request_count, dispatch_after)
     SELECT :id, :queue, version, least(:rows, :count - n * :rows), clock_timestamp() + make_interval(secs => :grace)
     FROM live CROSS JOIN generate_series(0, (:count - 1) / :rows) AS n ORDER BY n
     RETURNING id
 )
-SELECT version, (SELECT array_agg(id ORDER BY id) FROM batches) AS batch_ids FROM live
+SELECT version, created_at, (SELECT array_agg(id ORDER BY id) FROM batches) AS batch_ids FROM live, job
 """)
 
 

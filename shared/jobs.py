@@ -44,6 +44,11 @@ class JobRecord:
         """The batch that a single job shares: what notices name."""
         return None if self.request_id is None else self.request_id // REQUESTS_PER_BATCH
 
+    @property
+    def rows_left(self) -> int:
+        """The rows that are neither answered nor cancelled."""
+        return self.total - self.succeeded - self.failed - self.cancelled
+
 
 _SELECT = """
 SELECT s.job_id, s.kind, s.owner, s.status, s.model_version, s.request_count AS total, s.succeeded, s.failed,

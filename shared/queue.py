@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from celery import Celery
@@ -100,12 +100,21 @@ def _batch_of(message: str) -> int:
     return int(arguments[0])
 
 
-def format_notice(batch_id: int, job_id: UUID | None) -> str:
-    """The text of a notice: batch id and, for a bulk job, its id."""
-    return f"{batch_id}:{job_id or ''}"
+class Notice(NamedTuple):
+    """What a worker says when a batch is done."""
+
+    batch_id: int
+    job_id: UUID | None  # of a bulk job; the single jobs of a batch are known by the batch
+    rows: int | None = None  # how many of its rows are done; None where that is not known
 
 
-def parse_notice(notice: str) -> tuple[int, UUID | None]:
-    """Read `format_notice`."""
-    batch_id, _, job_id = notice.partition(":")
-    return int(batch_id), UUID(job_id) if job_id else None
+def format_notice(notice: Notice) -> str:
+    """The text of a notice."""
+    batch_id, job_id, rows = notice
+    return f"{batch_id}:{job_id or ''}:{rows}" if rows is not None else f"{batch_id}:{job_id or ''}"
+
+
+def parse_notice(text: str) -> Notice:
+    """Read `format_notice`. Raises ValueError."""
+    batch_id, job_id, rows, *_ = *text.split(":"), "", ""
+    return Notice(int(batch_id), UUID(job_id) if job_id else None, int(rows) if rows else None)

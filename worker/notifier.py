@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from uuid import UUID
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.logging import get_logger
-from shared.queue import NOTICES, format_notice
+from shared.queue import NOTICES, Notice, format_notice
 
 log = get_logger(__name__)
 
@@ -23,12 +22,12 @@ class Notifier:
         self._redis = redis
         self._silent_until = 0.0
 
-    def batch_done(self, batch_id: int, job_id: UUID | None) -> None:
+    def batch_done(self, notice: Notice) -> None:
         """Wake whoever waits for this batch or, for a bulk job, for this job."""
         if time.monotonic() < self._silent_until:
             return
         try:
-            self._redis.publish(NOTICES, format_notice(batch_id, job_id))
+            self._redis.publish(NOTICES, format_notice(notice))
         except RedisError as error:
             self._silent_until = time.monotonic() + _PAUSE_SECONDS
             log.warning("notices pause", seconds=_PAUSE_SECONDS, reason=str(error))

@@ -16,6 +16,7 @@ from shared.batches import Claim, Counts, claim, finish, record_failure
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable, FenceLost
 from shared.logging import get_logger
+from shared.queue import Notice
 from shared.signature import Signature
 from shared.status import Queue, RowError
 from worker import metrics
@@ -76,7 +77,7 @@ class Scorer:
                     return "failed"
                 # It will not get better: rows that are never answered would break the promise.
                 counts = self._refuse(held, RowError.MODEL_FAILED, storable(f"{type(error).__name__}: {error}"))
-        self.notifier.batch_done(held.batch_id, held.job_id)
+        self.notifier.batch_done(Notice(held.batch_id, held.job_id, held.request_count))
         self._measure(held, counts, time.monotonic() - started)
         return "finished"
 

@@ -69,7 +69,7 @@ async def create_job(request: Request) -> Response:
         limit = services.settings.max_json_ids * _BYTES_PER_ID + 1000
         content = parse_object(await read_body(request.receive, limit))
         accepted = await _accept_json(services, caller, key, content)
-    job = await services.statuses.read(accepted.job_id, caller.owner)
+    job = await services.statuses.after(accepted, caller.owner)
     seconds = wait_seconds(request, headers)
     if seconds:
         job = await services.waiting.wait(job, seconds)

@@ -16,6 +16,7 @@ from api.render import job_json, status_response
 from api.services import services_of
 from shared.errors import JobUnknown
 from shared.jobs import cancel_job, list_jobs
+from shared.queue import Notice
 from shared.status import JobStatus
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[docs.BEARER])
@@ -63,7 +64,7 @@ async def cancel(request: Request) -> Response:
     caller = await services.auth.caller(headers_of(request).get(b"authorization"))
     job_id = job_id_of(request)
     job = await services.quick.write(lambda connection: cancel_job(connection, job_id, caller.owner))
-    services.waiting.notify(job.batch_id or 0, None if job.kind == "single" else job.job_id)
+    services.waiting.notify(Notice(job.batch_id or 0, None if job.kind == "single" else job.job_id))
     return status_response(job)
 
 

@@ -21,9 +21,7 @@ from api.rows import MAX_CLIENT_ID
 from api.services import Services, services_of
 from shared.accept import Accepted, SingleJob
 from shared.errors import FeaturesRefused, ModelChanged
-from shared.jobs import JobRecord
 from shared.signature import FeatureKind, Signature
-from shared.status import JobStatus
 
 router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[docs.BEARER])
 
@@ -133,21 +131,7 @@ def canonical_features(signature: Signature, values: dict[str, Any]) -> bytes:
 async def _answer(
     services: Services, caller: Caller, accepted: Accepted, client_id: int | None, seconds: int
 ) -> Response:
-    if accepted.created_at is None:  # a replay: the earlier job, as it stands now
-        job = await services.statuses.read(accepted.job_id, caller.owner)
-    else:
-        job = JobRecord(
-            accepted.job_id,
-            "single",
-            caller.owner,
-            JobStatus.QUEUED,
-            accepted.model_version,
-            *(1, 0, 0, 0),
-            accepted.created_at,
-            *(None, None, None),
-            accepted.request_id,
-            client_id,
-        )
+    job = await services.statuses.after(accepted, caller.owner, client_id)
     if seconds:
         job = await services.waiting.wait(job, seconds)
     return job_response(job, seconds, replayed=accepted.replayed)

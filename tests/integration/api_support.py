@@ -20,7 +20,7 @@ from shared.batches import Claim, Counts, claim, finish
 from shared.config import Settings
 from shared.db import autocommit, transaction
 from shared.keys import create_key
-from shared.queue import NOTICES, format_notice
+from shared.queue import NOTICES, Notice, format_notice
 from tests.support import wait_until
 
 
@@ -74,7 +74,7 @@ def answer_batches(engine: Engine, settings: Settings | None = None, *, limit: i
         finish(engine, held, partial(_write_answers, held))
         if settings is not None:
             with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
-                redis.publish(NOTICES, format_notice(batch_id, held.job_id))
+                redis.publish(NOTICES, format_notice(Notice(batch_id, held.job_id, held.request_count)))
     return len(batch_ids)
 
 

@@ -15,6 +15,7 @@ from api.notices import Notices
 from api.problems import _BY_ERROR, KINDS, Invalid, Problem, pointer, problem_of
 from api.publisher import Publisher
 from shared import errors
+from shared.queue import Notice
 from shared.status import Queue
 from tests.support import wait_until
 
@@ -175,16 +176,16 @@ def test_a_full_publisher_never_blocks() -> None:
 
 def test_a_notice_that_nobody_understands_is_ignored() -> None:
     """Whatever is published on the channel, the subscription goes on."""
-    taken = []
+    taken: list[Notice] = []
 
     async def run() -> None:
-        notices = Notices("redis://127.0.0.1:1/0", lambda *notice: taken.append(notice))
-        for text in ("nonsense", "7:"):
+        notices = Notices("redis://127.0.0.1:1/0", taken.append)
+        for text in ("nonsense", "7::many", "7:"):
             notices._take(text)
         await notices.stop()
 
     asyncio.run(run())
-    assert taken == [(7, None)]
+    assert taken == [Notice(7, None)]
 
 
 def test_http_errors_without_a_kind_are_problems_all_the_same() -> None:

@@ -17,7 +17,7 @@ from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
 from shared.features import CLIENT_FEATURES
 from shared.logging import configure_logging, get_logger
-from shared.queue import format_notice, make_celery, parse_notice
+from shared.queue import Notice, format_notice, make_celery, parse_notice
 from shared.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import Queue
 
@@ -129,10 +129,9 @@ def test_a_missing_value_is_fine_where_nullable() -> None:
 
 
 def test_notices_survive_the_wire() -> None:
-    """A notice names the batch and, for a bulk job, the job."""
-    job_id = uuid4()
-    assert parse_notice(format_notice(7, job_id)) == (7, job_id)
-    assert parse_notice(format_notice(7, None)) == (7, None)
+    """A notice names the batch, for a bulk job the job, and how many rows are done where that is known."""
+    for notice in (Notice(7, uuid4(), 5000), Notice(7, None, 3), Notice(7, uuid4()), Notice(7, None)):
+        assert parse_notice(format_notice(notice)) == notice
 
 
 def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:

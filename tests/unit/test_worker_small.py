@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisDown
 from model.artefact import build_artefact
 from shared.batches import Claim
 from shared.errors import FenceLost
+from shared.queue import Notice
 from shared.signature import FeatureKind, FeatureSpec, Signature
 from shared.status import RowError
 from tests.models import SIGNATURE, SlowModel, TestModel, right_answer
@@ -182,8 +183,8 @@ def test_notices_pause_while_redis_is_away() -> None:
             raise RedisDown("refused")
 
     away = notifier.Notifier(Down())  # type: ignore[arg-type]
-    away.batch_done(1, None)
-    away.batch_done(2, None)
+    away.batch_done(Notice(1, None))
+    away.batch_done(Notice(2, None))
     assert calls == ["predictq:notices"]
 
 

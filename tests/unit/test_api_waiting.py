@@ -1,0 +1,165 @@
+"""Waiting for a bulk job: who is woken when, and how often PostgreSQL is asked. Notices and reads come as told here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+from uuid import UUID, uuid4
+
+from api.statuses import Statuses
+from api.waiting import Waiting
+from shared.jobs import JobRecord
+from shared.queue import Notice
+from shared.status import JobStatus
+
+_LONG = 30.0  # seconds that callers are ready to wait
+_SOON = 0.2  # seconds: less than the first poll takes to come
+
+
+class Book:
+    """A job of three batches of ten rows, in the place of PostgreSQL."""
+
+    def __init__(self) -> None:
+        self.job = JobRecord(
+            uuid4(), "bulk", "alice", JobStatus.QUEUED, 1, *(30, 0, 0, 0), datetime.now(UTC), *(None, None, None)
+        )
+        self.reads = 0
+        self.before_answer: Callable[[], None] = lambda: None
+
+    def finish_batch(self) -> Notice:
+        """Commit a batch; returns the notice of it, which is not sent yet."""
+        done = self.job.succeeded + 10
+        status = JobStatus.SUCCEEDED if done == self.job.total else JobStatus.RUNNING
+        self.job = replace(self.job, succeeded=done, status=status)
+        return Notice(done, self.job.job_id, 10)
+
+    async def read(self, job_id: UUID, owner: str) -> JobRecord:
+        """As `Statuses.read` does: the job as it stood when the query began."""
+        assert (job_id, owner) == (self.job.job_id, self.job.owner)
+        self.reads += 1
+        found = self.job
+        await asyncio.sleep(0.01)
+        self.before_answer()
+        return found
+
+
+def run(scenario: Callable[[Book, Waiting], Awaitable[None]]) -> None:
+    """Run a scenario, which ends long before a poll could help it."""
+    book = Book()
+    waiting = Waiting(cast("Statuses", book))
+
+    async def whole() -> None:
+        async with asyncio.timeout(_LONG / 2):
+            await scenario(book, waiting)
+
+    asyncio.run(whole())
+
+
+async def soon(task: asyncio.Task[JobRecord]) -> JobRecord:
+    """What a caller is told, who must be woken before the first poll."""
+    async with asyncio.timeout(_SOON):
+        return await task
+
+
+async def begin(waiting: Waiting, job: JobRecord) -> asyncio.Task[JobRecord]:
+    """Somebody who waits by the time this returns."""
+    task = asyncio.create_task(waiting.wait(job, _LONG))
+    await asyncio.sleep(0)
+    return task
+
+
+def test_only_the_last_batch_is_read() -> None:
+    """Who waits from the beginning costs one read, however many batches there are."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        caller = await begin(waiting, book.job)
+        for _ in range(3):
+            assert book.reads == 0
+            waiting.notify(book.finish_batch())
+            await asyncio.sleep(0.001)
+        assert (await soon(caller)).status is JobStatus.SUCCEEDED
+        assert book.reads == 1
+
+    run(scenario)
+
+
+def test_notices_that_came_before_the_caller_count() -> None:
+    """Between the commit of a job and the first look at its caller, workers may have begun, or even have finished."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        accepted = book.job
+        waiting.notify(book.finish_batch())
+        waiting.notify(book.finish_batch())
+        caller = await begin(waiting, accepted)
+        waiting.notify(book.finish_batch())
+        assert (await soon(caller)).status is JobStatus.SUCCEEDED
+        assert (await soon(await begin(waiting, accepted))).status is JobStatus.SUCCEEDED
+        assert book.reads == 2
+
+    run(scenario)
+
+
+def test_a_job_that_has_begun_is_read_at_the_next_notice() -> None:
+    """Which of its batches were in what the caller read is not known; after one read of our own it is."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        sent_late = book.finish_batch()
+        caller = await begin(waiting, book.job)
+        waiting.notify(sent_late)
+        await asyncio.sleep(0.05)
+        assert book.reads == 1
+        waiting.notify(book.finish_batch())
+        await asyncio.sleep(0.05)
+        assert book.reads == 1
+        waiting.notify(book.finish_batch())
+        assert (await soon(caller)).status is JobStatus.SUCCEEDED
+        assert book.reads == 2
+
+    run(scenario)
+
+
+def test_a_batch_that_ends_during_a_read_is_not_missed() -> None:
+    """Its notice comes before the answer, which does not have it: the caller reads again at once."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        book.finish_batch()
+        caller = await begin(waiting, book.job)
+        waiting.notify(book.finish_batch())
+
+        def end_meanwhile() -> None:
+            book.before_answer = lambda: None
+            waiting.notify(book.finish_batch())
+
+        book.before_answer = end_meanwhile
+        assert (await soon(caller)).status is JobStatus.SUCCEEDED
+        assert book.reads == 2
+
+    run(scenario)
+
+
+def test_a_notice_without_a_number_of_rows_wakes_at_once() -> None:
+    """A cancel ends batches without saying how many rows they had."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        caller = await begin(waiting, book.job)
+        book.job = replace(book.job, status=JobStatus.CANCELLED, cancelled=30)
+        waiting.notify(Notice(0, book.job.job_id))
+        assert (await soon(caller)).status is JobStatus.CANCELLED
+
+    run(scenario)
+
+
+def test_a_lost_notice_costs_a_poll() -> None:
+    """Redis may drop any of them."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        caller = await begin(waiting, book.job)
+        book.finish_batch()
+        waiting.notify(book.finish_batch())
+        waiting.notify(book.finish_batch())
+        assert (await caller).status is JobStatus.SUCCEEDED
+
+    run(scenario)
