@@ -69,7 +69,7 @@ def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
         cursor.copy_expert(
             f"COPY ({_query(claim, signature, _neighbours(cursor, claim))}) TO STDOUT (FORMAT csv)", buffer
         )
-    table = _parse(buffer.getbuffer(), signature)
+    table = _in_id_order(_parse(buffer.getbuffer(), signature))
     request_ids, versions, given, *features = columns_of(table)
     return Rows(
         request_ids=request_ids.to_numpy(),
@@ -82,7 +82,7 @@ def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
 def _neighbours(cursor: Any, claim: Claim) -> str:
     """A join condition that names the range of client ids, where a bulk batch holds most of that range.
 
-    Then the clients are read as one range and hashed: half the work of looking each one up. The planner cannot
+    Then both are read by client id and merged: less than half the work of looking each one up. The planner cannot
     know; it is told, because its statistics of a job that was just accepted are those of the jobs before.
     """
     if claim.job_id is None:
@@ -92,9 +92,10 @@ def _neighbours(cursor: Any, claim: Claim) -> str:
     return "" if found is None else f"AND c.client_id BETWEEN {found[0]} AND {found[1]}"
 
 
-# Setting the planner's preference in the same statement, for this transaction alone, saves a round trip.
+# Setting the planner's preferences in the same statement, for this transaction alone, saves a round trip. A hash
+# join would copy the thirty columns of every client.
 _DENSE_RANGE = """
-SELECT lowest, highest, set_config('enable_nestloop', 'off', true)
+SELECT lowest, highest, set_config('enable_nestloop', 'off', true), set_config('enable_hashjoin', 'off', true)
 FROM (SELECT min(client_id) AS lowest, max(client_id) AS highest
       FROM prediction_requests WHERE request_id >= %s AND request_id < %s) AS ids
 WHERE highest - lowest <= %s
@@ -108,8 +109,16 @@ def _query(claim: Claim, signature: Signature, neighbours: str) -> str:
     return (
         f"SELECT r.request_id, c.version, r.features IS NOT NULL{columns} FROM prediction_requests r "
         f"LEFT JOIN clients c ON c.client_id = r.client_id {neighbours} {given} "
-        f"WHERE r.request_id >= {first} AND r.request_id < {last} ORDER BY r.request_id"
+        f"WHERE r.request_id >= {first} AND r.request_id < {last}"
     )
+
+
+def _in_id_order(table: pa.Table) -> pa.Table:
+    """Sorted here where need be, and not by PostgreSQL: that took a fifth of its time, and most batches are sorted."""
+    request_ids = table.column(0).to_numpy()
+    if np.all(request_ids[1:] > request_ids[:-1]):
+        return table
+    return table.take(pa.array(np.argsort(request_ids)))
 
 
 @lru_cache(maxsize=16)

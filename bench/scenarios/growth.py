@@ -15,9 +15,9 @@ from bench.check import WrongAnswer
 from bench.context import Bench, Figures, wait_for_job
 from bench.load import closed_loop
 from bench.stack import Service
-from shared.db import autocommit
+from shared.db import autocommit, transaction
 
-_STORED = 10_000_000
+_TABLES = ("jobs", "prediction_batches", "prediction_requests", "prediction_outputs")
 
 
 def measure(bench: Bench) -> Figures:
@@ -25,9 +25,9 @@ def measure(bench: Bench) -> Figures:
     largest = bench.count(5_000_000, 50_000)
     # Small jobs are over soon: many of them, before and after the largest, so that no size meets only the machine's
     # good or bad moments.
-    few = {10_000: 3} if bench.quick else {10_000: 7, 100_000: 4, 1_000_000: 1}
+    few = {10_000: 3} if bench.quick else {10_000: 7, 100_000: 4, 1_000_000: 2}
     with bench.stack.service("growth") as service:
-        figures: Figures = {"single_p50_ms": {"0": _single_p50(bench, service)}}
+        at_first = _single_p50(bench, service)
         for size in (100_000, 10_000, 10_000):  # warms up
             _score(service, bench.stack.clients, bench.count(size, 10_000))
         seconds: dict[int, list[float]] = {}
@@ -37,14 +37,19 @@ def measure(bench: Bench) -> Figures:
                 sampled = peaks if size == largest else None
                 times = [_score(service, bench.stack.clients, size, sampled) for _ in range(repeats)]
                 seconds.setdefault(size, []).extend(times)
-        figures["microseconds_per_row"] = {
-            str(size): statistics.median(times) / size * 1e6 for size, times in sorted(seconds.items())
+        stored = _tidy(service)
+        with_stored = _single_p50(bench, service)
+        _empty(service)
+        return {
+            "microseconds_per_row": {
+                str(size): statistics.median(times) / size * 1e6 for size, times in sorted(seconds.items())
+            },
+            "seconds": {str(size): times for size, times in sorted(seconds.items())},
+            "worker_peak_mb": max(peaks),
+            # One right after the other: the machine's pace changes within the minutes that lie between.
+            "single_p50_ms": {"0": _single_p50(bench, service), str(stored): with_stored},
+            "single_p50_at_first_ms": at_first,
         }
-        figures["seconds"] = {str(size): times for size, times in sorted(seconds.items())}
-        figures["worker_peak_mb"] = max(peaks)
-        stored = _fill(service, bench.count(_STORED, 0))
-        figures["single_p50_ms"][str(stored)] = _single_p50(bench, service)
-    return figures
 
 
 def _score(service: Service, clients: int, rows: int, peaks: list[float] | None = None) -> float:
@@ -75,27 +80,13 @@ def _single_p50(bench: Bench, service: Service) -> float:
     return closed_loop(service.port, requests, connections=1, seconds=bench.choose(3, 1)).percentile(50)
 
 
-def _fill(service: Service, least: int) -> int:
-    """Store finished jobs by SQL, past the workers, until there are `least` outputs; returns how many there are.
-
-    Ends with what autovacuum and the next checkpoint would do while something else is measured.
-    """
+def _tidy(service: Service) -> int:
+    """Do what autovacuum and the next checkpoint would else do during the measurement; returns how many are stored."""
     with autocommit(service.engine) as connection:
-        stored = int(connection.execute(text("SELECT count(*) FROM prediction_outputs")).scalar_one())
-        missing = -(-max(0, least - stored) // 10_000)  # batches
-        halves = [missing - missing // 2, missing // 2]
-        with ThreadPoolExecutor(len(halves)) as threads:
-            list(threads.map(lambda batches: _fill_batches(service, batches), halves))
+        with ThreadPoolExecutor() as threads:
             list(threads.map(lambda table: _vacuum(service, table), ("prediction_requests", "prediction_outputs")))
         connection.execute(text("CHECKPOINT"))
-    return stored + missing * 10_000
-
-
-def _fill_batches(service: Service, batches: int) -> None:
-    with service.engine.begin() as connection:
-        connection.execute(_FILL_BATCHES, {"batches": batches})
-        connection.execute(_FILL_REQUESTS)
-        connection.execute(_FILL_OUTPUTS)
+        return int(connection.execute(text("SELECT count(*) FROM prediction_outputs")).scalar_one())
 
 
 def _vacuum(service: Service, table: str) -> None:
@@ -103,21 +94,11 @@ def _vacuum(service: Service, table: str) -> None:
         connection.execute(text(f"VACUUM (ANALYZE) {table}"))
 
 
-_FILL_BATCHES = text("""
-CREATE TEMPORARY TABLE filled ON COMMIT DROP AS WITH job AS (
-    INSERT INTO jobs (id, kind, owner, model_version, request_count)
-    SELECT gen_random_uuid(), 'bulk', 'bench', 1, greatest(1, :batches * 10000) RETURNING id
-)
-SELECT nextval('prediction_batches_id_seq') AS id, job.id AS job_id FROM job, generate_series(1, :batches);
-INSERT INTO prediction_batches (id, job_id, queue, model_version, request_count, status, fence, attempts, worker,
-                                succeeded, claimed_at, finished_at)
-SELECT id, job_id, 'bulk', 1, 10000, 'finished', 1, 1, 'bench', 10000, now(), now() FROM filled
-""")
-_FILL_REQUESTS = text("""
-INSERT INTO prediction_requests (request_id, job_id, client_id)
-SELECT id * 100000 + n, job_id, n + 1 FROM filled, generate_series(0, 9999) n
-""")
-_FILL_OUTPUTS = text("""
-INSERT INTO prediction_outputs (request_id, probability, label, threshold, model_version, client_version, fence)
-SELECT id * 100000 + n, 0.25, 0, 0.5, 1, 1, 1 FROM filled, generate_series(0, 9999) n
-""")
+def _empty(service: Service) -> None:
+    """Leave no job, against the triggers that keep traces from being lost."""
+    with transaction(service.engine) as connection:
+        for table in _TABLES:
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+        connection.execute(text(f"TRUNCATE {', '.join(_TABLES)}"))
+        for table in _TABLES:
+            connection.execute(text(f"ALTER TABLE {table} ENABLE TRIGGER USER"))

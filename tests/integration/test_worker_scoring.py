@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
 from shared.db import transaction
@@ -27,7 +27,7 @@ def test_every_row_gets_its_own_right_answer(engine: Engine, scorer: Scorer, cou
     """Rows come back in submission order, each with the probability, label, versions and fence that are its own."""
     add_clients(engine, count)
     version = add_model(engine, threshold=0.4)
-    client_ids = [*range(count, 0, -2), *range(count - 1, 0, -2)]  # not in id order
+    client_ids = [*range(count, 0, -2), *range(count - 1, 0, -2)]  # not in order of client id
     accepted = submit_bulk(engine, client_ids, batch_rows=batch_rows)
     assert len(accepted.batch_ids) == math.ceil(count / batch_rows)
     for batch_id in reversed(accepted.batch_ids):  # whichever batch comes first
@@ -42,6 +42,20 @@ def test_every_row_gets_its_own_right_answer(engine: Engine, scorer: Scorer, cou
         trace = trace_of(engine, row.request_id)
         assert (trace.client_version, trace.fence, trace.attempts) == (1, 1, 1)
     assert job_of(engine, accepted.job_id).status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("step", [2, 700])  # client ids close together are read as a range, others one by one
+def test_answers_are_stored_in_the_order_of_the_requests(engine: Engine, scorer: Scorer, step: int) -> None:
+    """Whatever the order of the clients: pages of results are then read from neighbouring blocks."""
+    add_clients(engine, 100)
+    add_clients(engine, 1, first=step * 100)
+    add_model(engine)
+    (batch_id,) = submit_bulk(engine, [step * 100, *(n * 37 % 101 for n in range(1, 100))]).batch_ids
+    assert scorer.score(batch_id) == "finished"
+    with engine.connect() as connection:
+        stored = connection.execute(text("SELECT request_id FROM prediction_outputs ORDER BY ctid")).scalars().all()
+    assert len(stored) == 100
+    assert stored == sorted(stored)
 
 
 def test_a_label_at_the_threshold_is_positive(engine: Engine, scorer: Scorer) -> None:
