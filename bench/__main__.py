@@ -30,9 +30,8 @@ SCENARIOS: dict[str, Scenario] = {
     "growth": growth.measure,
     "settings": settings.measure,
 }
-_FULL = ("singles", "roundtrip", "statuses", "bulk", "replicas", "growth")
+_FULL = ("singles", "roundtrip", "statuses", "bulk", "growth", "replicas")
 _QUICK = ("singles", "roundtrip", "statuses", "bulk")  # with shorter runs
-_SHARING = {"singles", "roundtrip", "statuses"}  # one service; a quick run measures bulk on it, too
 
 
 def main() -> None:
@@ -73,8 +72,7 @@ def _measure(directory: Path, chosen: tuple[str, ...], *, quick: bool, clients: 
         try:
             for name in chosen:
                 _say(f"{time.perf_counter() - began:4.0f} s  {name}")
-                if name not in (_QUICK if quick else _SHARING):
-                    bench.end_service()
+                bench.begin(name)
                 results["scenarios"][name] = SCENARIOS[name](bench)
         finally:
             bench.end_service()

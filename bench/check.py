@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import numpy as np
@@ -49,17 +50,13 @@ def check_singles(engine: Engine, artefact: Artefact, accepted: Sequence[UUID | 
 
 def check_bulk(engine: Engine, artefact: Artefact, job_id: UUID | str, count: int) -> int:
     """Hold every row of a bulk job of all clients against scikit-learn. Raises WrongAnswer."""
-    checked = 0
     with transaction(engine) as connection:
-        batches = (
-            connection.execute(
-                text("SELECT id FROM prediction_batches WHERE job_id = :id ORDER BY id"), {"id": str(job_id)}
-            )
-            .scalars()
-            .all()
-        )
-        for part in _parts(batches, 20):
-            first, last = part[0] * 100_000, (part[-1] + 1) * 100_000
+        query = text("SELECT id FROM prediction_batches WHERE job_id = :id ORDER BY id")
+        batches = connection.execute(query, {"id": str(job_id)}).scalars().all()
+
+    def check(part: Sequence[int]) -> int:
+        first, last = part[0] * 100_000, (part[-1] + 1) * 100_000
+        with transaction(engine) as connection:
             frame = _read(
                 connection,
                 f"""SELECT r.client_id, o.probability, o.label, {_FEATURES} FROM prediction_requests r
@@ -67,7 +64,10 @@ def check_bulk(engine: Engine, artefact: Artefact, job_id: UUID | str, count: in
                     JOIN clients c ON c.client_id = r.client_id
                     WHERE r.job_id = '{job_id}' AND r.request_id >= {first} AND r.request_id < {last}""",
             )
-            checked += compare(frame, artefact, len(frame))
+        return compare(frame, artefact, len(frame))
+
+    with ThreadPoolExecutor(2) as threads:
+        checked = sum(threads.map(check, _parts(batches, 10)))
     if checked != count:
         raise WrongAnswer(f"{checked:,} rows of {count:,} have an answer")
     return checked

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,9 @@ from bench.stack import Service, Stack
 Figures = dict[str, Any]  # what a scenario measured: plain values, as they go into the JSON
 Scenario = Callable[["Bench"], Figures]
 
+# Whose service a scenario goes on with: single predictions with those before, and growth on what bulk has stored.
+_SHARES = {"roundtrip": "singles", "statuses": "singles", "growth": "bulk"}
+
 
 @dataclass(slots=True)
 class Bench:
@@ -26,23 +29,24 @@ class Bench:
 
     stack: Stack
     quick: bool
+    _group: str = ""
     _shared: Service | None = None
     _open: ExitStack = field(default_factory=ExitStack)
 
-    def service(self) -> Service:
-        """The service as shipped, for scenarios that only add single predictions: they share one."""
-        if self._shared is None:
-            self._shared = self._open.enter_context(self.stack.service("singles"))
-        return self._shared
+    def begin(self, scenario: str) -> None:
+        """End the service of the scenarios before, unless `scenario` goes on with it."""
+        group = _SHARES.get(scenario, scenario)
+        if self.quick and group == "bulk":
+            group = "singles"  # not worth another start
+        if group != self._group:
+            self.end_service()
+            self._group = group
 
-    @contextmanager
-    def fresh_service(self, name: str) -> Iterator[Service]:
-        """A service on a database of its own; a quick run makes do with the shared one."""
-        if self.quick:
-            yield self.service()
-        else:
-            with self.stack.service(name) as service:
-                yield service
+    def service(self) -> Service:
+        """The service as shipped, which scenarios of one kind share: starting one takes seconds."""
+        if self._shared is None:
+            self._shared = self._open.enter_context(self.stack.service(self._group))
+        return self._shared
 
     def end_service(self) -> None:
         """End the shared service, so that what is measured next has the machine to itself."""

@@ -8,10 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 import httpx
 import psutil
@@ -20,7 +18,7 @@ from cli.embedded import die_with_parent
 
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 60
-_STOP_SECONDS = 30
+_STOP_SECONDS = 10
 _ENDING_WITH_US = [sys.executable, "-I", "-S", die_with_parent.__file__, f"--signal={signal.SIGTERM.value}"]
 
 
@@ -30,12 +28,16 @@ class ProgramFailed(Exception):
 
 @contextmanager
 def running(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
-    """`python COMMAND` until the block ends; SIGTERM, and SIGKILL for it and its children where that is not enough."""
+    """`python COMMAND` until the block ends, and its children.
+
+    They are killed: nothing is left for them to do by then, and Celery takes two seconds to find that out. What they
+    leave behind lies beside the log.
+    """
     with log.open("ab") as output:
         popen = subprocess.Popen(
             [*_ENDING_WITH_US, f"--parent={os.getpid()}", "--", sys.executable, *command],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env={**os.environ, "TMPDIR": str(log.parent), **environment},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -45,37 +47,12 @@ def running(command: Sequence[str], *, environment: Mapping[str, str], log: Path
         yield process
     finally:
         children = process.children(recursive=True) if process.is_running() else []
-        popen.send_signal(signal.SIGTERM)
-        try:
-            popen.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
+        popen.kill()  # first, so that it starts no others
+        popen.wait()
         for child in children:
             if child.is_running():
                 child.kill()
-
-
-class Programs:
-    """Programs that end together, all at once: a worker takes two seconds, and some scenarios have eight."""
-
-    def __init__(self) -> None:
-        self._running: list[ExitStack] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._running:
-            with ThreadPoolExecutor(len(self._running)) as threads:
-                list(threads.map(ExitStack.close, self._running))
-
-    def start(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> psutil.Process:
-        """Start `python COMMAND`."""
-        context = ExitStack()
-        process = context.enter_context(running(command, environment=environment, log=log))
-        self._running.append(context)
-        return process
+        psutil.wait_procs(children, _STOP_SECONDS)
 
 
 def wait_for_http(url: str, process: psutil.Process, log: Path) -> None:

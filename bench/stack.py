@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from bench.data import load_clients, register, train_model
-from bench.programs import ProgramFailed, Programs, tail, wait_for_http
+from bench.programs import ProgramFailed, running, tail, wait_for_http
 from cli.embedded.ports import free_port
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
@@ -59,6 +59,7 @@ class Stack:
     artefact: Artefact
     model: Path  # where the artefact is stored
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _kept: dict[str, str] = field(default_factory=dict)
 
     def database(self, name: str) -> str:
         """A fresh copy of the template; returns its URL."""
@@ -69,6 +70,12 @@ class Stack:
             connection.execute(text("CHECKPOINT"))
         admin.dispose()
         return self._url(name)
+
+    def kept_database(self, name: str) -> str:
+        """The same, made for the first who asks for it and kept for the next: a copy takes seconds."""
+        if name not in self._kept:
+            self._kept[name] = self.database(name)
+        return self._kept[name]
 
     def drop(self, url: str) -> None:
         """Drop a database, so that the disk holds one at a time."""
@@ -88,41 +95,39 @@ class Stack:
         *,
         workers: Sequence[Sequence[str]] = (("--concurrency", "2"),),
         extra: Mapping[str, str] | None = None,
-        artefact: Artefact | None = None,
     ) -> Iterator[Service]:
         """A service on a fresh database, ready; one worker per entry of `workers`, which are its arguments.
 
-        `extra` goes over the environment; `artefact` becomes the live model in place of the trained one.
+        `extra` goes over the environment.
         """
         url = self.database(name)
         settings = Settings(database_url=url, redis_url=self.redis.url)
         with Redis.from_url(self.redis.url) as redis:
             redis.flushdb()
         engine = make_engine(settings, application_name="bench", pool_size=4)
-        if artefact is not None:
-            register(engine, artefact)
         with transaction(engine) as connection:
             key, _ = create_key(connection, "bench")
         environment = {"DATABASE_URL": url, "REDIS_URL": self.redis.url, **(extra or {})}
         port = free_port()
         address = f"http://127.0.0.1:{port}"
         with (
-            Programs() as programs,
+            ExitStack() as programs,
             httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=600) as client,
         ):
             command = ["-m", "api", "--port", str(port)]
-            gateway = programs.start(command, environment=environment, log=self.log("gateway"))
+            gateway = programs.enter_context(running(command, environment=environment, log=self.log("gateway")))
             mains: list[psutil.Process] = []
 
             def add_worker(options: Sequence[str]) -> None:
                 command = ["-m", "worker", "--name", f"w{len(mains)}", *options]
-                mains.append(programs.start(command, environment=environment, log=self.log("worker")))
+                program = running(command, environment=environment, log=self.log("worker"))
+                mains.append(programs.enter_context(program))
 
             for options in workers:
                 add_worker(options)
             wait_for_http(f"{address}/health/ready", gateway, self.log("gateway"))
             service = Service(port, key, settings, engine, gateway, mains, client, add_worker)
-            self._wait_for_answers(service, 20 if artefact is None else 2)
+            self._wait_for_answers(service, 20)
             yield service
         engine.dispose()
         self.drop(url)

@@ -17,7 +17,7 @@ def judge(scenarios: Figures) -> list[Figures]:
     rows = []
     for goal in GOALS:
         figures = scenarios.get(goal.scenario)
-        if figures is None or (goal.scenario, goal.what) in _absent(scenarios):
+        if figures is None:
             continue
         value = float(goal.read(figures))
         rows.append(
@@ -31,13 +31,6 @@ def judge(scenarios: Figures) -> list[Figures]:
             }
         )
     return rows
-
-
-def _absent(scenarios: Figures) -> set[tuple[str, str]]:
-    """Goals of parts that a quick run does not measure."""
-    if "sleeping" in scenarios.get("replicas", {"sleeping": None}):
-        return set()
-    return {(goal.scenario, goal.what) for goal in GOALS if "sleeps" in goal.what}
 
 
 def show(rows: list[Figures], scenarios: Figures) -> None:

@@ -28,7 +28,6 @@ def main() -> None:
     began = time.perf_counter()
     columns = ", ".join(("client_id", *CLIENT_FEATURE_NAMES))
     with engine().connect() as bound, driver_connection(bound).cursor() as cursor:
-        cursor.execute("CREATE TABLE copy_answers (client_id bigint, probability double precision, label smallint)")
         for first in range(1, rows + 1, _CHUNK):
             query = f"SELECT {columns} FROM clients WHERE client_id >= {first} AND client_id < {first + _CHUNK}"
             out = io.BytesIO()

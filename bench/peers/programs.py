@@ -1,9 +1,9 @@
-"""Starting a peer: its gateway, its workers, and a database of its own with the same clients."""
+"""Starting a peer: its gateway, its workers, and a database with the same clients and empty tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from redis import Redis
@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from bench.load import post
 from bench.peers.store import TABLES
-from bench.programs import Programs, wait_for_http
+from bench.programs import running, wait_for_http
 from bench.stack import Stack
 from cli.embedded.ports import free_port
 
@@ -40,9 +40,9 @@ class Peer:
 
 
 @contextmanager
-def peer_database(stack: Stack, name: str) -> Iterator[tuple[Engine, dict[str, str]]]:
-    """A database with the peers' tables, and the environment that names it, the model and Redis."""
-    url = stack.database(name)
+def peer_database(stack: Stack) -> Iterator[tuple[Engine, dict[str, str]]]:
+    """A database with the peers' tables, empty, and the environment that names it, the model and Redis."""
+    url = stack.kept_database("peers")
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text(TABLES))
@@ -54,31 +54,30 @@ def peer_database(stack: Stack, name: str) -> Iterator[tuple[Engine, dict[str, s
         {"DATABASE_URL": url, "REDIS_URL": redis_url, "BENCH_MODEL": str(stack.model)},
     )
     engine.dispose()
-    stack.drop(url)
 
 
 @contextmanager
 def running_peer(stack: Stack, kind: str) -> Iterator[Peer]:
     """The peer of that kind: celery, dramatiq, rq, or none for the synchronous endpoint."""
-    with peer_database(stack, kind) as (engine, environment), Programs() as programs:
+    with peer_database(stack) as (engine, environment), ExitStack() as programs:
         environment["BENCH_PEER"] = kind
         log = stack.log(f"peer-{kind}")
         for command in _WORKERS.get(kind, []):
-            programs.start(command, environment=environment, log=log)
+            programs.enter_context(running(command, environment=environment, log=log))
         yield Peer(_start_gateway(programs, stack, "bench.peers.gateway:app", environment), engine)
 
 
 @contextmanager
 def noop_gateway(stack: Stack) -> Iterator[int]:
     """The POST that does nothing; yields its port."""
-    with Programs() as programs:
+    with ExitStack() as programs:
         yield _start_gateway(programs, stack, "bench.peers.noop:app", {})
 
 
-def _start_gateway(programs: Programs, stack: Stack, app: str, environment: dict[str, str]) -> int:
+def _start_gateway(programs: ExitStack, stack: Stack, app: str, environment: dict[str, str]) -> int:
     port = free_port()
     log = stack.log(app.partition(":")[0])
     command = ["-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
-    process = programs.start(command, environment=environment, log=log)
+    process = programs.enter_context(running(command, environment=environment, log=log))
     wait_for_http(f"http://127.0.0.1:{port}/openapi.json", process, log)
     return port

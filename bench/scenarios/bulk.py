@@ -33,34 +33,34 @@ def measure(bench: Bench) -> Figures:
 
 def _script(bench: Bench, name: str, rows: int) -> Figures:
     """Run one of the peers' scripts, which prints the seconds that its work took."""
-    with peer_database(bench.stack, name) as (_, environment):
+    with peer_database(bench.stack) as (_, environment):
         seconds = float(run_script(f"bench.peers.{name}", str(rows), environment=environment))
     return {"rows": rows, "seconds": seconds, "rate": rows / seconds}
 
 
 def _predictq(bench: Bench, rows: int) -> Figures:
-    with bench.fresh_service("bulk") as service:
-        submit_all(service, where={"job_level": 5})  # warms up
-        with billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
-            job, accept_seconds, seconds = submit_all(service)
-        counts = job["request_counts"]
-        checked = check_bulk(service.engine, bench.stack.artefact, job["id"], rows)
-        figures: Figures = {
-            "predictq": {
-                "seconds": seconds,
-                "accept_seconds": accept_seconds,
-                "rate": counts["succeeded"] / seconds,
-                "checked": checked,
-                "cpu_us": bill.per(rows),
-                "disk_bytes": disk.per(rows),
-            },
-            "download": _download(service, job["id"], rows),
-        }
-        upload, uploaded = _upload(service, rows)
-        figures["upload"] = upload
-        figures["singles_beside"] = singles_beside(bench, service)
-        ended = wait_for_job(service, uploaded)
-        figures["upload"]["succeeded"] = ended["request_counts"]["succeeded"]
+    service = bench.service()
+    submit_all(service, where={"job_level": 5})  # warms up
+    with billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
+        job, accept_seconds, seconds = submit_all(service)
+    counts = job["request_counts"]
+    checked = check_bulk(service.engine, bench.stack.artefact, job["id"], rows)
+    figures: Figures = {
+        "predictq": {
+            "seconds": seconds,
+            "accept_seconds": accept_seconds,
+            "rate": counts["succeeded"] / seconds,
+            "checked": checked,
+            "cpu_us": bill.per(rows),
+            "disk_bytes": disk.per(rows),
+        },
+        "download": _download(service, job["id"], rows),
+    }
+    upload, uploaded = _upload(service, rows)
+    figures["upload"] = upload
+    figures["singles_beside"] = singles_beside(bench, service)
+    ended = wait_for_job(service, uploaded)
+    figures["upload"]["succeeded"] = ended["request_counts"]["succeeded"]
     return figures
 
 

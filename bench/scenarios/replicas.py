@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from bench.check import WrongAnswer
 from bench.context import Bench, Figures, wait_for_job, wait_until
+from bench.data import register
 from bench.models import ComputingModel, SleepingModel
 from bench.stack import Service
-from model.artefact import build_artefact
+from model.artefact import Artefact, build_artefact
+from shared.db import transaction
+from shared.models import promote_model
 from shared.signature import FeatureKind, FeatureSpec, Signature
 
 _SIGNATURE = Signature((FeatureSpec("age", FeatureKind.INTEGER, minimum=14, maximum=120),))
 _BATCH_ROWS = 50
+_BATCHES = {"computing": 20, "sleeping": 24}  # per replica
 
 
 def measure(bench: Bench) -> Figures:
@@ -21,30 +24,36 @@ def measure(bench: Bench) -> Figures:
 
     Each has the same number of batches to score, so that beginning and end weigh the same for one and for many.
     """
-    figures: Figures = {"computing": _scale(bench, ComputingModel(0.2), (1, 2), batches=bench.count(20, 8))}
-    if not bench.quick:
-        figures["sleeping"] = _scale(bench, SleepingModel(0.25), (1, 8), batches=24)
-    return figures
-
-
-def _scale(bench: Bench, model: ComputingModel | SleepingModel, replicas: Sequence[int], *, batches: int) -> Figures:
-    artefact = build_artefact(model, _SIGNATURE, 0.5, name=type(model).__name__)
-    rates = {}
+    rates: dict[str, dict[int, float]] = {"computing": {}, "sleeping": {}}
     with bench.stack.service(
         "replicas",
         workers=[("--concurrency", "1")],
         extra={"PREDICTQ_BULK_BATCH_ROWS": str(_BATCH_ROWS)},
-        artefact=artefact,
     ) as service:
-        for count in replicas:
+        versions = {name: register(service.engine, artefact) for name, artefact in _artefacts().items()}
+        for model, count in (("computing", 1), ("sleeping", 1), ("computing", 2), ("sleeping", 8)):
+            _make_live(service, versions[model])
             while len(service.workers) < count:
                 service.add_worker(("--concurrency", "1"))
             _wait_for_replicas(service, count)
-            rates[count] = _rate(service, count * batches)
-    first, last = min(rates), max(rates)
+            rates[model][count] = _rate(service, count * bench.count(_BATCHES[model], 8))
+    return {model: _gain(of_model) for model, of_model in rates.items()}
+
+
+def _artefacts() -> dict[str, Artefact]:
+    models = {"computing": ComputingModel(0.2), "sleeping": SleepingModel(0.25)}
+    return {name: build_artefact(model, _SIGNATURE, 0.5, name=name) for name, model in models.items()}
+
+
+def _make_live(service: Service, version: int) -> None:
+    with transaction(service.engine) as connection:
+        promote_model(connection, version)
+
+
+def _gain(rates: dict[int, float]) -> Figures:
     return {
         "batches_per_second": {str(count): rate for count, rate in rates.items()},
-        "gain": rates[last] / rates[first],
+        "gain": rates[max(rates)] / rates[min(rates)],
     }
 
 

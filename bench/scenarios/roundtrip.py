@@ -8,20 +8,18 @@ from bench.context import Bench, Figures
 from bench.load import closed_loop
 from bench.peers.programs import running_peer
 
-_ROUNDS = 5
-
 
 def measure(bench: Bench) -> Figures:
     """Turn by turn, so that a noisy moment hits both."""
     times: dict[str, list[float]] = {"predictq": [], "synchronous": []}
-    seconds = bench.choose(1.2, 0.5)
+    seconds = bench.choose(1.2, 0.4)
     service = bench.service()
     with running_peer(bench.stack, "none") as peer:
         places = {
             "predictq": (service.port, bench.predictions(service, 5000, prefer="wait=10")),
             "synchronous": (peer.port, peer.requests(5000)),
         }
-        for turn in range(_ROUNDS + 1):
+        for turn in range(1 + bench.count(5, 3)):
             for name, (port, requests) in places.items():
                 load = closed_loop(port, requests, connections=1, seconds=seconds)
                 if set(load.statuses) != {200}:

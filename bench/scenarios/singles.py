@@ -49,7 +49,7 @@ def _peer(bench: Bench, kind: str) -> Figures:
     """A fixed number of predictions, from the first POST to the last answer: the peer has the machine to itself."""
     count = bench.count(_PEER_REQUESTS[kind], 120)
     with running_peer(bench.stack, kind) as peer:
-        warm = 64
+        warm = min(64, count // 4)
         closed_loop(peer.port, peer.requests(warm), connections=8, seconds=60, most=warm)
         wait_until(lambda: peer.answered() == warm, f"{kind} to warm up")
         began = time.perf_counter()
@@ -69,7 +69,7 @@ def _predictq(bench: Bench) -> Figures:
     before = _count(service, "prediction_outputs")
     began = time.perf_counter()
     with _watching(service) as waiting, billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
-        seconds = bench.choose(60, 5)
+        seconds = bench.choose(60, 4)
         load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=seconds, keep=job_id)
         drained = drain(service)
     total_seconds = time.perf_counter() - began
@@ -99,7 +99,7 @@ def _predictq(bench: Bench) -> Figures:
 
 def _paced(bench: Bench, service: Service) -> Figures:
     requests = bench.predictions(service, 10_000)
-    seconds = bench.choose(10, 3)
+    seconds = bench.choose(10, 2)
     with billing(bench.groups(service)) as bill:
         load = run(paced(service.port, requests, rate=1000, seconds=seconds, connections=64))
         drain(service)

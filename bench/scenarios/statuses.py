@@ -7,24 +7,23 @@ from bench.context import Bench, Figures, job_id
 from bench.load import closed_loop, get
 from bench.scenarios.singles import CONNECTIONS, summary
 
-_JOBS = 5000
-
 
 def measure(bench: Bench) -> Figures:
     """256 pollers ask for finished jobs, a different one each time."""
     service = bench.service()
+    jobs = bench.count(5000, 2000)
     made = closed_loop(
         service.port,
-        bench.predictions(service, _JOBS),
+        bench.predictions(service, jobs),
         connections=CONNECTIONS,
         seconds=60,
-        most=_JOBS,
+        most=jobs,
         keep=job_id,
     )
     requests = [get(f"/v1/jobs/{job}", port=service.port, key=service.key) for job in made.kept if job]
     closed_loop(service.port, requests, connections=CONNECTIONS, seconds=0.5)
     with billing(bench.groups(service)) as bill:
-        load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=bench.choose(8, 2))
+        load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=bench.choose(8, 1.5))
     if set(load.statuses) != {200}:
         raise AssertionError(f"status reads answered {dict(load.statuses)}")
     return {**summary(load), "cpu_us": bill.per(len(load.latencies))}
