@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import secrets
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -17,9 +16,8 @@ from model.artefact import Artefact, save
 from model.columns import TARGET
 from model.dataset import generate
 from model.train import train
-from shared.copying import copy_in
+from shared.clients import append_clients
 from shared.db import autocommit, transaction
-from shared.features import CLIENT_FEATURE_NAMES
 from shared.models import promote_model, register_model
 
 _TRAINING_ROWS = 2000
@@ -50,19 +48,11 @@ def register(engine: Engine, artefact: Artefact) -> int:
 
 
 def load_clients(engine: Engine, count: int) -> None:
-    """Fill `clients` with ids from 1, drawn from seeds that no run before had, and with statistics for the planner."""
-    middle = count // 2
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda part: _load(engine, *part), ((1, middle), (middle + 1, count - middle))))
+    """Fill `clients` with ids from 1, drawn from a seed that no run before had, and with statistics for the planner."""
+    seed = secrets.randbelow(1 << 30)
+    append_clients(engine, lambda first: _pieces(count, seed, first))
     with autocommit(engine) as connection:
         connection.execute(text("VACUUM ANALYZE clients"))
-
-
-def _load(engine: Engine, first: int, count: int) -> None:
-    columns = ", ".join(("client_id", *CLIENT_FEATURE_NAMES))
-    with transaction(engine) as connection:
-        pieces = _pieces(count, secrets.randbelow(1 << 30), first)
-        copy_in(connection, f"COPY clients ({columns}) FROM STDIN (FORMAT csv)", pieces)
 
 
 def _pieces(count: int, seed: int, first: int) -> Iterator[bytes]:
