@@ -16,7 +16,7 @@ from shared.signature import FeatureKind, FeatureSpec, Signature
 
 _SIGNATURE = Signature((FeatureSpec("age", FeatureKind.INTEGER, minimum=14, maximum=120),))
 _BATCH_ROWS = 50
-_BATCHES = {"computing": 20, "sleeping": 24}  # per replica
+_BATCHES = {"computing": 16, "sleeping": 18}  # per replica
 
 
 def measure(bench: Bench) -> Figures:

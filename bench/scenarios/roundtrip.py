@@ -12,7 +12,7 @@ from bench.peers.programs import running_peer
 def measure(bench: Bench) -> Figures:
     """Turn by turn, so that a noisy moment hits both."""
     times: dict[str, list[float]] = {"predictq": [], "synchronous": []}
-    seconds = bench.choose(1.2, 0.4)
+    seconds = bench.choose(1.0, 0.4)
     service = bench.service()
     with running_peer(bench.stack, "none") as peer:
         places = {

@@ -19,7 +19,7 @@ from bench.stack import Service
 
 CONNECTIONS = 256
 _REQUESTS = 100_000  # different clients asked for
-_PEER_REQUESTS = {"celery": 300, "dramatiq": 300, "rq": 40, "none": 200}  # some four seconds of work for each
+_PEER_REQUESTS = {"celery": 300, "dramatiq": 300, "rq": 40, "none": 120}  # some three seconds of work for each
 _PEERS = {"recipe": "celery", "synchronous": "none", "dramatiq": "dramatiq", "rq": "rq"}  # kinds by what they stand for
 
 

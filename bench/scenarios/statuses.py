@@ -23,7 +23,7 @@ def measure(bench: Bench) -> Figures:
     requests = [get(f"/v1/jobs/{job}", port=service.port, key=service.key) for job in made.kept if job]
     closed_loop(service.port, requests, connections=CONNECTIONS, seconds=0.5)
     with billing(bench.groups(service)) as bill:
-        load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=bench.choose(8, 1.5))
+        load = closed_loop(service.port, requests, connections=CONNECTIONS, seconds=bench.choose(6, 1.5))
     if set(load.statuses) != {200}:
         raise AssertionError(f"status reads answered {dict(load.statuses)}")
     return {**summary(load), "cpu_us": bill.per(len(load.latencies))}
