@@ -62,7 +62,7 @@ check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
 bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (about 8 minutes)
 	@$(BIN)/python -m bench
 
-bench-quick: .venv/.bench ## The main questions with shorter runs (about a minute and a half)
+bench-quick: .venv/.bench ## The main questions with shorter runs (about a minute)
 	@$(BIN)/python -m bench --quick
 
 lock: ## Pin every dependency again (needs uv)
