@@ -59,7 +59,7 @@ check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (about 8 minutes)
+bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (six to seven minutes)
 	@$(BIN)/python -m bench
 
 bench-quick: .venv/.bench ## The main questions with shorter runs (about a minute)

@@ -78,7 +78,7 @@ class Stack:
         return self._kept[name]
 
     def drop(self, url: str) -> None:
-        """Drop a database, so that the disk holds one at a time."""
+        """Drop a database, so that the disk does not keep millions of rows."""
         admin = create_engine(self.postgres.url, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
