@@ -101,17 +101,17 @@ def _batch_of(message: str) -> int:
 
 
 class Notice(NamedTuple):
-    """What a worker says when a batch is done."""
+    """That a batch is done, as workers say, or that a job was cancelled."""
 
     batch_id: int
     job_id: UUID | None  # of a bulk job; the single jobs of a batch are known by the batch
-    rows: int | None = None  # how many of its rows are done; None where that is not known
+    rows: int | None = None  # how many of its rows are done; None after a cancel
 
 
 def format_notice(notice: Notice) -> str:
     """The text of a notice."""
     batch_id, job_id, rows = notice
-    return f"{batch_id}:{job_id or ''}:{rows}" if rows is not None else f"{batch_id}:{job_id or ''}"
+    return f"{batch_id}:{job_id or ''}:{rows or ''}"
 
 
 def parse_notice(text: str) -> Notice:

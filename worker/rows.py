@@ -82,7 +82,7 @@ def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
 def _neighbours(cursor: Any, claim: Claim) -> str:
     """A join condition that names the range of client ids, where a bulk batch holds most of that range.
 
-    Then both are read by client id and merged: less than half the work of looking each one up. The planner cannot
+    Then both are read by client id and merged: two thirds of the time of looking each one up. The planner cannot
     know; it is told, because its statistics of a job that was just accepted are those of the jobs before.
     """
     if claim.job_id is None:

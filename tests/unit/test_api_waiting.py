@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID, uuid4
 
+import pytest
+
+from api import waiting as waiting_module
 from api.statuses import Statuses
 from api.waiting import Waiting
 from shared.jobs import JobRecord
@@ -16,7 +19,6 @@ from shared.queue import Notice
 from shared.status import JobStatus
 
 _LONG = 30.0  # seconds that callers are ready to wait
-_SOON = 0.2  # seconds: less than the first poll takes to come
 
 
 class Book:
@@ -47,7 +49,7 @@ class Book:
 
 
 def run(scenario: Callable[[Book, Waiting], Awaitable[None]]) -> None:
-    """Run a scenario, which ends long before a poll could help it."""
+    """Run a scenario; it fails where a caller is not woken."""
     book = Book()
     waiting = Waiting(cast("Statuses", book))
 
@@ -58,10 +60,10 @@ def run(scenario: Callable[[Book, Waiting], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
-async def soon(task: asyncio.Task[JobRecord]) -> JobRecord:
-    """What a caller is told, who must be woken before the first poll."""
-    async with asyncio.timeout(_SOON):
-        return await task
+@pytest.fixture
+def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only notices wake callers."""
+    monkeypatch.setattr(waiting_module, "_FIRST_POLL", _LONG)
 
 
 async def begin(waiting: Waiting, job: JobRecord) -> asyncio.Task[JobRecord]:
@@ -71,6 +73,7 @@ async def begin(waiting: Waiting, job: JobRecord) -> asyncio.Task[JobRecord]:
     return task
 
 
+@pytest.mark.usefixtures("no_polls")
 def test_only_the_last_batch_is_read() -> None:
     """Who waits from the beginning costs one read, however many batches there are."""
 
@@ -80,12 +83,13 @@ def test_only_the_last_batch_is_read() -> None:
             assert book.reads == 0
             waiting.notify(book.finish_batch())
             await asyncio.sleep(0.001)
-        assert (await soon(caller)).status is JobStatus.SUCCEEDED
+        assert (await caller).status is JobStatus.SUCCEEDED
         assert book.reads == 1
 
     run(scenario)
 
 
+@pytest.mark.usefixtures("no_polls")
 def test_notices_that_came_before_the_caller_count() -> None:
     """Between the commit of a job and the first look at its caller, workers may have begun, or even have finished."""
 
@@ -95,13 +99,14 @@ def test_notices_that_came_before_the_caller_count() -> None:
         waiting.notify(book.finish_batch())
         caller = await begin(waiting, accepted)
         waiting.notify(book.finish_batch())
-        assert (await soon(caller)).status is JobStatus.SUCCEEDED
-        assert (await soon(await begin(waiting, accepted))).status is JobStatus.SUCCEEDED
+        assert (await caller).status is JobStatus.SUCCEEDED
+        assert (await (await begin(waiting, accepted))).status is JobStatus.SUCCEEDED
         assert book.reads == 2
 
     run(scenario)
 
 
+@pytest.mark.usefixtures("no_polls")
 def test_a_job_that_has_begun_is_read_at_the_next_notice() -> None:
     """Which of its batches were in what the caller read is not known; after one read of our own it is."""
 
@@ -115,12 +120,13 @@ def test_a_job_that_has_begun_is_read_at_the_next_notice() -> None:
         await asyncio.sleep(0.05)
         assert book.reads == 1
         waiting.notify(book.finish_batch())
-        assert (await soon(caller)).status is JobStatus.SUCCEEDED
+        assert (await caller).status is JobStatus.SUCCEEDED
         assert book.reads == 2
 
     run(scenario)
 
 
+@pytest.mark.usefixtures("no_polls")
 def test_a_batch_that_ends_during_a_read_is_not_missed() -> None:
     """Its notice comes before the answer, which does not have it: the caller reads again at once."""
 
@@ -134,12 +140,42 @@ def test_a_batch_that_ends_during_a_read_is_not_missed() -> None:
             waiting.notify(book.finish_batch())
 
         book.before_answer = end_meanwhile
-        assert (await soon(caller)).status is JobStatus.SUCCEEDED
+        assert (await caller).status is JobStatus.SUCCEEDED
         assert book.reads == 2
 
     run(scenario)
 
 
+def test_a_batch_that_ends_during_a_poll_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is it counted as still to come, which would put the last notice off for ever."""
+
+    class Once(float):
+        """A pause that grows beyond the test when it is doubled."""
+
+        def __mul__(self, _: float) -> float:
+            return _LONG
+
+    monkeypatch.setattr(waiting_module, "_FIRST_POLL", Once(0.01))
+    monkeypatch.setattr(waiting_module, "_LONGEST_POLL", _LONG)
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        polled = asyncio.Event()
+
+        def end_meanwhile() -> None:
+            book.before_answer = polled.set
+            waiting.notify(book.finish_batch())
+
+        book.before_answer = end_meanwhile
+        caller = await begin(waiting, book.job)
+        await polled.wait()
+        for _ in range(2):
+            waiting.notify(book.finish_batch())
+        assert (await caller).status is JobStatus.SUCCEEDED
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("no_polls")
 def test_a_notice_without_a_number_of_rows_wakes_at_once() -> None:
     """A cancel ends batches without saying how many rows they had."""
 
@@ -147,7 +183,7 @@ def test_a_notice_without_a_number_of_rows_wakes_at_once() -> None:
         caller = await begin(waiting, book.job)
         book.job = replace(book.job, status=JobStatus.CANCELLED, cancelled=30)
         waiting.notify(Notice(0, book.job.job_id))
-        assert (await soon(caller)).status is JobStatus.CANCELLED
+        assert (await caller).status is JobStatus.CANCELLED
 
     run(scenario)
 
