@@ -95,19 +95,21 @@ class Stack:
         *,
         workers: Sequence[Sequence[str]] = (("--concurrency", "2"),),
         extra: Mapping[str, str] | None = None,
+        redis_database: int = 0,
     ) -> Iterator[Service]:
         """A service on a fresh database, ready; one worker per entry of `workers`, which are its arguments.
 
-        `extra` goes over the environment.
+        `extra` goes over the environment. Of two at the same time, each needs a `redis_database` of its own.
         """
         url = self.database(name)
-        settings = Settings(database_url=url, redis_url=self.redis.url)
-        with Redis.from_url(self.redis.url) as redis:
+        redis_url = f"{self.redis.url.rpartition('/')[0]}/{redis_database}"
+        settings = Settings(database_url=url, redis_url=redis_url)
+        with Redis.from_url(redis_url) as redis:
             redis.flushdb()
         engine = make_engine(settings, application_name="bench", pool_size=4)
         with transaction(engine) as connection:
             key, _ = create_key(connection, "bench")
-        environment = {"DATABASE_URL": url, "REDIS_URL": self.redis.url, **(extra or {})}
+        environment = {"DATABASE_URL": url, "REDIS_URL": redis_url, **(extra or {})}
         port = free_port()
         address = f"http://127.0.0.1:{port}"
         with (
