@@ -6,6 +6,9 @@ PYTHON ?= python3
 PROCESSES ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+# A lock file names everything, so nothing is left to resolve: some pips, asked to, meet `coverage[toml]` and reach for a
+# newer coverage than the pinned one.
+PINNED := install --no-deps --require-hashes -r
 
 .PHONY: help demo up test test-compose check coverage torture torture-quick bench bench-quick lock clean
 
@@ -15,18 +18,18 @@ help: ## Show this list
 .venv/.runtime: cli/requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing predictq into .venv (about a minute the first time)"
-	@$(PIP) install --require-hashes -r cli/requirements.lock
+	@$(PIP) $(PINNED) cli/requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: .venv/.runtime tests/requirements.lock
 	@echo "Installing the test tools into .venv"
-	@$(PIP) install --require-hashes -r tests/requirements.lock
+	@$(PIP) $(PINNED) tests/requirements.lock
 	@touch $@
 
 .venv/.bench: .venv/.runtime bench/requirements.lock
 	@echo "Installing what predictq is measured against into .venv"
-	@$(PIP) install --require-hashes -r bench/requirements.lock
+	@$(PIP) $(PINNED) bench/requirements.lock
 	@touch $@
 
 demo: .venv/.runtime ## Set everything up and run the main job once, then stop
@@ -53,7 +56,8 @@ coverage: .venv/.dev ## The tests with coverage of api, worker, shared, model an
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter
+check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter, and that no dependency is missing
+	@$(PIP) check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -52,13 +52,27 @@ def running(command: Sequence[str], *, environment: Mapping[str, str], log: Path
         for child in children:
             if child.is_running():
                 child.kill()
-        psutil.wait_procs(children, _STOP_SECONDS)
+        _wait_for_end(children)
+
+
+def _wait_for_end(processes: Sequence[psutil.Process]) -> None:
+    """Return when all have ended, reaped or not: that is init's part, and it may take seconds."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while any(not _has_ended(each) for each in processes) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_for_http(url: str, process: psutil.Process, log: Path) -> None:
     """Return when `url` answers 200. Raises ProgramFailed."""
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+    while time.monotonic() < deadline and not _has_ended(process):
         try:
             if httpx.get(url, timeout=2).status_code == 200:
                 return

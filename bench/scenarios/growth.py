@@ -26,16 +26,18 @@ def measure(bench: Bench) -> Figures:
     """
     service = bench.service()
     largest = bench.count(5_000_000, 50_000)
-    # Small jobs are over soon: many of them, before and after the largest, so that no size meets only the machine's
-    # good or bad moments.
-    few = {10_000: 3} if bench.quick else {10_000: 7, 100_000: 4, 1_000_000: 1}
+    # Small jobs are over soon: many of them, spread over the whole time, so that no size meets only the machine's good
+    # or bad moments.
+    small = {10_000: 3} if bench.quick else {10_000: 5, 100_000: 2}
+    middling: dict[int, int] = {} if bench.quick else {1_000_000: 1}
     clients = bench.stack.clients
     for size in (100_000, 10_000, 10_000):  # warms up
         _score(service, clients, bench.count(size, 10_000))
     seconds: dict[int, list[float]] = {}
     peaks: list[float] = []
-    for sizes in (few, {largest: 1}, few):
-        _tidy(service)
+    for sizes in (small, middling, small, {largest: 1}, small, middling, small):
+        if sizes is not middling:
+            _tidy(service)
         for size, repeats in sizes.items():
             sampled = peaks if size == largest else None
             times = [_score(service, clients, size, sampled) for _ in range(repeats)]
