@@ -67,6 +67,7 @@ def make_engine(
         connect_args=connect,
         pool_size=pool_size,
         max_overflow=0,
+        pool_use_lifo=True,  # the connection that was used last: its server process is the warmest
         pool_timeout=3,
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
     )

@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 from sqlalchemy import Engine
 
 from shared.batches import Claim
-from shared.db import autocommit, driver_connection, transaction
+from shared.db import autocommit, driver_connection
 from shared.features import CLIENT_FEATURES
 from shared.signature import FeatureKind, FeatureSpec, Signature, find_feature
 
@@ -63,12 +63,8 @@ def columns_of(table: pa.Table) -> list[pa.Array]:
 def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
     """Read all requests of a batch with their features as they are now, in one statement and one snapshot."""
     buffer = io.BytesIO()
-    # Single jobs need no setting for the length of a transaction: one round trip in place of three.
-    scope = autocommit if claim.job_id is None else transaction
-    with scope(engine) as connection, driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(
-            f"COPY ({_query(claim, signature, _neighbours(cursor, claim))}) TO STDOUT (FORMAT csv)", buffer
-        )
+    with autocommit(engine) as connection, driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert(_statement(claim, signature), buffer)
     table = _in_id_order(_parse(buffer.getbuffer(), signature))
     request_ids, versions, given, *features = columns_of(table)
     return Rows(
@@ -79,30 +75,23 @@ def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
     )
 
 
-def _neighbours(cursor: Any, claim: Claim) -> str:
-    """A join condition that names the range of client ids, where a bulk batch holds most of that range.
+def _statement(claim: Claim, signature: Signature) -> str:
+    """The COPY; before it in the same message, and so for its transaction alone, what the planner must be told.
 
-    Then both are read by client id and merged: two thirds of the time of looking each one up. The planner cannot
-    know; it is told, because its statistics of a job that was just accepted are those of the jobs before.
+    Where a bulk batch holds most of a range of client ids, that range and the requests are read by client id and
+    merged: two thirds of the time of looking each client up. The planner cannot know; its statistics of a job that was
+    just accepted are those of the jobs before. A hash join would copy the thirty columns of every client.
     """
-    if claim.job_id is None:
-        return ""
-    cursor.execute(_DENSE_RANGE, (*claim.request_ids, _SPARSE * claim.request_count))
-    found = cursor.fetchone()
-    return "" if found is None else f"AND c.client_id BETWEEN {found[0]} AND {found[1]}"
+    if claim.client_ids is None or claim.client_ids[1] - claim.client_ids[0] > _SPARSE * claim.request_count:
+        return f"COPY ({_query(claim, signature)}) TO STDOUT (FORMAT csv)"
+    neighbours = "AND c.client_id BETWEEN {} AND {}".format(*claim.client_ids)
+    return (
+        "SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off; "
+        f"COPY ({_query(claim, signature, neighbours)}) TO STDOUT (FORMAT csv)"
+    )
 
 
-# Setting the planner's preferences in the same statement, for this transaction alone, saves a round trip. A hash
-# join would copy the thirty columns of every client.
-_DENSE_RANGE = """
-SELECT lowest, highest, set_config('enable_nestloop', 'off', true), set_config('enable_hashjoin', 'off', true)
-FROM (SELECT min(client_id) AS lowest, max(client_id) AS highest
-      FROM prediction_requests WHERE request_id >= %s AND request_id < %s) AS ids
-WHERE highest - lowest <= %s
-"""
-
-
-def _query(claim: Claim, signature: Signature, neighbours: str) -> str:
+def _query(claim: Claim, signature: Signature, neighbours: str = "") -> str:
     first, last = claim.request_ids
     # The rows of a bulk job name clients; only single jobs can bring features of their own.
     columns, given = _columns(signature, with_given=claim.job_id is None and len(signature.features) > 0)

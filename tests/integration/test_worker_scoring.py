@@ -12,13 +12,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.db import transaction
+from shared.batches import claim
+from shared.db import autocommit, transaction
 from shared.models import promote_model, register_model
 from shared.signature import FeatureKind, FeatureSpec, Signature
 from shared.status import JobStatus
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import TestModel, right_answer
 from tests.support import add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
+from worker.rows import _statement
 from worker.scoring import Scorer
 
 
@@ -56,6 +58,23 @@ def test_answers_are_stored_in_the_order_of_the_requests(engine: Engine, scorer:
         stored = connection.execute(text("SELECT request_id FROM prediction_outputs ORDER BY ctid")).scalars().all()
     assert len(stored) == 100
     assert stored == sorted(stored)
+
+
+def test_a_dense_batch_is_read_by_merging(engine: Engine, scorer: Scorer) -> None:
+    """Requests and clients are merged by client id, and what the planner is told for that ends with the read."""
+    add_clients(engine, 100)
+    add_model(engine)
+    (batch_id,) = submit_bulk(engine, list(range(1, 101))).batch_ids
+    held = claim(scorer.engine, batch_id, worker="test", lease_seconds=60)
+    assert held is not None
+    assert held.client_ids == (1, 100)
+    statement = _statement(held, scorer.models.get(scorer.engine, held.model_version).signature)
+    told, _, query = statement.removesuffix(" TO STDOUT (FORMAT csv)").rpartition("COPY ")
+    with autocommit(scorer.engine) as connection:
+        plan = "\n".join(connection.exec_driver_sql(f"{told}EXPLAIN {query[1:-1]}").scalars())
+        assert "Merge Left Join" in plan
+        assert connection.exec_driver_sql("SHOW enable_nestloop").scalar_one() == "on"
+        assert connection.exec_driver_sql("SHOW enable_hashjoin").scalar_one() == "on"
 
 
 def test_a_label_at_the_threshold_is_positive(engine: Engine, scorer: Scorer) -> None:

@@ -147,7 +147,7 @@ def test_a_call_apart_tells_what_became_of_it(age: int, answer: str) -> None:
 
 
 def a_claim(batch_id: int) -> Claim:
-    return Claim(batch_id, 1, 1, 1, 1, None, 0.0)
+    return Claim(batch_id, 1, 1, 1, 1, None, None, 0.0)
 
 
 def test_a_late_heartbeat_does_not_drop_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
