@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from errno import ENOSPC
 from http import HTTPStatus
 from typing import Any
 
@@ -49,6 +50,7 @@ NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_a
 TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
 MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
 BUSY = Kind("busy", 503, "All connections for bulk work are in use", retry_after=5)
+NO_ROOM = Kind("no-room", 503, "The gateway's temporary directory is full", retry_after=30)
 INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
 _AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
@@ -84,7 +86,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         *_BY_STATUS.values(),
         *_BY_ERROR.values(),
-        *(INVALID, UNAUTHORISED, FORBIDDEN, NOT_ACCEPTABLE, SILENT_UPLOAD, NOT_READY, BUSY, INTERNAL),
+        *(INVALID, UNAUTHORISED, FORBIDDEN, NOT_ACCEPTABLE, SILENT_UPLOAD, NOT_READY, BUSY, NO_ROOM, INTERNAL),
     )
 }
 
@@ -132,6 +134,8 @@ def problem_of(error: Exception) -> Problem | None:
         hides = isinstance(error, errors.DatabaseUnavailable) and not isinstance(error, errors.OutcomeOpen)
         detail = f"{DATABASE_AWAY}." if hides else str(error)
         return None if kind is None else Problem(kind, detail, _flaws_of(error))
+    if isinstance(error, OSError) and error.errno == ENOSPC:
+        return Problem(NO_ROOM, "There is no room to hold the rows until they are accepted. Nothing was accepted.")
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code) or _plain(error.status_code)
         return Problem(kind, _detail(kind, error), headers=error.headers or {})

@@ -1,6 +1,6 @@
 """Acceptance of bulk jobs: by a list of client ids of any length, or by a filter on `clients`.
 
-Rows go from the source to PostgreSQL by COPY, or never leave it: memory is flat in their number.
+Rows go from the source to PostgreSQL by COPY: memory is flat in their number.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, and_, column, func, select, table, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from shared.accept import Accepted, claim_idempotency_key
 from shared.copying import BINARY_HEADER, BINARY_TRAILER, copy_in
 from shared.db import transaction
-from shared.errors import FilterRefused, IdempotencyKeyInFlight, NoLiveModel, NothingSelected
-from shared.features import CLIENT_FEATURES
-from shared.signature import FeatureKind, check_value, find_feature
+from shared.errors import IdempotencyKeyInFlight, NoLiveModel, NothingSelected
+from shared.selection import filter_condition, selected_clients
 from shared.status import Queue
-from shared.tables import REQUESTS_PER_BATCH, clients
+from shared.tables import REQUESTS_PER_BATCH
 
 _SHARES = 8  # batches that a job of middling size is cut into, so that workers share it
 _LEAST_ROWS = 5_000  # below this a batch's claim and commit are felt: 10 ms of CPU, and some 9 µs per row
@@ -58,15 +57,7 @@ def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int], count: i
         earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
         if earlier is not None:
             return earlier
-        job = job.sized(count)
-        with _grace(connection, job):
-            accepted = _insert_job(connection, job, count)
-            copy_in(
-                connection,
-                "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN (FORMAT binary)",
-                _request_rows(job, accepted.batch_ids, client_ids),
-            )
-        return accepted
+        return _insert(connection, job, client_ids, count)
 
 
 def accept_filter(
@@ -78,60 +69,26 @@ def accept_filter(
     Raises FilterRefused besides what `accept_ids` raises.
     """
     condition = filter_condition(where)
-    # One snapshot for the count and for the rows, whatever commits in between.
     with _bulk_transaction(engine) as connection:
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
         if earlier is not None:
             return earlier
-        count = connection.execute(select(func.count()).select_from(clients).where(condition)).scalar_one()
-        if check_count is not None:
-            check_count(count)
-        job = job.sized(count)
-        with _grace(connection, job):
-            accepted = _insert_job(connection, job, count)
-            _insert_selected(connection, job, accepted.batch_ids, condition)
-        return accepted
+        with selected_clients(connection, condition) as selection:
+            if check_count is not None:
+                check_count(selection.count)
+            return _insert(connection, job, selection, selection.count)
 
 
-def _insert_selected(connection: Connection, job: BulkJob, batch_ids: Sequence[int], condition: Any) -> None:
-    numbered = (
-        select(clients.c.client_id, (func.row_number().over(order_by=clients.c.client_id) - 1).label("n"))
-        .where(condition)
-        .subquery()
-    )
-    batch_id = text("(CAST(:batch_ids AS bigint[]))[n / :batch_rows + 1]")
-    request_id = text(f"({batch_id.text}) * {REQUESTS_PER_BATCH} + n % :batch_rows AS request_id")
-    rows = select(request_id, text("CAST(:job_id AS uuid)"), numbered.c.client_id).select_from(numbered)
-    requests = table("prediction_requests", column("request_id"), column("job_id"), column("client_id"))
-    connection.execute(
-        requests.insert().from_select(["request_id", "job_id", "client_id"], rows),
-        {"batch_ids": list(batch_ids), "batch_rows": job.batch_rows, "job_id": str(job.job_id)},
-    )
-
-
-def filter_condition(where: Mapping[str, Any]) -> Any:
-    """The SQL condition of a filter: each column equals its value, or one of its values when that is a list.
-
-    Raises:
-        FilterRefused: no such column, or a value of the wrong type.
-
-    """
-    conditions = []
-    for name, value in where.items():
-        spec = find_feature(CLIENT_FEATURES, name)
-        if spec is None:
-            raise FilterRefused(name, f"clients have no feature {name!r}")
-        values = value if isinstance(value, list) else [value]
-        for item in values:
-            problem = None if item is None else check_value(spec, item)
-            if problem is not None:
-                raise FilterRefused(name, problem.detail)
-        whole = [int(item) if spec.kind is FeatureKind.INTEGER and item is not None else item for item in values]
-        given = [item for item in whole if item is not None]
-        condition = clients.c[name].in_(given)
-        conditions.append(condition | clients.c[name].is_(None) if None in values else condition)
-    return and_(True, *conditions)
+def _insert(connection: Connection, job: BulkJob, client_ids: Iterable[int], count: int) -> Accepted:
+    job = job.sized(count)
+    with _grace(connection, job):
+        accepted = _insert_job(connection, job, count)
+        copy_in(
+            connection,
+            "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN (FORMAT binary)",
+            _request_rows(job, accepted.batch_ids, client_ids),
+        )
+    return accepted
 
 
 @contextmanager
@@ -142,7 +99,7 @@ def _bulk_transaction(engine: Engine) -> Iterator[Connection]:
     except IntegrityError as error:
         if "jobs_idempotency" not in str(error.orig):
             raise
-        # The key was committed between this transaction's snapshot and its look-up.
+        # A single job with that key was committed between the look-up and the insert.
         raise IdempotencyKeyInFlight from error
 
 

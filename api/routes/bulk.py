@@ -35,7 +35,8 @@ from api.rows import MAX_CLIENT_ID, CsvReader, NdjsonReader, RowReader
 from api.services import Services, services_of
 from api.uploads import Upload
 from shared.accept import Accepted
-from shared.accept_bulk import BulkJob, accept_filter, accept_ids, filter_condition
+from shared.accept_bulk import BulkJob, accept_filter, accept_ids
+from shared.selection import filter_condition
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[docs.BEARER])
 

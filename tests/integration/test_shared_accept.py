@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import threading
 import tracemalloc
 from typing import Any
@@ -223,6 +225,33 @@ def test_memory_is_flat_in_the_number_of_rows(ready: Engine) -> None:
     tracemalloc.stop()
     assert peak < 8_000_000
     assert len(accepted.batch_ids) == 20
+
+
+def test_a_filter_selects_any_number_in_flat_memory(ready: Engine) -> None:
+    """A hundred thousand clients pass from their table to the requests in a few megabytes: none lost, in order."""
+    add_clients(ready, 100_000, first=11)
+    tracemalloc.start()
+    accepted = accept_filter(ready, bulk(batch_rows=10_000), {})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8_000_000
+    assert accepted.request_count == 100_010
+    assert client_ids_of(ready, accepted.job_id) == list(range(1, 100_011))
+
+
+def test_a_filter_without_room_for_its_ids_leaves_nothing(ready: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is named as what it is, not as a failing server; the connection is fit for the next job."""
+
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.selection.tempfile.SpooledTemporaryFile", lambda _: Full())
+        with pytest.raises(OSError, match="No space left"):
+            accept_filter(ready, bulk(), {})
+    assert total_jobs(ready) == 0
+    assert accept_filter(ready, bulk(), {}).request_count == 10
 
 
 def test_the_grace_begins_when_the_rows_are_there(ready: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 
 import pytest
@@ -91,6 +92,14 @@ def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
     assert all(KINDS[kind.code] is kind for kind in _BY_ERROR.values())
     assert problem_of(errors.FenceLost(1, 1)) is None
     assert problem_of(KeyError()) is None
+
+
+def test_a_full_temporary_directory_is_named() -> None:
+    """The caller may try again later; any other failure of a file is nobody's fault but ours."""
+    problem = problem_of(OSError(errno.ENOSPC, "No space left on device"))
+    assert problem is not None
+    assert (problem.kind.code, problem.kind.status) == ("no-room", 503)
+    assert problem_of(OSError(errno.EIO, "Input/output error")) is None
 
 
 def test_pointers_are_escaped() -> None:
