@@ -28,7 +28,7 @@ def measure(bench: Bench) -> Figures:
     largest = bench.count(5_000_000, 50_000)
     # Small jobs are over soon: many of them, spread over the whole time, so that no size meets only the machine's good
     # or bad moments.
-    small = {10_000: 3} if bench.quick else {10_000: 5, 100_000: 2}
+    small = {10_000: 3} if bench.quick else {10_000: 12, 100_000: 3}
     middling: dict[int, int] = {} if bench.quick else {1_000_000: 1}
     clients = bench.stack.clients
     for size in (100_000, 10_000, 10_000):  # warms up

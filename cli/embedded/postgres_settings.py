@@ -16,6 +16,7 @@ def default_settings() -> dict[str, str]:
         "shared_buffers": f"{min(memory_bytes() // 4, 1024 * MEGABYTE) // MEGABYTE}MB",
         "max_connections": "200",
         "max_wal_size": "4GB",
+        "min_wal_size": "2GB",  # to make a segment of the log anew costs more than to write over an old one
         "checkpoint_timeout": "15min",
         "wal_compression": "on",
         "jit": "off",
