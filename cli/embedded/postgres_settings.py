@@ -17,6 +17,7 @@ def default_settings() -> dict[str, str]:
         "max_connections": "200",
         "max_wal_size": "4GB",
         "min_wal_size": "2GB",  # to make a segment of the log anew costs more than to write over an old one
+        "wal_writer_delay": "10ms",  # the log of a job's rows is mostly written by the time of its commit
         "checkpoint_timeout": "15min",
         "wal_compression": "on",
         "jit": "off",
