@@ -63,10 +63,10 @@ check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter, and that
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (six to seven minutes)
+bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (four to seven minutes)
 	@$(BIN)/python -m bench
 
-bench-quick: .venv/.bench ## The main questions with shorter runs (about a minute)
+bench-quick: .venv/.bench ## The main questions with shorter runs (half a minute to one)
 	@$(BIN)/python -m bench --quick
 
 lock: ## Pin every dependency again (needs uv)
