@@ -22,7 +22,7 @@ NOTICES = "predictq:notices"  # the pub/sub channel on which workers say which b
 # docs/reliability.md tells what each of these was measured to change.
 _TRANSPORT = {
     "visibility_timeout": 3600,
-    "socket_timeout": 5,
+    "socket_timeout": 4,
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "health_check_interval": 5,

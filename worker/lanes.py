@@ -14,6 +14,7 @@ from kombu.utils.scheduling import priority_cycle
 from shared.status import Queue
 
 KEEP_FREE_SECONDS = 0.15  # after a single prediction; those that come more seldom hold up no bulk job
+LOOK_AGAIN_SECONDS = 0.02  # while a process is kept free: whether one still need be
 
 
 class Lanes(priority_cycle):
@@ -33,9 +34,17 @@ class Lanes(priority_cycle):
     def consume(self, n: int) -> list[str]:
         """The queues to take the next message from, the first first."""
         names: list[str] = super().consume(n)  # type: ignore[no-untyped-call]
-        if time.monotonic() < self._kept_until and 0 < self.processes - 1 <= _bulk_batches_held():
-            return [name for name in names if name != Queue.BULK]
-        return names
+        return [name for name in names if name != Queue.BULK] if self._keeps_one_free() else names
+
+    def wait_seconds(self) -> float | None:
+        """How long to wait for a message of what `consume` will name; None for as long as is usual.
+
+        A wait for single predictions alone goes on when the bulk batch in hand ends, or when no more of them come.
+        """
+        return LOOK_AGAIN_SECONDS if self._keeps_one_free() else None
+
+    def _keeps_one_free(self) -> bool:
+        return time.monotonic() < self._kept_until and 0 < self.processes - 1 <= _bulk_batches_held()
 
 
 def _bulk_batches_held() -> int:

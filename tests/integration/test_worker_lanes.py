@@ -26,6 +26,7 @@ from tests.support import (
 )
 
 _CLAIMS = 9  # of bulk batches, that are looked at
+_TRIES = 3
 
 
 def test_while_single_predictions_come_a_process_is_kept_free_for_them(
@@ -53,6 +54,31 @@ def test_while_single_predictions_come_a_process_is_kept_free_for_them(
     engine.dispose()
     # A stall of the machine may let a batch slip in between two singles; without a free process half are together.
     assert 3 * together <= alone, f"{together} bulk batches were taken beside another one, {alone} alone"
+
+
+def test_after_a_single_prediction_a_bulk_job_soon_has_both_processes(
+    make_database: Callable[..., str], redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """A wait for more singles ends with the moment for which a process is kept free, and not when one comes."""
+    settings = quick(make_database(), f"{redis_server.url.removesuffix('/0')}/3", batch_timeout_seconds=30)
+    with Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.flushdb()
+    engine = make_engine(settings, application_name="test", pool_size=2)
+    add_clients(engine, 10)
+    add_model(engine, SlowModel(seconds=0.8, least_rows=5))
+    with worker_process(settings, concurrency=2, name="after", log=tmp_path / "log"):
+        shared = 0
+        for _ in range(_TRIES):
+            (single,) = submit_singles(engine, [1])
+            publish(settings, single)
+            wait_for_job(engine, single.job_id, seconds=PATIENCE)
+            bulk = submit_bulk(engine, [*range(1, 11)] * 2, batch_rows=10)
+            publish(settings, bulk)
+            wait_for_job(engine, bulk.job_id, seconds=PATIENCE)
+            shared += _bulk_claims(engine, bulk)[0]
+    engine.dispose()
+    # A stall of the machine may part two batches; a wait of the usual second would part them each time.
+    assert shared > 0, f"one process waited while the other scored both batches of {_TRIES} jobs"
 
 
 def _bulk_claims(engine: Engine, bulk: Accepted) -> tuple[int, int]:
