@@ -49,8 +49,9 @@ def make_engine(
     pool_size: int = 1,
     statement_timeout_seconds: float | None = None,
     lock_timeout_seconds: float | None = None,
+    newest_first: bool = False,
 ) -> Engine:
-    """An engine with its own pool of at most `pool_size` connections.
+    """An engine with its own pool of at most `pool_size` connections; used by turns, or `newest_first`.
 
     `application_name` shows in pg_stat_activity. A statement that runs longer than `statement_timeout_seconds`, or
     waits for one lock for longer than `lock_timeout_seconds`, is cancelled by the server.
@@ -67,7 +68,7 @@ def make_engine(
         connect_args=connect,
         pool_size=pool_size,
         max_overflow=0,
-        pool_use_lifo=True,  # the connection that was used last: its server process is the warmest
+        pool_use_lifo=newest_first,
         pool_timeout=3,
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
     )
