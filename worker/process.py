@@ -49,6 +49,6 @@ class ProcessSlot:
         )
 
     def _engine(self, worker: str) -> Engine:
-        # Two connections: the batch's own, and one for the heartbeat, opened when it first beats. Not by turns: the server
-        # process that was used last is the warmest.
+        # Two connections: the batch's own, and one for the heartbeat, opened when it first beats. Not by turns: the
+        # server process that was used last is the warmest.
         return make_engine(self._settings, application_name=worker[:63], pool_size=2, newest_first=True)
