@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
 from cli.embedded.redis import EmbeddedRedis
 from shared.accept import Accepted
+from shared.config import Settings
 from shared.db import autocommit, make_engine, transaction
 from shared.jobs import cancel_job
 from tests.integration.delivery_support import PATIENCE, quick, wait_until_claimed
@@ -29,54 +31,53 @@ _CLAIMS = 9  # of bulk batches, that are looked at
 _TRIES = 3
 
 
-def test_while_single_predictions_come_a_process_is_kept_free_for_them(
+@pytest.fixture
+def two(
     make_database: Callable[..., str], redis_server: EmbeddedRedis, tmp_path: Path
-) -> None:
-    """With bulk batches waiting, a worker of two scores one of them at a time, and singles beside it."""
+) -> Iterator[tuple[Settings, Engine]]:
+    """A worker of two processes, and twenty clients."""
     settings = quick(make_database(), f"{redis_server.url.removesuffix('/0')}/3", batch_timeout_seconds=30)
     with Redis.from_url(settings.redis_url.get_secret_value()) as client:
         client.flushdb()
     engine = make_engine(settings, application_name="test", pool_size=2)
     add_clients(engine, 20)
-    add_model(engine, SlowModel(seconds=0.4, least_rows=5))
     with worker_process(settings, concurrency=2, name="lanes", log=tmp_path / "log"):
-        bulk = submit_bulk(engine, [*range(1, 21)] * 50, batch_rows=10)
-        publish(settings, bulk)
-        wait_until_claimed(engine, bulk)
-        together = alone = 0
-        while together + alone < _CLAIMS:
-            (single,) = submit_singles(engine, [1])
-            publish(settings, single)
-            wait_for_job(engine, single.job_id, seconds=PATIENCE)
-            together, alone = _bulk_claims(engine, bulk)
-        with transaction(engine) as connection:
-            cancel_job(connection, bulk.job_id, OWNER)
+        yield settings, engine
     engine.dispose()
+
+
+def test_while_single_predictions_come_a_process_is_kept_free_for_them(two: tuple[Settings, Engine]) -> None:
+    """With bulk batches waiting, a worker of two scores one of them at a time, and singles beside it."""
+    settings, engine = two
+    add_model(engine, SlowModel(seconds=0.4, least_rows=5))
+    bulk = submit_bulk(engine, [*range(1, 21)] * 50, batch_rows=10)
+    publish(settings, bulk)
+    wait_until_claimed(engine, bulk)
+    together = alone = 0
+    while together + alone < _CLAIMS:
+        (single,) = submit_singles(engine, [1])
+        publish(settings, single)
+        wait_for_job(engine, single.job_id, seconds=PATIENCE)
+        together, alone = _bulk_claims(engine, bulk)
+    with transaction(engine) as connection:
+        cancel_job(connection, bulk.job_id, OWNER)
     # A stall of the machine may let a batch slip in between two singles; without a free process half are together.
     assert 3 * together <= alone, f"{together} bulk batches were taken beside another one, {alone} alone"
 
 
-def test_after_a_single_prediction_a_bulk_job_soon_has_both_processes(
-    make_database: Callable[..., str], redis_server: EmbeddedRedis, tmp_path: Path
-) -> None:
+def test_after_a_single_prediction_a_bulk_job_soon_has_both_processes(two: tuple[Settings, Engine]) -> None:
     """A wait for more singles ends with the moment for which a process is kept free, and not when one comes."""
-    settings = quick(make_database(), f"{redis_server.url.removesuffix('/0')}/3", batch_timeout_seconds=30)
-    with Redis.from_url(settings.redis_url.get_secret_value()) as client:
-        client.flushdb()
-    engine = make_engine(settings, application_name="test", pool_size=2)
-    add_clients(engine, 10)
+    settings, engine = two
     add_model(engine, SlowModel(seconds=0.8, least_rows=5))
-    with worker_process(settings, concurrency=2, name="after", log=tmp_path / "log"):
-        shared = 0
-        for _ in range(_TRIES):
-            (single,) = submit_singles(engine, [1])
-            publish(settings, single)
-            wait_for_job(engine, single.job_id, seconds=PATIENCE)
-            bulk = submit_bulk(engine, [*range(1, 11)] * 2, batch_rows=10)
-            publish(settings, bulk)
-            wait_for_job(engine, bulk.job_id, seconds=PATIENCE)
-            shared += _bulk_claims(engine, bulk)[0]
-    engine.dispose()
+    shared = 0
+    for _ in range(_TRIES):
+        (single,) = submit_singles(engine, [1])
+        publish(settings, single)
+        wait_for_job(engine, single.job_id, seconds=PATIENCE)
+        bulk = submit_bulk(engine, list(range(1, 21)), batch_rows=10)
+        publish(settings, bulk)
+        wait_for_job(engine, bulk.job_id, seconds=PATIENCE)
+        shared += _bulk_claims(engine, bulk)[0]
     # A stall of the machine may part two batches; a wait of the usual second would part them each time.
     assert shared > 0, f"one process waited while the other scored both batches of {_TRIES} jobs"
 
