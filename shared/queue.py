@@ -62,7 +62,7 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def make_redis(settings: Settings) -> Redis:
-    """A Redis client for notices and queue lengths, with the same impatience as the broker's."""
+    """A Redis client for notices and queue lengths, nearly as impatient as the broker's."""
     return Redis.from_url(
         settings.redis_url.get_secret_value(),
         socket_timeout=5,

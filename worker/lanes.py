@@ -39,7 +39,8 @@ class Lanes(priority_cycle):
     def wait_seconds(self) -> float | None:
         """How long to wait for a message of what `consume` will name; None for as long as is usual.
 
-        A wait for single predictions alone goes on when the bulk batch in hand ends, or when no more of them come.
+        A wait for single predictions alone must be short: it would outlast both the bulk batch in hand and the moment
+        for which a process is kept free.
         """
         return LOOK_AGAIN_SECONDS if self._keeps_one_free() else None
 

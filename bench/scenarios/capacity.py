@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import text
 
 from bench.bill import billing
+from bench.check import WrongAnswer
 from bench.context import Bench, Figures
 from bench.load import Load, closed_loop, paced, run
 from bench.scenarios.bulk import submit_all
@@ -50,6 +51,8 @@ def _point(bench: Bench, service: Service, rate: int | None) -> dict[str, Any]:
     with billing(bench.groups(service)) as bill:
         load = _load(service, requests, rate, seconds)
         drain(service)
+    if set(load.statuses) != {202}:
+        raise WrongAnswer(f"not every POST was accepted: {dict(load.statuses)}")
     count = len(load.latencies)
     cpu = bill.per(count)
     return {
