@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from api.background import Background
 from shared.logging import get_logger
-from shared.queue import NOTICES, Notice, parse_notice
+from shared.queue import NOTICES, REDIS_OPTIONS, Notice, parse_notice
 
 log = get_logger(__name__)
 
@@ -22,14 +22,7 @@ class Notices(Background):
     """A subscription that survives Redis. A notice may be lost at any time: callers poll as well, only slower."""
 
     def __init__(self, redis_url: str, on_notice: Callable[[Notice], None]) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            socket_timeout=5,
-            socket_connect_timeout=3,
-            socket_keepalive=True,
-            health_check_interval=5,
-            decode_responses=True,
-        )
+        self._redis = Redis.from_url(redis_url, **REDIS_OPTIONS, decode_responses=True)
         self._on_notice = on_notice
         self.is_subscribed = False
 

@@ -6,7 +6,7 @@ A batch that is not published is found by the sweeper, so nothing here may slow 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from queue import Full, Queue
 from threading import Thread
 
@@ -15,18 +15,18 @@ from shared.status import Queue as WorkQueue
 
 log = get_logger(__name__)
 
-_CAPACITY = 10_000  # batches that may wait to be published
+_CAPACITY = 10_000  # commits whose batches may wait to be published
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0  # seconds for which nothing is tried after a failure
 
-Message = tuple[int, WorkQueue]
+Batches = tuple[Sequence[int], WorkQueue]
 
 
 class Publisher:
     """One thread that publishes. While Redis is away batches are dropped at once: the circuit is open."""
 
-    def __init__(self, publish: Callable[[int, WorkQueue], None], *, capacity: int = _CAPACITY) -> None:
+    def __init__(self, publish: Callable[[Sequence[int], WorkQueue], None], *, capacity: int = _CAPACITY) -> None:
         self._publish = publish
-        self._messages: Queue[Message | None] = Queue(capacity)
+        self._waiting: Queue[Batches | None] = Queue(capacity)
         self._thread = Thread(target=self._run, name="api-publisher", daemon=True)
         self._pause = 0.0
         self._open_until = 0.0
@@ -42,44 +42,45 @@ class Publisher:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, batch_ids: Iterable[int], queue: WorkQueue) -> None:
-        """Publish soon. Never blocks and never raises."""
-        for batch_id in batch_ids:
-            try:
-                self._messages.put_nowait((batch_id, queue))
-            except Full:
-                self.failures += 1
+    def put(self, batch_ids: Sequence[int], queue: WorkQueue) -> None:
+        """Publish soon, all at once. Never blocks and never raises."""
+        if not batch_ids:
+            return
+        try:
+            self._waiting.put_nowait((batch_ids, queue))
+        except Full:
+            self.failures += len(batch_ids)
 
     def stop(self, timeout: float = 5.0) -> None:
         """Publish what is left, for at most `timeout` seconds."""
         try:
-            self._messages.put(None, timeout=timeout)
+            self._waiting.put(None, timeout=timeout)
         except Full:
-            log.warning("publisher_gave_up", left=self._messages.qsize())
+            log.warning("publisher_gave_up", left=self._waiting.qsize())
             return
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (message := self._messages.get()) is not None:
-            if time.monotonic() < self._open_until or not self._attempt(*message):
-                self.failures += 1
+        while (batches := self._waiting.get()) is not None:
+            if time.monotonic() < self._open_until or not self._attempt(*batches):
+                self.failures += len(batches[0])
 
-    def _attempt(self, batch_id: int, queue: WorkQueue) -> bool:
+    def _attempt(self, batch_ids: Sequence[int], queue: WorkQueue) -> bool:
         try:
-            self._publish_twice(batch_id, queue)
+            self._publish_twice(batch_ids, queue)
         except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper delivers and the thread must live
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             self._open_until = time.monotonic() + self._pause
-            log.warning("publish_failed", batch_id=batch_id, error=str(error), pause_seconds=self._pause)
+            log.warning("publish_failed", batch_ids=batch_ids[:10], error=str(error), pause_seconds=self._pause)
             return False
         self._pause = 0.0
-        self.published += 1
+        self.published += len(batch_ids)
         return True
 
-    def _publish_twice(self, batch_id: int, queue: WorkQueue) -> None:
+    def _publish_twice(self, batch_ids: Sequence[int], queue: WorkQueue) -> None:
         try:
-            self._publish(batch_id, queue)
+            self._publish(batch_ids, queue)
         except Exception:
             if not self.is_healthy:
                 raise
-            self._publish(batch_id, queue)
+            self._publish(batch_ids, queue)

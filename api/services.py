@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 
@@ -23,7 +24,7 @@ from api.statuses import Statuses
 from api.waiting import Waiting
 from shared.books import Books
 from shared.config import Settings
-from shared.queue import Notice, make_celery, publish_batch
+from shared.queue import Notice, make_redis, publish_batches
 from shared.sweep import Backlog
 
 
@@ -90,10 +91,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     quick = Lane(settings, "quick", quick_size)
     bulk_size = settings.api_pool_size - 1 - quick_size
     bulk = Lane(settings, "bulk", bulk_size, statement_seconds=None, lock_seconds=LOCK_SECONDS)
-    celery = make_celery(settings)
-    # A publish fails at once while Redis is away, rather than after a dozen seconds of trying to connect.
-    celery.conf.broker_transport_options = {**celery.conf.broker_transport_options, "max_retries": 0}
-    publisher = Publisher(lambda batch_id, queue: publish_batch(celery, batch_id, queue))
+    redis = make_redis(settings, fails_at_once=True)
+    publisher = Publisher(partial(publish_batches, redis))
     statuses = Statuses(quick)
     waiting = Waiting(statuses)
     pace = Pace(settings.linger_ms / 1000)
@@ -146,6 +145,6 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         await admission.stop()
         await notices.stop()
         publisher.stop()
-        celery.close()
+        redis.close()
         for lane in (singles, quick, bulk):
             lane.close()

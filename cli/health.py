@@ -13,12 +13,13 @@ from cli.address import fill_environment, find_stack
 from cli.database import require_schema
 from cli.errors import GatewayAway, GatewayRefused, NoStack
 from shared.books import read_books
+from shared.broker import make_celery
 from shared.clients import count_clients
 from shared.config import Settings, load_settings
 from shared.db import make_engine, transaction
 from shared.errors import PredictqError
 from shared.models import live_model
-from shared.queue import make_celery, make_redis
+from shared.queue import make_redis
 
 PING_SECONDS = 2.0
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from shared.db import autocommit, transaction
+from shared.db import autocommit, driver_connection, terse_transaction
 from shared.errors import FenceLost
 from shared.tables import REQUESTS_PER_BATCH
 
@@ -36,31 +35,44 @@ class Claim:
         return self.batch_id * REQUESTS_PER_BATCH, (self.batch_id + 1) * REQUESTS_PER_BATCH
 
 
+# Batches are many, and each is claimed and finished: these statements go to the driver itself, as what SQLAlchemy does
+# about a statement took as long again as PostgreSQL.
+
 # The range of client ids is what `worker.rows` reads by: asked here, it costs no round trip of its own.
-_CLAIM = text(f"""
+_CLAIM = f"""
 UPDATE prediction_batches
-SET status = 'running', fence = fence + 1, attempts = attempts + 1, worker = :worker,
-    lease_until = clock_timestamp() + make_interval(secs => :lease),
+SET status = 'running', fence = fence + 1, attempts = attempts + 1, worker = %(worker)s,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
     dispatch_after = clock_timestamp(),  -- its message is used up
     claimed_at = coalesce(claimed_at, clock_timestamp())
-WHERE id = :batch_id AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
-RETURNING id AS batch_id, fence, attempts AS attempt, model_version, request_count, job_id,
+WHERE id = %(id)s AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
+RETURNING id, fence, attempts, model_version, request_count, CAST(job_id AS text),
           CASE WHEN job_id IS NOT NULL THEN (
               SELECT ARRAY[min(r.client_id), max(r.client_id)] FROM prediction_requests r
               WHERE r.request_id >= id * {REQUESTS_PER_BATCH} AND r.request_id < (id + 1) * {REQUESTS_PER_BATCH}
-          ) END AS client_ids,
-          CAST(extract(epoch FROM clock_timestamp() - created_at) AS double precision) AS waited_seconds
-""")
+          ) END,
+          CAST(extract(epoch FROM clock_timestamp() - created_at) AS double precision)
+"""
 
 
 def claim(engine: Engine, batch_id: int, *, worker: str, lease_seconds: float) -> Claim | None:
     """Claim a batch, or None when it is finished, cancelled, or held by a living worker."""
-    with autocommit(engine) as connection:
-        row = connection.execute(_CLAIM, {"batch_id": batch_id, "worker": worker, "lease": lease_seconds}).one_or_none()
+    with autocommit(engine) as connection, driver_connection(connection).cursor() as cursor:
+        cursor.execute(_CLAIM, {"id": batch_id, "worker": worker, "lease": lease_seconds})
+        row = cursor.fetchone()
     if row is None:
         return None
-    values = row._asdict()
-    return Claim(**{**values, "client_ids": values["client_ids"] and tuple(values["client_ids"])})
+    batch_id, fence, attempt, model_version, request_count, job_id, client_ids, waited = row
+    return Claim(
+        batch_id,
+        fence,
+        attempt,
+        model_version,
+        request_count,
+        job_id=job_id and UUID(job_id),
+        client_ids=client_ids and tuple(client_ids),
+        waited_seconds=waited,
+    )
 
 
 def extend_lease(engine: Engine, claim: Claim, *, lease_seconds: float) -> None:
@@ -109,28 +121,31 @@ def finish(engine: Engine, claim: Claim, write_outputs: Callable[[Connection, fr
         FenceLost: the batch was claimed anew or cancelled; nothing is written.
 
     """
-    key: dict[str, Any] = {"id": claim.batch_id, "fence": claim.fence}
-    with transaction(engine) as connection:
+    key = {"id": claim.batch_id, "fence": claim.fence}
+    with terse_transaction(engine) as connection, driver_connection(connection).cursor() as cursor:
         # The row lock holds off a cancel, a new claim and the sweeper until this transaction has ended.
-        row = connection.execute(_LOCK, key).one_or_none()
+        cursor.execute(_LOCK, key)
+        row = cursor.fetchone()
         if row is None:
             raise FenceLost(claim.batch_id, claim.fence)
-        cancelled = _cancelled_requests(connection, claim) if row.cancelled else frozenset()
+        cancelled = _cancelled_requests(connection, claim) if row[0] else frozenset()
         counts = write_outputs(connection, cancelled)
-        connection.execute(_END, {**key, "succeeded": counts.succeeded, "failed": counts.failed})
+        cursor.execute(_END, {**key, "succeeded": counts.succeeded, "failed": counts.failed})
     return counts
 
 
-_LOCK = text("""
-SELECT cancelled FROM prediction_batches WHERE id = :id AND fence = :fence AND status = 'running' FOR UPDATE
-""")
+_LOCK = """
+BEGIN;
+SELECT cancelled FROM prediction_batches WHERE id = %(id)s AND fence = %(fence)s AND status = 'running' FOR UPDATE
+"""
 
-_END = text("""
+_END = """
 UPDATE prediction_batches
 SET status = 'finished', lease_until = NULL, finished_at = clock_timestamp(),
-    succeeded = :succeeded, failed = :failed
-WHERE id = :id AND fence = :fence
-""")
+    succeeded = %(succeeded)s, failed = %(failed)s
+WHERE id = %(id)s AND fence = %(fence)s;
+COMMIT
+"""
 
 
 def _cancelled_requests(connection: Connection, claim: Claim) -> frozenset[int]:

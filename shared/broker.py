@@ -1,20 +1,60 @@
-"""Celery's way to Redis, with one client per channel, and with waits whose length the order of queues may say.
-
-Its own transport builds a client for every call: a quarter of the time of a publish, and more of an acknowledgement.
-The connections behind the clients are pooled either way.
-"""
+"""The Celery app, with the settings that delivery depends on, and its way to Redis."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from celery import Celery
+from kombu.entity import Queue as KombuQueue
 from kombu.transport import TRANSPORT_ALIASES, redis
+
+from shared.config import Settings
+from shared.queue import REDIS_OPTIONS
+from shared.status import Queue
+
+# docs/reliability.md tells what each of these was measured to change.
+_TRANSPORT = {
+    **REDIS_OPTIONS,
+    "visibility_timeout": 3600,
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+    "queue_order_strategy": "priority",  # the queue named first is looked at first
+}
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery app of workers, and of what asks after them."""
+    register_transport()
+    app = Celery("predictq", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    app.conf.update(
+        task_queues=[KombuQueue(queue.value, routing_key=queue.value) for queue in Queue],
+        task_default_queue=Queue.INTERACTIVE.value,
+        task_create_missing_queues=False,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_time_limit=3300,  # the last resort against a hang that even the watchdog cannot end
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,  # three messages per batch that only Flower reads: it switches them on itself
+        task_send_sent_event=False,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=dict(_TRANSPORT),
+        broker_pool_limit=2,
+    )
+    return app
 
 
 class Channel(redis.Channel):
     """A channel that keeps its client for as long as its pool of connections lasts.
 
-    It waits for messages for as long as the order of queues says, where that has a `wait_seconds`.
+    Celery's own transport builds a client for every call, which is most of the time of an acknowledgement; the
+    connections behind the clients are pooled either way. And this one waits for messages for as long as the order of
+    queues says, where that has a `wait_seconds`.
     """
 
     _kept: Any = None

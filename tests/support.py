@@ -23,7 +23,7 @@ from shared.config import Settings
 from shared.db import autocommit, transaction
 from shared.jobs import JobRecord, read_job
 from shared.models import promote_model, register_model
-from shared.queue import make_celery, publish_batch
+from shared.queue import make_redis, publish_batches
 from shared.signature import Signature
 from tests.models import SIGNATURE, TestModel
 
@@ -106,10 +106,8 @@ def submit_bulk(engine: Engine, client_ids: Sequence[int], *, batch_rows: int = 
 
 def publish(settings: Settings, accepted: Accepted) -> None:
     """Put the batches of a job on their queue, as the gateway does after its commit."""
-    app = make_celery(settings)
-    for batch_id in accepted.batch_ids:
-        publish_batch(app, batch_id, accepted.queue)
-    app.close()
+    with make_redis(settings) as redis:
+        publish_batches(redis, accepted.batch_ids, accepted.queue)
 
 
 def job_of(engine: Engine, job_id: UUID) -> JobRecord:

@@ -15,11 +15,12 @@ from celery.exceptions import SecurityWarning
 from sqlalchemy import Engine
 
 from model.errors import ArtefactError
+from shared.broker import make_celery
 from shared.config import Settings, load_settings
 from shared.db import make_engine
 from shared.errors import NoLiveModel, PredictqError
 from shared.logging import configure_logging, get_logger
-from shared.queue import make_celery, make_redis
+from shared.queue import make_redis
 from shared.status import Queue
 from worker import metrics
 from worker.consumer import PromptConsumer
@@ -46,7 +47,6 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
     slot = ProcessSlot(settings, models, node=node)
     register_tasks(app, slot)
     sweeper = Sweeper(
-        app,
         engine,
         make_redis(settings),
         sweep_seconds=settings.sweep_seconds,

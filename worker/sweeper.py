@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from celery import Celery
-from kombu.exceptions import OperationalError as BrokerUnavailable
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from shared.errors import PredictqError
 from shared.logging import get_logger
-from shared.queue import front_batch, publish_batch, waiting_batches
+from shared.queue import front_batch, publish_batches, waiting_batches
 from shared.status import Queue
 from shared.sweep import sweep
 from worker import metrics
@@ -26,10 +24,7 @@ _LIST_SECONDS = 15  # between two such readings, by however many sweepers
 class Sweeper:
     """Sweeps every `sweep_seconds` until stopped. Any number may run at once, on any number of machines."""
 
-    def __init__(
-        self, app: Celery, engine: Engine, redis: Redis, *, sweep_seconds: float, pause_seconds: float
-    ) -> None:
-        self._app = app
+    def __init__(self, engine: Engine, redis: Redis, *, sweep_seconds: float, pause_seconds: float) -> None:
         self._engine = engine
         self._redis = redis
         self._every = sweep_seconds
@@ -51,7 +46,7 @@ class Sweeper:
         while not self._stopped.wait(self._every):
             try:
                 self.sweep_once()
-            except (RedisError, BrokerUnavailable, PredictqError) as error:
+            except (RedisError, PredictqError) as error:
                 # Nothing can be delivered now; what is due stays due.
                 log.warning("sweep failed", reason=f"{type(error).__name__}: {error}")
             except Exception:
@@ -64,9 +59,11 @@ class Sweeper:
             metrics.QUEUED.labels(queue.value).set(int(self._redis.llen(queue.value)))
         fronts = {queue: front_batch(self._redis, queue) for queue in Queue}
         due = sweep(self._engine, fronts, listed=self._listed(), pause_seconds=self._pause)
-        for batch in due:
-            publish_batch(self._app, batch.batch_id, batch.queue)
-            metrics.REDISPATCHES.labels(batch.reason).inc()
+        for queue in Queue:
+            batches = [batch for batch in due if batch.queue is queue]
+            publish_batches(self._redis, [batch.batch_id for batch in batches], queue)
+            for batch in batches:
+                metrics.REDISPATCHES.labels(batch.reason).inc()
         if due:
             log.info("batches dispatched again", count=len(due), first=due[0].batch_id, reason=due[0].reason)
         return len(due)

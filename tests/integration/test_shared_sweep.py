@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from redis import Redis
 from sqlalchemy import Connection, Engine, event, text
 from uuid_utils.compat import uuid7
 
@@ -17,7 +14,7 @@ from shared.batches import record_failure
 from shared.config import Settings
 from shared.db import transaction
 from shared.jobs import list_jobs, read_jobs
-from shared.queue import front_batch, make_celery, publish_batch, waiting_batches
+from shared.queue import front_batch, make_redis, publish_batches, waiting_batches
 from shared.status import JobStatus, Queue
 from shared.sweep import backlog, owner_backlog, sweep
 from tests.integration.jobs_support import cancel, take
@@ -64,8 +61,8 @@ def test_a_queue_read_as_a_whole_tells_what_is_missing_in_its_middle(ready: Engi
     """Ten thousand waiting batches: none is sent again while its message waits; those whose message is lost are."""
     batches = submit_bulk(ready, [1] * 10_000, batch_rows=1)
     age(ready, batches, 700)
-    with Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True) as redis:
-        fill_queue(settings, redis, batches.batch_ids)
+    with make_redis(settings) as redis:
+        publish_batches(redis, batches.batch_ids, Queue.BULK)
 
         def found() -> set[int]:
             told = {Queue.BULK: front_batch(redis, Queue.BULK)}
@@ -78,18 +75,6 @@ def test_a_queue_read_as_a_whole_tells_what_is_missing_in_its_middle(ready: Engi
         redis.lrem(Queue.BULK.value, 3, "lost")
         assert found() == {batches.batch_ids[number] for number in (1, 4_999, 9_999)}
         assert found() == set()  # not before their pause is over
-
-
-def fill_queue(settings: Settings, redis: Redis, batch_ids: Sequence[int]) -> None:
-    """A message for each batch, made after one that Celery sent."""
-    app = make_celery(settings)
-    publish_batch(app, 0, Queue.BULK)
-    app.close()
-    message = json.loads(str(redis.lpop(Queue.BULK.value)))
-    _, *rest = json.loads(base64.b64decode(message["body"]))
-    for batch_id in batch_ids:
-        body = base64.b64encode(json.dumps([[batch_id], *rest]).encode()).decode()
-        redis.lpush(Queue.BULK.value, json.dumps({**message, "body": body}))
 
 
 def test_a_batch_in_its_grace_is_left_alone(ready: Engine) -> None:
@@ -117,14 +102,15 @@ def test_an_expired_lease_is_sent_once_however_long_the_queue(ready: Engine) -> 
 
 def test_the_front_of_a_queue_is_the_message_sent_first(settings: Settings) -> None:
     """What leaves the queue next is what the sweeper goes by."""
-    app = make_celery(settings)
-    with Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True) as redis:
+    with make_redis(settings) as redis:
         assert front_batch(redis, Queue.BULK) is None
-        for batch_id in (7, 8):
-            publish_batch(app, batch_id, Queue.BULK)
+        publish_batches(redis, [], Queue.BULK)
+        assert front_batch(redis, Queue.BULK) is None
+        publish_batches(redis, [7, 8], Queue.BULK)
+        publish_batches(redis, [6], Queue.BULK)
         assert front_batch(redis, Queue.BULK) == 7
+        assert waiting_batches(redis, Queue.BULK) == {6, 7, 8}
         assert front_batch(redis, Queue.INTERACTIVE) is None
-    app.close()
 
 
 def test_the_backlog_counts_what_waits(ready: Engine) -> None:

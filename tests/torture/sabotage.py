@@ -103,7 +103,7 @@ def publish_before_commit() -> None:
 def early_acks() -> None:
     """A message is acknowledged when a worker begins, not when it has finished."""
     import worker.main
-    from shared.queue import make_celery
+    from shared.broker import make_celery
 
     def make(settings: Any) -> Any:
         app = make_celery(settings)
@@ -115,11 +115,12 @@ def early_acks() -> None:
 
 def no_health_checks() -> None:
     """Nothing asks whether a silent connection is still one."""
-    from shared import db, queue
+    from shared import broker, db, queue
 
-    queue._TRANSPORT.update(
-        socket_timeout=None, socket_connect_timeout=None, health_check_interval=0, socket_keepalive=False
-    )
+    for options in (queue.REDIS_OPTIONS, broker._TRANSPORT):
+        options.update(
+            socket_timeout=None, socket_connect_timeout=None, health_check_interval=0, socket_keepalive=False
+        )
     for name in ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"):
         db._CONNECT.pop(name)
     db._CONNECT["keepalives"] = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
+from collections.abc import Sequence
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -115,11 +116,11 @@ class Broker:
         self.attempts = 0
         self.is_away = False
 
-    def __call__(self, batch_id: int, queue: Queue) -> None:
+    def __call__(self, batch_ids: Sequence[int], queue: Queue) -> None:
         self.attempts += 1
         if self.is_away:
             raise ConnectionError("away")
-        self.published.append((batch_id, queue))
+        self.published += [(batch_id, queue) for batch_id in batch_ids]
 
 
 def test_the_publisher_publishes_in_order_and_flushes_at_the_end() -> None:
@@ -127,9 +128,12 @@ def test_the_publisher_publishes_in_order_and_flushes_at_the_end() -> None:
     broker = Broker()
     publisher = Publisher(broker)
     publisher.start()
-    publisher.put(range(100), Queue.BULK)
+    publisher.put([], Queue.INTERACTIVE)
+    publisher.put(range(99), Queue.BULK)
+    publisher.put([99], Queue.BULK)
     publisher.stop()
     assert broker.published == [(n, Queue.BULK) for n in range(100)]
+    assert broker.attempts == 2  # one for all batches of a commit
     assert publisher.published == 100
     assert publisher.failures == 0
 
@@ -139,10 +143,10 @@ def test_one_hiccup_loses_nothing() -> None:
     broker = Broker()
     fails = iter([True, False])
 
-    def publish(batch_id: int, queue: Queue) -> None:
+    def publish(batch_ids: Sequence[int], queue: Queue) -> None:
         if next(fails):
             raise ConnectionError("reset")
-        broker(batch_id, queue)
+        broker(batch_ids, queue)
 
     publisher = Publisher(publish)
     publisher.start()
@@ -157,7 +161,8 @@ def test_while_redis_is_away_nothing_is_tried_for_a_while() -> None:
     broker.is_away = True
     publisher = Publisher(broker)
     publisher.start()
-    publisher.put(range(50), Queue.INTERACTIVE)
+    for batch_id in range(50):
+        publisher.put([batch_id], Queue.INTERACTIVE)
     wait_until(lambda: publisher.failures == 50, what="all given up")
     assert broker.attempts == 2
     assert not publisher.is_healthy
@@ -175,10 +180,11 @@ def test_while_redis_is_away_nothing_is_tried_for_a_while() -> None:
 def test_a_full_publisher_never_blocks() -> None:
     """What does not fit is counted and left to the sweeper, and the end does not wait for ever."""
     go = threading.Event()
-    publisher = Publisher(lambda _batch_id, _queue: go.wait() and None, capacity=2)
+    publisher = Publisher(lambda _batch_ids, _queue: go.wait() and None, capacity=2)
     publisher.start()
-    publisher.put(range(10), Queue.BULK)
-    assert publisher.failures >= 7
+    for _ in range(10):
+        publisher.put([1, 2, 3], Queue.BULK)
+    assert publisher.failures >= 3 * 7
     publisher.stop(timeout=0.05)
     go.set()
 
