@@ -17,6 +17,12 @@ def _replace(owner: object, name: str, value: object) -> None:
     setattr(owner, name, value)
 
 
+def _changed(statement: str, piece: str, other: str) -> str:
+    if piece not in statement:
+        raise LookupError(f"a statement of the product has changed, {piece!r} is not in it: {statement}")
+    return statement.replace(piece, other)
+
+
 def no_fence() -> None:
     """Whoever comes may finish, extend or give back a batch, whichever claim is the newest."""
     from sqlalchemy import text
@@ -26,8 +32,8 @@ def no_fence() -> None:
     def unfenced(statement: str) -> Any:
         return text(statement.replace("AND fence = :fence", ""))
 
-    batches._LOCK = unfenced(batches._LOCK.text)
-    batches._END = unfenced(batches._END.text)
+    batches._LOCK = _changed(batches._LOCK, "AND fence = %(fence)s", "")
+    batches._END = _changed(batches._END, "AND fence = %(fence)s", "")
     _replace(batches, "text", unfenced)  # the other statements are built when they are run
 
 
@@ -37,11 +43,12 @@ def no_lease() -> None:
 
     from shared import batches
 
-    def endless(statement: str) -> Any:
-        until = "clock_timestamp() + make_interval(secs => :lease)"
-        return text(statement.replace(until, "CAST('infinity' AS timestamptz)"))
+    for_ever = "CAST('infinity' AS timestamptz)"
 
-    batches._CLAIM = endless(batches._CLAIM.text)
+    def endless(statement: str) -> Any:
+        return text(statement.replace("clock_timestamp() + make_interval(secs => :lease)", for_ever))
+
+    batches._CLAIM = _changed(batches._CLAIM, "clock_timestamp() + make_interval(secs => %(lease)s)", for_ever)
     _replace(batches, "text", endless)
 
 
