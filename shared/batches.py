@@ -36,7 +36,7 @@ class Claim:
 
 
 # Batches are many, and each is claimed and finished: these statements go to the driver itself, as what SQLAlchemy does
-# about a statement took as long again as PostgreSQL.
+# about a statement took nearly as long as PostgreSQL.
 
 # The range of client ids is what `worker.rows` reads by: asked here, it costs no round trip of its own.
 _CLAIM = f"""
