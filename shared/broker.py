@@ -24,7 +24,7 @@ _TRANSPORT = {
 
 def make_celery(settings: Settings) -> Celery:
     """The Celery app of workers, and of what asks after them."""
-    register_transport()
+    _register_transport()
     app = Celery("predictq", broker=settings.redis_url.get_secret_value(), set_as_current=False)
     app.conf.update(
         task_queues=[KombuQueue(queue.value, routing_key=queue.value) for queue in Queue],
@@ -78,6 +78,6 @@ class Transport(redis.Transport):
     Channel = Channel
 
 
-def register_transport() -> None:
+def _register_transport() -> None:
     """Let this transport answer to the schemes of Redis. By a name in the settings, rediss would lose its TLS."""
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{Transport.__module__}:{Transport.__qualname__}"))

@@ -40,12 +40,12 @@ def make_redis(settings: Settings, *, fails_at_once: bool = False) -> Redis:
 
 def publish_batches(redis: Redis, batch_ids: Iterable[int], queue: Queue) -> None:
     """Put batch ids on their queue, the first to be taken first; all or none. Raises RedisError."""
-    messages = [task_message(batch_id, queue) for batch_id in batch_ids]
+    messages = [_task_message(batch_id, queue) for batch_id in batch_ids]
     if messages:
         redis.lpush(queue.value, *messages)
 
 
-def task_message(batch_id: int, queue: Queue) -> str:
+def _task_message(batch_id: int, queue: Queue) -> str:
     """The Celery message that has a batch scored: version 2 of its protocol, in kombu's envelope for Redis.
 
     Written here because Celery takes 0.2 ms and a round trip for each, in which the workers wait. A test holds it
