@@ -1,5 +1,5 @@
 """`python -m api --host 0.0.0.0 --port 8000`: run the gateway."""
 
-from api.main import main
+from api.server.main import main
 
 main()

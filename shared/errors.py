@@ -1,4 +1,4 @@
-"""What can go wrong, by name. No HTTP in here: `api.problems` turns these into responses."""
+"""What can go wrong, by name. No HTTP in here: `api.http.problems` turns these into responses."""
 
 from __future__ import annotations
 

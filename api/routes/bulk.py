@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from api import docs
-from api.admission import Room
-from api.auth import Caller
-from api.deadline import current
-from api.direct import DirectRoute
-from api.http import (
+from api.access.admission import Room
+from api.access.auth import Caller
+from api.http import openapi
+from api.http.direct_route import DirectRoute
+from api.http.problems import MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem
+from api.http.requests import (
     headers_of,
     idempotency_key,
     parse_object,
@@ -28,17 +28,17 @@ from api.http import (
     require_json,
     wait_seconds,
 )
-from api.problems import MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem
-from api.render import job_response
+from api.intake.id_files import MAX_CLIENT_ID, CsvReader, NdjsonReader, RowReader
+from api.intake.uploads import Upload
+from api.jobs.job_json import job_response
 from api.routes.predict import unknown_fields
-from api.rows import MAX_CLIENT_ID, CsvReader, NdjsonReader, RowReader
-from api.services import Services, services_of
-from api.uploads import Upload
+from api.server.deadline import current
+from api.server.services import Services, services_of
 from shared.accept import Accepted
 from shared.accept_bulk import BulkJob, accept_filter, accept_ids
 from shared.selection import filter_condition
 
-router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[docs.BEARER])
+router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 _READERS: dict[bytes, Callable[[], RowReader]] = {
     b"text/csv": CsvReader,
@@ -48,7 +48,7 @@ _READERS: dict[bytes, Callable[[], RowReader]] = {
 _BYTES_PER_ID = 21  # 19 digits, a comma and a blank
 
 
-@router.post("/v1/jobs", **docs.CREATE_JOB)
+@router.post("/v1/jobs", **openapi.CREATE_JOB)
 async def create_job(request: Request) -> Response:
     """Ask for predictions of many clients: by ids, by a filter on their features, all, or as an upload."""
     services = services_of(request)

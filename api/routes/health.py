@@ -9,11 +9,11 @@ from sqlalchemy import Connection, text
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import docs
-from api.direct import DirectRoute
-from api.http import json_response
-from api.problems import DATABASE_AWAY
-from api.services import Services, services_of
+from api.http import openapi
+from api.http.direct_route import DirectRoute
+from api.http.problems import DATABASE_AWAY
+from api.http.requests import json_response
+from api.server.services import Services, services_of
 from shared.errors import DatabaseUnavailable, PredictqError, SchemaOutdated
 from shared.models import live_model
 from shared.tables import SCHEMA_REVISION
@@ -21,20 +21,20 @@ from shared.tables import SCHEMA_REVISION
 router = APIRouter(tags=["health"], route_class=DirectRoute)
 
 
-@router.get("/health/live", **docs.LIVE)
+@router.get("/health/live", **openapi.LIVE)
 async def live(_request: Request) -> Response:
     """The process is up and answers."""
     return json_response({"status": "ok"})
 
 
-@router.get("/health/ready", **docs.READY)
+@router.get("/health/ready", **openapi.READY)
 async def ready(request: Request) -> Response:
     """Whether jobs can be accepted. Without Redis they can: the sweeper delivers, only later (`degraded`)."""
     health = await _check(services_of(request))
     return json_response({"status": health["status"], "reasons": health["reasons"]}, _status_code(health))
 
 
-@router.get("/health", **docs.HEALTH)
+@router.get("/health", **openapi.HEALTH)
 async def health(request: Request) -> Response:
     """The same in detail, with what is waiting."""
     services = services_of(request)
@@ -52,7 +52,7 @@ async def health(request: Request) -> Response:
     return json_response(health, _status_code(health))
 
 
-@router.get("/metrics", **docs.METRICS)
+@router.get("/metrics", **openapi.METRICS)
 async def metrics(request: Request) -> Response:
     """Prometheus metrics of this process."""
     content = services_of(request).metrics.render()
@@ -69,7 +69,7 @@ async def _check(services: Services) -> dict[str, Any]:
     try:
         version = await services.quick.read(_check_database)
     except DatabaseUnavailable as error:
-        services.outages.note(error, path="/health")
+        services.outage_log.note(error, path="/health")
         reasons.append(DATABASE_AWAY)
     except PredictqError as error:
         reasons.append(str(error))

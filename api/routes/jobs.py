@@ -8,23 +8,23 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import docs
-from api.direct import DirectRoute
-from api.http import headers_of, json_response, wait_seconds
-from api.paging import bad_cursor, bad_parameter, limit_of, make_cursor, next_link, read_cursor
-from api.render import job_json, status_response
-from api.services import services_of
+from api.http import openapi
+from api.http.cursors import bad_cursor, bad_parameter, limit_of, make_cursor, next_link, read_cursor
+from api.http.direct_route import DirectRoute
+from api.http.requests import headers_of, json_response, wait_seconds
+from api.jobs.job_json import job_json, status_response
+from api.server.services import services_of
 from shared.errors import JobUnknown
 from shared.jobs import cancel_job, list_jobs
 from shared.queue import Notice
 from shared.status import JobStatus
 
-router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[docs.BEARER])
+router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 _PAGE, _LARGEST_PAGE = 100, 1000
 
 
-@router.get("/v1/jobs/{job_id}", **docs.READ_JOB)
+@router.get("/v1/jobs/{job_id}", **openapi.READ_JOB)
 async def read_job(request: Request) -> Response:
     """How a job stands, with the result of a single one. `Prefer: wait=N` waits for its end, N seconds at most."""
     services = services_of(request)
@@ -37,7 +37,7 @@ async def read_job(request: Request) -> Response:
     return status_response(job, seconds)
 
 
-@router.get("/v1/jobs", **docs.LIST_JOBS)
+@router.get("/v1/jobs", **openapi.LIST_JOBS)
 async def read_jobs(request: Request) -> Response:
     """The caller's jobs, newest first."""
     services = services_of(request)
@@ -57,7 +57,7 @@ async def read_jobs(request: Request) -> Response:
     return json_response({"jobs": [job_json(job) for job in jobs], "next": cursor}, headers=headers)
 
 
-@router.post("/v1/jobs/{job_id}/cancel", **docs.CANCEL_JOB)
+@router.post("/v1/jobs/{job_id}/cancel", **openapi.CANCEL_JOB)
 async def cancel(request: Request) -> Response:
     """Stop what is not scored yet; what is scored stays. Doing it twice is the same as once."""
     services = services_of(request)

@@ -9,17 +9,17 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import docs
-from api.direct import DirectRoute
-from api.http import headers_of, json_response
-from api.problems import FORBIDDEN, NOT_FOUND, Problem
-from api.services import services_of
+from api.http import openapi
+from api.http.direct_route import DirectRoute
+from api.http.problems import FORBIDDEN, NOT_FOUND, Problem
+from api.http.requests import headers_of, json_response
+from api.server.services import services_of
 from shared.models import ModelVersion, get_model, list_models, promote_model
 
-router = APIRouter(tags=["models"], route_class=DirectRoute, dependencies=[docs.BEARER])
+router = APIRouter(tags=["models"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 
-@router.get("/v1/models", **docs.MODELS)
+@router.get("/v1/models", **openapi.MODELS)
 async def read_models(request: Request) -> Response:
     """All model versions, newest first."""
     services = services_of(request)
@@ -27,7 +27,7 @@ async def read_models(request: Request) -> Response:
     return json_response({"models": [_model_json(model) for model in await services.quick.read(list_models)]})
 
 
-@router.get("/v1/models/{version}", **docs.MODEL)
+@router.get("/v1/models/{version}", **openapi.MODEL)
 async def read_model(request: Request) -> Response:
     """One model version with its signature: the features that predict_raw takes while it is live."""
     services = services_of(request)
@@ -36,7 +36,7 @@ async def read_model(request: Request) -> Response:
     return json_response(_model_json(await services.quick.read(lambda connection: get_model(connection, version))))
 
 
-@router.post("/v1/models/{version}/promote", **docs.PROMOTE)
+@router.post("/v1/models/{version}/promote", **openapi.PROMOTE)
 async def promote(request: Request) -> Response:
     """Make a version the live one. Accepted jobs keep theirs. Needs an admin key."""
     services = services_of(request)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from api.direct import DirectRoute
+from api.http.direct_route import DirectRoute
 
 ASSETS = "/docs/assets"
 

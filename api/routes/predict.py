@@ -11,22 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from api import docs
-from api.auth import Caller
-from api.direct import DirectRoute
-from api.http import headers_of, idempotency_key, parse_object, read_body, require_json, wait_seconds
-from api.problems import Flaw, Invalid, pointer
-from api.render import job_response
-from api.rows import MAX_CLIENT_ID
-from api.services import Services, services_of
+from api.access.auth import Caller
+from api.http import openapi
+from api.http.direct_route import DirectRoute
+from api.http.problems import Flaw, Invalid, pointer
+from api.http.requests import headers_of, idempotency_key, parse_object, read_body, require_json, wait_seconds
+from api.intake.id_files import MAX_CLIENT_ID
+from api.jobs.job_json import job_response
+from api.server.services import Services, services_of
 from shared.accept import Accepted, SingleJob
 from shared.errors import FeaturesRefused, ModelChanged
 from shared.signature import FeatureKind, Signature
 
-router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[docs.BEARER])
+router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 
-@router.post("/v1/predict", **docs.PREDICT)
+@router.post("/v1/predict", **openapi.PREDICT)
 async def predict(request: Request) -> Response:
     """Ask for one prediction from a client's features as they are stored when a worker gets to it."""
     services = services_of(request)
@@ -46,7 +46,7 @@ async def predict(request: Request) -> Response:
     return await _answer(services, caller, accepted, client_id, wait_seconds(request, headers))
 
 
-@router.post("/v1/predict_raw", **docs.PREDICT_RAW)
+@router.post("/v1/predict_raw", **openapi.PREDICT_RAW)
 async def predict_raw(request: Request) -> Response:
     """Ask for one prediction from features given here; they are checked against the live model."""
     services = services_of(request)

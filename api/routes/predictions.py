@@ -9,17 +9,17 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import docs
-from api.direct import DirectRoute
-from api.http import headers_of, json_response
-from api.problems import NOT_FOUND, Problem
-from api.services import services_of
+from api.http import openapi
+from api.http.direct_route import DirectRoute
+from api.http.problems import NOT_FOUND, Problem
+from api.http.requests import headers_of, json_response
+from api.server.services import services_of
 from shared.results import Trace, read_trace
 
-router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[docs.BEARER])
+router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 
-@router.get("/v1/predictions/{request_id}", **docs.TRACE)
+@router.get("/v1/predictions/{request_id}", **openapi.TRACE)
 async def trace(request: Request) -> Response:
     """From the answer back to the exact features, model version, worker and attempt that made it."""
     services = services_of(request)

@@ -6,21 +6,21 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import docs
-from api.direct import DirectRoute
-from api.http import json_response
-from api.problems import KINDS, NOT_FOUND, Kind, Problem
+from api.http import openapi
+from api.http.direct_route import DirectRoute
+from api.http.problems import KINDS, NOT_FOUND, Kind, Problem
+from api.http.requests import json_response
 
 router = APIRouter(tags=["problems"], route_class=DirectRoute)
 
 
-@router.get("/problems", **docs.PROBLEMS)
+@router.get("/problems", **openapi.PROBLEMS)
 async def list_problems(_request: Request) -> Response:
     """Every kind of problem that this service answers with."""
     return json_response({"problems": [_explain(kind) for kind in KINDS.values()]})
 
 
-@router.get("/problems/{code}", **docs.PROBLEM)
+@router.get("/problems/{code}", **openapi.PROBLEM)
 async def explain_problem(request: Request) -> Response:
     """One kind of problem."""
     code = request.scope["path"].split("/")[2]

@@ -11,28 +11,28 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import docs
-from api.direct import DirectRoute
-from api.http import headers_of, json_response
-from api.negotiation import choose
-from api.paging import bad_cursor, limit_of, make_cursor, next_link, read_cursor
-from api.problems import NOT_READY, Problem
-from api.render import POLL_SECONDS
+from api.http import openapi
+from api.http.cursors import bad_cursor, limit_of, make_cursor, next_link, read_cursor
+from api.http.direct_route import DirectRoute
+from api.http.negotiation import choose
+from api.http.problems import NOT_READY, Problem
+from api.http.requests import headers_of, json_response
+from api.jobs.downloads import copy_response
+from api.jobs.job_json import POLL_SECONDS
 from api.routes.jobs import job_id_of
-from api.services import services_of
-from api.streams import copy_response
+from api.server.services import services_of
 from shared.jobs import read_job
 from shared.results import Readable, copy_results, read_results, readable
 from shared.status import JobStatus
 
-router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[docs.BEARER])
+router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 _JSON, _CSV, _NDJSON = "application/json", "text/csv", "application/x-ndjson"
 _SUFFIX = {_CSV: "csv", _NDJSON: "ndjson"}
 _PAGE, _LARGEST_PAGE = 1000, 10_000
 
 
-@router.get("/v1/jobs/{job_id}/results", **docs.RESULTS)
+@router.get("/v1/jobs/{job_id}/results", **openapi.RESULTS)
 async def results(request: Request) -> Response:
     """The rows that are ready, in the order in which they were asked for; while a job runs, those from its start."""
     services = services_of(request)

@@ -14,8 +14,8 @@ import httpx
 from redis import Redis
 from sqlalchemy import Connection, Engine, make_url, text
 
-from api.main import make_server
-from api.services import Services
+from api.server.main import make_server
+from api.server.services import Services
 from shared.batches import Claim, Counts, claim, finish
 from shared.config import Settings
 from shared.db import autocommit, transaction

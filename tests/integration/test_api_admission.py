@@ -59,7 +59,7 @@ def test_callers_who_share_a_key_share_its_look_up(
         time.sleep(0.2)
         return find_key(connection, key)
 
-    monkeypatch.setattr("api.auth.find_key", slow_find_key)
+    monkeypatch.setattr("api.access.auth.find_key", slow_find_key)
     key = new_key(engine, "bob")
     with ThreadPoolExecutor(12) as callers:
         answers = list(callers.map(lambda _: gateway.get("/v1/jobs", headers=bearer(key)).status_code, range(24)))
@@ -76,7 +76,7 @@ def test_without_authentication_everybody_is_anonymous(settings: Settings, engin
 
 def test_made_up_keys_do_not_fill_the_memory(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of them is bounded."""
-    monkeypatch.setattr("api.auth._REMEMBERED", 5)
+    monkeypatch.setattr("api.access.auth._REMEMBERED", 5)
     for number in range(12):
         assert gateway.get("/v1/jobs", headers=bearer(f"pq_{number}")).status_code == 401
     assert len(gateway.services.auth._known) <= 5

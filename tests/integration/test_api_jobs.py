@@ -14,8 +14,8 @@ from typing import IO, Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from api.database import Lane
-from api.streams import _STALL_SECONDS, CopyStream
+from api.jobs.downloads import _STALL_SECONDS, CopyStream
+from api.server.database_threads import DatabaseThreads
 from shared.config import Settings
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model, wait_until
@@ -153,7 +153,9 @@ def test_a_reader_who_leaves_frees_the_connection(
     settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The COPY behind an abandoned download ends, however many there were, and the next download is whole."""
-    monkeypatch.setattr("api.streams._PIECE", 100)  # many pieces of few rows, so that no download fits in between
+    monkeypatch.setattr(
+        "api.jobs.downloads._PIECE", 100
+    )  # many pieces of few rows, so that no download fits in between
     add_model(engine)
     content = "".join(f"{n}\n" for n in range(1, 20_001)).encode()
     with running_gateway(settings, new_key(engine, "alice")) as gateway:
@@ -177,12 +179,12 @@ def test_a_reader_who_pauses_keeps_the_download(settings: Settings, engine: Engi
         target.write(b"row")
 
     async def run() -> None:
-        lane = Lane(settings, "bulk", 1)
+        threads = DatabaseThreads(settings, "bulk", 1)
         stream = CopyStream(copy)
-        stream.start(lane)
+        stream.start(threads)
         found.append(await stream.next())
         await stream.close()
-        lane.close()
+        threads.close()
 
     asyncio.run(run())
     assert found[0] > _STALL_SECONDS

@@ -12,7 +12,7 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from api import outages
+from api.watch import outage_log
 from shared.config import Settings
 from tests.integration.api_support import Gateway, Network, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model, wait_until
@@ -105,7 +105,7 @@ def test_postgresql_away_is_503_in_time(gateway: Gateway, engine: Engine, networ
 
 def test_an_outage_is_told_in_a_few_lines(gateway: Gateway, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log has its first failure with where and why, sums instead of a line per call, and its end."""
-    monkeypatch.setattr(outages, "_REPORT_SECONDS", 1.5)
+    monkeypatch.setattr(outage_log, "_REPORT_SECONDS", 1.5)
     with structlog.testing.capture_logs() as log:
         network.go_down()
         calls = 0

@@ -177,8 +177,8 @@ def test_an_error_nobody_foresaw_is_a_problem_and_in_the_log(
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("api.statuses.Statuses.read", fail)
-    monkeypatch.setattr("api.database.Lane.read", fail)
+    monkeypatch.setattr("api.jobs.statuses.Statuses.read", fail)
+    monkeypatch.setattr("api.server.database_threads.DatabaseThreads.read", fail)
     with structlog.testing.capture_logs() as log:
         answer = gateway.get(path)
     assert [entry["request_id"] for entry in log if entry["event"] == "unexpected_error"] == [

@@ -68,7 +68,7 @@ def answer_before_commit() -> None:
     import time
     from datetime import UTC, datetime
 
-    from api.intake import Intake
+    from api.intake.single_jobs import Intake
     from shared.accept import Accepted, SingleJob
     from shared.status import Queue
 
@@ -91,13 +91,13 @@ def publish_before_commit() -> None:
     import time
     from collections.abc import Sequence
 
-    from api.intake import Intake
+    from api.intake.single_jobs import Intake
     from shared.accept import Accepted, SingleJob, accept_singles
     from shared.errors import PredictqError
     from shared.status import Queue
 
     def accept_group(self: Intake, jobs: Sequence[SingleJob]) -> list[Accepted | PredictqError]:
-        with self._singles_lane.engine.begin() as connection:
+        with self._singles_threads.engine.begin() as connection:
             answers = accept_singles(connection, jobs, grace_seconds=self._grace)
             batches = {batch for answer in answers if isinstance(answer, Accepted) for batch in answer.batch_ids}
             self._publisher.put(sorted(batches), Queue.INTERACTIVE)

@@ -8,6 +8,8 @@ import importlib
 import sys
 import time
 
+_ENTRIES = {"api": "api.server.main", "worker": "worker.main"}
+
 
 def main() -> None:
     """Take away what shall be missing, before anything of the product is imported, then run it."""
@@ -25,7 +27,7 @@ def main() -> None:
     switch = SWITCHES.get(protection)
     if switch is not None and switch.role == role:
         switch.apply()
-    importlib.import_module(f"{role}.main").main()
+    importlib.import_module(_ENTRIES[role]).main()
 
 
 if __name__ == "__main__":

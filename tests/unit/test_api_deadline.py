@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from api.database import late
-from api.deadline import Deadline, current
+from api.server.database_threads import late
+from api.server.deadline import Deadline, current
 from shared.errors import DatabaseUnavailable, OutcomeOpen
 
 

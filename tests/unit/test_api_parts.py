@@ -11,11 +11,11 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from api.http import headers_of, idempotency_key, wait_seconds
-from api.negotiation import choose
-from api.notices import Notices
-from api.problems import _BY_ERROR, KINDS, Invalid, Problem, pointer, problem_of
-from api.publisher import Publisher
+from api.http.negotiation import choose
+from api.http.problems import _BY_ERROR, KINDS, Invalid, Problem, pointer, problem_of
+from api.http.requests import headers_of, idempotency_key, wait_seconds
+from api.intake.publisher import Publisher
+from api.jobs.notices import Notices
 from shared import errors
 from shared.queue import Notice
 from shared.status import Queue

@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api import waiting as waiting_module
-from api.statuses import Statuses
-from api.waiting import Waiting
+from api.jobs import waiting as waiting_module
+from api.jobs.statuses import Statuses
+from api.jobs.waiting import Waiting
 from shared.jobs import JobRecord
 from shared.queue import Notice
 from shared.status import JobStatus

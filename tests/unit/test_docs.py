@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
 
-from api.app import create_app
-from api.metrics import Metrics
-from api.problems import KINDS
+from api.http.problems import KINDS
+from api.server.app import create_app
+from api.watch.metrics import Metrics
 from shared.books import Books
 from shared.config import Settings, load_settings
 from shared.status import Queue, RowError

@@ -1,0 +1,4 @@
+"""Who may call, and how much: keys, limits on waiting rows, idempotency keys.
+
+It accepts and answers no jobs itself.
+"""

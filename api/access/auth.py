@@ -1,0 +1,107 @@
+"""Who calls: API keys, looked up once and remembered for so short a time that a revocation works soon."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.http.problems import Unauthorised
+from api.server.coalescer import Coalescer
+from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
+from shared.keys import ApiKey, find_key
+
+_REMEMBER_SECONDS = 3.0
+_ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers
+_REMEMBERED = 10_000  # keys, good and bad; then all are forgotten, so that made-up keys cannot fill the memory
+_MOST = 64  # keys looked up on one connection, one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a call is made."""
+
+    owner: str
+    is_admin: bool
+    max_waiting_rows: int | None  # the quota of the key; None: the service's default
+
+
+_ANONYMOUS = Caller("anonymous", is_admin=True, max_waiting_rows=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a look-up found, and until when it counts."""
+
+    caller: Caller | None
+    ask_again_at: float
+    ends_at: float
+
+
+class Auth:
+    """Turns an Authorization header into a Caller."""
+
+    def __init__(self, threads: DatabaseThreads, *, disabled: bool) -> None:
+        self._threads = threads
+        self._disabled = disabled
+        self._known: dict[bytes, _Known] = {}
+        self._asking: dict[bytes, asyncio.Task[_Known]] = {}
+        self._look_ups: Coalescer[str, ApiKey | None] = Coalescer(
+            self._find,
+            threads.executor,
+            max_items=_MOST,
+            patience_seconds=PATIENCE_SECONDS,
+            make_late_error=late,
+        )
+
+    async def caller(self, header: bytes | None) -> Caller:
+        """The owner of the key in the header. Raises Unauthorised or DatabaseUnavailable."""
+        if self._disabled:
+            return _ANONYMOUS
+        if header is None:
+            raise Unauthorised("Send your API key as `Authorization: Bearer pq_…`.")
+        digest = hashlib.sha256(header).digest()
+        known = self._known.get(digest)
+        now = time.monotonic()
+        if known is None or known.ends_at <= now:
+            # Shared, so a caller that goes away must not take it from the others.
+            known = await asyncio.shield(self._ask(digest, header))
+        elif known.ask_again_at <= now:
+            self._ask(digest, header)
+        if known.caller is None:
+            raise Unauthorised("This API key is unknown or was revoked.")
+        return known.caller
+
+    def _ask(self, digest: bytes, header: bytes) -> asyncio.Task[_Known]:
+        """Look a key up once for all who ask at a time: hundreds of callers may share one."""
+        task = self._asking.get(digest)
+        if task is None:
+            task = self._asking[digest] = asyncio.create_task(self._look_up(digest, _key_of(header)))
+            task.add_done_callback(lambda done: self._asked(digest, done))
+        return task
+
+    def _asked(self, digest: bytes, task: asyncio.Task[_Known]) -> None:
+        del self._asking[digest]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; when nobody does, the next caller asks again
+
+    async def _look_up(self, digest: bytes, key: str) -> _Known:
+        found = await self._look_ups.submit(key)
+        caller = Caller(found.owner, found.is_admin, found.max_waiting_rows) if found else None
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        now = time.monotonic()
+        entry = self._known[digest] = _Known(caller, now + _ASK_AGAIN_SECONDS, now + _REMEMBER_SECONDS)
+        return entry
+
+    def _find(self, keys: Sequence[str]) -> list[ApiKey | None]:
+        return read_twice(self._threads, lambda connection: [find_key(connection, key) for key in keys])
+
+
+def _key_of(header: bytes) -> str:
+    scheme, _, key = header.decode("latin-1").strip().partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthorised("The Authorization header must read `Bearer` and an API key.")
+    return key.strip()

@@ -1,0 +1,56 @@
+"""Query parameters and cursors of the calls that list something."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from api.http.problems import Flaw, Invalid, pointer
+
+
+def limit_of(request: Request, *, default: int, most: int) -> int:
+    """`?limit=`. Raises Invalid unless it is a whole number from 1 to `most`."""
+    given = request.query_params.get("limit")
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= most):
+        raise bad_parameter("limit", f"limit must be a whole number from 1 to {most}")
+    return int(given)
+
+
+def bad_parameter(name: str, detail: str) -> Invalid:
+    """The error for a query parameter."""
+    return Invalid(Flaw(pointer("query", name), "invalid_parameter", detail))
+
+
+def make_cursor(*parts: object) -> str:
+    """An opaque cursor of these parts, which hold no colon."""
+    return base64.urlsafe_b64encode(":".join(map(str, parts)).encode()).decode().rstrip("=")
+
+
+def read_cursor(request: Request, parts: int) -> list[str] | None:
+    """The parts of `?cursor=`, or None without one. Raises Invalid."""
+    given = request.query_params.get("cursor")
+    if given is None:
+        return None
+    try:
+        found = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode().split(":")
+    except (binascii.Error, ValueError):
+        found = []
+    if len(found) != parts:
+        raise bad_cursor()
+    return found
+
+
+def bad_cursor() -> Invalid:
+    """The error for a cursor that this call did not give out."""
+    return bad_parameter("cursor", "cursor must be one that this call gave out; leave it out to start at the beginning")
+
+
+def next_link(path: str, parameters: Iterable[tuple[str, object]]) -> tuple[bytes, bytes]:
+    """A Link header to the next page (RFC 8288)."""
+    return b"link", f'<{path}?{urlencode(list(parameters))}>; rel="next"'.encode()

@@ -1,0 +1,128 @@
+"""Reading requests and building answers on the routes where every microsecond counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive
+
+from api.http.problems import MALFORMED, MEDIA, TOO_LARGE, Flaw, Invalid, Problem
+from api.server.deadline import current
+
+JSON_LIMIT = 1_000_000  # bytes of a body that describes one prediction
+LONGEST_WAIT = 60  # seconds that `Prefer: wait` can ask for
+
+Headers = dict[bytes, bytes]
+
+_WAIT = re.compile(rb'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
+_IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+
+
+class Raw(Response):
+    """A response from ready bytes: what Response does, less the encoding of headers one by one."""
+
+    def __init__(self, body: bytes, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *headers,
+        ]
+
+
+def json_response(content: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Raw:
+    """Anything that orjson knows, as a response."""
+    return Raw(orjson.dumps(content), status, headers)
+
+
+def headers_of(request: Request) -> Headers:
+    """The request's headers as a dict; names are lower case already, and of a repeated one the last counts."""
+    return dict(request.scope["headers"])
+
+
+async def read_body(receive: Receive, limit: int = JSON_LIMIT) -> bytes:
+    """The whole body. Raises Problem 413 above `limit` bytes."""
+    deadline = current()
+    with deadline.paused():
+        message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        pieces = [body]
+        size = len(body)
+        while message.get("more_body", False) and size <= limit:
+            with deadline.paused():
+                message = await receive()
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+        body = b"".join(pieces)
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    if len(body) > limit:
+        raise Problem(TOO_LARGE, f"The body may have at most {limit:,} bytes; send more rows as an upload.")
+    return body
+
+
+def require_json(headers: Headers, *others: str) -> None:
+    """Refuse a body that says it is something else. Raises Problem 415, which also names the `others` of the call."""
+    media_type = headers.get(b"content-type", b"application/json")
+    if media_type != b"application/json" and not _is_json(media_type):
+        accepted = ("application/json", *others)
+        raise Problem(
+            MEDIA,
+            f"Send `Content-Type: {' or '.join(accepted)}`, not {media_type.decode('latin-1')[:100]}.",
+            headers={"Accept": ", ".join(accepted)},
+        )
+    refuse_encoding(headers)
+
+
+def refuse_encoding(headers: Headers) -> None:
+    """Refuse a compressed body. Raises Problem 415."""
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Problem(MEDIA, "Send the body without Content-Encoding.", headers={"Accept-Encoding": "identity"})
+
+
+def _is_json(media_type: bytes) -> bool:
+    essence = media_type.partition(b";")[0].strip().lower()
+    return essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json"))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises Problem 400 where the text is no JSON, 422 where it is something else than an object."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(MALFORMED, f"The body is not JSON: {error}") from None
+    if type(content) is not dict:
+        raise Invalid(Flaw("", "object_expected", "The body must be a JSON object."))
+    return content
+
+
+def wait_seconds(request: Request, headers: Headers) -> int:
+    """What `Prefer: wait=N` asks for (RFC 7240), at most a minute; 0 without, or where it cannot be read."""
+    if b"prefer" not in headers:
+        return 0
+    found = _WAIT.search(b",".join(value for name, value in request.scope["headers"] if name == b"prefer"))
+    return min(int(found[1]), LONGEST_WAIT) if found else 0
+
+
+def idempotency_key(headers: Headers) -> str | None:
+    """The Idempotency-Key, if one was sent. Raises Invalid."""
+    key = headers.get(b"idempotency-key")
+    if key is None:
+        return None
+    if _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        raise Invalid(
+            Flaw(
+                "/header/Idempotency-Key",
+                "invalid_idempotency_key",
+                "Idempotency-Key must be 1 to 255 visible ASCII characters.",
+            )
+        )
+    return key.decode()

@@ -1,0 +1,165 @@
+"""Taking work in. Single jobs that arrive together share one commit; what is published is committed already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from time import monotonic, sleep
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from api.access.admission import REFUSALS, Admission
+from api.access.auth import Caller
+from api.access.idempotency import Idempotency
+from api.intake.bulk_jobs import BulkIntake
+from api.intake.group_spacing import GroupSpacing
+from api.intake.publisher import Publisher
+from api.server.coalescer import Coalescer
+from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, met_itself
+from api.server.deadline import current
+from api.watch.metrics import Metrics
+from shared.accept import Accepted, SingleJob, accept_singles
+from shared.config import Settings
+from shared.db import autocommit
+from shared.errors import DatabaseUnavailable, OutcomeOpen, PredictqError
+from shared.jobs import read_jobs
+from shared.status import Queue
+from shared.tables import REQUESTS_PER_BATCH
+
+_DRAIN_SECONDS = 5.0  # at the end of the process
+_LOOK_UP_SECONDS = 2.0  # for which an accept of unknown outcome is looked for
+
+
+class Intake:
+    """Where jobs become durable."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        quick: DatabaseThreads,
+        singles: DatabaseThreads,
+        bulk: DatabaseThreads,
+        publisher: Publisher,
+        admission: Admission,
+        metrics: Metrics,
+        group_spacing: GroupSpacing,
+    ) -> None:
+        self._group_spacing = group_spacing
+        self._singles_threads = singles
+        self._publisher = publisher
+        self._admission = admission
+        self._metrics = metrics
+        self._grace = settings.dispatch_grace_seconds
+        self._idempotency = Idempotency(quick)
+        self.bulk = BulkIntake(
+            quick=quick,
+            bulk=bulk,
+            publisher=publisher,
+            admission=admission,
+            idempotency=self._idempotency,
+            metrics=metrics,
+        )
+        self._singles: Coalescer[SingleJob, Accepted] = Coalescer(
+            self._accept_group,
+            singles.executor,
+            max_items=settings.max_group,
+            spacing=group_spacing.spacing,
+            patience_seconds=PATIENCE_SECONDS,
+            make_late_error=OutcomeOpen,
+        )
+
+    async def accept_single(self, caller: Caller, job: SingleJob) -> Accepted:
+        """Commit a single job. Raises what `accept_singles` answers, and DatabaseUnavailable."""
+        earlier = await self._idempotency.admit(job, lambda: self._admission.check(caller, 1))
+        if earlier is not None:
+            return earlier
+        current().make_error = OutcomeOpen
+        if job.idempotency_key is None:
+            accepted = await self._singles.submit(job)
+        else:
+            with self._idempotency.holding(job.owner, job.idempotency_key):
+                accepted = await self._singles.submit(job)
+        if not accepted.replayed:
+            self._admission.add(job.owner, 1)
+            self._metrics.accepted_single()
+        return accepted
+
+    async def admit_upload(self, caller: Caller, key: str | None) -> None:
+        """Refuse an upload before it comes rather than after, unless it may repeat what was accepted."""
+        try:
+            self._admission.check(caller, 1)
+        except REFUSALS:
+            # With a payload that no job has, so that any job of this key answers that it was another.
+            if await self._idempotency.earlier(caller.owner, key, None) is None:
+                raise
+
+    async def drain(self) -> None:
+        """Return when every job that was handed in is accepted or not; soon, even where PostgreSQL leaves that open."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self._singles.drain()
+                await self.bulk.drain()
+
+    def _accept_group(self, jobs: Sequence[SingleJob]) -> Sequence[Accepted | Exception]:
+        answers: Sequence[Accepted | Exception]
+        try:
+            answers = self._accept(jobs)
+        except DatabaseUnavailable as error:
+            answers = self._settle_unknown(jobs, error)
+        except DBAPIError as error:
+            # Something in one job that PostgreSQL refuses: the others must not pay for it. Nothing was committed.
+            if len(jobs) == 1:
+                return [error]
+            return [answer for job in jobs for answer in self._accept_group([job])]
+        batches = {batch_id for answer in answers if isinstance(answer, Accepted) for batch_id in answer.batch_ids}
+        self._group_spacing.sent(batches)
+        self._publisher.put(sorted(batches), Queue.INTERACTIVE)
+        return answers
+
+    def _accept(self, jobs: Sequence[SingleJob]) -> list[Accepted | PredictqError]:
+        with autocommit(self._singles_threads.engine) as connection:
+            return accept_singles(connection, jobs, grace_seconds=self._grace)
+
+    def _settle_unknown(self, jobs: Sequence[SingleJob], error: DatabaseUnavailable) -> Sequence[Accepted | Exception]:
+        """The connection was lost on the way: find out what was committed, and accept the rest once more.
+
+        That is safe, because a job's id was made before: if the first attempt gets in after all, the second one
+        meets the primary key, and the next look finds them. A 202 is given only to jobs that are known to be there.
+        """
+        deadline = monotonic() + _LOOK_UP_SECONDS
+        while monotonic() < deadline:
+            try:
+                found = self._find(jobs)
+                missing = [job for job in jobs if job.job_id not in found]
+                repeated = dict(zip((job.job_id for job in missing), self._accept(missing), strict=True))
+            except DatabaseUnavailable as still:
+                error = still
+                sleep(0.1)
+            except DBAPIError as refusal:
+                if met_itself(refusal):
+                    continue
+                if len(jobs) == 1:
+                    return [refusal]
+                return [answer for job in jobs for answer in self._settle_unknown([job], error)]
+            else:
+                return [found.get(job.job_id) or repeated[job.job_id] for job in jobs]
+        return [error for _ in jobs]
+
+    def _find(self, jobs: Sequence[SingleJob]) -> dict[UUID, Accepted]:
+        with autocommit(self._singles_threads.engine) as connection:
+            records = read_jobs(connection, [job.job_id for job in jobs])
+        return {
+            record.job_id: Accepted(
+                record.job_id,
+                record.model_version,
+                Queue.INTERACTIVE,
+                (record.request_id // REQUESTS_PER_BATCH,),
+                record.request_id,
+                created_at=record.created_at,
+            )
+            for record in records.values()
+            if record.request_id is not None
+        }

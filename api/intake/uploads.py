@@ -1,0 +1,93 @@
+"""Uploads of client ids: checked piece by piece at C speed and spooled to disk, so that memory stays flat.
+
+Nothing touches the database before the last byte has come: a slow or dead client holds no transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Self
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Flaw, Invalid, Problem
+from api.intake.id_files import BadRows, RowReader
+
+_IN_MEMORY = 1_000_000  # bytes that are spooled in memory before a file is made
+_LONGEST_RECORD = 1_000_000  # bytes without an end of line that are taken for one record
+
+
+class Upload:
+    """Client ids as they come in; afterwards their number, their hash, and themselves."""
+
+    def __init__(self, reader: RowReader, *, max_rows: int) -> None:
+        self._reader = reader
+        self._max_rows = max_rows
+        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        self._hash = hashlib.sha256()
+        self._rest = b""
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
+
+    async def receive_all(self, receive: Receive, *, silence_seconds: float) -> None:
+        """Take the whole body. Raises Problem 408 after so long a silence, 413 or 422; ClientDisconnect."""
+        while True:
+            try:
+                async with asyncio.timeout(silence_seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise Problem(
+                    SILENT_UPLOAD, f"Nothing came for {silence_seconds:g} s. Send the upload again."
+                ) from None
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self.feed(message.get("body", b""))
+            if not message.get("more_body", False):
+                self.finish()
+                return
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes of the body. Raises Problem 413 or 422."""
+        data = self._rest + piece
+        end = self._reader.complete(data)
+        self._rest = data[end:]
+        if end:
+            self._take(data[:end])
+        if len(self._rest) > _LONGEST_RECORD:
+            raise Invalid(Flaw("", "record_too_long", f"A record after row {self.count:,} has no end."))
+
+    def finish(self) -> None:
+        """The body has ended: its last line may lack an end."""
+        if self._rest:
+            self._take(self._rest + b"\n")
+            self._rest = b""
+
+    def client_ids(self) -> Iterator[int]:
+        """The ids, in order, from the start; can be called again."""
+        self._spool.seek(0)
+        return map(int, self._spool)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the ids, one per line, in hex."""
+        return self._hash.hexdigest()
+
+    def _take(self, data: bytes) -> None:
+        try:
+            lines = self._reader.read(data)
+        except BadRows as bad:
+            raise Invalid(*bad.flaws) from None
+        self.count += lines.count(b"\n")
+        if self.count > self._max_rows:
+            raise Problem(TOO_LARGE, f"An upload may hold {self._max_rows:,} rows. Cut it into several.")
+        self._hash.update(lines)
+        self._spool.write(lines)

@@ -1,0 +1,80 @@
+"""Jobs as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from api.http.requests import Raw
+from shared.jobs import JobRecord
+
+POLL_SECONDS = b"1"  # what Retry-After advises while a job is not done
+
+
+def job_json(job: JobRecord) -> dict[str, Any]:
+    """The JSON form of a job; a single one carries its client, and its result or error once there is one."""
+    path = f"/v1/jobs/{job.job_id}"
+    body: dict[str, Any] = {
+        "id": job.job_id,
+        "kind": job.kind,
+        "status": job.status,
+        "request_counts": {
+            "total": job.total,
+            "succeeded": job.succeeded,
+            "failed": job.failed,
+            "cancelled": job.cancelled,
+        },
+        "model_version": job.model_version,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "cancelled_at": job.cancelled_at,
+        "links": {"self": path, "results": f"{path}/results", "cancel": f"{path}/cancel"},
+    }
+    if job.request_id is not None:
+        body["request_id"] = job.request_id
+        body["client_id"] = job.client_id
+        body["result"] = _result(job)
+        body["error"] = None if job.error_code is None else {"code": job.error_code, "detail": job.error_detail}
+    return body
+
+
+def _result(job: JobRecord) -> dict[str, Any] | None:
+    if job.probability is None:
+        return None
+    return {
+        "client_id": job.client_id,
+        "probability": job.probability,
+        "label": job.label,
+        "threshold": job.threshold,
+        "model_version": job.model_version,
+    }
+
+
+def job_bytes(job: JobRecord) -> bytes:
+    """A job as it goes over the wire."""
+    return orjson.dumps(job_json(job))
+
+
+def job_response(job: JobRecord, waited: int, *, replayed: bool = False) -> Raw:
+    """The answer to a call that made a job: 200 once nothing will change any more, 202 before.
+
+    `waited` are the seconds that `Prefer: wait` asked for; 0 without it.
+    """
+    headers = [(b"location", f"/v1/jobs/{job.job_id}".encode())]
+    if replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    if job.status.is_terminal and (waited or replayed):
+        return Raw(job_bytes(job), 200, [*headers, *_applied(waited)])
+    return Raw(job_bytes(job), 202, [*headers, (b"retry-after", POLL_SECONDS)])
+
+
+def status_response(job: JobRecord, waited: int = 0) -> Raw:
+    """The answer to a call that asks how a job stands: always 200, with advice when to ask again."""
+    headers = _applied(waited) if job.status.is_terminal else [(b"retry-after", POLL_SECONDS)]
+    return Raw(job_bytes(job), 200, headers)
+
+
+def _applied(waited: int) -> list[tuple[bytes, bytes]]:
+    return [(b"preference-applied", b"wait=%d" % waited)] if waited else []

@@ -1,0 +1,65 @@
+"""Reading job statuses: reads that arrive together are answered by one query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from api.server.coalescer import Coalescer
+from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
+from shared.accept import Accepted
+from shared.errors import JobUnknown
+from shared.jobs import JobRecord, read_jobs
+from shared.status import JobStatus
+
+_MOST = 512  # jobs per query
+
+
+class Statuses:
+    """The status of jobs, one at a time for callers and many at a time for PostgreSQL."""
+
+    def __init__(self, threads: DatabaseThreads) -> None:
+        self._threads = threads
+        self._reads: Coalescer[UUID, JobRecord | None] = Coalescer(
+            self._read_group,
+            threads.executor,
+            max_items=_MOST,
+            patience_seconds=PATIENCE_SECONDS,
+            make_late_error=late,
+        )
+
+    async def read(self, job_id: UUID, owner: str) -> JobRecord:
+        """One job of `owner`. Raises JobUnknown, also where the job is another owner's, and DatabaseUnavailable."""
+        job = await self._reads.submit(job_id)
+        if job is None or job.owner != owner:
+            raise JobUnknown(job_id)
+        return job
+
+    async def after(self, accepted: Accepted, owner: str, client_id: int | None = None) -> JobRecord:
+        """The job that was accepted, for `owner` and of `client_id` where it is single. Raises what `read` does.
+
+        What was accepted just now needs no read; a replay is the earlier job, as it stands now.
+        """
+        if accepted.created_at is None:
+            return await self.read(accepted.job_id, owner)
+        return JobRecord(
+            accepted.job_id,
+            "bulk" if accepted.request_id is None else "single",
+            owner,
+            JobStatus.QUEUED,
+            accepted.model_version,
+            *(accepted.request_count, 0, 0, 0),
+            accepted.created_at,
+            *(None, None, None),
+            accepted.request_id,
+            client_id,
+        )
+
+    def _read_group(self, job_ids: Sequence[UUID]) -> list[JobRecord | None]:
+        def query(connection: Connection) -> dict[UUID, JobRecord]:
+            return read_jobs(connection, list(dict.fromkeys(job_ids)))
+
+        jobs = read_twice(self._threads, query)
+        return [jobs.get(job_id) for job_id in job_ids]

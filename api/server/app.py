@@ -1,0 +1,91 @@
+"""The application: routes, the middleware around them, and collaborators that live as long as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from api.http import openapi
+from api.http.problems import Problem
+from api.routes import bulk, health, jobs, models, pages, predict, predictions, problems, results
+from api.server.middleware import JOB_ROUTE, Middleware, error_response
+from api.server.services import running_services
+from shared.config import Settings
+from shared.errors import PredictqError
+
+_MODULES = (predict, bulk, jobs, results, predictions, models, health, problems, pages)
+
+_DESCRIPTION = """
+POST work, get a job at once, fetch the answer when it is ready. A 202 means that the job is stored and will be done.
+To try it here, press *Authorize* and paste an API key. Every error is `application/problem+json`; every answer bears
+`X-Request-ID`, taken from the call if it brings one.
+"""
+
+
+class Gateway(FastAPI):
+    """FastAPI with the middleware outermost, so that even an answer 500 passes through it."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made when it is first asked for."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.openapi(self)
+        return self.openapi_schema
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """FastAPI's own layers inside ours."""
+        direct = {
+            ("POST", "/v1/predict"): predict.predict,
+            ("POST", "/v1/predict_raw"): predict.predict_raw,
+            ("GET", JOB_ROUTE): jobs.read_job,
+        }
+        return Middleware(super().build_middleware_stack(), direct)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway. Its collaborators are built when it starts, and are in `app.state.services` until it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = Gateway(
+        title="predictq",
+        summary="Asynchronous, traceable predictions",
+        description=_DESCRIPTION,
+        version="1",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,  # ours, which needs no internet
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked for anew at every call otherwise
+    )
+    for kind in (Exception, PredictqError, Problem, HTTPException):
+        app.add_exception_handler(kind, _answer_error)
+    for module in _MODULES:
+        app.include_router(module.router)
+    app.mount(pages.ASSETS, pages.assets())
+    return app
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error = HTTPException(405, headers={"Allow": ", ".join(_allowed(request))})
+    return error_response(request, error)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of a path: the router names only those of the first route that has it, and none of a mount's."""
+    routes = [*request.app.routes, *(route for module in _MODULES for route in module.router.routes)]
+    matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(request.scope["path"])]
+    methods = {method for route in matching for method in route.methods or ()}
+    return sorted(methods | {"GET", "HEAD"} if "GET" in methods or not matching else methods)

@@ -1,0 +1,135 @@
+"""Threads with one connection to PostgreSQL each, in groups, so that slow work never blocks quick work."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from api.http.problems import BUSY, Problem
+from shared.config import Settings
+from shared.db import autocommit, make_engine, transaction
+from shared.errors import DatabaseUnavailable
+
+Answer = TypeVar("Answer")
+
+PATIENCE_SECONDS = 4.0  # after which a caller is told 503 rather than kept waiting
+_QUEUE_SECONDS = 30.0  # that bulk work may wait for a thread
+LOCK_SECONDS = 3.0  # that slow work waits for one lock
+_STATEMENT_SECONDS = 4.0  # the server ends a quick statement by itself, so that its thread comes free
+
+
+class NoAnswerInTime(Exception):
+    """PostgreSQL accepted the question and stays silent, or every thread is busy with slow answers."""
+
+    def __init__(self) -> None:
+        super().__init__(f"no answer within {PATIENCE_SECONDS:g} s")
+
+
+def late() -> DatabaseUnavailable:
+    """The error for a caller whose patience ran out."""
+    return DatabaseUnavailable(NoAnswerInTime())
+
+
+class DatabaseThreads:
+    """As many threads as connections; work waits in line for a thread, never for a connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        size: int,
+        *,
+        statement_seconds: float | None = _STATEMENT_SECONDS,
+        lock_seconds: float | None = None,
+    ) -> None:
+        self.engine = make_engine(
+            settings,
+            application_name=f"predictq-api-{name}",
+            pool_size=size,
+            statement_timeout_seconds=statement_seconds,
+            lock_timeout_seconds=lock_seconds,
+        )
+        self._backends: dict[int, int] = {}
+        event.listen(self.engine, "checkout", self._note_backend)
+        self._free = asyncio.Semaphore(size)
+        self.executor = ThreadPoolExecutor(size, thread_name_prefix=f"api-{name}")
+
+    async def read(self, query: Callable[[Connection], Answer]) -> Answer:
+        """Run a query that changes nothing; repeated once when its connection turns out to be lost.
+
+        Raises DatabaseUnavailable, at the latest after `PATIENCE_SECONDS`.
+        """
+        return await self._run(lambda: read_twice(self, query))
+
+    async def write(self, change: Callable[[Connection], Answer]) -> Answer:
+        """Run a change in one transaction. Raises DatabaseUnavailable, also where the outcome is not known."""
+
+        def run() -> Answer:
+            with transaction(self.engine) as connection:
+                return change(connection)
+
+        return await self._run(run)
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Run something in one of these threads, whenever one is free, and as long as it takes."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+    async def run_long(self, work: Callable[[], Answer], *, queue_seconds: float = _QUEUE_SECONDS) -> Answer:
+        """Run something that may take its time. Raises Problem 503 when no thread comes free in `queue_seconds`.
+
+        Once begun it goes on, and keeps its thread, even when this call is cancelled.
+        """
+        try:
+            async with asyncio.timeout(queue_seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Problem(BUSY, "All connections for bulk work are in use. Try again in a moment.") from None
+        future = asyncio.get_running_loop().run_in_executor(self.executor, work)
+        future.add_done_callback(lambda _: self._free.release())
+        return await asyncio.shield(future)
+
+    def backend_of(self, thread: int | None) -> int | None:
+        """The process of PostgreSQL that serves one of these threads, or served it last."""
+        return None if thread is None else self._backends.get(thread)
+
+    def _note_backend(self, driver: PsycopgConnection, *_: object) -> None:
+        self._backends[threading.get_ident()] = driver.info.backend_pid
+
+    async def _run(self, work: Callable[[], Answer]) -> Answer:
+        try:
+            return await asyncio.wait_for(self.run(work), PATIENCE_SECONDS)
+        except TimeoutError:
+            raise late() from None
+
+    def warm(self) -> None:
+        """Open a connection ahead of the first caller; raises DatabaseUnavailable."""
+        with autocommit(self.engine) as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Drop the connections; threads that still run are not waited for."""
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.engine.dispose()
+
+
+def read_twice(threads: DatabaseThreads, query: Callable[[Connection], Answer]) -> Answer:
+    """Run a query in this thread; a lost connection is replaced and the query repeated once."""
+    try:
+        with autocommit(threads.engine) as connection:
+            return query(connection)
+    except DatabaseUnavailable:
+        # The pool has dropped all its connections by now, so this one is new.
+        with autocommit(threads.engine) as connection:
+            return query(connection)
+
+
+def met_itself(error: DBAPIError) -> bool:
+    """Whether an accept found its own job there: its first attempt got in after it was looked for."""
+    return isinstance(error, IntegrityError) and "jobs_pkey" in str(error.orig)

@@ -1,0 +1,150 @@
+"""The gateway's collaborators: built once per process, when it starts, and closed in the reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.requests import Request
+
+from api.access.admission import Admission
+from api.access.auth import Auth
+from api.intake.group_spacing import GroupSpacing
+from api.intake.live_model import LiveModel
+from api.intake.publisher import Publisher
+from api.intake.single_jobs import Intake
+from api.jobs.notices import Notices
+from api.jobs.statuses import Statuses
+from api.jobs.waiting import Waiting
+from api.server.database_threads import LOCK_SECONDS, DatabaseThreads
+from api.watch.metrics import Metrics
+from api.watch.outage_log import OutageLog
+from api.watch.row_accounting import RowAccounting
+from shared.books import Books
+from shared.config import Settings
+from shared.queue import Notice, make_redis, publish_batches
+from shared.sweep import Backlog
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a route may need."""
+
+    settings: Settings
+    quick: DatabaseThreads
+    bulk: DatabaseThreads
+    auth: Auth
+    statuses: Statuses
+    intake: Intake
+    waiting: Waiting
+    live_model: LiveModel
+    admission: Admission
+    publisher: Publisher
+    notices: Notices
+    metrics: Metrics
+    outage_log: OutageLog
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the metrics read."""
+
+    admission: Admission
+    row_accounting: RowAccounting
+    waiting: Waiting
+    publisher: Publisher
+    notices: Notices
+
+    def books(self) -> Books | None:
+        return self.row_accounting.books
+
+    def backlog(self) -> list[Backlog]:
+        return self.admission.backlog
+
+    def open_waiters(self) -> int:
+        return self.waiting.open
+
+    def published(self) -> int:
+        return self.publisher.published
+
+    def publish_failures(self) -> int:
+        return self.publisher.failures
+
+    def is_subscribed(self) -> bool:
+        return self.notices.is_subscribed
+
+
+def services_of(request: Request) -> Services:
+    """The services of the running app."""
+    services: Services = request.scope["app"].state.services
+    return services
+
+
+@asynccontextmanager
+async def running_services(settings: Settings) -> AsyncIterator[Services]:
+    """Build and start everything; neither PostgreSQL nor Redis needs to be there yet."""
+    # One connection for the group commit, some for quick reads, the rest for what streams a million rows.
+    quick_size = (settings.api_pool_size - 1) // 3
+    singles = DatabaseThreads(settings, "intake", 1)
+    quick = DatabaseThreads(settings, "quick", quick_size)
+    bulk_size = settings.api_pool_size - 1 - quick_size
+    bulk = DatabaseThreads(settings, "bulk", bulk_size, statement_seconds=None, lock_seconds=LOCK_SECONDS)
+    redis = make_redis(settings, fails_at_once=True)
+    publisher = Publisher(partial(publish_batches, redis))
+    statuses = Statuses(quick)
+    waiting = Waiting(statuses)
+    group_spacing = GroupSpacing(settings.linger_ms / 1000)
+
+    def batch_done(notice: Notice) -> None:
+        group_spacing.answered(notice.batch_id)
+        waiting.notify(notice)
+
+    notices = Notices(settings.redis_url.get_secret_value(), batch_done)
+    outage_log = OutageLog()
+    admission = Admission(settings, quick, outage_log)
+    row_accounting = RowAccounting(bulk)
+    metrics = Metrics(_State(admission, row_accounting, waiting, publisher, notices))
+    intake = Intake(
+        settings,
+        quick=quick,
+        singles=singles,
+        bulk=bulk,
+        publisher=publisher,
+        admission=admission,
+        metrics=metrics,
+        group_spacing=group_spacing,
+    )
+    auth = Auth(quick, disabled=settings.auth_disabled)
+    live_model = LiveModel(quick)
+    publisher.start()
+    notices.start()
+    admission.start()
+    row_accounting.start()
+    try:
+        yield Services(
+            settings,
+            quick,
+            bulk,
+            auth,
+            statuses,
+            intake,
+            waiting,
+            live_model,
+            admission,
+            publisher,
+            notices,
+            metrics,
+            outage_log,
+        )
+    finally:
+        waiting.release()
+        await intake.drain()
+        await row_accounting.stop()
+        await admission.stop()
+        await notices.stop()
+        publisher.stop()
+        redis.close()
+        for threads in (singles, quick, bulk):
+            threads.close()
