@@ -13,9 +13,9 @@ import pyarrow.csv as pa_csv
 from sqlalchemy import Connection, Engine, text
 
 from model.artefact import Artefact, load
-from shared.copying import copy_in
-from shared.db import driver_connection, transaction
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.postgres.copy_in import copy_in
+from shared.postgres.engine import driver_connection, transaction
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _TOLERANCE = 1e-9
 _FEATURES = ", ".join(f"c.{name}" for name in CLIENT_FEATURE_NAMES)

@@ -16,9 +16,9 @@ from model.artefact import Artefact, save
 from model.columns import TARGET
 from model.dataset import generate
 from model.train import train
-from shared.clients import append_clients
-from shared.db import autocommit, transaction
-from shared.models import promote_model, register_model
+from shared.models.registry import promote_model, register_model
+from shared.postgres.engine import autocommit, transaction
+from shared.sources.clients import append_clients
 
 _TRAINING_ROWS = 2000
 

@@ -20,9 +20,9 @@ from cli.embedded.ports import free_port
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from model.artefact import Artefact
+from shared.api_keys import create_key
 from shared.config import Settings
-from shared.db import make_engine, transaction
-from shared.keys import create_key
+from shared.postgres.engine import make_engine, transaction
 from sql.migrate import upgrade
 
 _TEMPLATE = "bench_template"

@@ -12,8 +12,8 @@ from typing import IO, BinaryIO
 from cli.errors import FileRefused
 from model.columns import IGNORED_COLUMNS, TARGET, column_name, parse_boolean
 from shared.errors import PredictqError
-from shared.features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
-from shared.signature import FeatureKind, FeatureSpec, check_value
+from shared.models.signature import FeatureKind, FeatureSpec, check_value
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 SHOWN_PROBLEMS = 20
 CLIENT_ID = "client_id"
@@ -51,7 +51,7 @@ class RowsRefused(PredictqError):
 def check_csv(
     source: BinaryIO, target: IO[bytes], *, ignore_extra: bool = False, on_bytes: Callable[[int], None]
 ) -> int:
-    """Check `source` and write its rows to `target` as `shared.clients.load_clients` takes them, numbered.
+    """Check `source` and write its rows to `target` as `shared.sources.clients.load_clients` takes them, numbered.
 
     Memory is flat in the number of rows. `on_bytes` is told how many bytes are read. Returns the number of rows.
 

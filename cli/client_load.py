@@ -13,9 +13,9 @@ from sqlalchemy import Engine, text
 from cli.client_csv import check_csv
 from cli.errors import FileRefused
 from cli.progress import Meter, progress
-from shared.clients import LoadReport, append_clients, load_clients
-from shared.db import transaction
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.postgres.engine import transaction
+from shared.sources.clients import LoadReport, append_clients, load_clients
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 PIECE_BYTES = 256 * 1024
 IN_MEMORY_BYTES = 8 * 1024 * 1024  # above this the checked rows go to a temporary file

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 
 from cli.address import fill_environment
 from shared.config import load_settings
-from shared.db import autocommit, make_engine
 from shared.errors import SchemaOutdated
+from shared.postgres.engine import autocommit, make_engine
 
 # Settings ask for both URLs, but no command that only reads and writes tables opens a connection to Redis.
 _NO_REDIS = "redis://127.0.0.1:6379/0"

@@ -5,8 +5,8 @@ Its own command would want the broker's URL, password and all, on a command line
 
 import sys
 
-from shared.broker import make_celery
 from shared.config import load_settings
+from shared.messaging.celery_app import make_celery
 
 if __name__ == "__main__":
     make_celery(load_settings()).start(

@@ -12,14 +12,14 @@ from sqlalchemy import Engine, text
 from cli.address import fill_environment, find_stack
 from cli.database import require_schema
 from cli.errors import GatewayAway, GatewayRefused, NoStack
-from shared.books import read_books
-from shared.broker import make_celery
-from shared.clients import count_clients
+from shared.batches.row_accounting import read_row_account
 from shared.config import Settings, load_settings
-from shared.db import make_engine, transaction
 from shared.errors import PredictqError
-from shared.models import live_model
-from shared.queue import make_redis
+from shared.messaging.celery_app import make_celery
+from shared.messaging.messages import make_redis
+from shared.models.registry import live_model
+from shared.postgres.engine import make_engine, transaction
+from shared.sources.clients import count_clients
 
 PING_SECONDS = 2.0
 
@@ -100,14 +100,14 @@ def _examine_rows(engine: Engine) -> Finding:
     with transaction(engine) as connection:
         # One snapshot for all that is counted: work goes on meanwhile.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        books = read_books(connection)
+        account = read_row_account(connection)
         row = connection.execute(_STORED).one()
     detail = (
-        f"{books.accepted:,} accepted = {books.succeeded:,} succeeded + {books.failed:,} failed "
-        f"+ {books.cancelled:,} cancelled + {books.in_flight:,} in flight"
+        f"{account.accepted:,} accepted = {account.succeeded:,} succeeded + {account.failed:,} failed "
+        f"+ {account.cancelled:,} cancelled + {account.in_flight:,} in flight"
     )
-    is_stored = row.requests == books.accepted and row.outputs == books.succeeded + books.failed
-    if not books.imbalance and is_stored:
+    is_stored = row.requests == account.accepted and row.outputs == account.succeeded + account.failed
+    if not account.imbalance and is_stored:
         return Finding("rows", ok=True, detail=detail)
     detail = f"{detail}; {row.requests:,} requests and {row.outputs:,} outputs stored: THIS DOES NOT ADD UP"
     return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")

@@ -7,8 +7,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from cli.embedded.files import write_private
-from shared.db import transaction
-from shared.keys import create_key, find_key
+from shared.api_keys import create_key, find_key
+from shared.postgres.engine import transaction
 
 KEY_FILE = "api-key"
 OWNER = "local"

@@ -19,10 +19,10 @@ from model.csv_input import read_csv
 from model.dataset import generate
 from model.report import write_report
 from model.train import TrainingResult, train
-from shared.db import transaction
-from shared.features import CLIENT_FEATURES
-from shared.models import ModelVersion, promote_model, register_model
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.registry import ModelVersion, promote_model, register_model
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.postgres.engine import transaction
+from shared.sources.sample_features import CLIENT_FEATURES
 
 
 def train_model(

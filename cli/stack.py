@@ -21,9 +21,9 @@ from cli.local_key import local_key
 from cli.servers import Servers, start_servers
 from cli.services import Services
 from shared.config import load_settings
-from shared.db import make_engine, transaction
 from shared.errors import NoLiveModel
-from shared.models import live_model
+from shared.models.registry import live_model
+from shared.postgres.engine import make_engine, transaction
 from sql.migrate import upgrade
 
 API_PORT, FLOWER_PORT = 8000, 5555

@@ -23,7 +23,7 @@ import sklearn
 from model.errors import ArtefactCorrupt, ArtefactIncompatible
 from model.fingerprint import TrainingData
 from model.metadata import ArtefactMetadata
-from shared.signature import Signature
+from shared.models.signature import Signature
 
 CONTENT_FILE = "model.joblib"
 METADATA_FILE = "model.json"

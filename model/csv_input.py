@@ -9,8 +9,8 @@ import pandas as pd
 
 from model.columns import BOOLEAN_WORDS, IGNORED_COLUMNS, TARGET, column_name
 from model.errors import DataRefused
-from shared.features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
-from shared.signature import FeatureKind, FeatureSpec
+from shared.models.signature import FeatureKind, FeatureSpec
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 HEADER_LINES = 1
 

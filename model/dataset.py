@@ -16,8 +16,8 @@ from model import figures
 from model.columns import TARGET
 from model.draw import Ints, Uniform, band, even, pick, quantile
 from model.leaving import leaving_probability
-from shared.features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
-from shared.signature import FeatureKind
+from shared.models.signature import FeatureKind
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 # One uniform number per client and name. Their order is part of the seed's meaning: append, never reorder.
 DRAWS = (

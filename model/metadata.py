@@ -9,7 +9,7 @@ from typing import Any
 
 from model.errors import ArtefactCorrupt
 from model.fingerprint import TrainingData
-from shared.signature import Signature
+from shared.models.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)

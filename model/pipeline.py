@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from shared.features import CLIENT_FEATURES
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.sources.sample_features import CLIENT_FEATURES
 
 
 def _of_kind(*kinds: FeatureKind) -> list[FeatureSpec]:

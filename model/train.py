@@ -16,7 +16,7 @@ from model.fingerprint import fingerprint
 from model.fitting import Fitted, fit
 from model.metrics import Interval, Labels, interval, score
 from model.pipeline import RECIPES, client_signature
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 TEST_SHARE = 0.2
 LEAST_PER_CLASS = 10  # below this a fold or a test set may hold no leaver

@@ -3,7 +3,7 @@
 import sys
 
 from shared.config import load_settings
-from shared.db import make_engine
+from shared.postgres.engine import make_engine
 from sql.migrate import upgrade
 
 before, after = upgrade(make_engine(load_settings(), application_name="predictq-migrate"))

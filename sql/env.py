@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from shared.tables import metadata
+from shared.postgres.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from shared.config import Environment, Settings
-from shared.db import make_engine
+from shared.postgres.engine import make_engine
 from sql.migrate import upgrade
 
 _TESTS = Path(__file__).parent

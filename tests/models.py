@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
 
 SIGNATURE = Signature(
     (

@@ -17,14 +17,14 @@ from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
 from model.artefact import build_artefact
-from shared.accept import Accepted, SingleJob, accept_singles
-from shared.accept_bulk import BulkJob, accept_ids
 from shared.config import Settings
-from shared.db import autocommit, transaction
-from shared.jobs import JobRecord, read_job
-from shared.models import promote_model, register_model
-from shared.queue import make_redis, publish_batches
-from shared.signature import Signature
+from shared.jobs.accept_bulk import BulkJob, accept_ids
+from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.records import JobRecord, read_job
+from shared.messaging.messages import make_redis, publish_batches
+from shared.models.registry import promote_model, register_model
+from shared.models.signature import Signature
+from shared.postgres.engine import autocommit, transaction
 from tests.models import SIGNATURE, TestModel
 
 T = TypeVar("T")

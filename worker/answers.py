@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from sqlalchemy import Connection
 
-from shared.batches import Claim, Counts
-from shared.db import driver_connection
+from shared.batches.claims import Claim, Counts
+from shared.postgres.engine import driver_connection
 from shared.status import RowError
 from worker.binary_copy import encode_binary
 from worker.rows import Rows

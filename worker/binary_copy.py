@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.copying import BINARY_HEADER, BINARY_TRAILER
+from shared.postgres.copy_in import BINARY_HEADER, BINARY_TRAILER
 
 
 def encode_binary(columns: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.batches import Claim, extend_lease, record_failure
+from shared.batches.claims import Claim, extend_lease, record_failure
 from shared.errors import DatabaseUnavailable, FenceLost
 from shared.logging import get_logger
 

@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from shared.signature import FeatureKind, Signature
+from shared.models.signature import FeatureKind, Signature
 from worker.rows import columns_of
 
 Floats = npt.NDArray[np.float64]

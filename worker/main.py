@@ -15,12 +15,12 @@ from celery.exceptions import SecurityWarning
 from sqlalchemy import Engine
 
 from model.errors import ArtefactError
-from shared.broker import make_celery
 from shared.config import Settings, load_settings
-from shared.db import make_engine
 from shared.errors import NoLiveModel, PredictqError
 from shared.logging import configure_logging, get_logger
-from shared.queue import make_redis
+from shared.messaging.celery_app import make_celery
+from shared.messaging.messages import make_redis
+from shared.postgres.engine import make_engine
 from shared.status import Queue
 from worker import metrics
 from worker.consumer import PromptConsumer

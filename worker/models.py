@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 
 from model.artefact import Artefact, load, positive_column
 from model.metadata import ArtefactMetadata
-from shared.db import transaction
 from shared.logging import get_logger
-from shared.models import get_model, live_model, read_artefact
-from shared.signature import Signature
+from shared.models.registry import get_model, live_model, read_artefact
+from shared.models.signature import Signature
+from shared.postgres.engine import transaction
 from worker.linear import LinearModel, NotLinear, compile_linear
 from worker.sample import draw_table
 

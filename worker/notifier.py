@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.logging import get_logger
-from shared.queue import NOTICES, Notice, format_notice
+from shared.messaging.messages import NOTICES, Notice, format_notice
 
 log = get_logger(__name__)
 

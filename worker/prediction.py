@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shared.signature import Signature
+from shared.models.signature import Signature
 from shared.status import RowError
 from worker.answers import Answers, StatedError
 from worker.rows import Rows

@@ -7,8 +7,8 @@ import os
 from sqlalchemy import Engine
 
 from shared.config import Settings
-from shared.db import make_engine
-from shared.queue import make_redis
+from shared.messaging.messages import make_redis
+from shared.postgres.engine import make_engine
 from worker.lease import LeaseKeeper
 from worker.models import ModelStore
 from worker.notifier import Notifier

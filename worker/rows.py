@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from sqlalchemy import Engine
 
-from shared.batches import Claim
-from shared.db import autocommit, driver_connection
-from shared.features import CLIENT_FEATURES
-from shared.signature import FeatureKind, FeatureSpec, Signature, find_feature
+from shared.batches.claims import Claim
+from shared.models.signature import FeatureKind, FeatureSpec, Signature, find_feature
+from shared.postgres.engine import autocommit, driver_connection
+from shared.sources.sample_features import CLIENT_FEATURES
 
 _SPARSE = 4  # client ids per row above which single look-ups are cheaper than reading their range
 

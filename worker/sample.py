@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shared.signature import INT4_MAX, FeatureKind, FeatureSpec, Signature
+from shared.models.signature import INT4_MAX, FeatureKind, FeatureSpec, Signature
 
 
 def draw_table(signature: Signature, rows: int) -> pa.Table:

@@ -12,12 +12,12 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from model.errors import ArtefactError
-from shared.batches import Claim, Counts, claim, finish, record_failure
+from shared.batches.claims import Claim, Counts, claim, finish, record_failure
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable, FenceLost
 from shared.logging import get_logger
-from shared.queue import Notice
-from shared.signature import Signature
+from shared.messaging.messages import Notice
+from shared.models.signature import Signature
 from shared.status import Queue, RowError
 from worker import metrics
 from worker.answers import Answers, StatedError, write_answers

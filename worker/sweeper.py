@@ -8,11 +8,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
+from shared.batches.sweep import sweep
 from shared.errors import PredictqError
 from shared.logging import get_logger
-from shared.queue import front_batch, publish_batches, waiting_batches
+from shared.messaging.messages import front_batch, publish_batches, waiting_batches
 from shared.status import Queue
-from shared.sweep import sweep
 from worker import metrics
 
 log = get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from celery import Celery
 
-from shared.queue import SCORE_TASK
+from shared.messaging.messages import SCORE_TASK
 from worker.process import ProcessSlot
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 
-from shared.signature import INT4_MAX, INT4_MIN, FeatureKind, FeatureSpec, Signature, check_value
+from shared.models.signature import INT4_MAX, INT4_MIN, FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
 from worker.answers import StatedError
 from worker.rows import Rows, columns_of

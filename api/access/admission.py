@@ -12,10 +12,10 @@ from api.access.auth import Caller
 from api.server.background import Background
 from api.server.database_threads import DatabaseThreads
 from api.watch.outage_log import OutageLog
+from shared.batches.sweep import Backlog, backlog, owner_backlog
 from shared.config import Settings
 from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExceeded
 from shared.status import Queue
-from shared.sweep import Backlog, backlog, owner_backlog
 
 REFUSALS = (Backlogged, JobTooLarge, QuotaExceeded)
 

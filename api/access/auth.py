@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from api.http.problems import Unauthorised
 from api.server.coalescer import Coalescer
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
-from shared.keys import ApiKey, find_key
+from shared.api_keys import ApiKey, find_key
 
 _REMEMBER_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from api.access.admission import REFUSALS
 from api.server.database_threads import DatabaseThreads
-from shared.accept import Accepted, SingleJob, earlier_job
-from shared.accept_bulk import BulkJob
 from shared.errors import IdempotencyKeyInFlight, IdempotencyKeyReused, PredictqError
+from shared.jobs.accept_bulk import BulkJob
+from shared.jobs.accept_singles import Accepted, SingleJob, earlier_job
 
 
 class Idempotency:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.intake.id_files import MAX_CLIENT_ID
-from shared.signature import FeatureKind
+from shared.models.signature import FeatureKind
 from shared.status import JobStatus, RowError
 
 _JOB_ID = "01a208a7-76d9-74fb-a6a9-68511ddfcb4b"

@@ -22,12 +22,12 @@ from api.intake.publisher import Publisher
 from api.server.database_threads import DatabaseThreads, met_itself
 from api.server.deadline import current
 from api.watch.metrics import Metrics
-from shared.accept import Accepted
-from shared.accept_bulk import BulkJob
-from shared.db import autocommit
 from shared.errors import DatabaseBlocked, DatabaseUnavailable, OutcomeOpen
-from shared.jobs import read_jobs
+from shared.jobs.accept_bulk import BulkJob
+from shared.jobs.accept_singles import Accepted
+from shared.jobs.records import read_jobs
 from shared.logging import get_logger
+from shared.postgres.engine import autocommit
 from shared.status import Queue
 
 log = get_logger(__name__)

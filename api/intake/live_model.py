@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from api.server.coalescer import Coalescer
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
-from shared.models import ModelVersion, live_model
+from shared.models.registry import ModelVersion, live_model
 
 _REMEMBER_SECONDS = 1.0
 

@@ -20,13 +20,13 @@ from api.server.coalescer import Coalescer
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, met_itself
 from api.server.deadline import current
 from api.watch.metrics import Metrics
-from shared.accept import Accepted, SingleJob, accept_singles
 from shared.config import Settings
-from shared.db import autocommit
 from shared.errors import DatabaseUnavailable, OutcomeOpen, PredictqError
-from shared.jobs import read_jobs
+from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.records import read_jobs
+from shared.postgres.engine import autocommit
+from shared.postgres.tables import REQUESTS_PER_BATCH
 from shared.status import Queue
-from shared.tables import REQUESTS_PER_BATCH
 
 _DRAIN_SECONDS = 5.0  # at the end of the process
 _LOOK_UP_SECONDS = 2.0  # for which an accept of unknown outcome is looked for

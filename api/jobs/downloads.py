@@ -13,9 +13,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.server.database_threads import DatabaseThreads
-from shared.db import autocommit
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
+from shared.postgres.engine import autocommit
 
 log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from api.http.requests import Raw
-from shared.jobs import JobRecord
+from shared.jobs.records import JobRecord
 
 POLL_SECONDS = b"1"  # what Retry-After advises while a job is not done
 

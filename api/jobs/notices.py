@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from api.server.background import Background
 from shared.logging import get_logger
-from shared.queue import NOTICES, REDIS_OPTIONS, Notice, parse_notice
+from shared.messaging.messages import NOTICES, REDIS_OPTIONS, Notice, parse_notice
 
 log = get_logger(__name__)
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from api.server.coalescer import Coalescer
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
-from shared.accept import Accepted
 from shared.errors import JobUnknown
-from shared.jobs import JobRecord, read_jobs
+from shared.jobs.accept_singles import Accepted
+from shared.jobs.records import JobRecord, read_jobs
 from shared.status import JobStatus
 
 _MOST = 512  # jobs per query

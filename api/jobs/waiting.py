@@ -11,8 +11,8 @@ from uuid import UUID
 from api.jobs.statuses import Statuses
 from api.server.deadline import current
 from shared.errors import DatabaseUnavailable
-from shared.jobs import JobRecord
-from shared.queue import Notice
+from shared.jobs.records import JobRecord
+from shared.messaging.messages import Notice
 
 _FIRST_POLL, _LONGEST_POLL = 0.25, 2.0  # seconds
 _LAST_READ = 0.5  # seconds for the read after the wait

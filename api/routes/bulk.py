@@ -34,9 +34,9 @@ from api.jobs.job_json import job_response
 from api.routes.predict import unknown_fields
 from api.server.deadline import current
 from api.server.services import Services, services_of
-from shared.accept import Accepted
-from shared.accept_bulk import BulkJob, accept_filter, accept_ids
-from shared.selection import filter_condition
+from shared.jobs.accept_bulk import BulkJob, accept_filter, accept_ids
+from shared.jobs.accept_singles import Accepted
+from shared.sources.selection import filter_condition
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 

@@ -15,8 +15,8 @@ from api.http.problems import DATABASE_AWAY
 from api.http.requests import json_response
 from api.server.services import Services, services_of
 from shared.errors import DatabaseUnavailable, PredictqError, SchemaOutdated
-from shared.models import live_model
-from shared.tables import SCHEMA_REVISION
+from shared.models.registry import live_model
+from shared.postgres.tables import SCHEMA_REVISION
 
 router = APIRouter(tags=["health"], route_class=DirectRoute)
 

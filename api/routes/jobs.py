@@ -15,8 +15,8 @@ from api.http.requests import headers_of, json_response, wait_seconds
 from api.jobs.job_json import job_json, status_response
 from api.server.services import services_of
 from shared.errors import JobUnknown
-from shared.jobs import cancel_job, list_jobs
-from shared.queue import Notice
+from shared.jobs.records import cancel_job, list_jobs
+from shared.messaging.messages import Notice
 from shared.status import JobStatus
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])

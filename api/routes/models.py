@@ -14,7 +14,7 @@ from api.http.direct_route import DirectRoute
 from api.http.problems import FORBIDDEN, NOT_FOUND, Problem
 from api.http.requests import headers_of, json_response
 from api.server.services import services_of
-from shared.models import ModelVersion, get_model, list_models, promote_model
+from shared.models.registry import ModelVersion, get_model, list_models, promote_model
 
 router = APIRouter(tags=["models"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 

@@ -19,9 +19,9 @@ from api.http.requests import headers_of, idempotency_key, parse_object, read_bo
 from api.intake.id_files import MAX_CLIENT_ID
 from api.jobs.job_json import job_response
 from api.server.services import Services, services_of
-from shared.accept import Accepted, SingleJob
 from shared.errors import FeaturesRefused, ModelChanged
-from shared.signature import FeatureKind, Signature
+from shared.jobs.accept_singles import Accepted, SingleJob
+from shared.models.signature import FeatureKind, Signature
 
 router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 

@@ -14,7 +14,7 @@ from api.http.direct_route import DirectRoute
 from api.http.problems import NOT_FOUND, Problem
 from api.http.requests import headers_of, json_response
 from api.server.services import services_of
-from shared.results import Trace, read_trace
+from shared.jobs.results import Trace, read_trace
 
 router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 

@@ -21,8 +21,8 @@ from api.jobs.downloads import copy_response
 from api.jobs.job_json import POLL_SECONDS
 from api.routes.jobs import job_id_of
 from api.server.services import services_of
-from shared.jobs import read_job
-from shared.results import Readable, copy_results, read_results, readable
+from shared.jobs.records import read_job
+from shared.jobs.results import Readable, copy_results, read_results, readable
 from shared.status import JobStatus
 
 router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[openapi.BEARER])

@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.http.problems import BUSY, Problem
 from shared.config import Settings
-from shared.db import autocommit, make_engine, transaction
 from shared.errors import DatabaseUnavailable
+from shared.postgres.engine import autocommit, make_engine, transaction
 
 Answer = TypeVar("Answer")
 

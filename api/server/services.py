@@ -22,10 +22,10 @@ from api.server.database_threads import LOCK_SECONDS, DatabaseThreads
 from api.watch.metrics import Metrics
 from api.watch.outage_log import OutageLog
 from api.watch.row_accounting import RowAccounting
-from shared.books import Books
+from shared.batches.row_accounting import RowAccount
+from shared.batches.sweep import Backlog
 from shared.config import Settings
-from shared.queue import Notice, make_redis, publish_batches
-from shared.sweep import Backlog
+from shared.messaging.messages import Notice, make_redis, publish_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class _State:
     publisher: Publisher
     notices: Notices
 
-    def books(self) -> Books | None:
-        return self.row_accounting.books
+    def row_account(self) -> RowAccount | None:
+        return self.row_accounting.row_account
 
     def backlog(self) -> list[Backlog]:
         return self.admission.backlog

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.books import Books
-from shared.sweep import Backlog
+from shared.batches.row_accounting import RowAccount
+from shared.batches.sweep import Backlog
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
@@ -22,7 +22,7 @@ class State(Protocol):
     def backlog(self) -> list[Backlog]:
         """The last sample of what waits."""
 
-    def books(self) -> Books | None:
+    def row_account(self) -> RowAccount | None:
         """What became of all accepted rows, as last read."""
 
     def open_waiters(self) -> int:
@@ -95,7 +95,7 @@ class _StateCollector(Collector):
             rows.add_metric([item.queue], item.waiting_rows)
             oldest.add_metric([item.queue], item.oldest_seconds)
         yield from (batches, rows, oldest)
-        yield from _books(state.books())
+        yield from _row_account(state.row_account())
         yield GaugeMetricFamily("predictq_open_waiters", "Calls that wait for a job.", state.open_waiters())
         yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
         yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
@@ -104,14 +104,14 @@ class _StateCollector(Collector):
         )
 
 
-def _books(books: Books | None) -> Iterator[Metric]:
-    """Gauges of the books; none until they have been read."""
-    if books is None:
+def _row_account(row_account: RowAccount | None) -> Iterator[Metric]:
+    """Gauges of the row accounting; none until it has been read."""
+    if row_account is None:
         return
     rows = GaugeMetricFamily("predictq_accounting_rows", "Rows since the beginning, by state.", labels=["state"])
-    for state, count in asdict(books).items():
+    for state, count in asdict(row_account).items():
         rows.add_metric([state], count)
     yield rows
     yield GaugeMetricFamily(
-        "predictq_accounting_imbalance", "Accepted rows that nobody accounts for: 0.", books.imbalance
+        "predictq_accounting_imbalance", "Accepted rows that nobody accounts for: 0.", row_account.imbalance
     )

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from api.http.problems import Problem
 from api.server.background import Background
 from api.server.database_threads import DatabaseThreads
-from shared.books import Books, read_books
-from shared.db import autocommit
+from shared.batches.row_accounting import RowAccount, read_row_account
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
+from shared.postgres.engine import autocommit
 
 log = get_logger(__name__)
 
@@ -26,18 +26,18 @@ class RowAccounting(Background):
 
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
-        self.books: Books | None = None  # until the first look
+        self.row_account: RowAccount | None = None  # until the first look
 
     async def run(self) -> None:
         """Look again and again."""
         while True:
             began = time.monotonic()
             with contextlib.suppress(DatabaseUnavailable, Problem):  # away, or busy: the next look will tell
-                self.books = await self._threads.run_long(self._read)
-                if self.books.imbalance:
-                    log.error("books_do_not_balance", imbalance=self.books.imbalance, **asdict(self.books))
+                account = self.row_account = await self._threads.run_long(self._read)
+                if account.imbalance:
+                    log.error("row_accounting_does_not_add_up", imbalance=account.imbalance, **asdict(account))
             await asyncio.sleep(max(_PAUSE_SECONDS, _PAUSE_FACTOR * (time.monotonic() - began)))
 
-    def _read(self) -> Books:
+    def _read(self) -> RowAccount:
         with autocommit(self._threads.engine) as connection:
-            return read_books(connection)
+            return read_row_account(connection)

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from bench.peers.store import engine, model
-from shared.db import driver_connection
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.postgres.engine import driver_connection
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _CHUNK = 10_000
 _OPTIONS = pa_csv.ConvertOptions(true_values=["t"], false_values=["f"])

@@ -8,7 +8,7 @@ import time
 import pandas as pd
 
 from bench.peers.store import engine, model
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _CHUNK = 50_000
 

@@ -11,7 +11,7 @@ import pandas as pd
 from sqlalchemy import Engine, create_engine, text
 
 from model.artefact import load, read
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 TABLES = """
 DROP TABLE IF EXISTS peer_answers, peer_requests, copy_answers;

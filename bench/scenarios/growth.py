@@ -15,7 +15,7 @@ from bench.check import WrongAnswer
 from bench.context import Bench, Figures, wait_for_job
 from bench.load import closed_loop
 from bench.stack import Service
-from shared.db import autocommit
+from shared.postgres.engine import autocommit
 
 
 def measure(bench: Bench) -> Figures:

@@ -10,9 +10,9 @@ from bench.data import register
 from bench.models import ComputingModel, SleepingModel
 from bench.stack import Service
 from model.artefact import Artefact, build_artefact
-from shared.db import transaction
-from shared.models import promote_model
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.registry import promote_model
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.postgres.engine import transaction
 
 _SIGNATURE = Signature((FeatureSpec("age", FeatureKind.INTEGER, minimum=14, maximum=120),))
 _BATCH_ROWS = 50

@@ -24,8 +24,8 @@ def create(
 ) -> None:
     """Make a key and print it, for the only time."""
     from cli.database import database
-    from shared.db import transaction
-    from shared.keys import create_key
+    from shared.api_keys import create_key
+    from shared.postgres.engine import transaction
 
     with database() as engine, transaction(engine) as connection:
         key, stored = create_key(connection, owner, is_admin=admin, max_waiting_rows=max_waiting_rows)
@@ -42,8 +42,8 @@ def list_(as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from cli.database import database
-    from shared.db import transaction
-    from shared.keys import list_keys
+    from shared.api_keys import list_keys
+    from shared.postgres.engine import transaction
 
     with database() as engine, transaction(engine) as connection:
         keys = list_keys(connection)
@@ -65,8 +65,8 @@ def revoke(
 ) -> None:
     """Refuse a key from now on (gateways notice within seconds)."""
     from cli.database import database
-    from shared.db import transaction
-    from shared.keys import revoke_key
+    from shared.api_keys import revoke_key
+    from shared.postgres.engine import transaction
 
     with database() as engine, transaction(engine) as connection:
         key = revoke_key(connection, prefix)

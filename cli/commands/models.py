@@ -12,7 +12,7 @@ import typer
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from shared.models import ModelVersion
+    from shared.models.registry import ModelVersion
 
 app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
 
@@ -62,8 +62,8 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from cli.database import database
-    from shared.db import transaction
-    from shared.models import list_models
+    from shared.models.registry import list_models
+    from shared.postgres.engine import transaction
 
     with database() as engine, transaction(engine) as connection:
         found = list_models(connection)
@@ -116,8 +116,8 @@ def promote(
 ) -> None:
     """Make a model version the live one. Accepted jobs keep theirs; workers need no restart."""
     from cli.database import database
-    from shared.db import transaction
-    from shared.models import promote_model
+    from shared.models.registry import promote_model
+    from shared.postgres.engine import transaction
 
     with database() as engine, transaction(engine) as connection:
         model = promote_model(connection, version)

@@ -7,7 +7,7 @@ import io
 import json
 from pathlib import Path
 
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 from tests.e2e.support import CLIENTS, Up
 
 

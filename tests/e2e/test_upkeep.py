@@ -10,7 +10,7 @@ from pathlib import Path
 import joblib
 from sklearn.linear_model import LogisticRegression
 
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 from tests.e2e.support import PREDICTQ, Up, environment
 from tests.support import wait_until
 

@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Engine, make_url, text
 
 from api.server.main import make_server
 from api.server.services import Services
-from shared.batches import Claim, Counts, claim, finish
+from shared.api_keys import create_key
+from shared.batches.claims import Claim, Counts, claim, finish
 from shared.config import Settings
-from shared.db import autocommit, transaction
-from shared.keys import create_key
-from shared.queue import NOTICES, Notice, format_notice
+from shared.messaging.messages import NOTICES, Notice, format_notice
+from shared.postgres.engine import autocommit, transaction
 from tests.support import wait_until
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine, text
 
-from shared.accept import Accepted
 from shared.config import Environment, Settings
-from shared.db import autocommit
-from shared.results import read_results, readable
+from shared.jobs.accept_singles import Accepted
+from shared.jobs.results import read_results, readable
+from shared.postgres.engine import autocommit
 from tests.models import right_answer
 from tests.support import (
     wait_until,

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from shared.batches import Claim, Counts, claim, finish
-from shared.db import transaction
-from shared.jobs import JobRecord, cancel_job
+from shared.batches.claims import Claim, Counts, claim, finish
+from shared.jobs.records import JobRecord, cancel_job
+from shared.postgres.engine import transaction
 from tests.support import OWNER
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Engine
 from uuid_utils.compat import uuid7
 
-from shared.accept import Accepted, SingleJob, accept_singles
-from shared.db import autocommit
-from shared.results import ResultRow, Trace, read_results, read_trace, readable
+from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.results import ResultRow, Trace, read_results, read_trace, readable
+from shared.postgres.engine import autocommit
 from tests.support import OWNER
 from worker.scoring import Scorer
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, text
 
-from shared.db import transaction
+from shared.postgres.engine import transaction
 
 
 @dataclass

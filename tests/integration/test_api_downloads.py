@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from api.jobs.downloads import CopyStream
 from api.server.database_threads import DatabaseThreads
 from shared.config import Settings
-from shared.db import autocommit
+from shared.postgres.engine import autocommit
 
 Copy = Callable[[Connection, IO[bytes]], None]
 

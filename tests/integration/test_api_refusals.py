@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from cli.embedded.redis import EmbeddedRedis
 from shared.config import Environment, Settings
-from shared.db import make_engine
+from shared.postgres.engine import make_engine
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model
 

@@ -1,4 +1,4 @@
-"""The books in the metrics: what became of every accepted row, and a number that is 0 for as long as all is well."""
+"""The row accounting in the metrics: what became of every accepted row, and a number that is 0 while all is well."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.integration.api_support import answer_batches, new_key, running_gatew
 from tests.support import add_clients, add_model, wait_until
 
 
-def test_the_books_are_in_the_metrics_and_balance(
+def test_the_row_accounting_is_in_the_metrics_and_adds_up(
     settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answered, cancelled and open rows add up to the accepted ones; one that is missing shows, and is logged."""
@@ -31,11 +31,11 @@ def test_the_books_are_in_the_metrics_and_balance(
         lines = [f'predictq_accounting_rows{{state="{name}"}} {count}.0' for name, count in states.items()]
         lines.append("predictq_accounting_imbalance 0.0")
         wait_until(lambda: set(lines) <= set(gateway.get("/metrics").text.splitlines()), what="all counted")
-        assert not [entry for entry in log if entry["event"] == "books_do_not_balance"]
+        assert not [entry for entry in log if entry["event"] == "row_accounting_does_not_add_up"]
         with engine.begin() as connection:
             connection.execute(text(_PROMISE_MORE), {"version": version})
         wait_until(lambda: "predictq_accounting_imbalance 7.0" in gateway.get("/metrics").text, what="seen")
-        assert next(entry for entry in log if entry["event"] == "books_do_not_balance")["imbalance"] == 7
+        assert next(entry for entry in log if entry["event"] == "row_accounting_does_not_add_up")["imbalance"] == 7
 
 
 _PROMISE_MORE = """

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 
 from cli.embedded.ports import free_port
 from shared.config import Settings
-from shared.tables import SCHEMA_REVISION
+from shared.postgres.tables import SCHEMA_REVISION
 from sql.migrate import head_revision
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import ROOT, add_clients, add_model, environment, wait_until

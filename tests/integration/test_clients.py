@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from cli.client_load import generate_clients, import_file
-from shared.clients import DuplicateClients, LoadReport, append_clients, count_clients, load_clients
-from shared.db import transaction
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.postgres.engine import transaction
+from shared.sources.clients import DuplicateClients, LoadReport, append_clients, count_clients, load_clients
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 
 def line(client_id: int, age: int | str = 41, department: str = "Sales", number: int | None = None) -> bytes:

@@ -13,9 +13,6 @@ import pytest
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
-from shared.accept import Accepted, SingleJob, accept_singles
-from shared.accept_bulk import BulkJob, accept_filter, accept_ids
-from shared.db import autocommit, transaction
 from shared.errors import (
     ClientUnknown,
     FilterRefused,
@@ -26,6 +23,9 @@ from shared.errors import (
     NothingSelected,
     PredictqError,
 )
+from shared.jobs.accept_bulk import BulkJob, accept_filter, accept_ids
+from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.postgres.engine import autocommit, transaction
 from tests.support import OWNER, add_clients, add_model, change_client
 
 
@@ -247,7 +247,7 @@ def test_a_filter_without_room_for_its_ids_leaves_nothing(ready: Engine, monkeyp
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("shared.selection.tempfile.SpooledTemporaryFile", lambda _: Full())
+        patch.setattr("shared.sources.selection.tempfile.SpooledTemporaryFile", lambda _: Full())
         with pytest.raises(OSError, match="No space left"):
             accept_filter(ready, bulk(), {})
     assert total_jobs(ready) == 0

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
-from shared.accept import SingleJob, accept_singles
-from shared.batches import claim
+from shared.api_keys import KeyUnknown, create_key, find_key, list_keys, revoke_key
+from shared.batches.claims import claim
 from shared.config import Settings
-from shared.db import autocommit, make_engine, transaction
 from shared.errors import DatabaseUnavailable, JobUnknown, ModelVersionUnknown, NoLiveModel, PredictionUnknown
-from shared.jobs import JobRecord, cancel_job, list_jobs, read_job
-from shared.keys import KeyUnknown, create_key, find_key, list_keys, revoke_key
-from shared.models import get_model, list_models, live_model, promote_model, read_artefact
-from shared.results import read_trace
+from shared.jobs.accept_singles import SingleJob, accept_singles
+from shared.jobs.records import JobRecord, cancel_job, list_jobs, read_job
+from shared.jobs.results import read_trace
+from shared.models.registry import get_model, list_models, live_model, promote_model, read_artefact
+from shared.postgres.engine import autocommit, make_engine, transaction
 from shared.status import JobStatus
 from tests.integration.jobs_support import answer, cancel, take
 from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, submit_singles, wait_until

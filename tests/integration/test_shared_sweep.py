@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 from uuid_utils.compat import uuid7
 
-from shared.accept import Accepted
-from shared.batches import record_failure
+from shared.batches.claims import record_failure
+from shared.batches.sweep import backlog, owner_backlog, sweep
 from shared.config import Settings
-from shared.db import transaction
-from shared.jobs import list_jobs, read_jobs
-from shared.queue import front_batch, make_redis, publish_batches, waiting_batches
+from shared.jobs.accept_singles import Accepted
+from shared.jobs.records import list_jobs, read_jobs
+from shared.messaging.messages import front_batch, make_redis, publish_batches, waiting_batches
+from shared.postgres.engine import transaction
 from shared.status import JobStatus, Queue
-from shared.sweep import backlog, owner_backlog, sweep
 from tests.integration.jobs_support import cancel, take
 from tests.support import OWNER, add_clients, add_model, submit_bulk, submit_singles
 

@@ -20,15 +20,15 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, Engine, text
 from uuid_utils.compat import uuid7
 
-from shared.accept import Accepted, SingleJob, accept_singles
-from shared.accept_bulk import BulkJob, accept_ids
-from shared.batches import Claim, Counts, claim, extend_lease, finish, record_failure
-from shared.db import autocommit, transaction
+from shared.batches.claims import Claim, Counts, claim, extend_lease, finish, record_failure
+from shared.batches.sweep import sweep
 from shared.errors import FenceLost
-from shared.jobs import JobRecord, read_jobs
+from shared.jobs.accept_bulk import BulkJob, accept_ids
+from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.records import JobRecord, read_jobs
+from shared.postgres.engine import autocommit, transaction
+from shared.postgres.tables import REQUESTS_PER_BATCH
 from shared.status import Queue
-from shared.sweep import sweep
-from shared.tables import REQUESTS_PER_BATCH
 from tests.integration.jobs_support import cancel, insert_outputs
 from tests.integration.state_machine_support import Batch, Crash, Job, close, end_lease, end_pauses
 from tests.support import add_clients, add_model

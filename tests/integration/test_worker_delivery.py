@@ -9,10 +9,10 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from cli.embedded.redis import EmbeddedRedis
-from shared.accept import Accepted
 from shared.config import Settings
-from shared.db import make_engine, transaction
-from shared.jobs import cancel_job
+from shared.jobs.accept_singles import Accepted
+from shared.jobs.records import cancel_job
+from shared.postgres.engine import make_engine, transaction
 from shared.status import JobStatus
 from tests.integration.delivery_support import (
     PATIENCE,

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.accept import Accepted
-from shared.batches import claim, extend_lease
+from shared.batches.claims import claim, extend_lease
 from shared.config import Settings
-from shared.db import transaction
 from shared.errors import FenceLost
-from shared.models import promote_model, register_model
-from shared.signature import Signature
+from shared.jobs.accept_singles import Accepted
+from shared.models.registry import promote_model, register_model
+from shared.models.signature import Signature
+from shared.postgres.engine import transaction
 from shared.status import JobStatus
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import TestModel, right_answer

@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from shared.config import Settings
-from shared.db import autocommit, make_engine
-from shared.results import read_trace
+from shared.jobs.results import read_trace
+from shared.postgres.engine import autocommit, make_engine
 from sql.migrate import upgrade
 from tests.integration.delivery_support import (
     PATIENCE,

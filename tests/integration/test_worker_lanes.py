@@ -10,10 +10,10 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from cli.embedded.redis import EmbeddedRedis
-from shared.accept import Accepted
 from shared.config import Settings
-from shared.db import autocommit, make_engine, transaction
-from shared.jobs import cancel_job
+from shared.jobs.accept_singles import Accepted
+from shared.jobs.records import cancel_job
+from shared.postgres.engine import autocommit, make_engine, transaction
 from tests.integration.delivery_support import PATIENCE, quick, wait_until_claimed
 from tests.models import SlowModel
 from tests.support import (

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.accept import Accepted
-from shared.db import autocommit, transaction
-from shared.jobs import cancel_job
-from shared.results import ResultRow, copy_results, read_results, readable
+from shared.jobs.accept_singles import Accepted
+from shared.jobs.records import cancel_job
+from shared.jobs.results import ResultRow, copy_results, read_results, readable
+from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus
 from tests.integration.scoring_support import features_of, results, score, trace_of
 from tests.models import TestModel, right_answer

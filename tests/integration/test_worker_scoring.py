@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.batches import claim
-from shared.db import autocommit, transaction
-from shared.models import promote_model, register_model
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.batches.claims import claim
+from shared.models.registry import promote_model, register_model
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import TestModel, right_answer

@@ -19,8 +19,8 @@ from cli.embedded.location import POINTER
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from model.artefact import build_artefact
-from shared.keys import create_key
-from shared.models import promote_model, register_model
+from shared.api_keys import create_key
+from shared.models.registry import promote_model, register_model
 from sql.migrate import upgrade
 from tests.models import SIGNATURE
 from tests.torture import population

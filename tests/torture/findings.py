@@ -56,6 +56,6 @@ class Findings:
         )
         return (
             f"{ran} injections, {len(outcomes) - ran} not run; {jobs} jobs of {rows_} rows; "
-            f"the books were looked at {moments} times, and told by gateways {told} times; "
+            f"the row accounting was looked at {moments} times, and told by gateways {told} times; "
             f"{len(self._proofs)} proofs; {len(self.failures)} failures."
         )

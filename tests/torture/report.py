@@ -65,7 +65,7 @@ def verdict(result: Result) -> str:
     lines = [
         f"{len(ran)} faults injected, {len(result.outcomes) - len(ran)} not run.",
         f"{result.jobs} jobs of {result.rows} rows.",
-        f"The books were looked at {result.moments} times, and told by gateways {result.told} times.",
+        f"The row accounting was looked at {result.moments} times, and told by gateways {result.told} times.",
         f"{len(result.violations)} violations.",
     ]
     counts = Counter(violation.promise for violation in result.violations)

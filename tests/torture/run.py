@@ -20,7 +20,7 @@ from tests.torture.cluster import Cluster, Plan, wait_for
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 from tests.torture.ledger import Event, Ledger, read
 from tests.torture.manners import check_manners
-from tests.torture.watching import Bookkeeper, Use, check_growth
+from tests.torture.watching import RowAccountingWatch, Use, check_growth
 
 SETTLE_SECONDS = 60.0  # from the last fault to the end of every accepted job
 FIRST_ANSWER_SECONDS = 15.0  # from the end of a fault to the first answer
@@ -48,7 +48,7 @@ class Result:
     events: list[Event]
     jobs: int
     rows: int
-    moments: int  # at which the books were found to balance, or not
+    moments: int  # at which the row accounting was found to add up, or not
     told: int  # times that a gateway told whether they do
 
 
@@ -60,7 +60,7 @@ class Run:
         self._ledger = ledger
         self._settle_seconds = settle_seconds
         self._crowd = Crowd(cluster, ledger, seed)
-        self._books = Bookkeeper(cluster)
+        self._watch = RowAccountingWatch(cluster)
         self._prober = self._crowd.new_caller(1000)
         self._rng = random.Random(seed)
         self._uses: list[Use] = []
@@ -72,7 +72,7 @@ class Run:
     def start(self) -> None:
         """Let the crowd in, and wait until everything works."""
         self._crowd.start()
-        self._books.start()
+        self._watch.start()
         self._probe(30)
         self._settle()
         self._uses.append(Use.of(self._cluster))
@@ -123,7 +123,7 @@ class Run:
         if _IN_TIME not in {violation.promise for violation in self._violations}:
             with contextlib.suppress(TimeoutError):  # the checker names what has not ended
                 self._settle()
-        self._books.stop()
+        self._watch.stop()
         with contextlib.suppress(psycopg2.Error, OSError):
             self._uses.append(Use.of(self._cluster))
         self._prober.close()
@@ -131,10 +131,10 @@ class Run:
         events = list(read(self._ledger.path))
         self._violations += check(events, self._cluster.dsn, self._cluster.offsets)
         self._violations += check_manners(events, self._cut_off)
-        self._violations += self._books.violations
+        self._violations += self._watch.violations
         self._violations += check_growth(self._uses, self._kills)
         jobs, rows = self._cluster.query("SELECT count(*), coalesce(sum(request_count), 0) FROM jobs")[0]
-        return Result(self.outcomes, self._violations, events, jobs, int(rows), self._books.moments, self._books.told)
+        return Result(self.outcomes, self._violations, events, jobs, int(rows), self._watch.moments, self._watch.told)
 
     def _verify(self, outcome: Outcome, tools: Tools) -> None:
         try:

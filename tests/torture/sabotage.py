@@ -27,29 +27,29 @@ def no_fence() -> None:
     """Whoever comes may finish, extend or give back a batch, whichever claim is the newest."""
     from sqlalchemy import text
 
-    from shared import batches
+    from shared.batches import claims
 
     def unfenced(statement: str) -> Any:
         return text(statement.replace("AND fence = :fence", ""))
 
-    batches._LOCK = _changed(batches._LOCK, "AND fence = %(fence)s", "")
-    batches._END = _changed(batches._END, "AND fence = %(fence)s", "")
-    _replace(batches, "text", unfenced)  # the other statements are built when they are run
+    claims._LOCK = _changed(claims._LOCK, "AND fence = %(fence)s", "")
+    claims._END = _changed(claims._END, "AND fence = %(fence)s", "")
+    _replace(claims, "text", unfenced)  # the other statements are built when they are run
 
 
 def no_lease() -> None:
     """A claim lasts for ever."""
     from sqlalchemy import text
 
-    from shared import batches
+    from shared.batches import claims
 
     for_ever = "CAST('infinity' AS timestamptz)"
 
     def endless(statement: str) -> Any:
         return text(statement.replace("clock_timestamp() + make_interval(secs => :lease)", for_ever))
 
-    batches._CLAIM = _changed(batches._CLAIM, "clock_timestamp() + make_interval(secs => %(lease)s)", for_ever)
-    _replace(batches, "text", endless)
+    claims._CLAIM = _changed(claims._CLAIM, "clock_timestamp() + make_interval(secs => %(lease)s)", for_ever)
+    _replace(claims, "text", endless)
 
 
 def no_sweeper() -> None:
@@ -69,7 +69,7 @@ def answer_before_commit() -> None:
     from datetime import UTC, datetime
 
     from api.intake.single_jobs import Intake
-    from shared.accept import Accepted, SingleJob
+    from shared.jobs.accept_singles import Accepted, SingleJob
     from shared.status import Queue
 
     commit = Intake._accept_group
@@ -92,8 +92,8 @@ def publish_before_commit() -> None:
     from collections.abc import Sequence
 
     from api.intake.single_jobs import Intake
-    from shared.accept import Accepted, SingleJob, accept_singles
     from shared.errors import PredictqError
+    from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
     from shared.status import Queue
 
     def accept_group(self: Intake, jobs: Sequence[SingleJob]) -> list[Accepted | PredictqError]:
@@ -110,7 +110,7 @@ def publish_before_commit() -> None:
 def early_acks() -> None:
     """A message is acknowledged when a worker begins, not when it has finished."""
     import worker.main
-    from shared.broker import make_celery
+    from shared.messaging.celery_app import make_celery
 
     def make(settings: Any) -> Any:
         app = make_celery(settings)
@@ -122,15 +122,16 @@ def early_acks() -> None:
 
 def no_health_checks() -> None:
     """Nothing asks whether a silent connection is still one."""
-    from shared import broker, db, queue
+    from shared.messaging import celery_app, messages
+    from shared.postgres import engine
 
-    for options in (queue.REDIS_OPTIONS, broker._TRANSPORT):
+    for options in (messages.REDIS_OPTIONS, celery_app._TRANSPORT):
         options.update(
             socket_timeout=None, socket_connect_timeout=None, health_check_interval=0, socket_keepalive=False
         )
     for name in ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"):
-        db._CONNECT.pop(name)
-    db._CONNECT["keepalives"] = 0
+        engine._CONNECT.pop(name)
+    engine._CONNECT["keepalives"] = 0
 
 
 def no_attempt_cap() -> None:

@@ -1,4 +1,4 @@
-"""The checker itself: consistent books pass, and each way to break a promise is found."""
+"""The checker itself: consistent tables pass, and each way to break a promise is found."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def books(engine: Engine) -> Engine:
+def consistent(engine: Engine) -> Engine:
     """The same in PostgreSQL, answered as it should be; client 1 has changed since."""
     add_model(engine)
     add_clients(engine, 5)
@@ -84,9 +84,9 @@ def _check(engine: Engine, events: list[Event]) -> list[Violation]:
     return check(events, _dsn(engine), {1: 0.0})
 
 
-def test_consistent_books_pass(books: Engine, events: list[Event]) -> None:
+def test_consistent_tables_pass(consistent: Engine, events: list[Event]) -> None:
     """Right answers, one of them for a client that has changed since, are no violation."""
-    assert _check(books, events) == []
+    assert _check(consistent, events) == []
 
 
 _BROKEN_TABLES = {
@@ -112,15 +112,15 @@ _BROKEN_TABLES = {
 
 
 @pytest.mark.parametrize(("statement", "promise"), _BROKEN_TABLES.items())
-def test_broken_tables_are_found(statement: str, promise: str, books: Engine, events: list[Event]) -> None:
+def test_broken_tables_are_found(statement: str, promise: str, consistent: Engine, events: list[Event]) -> None:
     """Whatever is missing, wrong or too much in PostgreSQL is named by the promise that it breaks."""
-    connection = psycopg2.connect(_dsn(books))
+    connection = psycopg2.connect(_dsn(consistent))
     with connection, connection.cursor() as cursor:
         for table in ("prediction_outputs", "prediction_requests", "prediction_batches", "jobs"):
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(statement)
     connection.close()
-    assert promise in {violation.promise for violation in _check(books, events)}
+    assert promise in {violation.promise for violation in _check(consistent, events)}
 
 
 def _lost(events: list[Event]) -> None:
@@ -146,22 +146,22 @@ def _retold(events: list[Event]) -> None:
     ],
 )
 def test_broken_promises_are_found(
-    change: Callable[[list[Event]], None], promise: str, books: Engine, events: list[Event]
+    change: Callable[[list[Event]], None], promise: str, consistent: Engine, events: list[Event]
 ) -> None:
     """What callers were told and PostgreSQL does not hold is named by the promise that it breaks."""
     change(events)
-    assert promise in {violation.promise for violation in _check(books, events)}
+    assert promise in {violation.promise for violation in _check(consistent, events)}
 
 
-def test_unfinished_job_is_found(books: Engine, events: list[Event]) -> None:
+def test_unfinished_job_is_found(consistent: Engine, events: list[Event]) -> None:
     """A job that has not ended when all had their time is a violation."""
-    with books.begin() as connection:
+    with consistent.begin() as connection:
         connection.execute(
             text("""INSERT INTO jobs (id, kind, owner, model_version, request_count, idempotency_key, payload_hash)
                     VALUES (gen_random_uuid(), 'bulk', 'o', 1, 1, 'k3', 'h')""")
         )
     events.append(_ask("k3", "bulk", [1]))
-    assert "every accepted job ends" in {violation.promise for violation in _check(books, events)}
+    assert "every accepted job ends" in {violation.promise for violation in _check(consistent, events)}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Watching a cluster while it is tortured: the books must balance at every moment, and nothing may grow for ever."""
+"""Watching a cluster while it is tortured: the row accounting must always add up, and nothing may grow for ever."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.torture.checker import Violation
 from tests.torture.cluster import Cluster
 from tests.torture.services import Service
 
-_BOOKS = """
+_ROWS = """
 SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs),
        (SELECT count(*) FROM prediction_requests),
        (SELECT count(*) FROM prediction_outputs WHERE error_code IS NULL),
@@ -26,7 +26,7 @@ SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs),
 """
 
 
-class Bookkeeper:
+class RowAccountingWatch:
     """Asks every second, in one snapshot, whether accepted = succeeded + failed + cancelled + in flight.
 
     It asks PostgreSQL, and each gateway for what that makes of it.
@@ -35,10 +35,10 @@ class Bookkeeper:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bookkeeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="row-accounting-watch", daemon=True)
         self.violations: list[Violation] = []
         self.moments = 0
-        self.told = 0  # times that a gateway told its books
+        self.told = 0  # times that a gateway told its row accounting
 
     def start(self) -> None:
         """Begin."""
@@ -59,11 +59,11 @@ class Bookkeeper:
                     self._ask(gateway)
 
     def _look(self) -> None:
-        accepted, requests, succeeded, failed, cancelled, open_rows = map(int, self._cluster.query(_BOOKS)[0])
+        accepted, requests, succeeded, failed, cancelled, open_rows = map(int, self._cluster.query(_ROWS)[0])
         self.moments += 1
         if not accepted == requests == succeeded + failed + cancelled + open_rows:
-            books = f"{accepted} accepted, {requests} requests, {succeeded} + {failed} + {cancelled} + {open_rows}"
-            self.violations.append(Violation("accepted = succeeded + failed + cancelled + in flight", books))
+            account = f"{accepted} accepted, {requests} requests, {succeeded} + {failed} + {cancelled} + {open_rows}"
+            self.violations.append(Violation("accepted = succeeded + failed + cancelled + in flight", account))
 
     def _ask(self, gateway: Service) -> None:
         found = _IMBALANCE.search(gateway.read("metrics"))

@@ -17,7 +17,7 @@ from api.http.requests import headers_of, idempotency_key, wait_seconds
 from api.intake.publisher import Publisher
 from api.jobs.notices import Notices
 from shared import errors
-from shared.queue import Notice
+from shared.messaging.messages import Notice
 from shared.status import Queue
 from tests.support import wait_until
 

@@ -14,8 +14,8 @@ import pytest
 from api.jobs import waiting as waiting_module
 from api.jobs.statuses import Statuses
 from api.jobs.waiting import Waiting
-from shared.jobs import JobRecord
-from shared.queue import Notice
+from shared.jobs.records import JobRecord
+from shared.messaging.messages import Notice
 from shared.status import JobStatus
 
 _LONG = 30.0  # seconds that callers are ready to wait

@@ -12,8 +12,8 @@ import pytest
 
 from cli.client_csv import RowsRefused, check_csv
 from cli.errors import FileRefused
-from shared.features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
-from shared.signature import FeatureKind
+from shared.models.signature import FeatureKind
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 FEATURES: dict[str, Any] = {
     spec.name: {

@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from cli.errors import FileRefused, UsageProblem
 from cli.registry import read_artefact, save_training, train_model
 from model.errors import ArtefactError
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 FEATURES = [{"name": "age", "kind": "integer", "minimum": 14}, {"name": "score", "kind": "number", "maximum": -1}]
 

@@ -14,10 +14,10 @@ from prometheus_client.metrics_core import Metric
 from api.http.problems import KINDS
 from api.server.app import create_app
 from api.watch.metrics import Metrics
-from shared.books import Books
+from shared.batches.row_accounting import RowAccount
+from shared.batches.sweep import Backlog
 from shared.config import Settings, load_settings
 from shared.status import Queue, RowError
-from shared.sweep import Backlog
 from worker import metrics as worker_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,8 +35,8 @@ class Idle:
     def backlog(self) -> list[Backlog]:
         return [Backlog(queue, 0, 0, 0, 0.0) for queue in Queue]
 
-    def books(self) -> Books:
-        return Books(0, 0, 0, 0, 0)
+    def row_account(self) -> RowAccount:
+        return RowAccount(0, 0, 0, 0, 0)
 
     def open_waiters(self) -> int:
         return 0

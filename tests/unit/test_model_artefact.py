@@ -19,7 +19,7 @@ from model.artefact import Artefact, build_artefact, load, positive_column, read
 from model.errors import ArtefactCorrupt, ArtefactIncompatible
 from model.fingerprint import TrainingData
 from model.metadata import ArtefactMetadata
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
 
 X, Y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 1, 1])
 SIGNATURE = Signature((FeatureSpec("x", FeatureKind.NUMBER, minimum=0.0),))

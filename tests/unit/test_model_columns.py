@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from model.columns import column_name, parse_boolean
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from model.csv_input import read_csv
 from model.dataset import generate
 from model.errors import DataRefused
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 ROWS = next(generate(20, 1))
 

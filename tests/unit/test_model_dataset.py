@@ -9,8 +9,8 @@ import pytest
 
 from model.csv_input import read_csv
 from model.dataset import generate
-from shared.features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
-from shared.signature import FeatureKind
+from shared.models.signature import FeatureKind
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data" / "hr_attrition.csv"
 

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from model.dataset import generate
 from model.pipeline import NUMBERS, RECIPES, client_signature
-from shared.features import CLIENT_FEATURE_NAMES
-from shared.signature import FeatureKind
+from shared.models.signature import FeatureKind
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 SAMPLE = next(generate(600, seed=2))
 FEATURES, LABELS = SAMPLE[list(CLIENT_FEATURE_NAMES)], SAMPLE["attrition"]

@@ -14,7 +14,7 @@ from model.metrics import Interval
 from model.plots import unbalanced
 from model.report import END, START, figures_text, write_report
 from model.train import TrainingReport, TrainingResult
-from shared.signature import Signature
+from shared.models.signature import Signature
 
 
 def made_up(settings: dict[str, float], data: TrainingData | None) -> TrainingResult:

@@ -14,7 +14,7 @@ from model.dataset import generate
 from model.errors import DataRefused
 from model.fitting import fit
 from model.train import TrainingResult, train
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 SAMPLE = next(generate(500, seed=5)).astype({"monthly_income": float})
 SAMPLE.loc[::5, "monthly_income"] = np.nan

@@ -13,13 +13,13 @@ from uuid import uuid4
 import pytest
 import structlog
 
-from shared.broker import make_celery
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
-from shared.features import CLIENT_FEATURES
 from shared.logging import configure_logging, get_logger
-from shared.queue import Notice, format_notice, parse_notice
-from shared.signature import FeatureKind, FeatureSpec, Signature, check_value
+from shared.messaging.celery_app import make_celery
+from shared.messaging.messages import Notice, format_notice, parse_notice
+from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
+from shared.sources.sample_features import CLIENT_FEATURES
 from shared.status import Queue
 
 DATABASE = "postgresql+psycopg2://u:secret@localhost/db"

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisDown
 
 from model.artefact import build_artefact
-from shared.batches import Claim
+from shared.batches.claims import Claim
 from shared.errors import FenceLost
-from shared.queue import Notice
-from shared.signature import FeatureKind, FeatureSpec, Signature
+from shared.messaging.messages import Notice
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.status import RowError
 from tests.models import SIGNATURE, SlowModel, TestModel, right_answer
 from worker import lease, notifier

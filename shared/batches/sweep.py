@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 
-from shared.db import transaction
+from shared.postgres.engine import transaction
+from shared.postgres.tables import REQUESTS_PER_BATCH
 from shared.status import Queue
-from shared.tables import REQUESTS_PER_BATCH
 
 _MOST = 1000  # batches per sweep: publishing them takes well under a lease
 _MAX_PAUSE = 60  # seconds: the longest back-off between two dispatches of one batch

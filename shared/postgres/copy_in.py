@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import psycopg2
 from sqlalchemy import Connection
 
-from shared.db import driver_connection
+from shared.postgres.engine import driver_connection
 
 # PostgreSQL's binary COPY format is a header, for each row the number of its fields and for each field its length and
 # value in big-endian order, and a trailer. Source: https://www.postgresql.org/docs/current/sql-copy.html

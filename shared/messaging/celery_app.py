@@ -9,7 +9,7 @@ from kombu.entity import Queue as KombuQueue
 from kombu.transport import TRANSPORT_ALIASES, redis
 
 from shared.config import Settings
-from shared.queue import REDIS_OPTIONS
+from shared.messaging.messages import REDIS_OPTIONS
 from shared.status import Queue
 
 # docs/reliability.md tells what each of these was measured to change.

@@ -17,13 +17,13 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from shared.accept import Accepted, claim_idempotency_key
-from shared.copying import BINARY_HEADER, BINARY_TRAILER, copy_in
-from shared.db import transaction
 from shared.errors import IdempotencyKeyInFlight, NoLiveModel, NothingSelected
-from shared.selection import filter_condition, selected_clients
+from shared.jobs.accept_singles import Accepted, claim_idempotency_key
+from shared.postgres.copy_in import BINARY_HEADER, BINARY_TRAILER, copy_in
+from shared.postgres.engine import transaction
+from shared.postgres.tables import REQUESTS_PER_BATCH
+from shared.sources.selection import filter_condition, selected_clients
 from shared.status import Queue
-from shared.tables import REQUESTS_PER_BATCH
 
 _SHARES = 8  # batches that a job of middling size is cut into, so that workers share it
 _LEAST_ROWS = 5_000  # below this a batch's claim and commit are felt: 10 ms of CPU, and some 9 µs per row

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
-from shared.copying import copy_in
-from shared.db import transaction
 from shared.errors import PredictqError
-from shared.features import CLIENT_FEATURE_NAMES
+from shared.postgres.copy_in import copy_in
+from shared.postgres.engine import transaction
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _FEATURES = ", ".join(CLIENT_FEATURE_NAMES)
 _COLUMNS = f"client_id, {_FEATURES}"

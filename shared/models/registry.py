@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
 from shared.errors import ModelVersionUnknown, NoLiveModel
-from shared.signature import Signature
+from shared.models.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)

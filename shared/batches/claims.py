@@ -11,9 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from shared.db import autocommit, driver_connection, terse_transaction
 from shared.errors import FenceLost
-from shared.tables import REQUESTS_PER_BATCH
+from shared.postgres.engine import autocommit, driver_connection, terse_transaction
+from shared.postgres.tables import REQUESTS_PER_BATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from typing import IO, Any
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from shared.copying import BINARY_HEADER, BINARY_TRAILER
-from shared.db import driver_connection
 from shared.errors import FilterRefused
-from shared.features import CLIENT_FEATURES
-from shared.signature import FeatureKind, check_value, find_feature
-from shared.tables import clients
+from shared.models.signature import FeatureKind, check_value, find_feature
+from shared.postgres.copy_in import BINARY_HEADER, BINARY_TRAILER
+from shared.postgres.engine import driver_connection
+from shared.postgres.tables import clients
+from shared.sources.sample_features import CLIENT_FEATURES
 
 _IN_MEMORY = 1_000_000  # bytes of ids that are kept in memory before a file is made
 _ROW = struct.Struct(">hiq")  # of binary COPY: number of fields, then length and value of the id

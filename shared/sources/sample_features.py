@@ -7,7 +7,7 @@ Source: the columns of the public IBM HR attrition data set, in snake_case, with
 
 from __future__ import annotations
 
-from shared.signature import FeatureKind, FeatureSpec
+from shared.models.signature import FeatureKind, FeatureSpec
 
 
 def _integer(name: str, minimum: int, maximum: int) -> FeatureSpec:

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.types import TypeEngine
 
-from shared.features import CLIENT_FEATURES
-from shared.signature import FeatureKind
+from shared.models.signature import FeatureKind
+from shared.sources.sample_features import CLIENT_FEATURES
 
 SCHEMA_REVISION = "0003"  # the migration that this code needs; a test holds it against sql/versions
 REQUESTS_PER_BATCH = 100_000  # request ids of batch b are b × 100,000 + 0, 1, 2 …

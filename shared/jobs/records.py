@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from shared.errors import JobUnknown
+from shared.postgres.tables import REQUESTS_PER_BATCH
 from shared.status import JobStatus
-from shared.tables import REQUESTS_PER_BATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The books: every accepted row is answered, failed, cancelled or in flight. Always, and in every snapshot."""
+"""The row accounting: every accepted row is answered, failed, cancelled or in flight. Always, and in every snapshot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class RowAccount:
     """Rows since the beginning, as jobs were promised and as batches account for them."""
 
     accepted: int
@@ -25,7 +25,7 @@ class Books:
 
 # One statement, so one snapshot: work goes on while it is counted. It reads a row per job and one per batch, none per
 # prediction: 10,000 batches of 10,000 rows in 5 ms, a million single jobs in 70 ms.
-_BOOKS = text("""
+_ROW_ACCOUNT = text("""
 SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs) AS accepted,
        coalesce(sum(succeeded), 0) AS succeeded, coalesce(sum(failed), 0) AS failed,
        coalesce(sum(cancelled), 0) AS cancelled,
@@ -34,6 +34,6 @@ FROM prediction_batches
 """)
 
 
-def read_books(connection: Connection) -> Books:
-    """The books as they stand."""
-    return Books(*map(int, connection.execute(_BOOKS).one()))
+def read_row_account(connection: Connection) -> RowAccount:
+    """The row accounting as it stands."""
+    return RowAccount(*map(int, connection.execute(_ROW_ACCOUNT).one()))

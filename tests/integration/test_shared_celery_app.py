@@ -11,9 +11,9 @@ from celery import Celery
 from redis import Redis
 
 from cli.embedded.redis import EmbeddedRedis
-from shared.broker import make_celery
 from shared.config import Settings
-from shared.queue import SCORE_TASK, publish_batches
+from shared.messaging.celery_app import make_celery
+from shared.messaging.messages import SCORE_TASK, publish_batches
 from shared.status import Queue
 
 

@@ -21,8 +21,8 @@ from shared.errors import (
     NoLiveModel,
     PredictqError,
 )
+from shared.postgres.tables import REQUESTS_PER_BATCH
 from shared.status import Queue
-from shared.tables import REQUESTS_PER_BATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.db import driver_connection
 from shared.errors import PredictionUnknown
-from shared.features import CLIENT_FEATURE_NAMES
-from shared.tables import REQUESTS_PER_BATCH
+from shared.postgres.engine import driver_connection
+from shared.postgres.tables import REQUESTS_PER_BATCH
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 RESULT_COLUMNS = (
     "request_id",

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from shared.config import Settings
-from shared.db import autocommit, driver_connection, make_engine, terse_transaction, transaction
 from shared.errors import DatabaseUnavailable
+from shared.postgres.engine import autocommit, driver_connection, make_engine, terse_transaction, transaction
 from tests.integration.api_support import Network
 
 ANY_QUERY = b"Q\0\0"  # how a simple query begins on the wire

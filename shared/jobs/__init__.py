@@ -1,0 +1,4 @@
+"""Jobs in PostgreSQL: accepting them, reading them and their results, cancelling them.
+
+No HTTP, and no scoring.
+"""
