@@ -23,12 +23,12 @@ from shared.messaging.messages import make_redis
 from shared.postgres.engine import make_engine
 from shared.status import Queue
 from worker import metrics
-from worker.consumer import PromptConsumer
-from worker.lanes import Lanes
-from worker.models import ModelStore
-from worker.process import ProcessSlot
-from worker.sweeper import Sweeper
-from worker.tasks import register_tasks
+from worker.celery.consumer import PromptConsumer
+from worker.celery.pool_process import ProcessSlot
+from worker.celery.queue_order import QueueOrder
+from worker.celery.tasks import register_tasks
+from worker.models.model_store import ModelStore
+from worker.upkeep.sweeper import Sweeper
 
 log = get_logger(__name__)
 
@@ -92,8 +92,8 @@ def _connect_signals(slot: ProcessSlot, engine: Engine, sweeper: Sweeper) -> Non
 def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) -> int:
     # Celery warns root because messages might hold pickles: ours are JSON, nothing in them is run.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    Lanes.processes = concurrency
-    app.conf.broker_transport_options["queue_order_strategy"] = f"{Lanes.__module__}:{Lanes.__name__}"
+    QueueOrder.processes = concurrency
+    app.conf.broker_transport_options["queue_order_strategy"] = f"{QueueOrder.__module__}:{QueueOrder.__name__}"
     worker = app.Worker(
         hostname=node,
         concurrency=concurrency,

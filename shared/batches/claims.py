@@ -38,7 +38,7 @@ class Claim:
 # Batches are many, and each is claimed and finished: these statements go to the driver itself, as what SQLAlchemy does
 # about a statement took nearly as long as PostgreSQL.
 
-# The range of client ids is what `worker.rows` reads by: asked here, it costs no round trip of its own.
+# The range of client ids is what `worker.scoring.feature_reader` reads by: asked here, it costs no extra round trip.
 _CLAIM = f"""
 UPDATE prediction_batches
 SET status = 'running', fence = fence + 1, attempts = attempts + 1, worker = %(worker)s,

@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 
 from shared.config import Settings
 from tests.integration.api_support import Network
-from worker.models import ModelStore
-from worker.process import ProcessSlot
-from worker.scoring import Scorer
+from worker.celery.pool_process import ProcessSlot
+from worker.models.model_store import ModelStore
+from worker.scoring.scorer import Scorer
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
 from shared.jobs.results import ResultRow, Trace, read_results, read_trace, readable
 from shared.postgres.engine import autocommit
 from tests.support import OWNER
-from worker.scoring import Scorer
+from worker.scoring.scorer import Scorer
 
 
 def features_of(client_id: int) -> dict[str, Any]:

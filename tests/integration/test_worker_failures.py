@@ -20,7 +20,7 @@ from shared.status import JobStatus
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import TestModel, right_answer
 from tests.support import add_clients, add_model, change_client, job_of, submit_bulk
-from worker.scoring import Scorer
+from worker.scoring.scorer import Scorer
 
 
 def expire(engine: Engine) -> None:
@@ -123,7 +123,7 @@ def test_a_process_apart_that_cannot_start_gives_the_batch_back(
     add_model(engine)
     accepted = submit_bulk(engine, [1])
     lost_attempts(engine, accepted, 2)
-    monkeypatch.setattr("worker.isolation.sys.executable", "/bin/false")
+    monkeypatch.setattr("worker.scoring.isolation.sys.executable", "/bin/false")
     assert score(scorer, accepted) == ["failed"]
     monkeypatch.undo()
     expire(engine)

@@ -194,7 +194,7 @@ def test_a_process_apart_ends_with_its_parent(tmp_path: Path) -> None:
         "import pyarrow as pa\n"
         "from model.artefact import build_artefact\n"
         "from tests.models import SIGNATURE, SlowModel\n"
-        "from worker.isolation import IsolatedModel\n"
+        "from worker.scoring.isolation import IsolatedModel\n"
         "artefact = build_artefact(SlowModel(seconds=3600), SIGNATURE, 0.5, name='t')\n"
         "with IsolatedModel(artefact, rows=1, call_timeout_seconds=600) as apart:\n"
         "    print('started', flush=True)\n"

@@ -21,7 +21,7 @@ from shared.status import JobStatus
 from tests.integration.scoring_support import features_of, results, score, trace_of
 from tests.models import TestModel, right_answer
 from tests.support import OWNER, add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
-from worker.scoring import Scorer
+from worker.scoring.scorer import Scorer
 
 
 class Rude(TestModel):

@@ -20,8 +20,8 @@ from shared.status import JobStatus
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import TestModel, right_answer
 from tests.support import add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
-from worker.rows import _statement
-from worker.scoring import Scorer
+from worker.scoring.feature_reader import _statement
+from worker.scoring.scorer import Scorer
 
 
 @pytest.mark.parametrize(("count", "batch_rows"), [(1, 100), (99, 100), (100, 100), (101, 100), (250, 100), (7, 1)])

@@ -54,7 +54,7 @@ def no_lease() -> None:
 
 def no_sweeper() -> None:
     """Nobody looks for batches whose message was lost."""
-    from worker.sweeper import Sweeper
+    from worker.upkeep.sweeper import Sweeper
 
     def sweep_nothing(_self: Sweeper) -> int:
         return 0
@@ -136,8 +136,8 @@ def no_health_checks() -> None:
 
 def no_attempt_cap() -> None:
     """However often a batch has killed its worker, the next attempt is made in the same way."""
-    from worker.prediction import predict_rows
-    from worker.scoring import Scorer
+    from worker.scoring.prediction import predict_rows
+    from worker.scoring.scorer import Scorer
 
     def predict(self: Scorer, _held: Any, model: Any, rows: Any) -> Any:
         return predict_rows(rows, model.signature, self._watched(model.probabilities))

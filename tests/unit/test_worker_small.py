@@ -24,13 +24,14 @@ from shared.messaging.messages import Notice
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.status import RowError
 from tests.models import SIGNATURE, SlowModel, TestModel, right_answer
-from worker import lease, notifier
-from worker.isolation import IsolatedModel, _call_in_fork
+from worker.celery import notifier
 from worker.main import main
-from worker.models import load_model
-from worker.prediction import PredictionFailed, predict_rows, storable
-from worker.rows import Rows
-from worker.validation import find_errors
+from worker.models.model_store import load_model
+from worker.scoring import lease_keeper
+from worker.scoring.feature_reader import Rows
+from worker.scoring.isolation import IsolatedModel, _call_in_fork
+from worker.scoring.prediction import PredictionFailed, predict_rows, storable
+from worker.scoring.row_checks import find_errors
 
 ONE = Signature((FeatureSpec("x", FeatureKind.NUMBER),))
 
@@ -164,8 +165,8 @@ def test_a_late_heartbeat_does_not_drop_the_next_batch(monkeypatch: pytest.Monke
         if beats.count(2) == 2:
             second_beats.set()
 
-    monkeypatch.setattr(lease, "extend_lease", extend)
-    keeper = lease.LeaseKeeper(None, lease_seconds=0.06, call_timeout_seconds=60)  # type: ignore[arg-type]
+    monkeypatch.setattr(lease_keeper, "extend_lease", extend)
+    keeper = lease_keeper.LeaseKeeper(None, lease_seconds=0.06, call_timeout_seconds=60)  # type: ignore[arg-type]
     with keeper.keeping(a_claim(1)):
         assert at_first.wait(10)
     with keeper.keeping(a_claim(2)):

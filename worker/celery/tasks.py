@@ -3,7 +3,7 @@
 from celery import Celery
 
 from shared.messaging.messages import SCORE_TASK
-from worker.process import ProcessSlot
+from worker.celery.pool_process import ProcessSlot
 
 
 def register_tasks(app: Celery, slot: ProcessSlot) -> None:

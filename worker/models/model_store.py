@@ -18,8 +18,8 @@ from shared.logging import get_logger
 from shared.models.registry import get_model, live_model, read_artefact
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction
-from worker.linear import LinearModel, NotLinear, compile_linear
-from worker.sample import draw_table
+from worker.models.linear_model import LinearModel, NotLinear, compile_linear
+from worker.models.sample_rows import draw_table
 
 log = get_logger(__name__)
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from shared.models.signature import Signature
 from shared.status import RowError
-from worker.answers import Answers, StatedError
-from worker.rows import Rows
-from worker.validation import find_errors
+from worker.scoring.answers import Answers, StatedError
+from worker.scoring.feature_reader import Rows
+from worker.scoring.row_checks import find_errors
 
 Predict = Callable[[pa.Table], npt.NDArray[np.float64]]
 

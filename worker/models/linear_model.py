@@ -3,7 +3,7 @@
 A fitted pipeline of imputers, one-hot encoders, element-wise functions, scalers and a logistic regression is one
 sum: intercept + Σ weight × term, where a term is one feature's value, its logarithm, "is at least", or "is this
 category". `compile_linear` reads that sum off the fitted steps. What it does not know in full it leaves to
-scikit-learn, and worker.models checks the compiled form against the pipeline before it is used.
+scikit-learn, and worker.models.model_store checks the compiled form against the pipeline before it is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from shared.models.signature import FeatureKind, Signature
-from worker.rows import columns_of
+from worker.scoring.feature_reader import columns_of
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from shared.config import Settings
 from shared.messaging.messages import make_redis
 from shared.postgres.engine import make_engine
-from worker.lease import LeaseKeeper
-from worker.models import ModelStore
-from worker.notifier import Notifier
-from worker.scoring import Scorer
+from worker.celery.notifier import Notifier
+from worker.models.model_store import ModelStore
+from worker.scoring.lease_keeper import LeaseKeeper
+from worker.scoring.scorer import Scorer
 
 
 class ProcessSlot:

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from shared.batches.claims import Claim, Counts
 from shared.postgres.engine import driver_connection
 from shared.status import RowError
-from worker.binary_copy import encode_binary
-from worker.rows import Rows
+from worker.scoring.binary_copy import encode_binary
+from worker.scoring.feature_reader import Rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def two(
         client.flushdb()
     engine = make_engine(settings, application_name="test", pool_size=2)
     add_clients(engine, 20)
-    with worker_process(settings, concurrency=2, name="lanes", log=tmp_path / "log"):
+    with worker_process(settings, concurrency=2, name="order", log=tmp_path / "log"):
         yield settings, engine
     engine.dispose()
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from shared.models.signature import INT4_MAX, INT4_MIN, FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
-from worker.answers import StatedError
-from worker.rows import Rows, columns_of
+from worker.scoring.answers import StatedError
+from worker.scoring.feature_reader import Rows, columns_of
 
 _UNKNOWN = StatedError(RowError.UNKNOWN_CLIENT, "there is no such client")
 _FINITE = (-sys.float_info.max, sys.float_info.max)

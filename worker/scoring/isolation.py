@@ -24,8 +24,8 @@ import pyarrow as pa
 
 from model.artefact import Artefact
 from model.metadata import ArtefactMetadata
-from worker.models import LoadedModel, load_model
-from worker.prediction import PredictionFailed
+from worker.models.model_store import LoadedModel, load_model
+from worker.scoring.prediction import PredictionFailed
 
 _LENGTH = struct.Struct("!Q")
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -95,7 +95,7 @@ class IsolatedModel:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "worker.isolation"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "worker.scoring.isolation"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         _send(_pipe(self._child.stdin), (self._artefact.content, self._artefact.metadata.to_json()))
         self._receive(self._child, _START_SECONDS, "the model did not load within")

@@ -17,7 +17,7 @@ KEEP_FREE_SECONDS = 0.15  # after a single prediction; those that come more seld
 LOOK_AGAIN_SECONDS = 0.02  # while a process is kept free: whether one still need be
 
 
-class Lanes(priority_cycle):
+class QueueOrder(priority_cycle):
     """Celery's order of queues. The transport makes one per connection, by the name of this class."""
 
     processes = 1  # of the worker's pool; there is one pool per program

@@ -20,13 +20,13 @@ from shared.messaging.messages import Notice
 from shared.models.signature import Signature
 from shared.status import Queue, RowError
 from worker import metrics
-from worker.answers import Answers, StatedError, write_answers
-from worker.isolation import IsolatedModel
-from worker.lease import LeaseKeeper
-from worker.models import LoadedModel, ModelStore
-from worker.notifier import Notifier
-from worker.prediction import Predict, predict_rows, storable
-from worker.rows import Rows, read_rows
+from worker.celery.notifier import Notifier
+from worker.models.model_store import LoadedModel, ModelStore
+from worker.scoring.answers import Answers, StatedError, write_answers
+from worker.scoring.feature_reader import Rows, read_rows
+from worker.scoring.isolation import IsolatedModel
+from worker.scoring.lease_keeper import LeaseKeeper
+from worker.scoring.prediction import Predict, predict_rows, storable
 
 log = get_logger(__name__)
 
@@ -35,7 +35,7 @@ _RETRY_SECONDS = 2.0  # pause before a batch is tried again
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Scores batches in one process. Collaborators are built by `worker.process`."""
+    """Scores batches in one process. Collaborators are built by `worker.celery.pool_process`."""
 
     engine: Engine
     models: ModelStore
