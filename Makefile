@@ -50,7 +50,7 @@ torture: .venv/.dev ## Break everything on purpose and check every promise (abou
 torture-quick: .venv/.dev ## The same in two minutes; part of `make test`
 	@$(BIN)/python -m pytest tests/torture
 
-coverage: .venv/.dev ## The tests with coverage of api, worker, shared, model and cli: at least 90 %
+coverage: .venv/.dev ## The tests with coverage of api, worker, shared, model, cli and devstack: at least 90 %
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -n $(PROCESSES)
 	@$(BIN)/coverage combine --quiet

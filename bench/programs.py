@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from cli.embedded import die_with_parent
+from devstack.supervision import die_with_parent
 
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 60

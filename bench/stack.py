@@ -16,9 +16,9 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from bench.data import load_clients, register, train_model
 from bench.programs import ProgramFailed, running, tail, wait_for_http
-from cli.embedded.ports import free_port
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.ports import free_port
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
 from model.artefact import Artefact
 from shared.api_keys import create_key
 from shared.config import Settings

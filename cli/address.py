@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded.errors import NotRunning
-from cli.embedded.state import STATE_FILE, StackState, load_state
 from cli.errors import NoStack
+from devstack.errors import NotRunning
+from devstack.state import STATE_FILE, StackState, load_state
 
 STACK_DIRECTORY = ".predictq"
 

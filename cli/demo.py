@@ -16,14 +16,14 @@ from pathlib import Path
 from cli.address import ApiAddress
 from cli.client import ApiClient, Json
 from cli.console import plain_text, remark, say
-from cli.embedded.errors import NotWritable
-from cli.embedded.files import make_private_directory
 from cli.errors import ExitStatus
 from cli.job_text import answer_text, counts_text, trace_lines
-from cli.servers import delete_data
-from cli.stack import Plan, running_stack
 from cli.up import say_ready, tell_trouble
 from cli.watching import exit_status, wait_for, watch
+from devstack.errors import NotWritable
+from devstack.files import make_private_directory
+from devstack.stack import Plan, running_stack
+from devstack.stack_servers import delete_data
 from shared.errors import PredictqError
 
 SHOWN_RESULTS = 3

@@ -15,7 +15,7 @@ from cli.errors import GatewayAway, GatewayRefused, NoStack
 from shared.batches.row_accounting import read_row_account
 from shared.config import Settings, load_settings
 from shared.errors import PredictqError
-from shared.messaging.celery_app import make_celery
+from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis
 from shared.models.registry import live_model
 from shared.postgres.engine import make_engine, transaction
@@ -127,16 +127,6 @@ def _examine_redis(settings: Settings) -> Iterator[Finding]:
     else:
         advice = "predictq worker --concurrency 2"
         yield Finding("workers", ok=False, detail="none answers: jobs are accepted and wait", advice=advice)
-
-
-def living_workers(settings: Settings, seconds: float, *, only: str | None = None) -> list[str]:
-    """The names of the workers that answer a ping within `seconds`; of `only` one, as soon as that one answers."""
-    app = make_celery(settings)
-    try:
-        replies = app.control.ping([only] if only else None, timeout=seconds, limit=1 if only else None) or []
-    finally:
-        app.close()
-    return sorted(name for reply in replies for name in reply)
 
 
 def _examine_gateway() -> Iterator[Finding]:

@@ -9,8 +9,8 @@ import typer
 
 from cli.commands import clients, doctor, jobs, keys, models, stack, submit
 from cli.console import plain_text, remarks
-from cli.embedded.errors import EmbeddedError
 from cli.errors import ExitStatus, UsageProblem
+from devstack.errors import EmbeddedError
 from shared.errors import PredictqError
 
 app = typer.Typer(

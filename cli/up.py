@@ -9,9 +9,9 @@ from dataclasses import asdict
 from rich.panel import Panel
 
 from cli.console import output, plain_text, remark, say, say_json
-from cli.embedded.recovery import Event
-from cli.embedded.supervisor import StopRequested
-from cli.stack import Plan, Running, running_stack
+from devstack.stack import Plan, Running, running_stack
+from devstack.supervision.recovery import Event
+from devstack.supervision.supervisor import StopRequested
 
 
 def run_until_stopped(plan: Plan, *, as_json: bool) -> None:

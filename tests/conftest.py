@@ -13,8 +13,8 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
 from sql.migrate import upgrade

@@ -13,7 +13,7 @@ from bench.load import post
 from bench.peers.store import TABLES
 from bench.programs import running, wait_for_http
 from bench.stack import Stack
-from cli.embedded.ports import free_port
+from devstack.servers.ports import free_port
 
 _WORKERS: dict[str, list[list[str]]] = {  # two processes that score, for each
     "celery": [["-m", "celery", "-A", "bench.peers.celery_tasks", "worker", "--concurrency", "2", "-l", "WARNING"]],

@@ -37,8 +37,8 @@ def up(
 
     DATABASE_URL and REDIS_URL name servers of yours to use in place of new ones.
     """
-    from cli.stack import Plan
     from cli.up import run_until_stopped
+    from devstack.stack import Plan
 
     plan = Plan(directory.resolve(), workers, flower=flower, port=port, sample=sample)
     run_until_stopped(plan, as_json=as_json)
@@ -77,7 +77,7 @@ def api(
 def _become(module: str, *arguments: str) -> None:
     """Go on as `python -m MODULE`: one process with nothing of the command line's left in its memory."""
     from cli.address import fill_environment
-    from cli.services import module_command
+    from devstack.services import module_command
 
     fill_environment(redis=True)
     command = module_command(module, *arguments)

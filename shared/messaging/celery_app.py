@@ -81,3 +81,13 @@ class Transport(redis.Transport):
 def _register_transport() -> None:
     """Let this transport answer to the schemes of Redis. By a name in the settings, rediss would lose its TLS."""
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{Transport.__module__}:{Transport.__qualname__}"))
+
+
+def living_workers(settings: Settings, seconds: float, *, only: str | None = None) -> list[str]:
+    """The names of the workers that answer a ping within `seconds`; of `only` one, as soon as that one answers."""
+    app = make_celery(settings)
+    try:
+        replies = app.control.ping([only] if only else None, timeout=seconds, limit=1 if only else None) or []
+    finally:
+        app.close()
+    return sorted(name for reply in replies for name in reply)

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from cli.servers import delete_data
+from devstack.stack_servers import delete_data
 from tests.support import wait_until
 
 PREDICTQ = str(Path(sys.executable).with_name("predictq"))

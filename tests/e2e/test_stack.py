@@ -9,7 +9,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from cli.embedded.ports import free_port, is_free
+from devstack.servers.ports import free_port, is_free
 from tests.e2e.support import PREDICTQ, Up, command_of, environment
 from tests.support import wait_until
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine, text
 
-from cli.embedded.ports import free_port
+from devstack.servers.ports import free_port
 from shared.config import Settings
 from shared.postgres.tables import SCHEMA_REVISION
 from sql.migrate import head_revision

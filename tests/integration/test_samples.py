@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from sqlalchemy import Engine, make_url
 
-from cli.embedded.postgres import EmbeddedPostgres
+from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
 from tests.support import ROOT, add_clients, add_model, publish, submit_singles, wait_for_job, worker_process
 

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import SCORE_TASK, publish_batches

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.jobs.accept_singles import Accepted
 from shared.jobs.records import cancel_job

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.jobs.results import read_trace
 from shared.postgres.engine import autocommit, make_engine

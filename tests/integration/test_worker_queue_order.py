@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.jobs.accept_singles import Accepted
 from shared.jobs.records import cancel_job

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from tests.integration.delivery_support import PATIENCE, quick
 from tests.support import (

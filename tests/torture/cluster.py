@@ -15,9 +15,9 @@ from psycopg2.extensions import connection
 from redis import Redis
 from sqlalchemy import Engine, create_engine
 
-from cli.embedded.location import POINTER
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.redis import EmbeddedRedis
+from devstack.servers.location import POINTER
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
 from model.artefact import build_artefact
 from shared.api_keys import create_key
 from shared.models.registry import promote_model, register_model

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from cli.embedded.child import Child
-from cli.embedded.ports import free_port
-from cli.embedded.process import ChildProcess
+from devstack.servers.ports import free_port
+from devstack.supervision.child import Child
+from devstack.supervision.process import ChildProcess
 from tests.torture.freezer import family
 from tests.torture.netns import HERE, THERE, Host
 from tests.torture.proxy import Loop, Proxy, Tally

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.embedded.postgres import EmbeddedPostgres
+from devstack.servers.postgres import EmbeddedPostgres
 from tests.support import wait_until
 from tests.torture.freezer import family
 from tests.torture.services import ROOT

@@ -15,8 +15,8 @@ import pytest
 
 from cli.address import ApiAddress
 from cli.client import ApiClient
-from cli.embedded.ports import free_port
 from cli.errors import GatewayAway, GatewayRefused
+from devstack.servers.ports import free_port
 
 JOB = {"id": "1", "kind": "single", "status": "queued"}
 

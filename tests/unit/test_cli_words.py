@@ -18,11 +18,11 @@ from cli import progress as progress_module
 from cli.address import api_address, fill_environment, find_stack
 from cli.commands.submit import _condition
 from cli.demo import demo_directory
-from cli.embedded.state import StackState, StateDirectory
-from cli.errands import Errand, ErrandFailed
 from cli.errors import NoStack, UsageProblem
 from cli.job_text import counts_text, job_line, trace_lines
 from cli.progress import progress
+from devstack.start_work import StartWork, StartWorkFailed
+from devstack.state import StackState, StateDirectory
 
 STATE = StackState(os.getpid(), "postgresql+psycopg2://d", "redis://r", "http://127.0.0.1:8000", "pq_local")
 
@@ -241,15 +241,15 @@ def test_the_demonstration_needs_no_writable_directory_here(tmp_path: Path, monk
         assert directory.parent == temporary
 
 
-def test_an_errand_that_fails_says_why_and_one_that_hangs_is_ended() -> None:
+def test_start_work_that_fails_says_why_and_what_hangs_is_ended() -> None:
     """A start that cannot make its samples names the reason, and leaves no process behind when it is interrupted."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     with (
-        Errand(environment, "promote", "x") as errand,
-        pytest.raises(ErrandFailed, match=r"predictq promote x.*version"),
+        StartWork(environment, "promote", "x") as work,
+        pytest.raises(StartWorkFailed, match=r"predictq promote x.*version"),
     ):
-        errand.result()
+        work.result()
     away = "postgresql+psycopg2://a:b@127.0.0.1:1/c"
-    with Errand({**environment, "DATABASE_URL": away}, "train") as hanging:
+    with StartWork({**environment, "DATABASE_URL": away}, "train") as hanging:
         pass
     assert hanging.has_ended

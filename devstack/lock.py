@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from cli.embedded.errors import AlreadyRunning, NotWritable
+from devstack.errors import AlreadyRunning, NotWritable
 
 
 class DirectoryLock:

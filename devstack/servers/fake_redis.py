@@ -1,4 +1,4 @@
-"""A stand-in for Redis, for machines that have none: `python -m cli.embedded.fake_redis redis.conf`.
+"""A stand-in for Redis, for machines that have none: `python -m devstack.servers.fake_redis redis.conf`.
 
 It reads port and password from the real server's configuration. It keeps everything in memory and answers a
 client that gives no password, so it is for trying things out only.

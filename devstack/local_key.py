@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from cli.embedded.files import write_private
+from devstack.files import write_private
 from shared.api_keys import create_key, find_key
 from shared.postgres.engine import transaction
 

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from cli.embedded.errors import NotWritable
+from devstack.errors import NotWritable
 
 
 def make_private_directory(directory: Path) -> None:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from enum import StrEnum
 
-from cli.embedded.child import Child
-from cli.embedded.errors import EmbeddedError
-from cli.embedded.process import ChildProcess
+from devstack.errors import EmbeddedError
+from devstack.supervision.child import Child
+from devstack.supervision.process import ChildProcess
 
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
 HEALTHY_SECONDS = 60.0

@@ -14,9 +14,9 @@ from signal import Signals
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from cli.embedded.child import Child
-from cli.health import living_workers
+from devstack.supervision.child import Child
 from shared.config import Settings
+from shared.messaging.celery_app import living_workers
 
 PING_SECONDS = 0.5
 TAKEN = {"ddress already in use": "Another program took the port: start again, or ask for another one with --port."}
@@ -37,7 +37,7 @@ class Services:
     def flower(self, port: int) -> Child:
         """Flower on 127.0.0.1:`port`. It keeps nothing, and takes long to say goodbye: it is ended at once."""
         return self._child(
-            "flower", ["cli.flower", str(port)], lambda: answers(port, "/healthcheck"), stop_signal=Signals.SIGKILL
+            "flower", ["devstack.flower", str(port)], lambda: answers(port, "/healthcheck"), stop_signal=Signals.SIGKILL
         )
 
     def worker(self, processes: int) -> Child:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.accounts import Account, can_enter, unprivileged_account
-from cli.embedded.child import Child
-from cli.embedded.errors import (
+from devstack.errors import (
     AlreadyRunning,
     ChildFailed,
     NotPrepared,
@@ -18,13 +16,15 @@ from cli.embedded.errors import (
     PortTaken,
     UserUnnamed,
 )
-from cli.embedded.files import write_private
-from cli.embedded.ports import free_port, is_free
-from cli.embedded.postgres_settings import default_settings, render
-from cli.embedded.process import ChildProcess
-from cli.embedded.recovery import Event, WatchedChild
-from cli.embedded.redis import EmbeddedRedis
-from cli.embedded.state import StackState, StateDirectory, load_state
+from devstack.files import write_private
+from devstack.servers.accounts import Account, can_enter, unprivileged_account
+from devstack.servers.ports import free_port, is_free
+from devstack.servers.postgres_settings import default_settings, render
+from devstack.servers.redis import EmbeddedRedis
+from devstack.state import StackState, StateDirectory, load_state
+from devstack.supervision.child import Child
+from devstack.supervision.process import ChildProcess
+from devstack.supervision.recovery import Event, WatchedChild
 
 STATE = StackState(os.getpid(), "postgresql://", "redis://", "http://127.0.0.1:1", "pq_key")
 

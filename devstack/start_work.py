@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from cli.embedded.process import FORCE_SECONDS
-from cli.services import module_command
+from devstack.services import module_command
+from devstack.supervision.process import FORCE_SECONDS
 from shared.errors import PredictqError
 
 
-class ErrandFailed(PredictqError):
+class StartWorkFailed(PredictqError):
     """A command that the start needs did not succeed."""
 
 
-class Errand:
+class StartWork:
     """A `predictq` command that runs beside us from construction on; it ends with the `with` block at the latest."""
 
     def __init__(self, environment: Mapping[str, str], *arguments: str) -> None:
@@ -33,11 +33,11 @@ class Errand:
         )
 
     def result(self) -> Any:
-        """Wait for the end; returns what it printed. Raises ErrandFailed with what it complained about."""
+        """Wait for the end; returns what it printed. Raises StartWorkFailed with what it complained about."""
         output, complaint = self._process.communicate()
         if self._process.returncode != 0:
             lines = complaint.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-            raise ErrandFailed(f"`predictq {' '.join(self._arguments)}` failed: {lines[-1]}")
+            raise StartWorkFailed(f"`predictq {' '.join(self._arguments)}` failed: {lines[-1]}")
         return json.loads(output)
 
     @property

@@ -10,16 +10,16 @@ from urllib.parse import urlencode
 import psycopg2
 from psycopg2.extensions import connection
 
-from cli.embedded.accounts import unprivileged_account
-from cli.embedded.binaries import binaries_for
-from cli.embedded.child import Child
-from cli.embedded.cluster import DATABASE, ENVIRONMENT, ROLE, check_owner, create_cluster
-from cli.embedded.files import write_private
-from cli.embedded.leftovers import stop_leftovers
-from cli.embedded.location import home_of
-from cli.embedded.postgres_settings import default_settings, render
-from cli.embedded.server import EmbeddedServer
-from cli.embedded.sockets import discard, socket_directory
+from devstack.files import write_private
+from devstack.servers.accounts import unprivileged_account
+from devstack.servers.binaries import binaries_for
+from devstack.servers.cluster import DATABASE, ENVIRONMENT, ROLE, check_owner, create_cluster
+from devstack.servers.leftovers import stop_leftovers
+from devstack.servers.location import home_of
+from devstack.servers.postgres_settings import default_settings, render
+from devstack.servers.server import EmbeddedServer
+from devstack.servers.sockets import discard, socket_directory
+from devstack.supervision.child import Child
 
 ADVICE = {
     "Address already in use": "Another program took the port: start again, and another one is chosen.",

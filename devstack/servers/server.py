@@ -9,12 +9,12 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Self
 
-from cli.embedded.child import Child
-from cli.embedded.errors import NotPrepared, PortTaken
-from cli.embedded.files import make_private_directory, write_private
-from cli.embedded.lock import DirectoryLock
-from cli.embedded.ports import free_port, is_free
-from cli.embedded.process import ChildProcess
+from devstack.errors import NotPrepared, PortTaken
+from devstack.files import make_private_directory, write_private
+from devstack.lock import DirectoryLock
+from devstack.servers.ports import free_port, is_free
+from devstack.supervision.child import Child
+from devstack.supervision.process import ChildProcess
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`python -m cli.flower PORT`: Flower on 127.0.0.1, with the broker from the environment.
+"""`python -m devstack.flower PORT`: Flower on 127.0.0.1, with the broker from the environment.
 
 Its own command would want the broker's URL, password and all, on a command line that every user can list.
 """

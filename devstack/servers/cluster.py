@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from cli.embedded.accounts import Account
-from cli.embedded.errors import CommandFailed, WrongOwner
+from devstack.errors import CommandFailed, WrongOwner
+from devstack.servers.accounts import Account
 
 # Nothing of the user's: PGDATA, PGOPTIONS and the like would change what runs. Some Python builds, whose interpreter
 # starts every child, need the last one.

@@ -7,8 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from cli.embedded.accounts import Account
-from cli.embedded.files import write_private
+from devstack.files import write_private
+from devstack.servers.accounts import Account
 
 PATH_LIMIT = 85  # bytes of the directory: the kernel allows 107 for all, and `/.s.PGSQL.65535` must fit
 

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.redis import EmbeddedRedis
-from cli.embedded.supervisor import Supervisor
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
+from devstack.supervision.supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded.errors import EmbeddedError, UserUnnamed
+from devstack.errors import EmbeddedError, UserUnnamed
 
 # initdb insists on an entry in the password file, so a made-up number will not do; every system has this one.
 UNPRIVILEGED = "nobody"

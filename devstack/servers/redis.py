@@ -11,13 +11,13 @@ from signal import SIGTERM
 
 import redis
 
-from cli.embedded.child import Child
-from cli.embedded.files import write_private
-from cli.embedded.leftovers import stop_leftovers
-from cli.embedded.server import EmbeddedServer
+from devstack.files import write_private
+from devstack.servers.leftovers import stop_leftovers
+from devstack.servers.server import EmbeddedServer
+from devstack.supervision.child import Child
 
 logger = logging.getLogger(__name__)
-FAKE = "cli.embedded.fake_redis"
+FAKE = "devstack.servers.fake_redis"
 SERVER = "redis-server"
 CONFIG = "redis.conf"
 DEFAULTS = {

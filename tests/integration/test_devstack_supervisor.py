@@ -13,20 +13,20 @@ import psycopg2
 import pytest
 import redis
 
-from cli.embedded.child import Child
-from cli.embedded.errors import ChildFailed
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.recovery import Event
-from cli.embedded.redis import EmbeddedRedis
-from cli.embedded.supervisor import Supervisor
+from devstack.errors import ChildFailed
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
+from devstack.supervision.child import Child
+from devstack.supervision.recovery import Event
+from devstack.supervision.supervisor import Supervisor
 
 SETTINGS = {"shared_buffers": "16MB", "fsync": "off"}
 STACK = """
 import sys
 from pathlib import Path
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.redis import EmbeddedRedis
-from cli.embedded.supervisor import StopRequested, Supervisor
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
+from devstack.supervision.supervisor import StopRequested, Supervisor
 
 def tell(name, event, detail):
     print(event, name, flush=True)

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-from cli.embedded.child import Child
-from cli.embedded.recovery import Event, OnEvent, WatchedChild
+from devstack.supervision.child import Child
+from devstack.supervision.recovery import Event, OnEvent, WatchedChild
 
 CHECK_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psutil
 
-from cli.embedded.errors import NotRunning
-from cli.embedded.files import make_private_directory, write_private
-from cli.embedded.lock import DirectoryLock
+from devstack.errors import NotRunning
+from devstack.files import make_private_directory, write_private
+from devstack.lock import DirectoryLock
 
 STATE_FILE = "stack.json"
 

@@ -10,10 +10,10 @@ import psycopg2
 import pytest
 import redis
 
-from cli.embedded import redis as embedded_redis
-from cli.embedded.errors import AlreadyRunning, ChildFailed
-from cli.embedded.postgres import EmbeddedPostgres
-from cli.embedded.redis import EmbeddedRedis
+from devstack.errors import AlreadyRunning, ChildFailed
+from devstack.servers import redis as embedded_redis
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
 
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
-from cli.embedded.accounts import Account
+from devstack.servers.accounts import Account
 
 
 def nothing() -> None:

@@ -10,9 +10,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from cli.embedded.accounts import Account, can_enter
-from cli.embedded.errors import EmbeddedError
-from cli.embedded.files import write_private
+from devstack.errors import EmbeddedError
+from devstack.files import write_private
+from devstack.servers.accounts import Account, can_enter
 
 logger = logging.getLogger(__name__)
 SHARED_PLACES = (Path("/var/lib/predictq"), Path("/var/tmp/predictq"))  # noqa: S108 - checked to be root's own

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from cli.embedded import die_with_parent
-from cli.embedded.child import Child, nothing
-from cli.embedded.errors import ChildFailed
+from devstack.errors import ChildFailed
+from devstack.supervision import die_with_parent
+from devstack.supervision.child import Child, nothing
 
 LOG_LIMIT_BYTES = 10_000_000
 TAIL_LINES = 15

@@ -1,1 +1,0 @@
-"""PostgreSQL, Redis and a process supervisor for a machine that has only Python."""

@@ -1,0 +1,4 @@
+"""Child processes: started, watched, restarted, and stopped with whoever started them.
+
+Nothing here knows what the children are.
+"""
