@@ -1,4 +1,4 @@
 """From a checked call to committed jobs and published batches, single and bulk, uploads included.
 
-Nothing here reads what became of a job.
+What becomes of a job after its 202 belongs in `api.jobs`.
 """

@@ -1,4 +1,4 @@
-"""The running gateway: start, routing around the application, threads for PostgreSQL, deadlines, shared calls.
+"""The running gateway: start, the layer around every call, threads for PostgreSQL, deadlines, shared calls.
 
-Nothing here knows what a single route asks or answers.
+What a single call asks and answers belongs in `api.routes`.
 """

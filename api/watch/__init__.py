@@ -1,4 +1,4 @@
 """What the operator sees of the gateway: metrics, outages in the log, the row accounting.
 
-It only looks; no answer to a caller depends on it.
+It only looks: no job is let in, changed or refused because of it.
 """

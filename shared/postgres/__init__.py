@@ -1,4 +1,4 @@
 """PostgreSQL itself: engines and transactions, COPY, the tables.
 
-No rule about jobs, batches or models lives here.
+Statements about jobs, batches and models belong in rooms of their own.
 """
