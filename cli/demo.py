@@ -43,7 +43,7 @@ def run_demo(parent: Path, clients: int, workers: int) -> None:
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     with demo_directory(parent) as directory:
-        _heading("Starting PostgreSQL, Redis, gateway, worker and Flower")
+        _heading("Starting PostgreSQL, Valkey, gateway, worker and Flower")
         plan = Plan(directory, workers, sample=clients)
         with running_stack(plan, say_ready, tell_trouble) as running:
             say_ready(

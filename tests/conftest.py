@@ -1,4 +1,4 @@
-"""Real servers for the tests: one PostgreSQL and one Redis per process, a fresh migrated database per test."""
+"""Real servers for the tests: one PostgreSQL and one Valkey per process, a fresh migrated database per test."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """A Redis server of this test process's own."""
+    """A Valkey server, which speaks Redis' protocol, of this test process's own."""
     with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data") as server:
         yield server
 

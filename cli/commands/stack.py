@@ -33,7 +33,7 @@ def up(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Run everything until Ctrl-C: PostgreSQL, Redis, gateway, worker and Flower.
+    """Run everything until Ctrl-C: PostgreSQL, Valkey (a Redis), gateway, worker and Flower.
 
     DATABASE_URL and REDIS_URL name servers of yours to use in place of new ones.
     """

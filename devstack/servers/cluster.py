@@ -40,10 +40,22 @@ def create_cluster(pgdata: Path, programs: Path, account: Account | None, passwo
         os.chown(fresh, account.uid, account.gid)
     initdb = [str(programs / "initdb"), "-D", ".", "-U", "postgres", "--locale=C", "--encoding=UTF8"]
     _run([*initdb, "--auth=reject", *([] if sync else ["--no-sync"])], fresh, account)
-    single = [str(programs / "postgres"), "--single", "-D", ".", "-c", f"fsync={'on' if sync else 'off'}"]
-    _run([*single, "postgres"], fresh, account, BOOTSTRAP.format(password=password))
+    run_as_superuser(fresh, programs, account, BOOTSTRAP.format(password=password), sync=sync)
     (fresh / "pg_hba.conf").write_text(HBA, encoding="utf-8")
     fresh.rename(pgdata)
+
+
+def run_as_superuser(
+    pgdata: Path, programs: Path, account: Account | None, sql: str, *, database: str = "postgres", sync: bool
+) -> None:
+    """Run statements, one per line, on a cluster whose server does not run: the superuser cannot log in otherwise.
+
+    Raises:
+        CommandFailed: one of them failed; the message has the server's words.
+
+    """
+    single = [str(programs / "postgres"), "--single", "-D", ".", "-c", f"fsync={'on' if sync else 'off'}", database]
+    _run(single, pgdata, account, sql)
 
 
 def check_owner(pgdata: Path, account: Account | None) -> None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, from the programs that a Python package brings along."""
+"""A PostgreSQL server of our own."""
 
 import os
 from collections.abc import Mapping
@@ -12,11 +12,12 @@ from psycopg2.extensions import connection
 
 from devstack.files import write_private
 from devstack.servers.accounts import unprivileged_account
-from devstack.servers.binaries import binaries_for
+from devstack.servers.binaries import Programs, postgres_programs
 from devstack.servers.cluster import DATABASE, ENVIRONMENT, ROLE, check_owner, create_cluster
 from devstack.servers.leftovers import stop_leftovers
 from devstack.servers.location import home_of
 from devstack.servers.postgres_settings import default_settings, render
+from devstack.servers.reachable import reachable
 from devstack.servers.server import EmbeddedServer
 from devstack.servers.sockets import discard, socket_directory
 from devstack.supervision.child import Child
@@ -38,14 +39,23 @@ class EmbeddedPostgres(EmbeddedServer):
     """PostgreSQL in `data_dir`, reached by the role and database `predictq`.
 
     The role may create databases, watch and signal, but is no superuser. `settings` go over the defaults,
-    e.g. `{"shared_buffers": "32MB", "fsync": "off"}` for tests. As root, the server runs as the account nobody.
+    e.g. `{"shared_buffers": "32MB", "fsync": "off"}` for tests. `programs` are another PostgreSQL's than the package's.
+    As root, the server runs as the account nobody.
     """
 
     name = "postgres"
 
-    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        port: int | None = None,
+        programs: Programs | None = None,
+    ) -> None:
         """Nothing is touched yet."""
         super().__init__(data_dir, port)
+        self._given_programs = programs
         self._settings = dict(settings or {})
         self._account = unprivileged_account(self.data_dir / "pgdata")
 
@@ -67,12 +77,22 @@ class EmbeddedPostgres(EmbeddedServer):
         """PostgreSQL's own data directory."""
         return self._home() / "pgdata"
 
+    @property
+    def programs(self) -> Path:
+        """The directory of `postgres`, `psql` and the others, which the server's account can enter.
+
+        Raises:
+            BinariesMissing: the package that brings them is not installed.
+
+        """
+        return reachable(self._given_programs or postgres_programs(), self._account)
+
     def child(self) -> Child:
         """The server as a supervisor's child; prepares it if need be."""
         self.prepare()
         return Child(
             name=self.name,
-            argv=[str(binaries_for(self._account) / "postgres"), "-D", str(self.pgdata)],
+            argv=[str(self.programs / "postgres"), "-D", str(self.pgdata)],
             env=ENVIRONMENT,
             log_path=self.log_path,
             ready=self._answers,
@@ -91,7 +111,7 @@ class EmbeddedPostgres(EmbeddedServer):
             check_owner(self.pgdata, self._account)
             return
         sync = self._settings.get("fsync", "on") != "off"
-        create_cluster(self.pgdata, binaries_for(self._account), self._account, self.address.password, sync=sync)
+        create_cluster(self.pgdata, self.programs, self._account, self.address.password, sync=sync)
 
     def _before_start(self) -> None:
         self.prepare()
@@ -107,7 +127,7 @@ class EmbeddedPostgres(EmbeddedServer):
             os.chown(path, self._account.uid, self._account.gid)
 
     def _clear(self) -> None:
-        stop_leftovers(self.pgdata, "postgres", SIGINT)
+        stop_leftovers(self.pgdata, ["postgres"], SIGINT)
 
     def _home(self) -> Path:
         return home_of(self.data_dir, self._account)

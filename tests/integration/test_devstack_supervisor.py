@@ -101,7 +101,7 @@ def test_a_killed_server_comes_back_at_the_same_address(tmp_path: Path, postgres
         supervisor.start(broker.child())
         urls = postgres.url, broker.url
         for head in psutil.Process().children():
-            if head not in others and head.name() in {"postgres", "redis-server"}:
+            if head not in others and head.name() in {"postgres", "valkey-server"}:
                 head.kill()
         eventually(lambda: told.count(("postgres", Event.READY)) == 2)
         eventually(lambda: told.count(("redis", Event.READY)) == 2)
@@ -119,7 +119,7 @@ def test_nothing_survives_a_supervisor_that_is_killed(
     """SIGKILL leaves no process behind, and the next start finds its way."""
     lines_until(stack, "up")
     children = family(stack)
-    assert {"postgres", "redis-server"} <= {child.name() for child in children}
+    assert {"postgres", "valkey-server"} <= {child.name() for child in children}
     stack.kill()
     _, alive = psutil.wait_procs(children, timeout=15)
     assert alive == []

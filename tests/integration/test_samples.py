@@ -13,10 +13,15 @@ from tests.support import ROOT, add_clients, add_model, publish, submit_singles,
 
 
 def _psql(postgres: EmbeddedPostgres, settings: Settings, script: str) -> str:
-    # psql lies beside the server that the fixture runs.
-    psql = postgres.child().argv[0].replace("/bin/postgres", "/bin/psql")
     url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-    command = [psql, url.render_as_string(hide_password=False), "-v", "ON_ERROR_STOP=1", "-f", script]
+    command = [
+        postgres.programs / "psql",
+        url.render_as_string(hide_password=False),
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-f",
+        script,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import cast
@@ -29,8 +30,7 @@ def killed_with_all_its_data(tools: Tools) -> Iterator[None]:
     """SIGKILL without an append-only file: it comes back empty."""
     redis = tools.cluster.redis
     redis.kill()
-    for file in redis.data_dir.glob("appendonly.aof*"):
-        file.unlink()
+    shutil.rmtree(redis.data_dir / "appendonlydir")
     tools.hold(3)
     yield
     redis.start()
