@@ -16,7 +16,7 @@ from shared.batches.row_accounting import read_row_account
 from shared.config import Settings, load_settings
 from shared.errors import PredictqError
 from shared.messaging.celery_app import living_workers
-from shared.messaging.messages import make_redis
+from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_model
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.clients import count_clients
@@ -116,8 +116,8 @@ def _examine_rows(engine: Engine) -> Finding:
 def _examine_redis(settings: Settings) -> Iterator[Finding]:
     try:
         with make_redis(settings) as redis:
-            version = redis.info("server").get("redis_version")
-        yield Finding("redis", ok=True, detail=f"Redis {version}")
+            version = server_version(redis)
+        yield Finding("redis", ok=True, detail=version)
     except (RedisError, OSError) as error:
         yield Finding("redis", ok=False, detail=str(error), advice="start it, or correct REDIS_URL")
         return

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 
 from devstack.errors import PortTaken
@@ -20,8 +21,9 @@ from devstack.start_work import StartWork
 from devstack.state import StackState, StateDirectory
 from devstack.supervision.recovery import OnEvent
 from devstack.supervision.supervisor import Supervisor
-from shared.config import load_settings
+from shared.config import Settings, load_settings
 from shared.errors import NoLiveModel
+from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_model
 from shared.postgres.engine import make_engine, transaction
 from sql.migrate import upgrade
@@ -80,7 +82,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         settings = load_settings(database_url=servers.fast_database_url, redis_url=servers.redis_url)
         engine = make_engine(settings, application_name="predictq-up")
         stack.callback(engine.dispose)
-        tell(_migrated(engine, servers))
+        tell(_migrated(engine, servers, settings))
         make_private_directory(plan.directory / "logs")
         environment = {**os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs")
@@ -112,13 +114,21 @@ def _choose_port(wanted: int | None) -> int:
     return wanted
 
 
-def _migrated(engine: Engine, servers: Servers) -> str:
+def _migrated(engine: Engine, servers: Servers, settings: Settings) -> str:
     before, after = upgrade(engine)
     with transaction(engine) as connection:
         version = connection.execute(text("SHOW server_version")).scalar_one()
-    redis = "your Redis" if servers.own_redis else "Redis"
-    whose = "your PostgreSQL" if servers.own_database else "PostgreSQL"
-    return f"{whose} {version}, {redis}, schema {after}" + ("" if before == after else f" (was {before or 'empty'})")
+    postgres = f"{'your ' if servers.own_database else ''}PostgreSQL {version}"
+    redis = f"{'your ' if servers.own_redis else ''}{_redis_version(settings)}"
+    return f"{postgres}, {redis}, schema {after}" + ("" if before == after else f" (was {before or 'empty'})")
+
+
+def _redis_version(settings: Settings) -> str:
+    try:
+        with make_redis(settings, fails_at_once=True) as client:
+            return server_version(client)
+    except (RedisError, OSError):  # it is away, or does not let us ask: the programs that need it say so
+        return "Redis"
 
 
 def _begin_start_work(

@@ -38,6 +38,12 @@ def make_redis(settings: Settings, *, fails_at_once: bool = False) -> Redis:
     return Redis.from_url(settings.redis_url.get_secret_value(), **options)
 
 
+def server_version(redis: Redis) -> str:
+    """Which server that is, and its version: "Valkey 9.1.2" or "Redis 7.4.1". Raises RedisError."""
+    told = redis.info("server")  # Valkey also tells the version of Redis that it is compatible with
+    return f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
+
+
 def publish_batches(redis: Redis, batch_ids: Iterable[int], queue: Queue) -> None:
     """Put batch ids on their queue, the first to be taken first; all or none. Raises RedisError."""
     messages = [_task_message(batch_id, queue) for batch_id in batch_ids]

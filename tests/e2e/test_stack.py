@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -20,6 +21,7 @@ def test_up_prints_addresses_a_key_and_a_call_that_works(up: Up) -> None:
     state = up.state
     for expected in (state["api_url"] + "/docs", state["flower_url"], state["api_key"], "predictq worker", "Ctrl-C"):
         assert expected in text
+    assert re.search(r"PostgreSQL 18\.\d+, Valkey 9\.\d+\.\d+, schema", text)
     (line,) = (line for line in text.splitlines() if line.startswith("curl "))
     if shutil.which("curl"):
         answer = json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True, timeout=30).stdout)

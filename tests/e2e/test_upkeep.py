@@ -84,6 +84,7 @@ def test_doctor_finds_everything_in_order(up: Up) -> None:
     findings = {finding["name"]: finding for finding in up.ask("doctor")}
     assert set(findings) == {"database", "schema", "model", "clients", "rows", "redis", "workers", "gateway"}
     assert all(finding["ok"] for finding in findings.values())
+    assert findings["redis"]["detail"].startswith("Valkey 9.")
     assert "✓ database" in up.run("doctor").stdout
     assert "nothing to do" in up.run("migrate").stdout
 

@@ -12,12 +12,13 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from redis import Redis
 
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
-from shared.messaging.messages import Notice, format_notice, parse_notice
+from shared.messaging.messages import Notice, format_notice, parse_notice, server_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.sources.sample_features import CLIENT_FEATURES
 from shared.status import Queue
@@ -133,6 +134,23 @@ def test_notices_survive_the_wire() -> None:
     """A notice names the batch, for a bulk job the job, and how many rows are done where that is known."""
     for notice in (Notice(7, uuid4(), 5000), Notice(7, None, 3), Notice(7, uuid4()), Notice(7, None)):
         assert parse_notice(format_notice(notice)) == notice
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ({"redis_version": "7.4.1"}, "Redis 7.4.1"),
+        ({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, "Valkey 9.1.2"),
+    ],
+)
+def test_a_server_is_called_by_its_own_name(told: dict[str, str], name: str) -> None:
+    """Valkey's version is told, not that of the Redis which it is compatible with."""
+
+    class Server(Redis):
+        def info(self, section: str | None = None, *args: str, **options: Any) -> dict[str, str]:
+            return told
+
+    assert server_version(Server()) == name
 
 
 def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:
