@@ -18,6 +18,7 @@ from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
 from sql.migrate import upgrade
+from tests.older_postgres import older_programs
 
 _TESTS = Path(__file__).parent
 
@@ -69,6 +70,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", settings=_POSTGRES) as server:
         yield server
         server.destroy()  # as root its data may live outside the temporary directory
+
+
+@pytest.fixture(scope="session")
+def older_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server of the oldest supported version that is on this machine, of this test process's own."""
+    directory = tmp_path_factory.mktemp("older-postgres") / "data"
+    with EmbeddedPostgres(directory, settings=_POSTGRES, programs=older_programs()) as server:
+        yield server
+        server.destroy()
 
 
 @pytest.fixture(scope="session")
