@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: help demo up test older-postgres test-compose check coverage torture torture-quick bench bench-quick lock clean
+.PHONY: catalogue help demo up test older-postgres test-compose check coverage torture torture-quick bench bench-quick lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -66,6 +66,9 @@ check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter, and that
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+catalogue: .venv/.dev ## Write sql/catalogue.txt anew, after a change of the schema
+	@$(BIN)/python -m tests.write_catalogue
 
 bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (four to seven minutes)
 	@$(BIN)/python -m bench

@@ -15,10 +15,19 @@ from sqlalchemy import Connection, Engine, text
 from model.artefact import Artefact, load
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import driver_connection, transaction
+from shared.sources.clients import CLIENTS
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _TOLERANCE = 1e-9
 _FEATURES = ", ".join(f"c.{name}" for name in CLIENT_FEATURE_NAMES)
+
+
+_ANSWERS = """
+SELECT u.job_id, u.client_id, u.probability, (u.probability >= o.threshold)::integer AS label
+FROM predictq.batch_outputs o JOIN predictq.batch_requests r ON r.batch_id = o.batch_id
+CROSS JOIN LATERAL ROWS FROM (unnest(r.job_ids), unnest(r.keys_int8), unnest(o."values"))
+    AS u (job_id, client_id, probability)
+"""
 
 
 class WrongAnswer(Exception):
@@ -40,10 +49,10 @@ def check_singles(engine: Engine, artefact: Artefact, accepted: Sequence[UUID | 
         copy_in(connection, "COPY accepted FROM STDIN", lines)
         frame = _read(
             connection,
-            f"""SELECT a.client_id, o.probability, o.label, {_FEATURES} FROM accepted a
-                LEFT JOIN prediction_requests r ON r.job_id = a.job_id AND r.client_id = a.client_id
-                LEFT JOIN prediction_outputs o ON o.request_id = r.request_id
-                JOIN clients c ON c.client_id = a.client_id""",
+            f"""SELECT a.client_id, n.probability, n.label, {_FEATURES} FROM accepted a
+                LEFT JOIN ({_ANSWERS} WHERE r.job_ids IS NOT NULL) n
+                    ON n.job_id = a.job_id AND n.client_id = a.client_id
+                JOIN {CLIENTS} c ON c.client_id = a.client_id""",
         )
     return compare(frame, artefact, len(accepted))
 
@@ -51,18 +60,16 @@ def check_singles(engine: Engine, artefact: Artefact, accepted: Sequence[UUID | 
 def check_bulk(engine: Engine, artefact: Artefact, job_id: UUID | str, count: int) -> int:
     """Hold every row of a bulk job of all clients against scikit-learn. Raises WrongAnswer."""
     with transaction(engine) as connection:
-        query = text("SELECT id FROM prediction_batches WHERE job_id = :id ORDER BY id")
+        query = text("SELECT batch_id FROM predictq.batch_outputs WHERE job_id = :id ORDER BY batch_id")
         batches = connection.execute(query, {"id": str(job_id)}).scalars().all()
 
     def check(part: Sequence[int]) -> int:
-        first, last = part[0] * 100_000, (part[-1] + 1) * 100_000
         with transaction(engine) as connection:
             frame = _read(
                 connection,
-                f"""SELECT r.client_id, o.probability, o.label, {_FEATURES} FROM prediction_requests r
-                    LEFT JOIN prediction_outputs o ON o.request_id = r.request_id
-                    JOIN clients c ON c.client_id = r.client_id
-                    WHERE r.job_id = '{job_id}' AND r.request_id >= {first} AND r.request_id < {last}""",
+                f"""SELECT n.client_id, n.probability, n.label, {_FEATURES}
+                    FROM ({_ANSWERS} WHERE o.batch_id BETWEEN {part[0]} AND {part[-1]} AND o.job_id = '{job_id}') n
+                    JOIN {CLIENTS} c ON c.client_id = n.client_id""",
             )
         return compare(frame, artefact, len(frame))
 
@@ -79,7 +86,7 @@ def check_peer(engine: Engine, artefact: Artefact, count: int) -> int:
         frame = _read(
             connection,
             f"""SELECT r.client_id, a.probability, a.label, {_FEATURES} FROM peer_requests r
-                LEFT JOIN peer_answers a ON a.request_id = r.id JOIN clients c ON c.client_id = r.client_id""",
+                LEFT JOIN peer_answers a ON a.request_id = r.id JOIN {CLIENTS} c ON c.client_id = r.client_id""",
         )
     return compare(frame, artefact, count)
 

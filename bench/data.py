@@ -18,7 +18,7 @@ from model.dataset import generate
 from model.train import train
 from shared.models.registry import promote_model, register_model
 from shared.postgres.engine import autocommit, transaction
-from shared.sources.clients import append_clients
+from shared.sources.clients import CLIENTS, append_clients
 
 _TRAINING_ROWS = 2000
 
@@ -52,7 +52,7 @@ def load_clients(engine: Engine, count: int) -> None:
     seed = secrets.randbelow(1 << 30)
     append_clients(engine, lambda first: _pieces(count, seed, first))
     with autocommit(engine) as connection:
-        connection.execute(text("VACUUM ANALYZE clients"))
+        connection.execute(text(f"VACUUM ANALYZE {CLIENTS}"))
 
 
 def _pieces(count: int, seed: int, first: int) -> Iterator[bytes]:

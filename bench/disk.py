@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, text
 
-_TABLES = ("jobs", "prediction_batches", "prediction_requests", "prediction_outputs")
+# With all their partitions.
+_TABLES = ("jobs", "prediction_batches", "batch_requests", "batch_outputs", "key_hashes", "idempotency_keys")
 
 
 @dataclass(slots=True)
@@ -32,7 +33,14 @@ def weighing(engine: Engine) -> Iterator[Disk]:
 
 
 def _sizes(engine: Engine) -> dict[str, int]:
-    sizes = ", ".join(f"pg_total_relation_size('{table}') AS {table}" for table in _TABLES)
+    sizes = ", ".join(f"{_size(table)} AS {table}" for table in _TABLES)
     with engine.connect() as connection:
         row = connection.execute(text(f"SELECT {sizes}, pg_current_wal_insert_lsn() - '0/0' AS wal")).one()
     return {name: int(value) for name, value in row._asdict().items()}
+
+
+def _size(table: str) -> str:
+    return (
+        "(SELECT sum(pg_total_relation_size(t)) FROM (SELECT relid AS t FROM "
+        f"pg_partition_tree('predictq.{table}') UNION SELECT 'predictq.{table}'::regclass) tree)::bigint"
+    )

@@ -100,7 +100,7 @@ class ApiClient:
         """Stop a job; what is scored stays."""
         return self._json("POST", f"/v1/jobs/{job_id}/cancel")
 
-    def trace(self, request_id: int) -> Json:
+    def trace(self, request_id: str) -> Json:
         """Everything about one prediction."""
         return self._json("GET", f"/v1/predictions/{request_id}")
 
@@ -115,6 +115,12 @@ class ApiClient:
             except httpx.TransportError as error:
                 raise GatewayAway(self._url, error) from error
             return bool(response.headers.get("X-Predictq-Complete", "true") == "true")
+
+    def call(self, method: str, path: str, document: Json | None = None) -> Json:
+        """Any call that answers at once: of an administrator, say. An answer without a body is {}."""
+        response = self._call(method, path, json=document) if document is not None else self._call(method, path)
+        answer: Json = response.json() if response.content else {}
+        return answer
 
     def _submit(self, path: str, document: Json, *, wait: bool = False) -> Json:
         return self._json("POST", path, headers={**_new_key(), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)

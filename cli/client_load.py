@@ -14,7 +14,7 @@ from cli.client_csv import check_csv
 from cli.errors import FileRefused
 from cli.progress import Meter, progress
 from shared.postgres.engine import transaction
-from shared.sources.clients import LoadReport, append_clients, load_clients
+from shared.sources.clients import CLIENTS, LoadReport, append_clients, load_clients
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 PIECE_BYTES = 256 * 1024
@@ -60,7 +60,7 @@ def generate_clients(engine: Engine, count: int, seed: int, *, quiet: bool) -> G
         first_id = append_clients(engine, lambda first: _samples(count, seed, first, meter))
     with transaction(engine) as connection:
         # The planner must not take a table that was empty a moment ago for small.
-        connection.execute(text("ANALYZE clients"))
+        connection.execute(text(f"ANALYZE {CLIENTS}"))
     return Generated(first_id, count)
 
 

@@ -18,7 +18,7 @@ _NO_REDIS = "redis://127.0.0.1:6379/0"
 
 
 @contextmanager
-def database(*, check_schema: bool = True) -> Iterator[Engine]:
+def database(*, check_schema: bool = True, pool_size: int = 1) -> Iterator[Engine]:
     """An engine on the stack's database, disposed of at the end.
 
     Raises:
@@ -29,7 +29,7 @@ def database(*, check_schema: bool = True) -> Iterator[Engine]:
     """
     fill_environment()
     redis_url = os.environ.get("REDIS_URL") or _NO_REDIS
-    engine = make_engine(load_settings(redis_url=redis_url), application_name="predictq-cli")
+    engine = make_engine(load_settings(redis_url=redis_url), application_name="predictq-cli", pool_size=pool_size)
     try:
         if check_schema:
             require_schema(engine)

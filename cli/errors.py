@@ -43,6 +43,10 @@ class GatewayRefused(PredictqError):
         self.status = status
 
 
+class RunFailed(PredictqError):
+    """The upkeep process could not carry out what was asked for; the text is its own."""
+
+
 class NoStack(PredictqError):
     """No stack was found and no address given."""
 

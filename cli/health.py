@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
@@ -12,7 +11,9 @@ from sqlalchemy import Engine, text
 from cli.address import fill_environment, find_stack
 from cli.database import require_schema
 from cli.errors import GatewayAway, GatewayRefused, NoStack
-from shared.batches.row_accounting import read_row_account
+from cli.finding import Finding
+from cli.upkeep_health import examine_upkeep
+from shared.batches.row_accounting import STAYS, read_row_account
 from shared.config import Settings, load_settings
 from shared.errors import PredictqError
 from shared.messaging.celery_app import living_workers
@@ -24,16 +25,6 @@ from shared.sources.clients import count_clients
 PING_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one examination found; `advice` says what to do where it is not ok."""
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str | None = None
-
-
 def examine() -> list[Finding]:
     """All findings, in the order in which things depend on each other; what cannot be examined is left out."""
     try:
@@ -43,12 +34,12 @@ def examine() -> list[Finding]:
     settings = load_settings()
     engine = make_engine(settings, application_name="predictq-doctor")
     try:
-        return [*_examine_database(engine), *_examine_redis(settings), *_examine_gateway()]
+        return [*_examine_database(engine, settings), *_examine_redis(settings), *_examine_gateway()]
     finally:
         engine.dispose()
 
 
-def _examine_database(engine: Engine) -> Iterator[Finding]:
+def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
     try:
         with transaction(engine) as connection:
             version = connection.execute(text("SHOW server_version")).scalar_one()
@@ -62,6 +53,7 @@ def _examine_database(engine: Engine) -> Iterator[Finding]:
         yield _judge("model", "predictq train --promote", lambda: _model(engine))
         yield _examine_clients(engine)
         yield _examine_rows(engine)
+        yield from examine_upkeep(engine, settings.disk_bytes)
 
 
 def _judge(name: str, advice: str, examination: Callable[[], str]) -> Finding:
@@ -91,8 +83,13 @@ def _examine_clients(engine: Engine) -> Finding:
     return Finding("clients", ok=False, detail="none", advice=advice)
 
 
-_STORED = text("""
-SELECT (SELECT count(*) FROM prediction_requests) AS requests, (SELECT count(*) FROM prediction_outputs) AS outputs
+# Pages of requests against what was accepted, and pages of answers without a page of requests.
+_STORED = text(f"""
+SELECT (SELECT coalesce(sum(request_count), 0) FROM predictq.batch_requests WHERE {STAYS})
+       - (SELECT coalesce(sum(cardinality(gone_rows)), 0) FROM predictq.batch_outputs WHERE {STAYS}) AS requests,
+       (SELECT coalesce(sum(accepted), 0) FROM predictq.daily_counts) AS gone,
+       (SELECT count(*) FROM predictq.batch_outputs o
+        WHERE o.{STAYS} AND NOT EXISTS (SELECT FROM predictq.batch_requests r WHERE r.batch_id = o.batch_id)) AS strays
 """)
 
 
@@ -106,10 +103,10 @@ def _examine_rows(engine: Engine) -> Finding:
         f"{account.accepted:,} accepted = {account.succeeded:,} succeeded + {account.failed:,} failed "
         f"+ {account.cancelled:,} cancelled + {account.in_flight:,} in flight"
     )
-    is_stored = row.requests == account.accepted and row.outputs == account.succeeded + account.failed
-    if not account.imbalance and is_stored:
+    if not account.imbalance and row.requests + row.gone == account.accepted and not row.strays:
         return Finding("rows", ok=True, detail=detail)
-    detail = f"{detail}; {row.requests:,} requests and {row.outputs:,} outputs stored: THIS DOES NOT ADD UP"
+    found = f"{row.requests:,} requests stored, {row.strays:,} pages of answers without requests"
+    detail = f"{detail}; {found}: THIS DOES NOT ADD UP"
     return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")
 
 

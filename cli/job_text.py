@@ -41,7 +41,10 @@ def counts_text(job: Mapping[str, Any]) -> str:
     """The counts of a bulk job, and once it is finished its time and rate."""
     counts = job["request_counts"]
     done = counts["succeeded"] + counts["failed"]
-    text = f"{counts['succeeded']:,} of {counts['total']:,} scored"
+    of = "the rows are being counted" if counts["total"] is None else f"of {counts['total']:,}"
+    text = (
+        f"{counts['succeeded']:,} scored, {of}" if counts["total"] is None else f"{counts['succeeded']:,} {of} scored"
+    )
     for name in ("failed", "cancelled"):
         if counts[name]:
             text += f", {counts[name]:,} {name}"
@@ -69,10 +72,9 @@ def trace_lines(trace: Mapping[str, Any]) -> list[str]:
 
 
 def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    version = f", version {trace['client_version']}" if trace.get("client_version") else ""
     moments = [(word, trace[f"{word}_at"]) for word in ("accepted", "claimed", "answered")]
     return [
-        ("client", f"{trace['client_id']}{version}" if trace.get("client_id") is not None else None),
+        ("client", str(trace["client_id"]) if trace.get("client_id") is not None else None),
         ("answer", _outcome(trace)),
         ("model", f"{trace['model_version']} {plain_text(trace['model_name'])}, SHA-256 {trace['model_sha256'][:16]}…"),
         ("worker", plain_text(f"{trace['worker']}, batch {trace['batch_id']}") if trace.get("worker") else None),

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli.commands import clients, doctor, jobs, keys, models, stack, submit
+from cli.commands import clients, doctor, erasures, holds, jobs, keys, models, retention, stack, storage, submit
 from cli.console import plain_text, remarks
 from cli.errors import ExitStatus, UsageProblem
 from devstack.errors import EmbeddedError
@@ -26,6 +26,7 @@ app.command(rich_help_panel=RUNNING)(stack.up)
 app.command(rich_help_panel=RUNNING)(stack.demo)
 app.command(rich_help_panel=RUNNING)(stack.worker)
 app.command(rich_help_panel=RUNNING)(stack.api)
+app.command(rich_help_panel=RUNNING)(stack.upkeep)
 app.command(rich_help_panel=RUNNING)(stack.migrate)
 app.command(rich_help_panel=RUNNING)(doctor.doctor)
 app.command(rich_help_panel=ASKING)(submit.predict)
@@ -36,11 +37,18 @@ app.command(rich_help_panel=ASKING)(jobs.job)
 app.command(rich_help_panel=ASKING)(jobs.results)
 app.command(rich_help_panel=ASKING)(jobs.cancel)
 app.command(rich_help_panel=ASKING)(jobs.trace)
+clients.app.command("erase")(erasures.erase)
+clients.app.command("export")(erasures.export)
 app.add_typer(clients.app, name="clients", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.train)
 app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.promote)
 app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)
+app.add_typer(retention.app, name="retention", rich_help_panel=KEEPING)
+app.add_typer(holds.app, name="holds", rich_help_panel=KEEPING)
+app.add_typer(erasures.app, name="erasures", rich_help_panel=KEEPING)
+app.command(rich_help_panel=KEEPING)(erasures.compact)
+app.command(rich_help_panel=KEEPING)(storage.storage)
 
 
 def main() -> int:

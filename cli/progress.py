@@ -15,7 +15,7 @@ from cli.console import remark, remarks
 PLAIN_SECONDS = 5.0  # between two lines where there is no terminal
 
 
-Meter = Callable[[int], None]  # told how much is done, in all
+Meter = Callable[..., None]  # told how much is done in all and, once it is known, of how much
 
 
 @contextmanager
@@ -26,12 +26,12 @@ def progress(what: str, total: int | None, *, unit: str = "rows", quiet: bool = 
     elif remarks.is_terminal:
         with _bar(unit) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda done: bar.update(task, completed=done)
+            yield lambda done, total=total: bar.update(task, completed=done, total=total)
     else:
         yield _PlainMeter(what, total, unit)
 
 
-def _silent(_done: int) -> None:
+def _silent(_done: int, _total: int | None = None) -> None:
     """Nothing is shown."""
 
 
@@ -66,7 +66,8 @@ class _PlainMeter:
         self._what, self._total, self._unit = what, total, unit
         self._start = self._told = time.monotonic()
 
-    def __call__(self, done: int) -> None:
+    def __call__(self, done: int, total: int | None = None) -> None:
+        self._total = self._total if total is None else total
         now = time.monotonic()
         if now - self._told < PLAIN_SECONDS:
             return

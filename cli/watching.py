@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from cli.client import WAIT_SECONDS, ApiClient, Json
+from cli.console import remark
 from cli.errors import ExitStatus
 from cli.progress import progress
 
@@ -21,11 +22,14 @@ def done_rows(job: Json) -> int:
 def watch(client: ApiClient, job: Json, *, quiet: bool) -> Json:
     """Show a job's progress until it is finished; returns it as it ended."""
     with progress(f"job {job['id'][:8]}…", job["request_counts"]["total"], quiet=quiet) as meter:
+        is_counting = job["request_counts"]["total"] is None
+        if is_counting and not quiet:
+            remark("counting: the rows are found while the first of them are scored")
         while job["status"] not in TERMINAL:
-            meter(done_rows(job))
+            meter(done_rows(job), job["request_counts"]["total"])
             time.sleep(POLL_SECONDS)
             job = client.job(job["id"])
-        meter(done_rows(job))
+        meter(done_rows(job), job["request_counts"]["total"])
     return job
 
 

@@ -47,6 +47,10 @@ class Services:
         arguments = ["worker", "--concurrency", str(processes), "--name", name]
         return self._child("worker", arguments, lambda: _replies(self.settings, node), stop_timeout=30.0)
 
+    def upkeep(self) -> Child:
+        """The upkeep process. Nobody waits for it: where another one is at work, it does nothing."""
+        return self._child("upkeep", ["worker.upkeep"], lambda: True)
+
     def _child(
         self,
         name: str,

@@ -26,7 +26,8 @@ from shared.errors import NoLiveModel
 from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_model
 from shared.postgres.engine import make_engine, transaction
-from sql.migrate import upgrade
+from shared.sources.clients import CLIENTS
+from sql.migrate import old_install, upgrade
 
 API_PORT, FLOWER_PORT = 8000, 5555
 START_SECONDS = 60.0  # for one program: a loaded machine imports scikit-learn slowly
@@ -84,11 +85,13 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         stack.callback(engine.dispose)
         tell(_migrated(engine, servers, settings))
         make_private_directory(plan.directory / "logs")
-        environment = {**os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
+        kept = {"PREDICTQ_ERASURE_DIRECTORY": str(plan.directory)}
+        environment = {**kept, **os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs")
         with ExitStack() as start_work:
             samples, training = _begin_start_work(plan, servers, engine, environment, start_work)
             supervisor.start(services.gateway(port), START_SECONDS)
+            supervisor.start(services.upkeep(), START_SECONDS)
             flower_port = _start_flower(services, supervisor) if plan.flower else None
             _finish_start_work(samples, training, tell)
         # Last: a worker loads the live model before it forks, so that its processes share the memory.
@@ -118,9 +121,11 @@ def _migrated(engine: Engine, servers: Servers, settings: Settings) -> str:
     before, after = upgrade(engine)
     with transaction(engine) as connection:
         version = connection.execute(text("SHOW server_version")).scalar_one()
+        note = old_install(connection)
     postgres = f"{'your ' if servers.own_database else ''}PostgreSQL {version}"
     redis = f"{'your ' if servers.own_redis else ''}{_redis_version(settings)}"
-    return f"{postgres}, {redis}, schema {after}" + ("" if before == after else f" (was {before or 'empty'})")
+    was = "" if before == after else f" (was {before or 'empty'})"
+    return f"{postgres}, {redis}, schema {after}{was}" + (f". {note}" if note else "")
 
 
 def _redis_version(settings: Settings) -> str:
@@ -167,7 +172,7 @@ def _start_flower(services: Services, supervisor: Supervisor) -> int:
 
 def _first_client(engine: Engine) -> int | None:
     with transaction(engine) as connection:
-        query = text("SELECT client_id FROM clients ORDER BY client_id LIMIT 1")
+        query = text(f"SELECT client_id FROM {CLIENTS} ORDER BY client_id LIMIT 1")
         return connection.execute(query).scalar_one_or_none()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -59,8 +60,14 @@ class Settings(BaseSettings):
         ge=1,
         description="The same for one owner, answered 429, where its key names no quota of its own.",
     )
+    max_job_rows: int = Field(100_000_000, ge=1, description="Rows that one job by filter or of all clients may have.")
+    plan_spool_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Disk for keys that a planner has read and cannot write yet, in the directory for temporary files.",
+    )
     max_upload_rows: int = Field(10_000_000, ge=1, description="Rows that one upload may hold.")
-    max_json_ids: int = Field(1_000_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
+    max_json_ids: int = Field(100_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
     api_pool_size: int = Field(8, ge=4, le=100, description="PostgreSQL connections of one gateway process.")
     upload_timeout_seconds: float = Field(30, gt=0, description="Silence after which an upload is given up.")
 
@@ -82,6 +89,16 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(2, ge=0.1, le=60, description="Pause between two rounds of the sweeper.")
     dispatch_grace_seconds: float = Field(
         4, ge=0.1, le=600, description="How long a fresh batch may wait before the sweeper looks after it."
+    )
+    partition_bytes: int = Field(
+        256 * 2**20, ge=2**20, description="Size from which the upkeep closes the open partition of batches."
+    )
+    disk_bytes: int = Field(
+        0, ge=0, description="Bytes that PostgreSQL's data may take; 0: as many as its disk has, where it can be seen."
+    )
+    erasure_directory: Path | None = Field(
+        None,
+        description="Where the upkeep process keeps hashes of erased clients, outside the database; empty: nowhere.",
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 takes a free one.")
 

@@ -87,7 +87,7 @@ class NothingSelected(PredictqError):
     """A bulk job would hold no row."""
 
     def __init__(self) -> None:
-        super().__init__("The job selects no client. Import clients first, or widen the filter.")
+        super().__init__("The job holds no client id. Send at least one.")
 
 
 class IdempotencyKeyReused(PredictqError):
@@ -114,8 +114,15 @@ class JobUnknown(PredictqError):
 class PredictionUnknown(PredictqError):
     """No such request, or it belongs to another owner."""
 
-    def __init__(self, request_id: int) -> None:
-        super().__init__(f"There is no prediction {request_id}.")
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"There is no prediction {request_id[:80]}. A request id looks like 1042-7.")
+
+
+class Erased(PredictqError):
+    """What was asked for belonged to a client who was erased. Its row stays, and nothing of her."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what[:80]} was of a client who has been erased. Nothing of it is left.")
 
 
 class Backlogged(PredictqError):

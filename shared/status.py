@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. Derived by the view `job_status`, never stored."""
+    """Where a job stands. See the view `job_status`."""
 
     QUEUED = "queued"  # accepted and durable; no batch of it was claimed yet
     RUNNING = "running"  # at least one batch was claimed, and rows are still open
@@ -19,27 +19,30 @@ class JobStatus(StrEnum):
 
 
 class BatchStatus(StrEnum):
-    """Where a batch stands, as stored in `prediction_batches.status`."""
+    """Where an open batch stands, as stored in `prediction_batches.status`. One that has ended is a page of answers."""
 
     QUEUED = "queued"  # waits for a worker to claim it
     RUNNING = "running"  # claimed under a lease; claimable again when the lease runs out
-    FINISHED = "finished"  # all its outputs are committed
-    CANCELLED = "cancelled"  # its job was cancelled before it finished
 
 
 class Queue(StrEnum):
-    """The Celery queues: single predictions never wait behind a million rows."""
+    """What workers take from: single predictions never wait behind a million rows."""
 
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
+    INTERACTIVE = "interactive"  # batches of single jobs
+    PLAN = "plan"  # selections whose rows are still to be found
+    BULK = "bulk"  # batches of bulk jobs
+
+
+SCORING_QUEUES = (Queue.INTERACTIVE, Queue.BULK)  # what scoring processes take from; plans have a process of their own
 
 
 class RowError(StrEnum):
-    """Why a row has an error in place of an answer, as stored in `prediction_outputs.error_code`."""
+    """Why a row has an error in place of an answer, as stored in `batch_outputs.error_codes`."""
 
     UNKNOWN_CLIENT = "unknown_client"  # the client id is not in `clients`
     MISSING_FEATURE = "missing_feature"  # a feature that the model needs is null
     INVALID_FEATURE = "invalid_feature"  # a feature has a value that the model does not know
     MODEL_FAILED = "model_failed"  # the model raised, hung or killed its process on this very row
     MODEL_UNAVAILABLE = "model_unavailable"  # the model version cannot be loaded by any worker that tried
+    ERASED = "erased"  # the client was erased; the row stays, and nothing of her
     INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN or something outside 0…1

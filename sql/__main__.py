@@ -4,7 +4,10 @@ import sys
 
 from shared.config import load_settings
 from shared.postgres.engine import make_engine
-from sql.migrate import upgrade
+from sql.migrate import old_install, upgrade
 
-before, after = upgrade(make_engine(load_settings(), application_name="predictq-migrate"))
-sys.stdout.write(f"schema: {before or 'empty'} → {after}\n")
+engine = make_engine(load_settings(), application_name="predictq-migrate")
+before, after = upgrade(engine)
+with engine.connect() as connection:
+    note = old_install(connection)
+sys.stdout.write(f"schema: {before or 'empty'} → {after}\n" + (f"{note}\n" if note else ""))

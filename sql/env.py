@@ -2,13 +2,9 @@
 
 from alembic import context
 
-from shared.postgres.tables import metadata
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    compare_type=True,
-    compare_server_default=True,
+    version_table_schema="predictq",
     transactional_ddl=True,
 )
 with context.begin_transaction():

@@ -10,6 +10,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from shared.sources.clients import create_clients_table
+
 # Any fixed number: two `predictq migrate` at once must take turns, and advisory locks are named by number.
 _MIGRATION_LOCK = 0x70726564
 
@@ -21,8 +23,10 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
     """
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)
         command.upgrade(alembic_config(connection), revision)
+        create_clients_table(connection)
         return before, current_revision(connection)
 
 
@@ -37,7 +41,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 def current_revision(connection: Connection) -> str | None:
     """The revision that the database is at; None when no migration ever ran."""
-    return MigrationContext.configure(connection).get_current_revision()
+    return MigrationContext.configure(connection, opts={"version_table_schema": "predictq"}).get_current_revision()
 
 
 def head_revision() -> str:
@@ -46,3 +50,28 @@ def head_revision() -> str:
     if head is None:
         raise RuntimeError("sql/versions holds no migration")
     return head
+
+
+_OLD_REVISIONS = ("0001", "0002", "0003")
+_OLD_COMMENT = "One row to score. Append-only."  # how that of the old table of requests begins
+
+
+def old_install(connection: Connection) -> str | None:
+    """What to tell about tables of before the pages, which lie in `public`; None where there are none of ours.
+
+    Ours have both our comment and one of our revisions: anything else of these names is somebody else's.
+    """
+    comment = connection.execute(
+        text("SELECT obj_description(to_regclass('public.prediction_requests'), 'pg_class')")
+    ).scalar_one()
+    has_revision = connection.execute(text("SELECT to_regclass('public.alembic_version') IS NOT NULL")).scalar_one()
+    if not (has_revision and str(comment).startswith(_OLD_COMMENT)):
+        return None
+    # As JSON, because a table of that name need not have that column.
+    revision = connection.execute(text("SELECT to_jsonb(v) ->> 'version_num' FROM public.alembic_version v")).scalar()
+    if revision not in _OLD_REVISIONS:
+        return None
+    return (
+        f"The schema public holds the tables of an older predictq (revision {revision}). They are left as they are: "
+        "nothing is converted, and this version does not use them. docs/upgrade.md says what was and what is."
+    )

@@ -17,6 +17,7 @@ from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
+from shared.sources.clients import create_clients_table
 from sql.migrate import upgrade
 from tests.older_postgres import older_programs
 
@@ -105,6 +106,8 @@ def make_database(postgres: EmbeddedPostgres) -> Iterator[Callable[..., str]]:
         connection.execute(text("CREATE DATABASE template_predictq"))
     template = create_engine(make_url(postgres.url).set(database="template_predictq"))
     upgrade(template)
+    with template.begin() as connection:
+        create_clients_table(connection)
     template.dispose()
     yield make
     admin.dispose()

@@ -18,10 +18,10 @@ from uuid_utils.compat import uuid7
 
 from model.artefact import build_artefact
 from shared.config import Settings
-from shared.jobs.accept_bulk import BulkJob, accept_ids
+from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
 from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
 from shared.jobs.records import JobRecord, read_job
-from shared.messaging.messages import make_redis, publish_batches
+from shared.messaging.messages import make_redis, publish_work
 from shared.models.registry import promote_model, register_model
 from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, transaction
@@ -52,7 +52,10 @@ def add_model(
     promote: bool = True,
     threshold: float = 0.5,
 ) -> int:
-    """Register an estimator, with the test signature and live unless told otherwise. Returns its version."""
+    """Register an estimator, with the test signature and live unless told otherwise. Returns its version.
+
+    In a fresh database, versions and their numbers in the tables are the same.
+    """
     artefact = build_artefact(estimator or TestModel(), signature, threshold, name="test")
     with transaction(engine) as connection:
         version = register_model(
@@ -73,7 +76,7 @@ def add_clients(engine: Engine, count: int, *, first: int = 1) -> None:
     """Insert clients first…first+count-1, all scorable, with features that differ; ages from 20 to 59."""
     with engine.begin() as connection:
         connection.execute(
-            text("""INSERT INTO clients (client_id, age, monthly_income, department, over_time)
+            text("""INSERT INTO predictq_data.clients (client_id, age, monthly_income, department, over_time)
                     SELECT n, 20 + n % 40, 1000 + n % 997,
                            CASE WHEN n % 3 = 0 THEN 'Sales' ELSE 'Research & Development' END, n % 2 = 0
                     FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) n"""),
@@ -85,14 +88,16 @@ def change_client(engine: Engine, client_id: int, **features: Any) -> None:
     """Update features of one client."""
     columns = ", ".join(f"{name} = :{name}" for name in features)
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE clients SET {columns} WHERE client_id = :id"), {"id": client_id, **features})
+        connection.execute(
+            text(f"UPDATE predictq_data.clients SET {columns} WHERE client_id = :id"), {"id": client_id, **features}
+        )
 
 
 def submit_singles(engine: Engine, client_ids: Sequence[int]) -> list[Accepted]:
     """Accept one single job per client, all in one batch."""
     jobs = [SingleJob(uuid7(), OWNER, client_id) for client_id in client_ids]
     with autocommit(engine) as connection:
-        answers = accept_singles(connection, jobs, grace_seconds=0.5)
+        answers = accept_singles(connection, jobs)
     refused = [answer for answer in answers if not isinstance(answer, Accepted)]
     if refused:
         raise AssertionError(f"not accepted: {refused}")
@@ -101,13 +106,13 @@ def submit_singles(engine: Engine, client_ids: Sequence[int]) -> list[Accepted]:
 
 def submit_bulk(engine: Engine, client_ids: Sequence[int], *, batch_rows: int = 100) -> Accepted:
     """Accept one bulk job."""
-    return accept_ids(engine, BulkJob(uuid7(), OWNER, batch_rows), client_ids, len(client_ids))
+    return accept_ids(engine, BulkJob(uuid7(), OWNER, batch_rows), ListedIds(client_ids), len(client_ids))
 
 
 def publish(settings: Settings, accepted: Accepted) -> None:
     """Put the batches of a job on their queue, as the gateway does after its commit."""
     with make_redis(settings) as redis:
-        publish_batches(redis, accepted.batch_ids, accepted.queue)
+        publish_work(redis, len(accepted.batch_ids), accepted.queue)
 
 
 def job_of(engine: Engine, job_id: UUID) -> JobRecord:
@@ -128,7 +133,8 @@ def wait_for_job(engine: Engine, job_id: UUID, *, seconds: float = 60) -> JobRec
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment that gives a child process these settings."""
-    values = {f"PREDICTQ_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    given = {name: value for name, value in settings.model_dump().items() if value is not None}
+    values = {f"PREDICTQ_{name.upper()}": str(value) for name, value in given.items()}
     values["DATABASE_URL"] = settings.database_url.get_secret_value()
     values["REDIS_URL"] = settings.redis_url.get_secret_value()
     return {**os.environ, **values}

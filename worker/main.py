@@ -21,13 +21,14 @@ from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import make_redis
 from shared.postgres.engine import make_engine
-from shared.status import Queue
+from shared.status import SCORING_QUEUES, Queue
 from worker import metrics
 from worker.celery.consumer import PromptConsumer
 from worker.celery.pool_process import ProcessSlot
 from worker.celery.queue_order import QueueOrder
 from worker.celery.tasks import register_tasks
 from worker.models.model_store import ModelStore
+from worker.planning.process import PlannerProcess
 from worker.upkeep.sweeper import Sweeper
 
 log = get_logger(__name__)
@@ -50,13 +51,16 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
         engine,
         make_redis(settings),
         sweep_seconds=settings.sweep_seconds,
-        pause_seconds=settings.dispatch_grace_seconds,
+        grace_seconds=settings.dispatch_grace_seconds,
     )
+    planner = PlannerProcess(node)
     _connect_signals(slot, engine, sweeper)
     gc.freeze()  # the model's objects stay out of collections, so their pages stay shared with the pool
     with metrics.serve_metrics(settings.worker_metrics_port) as port:
         log.info("worker starts", node=node, concurrency=concurrency, queues=list(queues), metrics_port=port)
+        planner.start()
         status = _consume(app, node, concurrency, queues)
+    planner.stop()
     sweeper.stop()
     return status
 
@@ -119,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         queues = [Queue(name.strip()) for name in options.queues.split(",")]
     except ValueError:
-        parser.error(f"--queues: choose from {', '.join(Queue)}")
+        parser.error(f"--queues: choose from {', '.join(SCORING_QUEUES)}")
     if options.concurrency < 1:
         parser.error("--concurrency: at least 1")
     try:

@@ -21,7 +21,7 @@ WAITED = Histogram("predictq_worker_wait_seconds", "Acceptance to claim.", ["que
 LOADED_VERSION = Gauge(
     "predictq_worker_model_version", "Model version that last scored a batch.", multiprocess_mode="mostrecent"
 )
-REDISPATCHES = Counter("predictq_worker_sweeper_redispatches", "Batches published again by the sweeper.", ["reason"])
+REDISPATCHES = Counter("predictq_worker_sweeper_redispatches", "Messages put back by the sweeper.", ["queue"])
 DEAD_LETTERS = Counter("predictq_worker_dead_letters", "Rows given up after the attempt cap, with a stated error.")
 QUEUED = Gauge(
     "predictq_worker_queue_messages",

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 from api.access.auth import Caller
 from api.server.background import Background
+from api.server.database_clock import DatabaseClock
 from api.server.database_threads import DatabaseThreads
 from api.watch.outage_log import OutageLog
 from shared.batches.sweep import Backlog, backlog, owner_backlog
 from shared.config import Settings
 from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExceeded
+from shared.postgres.engine import autocommit
 from shared.status import Queue
 
 REFUSALS = (Backlogged, JobTooLarge, QuotaExceeded)
@@ -48,11 +50,15 @@ class Room:
 class Admission(Background):
     """Knows how many rows wait: sampled once a second, plus what this process accepted since, or is accepting.
 
-    May be asked from any thread.
+    The rows of a selection count as they are planned. The database's clock is read along the way. May be asked from any
+    thread.
     """
 
-    def __init__(self, settings: Settings, threads: DatabaseThreads, outage_log: OutageLog) -> None:
+    def __init__(
+        self, settings: Settings, threads: DatabaseThreads, clock: DatabaseClock, outage_log: OutageLog
+    ) -> None:
         self._threads = threads
+        self._clock = clock
         self._outage_log = outage_log
         self._limit = settings.max_waiting_rows
         self._owner_limit = settings.owner_max_waiting_rows
@@ -138,6 +144,8 @@ class Admission(Background):
             await asyncio.sleep(_SAMPLE_SECONDS)
 
     def _query(self) -> tuple[list[Backlog], dict[str, int]]:
+        with autocommit(self._threads.engine) as connection:
+            self._clock.read(connection)
         queues = backlog(self._threads.engine)
         singles = sum(item.waiting_rows for item in queues if item.queue is Queue.INTERACTIVE)
         owners = owner_backlog(self._threads.engine, with_singles=False)

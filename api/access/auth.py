@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from api.http.problems import Unauthorised
 from api.server.coalescer import Coalescer
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
-from shared.api_keys import ApiKey, find_key
+from shared.api_keys import ALL_ROLES, ApiKey, find_key
 
 _REMEMBER_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers
@@ -24,11 +24,16 @@ class Caller:
     """On whose behalf a call is made."""
 
     owner: str
-    is_admin: bool
+    roles: tuple[str, ...]  # what the key may do; an admin's has every role
     max_waiting_rows: int | None  # the quota of the key; None: the service's default
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether the key may do everything."""
+        return "admin" in self.roles
 
-_ANONYMOUS = Caller("anonymous", is_admin=True, max_waiting_rows=None)
+
+_ANONYMOUS = Caller("anonymous", ALL_ROLES, max_waiting_rows=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Auth:
 
     async def _look_up(self, digest: bytes, key: str) -> _Known:
         found = await self._look_ups.submit(key)
-        caller = Caller(found.owner, found.is_admin, found.max_waiting_rows) if found else None
+        caller = Caller(found.owner, found.roles, found.max_waiting_rows) if found else None
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         now = time.monotonic()

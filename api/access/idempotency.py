@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from api.access.admission import REFUSALS
 from api.server.database_threads import DatabaseThreads
-from shared.errors import IdempotencyKeyInFlight, IdempotencyKeyReused, PredictqError
+from shared.errors import Erased, IdempotencyKeyInFlight, IdempotencyKeyReused, PredictqError
 from shared.jobs.accept_bulk import BulkJob
 from shared.jobs.accept_singles import Accepted, SingleJob, earlier_job
 
@@ -52,7 +52,7 @@ class Idempotency:
 
     async def earlier(
         self, owner: str, key: str | None, payload_hash: str | None
-    ) -> Accepted | IdempotencyKeyReused | None:
+    ) -> Accepted | IdempotencyKeyReused | Erased | None:
         """What a key has led to. Raises DatabaseUnavailable."""
         if key is None:
             return None

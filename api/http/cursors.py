@@ -1,19 +1,23 @@
-"""Query parameters and cursors of the calls that list something."""
+"""Cursors, limits and links of the calls that list something."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Iterable
+from typing import Annotated
 from urllib.parse import urlencode
 
+from fastapi import Query
 from starlette.requests import Request
 
 from api.http.problems import Flaw, Invalid, pointer
 
+Cursor = Annotated[str | None, Query(description="Go on after a page: its `next`.")]
+
 
 def limit_of(request: Request, *, default: int, most: int) -> int:
-    """`?limit=`. Raises Invalid unless it is a whole number from 1 to `most`."""
+    """`?limit=` of a direct route. Raises Invalid unless it is a whole number from 1 to `most`."""
     given = request.query_params.get("limit")
     if given is None:
         return default
@@ -32,9 +36,8 @@ def make_cursor(*parts: object) -> str:
     return base64.urlsafe_b64encode(":".join(map(str, parts)).encode()).decode().rstrip("=")
 
 
-def read_cursor(request: Request, parts: int) -> list[str] | None:
-    """The parts of `?cursor=`, or None without one. Raises Invalid."""
-    given = request.query_params.get("cursor")
+def read_cursor(given: str | None, parts: int) -> list[str] | None:
+    """The parts of a cursor, or None without one. Raises Invalid."""
     if given is None:
         return None
     try:
@@ -51,6 +54,6 @@ def bad_cursor() -> Invalid:
     return bad_parameter("cursor", "cursor must be one that this call gave out; leave it out to start at the beginning")
 
 
-def next_link(path: str, parameters: Iterable[tuple[str, object]]) -> tuple[bytes, bytes]:
-    """A Link header to the next page (RFC 8288)."""
-    return b"link", f'<{path}?{urlencode(list(parameters))}>; rel="next"'.encode()
+def next_link(path: str, parameters: Iterable[tuple[str, object]]) -> str:
+    """The value of a Link header to the next page (RFC 8288)."""
+    return f'<{path}?{urlencode(list(parameters))}>; rel="next"'

@@ -1,4 +1,4 @@
-"""What /docs says of each call: parameters, bodies and answers, with examples to try by hand."""
+"""What /docs says of the direct routes, by hand: parameters, bodies and answers. Model routes say it themselves."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 
 from fastapi import FastAPI, Security
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import PlainTextResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from api.http import schemas
 from api.http.problems import MEDIA_TYPE
-from shared.status import JobStatus
 
-# Named in the documents, never run: the routes ask `Auth` themselves.
-BEARER = Security(
-    HTTPBearer(scheme_name="API key", description="A key made by `predictq keys create`.", auto_error=False)
-)
+API_KEY = HTTPBearer(scheme_name="API key", description="A key made by `predictq keys create`.", auto_error=False)
+BEARER = Security(API_KEY)  # for direct routes: named in the documents, never run, as these ask `Auth` themselves
 
 _Json = dict[str, Any]
+
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemShape"}}}
+# What a router of model routes says of errors, once for all of them.
+PROBLEMS: dict[int | str, _Json] = {
+    "4XX": {"description": "What is wrong with the call", "content": _PROBLEM},
+    "5XX": {"description": "Not now, or a fault of the service", "content": _PROBLEM},
+}
 
 _MEANINGS = {
     400: "The body cannot be read",
@@ -50,7 +53,6 @@ def _call(
     more: Mapping[int, _Json] | None = None,
 ) -> _Json:
     """The keyword arguments of a route. The first of `answers` is the one that is expected."""
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemShape"}}}
     responses: dict[int, _Json] = {
         status: {"model": model, "description": (model.__doc__ or "").partition("\n")[0], "headers": headers or {}}
         for status, model in answers.items()
@@ -58,7 +60,7 @@ def _call(
     for status, extra in (more or {}).items():
         responses[status] = {**responses.get(status, {}), **extra}
     for status in errors:
-        responses[status] = {"description": _MEANINGS[status], "content": problem}
+        responses[status] = {"description": _MEANINGS[status], "content": _PROBLEM}
     extra = {"parameters": parameters} if parameters else {}
     if body is not None:
         extra["requestBody"] = {"required": True, "content": body}
@@ -186,20 +188,6 @@ READ_JOB = _call(
     headers={name: _JOB_HEADERS[name] for name in ("Retry-After", "Preference-Applied")},
 )
 
-LIST_JOBS = _call(
-    "Your jobs",
-    {200: schemas.JobPage},
-    errors=(401, 422, 503),
-    parameters=[
-        _limit(100, 1000),
-        _CURSOR,
-        _parameter("query", "status", "Only these.", {"type": "string", "enum": [item.value for item in JobStatus]}),
-    ],
-    headers={"Link": _header('The next page, as rel="next".')},
-)
-
-CANCEL_JOB = _call("Cancel a job", {200: schemas.Job}, errors=(401, 404, 503), parameters=[_JOB_ID])
-
 _LINES = {"schema": {"type": "string"}}
 RESULTS = _call(
     "The results of a job",
@@ -211,31 +199,6 @@ RESULTS = _call(
         "Link": _header('The next page, as rel="next"; JSON only.'),
     },
     more={200: {"content": {"text/csv": _LINES, "application/x-ndjson": _LINES}}},
-)
-
-TRACE = _call(
-    "The trace of a prediction",
-    {200: schemas.Trace},
-    errors=(401, 404, 503),
-    parameters=[_parameter("path", "request_id", "The request_id of a row or a single job.", {"type": "integer"})],
-)
-
-_VERSION = _parameter("path", "version", "The model version.", {"type": "integer"})
-MODELS = _call("All model versions", {200: schemas.ModelList}, errors=(401, 503))
-MODEL = _call("A model version", {200: schemas.Model}, errors=(401, 404, 503), parameters=[_VERSION])
-PROMOTE = _call("Make a model live", {200: schemas.Model}, errors=(401, 403, 404, 503), parameters=[_VERSION])
-
-LIVE = _call("Is the process up?", {200: schemas.Liveness})
-READY = _call("Can jobs be accepted?", {200: schemas.Readiness, 503: schemas.Readiness})
-HEALTH = _call("Health in detail", {200: schemas.Health, 503: schemas.Health})
-METRICS = {**_call("Prometheus metrics", {}), "response_class": PlainTextResponse}
-
-PROBLEMS = _call("All kinds of problems", {200: schemas.ProblemKinds})
-PROBLEM = _call(
-    "A kind of problem",
-    {200: schemas.ProblemKind},
-    errors=(404,),
-    parameters=[_parameter("path", "code", "The last part of a problem's `type`.", {"type": "string"})],
 )
 
 

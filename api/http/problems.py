@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shared import errors
+from shared.erasure import errors as erasure
+from shared.retention import errors as retention
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FLAWS = 20  # named in one answer: enough to see the pattern
@@ -55,10 +57,13 @@ INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
 _AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
 
+_PERIOD = Kind("period-refused", 422, "Answers cannot be kept for that long")
+
 _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.ClientUnknown: Kind("client-unknown", 404, "There is no such client"),
     errors.JobUnknown: Kind("job-unknown", 404, "There is no such job"),
     errors.PredictionUnknown: Kind("prediction-unknown", 404, "There is no such prediction"),
+    errors.Erased: Kind("erased", 410, "The client has been erased"),
     errors.ModelVersionUnknown: Kind("model-version-unknown", 404, "There is no such model version"),
     errors.FeaturesRefused: Kind("features-refused", 422, "The features do not fit the live model"),
     errors.FilterRefused: Kind("filter-refused", 422, "The filter cannot be applied"),
@@ -74,6 +79,17 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.QuotaExceeded: Kind("quota-exceeded", 429, "Your quota of waiting work is used up", retry_after=5),
     errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
     errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),
+    erasure.SourceUnknown: Kind("source-unknown", 404, "There is no such source"),
+    erasure.ClientKeyRefused: Kind("client-key-refused", 422, "This cannot be a key of the source"),
+    erasure.ErasureUnknown: Kind("erasure-unknown", 404, "There is no such erasure"),
+    erasure.ClientHeld: Kind("held", 409, "A legal hold forbids it"),
+    retention.PeriodRefused: _PERIOD,
+    retention.BelowFloor: _PERIOD,
+    retention.FloorRefused: _PERIOD,
+    retention.ModelNameUnknown: Kind("model-unknown", 404, "There is no such model"),
+    retention.HoldRefused: Kind("hold-refused", 422, "This cannot be held"),
+    retention.HoldUnknown: Kind("hold-unknown", 404, "There is no such hold"),
+    retention.RunUnknown: Kind("retention-run-unknown", 404, "There is no such run of retention"),
     errors.DatabaseUnavailable: _AWAY,
     errors.DatabaseBlocked: _AWAY,
     errors.OutcomeOpen: _AWAY,

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from api.http.problems import MALFORMED, MEDIA, TOO_LARGE, Flaw, Invalid, Problem
+from api.http.problems import MALFORMED, MEDIA, TOO_LARGE, Flaw, Invalid, Problem, pointer
 from api.server.deadline import current
 
 JSON_LIMIT = 1_000_000  # bytes of a body that describes one prediction
@@ -102,6 +102,15 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if type(content) is not dict:
         raise Invalid(Flaw("", "object_expected", "The body must be a JSON object."))
     return content
+
+
+def unknown_fields(content: dict[str, Any], *known: str) -> list[Flaw]:
+    """A flaw for each field that is not among `known`."""
+    return [
+        Flaw(pointer(name), "unknown_field", f"{name[:80]!r} is not a field of this call; it takes {', '.join(known)}")
+        for name in content
+        if name not in known
+    ]
 
 
 def wait_seconds(request: Request, headers: Headers) -> int:

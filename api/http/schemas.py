@@ -1,16 +1,29 @@
-"""The shapes that go over the wire, as /docs shows them. At run time bodies are read and written without them."""
+"""The shapes that go over the wire, as /docs shows them.
+
+Model routes read and write by them. The direct routes, which are the busiest ones, do without them at run time.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from api.intake.id_files import MAX_CLIENT_ID
+from api.intake.client_ids import MAX_CLIENT_ID
 from shared.models.signature import FeatureKind
 from shared.status import JobStatus, RowError
+
+# As orjson writes it in the answers that are made without these models.
+Time = Annotated[
+    datetime,
+    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Label = bool | int | str
+# Named here, not checked: a worker of a newer release may know one more.
+RowCode = Annotated[str, WithJsonSchema({"type": "string", "enum": [item.value for item in RowError]})]
 
 _JOB_ID = "01a208a7-76d9-74fb-a6a9-68511ddfcb4b"
 
@@ -52,9 +65,9 @@ class JobOfAll(Shape):
 
 
 class Counts(Shape):
-    """The rows of a job."""
+    """The rows of a job; `total` is null while those of a selection are counted."""
 
-    total: int
+    total: int | None
     succeeded: int
     failed: int
     cancelled: int
@@ -71,11 +84,11 @@ class Links(Shape):
 
 
 class Result(Shape):
-    """An answer. `label` is 1 where the probability reaches the threshold."""
+    """An answer. `label` is 1, or what the model calls it, where the probability reaches the threshold."""
 
     client_id: int | None
-    probability: float = Field(ge=0, le=1)
-    label: Literal[0, 1]
+    probability: float
+    label: Label
     threshold: float
     model_version: int
 
@@ -83,27 +96,38 @@ class Result(Shape):
 class RowProblem(Shape):
     """Why there is no answer."""
 
-    code: RowError
+    code: RowCode
+    detail: str
+
+
+class JobProblem(Shape):
+    """Why a single job has no answer (a code of a row), or why a bulk job failed as a whole."""
+
+    code: str
     detail: str
 
 
 class Job(Shape):
-    """A job. The last four fields are of a single job only."""
+    """A job. `request_id`, `client_id` and `result` are of a single job only.
+
+    `error` is also of a bulk job that failed as a whole, `snapshots` of one whose rows were found in several readings.
+    """
 
     id: UUID = Field(examples=[_JOB_ID])
     kind: Literal["single", "bulk"]
     status: JobStatus
     request_counts: Counts
     model_version: int
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    cancelled_at: datetime | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    cancelled_at: Time | None
     links: Links
-    request_id: int = Field(default=0, examples=[4200007])
+    request_id: str | None = Field(default=None, examples=["1042-7"])
     client_id: int | None = None
     result: Result | None = None
-    error: RowProblem | None = None
+    error: JobProblem | None = None
+    snapshots: int | None = None
 
 
 class JobPage(Shape):
@@ -116,13 +140,13 @@ class JobPage(Shape):
 class Row(Shape):
     """The answer to one request, or why there is none."""
 
-    request_id: int
+    request_id: str = Field(examples=["1042-7"])
     client_id: int | None
     probability: float | None
-    label: Literal[0, 1] | None
+    label: Label | None
     threshold: float | None
     model_version: int
-    error_code: RowError | None
+    error_code: RowCode | None
     error_detail: str | None
 
 
@@ -138,26 +162,26 @@ class ResultPage(Shape):
 class Trace(Shape):
     """Everything that made one answer; from `worker` on null until there is one."""
 
-    request_id: int
+    request_id: str = Field(examples=["1042-7"])
     job_id: UUID
     job_kind: Literal["single", "bulk"]
     client_id: int | None
     model_version: int
     model_name: str
     model_sha256: str
+    version_digest: str
     batch_id: int
+    accepted_at: Time
     attempts: int
-    accepted_at: datetime
     worker: str | None
-    client_version: int | None
     probability: float | None
-    label: Literal[0, 1] | None
+    label: Label | None
     threshold: float | None
-    features_from: Literal["request", "clients", "clients_history"] | None
-    features: dict[str, Any] | None
+    features_from: str | None = Field(description="`request`, or the name of the source.")
+    features: dict[str, Any] | None = Field(description="By name, exactly as they were scored.")
     fence: int | None
-    claimed_at: datetime | None
-    answered_at: datetime | None
+    claimed_at: Time | None
+    answered_at: Time | None
     error: RowProblem | None
 
 
@@ -187,8 +211,8 @@ class Model(Shape):
     signature: Signature
     threshold: float
     metadata: dict[str, Any]
-    created_at: datetime
-    promoted_at: datetime | None
+    created_at: Time
+    promoted_at: Time | None
     is_live: bool
 
 

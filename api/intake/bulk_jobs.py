@@ -1,5 +1,5 @@
-"""Taking bulk jobs in. Ten million rows may take half a minute, so nobody can say how long is too long; what can be
-seen is whether PostgreSQL still works on them.
+"""Taking bulk jobs in. A list of ten million rows may take many seconds, so nobody can say how long is too long; what
+can be seen is whether PostgreSQL still works on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from api.access.admission import Admission, Room
+from api.access.admission import Admission
 from api.access.auth import Caller
 from api.access.idempotency import Idempotency
 from api.intake.publisher import Publisher
@@ -36,7 +36,7 @@ _LOOK_UP_SECONDS = 2.0  # for which an accept of unknown outcome is looked for
 _PULSE_SECONDS = 1.0  # between two looks at an acceptance that runs, and the longest that a look may take
 _BEAT_SECONDS = 2.5  # that a sign of life is good for
 
-Accept = Callable[[Engine, Room], Accepted]
+Accept = Callable[[Engine], Accepted]
 
 
 class _Attempt:
@@ -79,10 +79,10 @@ class BulkIntake:
     ) -> Accepted:
         """Run one of shared's bulk acceptances of `job` in a thread, and publish. Raises what that raises.
 
-        `rows` is how many there are at least; where `accept` finds more it takes the room itself. It may be called
-        twice: after a connection that turned out to be lost. The call's deadline holds for as long as PostgreSQL is
-        silent or waits for a lock; each sign of life puts it off. An acceptance whose caller was sent away goes on
-        by itself, with its key in flight and with `resources`, which are closed when it has ended.
+        `rows` is how many there are, 0 for a selection. `accept` may be called twice: after a connection that turned
+        out to be lost. The call's deadline holds for as long as PostgreSQL is silent or waits for a lock; each sign of
+        life puts it off. An acceptance whose caller was sent away goes on by itself, with its key in flight and with
+        `resources`, which are closed when it has ended.
         """
         attempt = _Attempt()
         task = asyncio.create_task(self._run(attempt, caller, job, rows, accept, resources or ExitStack()))
@@ -115,9 +115,7 @@ class BulkIntake:
             if earlier is not None:
                 return earlier
             with self._idempotency.holding(job.owner, job.idempotency_key):
-                accepted = await self._threads.run_long(
-                    lambda: self._accept(attempt, job, lambda engine: accept(engine, room))
-                )
+                accepted = await self._threads.run_long(lambda: self._accept(attempt, job, accept))
             if not accepted.replayed:
                 room.keep()
                 self._metrics.accepted_bulk(room.rows)
@@ -138,13 +136,13 @@ class BulkIntake:
         except (TimeoutError, DatabaseUnavailable):
             return False
 
-    def _accept(self, attempt: _Attempt, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
+    def _accept(self, attempt: _Attempt, job: BulkJob, accept: Accept) -> Accepted:
         accepted = self._accept_surely(attempt, job, accept)
         # From this thread: the event loop's would first answer the caller, and the workers wait for that.
-        self._publisher.put(accepted.batch_ids, accepted.queue)
+        self._publisher.put(len(accepted.batch_ids), accepted.queue)
         return accepted
 
-    def _accept_surely(self, attempt: _Attempt, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
+    def _accept_surely(self, attempt: _Attempt, job: BulkJob, accept: Accept) -> Accepted:
         attempt.begin()
         try:
             return accept(self._threads.engine)
@@ -157,7 +155,7 @@ class BulkIntake:
                 raise
             return found or self._accept_again(attempt, job, accept)
 
-    def _accept_again(self, attempt: _Attempt, job: BulkJob, accept: Callable[[Engine], Accepted]) -> Accepted:
+    def _accept_again(self, attempt: _Attempt, job: BulkJob, accept: Accept) -> Accepted:
         try:
             return accept(self._threads.engine)
         except IntegrityError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable
 
 _FULL = 8  # jobs in a group after which the next one waits the whole linger
 _ENOUGH = 32  # jobs in a group that already cost little each
+_COMPANY = 16  # jobs that are never too few to be committed together
 _ON_TIME = 0.02  # seconds in which an idle worker answers a group
 _LONGEST = 5  # lingers between two groups when answers are late,
 _LONGEST_SECONDS = 0.25  # and no more than this where lingers are long: calls have a deadline
@@ -47,6 +49,14 @@ class GroupSpacing:
         if size >= _ENOUGH:
             return company
         return max(company, min(self._longest, self._lateness()))
+
+    def enough(self, size: int) -> float:
+        """How many jobs need not wait for more after a group of `size`, while answers are on time.
+
+        As many as the last group had, and a few at least: callers who wait for their answer before they ask again have
+        all come back then, and to wait on would only keep them from it.
+        """
+        return max(_COMPANY, size) if self._lateness() == 0 else math.inf
 
     def _lateness(self) -> float:
         now = time.monotonic()

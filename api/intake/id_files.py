@@ -12,8 +12,7 @@ from typing import Protocol
 import orjson
 
 from api.http.problems import MOST_FLAWS, Flaw
-
-MAX_CLIENT_ID = 2**63 - 1
+from api.intake.client_ids import are_client_ids, problem_of_id
 
 _SAFE_DIGITS = 18  # so many digits always fit into a bigint
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -45,15 +44,6 @@ def are_plain_ids(lines: bytes) -> bool:
     if lines.startswith((b"\n", b"0")) or b"\n\n" in lines or b"\n0" in lines:
         return False
     return len(max(lines.split(b"\n"), key=len)) <= _SAFE_DIGITS
-
-
-def problem_of_id(text: str) -> str | None:
-    """Why a text is no client id; None when it is one."""
-    if not (text.isascii() and text.isdigit()):
-        return f"{text[:40]!r} is not a whole number"
-    if len(text) > 40 or not 0 < int(text) <= MAX_CLIENT_ID:  # the length first: int() of a long text is slow
-        return f"{text[:40]} is not between 1 and {MAX_CLIENT_ID}"
-    return None
 
 
 def _ids(numbered: Iterable[tuple[int, str | None]]) -> bytes:
@@ -165,9 +155,7 @@ class NdjsonReader:
             ids = [value["client_id"] if type(value) is dict else value for value in values]
         except (ValueError, KeyError):
             return None
-        if not ids or set(map(type, ids)) != {int} or min(ids) <= 0 or max(ids) > MAX_CLIENT_ID:
-            return None
-        return ("\n".join(map(str, ids)) + "\n").encode()
+        return ("\n".join(map(str, ids)) + "\n").encode() if are_client_ids(ids) else None
 
     def _values(self, data: bytes) -> Iterator[tuple[int, str | None]]:
         for number, line in enumerate(data.split(b"\n"), self._lines + 1):

@@ -1,12 +1,12 @@
-"""Publishing batches to the queue: after the commit, in the background, and only as well as it can be done.
+"""Telling workers that a queue has work: after the commit, in the background, and only as well as it can be done.
 
-A batch that is not published is found by the sweeper, so nothing here may slow down or fail a caller.
+A message that is not sent is made up for by the sweeper, so nothing here may slow down or fail a caller.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import Full, Queue
 from threading import Thread
 
@@ -15,18 +15,18 @@ from shared.status import Queue as WorkQueue
 
 log = get_logger(__name__)
 
-_CAPACITY = 10_000  # commits whose batches may wait to be published
+_CAPACITY = 10_000  # commits whose messages may wait to be sent
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0  # seconds for which nothing is tried after a failure
 
-Batches = tuple[Sequence[int], WorkQueue]
+Messages = tuple[int, WorkQueue]  # how many, one per batch
 
 
 class Publisher:
-    """One thread that publishes. While Redis is away batches are dropped at once: the circuit is open."""
+    """One thread that publishes. While Redis is away messages are dropped at once: the circuit is open."""
 
-    def __init__(self, publish: Callable[[Sequence[int], WorkQueue], None], *, capacity: int = _CAPACITY) -> None:
+    def __init__(self, publish: Callable[[int, WorkQueue], None], *, capacity: int = _CAPACITY) -> None:
         self._publish = publish
-        self._waiting: Queue[Batches | None] = Queue(capacity)
+        self._waiting: Queue[Messages | None] = Queue(capacity)
         self._thread = Thread(target=self._run, name="api-publisher", daemon=True)
         self._pause = 0.0
         self._open_until = 0.0
@@ -42,14 +42,14 @@ class Publisher:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, batch_ids: Sequence[int], queue: WorkQueue) -> None:
-        """Publish soon, all at once. Never blocks and never raises."""
-        if not batch_ids:
+    def put(self, batches: int, queue: WorkQueue) -> None:
+        """Say soon, all at once, that so many more batches wait in a queue. Never blocks and never raises."""
+        if not batches:
             return
         try:
-            self._waiting.put_nowait((batch_ids, queue))
+            self._waiting.put_nowait((batches, queue))
         except Full:
-            self.failures += len(batch_ids)
+            self.failures += batches
 
     def stop(self, timeout: float = 5.0) -> None:
         """Publish what is left, for at most `timeout` seconds."""
@@ -61,26 +61,26 @@ class Publisher:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (batches := self._waiting.get()) is not None:
-            if time.monotonic() < self._open_until or not self._attempt(*batches):
-                self.failures += len(batches[0])
+        while (messages := self._waiting.get()) is not None:
+            if time.monotonic() < self._open_until or not self._attempt(*messages):
+                self.failures += messages[0]
 
-    def _attempt(self, batch_ids: Sequence[int], queue: WorkQueue) -> bool:
+    def _attempt(self, batches: int, queue: WorkQueue) -> bool:
         try:
-            self._publish_twice(batch_ids, queue)
+            self._publish_twice(batches, queue)
         except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper delivers and the thread must live
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             self._open_until = time.monotonic() + self._pause
-            log.warning("publish_failed", batch_ids=batch_ids[:10], error=str(error), pause_seconds=self._pause)
+            log.warning("publish_failed", queue=queue, batches=batches, error=str(error), pause_seconds=self._pause)
             return False
         self._pause = 0.0
-        self.published += len(batch_ids)
+        self.published += batches
         return True
 
-    def _publish_twice(self, batch_ids: Sequence[int], queue: WorkQueue) -> None:
+    def _publish_twice(self, batches: int, queue: WorkQueue) -> None:
         try:
-            self._publish(batch_ids, queue)
+            self._publish(batches, queue)
         except Exception:
             if not self.is_healthy:
                 raise
-            self._publish(batch_ids, queue)
+            self._publish(batches, queue)

@@ -21,14 +21,18 @@ from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, met_i
 from api.server.deadline import current
 from api.watch.metrics import Metrics
 from shared.config import Settings
-from shared.errors import DatabaseUnavailable, OutcomeOpen, PredictqError
+from shared.errors import DatabaseBlocked, DatabaseUnavailable, OutcomeOpen, PredictqError
 from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
 from shared.jobs.records import read_jobs
+from shared.logging import get_logger
 from shared.postgres.engine import autocommit
-from shared.postgres.tables import REQUESTS_PER_BATCH
 from shared.status import Queue
 
+log = get_logger(__name__)
+
 _DRAIN_SECONDS = 5.0  # at the end of the process
+LOOK_UP_LOCK_SECONDS = 0.2  # that acceptance waits for a lock: somebody may hold one on the table of clients
+_UNSEEN_SECONDS = 5.0  # for which that table is not asked then
 _LOOK_UP_SECONDS = 2.0  # for which an accept of unknown outcome is looked for
 
 
@@ -49,10 +53,10 @@ class Intake:
     ) -> None:
         self._group_spacing = group_spacing
         self._singles_threads = singles
+        self._unseen_until = 0.0  # until when clients are not looked up
         self._publisher = publisher
         self._admission = admission
         self._metrics = metrics
-        self._grace = settings.dispatch_grace_seconds
         self._idempotency = Idempotency(quick)
         self.bulk = BulkIntake(
             quick=quick,
@@ -67,6 +71,7 @@ class Intake:
             singles.executor,
             max_items=settings.max_group,
             spacing=group_spacing.spacing,
+            enough=group_spacing.enough,
             patience_seconds=PATIENCE_SECONDS,
             make_late_error=OutcomeOpen,
         )
@@ -116,12 +121,22 @@ class Intake:
             return [answer for job in jobs for answer in self._accept_group([job])]
         batches = {batch_id for answer in answers if isinstance(answer, Accepted) for batch_id in answer.batch_ids}
         self._group_spacing.sent(batches)
-        self._publisher.put(sorted(batches), Queue.INTERACTIVE)
+        self._publisher.put(len(batches), Queue.INTERACTIVE)
         return answers
 
     def _accept(self, jobs: Sequence[SingleJob]) -> list[Accepted | PredictqError]:
+        """Accept them; where the table of clients is locked by somebody, without asking it for some seconds."""
+        if monotonic() >= self._unseen_until:
+            try:
+                return self._accept_now(jobs, look_up=True)
+            except DatabaseBlocked as error:  # nothing was changed
+                self._unseen_until = monotonic() + _UNSEEN_SECONDS
+                log.warning("clients_not_looked_up", reason=str(error), seconds=_UNSEEN_SECONDS)
+        return self._accept_now(jobs, look_up=False)
+
+    def _accept_now(self, jobs: Sequence[SingleJob], *, look_up: bool) -> list[Accepted | PredictqError]:
         with autocommit(self._singles_threads.engine) as connection:
-            return accept_singles(connection, jobs, grace_seconds=self._grace)
+            return accept_singles(connection, jobs, look_up=look_up)
 
     def _settle_unknown(self, jobs: Sequence[SingleJob], error: DatabaseUnavailable) -> Sequence[Accepted | Exception]:
         """The connection was lost on the way: find out what was committed, and accept the rest once more.
@@ -156,7 +171,7 @@ class Intake:
                 record.job_id,
                 record.model_version,
                 Queue.INTERACTIVE,
-                (record.request_id // REQUESTS_PER_BATCH,),
+                (record.request_id.batch_id,),
                 record.request_id,
                 created_at=record.created_at,
             )

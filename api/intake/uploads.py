@@ -18,6 +18,7 @@ from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Flaw, Invalid, Problem
 from api.intake.id_files import BadRows, RowReader
 
 _IN_MEMORY = 1_000_000  # bytes that are spooled in memory before a file is made
+_PIECE = 1 << 18  # bytes that are read from the spool at once
 _LONGEST_RECORD = 1_000_000  # bytes without an end of line that are taken for one record
 
 
@@ -71,10 +72,25 @@ class Upload:
             self._take(self._rest + b"\n")
             self._rest = b""
 
-    def client_ids(self) -> Iterator[int]:
-        """The ids, in order, from the start; can be called again."""
+    def pages(self, rows: int) -> Iterator[bytes]:
+        """The ids in order, `rows` at a time, separated by commas; from the start at each call.
+
+        Lines are counted and commas put in by the piece: no Python object is made for an id.
+        """
         self._spool.seek(0)
-        return map(int, self._spool)
+        data, lines = b"", 0
+        while piece := self._spool.read(_PIECE):
+            data += piece
+            lines += piece.count(b"\n")
+            start = 0
+            while lines >= rows:
+                end = _end_of_lines(data, start, rows)
+                yield data[start : end - 1].replace(b"\n", b",")
+                start = end
+                lines -= rows
+            data = data[start:]
+        if data:
+            yield data[:-1].replace(b"\n", b",")
 
     @property
     def digest(self) -> str:
@@ -91,3 +107,16 @@ class Upload:
             raise Problem(TOO_LARGE, f"An upload may hold {self._max_rows:,} rows. Cut it into several.")
         self._hash.update(lines)
         self._spool.write(lines)
+
+
+def _end_of_lines(data: bytes, start: int, lines: int) -> int:
+    """Where the first `lines` lines from `start` end; there are as many at least."""
+    end = len(data)
+    while end - start > 1:  # the end of the last one lies in data[start:end], with `lines` ends of line
+        middle = (start + end) // 2
+        before = data.count(b"\n", start, middle)
+        if before < lines:
+            start, lines = middle, lines - before
+        else:
+            end = middle
+    return end

@@ -13,7 +13,11 @@ POLL_SECONDS = b"1"  # what Retry-After advises while a job is not done
 
 
 def job_json(job: JobRecord) -> dict[str, Any]:
-    """The JSON form of a job; a single one carries its client, and its result or error once there is one."""
+    """The JSON form of a job, as `api.http.schemas.Job` describes it.
+
+    A single one carries its request and its client, and its result or error once there is one. A bulk job carries an
+    error where it failed as a whole, and `snapshots` where its rows were found in several readings.
+    """
     path = f"/v1/jobs/{job.job_id}"
     body: dict[str, Any] = {
         "id": job.job_id,
@@ -33,11 +37,19 @@ def job_json(job: JobRecord) -> dict[str, Any]:
         "links": {"self": path, "results": f"{path}/results", "cancel": f"{path}/cancel"},
     }
     if job.request_id is not None:
-        body["request_id"] = job.request_id
+        body["request_id"] = str(job.request_id)
         body["client_id"] = job.client_id
         body["result"] = _result(job)
-        body["error"] = None if job.error_code is None else {"code": job.error_code, "detail": job.error_detail}
+    if job.request_id is not None or job.error_code is not None:
+        body["error"] = error_json(job.error_code, job.error_detail)
+    if job.snapshots is not None and job.snapshots > 1:
+        body["snapshots"] = job.snapshots
     return body
+
+
+def error_json(code: str | None, detail: str | None) -> dict[str, Any] | None:
+    """Why there is no answer; None where nothing went wrong."""
+    return None if code is None else {"code": code, "detail": detail}
 
 
 def _result(job: JobRecord) -> dict[str, Any] | None:

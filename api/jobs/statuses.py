@@ -52,9 +52,9 @@ class Statuses:
             accepted.model_version,
             *(accepted.request_count, 0, 0, 0),
             accepted.created_at,
-            *(None, None, None),
-            accepted.request_id,
-            client_id,
+            *(None, None, None, None, None),
+            request_id=accepted.request_id,
+            client_id=client_id,
         )
 
     def _read_group(self, job_ids: Sequence[UUID]) -> list[JobRecord | None]:

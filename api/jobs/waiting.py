@@ -16,22 +16,47 @@ from shared.messaging.messages import Notice
 
 _FIRST_POLL, _LONGEST_POLL = 0.25, 2.0  # seconds
 _LAST_READ = 0.5  # seconds for the read after the wait
+_REST = 0.1  # seconds between two reads of a job whose rows are still counted: each of its batches sends a notice
 _REMEMBERED = 10_000  # notices kept for callers who begin to wait just after theirs came
 
 
 class _Waiter:
     """One caller. `rows_left` are those of a bulk job that nobody has noticed to be done; None: not known."""
 
-    def __init__(self, rows_left: int | None = None) -> None:
+    def __init__(self, rows_left: int | None, *, is_counting: bool) -> None:
         self.event = asyncio.Event()
         self.rows_left = rows_left
+        self._is_counting = is_counting  # whether the rows of the job are not all known yet
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def has_read(self, job: JobRecord) -> None:
+        """Count on from here: the job was read just now."""
+        self.rows_left = job.rows_left
+        self._is_counting = job.total is None
 
     def take(self, rows: int | None) -> None:
         """Wake up, unless the job cannot be over yet: a read for each batch of a bulk job would be felt."""
-        if self.rows_left is not None and rows is not None:
+        if rows is not None and self._is_counting:
+            self._wake_soon()
+            return
+        if rows is not None and self.rows_left is not None:
             self.rows_left -= rows
             if self.rows_left > 0:
                 return
+        self.event.set()
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _wake_soon(self) -> None:
+        """Wake up once for all notices of a while, because nobody can say which is the last."""
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(_REST, self._wake)
+
+    def _wake(self) -> None:
+        self._alarm = None
         self.event.set()
 
 
@@ -74,19 +99,23 @@ class Waiting:
             return await self._wait(job, waiter, time.monotonic() + seconds)
         finally:
             self.open -= 1
+            waiter.leave()
             waiters = self._waiters[key]
             waiters.discard(waiter)
             if not waiters:
                 del self._waiters[key]
 
     def _waiter(self, job: JobRecord) -> _Waiter:
+        noticed_rows = self._recent.get(job.job_id, 0)
         if job.batch_id is not None:
-            waiter = _Waiter()
+            waiter = _Waiter(None, is_counting=False)
             noticed = job.batch_id in self._recent
+        elif job.total is None:
+            waiter = _Waiter(None, is_counting=True)
+            noticed = job.job_id in self._recent
         else:
-            noticed_rows = self._recent.get(job.job_id, 0)
             # Of a job that has begun, some notices may have come before this caller, and some after `job` was read.
-            waiter = _Waiter(job.total - noticed_rows if job.rows_left == job.total else None)
+            waiter = _Waiter(job.total - noticed_rows if job.rows_left == job.total else None, is_counting=False)
             noticed = noticed_rows >= job.total
         if noticed:
             waiter.event.set()
@@ -105,7 +134,7 @@ class Waiting:
             with contextlib.suppress(TimeoutError, DatabaseUnavailable):  # the caller asked for patience
                 async with asyncio.timeout(max(deadline - time.monotonic(), _LAST_READ)):
                     job = await self._statuses.read(job.job_id, job.owner)
-                waiter.rows_left = job.rows_left
+                waiter.has_read(job)
             if job.status.is_terminal:
                 break
         return job

@@ -2,89 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
 from sqlalchemy import Connection, text
-from starlette.requests import Request
 from starlette.responses import Response
 
-from api.http import openapi
-from api.http.direct_route import DirectRoute
+from api.access.dependencies import CurrentServices
+from api.http import schemas
+from api.http.model_route import ModelRoute
 from api.http.problems import DATABASE_AWAY
-from api.http.requests import json_response
-from api.server.services import Services, services_of
-from shared.errors import DatabaseUnavailable, PredictqError, SchemaOutdated
+from api.server.services import Services
+from shared.errors import DatabaseUnavailable, NoLiveModel, SchemaOutdated
 from shared.models.registry import live_model
-from shared.postgres.tables import SCHEMA_REVISION
+from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 
-router = APIRouter(tags=["health"], route_class=DirectRoute)
+router = APIRouter(tags=["health"], route_class=ModelRoute)
+
+_UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"model": schemas.Readiness}}
+_REDIS_AWAY = "Redis does not answer: jobs are accepted, and delivered by the sweeper"
 
 
-@router.get("/health/live", **openapi.LIVE)
-async def live(_request: Request) -> Response:
+@router.get("/health/live", summary="Is the process up?")
+async def live() -> schemas.Liveness:
     """The process is up and answers."""
-    return json_response({"status": "ok"})
+    return schemas.Liveness(status="ok")
 
 
-@router.get("/health/ready", **openapi.READY)
-async def ready(request: Request) -> Response:
+@router.get("/health/ready", summary="Can jobs be accepted?", responses=_UNAVAILABLE)
+async def ready(services: CurrentServices, response: Response) -> schemas.Readiness:
     """Whether jobs can be accepted. Without Redis they can: the sweeper delivers, only later (`degraded`)."""
-    health = await _check(services_of(request))
-    return json_response({"status": health["status"], "reasons": health["reasons"]}, _status_code(health))
+    found = await _check(services)
+    response.status_code = _status_code(found)
+    return schemas.Readiness(status=found.status, reasons=found.reasons)
 
 
-@router.get("/health", **openapi.HEALTH)
-async def health(request: Request) -> Response:
+@router.get("/health", summary="Health in detail", responses={503: {"model": schemas.Health}})
+async def health(services: CurrentServices, response: Response) -> schemas.Health:
     """The same in detail, with what is waiting."""
-    services = services_of(request)
-    health = await _check(services)
-    health["queues"] = {
-        item.queue.value: {
-            "queued_batches": item.queued_batches,
-            "running_batches": item.running_batches,
-            "waiting_rows": item.waiting_rows,
-            "oldest_seconds": item.oldest_seconds,
-        }
-        for item in services.admission.backlog
-    }
-    health["open_waiters"] = services.waiting.open
-    return json_response(health, _status_code(health))
+    found = await _check(services)
+    response.status_code = _status_code(found)
+    return found
 
 
-@router.get("/metrics", **openapi.METRICS)
-async def metrics(request: Request) -> Response:
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+async def metrics(services: CurrentServices) -> Response:
     """Prometheus metrics of this process."""
-    content = services_of(request).metrics.render()
-    return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _status_code(health: dict[str, Any]) -> int:
-    return 503 if health["status"] == "unavailable" else 200
+def _status_code(found: schemas.Readiness) -> int:
+    return 503 if found.status == "unavailable" else 200
 
 
-async def _check(services: Services) -> dict[str, Any]:
-    reasons = []
-    version = None
-    try:
-        version = await services.quick.read(_check_database)
-    except DatabaseUnavailable as error:
-        services.outage_log.note(error, path="/health")
-        reasons.append(DATABASE_AWAY)
-    except PredictqError as error:
-        reasons.append(str(error))
-    status = "unavailable" if reasons else "ok"
+async def _check(services: Services) -> schemas.Health:
+    status: Literal["ok", "degraded", "unavailable"] = "ok"
+    reasons, version = [], None
     redis = services.notices.is_subscribed and services.publisher.is_healthy
     if not redis:
-        reasons.append("Redis does not answer: jobs are accepted, and delivered by the sweeper")
-        status = status if status == "unavailable" else "degraded"
-    return {"status": status, "reasons": reasons, "live_model_version": version, "redis": "ok" if redis else "away"}
+        status = "degraded"
+        reasons.append(_REDIS_AWAY)
+    try:
+        version = await services.quick.read(_live_version)
+    except NoLiveModel as error:  # worth a note: the service itself is as it should be
+        reasons.append(str(error))
+    except (DatabaseUnavailable, SchemaOutdated) as error:
+        status = "unavailable"
+        reasons.insert(0, _why_unavailable(services, error))
+    return schemas.Health(
+        status=status,
+        reasons=reasons,
+        live_model_version=version,
+        redis="ok" if redis else "away",
+        queues={
+            item.queue.value: schemas.QueueHealth.model_validate(item, from_attributes=True)
+            for item in services.admission.backlog
+        },
+        open_waiters=services.waiting.open,
+    )
 
 
-def _check_database(connection: Connection) -> int:
-    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+def _why_unavailable(services: Services, error: DatabaseUnavailable | SchemaOutdated) -> str:
+    if isinstance(error, SchemaOutdated):
+        return str(error)
+    services.outage_log.note(error, path="/health")
+    return DATABASE_AWAY
+
+
+def _live_version(connection: Connection) -> int:
+    if connection.execute(text(f"SELECT to_regclass('{VERSION_TABLE}')")).scalar_one() is None:
         raise SchemaOutdated(None, SCHEMA_REVISION)
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
     if found != SCHEMA_REVISION:
         raise SchemaOutdated(found, SCHEMA_REVISION)
     return live_model(connection).version

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import Response
+from typing import Annotated
 
-from api.http import openapi
-from api.http.direct_route import DirectRoute
+from fastapi import APIRouter, Path
+
+from api.http import schemas
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
 from api.http.problems import KINDS, NOT_FOUND, Kind, Problem
-from api.http.requests import json_response
 
-router = APIRouter(tags=["problems"], route_class=DirectRoute)
+router = APIRouter(tags=["problems"], route_class=ModelRoute, responses=PROBLEMS)
 
 
-@router.get("/problems", **openapi.PROBLEMS)
-async def list_problems(_request: Request) -> Response:
+@router.get("/problems", summary="All kinds of problems")
+async def list_problems() -> schemas.ProblemKinds:
     """Every kind of problem that this service answers with."""
-    return json_response({"problems": [_explain(kind) for kind in KINDS.values()]})
+    return schemas.ProblemKinds(problems=[_shape(kind) for kind in KINDS.values()])
 
 
-@router.get("/problems/{code}", **openapi.PROBLEM)
-async def explain_problem(request: Request) -> Response:
+@router.get("/problems/{code}", summary="A kind of problem")
+async def explain_problem(
+    code: Annotated[str, Path(description="The last part of a problem's `type`.")],
+) -> schemas.ProblemKind:
     """One kind of problem."""
-    code = request.scope["path"].split("/")[2]
     if code not in KINDS:
         raise Problem(NOT_FOUND, f"There is no problem {code[:80]!r}. GET /problems lists them all.")
-    return json_response(_explain(KINDS[code]))
+    return _shape(KINDS[code])
 
 
-def _explain(kind: Kind) -> dict[str, object]:
-    return {
-        "type": kind.type,
-        "title": kind.title,
-        "status": kind.status,
-        "retry_after": kind.retry_after,
-    }
+def _shape(kind: Kind) -> schemas.ProblemKind:
+    return schemas.ProblemKind(type=kind.type, title=kind.title, status=kind.status, retry_after=kind.retry_after)

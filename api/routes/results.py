@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access.dependencies import parse_job_id
 from api.http import openapi
 from api.http.cursors import bad_cursor, limit_of, make_cursor, next_link, read_cursor
 from api.http.direct_route import DirectRoute
@@ -19,10 +20,10 @@ from api.http.problems import NOT_READY, Problem
 from api.http.requests import headers_of, json_response
 from api.jobs.downloads import copy_response
 from api.jobs.job_json import POLL_SECONDS
-from api.routes.jobs import job_id_of
 from api.server.services import services_of
 from shared.jobs.records import read_job
 from shared.jobs.results import Readable, copy_results, read_results, readable
+from shared.pages.request_id import RequestId, parse_request_id
 from shared.status import JobStatus
 
 router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[openapi.BEARER])
@@ -30,6 +31,7 @@ router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[open
 _JSON, _CSV, _NDJSON = "application/json", "text/csv", "application/x-ndjson"
 _SUFFIX = {_CSV: "csv", _NDJSON: "ndjson"}
 _PAGE, _LARGEST_PAGE = 1000, 10_000
+_BEFORE_ALL = RequestId(0, 0)  # where a reader goes on who has got no row yet: batches are counted from 1
 
 
 @router.get("/v1/jobs/{job_id}/results", **openapi.RESULTS)
@@ -38,7 +40,7 @@ async def results(request: Request) -> Response:
     services = services_of(request)
     headers = headers_of(request)
     caller = await services.auth.caller(headers.get(b"authorization"))
-    job_id = job_id_of(request)
+    job_id = parse_job_id(request.scope["path"].split("/")[3])
     media_type = choose(headers.get(b"accept", b"*/*").decode("latin-1"), (_JSON, _CSV, _NDJSON))
     extent = await services.quick.read(lambda connection: _extent(connection, job_id, caller.owner))
     if media_type == _JSON:
@@ -81,18 +83,21 @@ async def _page(request: Request, job_id: UUID, extent: Readable) -> Response:
     cursor = None
     headers = [(b"x-predictq-complete", b"true" if extent.complete else b"false"), (b"vary", b"accept")]
     if has_more or not extent.complete:
-        cursor = make_cursor(job_id, rows[-1].request_id if rows else after)
-        headers.append(next_link(request.scope["path"], [("limit", limit), ("cursor", cursor)]))
+        cursor = make_cursor(job_id, rows[-1].request_id if rows else after or _BEFORE_ALL)
+        link = next_link(request.scope["path"], [("limit", limit), ("cursor", cursor)])
+        headers.append((b"link", link.encode()))
     if not (has_more or extent.complete):
         headers.append((b"retry-after", POLL_SECONDS))
     body = {"job_id": job_id, "complete": extent.complete, "rows": rows, "next": cursor}
     return json_response(body, headers=headers)
 
 
-def _after(request: Request, job_id: UUID) -> int:
-    found = read_cursor(request, 2)
+def _after(request: Request, job_id: UUID) -> RequestId | None:
+    """The last row that the caller has; None to begin with the first. Raises Invalid."""
+    found = read_cursor(request.query_params.get("cursor"), 2)
     if found is None:
-        return 0
-    if found[0] != str(job_id) or not (found[1].isascii() and found[1].isdigit() and len(found[1]) < 19):
+        return None
+    last = parse_request_id(found[1])
+    if last is None or found[0] != str(job_id):
         raise bad_cursor()
-    return int(found[1])
+    return last

@@ -15,13 +15,43 @@ from starlette.types import ASGIApp
 
 from api.http import openapi
 from api.http.problems import Problem
-from api.routes import bulk, health, jobs, models, pages, predict, predictions, problems, results
+from api.routes import (
+    bulk,
+    clients,
+    erasures,
+    health,
+    holds,
+    job_status,
+    jobs,
+    models,
+    pages,
+    predict,
+    predictions,
+    problems,
+    results,
+    retention,
+)
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services
 from shared.config import Settings
 from shared.errors import PredictqError
 
-_MODULES = (predict, bulk, jobs, results, predictions, models, health, problems, pages)
+_MODULES = (
+    predict,
+    bulk,
+    job_status,
+    jobs,
+    results,
+    predictions,
+    models,
+    retention,
+    holds,
+    erasures,
+    clients,
+    health,
+    problems,
+    pages,
+)
 
 _DESCRIPTION = """
 POST work, get a job at once, fetch the answer when it is ready. A 202 means that the job is stored and will be done.
@@ -44,7 +74,7 @@ class Gateway(FastAPI):
         direct = {
             ("POST", "/v1/predict"): predict.predict,
             ("POST", "/v1/predict_raw"): predict.predict_raw,
-            ("GET", JOB_ROUTE): jobs.read_job,
+            ("GET", JOB_ROUTE): job_status.read_job,
         }
         return Middleware(super().build_middleware_stack(), direct)
 

@@ -17,13 +17,18 @@ def at_once(_: int) -> float:
     return 0.0
 
 
+def no_end(_: int) -> float:
+    """How many are enough where only the spacing ends a wait."""
+    return math.inf
+
+
 class Coalescer(Generic[Item, Answer]):
     """Collects the items of concurrent callers and hands them to `flush` in groups, one group at a time.
 
     `flush(items)` runs in `executor` and returns one answer per item, in order; an answer that is an exception is
     raised to its caller. When `flush` raises, only the items of that flush fail. `spacing` is told how many items the
     last flush had, and says how many seconds after it the next one may begin: what arrives until then keeps it
-    company.
+    company. `enough` is told the same, and says how many items need not wait for more.
 
     A flush that has not answered after `patience_seconds` fails its callers, and everybody who asks until it
     answers, with `make_late_error()`: the thread goes on, the callers need not.
@@ -38,11 +43,14 @@ class Coalescer(Generic[Item, Answer]):
         patience_seconds: float,
         make_late_error: Callable[[], Exception],
         spacing: Callable[[int], float] = at_once,
+        enough: Callable[[int], float] = no_end,
     ) -> None:
         self._flush = flush
         self._executor = executor
         self._max_items = max_items
         self._spacing = spacing
+        self._enough = enough
+        self._has_enough: asyncio.Future[None] | None = None  # while company is waited for
         self._patience = patience_seconds
         self._make_late_error = make_late_error
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
@@ -57,6 +65,8 @@ class Coalescer(Generic[Item, Answer]):
             raise self._make_late_error()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if self._has_enough is not None and len(self._waiting) >= self._enough(self._last_size):
+            self._stop_waiting(self._has_enough)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return await future
@@ -77,9 +87,22 @@ class Coalescer(Generic[Item, Answer]):
             self._task = None
 
     async def _wait_for_company(self) -> None:
-        left = self._last_end + self._spacing(self._last_size) - asyncio.get_running_loop().time()
-        if left > 0:
-            await asyncio.sleep(left)
+        loop = asyncio.get_running_loop()
+        left = self._last_end + self._spacing(self._last_size) - loop.time()
+        if left <= 0 or len(self._waiting) >= self._enough(self._last_size):
+            return
+        self._has_enough = loop.create_future()
+        alarm = loop.call_later(left, self._stop_waiting, self._has_enough)
+        try:
+            await self._has_enough
+        finally:
+            alarm.cancel()
+            self._has_enough = None
+
+    @staticmethod
+    def _stop_waiting(has_enough: asyncio.Future[None]) -> None:
+        if not has_enough.done():
+            has_enough.set_result(None)
 
     async def _flush_next(self) -> int:
         taken, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -132,4 +133,7 @@ def read_twice(threads: DatabaseThreads, query: Callable[[Connection], Answer]) 
 
 def met_itself(error: DBAPIError) -> bool:
     """Whether an accept found its own job there: its first attempt got in after it was looked for."""
-    return isinstance(error, IntegrityError) and "jobs_pkey" in str(error.orig)
+    if not isinstance(error, IntegrityError) or not isinstance(error.orig, UniqueViolation):
+        return False
+    # Told of the partition that the id belongs to: its name begins with that of the table.
+    return (error.orig.diag.table_name or "").startswith("jobs_")

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from api.access.admission import Admission
 from api.access.auth import Auth
 from api.intake.group_spacing import GroupSpacing
+from api.intake.job_ids import JobIds
 from api.intake.live_model import LiveModel
 from api.intake.publisher import Publisher
-from api.intake.single_jobs import Intake
+from api.intake.single_jobs import LOOK_UP_LOCK_SECONDS, Intake
 from api.jobs.notices import Notices
 from api.jobs.statuses import Statuses
 from api.jobs.waiting import Waiting
+from api.server.database_clock import DatabaseClock
 from api.server.database_threads import LOCK_SECONDS, DatabaseThreads
 from api.watch.metrics import Metrics
 from api.watch.outage_log import OutageLog
@@ -25,7 +27,7 @@ from api.watch.row_accounting import RowAccounting
 from shared.batches.row_accounting import RowAccount
 from shared.batches.sweep import Backlog
 from shared.config import Settings
-from shared.messaging.messages import Notice, make_redis, publish_batches
+from shared.messaging.messages import Notice, make_redis, publish_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Services:
     bulk: DatabaseThreads
     auth: Auth
     statuses: Statuses
+    job_ids: JobIds
     intake: Intake
     waiting: Waiting
     live_model: LiveModel
@@ -87,12 +90,12 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     """Build and start everything; neither PostgreSQL nor Redis needs to be there yet."""
     # One connection for the group commit, some for quick reads, the rest for what streams a million rows.
     quick_size = (settings.api_pool_size - 1) // 3
-    singles = DatabaseThreads(settings, "intake", 1)
+    singles = DatabaseThreads(settings, "intake", 1, lock_seconds=LOOK_UP_LOCK_SECONDS)
     quick = DatabaseThreads(settings, "quick", quick_size)
     bulk_size = settings.api_pool_size - 1 - quick_size
     bulk = DatabaseThreads(settings, "bulk", bulk_size, statement_seconds=None, lock_seconds=LOCK_SECONDS)
     redis = make_redis(settings, fails_at_once=True)
-    publisher = Publisher(partial(publish_batches, redis))
+    publisher = Publisher(partial(publish_work, redis))
     statuses = Statuses(quick)
     waiting = Waiting(statuses)
     group_spacing = GroupSpacing(settings.linger_ms / 1000)
@@ -103,7 +106,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
 
     notices = Notices(settings.redis_url.get_secret_value(), batch_done)
     outage_log = OutageLog()
-    admission = Admission(settings, quick, outage_log)
+    clock = DatabaseClock()
+    admission = Admission(settings, quick, clock, outage_log)
     row_accounting = RowAccounting(bulk)
     metrics = Metrics(_State(admission, row_accounting, waiting, publisher, notices))
     intake = Intake(
@@ -129,6 +133,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             bulk,
             auth,
             statuses,
+            JobIds(clock, quick),
             intake,
             waiting,
             live_model,

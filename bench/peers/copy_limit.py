@@ -15,6 +15,7 @@ import pyarrow.csv as pa_csv
 
 from bench.peers.store import engine, model
 from shared.postgres.engine import driver_connection
+from shared.sources.clients import CLIENTS
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _CHUNK = 10_000
@@ -29,7 +30,7 @@ def main() -> None:
     columns = ", ".join(("client_id", *CLIENT_FEATURE_NAMES))
     with engine().connect() as bound, driver_connection(bound).cursor() as cursor:
         for first in range(1, rows + 1, _CHUNK):
-            query = f"SELECT {columns} FROM clients WHERE client_id >= {first} AND client_id < {first + _CHUNK}"
+            query = f"SELECT {columns} FROM {CLIENTS} WHERE client_id >= {first} AND client_id < {first + _CHUNK}"
             out = io.BytesIO()
             cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", out)
             table = pa_csv.read_csv(pa.py_buffer(out.getbuffer()), convert_options=_OPTIONS)

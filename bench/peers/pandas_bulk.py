@@ -8,6 +8,7 @@ import time
 import pandas as pd
 
 from bench.peers.store import engine, model
+from shared.sources.clients import CLIENTS
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _CHUNK = 50_000
@@ -21,9 +22,8 @@ def main() -> None:
     columns = ", ".join(("client_id", *CLIENT_FEATURE_NAMES))
     done = 0
     for first in range(1, rows + 1, _CHUNK):
-        query = (
-            f"SELECT {columns} FROM clients WHERE client_id >= {first} AND client_id < {min(first + _CHUNK, rows + 1)}"
-        )
+        last = min(first + _CHUNK, rows + 1)
+        query = f"SELECT {columns} FROM {CLIENTS} WHERE client_id >= {first} AND client_id < {last}"
         frame = pd.read_sql(query, engine())
         ids = range(done + 1, done + len(frame) + 1)
         requests = pd.DataFrame({"id": ids, "client_id": frame["client_id"]})

@@ -73,7 +73,7 @@ def _load(service: Service, requests: list[bytes], rate: int | None, seconds: fl
 
 def _batches(service: Service) -> int:
     with service.engine.connect() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM prediction_batches")).scalar_one())
+        return int(connection.execute(text("SELECT count(*) FROM predictq.batch_outputs")).scalar_one())
 
 
 def _bulk(bench: Bench, service: Service) -> Figures:

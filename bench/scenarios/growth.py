@@ -93,14 +93,14 @@ def _by_turns(bench: Bench, services: dict[str, Service]) -> dict[str, float]:
 
 def _stored(service: Service) -> int:
     with service.engine.connect() as connection:
-        query = "SELECT coalesce(sum(succeeded), 0) FROM prediction_batches"
+        query = "SELECT coalesce(sum(succeeded), 0) FROM predictq.batch_outputs"
         return int(connection.execute(text(query)).scalar_one())
 
 
 def _tidy(service: Service) -> None:
     """Do what autovacuum and the next checkpoint would else do during the measurement."""
     with ThreadPoolExecutor() as threads:
-        list(threads.map(lambda table: _vacuum(service, table), ("prediction_requests", "prediction_outputs")))
+        list(threads.map(lambda table: _vacuum(service, table), ("batch_requests", "batch_outputs", "jobs")))
     with autocommit(service.engine) as connection:
         connection.execute(text("CHECKPOINT"))
 
@@ -118,4 +118,4 @@ def _make_log_segments(service: Service, count: int) -> None:
 
 def _vacuum(service: Service, table: str) -> None:
     with autocommit(service.engine) as connection:
-        connection.execute(text(f"VACUUM (ANALYZE) {table}"))
+        connection.execute(text(f"VACUUM (ANALYZE) predictq.{table}"))

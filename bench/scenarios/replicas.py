@@ -77,7 +77,7 @@ def _wait_for_replicas(service: Service, count: int) -> None:
     def all_have_scored() -> bool:
         _score(service, 2 * count)
         with service.engine.connect() as connection:
-            query = "SELECT count(DISTINCT worker) FROM prediction_batches WHERE status = 'finished'"
+            query = "SELECT count(DISTINCT worker) FROM predictq.batch_outputs"
             return int(connection.exec_driver_sql(query).scalar_one()) >= count
 
     wait_until(all_have_scored, f"{count} replicas")

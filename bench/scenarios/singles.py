@@ -66,7 +66,7 @@ def _predictq(bench: Bench) -> Figures:
     requests = bench.predictions(service, _REQUESTS)
     closed_loop(service.port, requests, connections=CONNECTIONS, seconds=1)
     drain(service)
-    before = _count(service, "prediction_outputs")
+    before = _count_answers(service)
     began = time.perf_counter()
     with _watching(service) as waiting, billing(bench.groups(service)) as bill, weighing(service.engine) as disk:
         seconds = bench.choose(60, 4)
@@ -76,7 +76,7 @@ def _predictq(bench: Bench) -> Figures:
     accepted = [(job, number + 1) for job, number in zip(load.kept, load.numbers, strict=True) if job]
     jobs, clients = [job for job, _ in accepted], [client for _, client in accepted]
     checked = check_singles(service.engine, bench.stack.artefact, jobs, clients)
-    stored = _count(service, "prediction_outputs") - before
+    stored = _count_answers(service) - before
     if stored != len(accepted):
         raise WrongAnswer(f"{len(accepted):,} were accepted and {stored:,} outputs stored")
     memory = _memory(service)
@@ -148,8 +148,7 @@ def _watching(service: Service) -> Iterator[list[int]]:
 
 def _waiting(service: Service) -> int:
     with service.engine.connect() as connection:
-        query = """SELECT coalesce(sum(request_count), 0) FROM prediction_batches
-                   WHERE status IN ('queued', 'running')"""
+        query = "SELECT coalesce(sum(request_count), 0) FROM predictq.prediction_batches"
         return int(connection.execute(text(query)).scalar_one())
 
 
@@ -160,6 +159,7 @@ def drain(service: Service) -> float:
     return time.perf_counter() - began
 
 
-def _count(service: Service, table: str) -> int:
+def _count_answers(service: Service) -> int:
     with service.engine.connect() as connection:
-        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+        query = "SELECT coalesce(sum(succeeded + failed), 0) FROM predictq.batch_outputs"
+        return int(connection.execute(text(query)).scalar_one())

@@ -13,7 +13,7 @@ import typer
 
 from cli.console import AsJson, plain_text, remark, say, say_json
 
-app = typer.Typer(no_args_is_help=True, help="Import clients, or generate samples.")
+app = typer.Typer(no_args_is_help=True, help="Import clients, erase or export one, or generate samples.")
 
 
 @app.command("import")
@@ -22,7 +22,7 @@ def import_(
     ignore_extra: Annotated[bool, typer.Option("--ignore-extra", help="Leave unknown columns out.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Insert new clients and update changed ones; unchanged rows keep their version. All rows, or none."""
+    """Insert new clients and update changed ones. All rows, or none."""
     from cli.client_csv import RowsRefused
     from cli.client_load import import_file
     from cli.database import database

@@ -24,6 +24,6 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             advice = f" [yellow]→ {plain_text(finding.advice)}[/]" if finding.advice else ""
-            say(f"{SIGNS[finding.ok]} {finding.name:<9} {plain_text(finding.detail)}{advice}")
+            say(f"{SIGNS[finding.ok]} {finding.name:<10} {plain_text(finding.detail)}{advice}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(ExitStatus.FAILED)

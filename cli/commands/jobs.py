@@ -124,12 +124,12 @@ def cancel(job_id: JobId, as_json: AsJson = False, api_url: ApiUrl = None, api_k
 
 
 def trace(
-    request_id: Annotated[int, typer.Argument(min=1, help="As results and single jobs show it.")],
+    request_id: Annotated[str, typer.Argument(help="As results and single jobs show it: 1042-7.")],
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
 ) -> None:
-    """Show what made one prediction: features, client version, model, worker and times."""
+    """Show what made one prediction: features, model, worker and times."""
     with api_client(api_url, api_key, quiet=as_json) as client:
         found = client.trace(request_id)
     if as_json:

@@ -74,6 +74,11 @@ def api(
     _become("api", "--host", host, "--port", str(port))
 
 
+def upkeep() -> None:
+    """Run the upkeep process until Ctrl-C: partitions, retention, expiry. One is at work at a time, others wait."""
+    _become("worker.upkeep")
+
+
 def _become(module: str, *arguments: str) -> None:
     """Go on as `python -m MODULE`: one process with nothing of the command line's left in its memory."""
     from cli.address import fill_environment
@@ -87,11 +92,16 @@ def _become(module: str, *arguments: str) -> None:
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database to the schema that this code needs."""
     from cli.database import database
-    from sql.migrate import upgrade
+    from shared.postgres.engine import transaction
+    from sql.migrate import old_install, upgrade
 
     with database(check_schema=False) as engine:
         before, after = upgrade(engine)
+        with transaction(engine) as connection:
+            note = old_install(connection)
     if as_json:
-        say_json({"before": before, "after": after})
-    else:
-        say(f"schema {after}: nothing to do" if before == after else f"schema {before or 'empty'} → {after}")
+        say_json({"before": before, "after": after, "note": note})
+        return
+    say(f"schema {after}: nothing to do" if before == after else f"schema {before or 'empty'} → {after}")
+    if note:
+        say(note)

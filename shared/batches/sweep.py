@@ -1,82 +1,51 @@
-"""The sweep: which batches need a new message, because theirs was lost or their worker died.
+"""The sweep: how many messages a queue lacks. A message says only that its queue has work, so they can be counted.
 
-A batch that merely waits its turn must not be dispatched again: its message is still in the queue. Messages leave
-a queue in the order in which they came, so the one at the front tells: a batch whose message was sent before the
-front's batch even existed has no message there any more. `dispatch_after` is when that message was in the queue at
-the latest. An empty queue holds no message at all. What is lost in the middle of a long queue the front tells late:
-every now and then the whole queue is read.
+Whatever was lost, and wherever, shows as more work than messages. A message too many costs a claim that finds nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 
 from shared.postgres.engine import transaction
-from shared.postgres.tables import REQUESTS_PER_BATCH
 from shared.status import Queue
 
-_MOST = 1000  # batches per sweep: publishing them takes well under a lease
-_MAX_PAUSE = 60  # seconds: the longest back-off between two dispatches of one batch
+_MOST = 1000  # messages per sweep and queue: to put them on the queue takes well under a lease
 
-
-@dataclass(frozen=True, slots=True)
-class Redispatch:
-    """A batch to publish again."""
-
-    batch_id: int
-    queue: Queue
-    reason: str  # "lost": no message; "expired": its lease ran out
-
-
-_SWEEP = text(f"""
-WITH due AS (
-    SELECT id, status FROM prediction_batches b
-    WHERE queue = :queue AND status IN ('queued', 'running') AND dispatch_after < clock_timestamp()
-      AND (status = 'queued' OR lease_until < clock_timestamp())
-      AND (
-        dispatch_after <= lease_until  -- not dispatched again since that claim, which used up its message
-        OR CAST(:front AS bigint) IS NULL
-        OR dispatch_after < (SELECT created_at FROM prediction_batches WHERE id = :front)
-        OR (CAST(:listed AS bigint[]) IS NOT NULL AND id NOT IN (SELECT unnest(CAST(:listed AS bigint[])))
-            -- sent well before the queue was read
-            AND dispatch_after < clock_timestamp() - make_interval(secs => :pause)))
-    ORDER BY id LIMIT {_MOST} FOR UPDATE SKIP LOCKED
-)
-UPDATE prediction_batches b
-SET dispatches = dispatches + 1,
-    dispatch_after = clock_timestamp() + make_interval(
-        secs => least({_MAX_PAUSE}, :pause * power(2, least(dispatches, 10))))
-FROM due WHERE b.id = due.id
-RETURNING b.id, due.status
+# Work that can be claimed now: it waits since before the grace, or its claim has run out.
+_CLAIMABLE = text(f"""
+SELECT b.queue, count(*) AS batches FROM (
+    (SELECT queue FROM predictq.prediction_batches
+     WHERE status = 'queued' AND queue = 'interactive'
+       AND created_at < clock_timestamp() - make_interval(secs => :grace)
+       AND requirements = ANY(:requirements) AND NOT predictq.is_paused(queue, model_version_id) LIMIT {_MOST})
+    UNION ALL
+    (SELECT queue FROM predictq.prediction_batches
+     WHERE status = 'queued' AND queue = 'bulk' AND created_at < clock_timestamp() - make_interval(secs => :grace)
+       AND requirements = ANY(:requirements) AND NOT predictq.is_paused(queue, model_version_id) LIMIT {_MOST})
+    UNION ALL
+    (SELECT queue FROM predictq.prediction_batches
+     WHERE status = 'running' AND lease_until < clock_timestamp() AND queue <> 'plan'
+       AND requirements = ANY(:requirements) AND NOT predictq.is_paused(queue, model_version_id) LIMIT {_MOST})
+) b GROUP BY b.queue
 """)
 
 
-def sweep(
-    engine: Engine,
-    fronts: Mapping[Queue, int | None],
-    *,
-    listed: Mapping[Queue, Collection[int]] | None = None,
-    pause_seconds: float,
-) -> list[Redispatch]:
-    """Mark the batches that need a new message, and commit; publish them after that.
+def missing_messages(
+    engine: Engine, messages: Mapping[Queue, int], *, grace_seconds: float, requirements: Sequence[str] = ("",)
+) -> dict[Queue, int]:
+    """How many messages each queue lacks, of those named in `messages`, which says how many it holds.
 
-    `fronts` says for each queue which batch its next message is about, None where it is empty. `listed` says, of a
-    queue that was read as a whole less than `pause_seconds` ago, for which batches it holds messages. A batch is
-    dispatched again at the earliest `pause_seconds` after the last time, doubling up to a minute. Any number of
-    sweepers may run at once.
+    Work that came within the last `grace_seconds` is left out: its message may be on its way. So is what is paused, and
+    what needs more than `requirements`. Any number of sweepers may ask at once.
     """
-    found = []
-    for queue, front in fronts.items():
-        told = {"listed": list(listed[queue]) if listed and queue in listed else None, "pause": pause_seconds}
-        with transaction(engine) as connection:
-            rows = connection.execute(_SWEEP, {**told, "queue": queue.value, "front": front}).all()
-        for row in sorted(rows):
-            reason = "lost" if row.status == "queued" else "expired"
-            found.append(Redispatch(row.id, queue, reason))
-    return found
+    with transaction(engine) as connection:
+        rows = connection.execute(_CLAIMABLE, {"grace": grace_seconds, "requirements": list(requirements)}).all()
+    claimable = {Queue(queue): batches for queue, batches in rows}
+    return {queue: max(0, claimable.get(queue, 0) - held) for queue, held in messages.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +59,19 @@ class Backlog:
     oldest_seconds: float  # age of the oldest queued batch; 0 when none waits
 
 
-def backlog(engine: Engine) -> list[Backlog]:
-    """What waits now, per queue. Costs an index scan of the open batches only."""
-    with transaction(engine) as connection:
-        rows = {
-            row.queue: row
-            for row in connection.execute(
-                text("""
+_BACKLOG = text("""
 SELECT queue, count(*) FILTER (WHERE status = 'queued') AS queued,
        count(*) FILTER (WHERE status = 'running') AS running,
-       coalesce(sum(request_count - cancelled), 0) AS waiting,
+       coalesce(sum(request_count - coalesce(cardinality(cancelled_rows), 0)), 0) AS waiting,
        coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE status = 'queued')), 0) AS oldest
-FROM prediction_batches WHERE status IN ('queued', 'running') GROUP BY queue
+FROM predictq.prediction_batches GROUP BY queue
 """)
-            )
-        }
+
+
+def backlog(engine: Engine) -> list[Backlog]:
+    """What waits now, per queue. Reads the open batches only."""
+    with transaction(engine) as connection:
+        rows = {row.queue: row for row in connection.execute(_BACKLOG)}
     return [
         Backlog(queue, row.queued, row.running, int(row.waiting), float(row.oldest))
         if (row := rows.get(queue.value))
@@ -127,15 +94,14 @@ def owner_backlog(engine: Engine, *, with_singles: bool) -> dict[str, int]:
 
 
 _BULK_BY_OWNER = """
-SELECT j.owner, sum(b.request_count) FROM prediction_batches b JOIN jobs j ON j.id = b.job_id
-WHERE b.status IN ('queued', 'running') GROUP BY j.owner
+SELECT owner, sum(request_count) FROM predictq.prediction_batches WHERE job_id IS NOT NULL GROUP BY owner
 """
 
-_SINGLES_BY_OWNER = f"""
+_SINGLES_BY_OWNER = """
 SELECT j.owner, count(*)
-FROM prediction_batches b
-JOIN prediction_requests r ON r.request_id >= b.id * {REQUESTS_PER_BATCH}
-                          AND r.request_id < b.id * {REQUESTS_PER_BATCH} + b.request_count
-JOIN jobs j ON j.id = r.job_id
-WHERE b.status IN ('queued', 'running') AND b.job_id IS NULL AND j.cancelled_at IS NULL GROUP BY j.owner
+FROM predictq.prediction_batches b
+JOIN predictq.batch_requests r ON r.batch_id = b.id
+CROSS JOIN LATERAL unnest(r.job_ids) AS of_batch (job_id)
+JOIN predictq.jobs j ON j.id = of_batch.job_id
+WHERE b.job_id IS NULL AND j.status IS NULL GROUP BY j.owner
 """

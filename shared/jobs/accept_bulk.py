@@ -1,35 +1,29 @@
-"""Acceptance of bulk jobs: by a list of client ids of any length, or by a filter on `clients`.
+"""Acceptance of bulk jobs: by a list of client ids of any length, or by a selection that a worker plans later.
 
-Rows go from the source to PostgreSQL by COPY: memory is flat in their number.
+A list goes to PostgreSQL by COPY, a page of ids at a time: memory is flat in the number of rows. A selection costs two
+rows, whatever its size.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, islice, repeat
-from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
 from shared.errors import IdempotencyKeyInFlight, NoLiveModel, NothingSelected
 from shared.jobs.accept_singles import Accepted, claim_idempotency_key
-from shared.postgres.copy_in import BINARY_HEADER, BINARY_TRAILER, copy_in
+from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
-from shared.postgres.tables import REQUESTS_PER_BATCH
-from shared.sources.selection import filter_condition, selected_clients
 from shared.status import Queue
 
 _SHARES = 8  # batches that a job of middling size is cut into, so that workers share it
 _LEAST_ROWS = 5_000  # below this a batch's claim and commit are felt: 10 ms of CPU, and some 9 µs per row
-_COPY_ROWS = 1_000  # rows in one piece of COPY data: PostgreSQL works on one while the next is made
-_COPY_ROW = "hiqi16siq"  # number of fields, then length and value of request_id, job_id and client_id
-_LATE = 0.1  # the share of the grace that rows may take to arrive without the grace being started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,54 +35,78 @@ class BulkJob:
     batch_rows: int  # at most, per batch
     idempotency_key: str | None = None
     payload_hash: str | None = None  # SHA-256 of what was asked, in hex; given with the key
-    grace_seconds: float = 4.0  # from the commit until the sweeper looks after batches whose message is missing
 
     def sized(self, count: int) -> BulkJob:
         """The same with smaller batches where `count` rows would else be too few batches to share among workers."""
-        return replace(self, batch_rows=min(self.batch_rows, max(_LEAST_ROWS, -(-count // _SHARES))))
+        return replace(self, batch_rows=rows_per_batch(count, most=self.batch_rows))
 
 
-def accept_ids(engine: Engine, job: BulkJob, client_ids: Iterable[int], count: int) -> Accepted:
-    """Commit a bulk job of `count` client ids, read once and in order from `client_ids`.
+def rows_per_batch(count: int, *, most: int) -> int:
+    """How many of `count` rows go into one batch, at most `most`."""
+    return min(most, max(_LEAST_ROWS, -(-count // _SHARES)))
+
+
+class IdPages(Protocol):
+    """Client ids that can be read from the start again."""
+
+    def pages(self, rows: int) -> Iterator[bytes]:
+        """The ids in order, `rows` at a time, as decimal text separated by commas."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedIds:
+    """Client ids in a list."""
+
+    ids: Sequence[int]
+
+    def pages(self, rows: int) -> Iterator[bytes]:
+        """See IdPages."""
+        for start in range(0, len(self.ids), rows):
+            yield ",".join(map(str, self.ids[start : start + rows])).encode()
+
+
+def accept_ids(engine: Engine, job: BulkJob, client_ids: IdPages, count: int) -> Accepted:
+    """Commit a bulk job of `count` client ids.
 
     Raises NoLiveModel, NothingSelected, IdempotencyKeyReused, IdempotencyKeyInFlight or DatabaseUnavailable.
     """
-    with _bulk_transaction(engine) as connection:
-        earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
-        if earlier is not None:
-            return earlier
-        return _insert(connection, job, client_ids, count)
-
-
-def accept_filter(
-    engine: Engine, job: BulkJob, where: Mapping[str, Any], *, check_count: Callable[[int], None] | None = None
-) -> Accepted:
-    """Commit a bulk job of every client whose columns equal `where`, ordered by client id; {} selects all.
-
-    `check_count` is told how many there are before anything is written; what it raises ends the acceptance.
-    Raises FilterRefused besides what `accept_ids` raises.
-    """
-    condition = filter_condition(where)
-    with _bulk_transaction(engine) as connection:
-        earlier = claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash)
-        if earlier is not None:
-            return earlier
-        with selected_clients(connection, condition) as selection:
-            if check_count is not None:
-                check_count(selection.count)
-            return _insert(connection, job, selection, selection.count)
-
-
-def _insert(connection: Connection, job: BulkJob, client_ids: Iterable[int], count: int) -> Accepted:
+    if count == 0:
+        raise NothingSelected
     job = job.sized(count)
-    with _grace(connection, job):
-        accepted = _insert_job(connection, job, count)
-        copy_in(
-            connection,
-            "COPY prediction_requests (request_id, job_id, client_id) FROM STDIN (FORMAT binary)",
-            _request_rows(job, accepted.batch_ids, client_ids),
-        )
-    return accepted
+    with _bulk_transaction(engine) as connection:
+        earlier = _keep_key(connection, job)
+        if earlier is not None:
+            return earlier
+        row = connection.execute(_INSERT_LISTED, {**_values(job), "count": count, "rows": job.batch_rows}).one_or_none()
+        if row is None:
+            raise NoLiveModel
+        copy_in(connection, _COPY_PAGES, _page_rows(job, row, client_ids.pages(job.batch_rows), count))
+    return Accepted(
+        job.job_id, row.version, Queue.BULK, tuple(row.batch_ids), created_at=row.created_at, request_count=count
+    )
+
+
+def accept_selection(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> Accepted:
+    """Commit a bulk job of every client whose columns equal `where`; {} selects all. A worker's planner finds them.
+
+    Raises what `accept_ids` raises but NothingSelected: a job that selects nobody ends with no rows.
+    """
+    with _bulk_transaction(engine) as connection:
+        earlier = _keep_key(connection, job)
+        if earlier is not None:
+            return earlier
+        row = connection.execute(_INSERT_SELECTED, {**_values(job), "selection": {"where": dict(where)}}).one_or_none()
+    if row is None:
+        raise NoLiveModel
+    return Accepted(job.job_id, row.version, Queue.PLAN, (row.batch_id,), created_at=row.created_at, request_count=None)
+
+
+def _keep_key(connection: Connection, job: BulkJob) -> Accepted | None:
+    return claim_idempotency_key(connection, job.owner, job.idempotency_key, job.payload_hash, job.job_id)
+
+
+def _values(job: BulkJob) -> dict[str, Any]:
+    return {"id": str(job.job_id), "owner": job.owner}
 
 
 @contextmanager
@@ -97,76 +115,57 @@ def _bulk_transaction(engine: Engine) -> Iterator[Connection]:
         with transaction(engine) as connection:
             yield connection
     except IntegrityError as error:
-        if "jobs_idempotency" not in str(error.orig):
+        if "idempotency_keys" not in str(error.orig):
             raise
         # A single job with that key was committed between the look-up and the insert.
         raise IdempotencyKeyInFlight from error
 
 
-def _insert_job(connection: Connection, job: BulkJob, count: int) -> Accepted:
-    """Insert the job and its batches; the ids of the batches rise in row order."""
-    if count == 0:
-        raise NothingSelected
-    values = {
-        "id": job.job_id,
-        "owner": job.owner,
-        "count": count,
-        "key": job.idempotency_key,
-        "hash": job.payload_hash,
-        "queue": Queue.BULK.value,
-        "rows": job.batch_rows,
-        "grace": job.grace_seconds,
-    }
-    row = connection.execute(_INSERT_JOB, values).one_or_none()
-    if row is None:
-        raise NoLiveModel
-    batch_ids = tuple(row.batch_ids)
-    return Accepted(job.job_id, row.version, Queue.BULK, batch_ids, created_at=row.created_at, request_count=count)
+_LIVE = """
+live AS MATERIALIZED (
+    SELECT v.id, v.version, v.requirements, m.source_id
+    FROM predictq.models m JOIN predictq.model_versions v ON v.id = m.live_version_id WHERE m.is_default
+)"""
 
-
-# Ids are drawn while the rows are inserted, in order: the first batch has the lowest. All but the last are full.
-_INSERT_JOB = text("""
-WITH live AS MATERIALIZED (
-    SELECT version FROM model_versions WHERE is_live
+# Ids are drawn in row order: the first batch has the lowest. All but the last are full.
+_INSERT_LISTED = text(f"""
+WITH {_LIVE}, ids AS MATERIALIZED (
+    SELECT nextval('predictq.batch_ids') AS id, n
+    FROM (SELECT n FROM live CROSS JOIN generate_series(0, (:count - 1) / :rows) AS n ORDER BY n) numbers
 ), job AS (
-    INSERT INTO jobs (id, kind, owner, model_version, request_count, idempotency_key, payload_hash)
-    SELECT :id, 'bulk', :owner, version, :count, :key, :hash FROM live
+    INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, request_count, first_batch_id)
+    SELECT :id, 'bulk', :owner, l.id, l.source_id, :count, (SELECT min(id) FROM ids) FROM live l
     RETURNING created_at
 ), batches AS (
-    INSERT INTO prediction_batches (job_id, queue, model_version, request_count, dispatch_after)
-    SELECT :id, :queue, version, least(:rows, :count - n * :rows), clock_timestamp() + make_interval(secs => :grace)
-    FROM live CROSS JOIN generate_series(0, (:count - 1) / :rows) AS n ORDER BY n
-    RETURNING id
+    INSERT INTO predictq.prediction_batches (id, queue, requirements, job_id, owner, model_version_id, request_count)
+    SELECT i.id, '{Queue.BULK}', l.requirements, :id, :owner, l.id, least(:rows, :count - i.n * :rows)
+    FROM ids i CROSS JOIN live l ORDER BY i.n
 )
-SELECT version, created_at, (SELECT array_agg(id ORDER BY id) FROM batches) AS batch_ids FROM live, job
+SELECT l.version, l.source_id, j.created_at, (SELECT array_agg(id ORDER BY id) FROM ids) AS batch_ids
+FROM live l CROSS JOIN job j
 """)
 
+_INSERT_SELECTED = text(f"""
+WITH {_LIVE}, plan AS (
+    INSERT INTO predictq.prediction_batches (queue, requirements, job_id, owner, model_version_id, request_count)
+    SELECT '{Queue.PLAN}', l.requirements, :id, :owner, l.id, 0 FROM live l RETURNING id
+), job AS (
+    INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, selection, first_batch_id)
+    SELECT :id, 'bulk', :owner, l.id, l.source_id, :selection, p.id FROM live l CROSS JOIN plan p
+    RETURNING created_at
+)
+SELECT l.version, j.created_at, p.id AS batch_id FROM live l CROSS JOIN job j CROSS JOIN plan p
+""").bindparams(bindparam("selection", type_=JSONB))
 
-@contextmanager
-def _grace(connection: Connection, job: BulkJob) -> Iterator[None]:
-    """Insert a job's batches and rows in the block. The sweeper's grace starts when the rows are there, not when the
-    batches were entered: the rows may take minutes to arrive.
-    """
-    began = monotonic()
-    yield
-    if monotonic() - began > _LATE * job.grace_seconds:
-        connection.execute(
-            text("""UPDATE prediction_batches SET dispatch_after = clock_timestamp() + make_interval(secs => :grace)
-                    WHERE job_id = :id"""),
-            {"id": str(job.job_id), "grace": job.grace_seconds},
-        )
+_COPY_PAGES = "COPY predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_int8) FROM STDIN"
 
 
-def _request_rows(job: BulkJob, batch_ids: Sequence[int], client_ids: Iterable[int]) -> Iterator[bytes]:
-    """COPY data for all requests, in pieces. Binary: PostgreSQL takes it in a quarter less time than text."""
-    source = iter(client_ids)
-    job_id = job.job_id.bytes
-    yield BINARY_HEADER
-    for batch_id in batch_ids:
-        first = batch_id * REQUESTS_PER_BATCH
-        for start in range(first, first + job.batch_rows, _COPY_ROWS):
-            ids = list(islice(source, min(_COPY_ROWS, first + job.batch_rows - start)))
-            numbers = range(start, start + len(ids))
-            fields = zip(repeat(3), repeat(8), numbers, repeat(16), repeat(job_id), repeat(8), ids, strict=False)
-            yield struct.pack(">" + _COPY_ROW * len(ids), *chain.from_iterable(fields))
-    yield BINARY_TRAILER
+def _page_rows(job: BulkJob, row: Any, pages: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """COPY data for all pages of requests, one line each."""
+    source = b"\\N" if row.source_id is None else b"%d" % row.source_id
+    job_id = str(job.job_id).encode()
+    left = count
+    for batch_id, ids in zip(row.batch_ids, pages, strict=True):
+        rows = min(left, job.batch_rows)
+        left -= rows
+        yield b"%d\t%d\t%b\t%b\t{%b}\n" % (batch_id, rows, source, job_id, ids)

@@ -1,29 +1,30 @@
-"""Reading jobs: their derived status, one or many at a time; listing, and cancelling."""
+"""Reading jobs, with their derived status, one or many at a time; and cancelling them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from shared.errors import JobUnknown
-from shared.postgres.tables import REQUESTS_PER_BATCH
+from shared.pages.request_id import RequestId
 from shared.status import JobStatus
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as it stands now. The last fields are of a single job only, and empty until it is answered."""
+    """A job as it stands now. `request_id` and what follows are of a single job only, empty until it is answered."""
 
     job_id: UUID
     kind: str  # "single" or "bulk"
     owner: str
     status: JobStatus
     model_version: int
-    total: int
+    total: int | None  # None while the rows of a selection are counted
     succeeded: int
     failed: int
     cancelled: int
@@ -31,62 +32,62 @@ class JobRecord:
     started_at: datetime | None
     finished_at: datetime | None
     cancelled_at: datetime | None
-    request_id: int | None = None
+    error_code: str | None  # of a bulk job that failed as a whole; of a single job, of its row
+    error_detail: str | None
+    snapshots: int | None = None  # of a selection: in how many readings its rows were found
+    request_id: RequestId | None = None
     client_id: int | None = None
     probability: float | None = None
-    label: int | None = None
+    label: bool | int | str | None = None
     threshold: float | None = None
-    error_code: str | None = None
-    error_detail: str | None = None
 
     @property
     def batch_id(self) -> int | None:
         """The batch that a single job shares: what notices name."""
-        return None if self.request_id is None else self.request_id // REQUESTS_PER_BATCH
+        return None if self.request_id is None else self.request_id.batch_id
 
     @property
-    def rows_left(self) -> int:
-        """The rows that are neither answered nor cancelled."""
-        return self.total - self.succeeded - self.failed - self.cancelled
+    def rows_left(self) -> int | None:
+        """The rows that are neither answered nor cancelled; None while they are counted."""
+        return None if self.total is None else self.total - self.succeeded - self.failed - self.cancelled
 
 
-_SELECT = """
-SELECT s.job_id, s.kind, s.owner, s.status, s.model_version, s.request_count AS total, s.succeeded, s.failed,
-       s.cancelled, s.created_at, s.started_at, s.finished_at, s.cancelled_at, s.request_id,
-       r.client_id, o.probability, o.label, o.threshold, o.error_code, o.error_detail
-FROM job_status s
-LEFT JOIN prediction_requests r ON r.request_id = s.request_id
-LEFT JOIN prediction_outputs o ON o.request_id = s.request_id
-"""
+def _record(row: Any) -> JobRecord:
+    (job_id, kind, owner, status, version, total, succeeded, failed, cancelled, created, started, finished, stopped,
+     error_code, error_detail, snapshots, batch_id, row_number, client_id, probability, label,
+     threshold) = row  # fmt: skip
+    return JobRecord(
+        job_id,
+        kind,
+        owner,
+        JobStatus(status),
+        version,
+        total,
+        succeeded,
+        failed,
+        cancelled,
+        created,
+        started,
+        finished,
+        stopped,
+        error_code,
+        error_detail,
+        snapshots,
+        None if batch_id is None else RequestId(batch_id, row_number),
+        client_id,
+        probability,
+        label,
+        threshold,
+    )
 
 
-def _records(rows: Sequence[tuple[object, ...]]) -> list[JobRecord]:
-    records = []
-    for row in rows:
-        job_id, kind, owner, status, version, total, succeeded, failed, cancelled, *rest = row
-        records.append(
-            JobRecord(
-                job_id,  # type: ignore[arg-type]  # rows come typed from PostgreSQL, in the order of _SELECT
-                kind,  # type: ignore[arg-type]
-                owner,  # type: ignore[arg-type]
-                JobStatus(status),  # type: ignore[arg-type]
-                version,  # type: ignore[arg-type]
-                total,  # type: ignore[arg-type]
-                int(succeeded),  # type: ignore[call-overload]
-                int(failed),  # type: ignore[call-overload]
-                int(cancelled),  # type: ignore[call-overload]
-                *rest,  # type: ignore[arg-type]
-            )
-        )
-    return records
+_READ = text("SELECT * FROM predictq.read_jobs(CAST(:ids AS uuid[]))")
 
 
 def read_jobs(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, JobRecord]:
     """The jobs of these ids, in one query; unknown ids are absent. Owners are the caller's to check."""
-    rows = connection.execute(
-        text(f"{_SELECT} WHERE s.job_id = ANY(CAST(:ids AS uuid[]))"), {"ids": [str(job_id) for job_id in job_ids]}
-    ).all()
-    return {record.job_id: record for record in _records(rows)}
+    rows = connection.execute(_READ, {"ids": [str(job_id) for job_id in job_ids]}).all()
+    return {record.job_id: record for record in map(_record, rows)}
 
 
 def read_job(connection: Connection, job_id: UUID, owner: str) -> JobRecord:
@@ -97,22 +98,6 @@ def read_job(connection: Connection, job_id: UUID, owner: str) -> JobRecord:
     return record
 
 
-def list_jobs(
-    connection: Connection, owner: str, *, limit: int, before: UUID | None = None, status: JobStatus | None = None
-) -> list[JobRecord]:
-    """At most `limit` jobs of `owner`, newest first, older than `before`; ids are UUIDv7, so id order is age order."""
-    conditions = ["s.owner = :owner"]
-    if before is not None:
-        conditions.append("s.job_id < CAST(:before AS uuid)")
-    if status is not None:
-        conditions.append("s.status = :status")
-    rows = connection.execute(
-        text(f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY s.job_id DESC LIMIT :limit"),
-        {"owner": owner, "before": before and str(before), "status": status and status.value, "limit": limit},
-    ).all()
-    return _records(rows)
-
-
 def cancel_job(connection: Connection, job_id: UUID, owner: str) -> JobRecord:
     """Stop what of a job is not scored yet; what is scored stays. Cancelling again, or too late, changes nothing.
 
@@ -121,43 +106,75 @@ def cancel_job(connection: Connection, job_id: UUID, owner: str) -> JobRecord:
     job = read_job(connection, job_id, owner)
     if job.status.is_terminal:
         return job
-    stopped = _cancel_single(connection, job) if job.kind == "single" else _cancel_bulk(connection, job)
-    if stopped:
-        connection.execute(
-            text("UPDATE jobs SET cancelled_at = coalesce(cancelled_at, now()) WHERE id = :id"), {"id": str(job_id)}
-        )
+    if job.request_id is not None:
+        _cancel_single(connection, job_id, job.request_id)
+    else:
+        stop_bulk(connection, job_id, is_cancelled=True)
     return read_job(connection, job_id, owner)
 
 
-def _cancel_bulk(connection: Connection, job: JobRecord) -> bool:
-    """Cancel the open batches. A worker that scores one now finds its claim gone and drops its answers."""
-    stopped = connection.execute(
-        text("""
-WITH open AS (  -- locked in id order: two cancels at once must not wait for each other in a ring
-    SELECT id FROM prediction_batches WHERE job_id = :id AND status IN ('queued', 'running') ORDER BY id FOR UPDATE
+def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> None:
+    """End the open batches of a job, and its plan. A worker that has one now finds its claim gone and drops its work.
+
+    `is_cancelled` says that its owner wanted it; else the job has an error of its own. `connection` must be in a
+    transaction.
+    """
+    values = {"id": str(job_id)}
+    # The plan first: whoever writes pages holds its row, so that no page comes after this.
+    connection.execute(_LOCK_PLAN, values)
+    stopped = connection.execute(_STOP_BATCHES, values).scalar_one()
+    if stopped and is_cancelled:
+        connection.execute(
+            text("UPDATE predictq.jobs SET cancelled_at = clock_timestamp() WHERE id = :id AND status IS NULL"), values
+        )
+    connection.execute(text("SELECT predictq.end_job(:id)"), values)
+
+
+_LOCK_PLAN = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan' FOR UPDATE")
+_STOP_BATCHES = text("""
+WITH open AS MATERIALIZED (  -- locked in id order: two cancels at once must not wait for each other in a ring
+    SELECT id FROM predictq.prediction_batches WHERE job_id = :id ORDER BY id FOR UPDATE
+), gone AS (
+    DELETE FROM predictq.prediction_batches b USING open WHERE b.id = open.id RETURNING b.*
+), stored AS (
+    INSERT INTO predictq.batch_outputs (batch_id, job_id, model_version_id, fence, attempts, request_count, succeeded,
+                                        failed, cancelled, claimed_at, worker, erased_rows)
+    SELECT id, job_id, model_version_id, fence, attempts, request_count, 0, 0, request_count, claimed_at, worker,
+           erased_rows
+    FROM gone WHERE queue <> 'plan'
 )
-UPDATE prediction_batches b
-SET status = 'cancelled', cancelled = request_count, lease_until = NULL, finished_at = clock_timestamp()
-FROM open WHERE b.id = open.id AND b.status IN ('queued', 'running')
-"""),
-        {"id": str(job.job_id)},
-    )
-    return stopped.rowcount > 0
+SELECT count(*) FROM gone
+""")
 
 
-def _cancel_single(connection: Connection, job: JobRecord) -> bool:
-    """Count one request of the shared batch as cancelled; the worker leaves it out when it finishes."""
-    connection.execute(text("SELECT 1 FROM prediction_batches WHERE id = :id FOR UPDATE"), {"id": job.batch_id})
+def _cancel_single(connection: Connection, job_id: UUID, request_id: RequestId) -> None:
+    """Note one row of the shared batch as cancelled; finishing leaves it out."""
+    values = {"id": str(job_id), "batch_id": request_id.batch_id, "row": request_id.row}
     # Locked now: another cancel of this job, or the batch's end, is either committed and seen here, or waits.
-    still_open = connection.execute(
-        text("""
-UPDATE prediction_batches b
-SET cancelled = cancelled + 1,
-    status = CASE WHEN status = 'queued' AND cancelled + 1 = request_count THEN 'cancelled' ELSE status END,
-    finished_at = CASE WHEN status = 'queued' AND cancelled + 1 = request_count THEN clock_timestamp() END
-WHERE b.id = :id AND b.status IN ('queued', 'running')
-  AND EXISTS (SELECT FROM jobs j WHERE j.id = :job_id AND j.cancelled_at IS NULL)
-"""),
-        {"id": job.batch_id, "job_id": str(job.job_id)},
+    open_batch = connection.execute(
+        text("SELECT FROM predictq.prediction_batches WHERE id = :batch_id FOR UPDATE"), values
+    ).first()
+    if open_batch is None:
+        return
+    cancelled = connection.execute(
+        text("""UPDATE predictq.jobs SET status = 'cancelled', cancelled_at = clock_timestamp(),
+                       finished_at = clock_timestamp() WHERE id = :id AND status IS NULL"""),
+        values,
     )
-    return still_open.rowcount > 0
+    if cancelled.rowcount and connection.execute(_CANCEL_ROW, values).scalar_one():
+        connection.execute(_END_CANCELLED, values)
+
+
+_CANCEL_ROW = text("""
+UPDATE predictq.prediction_batches SET cancelled_rows = array_append(cancelled_rows, CAST(:row AS integer))
+WHERE id = :batch_id RETURNING status = 'queued' AND cardinality(cancelled_rows) = request_count
+""")
+# A batch that nobody has claimed and that has no row left.
+_END_CANCELLED = text("""
+WITH gone AS (DELETE FROM predictq.prediction_batches WHERE id = :batch_id RETURNING *)
+INSERT INTO predictq.batch_outputs (batch_id, model_version_id, fence, attempts, request_count, succeeded, failed,
+                                    cancelled, claimed_at, worker, cancelled_rows, erased_rows)
+SELECT id, model_version_id, fence, attempts, request_count, 0, 0, request_count, claimed_at, worker, cancelled_rows,
+       erased_rows
+FROM gone
+""")

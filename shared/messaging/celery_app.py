@@ -10,7 +10,7 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 
 from shared.config import Settings
 from shared.messaging.messages import REDIS_OPTIONS
-from shared.status import Queue
+from shared.status import SCORING_QUEUES, Queue
 
 # docs/reliability.md tells what each of these was measured to change.
 _TRANSPORT = {
@@ -27,7 +27,7 @@ def make_celery(settings: Settings) -> Celery:
     _register_transport()
     app = Celery("predictq", broker=settings.redis_url.get_secret_value(), set_as_current=False)
     app.conf.update(
-        task_queues=[KombuQueue(queue.value, routing_key=queue.value) for queue in Queue],
+        task_queues=[KombuQueue(queue.value, routing_key=queue.value) for queue in SCORING_QUEUES],
         task_default_queue=Queue.INTERACTIVE.value,
         task_create_missing_queues=False,
         task_serializer="json",

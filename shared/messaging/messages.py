@@ -6,8 +6,7 @@ import base64
 import json
 import os
 import socket
-from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from redis import Redis
@@ -17,8 +16,7 @@ from redis.retry import Retry
 from shared.config import Settings
 from shared.status import Queue
 
-SCORE_TASK = "predictq.score_batch"
-_SLICE = 1000  # messages of about 1 kB: a moment for Redis, however long the queue
+WORK_TASK = "predictq.work"
 NOTICES = "predictq:notices"  # the pub/sub channel on which workers say which batch is done
 
 # For every connection to Redis. docs/reliability.md tells what each was measured to change.
@@ -44,15 +42,17 @@ def server_version(redis: Redis) -> str:
     return f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
 
 
-def publish_batches(redis: Redis, batch_ids: Iterable[int], queue: Queue) -> None:
-    """Put batch ids on their queue, the first to be taken first; all or none. Raises RedisError."""
-    messages = [_task_message(batch_id, queue) for batch_id in batch_ids]
-    if messages:
-        redis.lpush(queue.value, *messages)
+def publish_work(redis: Redis, messages: int, queue: Queue) -> None:
+    """Say so many times that a queue has work; all or none. Raises RedisError.
+
+    A message names its queue and nothing more: which batch is done next is settled in PostgreSQL, when it is claimed.
+    """
+    if messages > 0:
+        redis.lpush(queue.value, *[_task_message(queue) for _ in range(messages)])
 
 
-def _task_message(batch_id: int, queue: Queue) -> str:
-    """The Celery message that has a batch scored: version 2 of its protocol, in kombu's envelope for Redis.
+def _task_message(queue: Queue) -> str:
+    """The Celery message that has work of a queue done: version 2 of its protocol, in kombu's envelope for Redis.
 
     Written here because Celery takes 0.2 ms and a round trip for each, in which the workers wait. A test holds it
     against Celery's own. Source: https://docs.celeryq.dev/en/stable/internals/protocol.html
@@ -60,14 +60,14 @@ def _task_message(batch_id: int, queue: Queue) -> str:
     task_id = str(uuid4())
     return json.dumps(
         {
-            "body": base64.b64encode(json.dumps([[batch_id], {}, _NOTHING_FOLLOWS]).encode()).decode(),
+            "body": base64.b64encode(json.dumps([[queue.value], {}, _NOTHING_FOLLOWS]).encode()).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
             "headers": {
                 **_HEADERS,
                 "id": task_id,
                 "root_id": task_id,
-                "argsrepr": f"[{batch_id}]",  # what Flower shows
+                "argsrepr": f"['{queue.value}']",  # what Flower shows
                 "origin": f"{os.getpid()}@{_HOST}",
             },
             "properties": {
@@ -87,7 +87,7 @@ _HOST = socket.gethostname()
 _NOTHING_FOLLOWS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _HEADERS: dict[str, Any] = {
     "lang": "py",
-    "task": SCORE_TASK,
+    "task": WORK_TASK,
     "shadow": None,
     "eta": None,
     "expires": None,
@@ -104,26 +104,9 @@ _HEADERS: dict[str, Any] = {
 }
 
 
-def front_batch(redis: Redis, queue: Queue) -> int | None:
-    """The batch id in the message that leaves the queue next; None when the queue is empty."""
-    message = cast("str | None", redis.lindex(queue.value, -1))  # messages enter on the left
-    return None if message is None else _batch_of(message)
-
-
-def waiting_batches(redis: Redis, queue: Queue) -> set[int]:
-    """The batch ids in all messages of the queue. One that waits all the while is never missed."""
-    found: set[int] = set()
-    position = 0
-    # New messages move the others to higher positions: read upwards, one may come twice, but none slips by.
-    while messages := cast("list[str]", redis.lrange(queue.value, position, position + _SLICE - 1)):
-        found.update(map(_batch_of, messages))
-        position += len(messages)
-    return found
-
-
-def _batch_of(message: str) -> int:
-    arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-    return int(arguments[0])
+def count_messages(redis: Redis, queue: Queue) -> int:
+    """How many messages a queue holds. Raises RedisError."""
+    return redis.llen(queue.value)
 
 
 class Notice(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +15,14 @@ from sqlalchemy.sql import bindparam
 from shared.errors import ModelVersionUnknown, NoLiveModel
 from shared.models.signature import Signature
 
+DEFAULT_MODEL = "default"  # the one model there is; its versions are what callers know
+
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A registered model, without its artefact. `metadata` is what the training wrote about itself."""
+    """A registered version, without its artefact. `metadata` is what the training wrote about itself."""
 
+    id: int
     version: int
     name: str
     sha256: str
@@ -29,7 +34,11 @@ class ModelVersion:
     is_live: bool
 
 
-_COLUMNS = "version, name, sha256, signature, threshold, metadata, created_at, promoted_at, is_live"
+_SELECT = """
+SELECT v.id, v.version, v.title AS name, v.sha256, v.signature, v.threshold, v.metadata, v.created_at, v.promoted_at,
+       m.live_version_id IS NOT DISTINCT FROM v.id AS is_live
+FROM predictq.model_versions v JOIN predictq.models m ON m.name = v.model
+"""
 
 
 def _model(row: Any) -> ModelVersion:
@@ -47,68 +56,91 @@ def register_model(
     metadata: dict[str, Any],
     artefact: bytes,
 ) -> ModelVersion:
-    """Store a new model version; it is not live until it is promoted."""
-    statement = text(f"""INSERT INTO model_versions (name, sha256, signature, threshold, metadata, artefact)
-        VALUES (:name, :sha256, :signature, :threshold, :metadata, :artefact) RETURNING {_COLUMNS}""")
-    row = connection.execute(
-        statement.bindparams(bindparam("signature", type_=JSONB), bindparam("metadata", type_=JSONB)),
+    """Store a new version; it is not live until it is promoted."""
+    connection.execute(_ADD_MODEL, {"model": DEFAULT_MODEL})
+    version = connection.execute(
+        _ADD_VERSION,
         {
-            "name": name,
+            "model": DEFAULT_MODEL,
+            "title": name,
             "sha256": sha256,
+            "digest": version_digest(sha256, signature, threshold),
             "signature": signature.to_json(),
             "threshold": threshold,
             "metadata": metadata,
             "artefact": artefact,
         },
-    ).one()
-    return _model(row)
+    ).scalar_one()
+    return get_model(connection, version)
+
+
+# Held until the end of the transaction: two registrations at once must not draw the same number.
+_ADD_MODEL = text("""
+INSERT INTO predictq.models (name, task, source_id, is_default)
+VALUES (:model, 'binary', (SELECT id FROM predictq.sources WHERE name = 'clients'), true)
+ON CONFLICT (name) DO UPDATE SET name = excluded.name
+""")
+_ADD_VERSION = text("""
+INSERT INTO predictq.model_versions (model, version, title, sha256, digest, signature, threshold, metadata, artefact)
+SELECT :model, coalesce(max(version), 0) + 1, :title, :sha256, :digest, :signature, :threshold, :metadata, :artefact
+FROM predictq.model_versions WHERE model = :model RETURNING version
+""").bindparams(bindparam("signature", type_=JSONB), bindparam("metadata", type_=JSONB))
+
+
+def version_digest(sha256: str, signature: Signature, threshold: float) -> str:
+    """SHA-256 in hex over all that makes a version's answers: its file, its signature and its threshold."""
+    parts = json.dumps([sha256, signature.to_json(), threshold], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def promote_model(connection: Connection, version: int) -> ModelVersion:
     """Make `version` the one that new jobs are pinned to. Accepted jobs keep theirs. Raises ModelVersionUnknown."""
-    # Two promotions at once take turns; else the unique index would refuse one of them.
-    connection.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
-    get_model(connection, version)
+    model = get_model(connection, version)
     connection.execute(
-        text("UPDATE model_versions SET is_live = false WHERE is_live AND version <> :version"),
-        {"version": version},
+        text("UPDATE predictq.models SET live_version_id = :id WHERE name = :model"),
+        {"id": model.id, "model": DEFAULT_MODEL},
     )
-    connection.execute(
-        text("UPDATE model_versions SET is_live = true, promoted_at = now() WHERE version = :version AND NOT is_live"),
-        {"version": version},
-    )
+    if not model.is_live:
+        connection.execute(
+            text("UPDATE predictq.model_versions SET promoted_at = now() WHERE id = :id"), {"id": model.id}
+        )
     return get_model(connection, version)
 
 
 def get_model(connection: Connection, version: int) -> ModelVersion:
-    """One model version. Raises ModelVersionUnknown."""
-    row = connection.execute(
-        text(f"SELECT {_COLUMNS} FROM model_versions WHERE version = :version"),
-        {"version": version},
-    ).one_or_none()
+    """One version. Raises ModelVersionUnknown."""
+    row = connection.execute(text(f"{_SELECT} WHERE v.version = :version"), {"version": version}).one_or_none()
     if row is None:
         raise ModelVersionUnknown(version)
     return _model(row)
 
 
+def get_version(connection: Connection, version_id: int) -> ModelVersion:
+    """One version by its number in the database. Raises ModelVersionUnknown."""
+    row = connection.execute(text(f"{_SELECT} WHERE v.id = :id"), {"id": version_id}).one_or_none()
+    if row is None:
+        raise ModelVersionUnknown(version_id)
+    return _model(row)
+
+
 def live_model(connection: Connection) -> ModelVersion:
-    """The model version that new jobs are pinned to. Raises NoLiveModel."""
-    row = connection.execute(text(f"SELECT {_COLUMNS} FROM model_versions WHERE is_live")).one_or_none()
+    """The version that new jobs are pinned to. Raises NoLiveModel."""
+    row = connection.execute(text(f"{_SELECT} WHERE m.is_default AND m.live_version_id = v.id")).one_or_none()
     if row is None:
         raise NoLiveModel
     return _model(row)
 
 
 def list_models(connection: Connection) -> list[ModelVersion]:
-    """All model versions, newest first."""
-    return [_model(row) for row in connection.execute(text(f"SELECT {_COLUMNS} FROM model_versions ORDER BY 1 DESC"))]
+    """All versions, newest first."""
+    return [_model(row) for row in connection.execute(text(f"{_SELECT} ORDER BY v.id DESC"))]
 
 
-def read_artefact(connection: Connection, version: int) -> bytes:
-    """The joblib file of a model version, as bytes. Raises ModelVersionUnknown."""
+def read_artefact(connection: Connection, version_id: int) -> bytes:
+    """The joblib file of a version, as bytes. Raises ModelVersionUnknown."""
     content = connection.execute(
-        text("SELECT artefact FROM model_versions WHERE version = :version"), {"version": version}
+        text("SELECT artefact FROM predictq.model_versions WHERE id = :id"), {"id": version_id}
     ).scalar_one_or_none()
     if content is None:
-        raise ModelVersionUnknown(version)
+        raise ModelVersionUnknown(version_id)
     return bytes(content)

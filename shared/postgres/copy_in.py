@@ -10,11 +10,6 @@ from sqlalchemy import Connection
 
 from shared.postgres.engine import driver_connection
 
-# PostgreSQL's binary COPY format is a header, for each row the number of its fields and for each field its length and
-# value in big-endian order, and a trailer. Source: https://www.postgresql.org/docs/current/sql-copy.html
-BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, no flags, no header extension
-BINARY_TRAILER = b"\xff\xff"  # a field count of -1
-
 _READ_BYTES = 128 * 1024  # the driver asks for 8 kB at a time by default: many calls
 
 

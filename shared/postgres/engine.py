@@ -72,6 +72,7 @@ def make_engine(
         max_overflow=0,
         pool_use_lifo=newest_first,
         pool_timeout=3,
+        hide_parameters=True,  # an error's text must not repeat a client key
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
     )
 

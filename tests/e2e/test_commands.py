@@ -101,11 +101,11 @@ def test_jobs_are_listed_shown_and_cancelled(up: Up) -> None:
 
 
 def test_a_trace_shows_everything_by_name(up: Up) -> None:
-    """Features, client version, model and worker of one answer."""
+    """Features, model and worker of one answer."""
     job = up.ask("predict", "3", "--wait")
     trace = up.ask("trace", str(job["request_id"]))
     assert set(trace["features"]) == set(CLIENT_FEATURE_NAMES)
-    assert trace["client_version"] == 1
+    assert trace["features_from"] == "clients"
     text = up.run("trace", str(job["request_id"])).stdout
     for name in CLIENT_FEATURE_NAMES:
         assert f"{name}=" in text

@@ -57,7 +57,7 @@ def test_own_servers_are_used_and_left_running(tmp_path: Path, database_url: str
         assert stop(up, signal.SIGINT) == 0
     engine = create_engine(database_url)
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM clients")).scalar_one() == 3
+        assert connection.execute(text("SELECT count(*) FROM predictq_data.clients")).scalar_one() == 3
     engine.dispose()
 
 

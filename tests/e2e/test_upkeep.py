@@ -82,7 +82,8 @@ def test_keys_are_made_listed_and_revoked(up: Up) -> None:
 def test_doctor_finds_everything_in_order(up: Up) -> None:
     """Every part answers, and every accepted row is accounted for."""
     findings = {finding["name"]: finding for finding in up.ask("doctor")}
-    assert set(findings) == {"database", "schema", "model", "clients", "rows", "redis", "workers", "gateway"}
+    parts = {"database", "schema", "model", "clients", "rows", "redis", "workers", "gateway"}
+    assert set(findings) == parts | {"upkeep", "partitions", "disk"}
     assert all(finding["ok"] for finding in findings.values())
     assert findings["redis"]["detail"].startswith("Valkey 9.")
     assert "✓ database" in up.run("doctor").stdout

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import httpx
 from redis import Redis
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, text
 
 from api.server.main import make_server
 from api.server.services import Services
 from shared.api_keys import create_key
-from shared.batches.claims import Claim, Counts, claim, finish
+from shared.batches.claims import Answers, Claim, claim, finish
 from shared.config import Settings
 from shared.messaging.messages import NOTICES, Notice, format_notice
-from shared.postgres.engine import autocommit, transaction
+from shared.postgres.engine import transaction
+from shared.sources.selection import selection_query
+from shared.status import Queue
 from tests.support import wait_until
 
 
@@ -61,121 +61,69 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def answer_batches(engine: Engine, settings: Settings | None = None, *, limit: int | None = None) -> int:
-    """Finish waiting batches as a worker would; returns how many.
+    """Plan what waits to be planned and finish waiting batches as workers would; returns how many were finished.
 
     With `settings` the notices are sent as well. Answers are 0.25 and 0.75 in turn.
     """
-    query = text("SELECT id FROM prediction_batches WHERE status = 'queued' ORDER BY id LIMIT :limit")
-    with autocommit(engine) as connection:
-        batch_ids = connection.execute(query, {"limit": limit}).scalars().all()
-    for batch_id in batch_ids:
-        held = claim(engine, batch_id, worker="stand-in", lease_seconds=10)
-        assert held is not None
-        finish(engine, held, partial(_write_answers, held))
-        if settings is not None:
-            with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
-                redis.publish(NOTICES, format_notice(Notice(batch_id, held.job_id, held.request_count)))
-    return len(batch_ids)
+    plan_selections(engine)
+    answered = 0
+    for queue in (Queue.INTERACTIVE, Queue.BULK):
+        while answered != limit and (held := claim(engine, queue, worker="stand-in", lease_seconds=10, most=1)):
+            finish(engine, [(held[0], _answers(held[0]))])
+            answered += 1
+            if settings is not None:
+                send_notice(settings, Notice(held[0].batch_id, held[0].job_id, held[0].request_count))
+    return answered
 
 
-def _write_answers(held: Claim, connection: Connection, cancelled: frozenset[int]) -> Counts:
-    first, last = held.request_ids
-    values = {"first": first, "last": last, "fence": held.fence, "v": held.model_version, "cancelled": list(cancelled)}
-    return Counts(connection.execute(_ANSWER, values).rowcount, 0)
+def send_notice(settings: Settings, notice: Notice) -> None:
+    """Publish a notice as a worker does."""
+    with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
+        redis.publish(NOTICES, format_notice(notice))
 
 
-_ANSWER = text("""
-INSERT INTO prediction_outputs
-    (request_id, probability, label, threshold, model_version, client_version, fence)
-SELECT request_id, 0.25 + request_id % 2 * 0.5, request_id % 2, 0.5, :v,
-       CASE WHEN client_id IS NULL THEN NULL ELSE 1 END, :fence
-FROM prediction_requests
-WHERE request_id >= :first AND request_id < :last AND request_id <> ALL(CAST(:cancelled AS bigint[]))
+def _answers(held: Claim) -> Answers:
+    values = ("0.75" if row % 2 else "0.25" for row in range(held.request_count))
+    return Answers(values=f"{{{','.join(values)}}}", threshold=0.5)
+
+
+def plan_selections(engine: Engine, *, batch_rows: int = 10, pages: int | None = None) -> int:
+    """Plan waiting selections as a worker's planner would; returns how many plans were claimed.
+
+    With `pages` only so many are written of each, and the plan stays open.
+    """
+    plans = 0
+    while held := claim(engine, Queue.PLAN, worker="stand-in-planner", lease_seconds=60):
+        with transaction(engine) as connection:
+            _plan(connection, held[0], batch_rows, pages)
+        plans += 1
+    return plans
+
+
+def _plan(connection: Connection, held: Claim, batch_rows: int, pages: int | None) -> None:
+    values = {"plan": held.batch_id, "job": str(held.job_id)}
+    selection = connection.execute(text("SELECT selection FROM predictq.jobs WHERE id = :job"), values).scalar_one()
+    found = [key for (key,) in connection.exec_driver_sql(*selection_query(selection["where"], after=None))]
+    parts = [found[start : start + batch_rows] for start in range(0, len(found), batch_rows)]
+    for keys in parts[:pages]:
+        connection.execute(_ADD_PAGE, {**values, "keys": keys, "rows": len(keys)})
+    if pages is None:
+        connection.execute(_END_PLAN, {**values, "rows": len(found)})
+        connection.execute(text("SELECT predictq.end_job(:job)"), values)
+
+
+_ADD_PAGE = text("""
+WITH batch AS (
+    INSERT INTO predictq.prediction_batches (queue, job_id, owner, model_version_id, request_count)
+    SELECT 'bulk', p.job_id, p.owner, p.model_version_id, :rows FROM predictq.prediction_batches p WHERE p.id = :plan
+    RETURNING id
+), counted AS (
+    UPDATE predictq.prediction_batches SET planned_rows = planned_rows + :rows WHERE id = :plan
+)
+INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_int8)
+SELECT b.id, :rows, j.source_id, j.id, :keys FROM batch b CROSS JOIN predictq.jobs j WHERE j.id = :job
 """)
-
-
-class Network:
-    """A TCP connection to PostgreSQL that can be cut, frozen, or made to lose one answer. Use it as a context."""
-
-    def __init__(self, database_url: str) -> None:
-        url = make_url(database_url)
-        self._target = (url.host or "127.0.0.1", url.port or 5432)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = url.set(host="127.0.0.1", port=self._listener.getsockname()[1]).render_as_string(hide_password=False)
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._up = threading.Event()
-        self._up.set()
-        self._lose_answer_to: bytes | None = None
-        self._let_pass = 0
-        self._refuses = False
-        self._closed = False
-        self._threads = [threading.Thread(target=self._accept)]
-
-    def __enter__(self) -> Network:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closed = True
-        self._up.set()
-        self.cut()
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def cut(self) -> None:
-        """Break every connection; new ones work."""
-        for pair in self._pairs:
-            for end in pair:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-
-    def go_down(self) -> None:
-        """Break every connection and let no new one live."""
-        self._refuses = True
-        self.cut()
-
-    def come_up(self) -> None:
-        """Undo `go_down` and `freeze`."""
-        self._refuses = False
-        self._up.set()
-
-    def freeze(self) -> None:
-        """Swallow everything without a word."""
-        self._up.clear()
-
-    def lose_answer_to(self, query: bytes, *, after: int = 0) -> None:
-        """Let the next query that holds these bytes reach the server, and cut the connection before it answers.
-
-        The first `after` of them get their answers.
-        """
-        self._let_pass, self._lose_answer_to = after, query
-
-    def _accept(self) -> None:
-        while not self._closed:
-            if not select.select([self._listener], [], [], 0.05)[0]:
-                continue
-            near, _ = self._listener.accept()
-            if self._refuses:
-                near.close()
-                continue
-            far = socket.create_connection(self._target)
-            self._pairs.append((near, far))
-            thread = threading.Thread(target=self._carry, args=(near, far))
-            self._threads.append(thread)
-            thread.start()
-
-    def _carry(self, near: socket.socket, far: socket.socket) -> None:
-        with near, far, contextlib.suppress(OSError):
-            is_losing = False
-            while True:
-                for source in select.select([near, far], [], [])[0]:
-                    data = source.recv(65536)
-                    self._up.wait()
-                    if not data or (is_losing and source is far):
-                        return
-                    if self._lose_answer_to and self._lose_answer_to in data:
-                        self._let_pass -= 1
-                        if self._let_pass < 0:
-                            self._lose_answer_to, is_losing = None, True
-                    (far if source is near else near).sendall(data)
+_END_PLAN = text("""
+WITH gone AS (DELETE FROM predictq.prediction_batches WHERE id = :plan)
+UPDATE predictq.jobs SET request_count = :rows, snapshots = 1 WHERE id = :job
+""")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.config import Settings
-from tests.integration.api_support import Network
+from tests.integration.network import Network
 from worker.celery.pool_process import ProcessSlot
 from worker.models.model_store import ModelStore
 from worker.scoring.scorer import Scorer

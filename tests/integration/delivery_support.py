@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -13,9 +14,7 @@ from shared.jobs.accept_singles import Accepted
 from shared.jobs.results import read_results, readable
 from shared.postgres.engine import autocommit
 from tests.models import right_answer
-from tests.support import (
-    wait_until,
-)
+from tests.support import wait_until
 
 PATIENCE = 150  # seconds: a deadline for a machine with much else to do, no measure of speed
 
@@ -42,15 +41,14 @@ def connections(engine: Engine, name: str) -> int:
 
 
 def assert_right(engine: Engine, accepted: Accepted, client_ids: list[int], offset: float = 0.0) -> None:
-    """Every row is there once, in order, right, and by the newest fence of its batch."""
+    """Every row is there once, in order, right, and no batch is both answered and open."""
     with autocommit(engine) as connection:
         extent = readable(connection, accepted.job_id)
         assert extent is not None
-        rows = read_results(connection, accepted.job_id, end=extent.end, after=0, limit=100_000)
+        rows = read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
         stray = connection.execute(
-            text("""SELECT count(*) FROM prediction_outputs o JOIN prediction_batches b ON b.id = batch_of(request_id)
-                    WHERE b.job_id = :id AND o.fence <> b.fence"""),
-            {"id": accepted.job_id},
+            text("""SELECT count(*) FROM predictq.batch_outputs o
+                    JOIN predictq.prediction_batches b ON b.id = o.batch_id""")
         ).scalar_one()
     assert [row.client_id for row in rows] == client_ids
     for row in rows:
@@ -60,32 +58,45 @@ def assert_right(engine: Engine, accepted: Accepted, client_ids: list[int], offs
     assert stray == 0
 
 
-def batch_states(engine: Engine, accepted: Accepted) -> list[tuple[str, int, int]]:
-    """Status, attempts and dispatches of each batch of a bulk job."""
+# A batch is open in one table, or it has ended in the other.
+_BATCHES = text("""
+SELECT id, status, attempts FROM predictq.prediction_batches WHERE id = ANY(:ids)
+UNION ALL
+SELECT batch_id, CASE WHEN "values" IS NULL THEN 'cancelled' ELSE 'finished' END, attempts
+FROM predictq.batch_outputs WHERE batch_id = ANY(:ids) ORDER BY id
+""")
+
+
+def batch_states(engine: Engine, accepted: Accepted) -> list[tuple[str, int]]:
+    """Status and attempts of each batch of a job: queued, running, finished or cancelled."""
     with autocommit(engine) as connection:
-        rows = connection.execute(
-            text("SELECT status, attempts, dispatches FROM prediction_batches WHERE id = ANY(:ids) ORDER BY id"),
-            {"ids": list(accepted.batch_ids)},
-        )
-        return [(row.status, row.attempts, row.dispatches) for row in rows]
+        rows = connection.execute(_BATCHES, {"ids": list(accepted.batch_ids)})
+        return [(row.status, row.attempts) for row in rows]
 
 
 def wait_until_claimed(engine: Engine, accepted: Accepted) -> None:
     wait_until(
-        lambda: any(status == "running" for status, _, _ in batch_states(engine, accepted)),
+        lambda: any(status == "running" for status, _ in batch_states(engine, accepted)),
         seconds=PATIENCE,
         what="a claim",
     )
 
 
-def duplicates(engine: Engine, accepted: Accepted) -> int:
-    return sum(dispatches for _, _, dispatches in batch_states(engine, accepted))
+def put_back(log: Path) -> int:
+    """How many messages a worker's sweeper has put back, as its log tells."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+    return sum(line["messages"] for line in lines if line["event"] == "messages put back")
 
 
 def tree(pid: int) -> list[psutil.Process]:
     """A process and all its descendants."""
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
+
+
+def pool_processes(pid: int) -> list[psutil.Process]:
+    """The scoring processes of a worker program; its planner is another child of it."""
+    return [child for child in psutil.Process(pid).children() if "worker.planning" not in child.cmdline()]
 
 
 def kill_all(processes: list[psutil.Process]) -> None:

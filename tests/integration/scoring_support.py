@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 from uuid_utils.compat import uuid7
 
 from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
-from shared.jobs.results import ResultRow, Trace, read_results, read_trace, readable
+from shared.jobs.results import ResultRow, read_results, readable
+from shared.jobs.trace import Trace, read_trace
 from shared.postgres.engine import autocommit
+from shared.status import Queue
 from tests.support import OWNER
 from worker.scoring.scorer import Scorer
 
@@ -30,12 +32,12 @@ def results(engine: Engine, accepted: Accepted) -> list[ResultRow]:
     with autocommit(engine) as connection:
         extent = readable(connection, accepted.job_id)
         assert extent is not None
-        return read_results(connection, accepted.job_id, end=extent.end, after=0, limit=100_000)
+        return read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
 
 
-def trace_of(engine: Engine, request_id: int) -> Trace:
+def trace_of(engine: Engine, request_id: object) -> Trace:
     with autocommit(engine) as connection:
-        return read_trace(connection, request_id, OWNER)
+        return read_trace(connection, str(request_id), OWNER)
 
 
 def submit_raw(engine: Engine, given: Sequence[dict[str, Any] | int]) -> list[Accepted]:
@@ -47,10 +49,14 @@ def submit_raw(engine: Engine, given: Sequence[dict[str, Any] | int]) -> list[Ac
         for item in given
     ]
     with autocommit(engine) as connection:
-        answers = accept_singles(connection, jobs, grace_seconds=0)
+        answers = accept_singles(connection, jobs)
     assert all(isinstance(answer, Accepted) for answer in answers), answers
     return [answer for answer in answers if isinstance(answer, Accepted)]
 
 
-def score(scorer: Scorer, accepted: Accepted) -> list[str]:
-    return [scorer.score(batch_id) for batch_id in accepted.batch_ids]
+def score(scorer: Scorer, queue: Queue = Queue.INTERACTIVE) -> list[str]:
+    """Let the scorer work until the queue has nothing more; returns what became of each batch."""
+    outcomes: list[str] = []
+    while (done := scorer.work(queue)) != ["not_needed"]:
+        outcomes += done
+    return outcomes

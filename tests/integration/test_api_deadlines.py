@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
-from tests.integration.api_support import Gateway, Network, answer_batches, new_key, running_gateway
+from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
+from tests.integration.network import Network
 from tests.support import add_clients, add_model, wait_until
 
 ONE = {"client_id": 1}
@@ -56,7 +57,7 @@ def number_of(engine: Engine, query: str) -> int:
 
 
 def jobs(engine: Engine) -> int:
-    return number_of(engine, "SELECT count(*) FROM jobs")
+    return number_of(engine, "SELECT count(*) FROM predictq.jobs")
 
 
 def submit(gateway: Gateway, body: dict[str, Any], key: str) -> httpx.Response:
@@ -76,7 +77,7 @@ def test_a_bulk_job_before_a_locked_table_is_503_in_time(
 ) -> None:
     """Its caller is not kept, nothing is accepted behind its back, and the same call works afterwards."""
     before = jobs(engine)
-    with locked(engine, "prediction_requests"):
+    with locked(engine, "predictq.jobs"):
         started = time.monotonic()
         assert_unavailable(submit(gateway, body, "locked"), started)
     wait_until(lambda: submit(gateway, body, "locked").status_code == 202, what="accepted")
@@ -116,7 +117,7 @@ def test_a_bulk_job_that_takes_its_time_is_accepted(gateway: Gateway, engine: En
 
 _TAKE_LONG = """
 CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(6); RETURN NULL; END $$;
-CREATE TRIGGER take_long AFTER INSERT ON jobs FOR EACH STATEMENT EXECUTE FUNCTION take_long();
+CREATE TRIGGER take_long AFTER INSERT ON predictq.jobs FOR EACH STATEMENT EXECUTE FUNCTION take_long();
 """
 
 
@@ -125,8 +126,8 @@ def test_the_times_of_several_questions_do_not_add_up(gateway: Gateway, engine: 
     """Three seconds for the key and as long for the job are more than a caller has."""
     headers = {"Authorization": f"Bearer {new_key(engine, 'alice')}"}
     body = ONE if path == "/v1/predict" else {"client_ids": [1]}
-    with ThreadPoolExecutor(1) as caller, locked(engine, "prediction_requests"):
-        with locked(engine, "api_keys"):
+    with ThreadPoolExecutor(1) as caller, locked(engine, "predictq.batch_requests"):
+        with locked(engine, "predictq.api_keys"):
             started = time.monotonic()
             call = caller.submit(gateway.post, path, json=body, headers=headers)
             wait_until(lambda: time.monotonic() - started > 3, what="three seconds")
@@ -164,8 +165,10 @@ def test_a_download_begins_in_time_or_is_refused(gateway: Gateway, engine: Engin
     location = gateway.post("/v1/jobs", json={"client_ids": [1, 2]}).headers["location"]
     answer_batches(engine)
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE prediction_outputs RENAME TO stored_outputs"))
-        connection.execute(text("CREATE VIEW prediction_outputs AS SELECT s.* FROM stored_outputs s, pg_sleep(8)"))
+        connection.execute(text("ALTER TABLE predictq.batch_requests RENAME TO stored_requests"))
+        connection.execute(
+            text("CREATE VIEW predictq.batch_requests AS SELECT s.* FROM predictq.stored_requests s, pg_sleep(8)")
+        )
     started = time.monotonic()
     assert_unavailable(gateway.get(f"{location}/results", headers={"Accept": "text/csv"}), started)
 
@@ -185,7 +188,7 @@ def test_a_wait_outlasts_an_outage(gateway: Gateway, engine: Engine, network: Ne
 def test_room_is_reserved_while_a_bulk_job_is_accepted(gateway: Gateway, engine: Engine) -> None:
     """Two jobs that fit one by one but not together never both get in; what failed gives its room back."""
     large = {"client_ids": [1] * 12}
-    with ThreadPoolExecutor(1) as caller, locked(engine, "prediction_requests"):
+    with ThreadPoolExecutor(1) as caller, locked(engine, "predictq.batch_requests"):
         call = caller.submit(gateway.post, "/v1/jobs", json=large)
         wait_until(lambda: number_of(engine, _WAITERS) == 1, what="the first is being accepted")
         assert gateway.post("/v1/jobs", json=large).status_code == 429

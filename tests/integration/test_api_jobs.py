@@ -6,10 +6,12 @@ import asyncio
 import csv
 import io
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
 from typing import IO, Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -17,9 +19,14 @@ from sqlalchemy import Connection, Engine, text
 from api.jobs.downloads import _STALL_SECONDS, CopyStream
 from api.server.database_threads import DatabaseThreads
 from shared.config import Settings
-from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
+from shared.jobs.records import stop_bulk
+from shared.status import SCORING_QUEUES
+from tests.integration.api_support import Gateway, answer_batches, new_key, plan_selections, running_gateway
+from tests.models import right_answer
 from tests.support import add_clients, add_model, wait_until
+from worker.scoring.scorer import Scorer
 
+RAW = {"age": 30, "monthly_income": 2000, "department": "Sales", "over_time": True}
 CSV, NDJSON = {"Content-Type": "text/csv"}, {"Content-Type": "application/x-ndjson"}
 
 
@@ -51,9 +58,6 @@ def scored_ids(gateway: Gateway, location: str) -> list[int]:
     ("call", "expected"),
     [
         ({"json": {"client_ids": [3, 1, 2, 3]}}, [3, 1, 2, 3]),
-        ({"json": {"where": {"department": "Sales", "over_time": True}}}, list(range(6, 61, 6))),
-        ({"json": {"where": {"age": [21, 25.0]}}}, [1, 5, 41, 45]),
-        ({"json": {"all": True}}, list(range(1, 61))),
         ({"content": b"name,client_id\r\na,7\r\nb,5\r\n", "headers": CSV}, [7, 5]),
         ({"content": b'{"client_id": 7}\n5\n', "headers": NDJSON}, [7, 5]),
         ({"content": "".join(f"{n % 60 + 1}\n" for n in range(999)).encode(), "headers": CSV}, None),
@@ -62,7 +66,7 @@ def scored_ids(gateway: Gateway, location: str) -> list[int]:
 def test_a_bulk_job_scores_what_was_asked_for_in_that_order(
     gateway: Gateway, engine: Engine, call: dict[str, Any], expected: list[int] | None
 ) -> None:
-    """By ids, by filter, all, or by an upload; the results come in the order of the request."""
+    """By ids, or by an upload; the results come in the order of the request."""
     expected = expected or [n % 60 + 1 for n in range(999)]
     answer = gateway.post("/v1/jobs", **call)
     assert answer.status_code == 202, answer.text
@@ -72,6 +76,62 @@ def test_a_bulk_job_scores_what_was_asked_for_in_that_order(
     answer_batches(engine)
     assert gateway.get(answer.headers["location"]).json()["status"] == "succeeded"
     assert scored_ids(gateway, answer.headers["location"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ({"where": {"department": "Sales", "over_time": True}}, list(range(6, 61, 6))),
+        ({"where": {"age": [21, 25.0]}}, [1, 5, 41, 45]),
+        ({"all": True}, list(range(1, 61))),
+        ({"where": {"age": 119}}, []),
+        ({"where": {"age": []}}, []),
+    ],
+)
+def test_a_selection_is_accepted_before_its_rows_are_counted(
+    gateway: Gateway, engine: Engine, selection: dict[str, Any], expected: list[int]
+) -> None:
+    """Its total is null until a worker has found the rows; they come in the order of their ids, and may be none."""
+    answer = gateway.post("/v1/jobs", json=selection)
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    assert (job["kind"], job["status"], job["request_counts"]["total"]) == ("bulk", "queued", None)
+    assert gateway.get(answer.headers["location"]).json() == job
+    assert gateway.get("/v1/jobs").json()["jobs"] == [job]
+    answer_batches(engine)
+    done = gateway.get(answer.headers["location"]).json()
+    assert (done["status"], done["request_counts"]["total"]) == ("succeeded", len(expected))
+    assert "error" not in done
+    assert scored_ids(gateway, answer.headers["location"]) == expected
+
+
+def test_results_are_not_complete_while_rows_are_still_looked_for(gateway: Gateway, engine: Engine) -> None:
+    """Also when every row that was found is answered: a reader goes on from its cursor and misses none."""
+    location = gateway.post("/v1/jobs", json={"all": True}).headers["location"]
+    plan_selections(engine, pages=2)
+    answer_batches(engine)
+    job = gateway.get(location).json()
+    assert (job["status"], job["request_counts"]["total"], job["request_counts"]["succeeded"]) == ("running", None, 20)
+    answer = gateway.get(f"{location}/results")
+    assert (len(answer.json()["rows"]), answer.json()["complete"]) == (20, False)
+    assert answer.headers["x-predictq-complete"] == "false"
+    assert gateway.get(answer.links["next"]["url"]).json()["rows"] == []
+    table = gateway.get(f"{location}/results", headers={"Accept": "text/csv"})
+    assert (table.text.count("\n"), table.headers["x-predictq-complete"]) == (21, "false")
+
+
+def test_a_job_that_failed_as_a_whole_says_why(gateway: Gateway, engine: Engine) -> None:
+    """With a code and a sentence, in the job itself; so does one whose rows were found in several readings."""
+    location = gateway.post("/v1/jobs", json={"all": True}).headers["location"]
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.jobs SET error_code = 'job_too_large', error_detail = 'so many'"))
+        connection.execute(text("UPDATE predictq.jobs SET snapshots = 2"))
+        stop_bulk(connection, UUID(location[-36:]), is_cancelled=False)
+    for job in (gateway.get(location).json(), gateway.get("/v1/jobs?status=failed").json()["jobs"][0]):
+        assert job["status"] == "failed"
+        assert job["error"] == {"code": "job_too_large", "detail": "so many"}
+        assert job["snapshots"] == 2
+        assert "request_id" not in job
 
 
 def test_a_silent_upload_is_given_up(gateway: Gateway) -> None:
@@ -92,7 +152,7 @@ def test_an_upload_whose_caller_goes_away_leaves_nothing_behind(gateway: Gateway
         call.sendall(f"{head}Content-Length: 1000\r\n\r\n1\n2\n".encode())
     wait_until(lambda: 'route="/v1/jobs",status="499"' in gateway.get("/metrics").text, what="the call has ended")
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM jobs")).scalar_one() == 0
+        assert connection.execute(text("SELECT count(*) FROM predictq.jobs")).scalar_one() == 0
 
 
 def test_results_before_the_first_batch_is_done_are_409(gateway: Gateway) -> None:
@@ -144,9 +204,25 @@ def test_a_single_job_has_a_page_of_results_too(gateway: Gateway, engine: Engine
     answer_batches(engine)
     rows = gateway.get(job["links"]["results"]).json()["rows"]
     assert [(row["request_id"], row["client_id"]) for row in rows] == [(job["request_id"], 5)]
-    trace = gateway.get(f"/v1/predictions/{job['request_id']}").json()
-    assert (trace["job_id"], trace["worker"], trace["features_from"]) == (job["id"], "stand-in", "clients")
-    assert trace["features"]["age"] == 25
+    assert re.fullmatch(r"[0-9]+-0", job["request_id"])
+
+
+def test_the_trace_has_the_features_that_were_scored(gateway: Gateway, engine: Engine, scorer: Scorer) -> None:
+    """By the id that the job and its row of results name, with all that made the answer."""
+    asked = {"where": {"age": 25}}
+    for path, body in (("/v1/predict", {"client_id": 5}), ("/v1/predict_raw", {"features": RAW}), ("/v1/jobs", asked)):
+        job = gateway.post(path, json=body).json()
+        plan_selections(engine)
+        for queue in SCORING_QUEUES:
+            scorer.work(queue)
+        row = gateway.get(job["links"]["results"]).json()["rows"][0]
+        trace = gateway.get(f"/v1/predictions/{row['request_id']}").json()
+        assert (trace["request_id"], trace["job_id"], trace["job_kind"]) == (row["request_id"], job["id"], job["kind"])
+        assert trace["probability"] == row["probability"] == right_answer(**trace["features"])
+        assert trace["features"]["age"] == (RAW["age"] if path == "/v1/predict_raw" else 25)
+        assert trace["features_from"] == ("request" if path == "/v1/predict_raw" else "clients")
+        assert trace["error"] is None
+        assert "owner" not in trace
 
 
 def test_a_reader_who_leaves_frees_the_connection(
@@ -252,8 +328,9 @@ def test_a_job_of_another_owner_is_not_there(gateway: Gateway, engine: Engine) -
     assert gateway.post(job["links"]["cancel"], headers=stranger).status_code == 404
     for name in ("00000000-0000-0000-0000-000000000000", "nonsense", "x" * 36):
         assert gateway.get(f"/v1/jobs/{name}").json()["type"] == "/problems/job-unknown"
-    for name in ("999", "nonsense", "9" * 30):
-        assert gateway.get(f"/v1/predictions/{name}").status_code == 404
+    for name in ("999", "nonsense", "9" * 30, "999999-0", f"{job['request_id'][:-1]}1", "1-2-3", "-1", "1-", "0x1-0"):
+        answer = gateway.get(f"/v1/predictions/{name}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/prediction-unknown")
 
 
 def test_prefer_wait_holds_for_bulk_jobs(gateway: Gateway, engine: Engine, settings: Settings) -> None:

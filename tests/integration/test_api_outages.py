@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 
 from api.watch import outage_log
 from shared.config import Settings
-from tests.integration.api_support import Gateway, Network, answer_batches, new_key, running_gateway
+from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
+from tests.integration.network import Network
 from tests.support import add_clients, add_model, wait_until
 
 ONE = {"client_id": 1}
@@ -35,7 +36,7 @@ def gateway(settings: Settings, engine: Engine, network: Network) -> Iterator[Ga
 
 def jobs(engine: Engine) -> int:
     with engine.connect() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
+        return int(connection.execute(text("SELECT count(*) FROM predictq.jobs")).scalar_one())
 
 
 def assert_unavailable(answer: httpx.Response, started: float) -> None:
@@ -65,7 +66,7 @@ def test_lost_connections_are_replaced_unseen(gateway: Gateway, engine: Engine, 
 @pytest.mark.parametrize(
     ("path", "body", "query"),
     [
-        ("/v1/predict", ONE, b"INSERT INTO jobs"),
+        ("/v1/predict", ONE, b"INSERT INTO predictq.jobs"),
         ("/v1/jobs", {"client_ids": [1, 2]}, b"COMMIT"),
     ],
 )
@@ -152,9 +153,9 @@ def test_redis_away_is_still_202(settings: Settings, engine: Engine) -> None:
 def test_one_bad_job_never_costs_its_neighbours(gateway: Gateway, engine: Engine) -> None:
     """Where PostgreSQL refuses one job of a group, the others are accepted and that one alone is told."""
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE prediction_requests ADD CHECK (client_id <> 3) NOT VALID"))
+        connection.execute(text("ALTER TABLE predictq.batch_requests ADD CHECK (NOT keys_int8 @> ARRAY[3::bigint])"))
     holder = engine.connect()  # holds up the first accept, so that the others form a group
-    holder.execute(text("LOCK TABLE jobs IN SHARE MODE"))
+    holder.execute(text("LOCK TABLE predictq.jobs IN SHARE MODE"))
     with structlog.testing.capture_logs(), ThreadPoolExecutor(4) as callers:
         singles = gateway.services.intake._singles
         calls = [callers.submit(gateway.post, "/v1/predict", json={"client_id": 1})]
@@ -188,16 +189,18 @@ def test_a_commit_that_lands_during_the_second_attempt_is_the_job(
 
 
 def waiters(engine: Engine) -> int:
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
+    query = text("""SELECT count(*) FROM pg_stat_activity
+                    WHERE (wait_event_type = 'Lock' OR wait_event = 'PgSleep') AND datname = current_database()""")
     with engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
 
 
 _WAIT_IN_COMMIT = """
 CREATE FUNCTION wait_in_commit() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER wait_in_commit AFTER INSERT ON jobs DEFERRABLE INITIALLY DEFERRED
+BEGIN
+    WHILE NOT pg_try_advisory_xact_lock_shared(1) LOOP PERFORM pg_sleep(0.02); END LOOP;  -- no lock that times out
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER wait_in_commit AFTER INSERT ON predictq.jobs DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION wait_in_commit();
 """

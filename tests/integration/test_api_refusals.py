@@ -49,7 +49,7 @@ def gateway(shared_settings: Settings, shared_engine: Engine) -> Iterator[Gatewa
 
 def count_bulk_jobs(engine: Engine) -> int:
     with engine.connect() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM jobs WHERE kind = 'bulk'")).scalar_one())
+        return int(connection.execute(text("SELECT count(*) FROM predictq.jobs WHERE kind = 'bulk'")).scalar_one())
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,6 @@ def test_bodies_that_cannot_be_read_are_refused(
         ({"where": {"shoe_size": 44}}, 422, ["/where/shoe_size"]),
         ({"where": {"age": {"above": 30}}}, 422, ["/where/age"]),
         ({"where": {"age": [30, "x"]}}, 422, ["/where/age"]),
-        ({"where": {"age": 119}}, 422, None),
-        ({"where": {"age": []}}, 422, None),
     ],
 )
 def test_a_bad_selection_is_refused(

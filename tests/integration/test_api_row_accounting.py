@@ -18,7 +18,7 @@ def test_the_row_accounting_is_in_the_metrics_and_adds_up(
     """Answered, cancelled and open rows add up to the accepted ones; one that is missing shows, and is logged."""
     monkeypatch.setattr(row_accounting, "_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(row_accounting, "_PAUSE_FACTOR", 1)
-    version = add_model(engine)
+    add_model(engine)
     add_clients(engine, 10)
     with running_gateway(settings, new_key(engine, "alice")) as gateway, structlog.testing.capture_logs() as log:
         wait_until(lambda: "predictq_accounting_imbalance 0.0" in gateway.get("/metrics").text, what="the first look")
@@ -33,12 +33,12 @@ def test_the_row_accounting_is_in_the_metrics_and_adds_up(
         wait_until(lambda: set(lines) <= set(gateway.get("/metrics").text.splitlines()), what="all counted")
         assert not [entry for entry in log if entry["event"] == "row_accounting_does_not_add_up"]
         with engine.begin() as connection:
-            connection.execute(text(_PROMISE_MORE), {"version": version})
+            connection.execute(text(_PROMISE_MORE))
         wait_until(lambda: "predictq_accounting_imbalance 7.0" in gateway.get("/metrics").text, what="seen")
         assert next(entry for entry in log if entry["event"] == "row_accounting_does_not_add_up")["imbalance"] == 7
 
 
 _PROMISE_MORE = """
-INSERT INTO jobs (id, kind, owner, model_version, request_count)
-VALUES (gen_random_uuid(), 'bulk', 'alice', :version, 7)
+INSERT INTO predictq.jobs (id, kind, owner, model_version_id, request_count, first_batch_id)
+SELECT predictq.first_uuid_of(now()), 'bulk', 'alice', v.id, 7, 1 FROM predictq.model_versions v
 """

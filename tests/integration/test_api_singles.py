@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -39,7 +40,7 @@ def test_a_202_is_in_the_database_and_points_to_the_job(gateway: Gateway, engine
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert UUID(answer.json()["id"]).version == 7
-    assert count(engine, "jobs") == 1
+    assert count(engine, "predictq.jobs") == 1
     read = gateway.get(answer.headers["location"])
     assert read.status_code == 200
     assert read.json() == answer.json()
@@ -67,8 +68,8 @@ def test_features_are_stored_as_the_model_wants_them(gateway: Gateway, engine: E
     assert answer.status_code == 202
     assert answer.json()["client_id"] is None
     with engine.connect() as connection:
-        stored = connection.execute(text("SELECT features::text FROM prediction_requests")).scalar_one()
-    assert '"age": 30,' in stored
+        stored = connection.execute(text("SELECT given[1] FROM predictq.batch_requests")).scalar_one()
+    assert '"age":30,' in stored
 
 
 def test_calls_that_come_together_share_a_batch(gateway: Gateway, engine: Engine) -> None:
@@ -86,7 +87,7 @@ def test_calls_that_come_together_share_a_batch(gateway: Gateway, engine: Engine
     assert {answer.json()["client_id"]: answer.status_code for answer in answers.values()} == dict.fromkeys(
         range(1, 41), 202
     )
-    assert count(engine, "prediction_batches") < 40
+    assert count(engine, "predictq.prediction_batches") < 40
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_an_idempotency_key_makes_a_repeat_harmless(
     assert (done.status_code, done.json()["status"]) == (200, "succeeded")
     refused = gateway.post(path, json=other, headers=headers)
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/idempotency-key-reused")
-    assert count(engine, "jobs") == 1
+    assert count(engine, "predictq.jobs") == 1
     stranger = {**headers, "Authorization": f"Bearer {new_key(engine, 'bob')}"}
     assert gateway.post(path, json=body, headers=stranger).json()["id"] != first.json()["id"]
 
@@ -124,7 +125,7 @@ def test_a_key_that_is_being_accepted_right_now_is_409(gateway: Gateway, engine:
     statuses = []
     call = {"json": {"client_id": 5}, "headers": {"Idempotency-Key": "k"}}
     with engine.connect() as connection:  # holds up every accept until it is closed
-        connection.execute(text("LOCK TABLE jobs IN SHARE MODE"))
+        connection.execute(text("LOCK TABLE predictq.jobs IN SHARE MODE"))
         slow = threading.Thread(target=lambda: statuses.append(gateway.post("/v1/predict", **call).status_code))
         slow.start()
         wait_until(lambda: gateway.services.intake._idempotency._in_flight, what="the first call is in flight")
@@ -190,3 +191,38 @@ def test_without_a_live_model_nothing_is_accepted(settings: Settings, engine: En
             answer = gateway.post(path, json=body)
             assert (answer.status_code, answer.json()["type"]) == (503, "/problems/no-live-model")
             assert int(answer.headers["retry-after"]) > 0
+
+
+def test_job_ids_go_by_the_clock_of_the_database(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs are partitioned by the time that their ids say: a gateway whose clock is years off accepts all the same."""
+    add_model(engine)
+    add_clients(engine, 1)
+    with engine.begin() as connection:  # the database's clock is three years ahead of the gateway's
+        connection.execute(text(_LATER))
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    with running_gateway(settings, new_key(engine, "alice")) as gateway:
+        for path, body in (("/v1/predict", {"client_id": 1}), ("/v1/predict_raw", {"features": RAW})):
+            accepted = gateway.post(path, json=body)
+            assert accepted.status_code == 202, accepted.text
+        for selection in ({"client_ids": [1]}, {"all": True}):
+            assert gateway.post("/v1/jobs", json=selection).status_code == 202
+        listed = gateway.get("/v1/jobs").json()["jobs"]
+    years = [(UUID(job["id"]).int >> 80) / 1000 / 31_557_600 + 1970 for job in listed]
+    with engine.connect() as connection:
+        now = connection.execute(text("SELECT extract(epoch FROM now())::float8 / 31557600 + 1970")).scalar_one()
+    assert [round(year - now, 2) for year in years] == [3.0] * 4
+
+
+_LATER = """
+CREATE SCHEMA later;
+CREATE FUNCTION later.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+    $$ SELECT pg_catalog.clock_timestamp() + 3 * 31557600 * interval '1 second' $$;
+SELECT predictq.add_partition(
+    'jobs', 'jobs_later', predictq.first_uuid_of(later.clock_timestamp() - interval '1 hour')::text,
+    predictq.first_uuid_of(later.clock_timestamp() + interval '1 hour')::text);
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET search_path = later, pg_catalog', current_database());
+END $$;
+"""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,9 +17,8 @@ import pytest
 import structlog
 from sqlalchemy import Engine, text
 
-from devstack.servers.ports import free_port
 from shared.config import Settings
-from shared.postgres.tables import SCHEMA_REVISION
+from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 from sql.migrate import head_revision
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import ROOT, add_clients, add_model, environment, wait_until
@@ -52,21 +53,35 @@ def test_models_are_listed_and_promoted_by_admins_only(gateway: Gateway, engine:
 
 
 def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
-    """An older or missing schema, or no live model, is not ready."""
+    """A schema of another release, or none, is not ready, and what to do is said."""
     wait_until(lambda: gateway.get("/health/ready").json() == {"status": "ok", "reasons": []}, what="ready")
+    gateway.post("/v1/jobs", json={"client_ids": [1] * 10})
     gateway.post("/v1/jobs", json={"all": True})
-    wait_until(lambda: gateway.get("/health").json()["queues"]["bulk"]["waiting_rows"] == 10, what="sampled")
+    wait_until(lambda: gateway.get("/health").json()["queues"]["plan"]["queued_batches"] == 1, what="sampled")
+    assert gateway.get("/health").json()["queues"]["bulk"]["waiting_rows"] == 10
     assert gateway.get("/health").json()["live_model_version"] == 1
     for statement, reason in (
-        ("UPDATE model_versions SET is_live = false", "No model is live"),
-        ("UPDATE alembic_version SET version_num = '0001'", "at schema 0001"),
-        ("DROP TABLE alembic_version", "at schema none"),
+        (f"UPDATE {VERSION_TABLE} SET version_num = '0001'", "at schema 0001"),
+        (f"DROP TABLE {VERSION_TABLE}", "at schema none"),
     ):
         with engine.begin() as connection:
             connection.execute(text(statement))
         ready = gateway.get("/health/ready")
         assert ready.status_code == 503
         assert reason in ready.json()["reasons"][0]
+        assert "run predictq migrate" in ready.json()["reasons"][0]
+
+
+def test_no_live_model_is_a_note(gateway: Gateway, engine: Engine) -> None:
+    """The service is as it should be, only nobody has promoted a model: no reason to take it out of the balancer."""
+    wait_until(lambda: gateway.get("/health/ready").json()["reasons"] == [], what="ready")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.models SET live_version_id = NULL"))
+    ready = gateway.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+    assert "No model is live" in ready.json()["reasons"][0]
+    assert gateway.get("/health").json()["live_model_version"] is None
+    assert gateway.post("/v1/predict", json=ONE).json()["type"] == "/problems/no-live-model"
 
 
 def test_the_schema_revision_is_the_newest() -> None:
@@ -78,7 +93,7 @@ def test_metrics_count_calls_jobs_and_what_waits(gateway: Gateway) -> None:
     """By route and status, never by path."""
     gateway.post("/v1/predict", json=ONE)
     gateway.post("/v1/predict", json={})
-    gateway.post("/v1/jobs", json={"all": True})
+    gateway.post("/v1/jobs", json={"client_ids": [1] * 10})
     gateway.get("/v1/jobs/00000000-0000-0000-0000-000000000000")
     gateway.get("/nowhere/12345")
     wait_until(lambda: 'predictq_waiting_rows{queue="bulk"} 10.0' in gateway.get("/metrics").text, what="sampled")
@@ -189,34 +204,39 @@ def test_an_error_nobody_foresaw_is_a_problem_and_in_the_log(
     assert "secret" not in answer.text
 
 
-def test_sigterm_lets_open_calls_end(settings: Settings, engine: Engine) -> None:
+def test_sigterm_lets_open_calls_end(settings: Settings, engine: Engine, tmp_path: Path) -> None:
     """A caller who waits gets a 202 at once, what was accepted stays, and the process ends with success."""
     add_model(engine)
     add_clients(engine, 1)
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "api", "--port", str(port)], cwd=ROOT, env=environment(settings), stderr=subprocess.PIPE
-    )
-    url, headers = f"http://127.0.0.1:{port}", {**bearer(new_key(engine, "alice")), "Prefer": "wait=60"}
+    place = tmp_path / "api.sock"  # a port that is free now may be somebody else's in a moment
+    headers = {**bearer(new_key(engine, "alice")), "Prefer": "wait=60"}
+    with (
+        httpx.Client(transport=httpx.HTTPTransport(uds=str(place)), base_url="http://gateway", timeout=30) as client,
+        child([sys.executable, "-m", "api", "--uds", str(place)], settings) as process,
+    ):
 
-    def answers() -> bool:
+        def is_ready() -> bool:
+            assert process.poll() is None, process.communicate()[1].decode()
+            return place.exists() and client.get("/health/ready").status_code == 200
+
+        wait_until(is_ready, seconds=60, what="the gateway is ready")
+        with ThreadPoolExecutor(1) as caller:
+            call = caller.submit(client.post, "/v1/predict", json=ONE, headers=headers)
+            wait_until(lambda: "predictq_open_waiters 1.0" in client.get("/metrics").text, what="somebody waits")
+            process.send_signal(signal.SIGTERM)
+            assert call.result().status_code == 202
+        _, log = process.communicate(timeout=30)
+        assert process.returncode == 0, log.decode()
+
+
+@contextlib.contextmanager
+def child(command: list[str], settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not outlive the test."""
+    with subprocess.Popen(command, cwd=ROOT, env=environment(settings), stderr=subprocess.PIPE) as process:
         try:
-            return httpx.get(f"{url}/health/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until(answers, what="the gateway is ready")
-    found: list[httpx.Response] = []
-    call = threading.Thread(
-        target=lambda: found.append(httpx.post(f"{url}/v1/predict", json=ONE, headers=headers, timeout=30))
-    )
-    call.start()
-    wait_until(lambda: "predictq_open_waiters 1.0" in httpx.get(f"{url}/metrics").text, what="somebody waits")
-    process.send_signal(signal.SIGTERM)
-    call.join()
-    _, log = process.communicate(timeout=30)
-    assert found[0].status_code == 202
-    assert process.returncode == 0, log.decode()
+            yield process
+        finally:
+            process.kill()
 
 
 def test_settings_that_do_not_work_are_named(settings: Settings) -> None:

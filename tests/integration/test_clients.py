@@ -1,4 +1,4 @@
-"""Loading clients into a real PostgreSQL: all or nothing, and versions rise only where something changed."""
+"""Loading clients into a real PostgreSQL: all or nothing, and only what differs is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from sqlalchemy import Engine, text
 
 from cli.client_load import generate_clients, import_file
 from shared.postgres.engine import transaction
-from shared.sources.clients import DuplicateClients, LoadReport, append_clients, count_clients, load_clients
+from shared.sources.clients import (
+    DuplicateClients,
+    LoadReport,
+    append_clients,
+    count_clients,
+    create_clients_table,
+    load_clients,
+)
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 
@@ -24,21 +31,28 @@ def line(client_id: int, age: int | str = 41, department: str = "Sales", number:
     return target.getvalue().encode()
 
 
-def clients_of(engine: Engine) -> dict[int, tuple[int, int]]:
-    """{client id: (version, age)}."""
+def clients_of(engine: Engine) -> dict[int, int]:
+    """{client id: age}."""
     with transaction(engine) as connection:
-        rows = connection.execute(text("SELECT client_id, version, age FROM clients"))
-        return {row.client_id: (row.version, row.age) for row in rows}
+        rows = connection.execute(text("SELECT client_id, age FROM predictq_data.clients"))
+        return {row.client_id: row.age for row in rows}
 
 
-def test_only_changed_rows_get_a_new_version_and_their_old_one_is_kept(engine: Engine) -> None:
-    """A nightly reload of mostly unchanged clients leaves their versions alone."""
+def places_of(engine: Engine) -> dict[int, str]:
+    """Where each client's row lies: a row that is written anew lies elsewhere."""
+    with transaction(engine) as connection:
+        rows = connection.execute(text("SELECT client_id, ctid::text AS place FROM predictq_data.clients"))
+        return {row.client_id: row.place for row in rows}
+
+
+def test_only_changed_rows_are_written(engine: Engine) -> None:
+    """A nightly reload of mostly unchanged clients writes those that differ, and removes none."""
     assert load_clients(engine, [line(1), line(2), line(3)]) == LoadReport(3, 0, 0)
+    before = places_of(engine)
     assert load_clients(engine, [line(1), line(2, age=42), line(4)]) == LoadReport(1, 1, 1)
-    assert clients_of(engine) == {1: (1, 41), 2: (2, 42), 3: (1, 41), 4: (1, 41)}
-    with transaction(engine) as connection:
-        kept = connection.execute(text("SELECT client_id, version, age FROM clients_history")).all()
-    assert [tuple(row) for row in kept] == [(2, 1, 41)]
+    assert clients_of(engine) == {1: 41, 2: 42, 3: 41, 4: 41}
+    after = places_of(engine)
+    assert {number for number, place in before.items() if after[number] != place} == {2}
 
 
 def test_null_and_value_differ_both_ways(engine: Engine) -> None:
@@ -82,14 +96,10 @@ def test_generated_clients_are_the_same_for_the_same_seed_and_ids(engine: Engine
     """A sample can be made again elsewhere, in any number of steps."""
     assert generate_clients(engine, 30, 5, quiet=True).first_id == 1
     assert generate_clients(engine, 20, 5, quiet=True).first_id == 31
-    fingerprint = text(
-        "SELECT md5(string_agg(c::text, ',' ORDER BY client_id)) FROM (SELECT client_id, {} FROM clients) c".format(
-            ", ".join(CLIENT_FEATURE_NAMES)
-        )
-    )
+    fingerprint = text("SELECT md5(string_agg(c::text, ',' ORDER BY client_id)) FROM predictq_data.clients c")
     with transaction(engine) as connection:
         first = connection.execute(fingerprint).scalar_one()
-        connection.execute(text("DELETE FROM clients"))
+        connection.execute(text("DELETE FROM predictq_data.clients"))
     generate_clients(engine, 50, 5, quiet=True)
     with transaction(engine) as connection:
         assert connection.execute(fingerprint).scalar_one() == first
@@ -110,3 +120,17 @@ def _small_file(directory: Path) -> Path:
     header = ",".join(["client_id", *CLIENT_FEATURE_NAMES, "Attrition"]).encode()
     path.write_bytes(b"\n".join([header, *(line(number).strip() + b",0" for number in (1, 2, 3))]))
     return path
+
+
+def test_making_the_table_again_changes_nothing(engine: Engine) -> None:
+    """It is made where it is missing, with its entry among the sources; clients that are there stay."""
+    load_clients(engine, [line(1)])
+    for _ in range(2):
+        with transaction(engine) as connection:
+            create_clients_table(connection)
+    assert clients_of(engine) == {1: 41}
+    with transaction(engine) as connection:
+        query = "SELECT name, relation_schema, relation_name, key_storage FROM predictq.sources"
+        assert [tuple(row) for row in connection.execute(text(query))] == [
+            ("clients", "predictq_data", "clients", "int8")
+        ]

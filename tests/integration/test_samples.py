@@ -9,7 +9,17 @@ from sqlalchemy import Engine, make_url
 
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
-from tests.support import ROOT, add_clients, add_model, publish, submit_singles, wait_for_job, worker_process
+from tests.support import (
+    OWNER,
+    ROOT,
+    add_clients,
+    add_model,
+    publish,
+    submit_bulk,
+    submit_singles,
+    wait_for_job,
+    worker_process,
+)
 
 
 def _psql(postgres: EmbeddedPostgres, settings: Settings, script: str) -> str:
@@ -34,14 +44,25 @@ def test_samples_read_well_on_an_empty_database(postgres: EmbeddedPostgres, sett
 
 
 def test_newest_rows_tell_the_whole_story(postgres: EmbeddedPostgres, settings: Settings, engine: Engine) -> None:
-    """The newest request, its answer and its trace with the features by name are there to read."""
+    """The newest request, its answer, its trace and what is open are there to read."""
     add_model(engine)
     add_clients(engine, 3)
     with worker_process(settings):
         (accepted,) = submit_singles(engine, [2])
         publish(settings, accepted)
         wait_for_job(engine, accepted.job_id)
-    text = _psql(postgres, settings, "sql/samples/newest.sql")
-    assert str(accepted.job_id) in text
-    assert '"monthly_income": 1002' in text
-    assert "succeeded" in _psql(postgres, settings, "sql/samples/jobs.sql")
+    waiting = submit_bulk(engine, [1])
+    newest = _psql(postgres, settings, "sql/samples/newest.sql")
+    requests, answers, traces, trace = newest.split("Newest")[1:3] + newest.split("Newest traces")[1].split(
+        "The newest"
+    )
+    assert str(accepted.job_id) in requests
+    assert str(waiting.job_id) in requests
+    for part in (answers, traces, trace):
+        assert str(accepted.request_id) in part
+    assert f"predictq trace {accepted.request_id}" in trace
+    assert "version_digest" in trace
+    jobs = _psql(postgres, settings, "sql/samples/jobs.sql")
+    assert "succeeded" in jobs
+    assert "queued" in jobs
+    assert OWNER in jobs.split("Waiting")[1]

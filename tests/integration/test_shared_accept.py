@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import threading
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -23,15 +22,17 @@ from shared.errors import (
     NothingSelected,
     PredictqError,
 )
-from shared.jobs.accept_bulk import BulkJob, accept_filter, accept_ids
+from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids, accept_selection
 from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
-from shared.postgres.engine import autocommit, transaction
-from tests.support import OWNER, add_clients, add_model, change_client
+from shared.postgres.engine import autocommit
+from shared.sources.selection import selection_query
+from shared.status import JobStatus, Queue
+from tests.support import OWNER, add_clients, add_model, change_client, job_of
 
 
 def accept(engine: Engine, *jobs: SingleJob) -> list[Accepted | PredictqError]:
     with autocommit(engine) as connection:
-        return accept_singles(connection, jobs, grace_seconds=0.5)
+        return accept_singles(connection, jobs)
 
 
 def single(client_id: int = 1, **values: Any) -> SingleJob:
@@ -44,13 +45,35 @@ def bulk(**values: Any) -> BulkJob:
 
 def client_ids_of(engine: Engine, job_id: UUID) -> list[int]:
     with autocommit(engine) as connection:
-        query = text("SELECT client_id FROM prediction_requests WHERE job_id = :id ORDER BY request_id")
+        query = text("""SELECT client_id::bigint FROM predictq.prediction_requests
+                        WHERE job_id = :id ORDER BY batch_id, row_number""")
         return list(connection.execute(query, {"id": job_id}).scalars())
 
 
-def total_jobs(engine: Engine) -> int:
+_STORED = """
+SELECT (SELECT count(*) FROM predictq.jobs), (SELECT count(*) FROM predictq.prediction_batches),
+       (SELECT count(*) FROM predictq.batch_requests), (SELECT count(*) FROM predictq.idempotency_keys)
+"""
+
+
+def stored(engine: Engine) -> tuple[int, ...]:
+    """How many jobs, open batches, pages of requests and idempotency keys there are."""
     with autocommit(engine) as connection:
-        return int(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
+        return tuple(connection.execute(text(_STORED)).one())
+
+
+class CountedIds:
+    """The ids from 0 on, made as they are read; `pause` is called after the first page."""
+
+    def __init__(self, count: int, pause: Any = None) -> None:
+        self._count = count
+        self._pause = pause
+
+    def pages(self, rows: int) -> Iterator[bytes]:
+        for first in range(0, self._count, rows):
+            yield ",".join(map(str, range(first, min(first + rows, self._count)))).encode()
+            if self._pause is not None:
+                self._pause()
 
 
 @pytest.fixture
@@ -75,10 +98,10 @@ def test_a_known_key_answers_with_the_earlier_job(ready: Engine) -> None:
     assert isinstance(other, IdempotencyKeyReused)
     assert isinstance(stranger, Accepted)
     assert not stranger.replayed
-    assert total_jobs(ready) == 2
+    assert stored(ready) == (2, 2, 2, 2)
     with pytest.raises(IdempotencyKeyReused):
-        accept_ids(ready, bulk(idempotency_key="k", payload_hash="b" * 64), [1], 1)
-    replay = accept_ids(ready, bulk(**key), [1], 1)
+        accept_ids(ready, bulk(idempotency_key="k", payload_hash="b" * 64), ListedIds([1]), 1)
+    replay = accept_ids(ready, bulk(**key), ListedIds([1]), 1)
     assert (replay.job_id, replay.replayed) == (first.job_id, True)
 
 
@@ -99,9 +122,9 @@ def test_one_key_twice_in_a_group_is_one_job(ready: Engine) -> None:
 def test_bulk_jobs_replay_too(ready: Engine) -> None:
     """A bulk job sent again is the same job, whichever form selects its rows."""
     key: dict[str, Any] = {"idempotency_key": "k", "payload_hash": "a" * 64}
-    first = accept_ids(ready, bulk(**key), [1, 2], 2)
-    assert accept_ids(ready, bulk(**key), [1, 2], 2).job_id == first.job_id
-    replay = accept_filter(ready, bulk(**key), {})
+    first = accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2)
+    assert accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2).job_id == first.job_id
+    replay = accept_selection(ready, bulk(**key), {})
     assert (replay.job_id, replay.replayed, replay.batch_ids) == (first.job_id, True, ())
 
 
@@ -110,30 +133,33 @@ def test_a_key_still_in_flight_is_said_to_be(ready: Engine) -> None:
     key: dict[str, Any] = {"idempotency_key": "k", "payload_hash": "a" * 64}
     started, ended = threading.Event(), threading.Event()
 
-    def slowly() -> Any:
-        yield 1
+    def pause() -> None:
         started.set()
         assert ended.wait(30)
-        yield 2
 
-    first = threading.Thread(target=accept_ids, args=(ready, bulk(**key), slowly(), 2))
+    slowly = CountedIds(2, pause)
+    first = threading.Thread(target=accept_ids, args=(ready, bulk(batch_rows=1, **key), slowly, 2))
     first.start()
     try:
         assert started.wait(30)
         with pytest.raises(IdempotencyKeyInFlight):
-            accept_ids(ready, bulk(**key), [1, 2], 2)
+            accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2)
+        with pytest.raises(IdempotencyKeyInFlight):
+            accept_selection(ready, bulk(**key), {})
     finally:
         ended.set()
         first.join()
-    assert accept_ids(ready, bulk(**key), [1, 2], 2).replayed
+    assert accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2).replayed
 
 
 def test_what_cannot_be_accepted_says_why(engine: Engine) -> None:
-    """No model, an unknown client, a changed model, nothing selected: each is its own error, and nothing is stored."""
+    """No model, an unknown client, a changed model, an empty list: each is its own error, and nothing is stored."""
     add_clients(engine, 1)
     assert isinstance(accept(engine, single())[0], NoLiveModel)
+    with pytest.raises(NoLiveModel):
+        accept_selection(engine, bulk(), {})
     with pytest.raises(NoLiveModel, match="predictq train --promote"):
-        accept_ids(engine, bulk(), [1], 1)
+        accept_ids(engine, bulk(), ListedIds([1]), 1)
     version = add_model(engine)
     unknown, changed, good = accept(engine, single(99), single(1, model_version=version + 1), single(1))
     assert isinstance(unknown, ClientUnknown)
@@ -142,10 +168,11 @@ def test_what_cannot_be_accepted_says_why(engine: Engine) -> None:
     assert str(version) in str(changed)
     assert isinstance(good, Accepted)
     with pytest.raises(NothingSelected):
-        accept_ids(engine, bulk(), [], 0)
-    with pytest.raises(NothingSelected):
-        accept_filter(engine, bulk(), {"age": 119})
-    assert total_jobs(engine) == 1
+        accept_ids(engine, bulk(), ListedIds([]), 0)
+    key: dict[str, Any] = {"idempotency_key": "k", "payload_hash": "a" * 64}
+    assert isinstance(accept(engine, single(98, **key))[0], ClientUnknown)
+    assert stored(engine) == (1, 1, 1, 0)
+    assert isinstance(accept(engine, single(1, **key))[0], Accepted)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +188,28 @@ def test_what_cannot_be_accepted_says_why(engine: Engine) -> None:
     ],
 )
 def test_a_filter_selects_by_equality(ready: Engine, where: dict[str, Any], expected: list[int]) -> None:
-    """A filter takes values, lists of them, and null; rows come ordered by client id, cut into batches."""
+    """A filter takes values, lists of them, and null; keys come in order, and can be read on after any of them."""
     change_client(ready, 10, age=None)
-    accepted = accept_filter(ready, bulk(batch_rows=4), where)
-    assert client_ids_of(ready, accepted.job_id) == expected
-    assert len(accepted.batch_ids) == -(-len(expected) // 4)
+    assert selected(ready, where) == expected
+    assert selected(ready, where, after=str(expected[0])) == expected[1:]
+
+
+def selected(engine: Engine, where: dict[str, Any], *, after: str | None = None) -> list[int]:
+    query, parameters = selection_query(where, after=after)
+    with autocommit(engine) as connection:
+        return list(connection.exec_driver_sql(query, parameters).scalars())
+
+
+def test_a_selection_is_accepted_as_a_plan_whatever_its_size(ready: Engine) -> None:
+    """A filter costs a job and one batch to plan; how many rows it has is not known yet, and no row is written."""
+    accepted = accept_selection(ready, bulk(), {"department": "Sales"})
+    assert (accepted.queue, len(accepted.batch_ids), accepted.request_count) == (Queue.PLAN, 1, None)
+    job = job_of(ready, accepted.job_id)
+    assert (job.status, job.total, job.rows_left) == (JobStatus.QUEUED, None, None)
+    assert stored(ready) == (1, 1, 0, 0)
+    with autocommit(ready) as connection:
+        kept = connection.execute(text("SELECT selection FROM predictq.jobs")).scalar_one()
+    assert kept == {"where": {"department": "Sales"}}
 
 
 @pytest.mark.parametrize(
@@ -187,88 +231,50 @@ def test_a_filter_selects_by_equality(ready: Engine, where: dict[str, Any], expe
 def test_a_filter_that_makes_no_sense_is_refused(ready: Engine, where: dict[str, Any], words: str) -> None:
     """A wrong column or value is named in the refusal."""
     with pytest.raises(FilterRefused, match=words) as caught:
-        accept_filter(ready, bulk(), where)
+        selection_query(where, after=None)
     assert caught.value.column == next(iter(where))
 
 
 def test_an_empty_list_selects_nothing(ready: Engine) -> None:
     """One of no values matches no client."""
-    with pytest.raises(NothingSelected):
-        accept_filter(ready, bulk(), {"age": []})
+    assert selected(ready, {"age": []}) == []
 
 
 def test_rows_keep_the_order_in_which_they_were_given(ready: Engine) -> None:
     """Ids are stored in submission order, duplicates too."""
     given = [9, 1, 9, 5, 5, 1, 2**63 - 1]
-    accepted = accept_ids(ready, bulk(batch_rows=3), given, len(given))
+    accepted = accept_ids(ready, bulk(batch_rows=3), ListedIds(given), len(given))
     assert client_ids_of(ready, accepted.job_id) == given
 
 
 def test_a_failing_source_leaves_nothing(ready: Engine) -> None:
     """When the ids end in an error, that error is raised and no part of the job is stored."""
 
-    def broken() -> Any:
-        yield 1
+    def fail() -> None:
         raise UnicodeError("row 2 is not a number")
 
     with pytest.raises(UnicodeError, match="row 2"):
-        accept_ids(ready, bulk(), broken(), 2)
-    assert total_jobs(ready) == 0
+        accept_ids(ready, bulk(batch_rows=1, idempotency_key="k", payload_hash="a" * 64), CountedIds(2, fail), 2)
+    assert stored(ready) == (0, 0, 0, 0)
+    assert accept_ids(ready, bulk(), ListedIds([1]), 1).request_count == 1  # the connection is fit for the next job
+
+
+def test_fewer_pages_than_promised_leave_nothing(ready: Engine) -> None:
+    """A source whose ids are not as many as was said is refused as a whole: no batch without its page."""
+    with pytest.raises(ValueError, match="zip"):
+        accept_ids(ready, bulk(batch_rows=1), CountedIds(2), 3)
+    assert stored(ready) == (0, 0, 0, 0)
 
 
 def test_memory_is_flat_in_the_number_of_rows(ready: Engine) -> None:
-    """Two hundred thousand ids pass from a generator to PostgreSQL in a few megabytes."""
+    """Two hundred thousand ids pass from a source to PostgreSQL in a few megabytes."""
     count = 200_000
     tracemalloc.start()
-    accepted = accept_ids(ready, bulk(batch_rows=10_000), iter(range(count)), count)
+    accepted = accept_ids(ready, bulk(batch_rows=10_000), CountedIds(count), count)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8_000_000
     assert len(accepted.batch_ids) == 20
-
-
-def test_a_filter_selects_any_number_in_flat_memory(ready: Engine) -> None:
-    """A hundred thousand clients pass from their table to the requests in a few megabytes: none lost, in order."""
-    add_clients(ready, 100_000, first=11)
-    tracemalloc.start()
-    accepted = accept_filter(ready, bulk(batch_rows=10_000), {})
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 8_000_000
-    assert accepted.request_count == 100_010
-    assert client_ids_of(ready, accepted.job_id) == list(range(1, 100_011))
-
-
-def test_a_filter_without_room_for_its_ids_leaves_nothing(ready: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk is named as what it is, not as a failing server; the connection is fit for the next job."""
-
-    class Full(io.BytesIO):
-        def write(self, _: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("shared.sources.selection.tempfile.SpooledTemporaryFile", lambda _: Full())
-        with pytest.raises(OSError, match="No space left"):
-            accept_filter(ready, bulk(), {})
-    assert total_jobs(ready) == 0
-    assert accept_filter(ready, bulk(), {}).request_count == 10
-
-
-def test_the_grace_begins_when_the_rows_are_there(ready: Engine) -> None:
-    """However long its rows took to arrive, the sweeper leaves a bulk job its grace after the commit."""
-
-    def slow() -> Any:
-        with transaction(ready) as connection:
-            connection.execute(text("SELECT pg_sleep(0.2)"))
-        yield 1
-
-    accepted = accept_ids(ready, bulk(grace_seconds=0.5), slow(), 1)
-    with autocommit(ready) as connection:
-        grace = connection.execute(
-            text("SELECT extract(epoch FROM dispatch_after - created_at) FROM prediction_batches WHERE id = ANY(:ids)"),
-            {"ids": list(accepted.batch_ids)},
-        ).scalar_one()
-    assert grace >= 0.7
 
 
 @pytest.mark.parametrize(
@@ -277,9 +283,11 @@ def test_the_grace_begins_when_the_rows_are_there(ready: Engine) -> None:
 )
 def test_a_job_of_middling_size_is_cut_so_that_workers_share_it(ready: Engine, count: int, batches: list[int]) -> None:
     """Small jobs stay whole, large ones have full batches, and those between are cut in about eight."""
-    accepted = accept_ids(ready, bulk(batch_rows=10_000), iter(range(1, count + 1)), count)
+    accepted = accept_ids(ready, bulk(batch_rows=10_000), CountedIds(count), count)
+    query = text("""
+SELECT b.request_count, r.request_count, cardinality(r.keys_int8) FROM predictq.prediction_batches b
+JOIN predictq.batch_requests r ON r.batch_id = b.id WHERE b.job_id = :id ORDER BY b.id""")
     with ready.connect() as connection:
-        rows = connection.execute(
-            text("SELECT request_count FROM prediction_batches WHERE job_id = :id ORDER BY id"), {"id": accepted.job_id}
-        )
-        assert list(rows.scalars()) == batches
+        rows = connection.execute(query, {"id": accepted.job_id}).all()
+    assert [tuple(row) for row in rows] == [(size,) * 3 for size in batches]
+    assert job_of(ready, accepted.job_id).total == count

@@ -13,8 +13,8 @@ from redis import Redis
 from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.messaging.celery_app import make_celery
-from shared.messaging.messages import SCORE_TASK, publish_batches
-from shared.status import Queue
+from shared.messaging.messages import WORK_TASK, count_messages, publish_work
+from shared.status import SCORING_QUEUES, Queue
 
 
 def app_for(url: str) -> Celery:
@@ -29,13 +29,13 @@ def test_tls_is_kept() -> None:
     assert not app_for("redis://redis.example/0").connection_for_write().ssl
 
 
-@pytest.mark.parametrize("queue", list(Queue))
+@pytest.mark.parametrize("queue", SCORING_QUEUES)
 def test_our_messages_are_as_celery_would_send_them(redis_server: EmbeddedRedis, queue: Queue) -> None:
     """Field by field, but for what is new in every message."""
     app = app_for(redis_server.url)
     with Redis.from_url(redis_server.url) as redis:
-        publish_batches(redis, [1234], queue)
-        app.send_task(SCORE_TASK, args=[1234], queue=queue.value, ignore_result=True)
+        publish_work(redis, 1, queue)
+        app.send_task(WORK_TASK, args=[queue.value], queue=queue.value, ignore_result=True)
         ours, theirs = (_fields(redis.rpop(queue.value)) for _ in range(2))
     app.close()
     assert ours["headers"]["id"] == ours["headers"]["root_id"] == ours["properties"]["correlation_id"]
@@ -45,6 +45,17 @@ def test_our_messages_are_as_celery_would_send_them(redis_server: EmbeddedRedis,
         assert all(ours[part][name] != theirs[part][name] for name in own & ours[part].keys())
         assert _without(own, ours.pop(part)) == _without(own, theirs.pop(part))
     assert ours == theirs
+
+
+def test_messages_are_put_on_their_queue_all_or_none(redis_server: EmbeddedRedis) -> None:
+    """As many as are asked for, on the queue that they name and no other; none is no call."""
+    with Redis.from_url(redis_server.url, decode_responses=True) as redis:
+        redis.flushdb()
+        publish_work(redis, 0, Queue.BULK)
+        publish_work(redis, 3, Queue.BULK)
+        assert [count_messages(redis, queue) for queue in Queue] == [0, 0, 3]
+        bodies = [_fields(message)["body"][0] for message in redis.lrange(Queue.BULK.value, 0, -1)]
+    assert bodies == [["bulk"]] * 3
 
 
 def _fields(message: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
 from shared.postgres.engine import autocommit, driver_connection, make_engine, terse_transaction, transaction
-from tests.integration.api_support import Network
+from tests.integration.network import Network
 
 ANY_QUERY = b"Q\0\0"  # how a simple query begins on the wire
 

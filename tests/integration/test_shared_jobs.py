@@ -9,15 +9,16 @@ from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
 from shared.api_keys import KeyUnknown, create_key, find_key, list_keys, revoke_key
-from shared.batches.claims import claim
+from shared.batches.claims import Counts, claim
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable, JobUnknown, ModelVersionUnknown, NoLiveModel, PredictionUnknown
 from shared.jobs.accept_singles import SingleJob, accept_singles
-from shared.jobs.records import JobRecord, cancel_job, list_jobs, read_job
-from shared.jobs.results import read_trace
+from shared.jobs.lists import list_jobs
+from shared.jobs.records import JobRecord, cancel_job, read_job
+from shared.jobs.trace import read_trace
 from shared.models.registry import get_model, list_models, live_model, promote_model, read_artefact
 from shared.postgres.engine import autocommit, make_engine, transaction
-from shared.status import JobStatus
+from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, cancel, take
 from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, submit_singles, wait_until
 
@@ -34,7 +35,8 @@ def test_a_bulk_job_passes_through_its_states(ready: Engine) -> None:
     """Queued, running from the first claim to the last commit, then succeeded although a row failed."""
     accepted = submit_bulk(ready, [1, 2, 3], batch_rows=2)
     seen = [job_of(ready, accepted.job_id)]
-    first, second = (take(ready, batch_id) for batch_id in accepted.batch_ids)
+    first, second = take(ready), take(ready)
+    assert (first.batch_id, second.batch_id) == accepted.batch_ids
     seen.append(job_of(ready, accepted.job_id))
     answer(ready, second)
     seen.append(job_of(ready, accepted.job_id))
@@ -49,31 +51,32 @@ def test_a_single_job_passes_through_its_states(ready: Engine) -> None:
     """A single job has its own end within the batch it shares."""
     bad, good = submit_singles(ready, [1, 2])
     assert job_of(ready, good.job_id).status is JobStatus.QUEUED
-    held = take(ready, good.batch_ids[0])
+    held = take(ready, Queue.INTERACTIVE)
     assert job_of(ready, good.job_id).status is JobStatus.RUNNING
     answer(ready, held, errors=1)
     failed, succeeded = job_of(ready, bad.job_id), job_of(ready, good.job_id)
     assert (failed.status, failed.error_code, failed.label) == (JobStatus.FAILED, "model_failed", None)
     assert (succeeded.status, succeeded.probability, succeeded.label) == (JobStatus.SUCCEEDED, 0.25, 0)
+    assert [job.finished_at is not None and job.started_at is not None for job in (failed, succeeded)] == [True, True]
 
 
 def test_jobs_are_listed_newest_first_in_pages(ready: Engine) -> None:
     """Pages follow each other without gap or overlap, hold one owner's jobs, and can be of one status."""
     accepted = [submit_bulk(ready, [number]) for number in range(1, 8)]
-    for item in accepted[::2]:
-        answer(ready, take(ready, item.batch_ids[0]))
+    for _ in accepted[:3]:
+        answer(ready, take(ready))
     with autocommit(ready) as connection:
-        accept_singles(connection, [SingleJob(uuid7(), "stranger", 1)], grace_seconds=0)
+        accept_singles(connection, [SingleJob(uuid7(), "stranger", 1)])
         pages: list[JobRecord] = []
         while page := list_jobs(connection, OWNER, limit=3, before=pages[-1].job_id if pages else None):
             pages += page
         queued = list_jobs(connection, OWNER, limit=10, status=JobStatus.QUEUED)
     assert [job.job_id for job in pages] == [item.job_id for item in reversed(accepted)]
-    assert [job.job_id for job in queued] == [item.job_id for item in reversed(accepted[1::2])]
+    assert [job.job_id for job in queued] == [item.job_id for item in reversed(accepted[3:])]
 
 
 def test_another_owners_job_is_unknown(ready: Engine) -> None:
-    """To a stranger a job, its cancel and its trace do not exist."""
+    """To a stranger a job, its cancel and its trace do not exist; to nobody exists what is no request id."""
     (job,) = submit_singles(ready, [1])
     assert job.request_id is not None
     with transaction(ready) as connection:
@@ -82,16 +85,21 @@ def test_another_owners_job_is_unknown(ready: Engine) -> None:
         with pytest.raises(JobUnknown):
             cancel_job(connection, job.job_id, "stranger")
         with pytest.raises(PredictionUnknown):
-            read_trace(connection, job.request_id, "stranger")
+            read_trace(connection, str(job.request_id), "stranger")
         with pytest.raises(JobUnknown):
             read_job(connection, uuid7(), OWNER)
+        assert read_trace(connection, str(job.request_id), OWNER).job_id == job.job_id
+        batch_id = job.request_id.batch_id
+        for nobodys in (f"{batch_id}-1", f"{batch_id + 1}-0", f"{batch_id}", f"0{batch_id}-0", "9" * 30 + "-0", "'"):
+            with pytest.raises(PredictionUnknown, match="looks like 1042-7"):
+                read_trace(connection, nobodys, OWNER)
 
 
 def test_a_single_is_cancelled_before_while_and_never_after_scoring(ready: Engine) -> None:
     """Before and while it is scored a cancel ends it; afterwards the answer stays. Twice is the same as once."""
     before, during, after = submit_singles(ready, [1, 2, 3])
     assert cancel(ready, before.job_id).status is JobStatus.CANCELLED
-    held = take(ready, before.batch_ids[0])
+    held = take(ready, Queue.INTERACTIVE)
     first = cancel(ready, during.job_id)
     assert (first.status, first.cancelled, first.succeeded) == (JobStatus.CANCELLED, 1, 0)
     answer(ready, held)
@@ -101,12 +109,25 @@ def test_a_single_is_cancelled_before_while_and_never_after_scoring(ready: Engin
     assert cancel(ready, during.job_id).status is JobStatus.CANCELLED
 
 
+def test_an_error_of_a_cancelled_single_is_not_told(ready: Engine) -> None:
+    """A request cancelled while it is scored is cancelled and nothing else, though the model failed on it."""
+    stopped, failed = submit_singles(ready, [1, 2])
+    held = take(ready, Queue.INTERACTIVE)
+    cancel(ready, stopped.job_id)
+    assert answer(ready, held, errors=2) == Counts(succeeded=0, failed=1)
+    jobs = [job_of(ready, stopped.job_id), job_of(ready, failed.job_id)]
+    assert [(job.status, job.error_code) for job in jobs] == [("cancelled", None), ("failed", "model_failed")]
+    with autocommit(ready) as connection:
+        trace = read_trace(connection, str(stopped.request_id), OWNER)
+    assert (trace.error_code, trace.answered_at) == (None, None)
+
+
 def test_a_batch_of_cancelled_singles_needs_no_worker(ready: Engine) -> None:
     """When all its requests are cancelled in the queue, a batch is not scored."""
     jobs = submit_singles(ready, [1, 2])
     for job in jobs:
         cancel(ready, job.job_id)
-    assert claim(ready, jobs[0].batch_ids[0], worker="w", lease_seconds=1) is None
+    assert claim(ready, Queue.INTERACTIVE, worker="w", lease_seconds=1) == []
     assert [job_of(ready, job.job_id).status for job in jobs] == ["cancelled", "cancelled"]
 
 
@@ -140,8 +161,10 @@ def test_keys_are_made_found_and_revoked(engine: Engine) -> None:
         assert find_key(connection, key) == stored
         assert (stored.owner, stored.is_admin, stored.max_waiting_rows) == ("me", True, 5)
         assert key.startswith(stored.prefix)
+        assert find_key(connection, other) is not None
+        assert set(find_key(connection, other).roles) == {"read", "predict", "bulk"}  # type: ignore[union-attr]
         assert find_key(connection, f"{key}x") is None
-        stored_text = str(connection.execute(text("SELECT * FROM api_keys")).all())
+        stored_text = str(connection.execute(text("SELECT * FROM predictq.api_keys")).all())
         assert key not in stored_text
         assert revoke_key(connection, stored.prefix).revoked_at is not None
         assert find_key(connection, key) is None

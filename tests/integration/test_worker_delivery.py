@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from redis import Redis
@@ -19,7 +21,7 @@ from tests.integration.delivery_support import (
     assert_right,
     batch_states,
     connections,
-    duplicates,
+    put_back,
     quick,
     wait_until_claimed,
 )
@@ -37,11 +39,21 @@ from tests.support import (
     worker_process,
 )
 
+_BETWEEN = 4  # messages that a sweep may count as missing: taken by a process that has not claimed its batch yet
+
+
+class Steady(NamedTuple):
+    """A running worker, and how to look at it."""
+
+    settings: Settings
+    engine: Engine
+    log: Path
+
 
 @pytest.fixture(scope="module")
 def steady(
     make_database: Callable[..., str], redis_server: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Settings, Engine]]:
+) -> Iterator[Steady]:
     """A worker of two processes that the tests of the module share; it starts before there is any model."""
     with Redis.from_url(redis_server.url) as client:
         client.flushall()
@@ -51,16 +63,16 @@ def steady(
     add_clients(engine, 500)
     with worker_process(settings, concurrency=2, name="steady", log=log):
         wait_until(lambda: "no model loaded yet" in log.read_text(), seconds=PATIENCE, what="the start without a model")
-        yield settings, engine
+        yield Steady(settings, engine, log)
     engine.dispose()
 
 
 # What a healthy worker does, on the shared one.
 
 
-def test_a_worker_started_without_a_model_serves_the_first_one(steady: tuple[Settings, Engine]) -> None:
+def test_a_worker_started_without_a_model_serves_the_first_one(steady: Steady) -> None:
     """Promotion needs no restart: neither the first, nor a newer one; a job keeps its version."""
-    settings, engine = steady
+    settings, engine, _ = steady
     client_ids = list(range(500, 0, -1))
     add_model(engine)
     first = submit_bulk(engine, client_ids, batch_rows=37)
@@ -79,9 +91,9 @@ def test_a_worker_started_without_a_model_serves_the_first_one(steady: tuple[Set
     assert pinned.model_version < newer.model_version
 
 
-def test_a_message_that_was_never_sent_is_made_up_for(steady: tuple[Settings, Engine]) -> None:
+def test_a_message_that_was_never_sent_is_made_up_for(steady: Steady) -> None:
     """When Redis never saw the message, the sweeper delivers: single and bulk alike."""
-    _, engine = steady
+    engine = steady.engine
     add_model(engine)
     bulk = submit_bulk(engine, [1, 2, 3], batch_rows=1)
     (single,) = submit_singles(engine, [4])
@@ -90,45 +102,45 @@ def test_a_message_that_was_never_sent_is_made_up_for(steady: tuple[Settings, En
     assert_right(engine, bulk, [1, 2, 3])
 
 
-def test_a_message_delivered_five_times_is_scored_once(steady: tuple[Settings, Engine]) -> None:
+def test_a_message_delivered_five_times_is_scored_once(steady: Steady) -> None:
     """Repeated messages change nothing: one claim, one answer per row."""
-    settings, engine = steady
+    settings, engine, _ = steady
     add_model(engine)
     accepted = submit_bulk(engine, list(range(1, 101)), batch_rows=10)
     for _ in range(5):
         publish(settings, accepted)
     wait_for_job(engine, accepted.job_id, seconds=PATIENCE)
     assert_right(engine, accepted, list(range(1, 101)))
-    assert {attempts for _, attempts, _ in batch_states(engine, accepted)} == {1}
+    assert set(batch_states(engine, accepted)) == {("finished", 1)}
 
 
-def test_a_lost_message_comes_back_under_steady_traffic(steady: tuple[Settings, Engine]) -> None:
-    """A message lost while the queue never runs empty is sent again, though each batch takes a moment only."""
-    settings, engine = steady
+def test_a_batch_whose_message_was_lost_waits_for_no_other_of_its_own(steady: Steady) -> None:
+    """Under steady traffic the oldest batch is done next, whoever's message comes; the one that lacks is put back."""
+    settings, engine, log = steady
     add_model(engine, SlowModel(seconds=0.05))
+    before = put_back(log)
     lost = submit_bulk(engine, [1])
     traffic: list[Accepted] = []
     with Redis.from_url(settings.redis_url.get_secret_value()) as client:
 
         def found() -> bool:
-            waiting = int(client.llen("bulk"))
-            assert waiting > 0 or len(traffic) < 2, "the test must keep the queue filled"
-            if waiting < 20:
+            if int(client.llen("bulk")) < 20:
                 traffic.append(submit_bulk(engine, [1] * 20, batch_rows=1))
                 publish(settings, traffic[-1])
             return job_of(engine, lost.job_id).status.is_terminal
 
         wait_until(found, seconds=30, what="the lost batch under traffic")
-    assert duplicates(engine, lost) == 1
+        assert client.llen("bulk") > 0, "the queue never ran empty"
     for accepted in traffic:
-        wait_for_job(engine, accepted.job_id, seconds=PATIENCE)
-    assert sum(duplicates(engine, accepted) for accepted in traffic) == 0
+        assert wait_for_job(engine, accepted.job_id, seconds=PATIENCE).succeeded == 20
+    assert put_back(log) - before <= 1 + _BETWEEN
 
 
-def test_a_single_does_not_wait_behind_a_bulk_backlog(steady: tuple[Settings, Engine]) -> None:
+def test_a_single_does_not_wait_behind_a_bulk_backlog(steady: Steady) -> None:
     """Single predictions are taken first; and a backlog older than the grace is not sent twice."""
-    settings, engine = steady
+    settings, engine, log = steady
     add_model(engine, SlowModel(seconds=0.1))
+    before = put_back(log)
     backlog = submit_bulk(engine, [1] * 100, batch_rows=1)
     publish(settings, backlog)
     wait_until_claimed(engine, backlog)
@@ -136,16 +148,17 @@ def test_a_single_does_not_wait_behind_a_bulk_backlog(steady: tuple[Settings, En
         (single,) = submit_singles(engine, [client_id])
         publish(settings, single)
         wait_for_job(engine, single.job_id, seconds=PATIENCE)
-        left = [status for status, _, _ in batch_states(engine, backlog)].count("queued")
+        left = [status for status, _ in batch_states(engine, backlog)].count("queued")
         assert left > 50
     wait_for_job(engine, backlog.job_id, seconds=PATIENCE)
-    assert duplicates(engine, backlog) == 0
+    assert put_back(log) - before <= _BETWEEN
 
 
-def test_an_emptied_redis_loses_no_work(steady: tuple[Settings, Engine]) -> None:
+def test_an_emptied_redis_loses_no_work(steady: Steady) -> None:
     """FLUSHALL during a backlog: the sweeper sends what is left, and every row is answered once."""
-    settings, engine = steady
+    settings, engine, log = steady
     add_model(engine, SlowModel(seconds=0.05))
+    before = put_back(log)
     client_ids = list(range(1, 61))
     backlog = submit_bulk(engine, client_ids, batch_rows=2)
     publish(settings, backlog)
@@ -154,12 +167,12 @@ def test_an_emptied_redis_loses_no_work(steady: tuple[Settings, Engine]) -> None
         client.flushall()
     wait_for_job(engine, backlog.job_id, seconds=PATIENCE)
     assert_right(engine, backlog, client_ids)
-    assert duplicates(engine, backlog) <= 30
+    assert put_back(log) - before <= 30 + _BETWEEN
 
 
-def test_a_cancelled_bulk_job_ends_at_once(steady: tuple[Settings, Engine]) -> None:
+def test_a_cancelled_bulk_job_ends_at_once(steady: Steady) -> None:
     """Cancel ends a running job; its scored rows stay, and what a worker scores just then is dropped."""
-    settings, engine = steady
+    settings, engine, _ = steady
     add_model(engine, SlowModel(seconds=0.3))
     accepted = submit_bulk(engine, list(range(1, 13)), batch_rows=2)
     publish(settings, accepted)
@@ -174,7 +187,7 @@ def test_a_cancelled_bulk_job_ends_at_once(steady: tuple[Settings, Engine]) -> N
     assert job_of(engine, accepted.job_id) == job
 
 
-def test_a_worker_holds_fewconnections(steady: tuple[Settings, Engine]) -> None:
-    """Two connections per pool process and one for the sweeper are all that PostgreSQL sees of a worker."""
-    _, engine = steady
-    assert connections(engine, "steady") <= 2 * 2 + 1
+def test_a_worker_holds_few_connections(steady: Steady) -> None:
+    """Two connections per pool process, one for the sweeper, three for the planner: PostgreSQL sees no more."""
+    engine = steady.engine
+    assert connections(engine, "steady") <= 2 * 2 + 1 + 3

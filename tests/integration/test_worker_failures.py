@@ -9,14 +9,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.batches.claims import claim, extend_lease
+from shared.batches.claims import extend_lease
 from shared.config import Settings
 from shared.errors import FenceLost
 from shared.jobs.accept_singles import Accepted
 from shared.models.registry import promote_model, register_model
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction
-from shared.status import JobStatus
+from shared.status import JobStatus, Queue
+from tests.integration.jobs_support import answer, take
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import TestModel, right_answer
 from tests.support import add_clients, add_model, change_client, job_of, submit_bulk
@@ -26,14 +27,13 @@ from worker.scoring.scorer import Scorer
 def expire(engine: Engine) -> None:
     """Let every lease run out now."""
     with transaction(engine) as connection:
-        connection.execute(text("UPDATE prediction_batches SET lease_until = now() WHERE status = 'running'"))
+        connection.execute(text("UPDATE predictq.prediction_batches SET lease_until = now() WHERE status = 'running'"))
 
 
-def lost_attempts(engine: Engine, accepted: Accepted, attempts: int) -> None:
-    """Claims whose workers died."""
+def lost_attempts(engine: Engine, attempts: int) -> None:
+    """Claims of the one batch there is, whose workers died."""
     for _ in range(attempts):
-        for batch_id in accepted.batch_ids:
-            assert claim(engine, batch_id, worker="dead", lease_seconds=60) is not None
+        assert take(engine).attempt <= attempts
         expire(engine)
 
 
@@ -46,9 +46,9 @@ def test_rows_that_kill_or_hang_the_model_are_found_at_the_last_attempt(
     change_client(engine, 2, age=61)
     change_client(engine, 3, age=62)
     accepted = submit_bulk(engine, [1, 2, 3])
-    lost_attempts(engine, accepted, 2)
+    lost_attempts(engine, 2)
     patient = replace(scorer, settings=settings.model_copy(update={"batch_timeout_seconds": 0.4}))
-    assert score(patient, accepted) == ["finished"]
+    assert patient.work(Queue.BULK) == ["finished"]
     rows = {row.client_id: row for row in results(engine, accepted)}
     assert {key: row.error_detail for key, row in rows.items() if row.error_code == "model_failed"} == {
         2: "the model ended its process (signal 9)",
@@ -91,11 +91,13 @@ def test_a_model_that_cannot_be_loaded_is_stated_on_every_row(
     accepted = submit_bulk(engine, [1, 2, 999])
     add_model(engine)
     good = submit_bulk(engine, [3])
-    for attempt in range(3):
-        assert score(scorer, accepted) == ["finished" if attempt == 2 else "failed"]
-        expire(engine)
-        if attempt == 0:
-            assert score(scorer, good) == ["finished"]
+    outcomes = []
+    for _ in range(4):  # the good one between the tries of the other: its lease runs on until it is given back
+        outcomes += scorer.work(Queue.BULK)
+        if len(outcomes) != 1:
+            expire(engine)
+    assert outcomes == ["failed", "finished", "failed", "finished"]
+    assert job_of(engine, good.job_id).succeeded == 1
     rows = results(engine, accepted)
     assert {row.error_code for row in rows} == {"model_unavailable"}
     assert all(words in (row.error_detail or "") for row in rows)
@@ -108,11 +110,13 @@ def test_a_batch_that_cannot_be_read_is_given_up_with_a_stated_error(engine: Eng
     (job,) = submit_raw(engine, [{"age": "old", "department": "Sales", "over_time": True}])
     outcomes = []
     for _ in range(4):
-        outcomes += score(scorer, job)
+        outcomes += scorer.work(Queue.INTERACTIVE)
         expire(engine)
     assert outcomes == ["failed", "failed", "failed", "finished"]
     record = job_of(engine, job.job_id)
     assert (record.status, record.error_code) == (JobStatus.FAILED, "model_failed")
+    trace = trace_of(engine, job.request_id)
+    assert (trace.error_code, trace.attempts, trace.features) == ("model_failed", 4, None)  # it was never scored
 
 
 def test_a_process_apart_that_cannot_start_gives_the_batch_back(
@@ -122,13 +126,20 @@ def test_a_process_apart_that_cannot_start_gives_the_batch_back(
     add_clients(engine, 1)
     add_model(engine)
     accepted = submit_bulk(engine, [1])
-    lost_attempts(engine, accepted, 2)
+    lost_attempts(engine, 2)
     monkeypatch.setattr("worker.scoring.isolation.sys.executable", "/bin/false")
-    assert score(scorer, accepted) == ["failed"]
+    assert scorer.work(Queue.BULK) == ["failed"]
     monkeypatch.undo()
     expire(engine)
-    assert score(scorer, accepted) == ["finished"]
+    assert scorer.work(Queue.BULK) == ["finished"]
     assert job_of(engine, accepted.job_id).succeeded == 1
+
+
+def submit_with(engine: Engine, version: int) -> Accepted:
+    """A bulk job of client 1 for an earlier version."""
+    with transaction(engine) as connection:
+        promote_model(connection, version)
+    return submit_bulk(engine, [1])
 
 
 def test_a_job_keeps_the_model_it_was_accepted_with(engine: Engine, scorer: Scorer) -> None:
@@ -138,8 +149,9 @@ def test_a_job_keeps_the_model_it_was_accepted_with(engine: Engine, scorer: Scor
     for number in range(6):  # more than a process keeps loaded
         version = add_model(engine, TestModel(offset=number / 1000))
         pinned.append((version, number, submit_bulk(engine, [1])))
-    for version, number, accepted in [*pinned, *pinned[:1]]:
-        score(scorer, accepted)
+    pinned.append((pinned[0][0], 0, submit_with(engine, pinned[0][0])))
+    assert score(scorer, Queue.BULK) == ["finished"] * 7
+    for version, number, accepted in pinned:
         (row,) = results(engine, accepted)
         assert row.model_version == version
         assert row.probability == right_answer(**features_of(1)) + number / 1000
@@ -150,11 +162,12 @@ def test_a_zombie_cannot_extend_or_end_what_another_claimed(engine: Engine, scor
     add_clients(engine, 1)
     add_model(engine)
     accepted = submit_bulk(engine, [1])
-    old = claim(engine, accepted.batch_ids[0], worker="zombie", lease_seconds=60)
-    assert old is not None
+    old = take(engine)
     expire(engine)
-    assert score(scorer, accepted) == ["finished"]
+    assert scorer.work(Queue.BULK) == ["finished"]
     with pytest.raises(FenceLost, match="claim 1 is no longer the newest"):
         extend_lease(engine, old, lease_seconds=60)
     (row,) = results(engine, accepted)
     assert trace_of(engine, row.request_id).fence == 2
+    assert answer(engine, old) is None
+    assert results(engine, accepted) == [row]

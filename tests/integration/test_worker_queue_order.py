@@ -85,13 +85,19 @@ def test_after_a_single_prediction_a_bulk_job_soon_has_both_processes(two: tuple
 def _bulk_claims(engine: Engine, bulk: Accepted) -> tuple[int, int]:
     """How many bulk batches were claimed, once the first single had been, while another was being scored; the rest."""
     query = text("""
+        WITH claims AS (
+            SELECT id, claimed_at, 'infinity'::timestamptz AS ended_at FROM predictq.prediction_batches
+            WHERE job_id = :id AND claimed_at IS NOT NULL
+            UNION ALL
+            SELECT batch_id, claimed_at, created_at FROM predictq.batch_outputs
+            WHERE job_id = :id AND claimed_at IS NOT NULL
+        )
         SELECT count(*) FILTER (WHERE beside), count(*) FILTER (WHERE NOT beside) FROM (
-            SELECT EXISTS (SELECT FROM prediction_batches o WHERE o.job_id = :id AND o.id <> b.id
-                           AND o.claimed_at < b.claimed_at
-                           AND coalesce(o.finished_at, 'infinity') > b.claimed_at) AS beside
-            FROM prediction_batches b WHERE b.job_id = :id AND b.claimed_at >
-                 (SELECT min(claimed_at) FROM prediction_batches WHERE queue = 'interactive')
-        ) AS claims""")
+            SELECT EXISTS (SELECT FROM claims o WHERE o.id <> c.id AND o.claimed_at < c.claimed_at
+                           AND o.ended_at > c.claimed_at) AS beside
+            FROM claims c WHERE c.claimed_at > (
+                SELECT min(claimed_at) FROM predictq.batch_outputs WHERE job_id IS NULL)
+        ) AS looked_at""")
     with autocommit(engine) as connection:
         together, alone = connection.execute(query, {"id": bulk.job_id}).one()
     return int(together), int(alone)

@@ -1,4 +1,4 @@
-"""What becomes of scored rows: exports, partial results, traces, cancelled jobs."""
+"""What becomes of scored rows: exports, partial results, cancelled jobs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from shared.jobs.accept_singles import Accepted
 from shared.jobs.records import cancel_job
-from shared.jobs.results import ResultRow, copy_results, read_results, readable
+from shared.jobs.results import Readable, ResultRow, copy_results, read_results, readable
+from shared.pages.request_id import parse_request_id
 from shared.postgres.engine import autocommit, transaction
-from shared.status import JobStatus
-from tests.integration.scoring_support import features_of, results, score, trace_of
-from tests.models import TestModel, right_answer
-from tests.support import OWNER, add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
+from shared.status import JobStatus, Queue
+from tests.integration.jobs_support import answer, take
+from tests.integration.scoring_support import results, score
+from tests.models import TestModel
+from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 
 
@@ -37,7 +39,7 @@ def test_awkward_error_texts_are_stored_and_exported(engine: Engine, scorer: Sco
     add_clients(engine, 3)
     add_model(engine, Rude())
     accepted = submit_bulk(engine, [1, 2, 3], batch_rows=2)
-    assert score(scorer, accepted) == ["finished", "finished"]
+    assert score(scorer, Queue.BULK) == ["finished", "finished"]
     rows = results(engine, accepted)
     assert [row.error_detail for row in rows] == [
         'the model raised RuntimeError: nul \N{REPLACEMENT CHARACTER}, quote ", comma, back\\slash, ünïcode 😀, lone ?'
@@ -64,43 +66,40 @@ def test_exports_equal_what_is_read(engine: Engine, scorer: Scorer) -> None:
     add_clients(engine, 30)
     add_model(engine)
     accepted = submit_bulk(engine, [*range(30, 0, -1), 999], batch_rows=7)
-    score(scorer, accepted)
+    score(scorer, Queue.BULK)
     rows = results(engine, accepted)
     assert len(rows) == 31
     assert exported(engine, accepted) == [{name: getattr(row, name) for name in ResultRow.__slots__} for row in rows]
     with autocommit(engine) as connection:
         paged: list[ResultRow] = []
-        while page := read_results(
-            connection, accepted.job_id, end=2**60, after=paged[-1].request_id if paged else 0, limit=4
-        ):
+        last = None
+        while page := read_results(connection, accepted.job_id, end=2**60, after=last, limit=4):
             paged += page
+            last = parse_request_id(page[-1].request_id)
     assert paged == rows
 
 
-def test_results_end_where_the_first_open_batch_begins(engine: Engine, scorer: Scorer) -> None:
+def test_results_end_where_the_first_open_batch_begins(engine: Engine) -> None:
     """A reader who goes on from where it stopped misses no row, though batches finish in any order."""
     add_clients(engine, 9)
     add_model(engine)
     accepted = submit_bulk(engine, list(range(1, 10)), batch_rows=3)
-    first, middle, last = accepted.batch_ids
-    with autocommit(engine) as connection:
-        assert readable(connection, accepted.job_id) is None
-    scorer.score(last)
-    with autocommit(engine) as connection:
-        assert readable(connection, accepted.job_id) is None
-    scorer.score(first)
-    with autocommit(engine) as connection:
-        extent = readable(connection, accepted.job_id)
-    assert extent is not None
-    assert not extent.complete
+    first, middle, last = take(engine), take(engine), take(engine)
+    assert extent_of(engine, accepted) is None
+    answer(engine, last)
+    assert [row.client_id for row in results(engine, accepted)] == []
+    answer(engine, first)
+    assert extent_of(engine, accepted) == Readable(middle.batch_id, complete=False)
     assert [row.client_id for row in results(engine, accepted)] == [1, 2, 3]
     assert len(exported(engine, accepted)) == 3
-    scorer.score(middle)
+    answer(engine, middle)
     assert [row.client_id for row in results(engine, accepted)] == list(range(1, 10))
+    assert extent_of(engine, accepted) == Readable(last.batch_id + 1, complete=True)
+
+
+def extent_of(engine: Engine, accepted: Accepted) -> Readable | None:
     with autocommit(engine) as connection:
-        extent = readable(connection, accepted.job_id)
-    assert extent is not None
-    assert extent.complete
+        return readable(connection, accepted.job_id)
 
 
 def test_a_single_job_has_its_own_row_among_its_batch(engine: Engine, scorer: Scorer) -> None:
@@ -108,41 +107,9 @@ def test_a_single_job_has_its_own_row_among_its_batch(engine: Engine, scorer: Sc
     add_clients(engine, 3)
     add_model(engine)
     jobs = submit_singles(engine, [1, 2, 3])
-    score(scorer, jobs[0])
+    score(scorer)
     for number, job in enumerate(jobs, 1):
         assert [row.client_id for row in results(engine, job)] == [number]
-
-
-def test_the_trace_shows_features_as_they_were_scored(engine: Engine, scorer: Scorer) -> None:
-    """However a client changes, goes and comes back, each answer's trace shows the values behind it."""
-    add_clients(engine, 1)
-    add_model(engine)
-    seen: list[tuple[int, dict[str, Any], int]] = []
-
-    def scored(version: int) -> None:
-        (job,) = submit_singles(engine, [1])
-        assert job.request_id is not None
-        assert trace_of(engine, job.request_id).features is None  # nothing is scored yet
-        score(scorer, job)
-        trace = trace_of(engine, job.request_id)
-        assert trace.features is not None
-        assert trace.client_version == version
-        seen.append((job.request_id, trace.features, version))
-
-    scored(1)
-    change_client(engine, 1, age=44)
-    scored(2)
-    with transaction(engine) as connection:
-        connection.execute(text("DELETE FROM clients"))
-    add_clients(engine, 1)
-    scored(3)
-    change_client(engine, 1, age=45)
-    assert [features["age"] for _, features, _ in seen] == [21, 44, 21]
-    for request_id, features, version in seen:
-        trace = trace_of(engine, request_id)
-        assert (trace.features, trace.client_version, trace.features_from) == (features, version, "clients_history")
-        names = features_of(1)
-        assert trace.probability == right_answer(**{name: features[name] for name in names})
 
 
 def test_a_cancelled_single_is_left_out(engine: Engine, scorer: Scorer) -> None:
@@ -152,7 +119,7 @@ def test_a_cancelled_single_is_left_out(engine: Engine, scorer: Scorer) -> None:
     jobs = submit_singles(engine, [1, 2, 3])
     with transaction(engine) as connection:
         cancel_job(connection, jobs[1].job_id, OWNER)
-    assert score(scorer, jobs[0]) == ["finished"]
+    assert score(scorer) == ["finished"]
     assert [job_of(engine, job.job_id).status for job in jobs] == ["succeeded", "cancelled", "succeeded"]
     assert job_of(engine, jobs[1].job_id).probability is None
 
@@ -164,7 +131,7 @@ def test_answers_of_a_job_cancelled_meanwhile_are_dropped(
     add_clients(engine, 4)
     add_model(engine)
     accepted = submit_bulk(engine, [1, 2, 3, 4], batch_rows=2)
-    assert scorer.score(accepted.batch_ids[0]) == "finished"
+    assert scorer.work(Queue.BULK) == ["finished"]
     predict = TestModel.predict_proba
 
     def cancel_first(model: TestModel, features: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -173,8 +140,8 @@ def test_answers_of_a_job_cancelled_meanwhile_are_dropped(
         return predict(model, features)
 
     monkeypatch.setattr(TestModel, "predict_proba", cancel_first)
-    assert scorer.score(accepted.batch_ids[1]) == "fenced"
-    assert scorer.score(accepted.batch_ids[1]) == "not_needed"
+    assert scorer.work(Queue.BULK) == ["fenced"]
+    assert scorer.work(Queue.BULK) == ["not_needed"]
     job = job_of(engine, accepted.job_id)
     assert (job.status, job.succeeded, job.cancelled) == (JobStatus.CANCELLED, 2, 2)
     assert [row.client_id for row in results(engine, accepted)] == [1, 2]

@@ -12,13 +12,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.batches.claims import claim
 from shared.models.registry import promote_model, register_model
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import autocommit, transaction
-from shared.status import JobStatus
+from shared.status import JobStatus, Queue
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
-from tests.models import TestModel, right_answer
+from tests.models import SIGNATURE, TestModel, right_answer
 from tests.support import add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
 from worker.scoring.feature_reader import _statement
 from worker.scoring.scorer import Scorer
@@ -26,14 +25,13 @@ from worker.scoring.scorer import Scorer
 
 @pytest.mark.parametrize(("count", "batch_rows"), [(1, 100), (99, 100), (100, 100), (101, 100), (250, 100), (7, 1)])
 def test_every_row_gets_its_own_right_answer(engine: Engine, scorer: Scorer, count: int, batch_rows: int) -> None:
-    """Rows come back in submission order, each with the probability, label, versions and fence that are its own."""
+    """Rows come back in submission order, each with the probability, label, features and fence that are its own."""
     add_clients(engine, count)
     version = add_model(engine, threshold=0.4)
     client_ids = [*range(count, 0, -2), *range(count - 1, 0, -2)]  # not in order of client id
     accepted = submit_bulk(engine, client_ids, batch_rows=batch_rows)
     assert len(accepted.batch_ids) == math.ceil(count / batch_rows)
-    for batch_id in reversed(accepted.batch_ids):  # whichever batch comes first
-        assert scorer.score(batch_id) == "finished"
+    assert score(scorer, Queue.BULK) == ["finished"] * len(accepted.batch_ids)
     rows = results(engine, accepted)
     assert [row.client_id for row in rows] == client_ids
     for row in rows:
@@ -42,39 +40,42 @@ def test_every_row_gets_its_own_right_answer(engine: Engine, scorer: Scorer, cou
         assert (row.probability, row.label, row.threshold) == (expected, int(expected >= 0.4), 0.4)
         assert (row.model_version, row.error_code) == (version, None)
         trace = trace_of(engine, row.request_id)
-        assert (trace.client_version, trace.fence, trace.attempts) == (1, 1, 1)
+        assert (trace.features, trace.fence, trace.attempts) == (features_of(row.client_id), 1, 1)
     assert job_of(engine, accepted.job_id).status is JobStatus.SUCCEEDED
 
 
-@pytest.mark.parametrize("step", [2, 700])  # client ids close together are read as a range, others one by one
-def test_answers_are_stored_in_the_order_of_the_requests(engine: Engine, scorer: Scorer, step: int) -> None:
-    """Whatever the order of the clients: pages of results are then read from neighbouring blocks."""
+@pytest.mark.parametrize("step", [2, 700])  # clients side by side in the table, and far apart
+def test_a_row_that_is_asked_for_twice_is_answered_twice(engine: Engine, scorer: Scorer, step: int) -> None:
+    """Whatever the order of the keys, and however often one comes: each row has the answer of its own client."""
     add_clients(engine, 100)
     add_clients(engine, 1, first=step * 100)
     add_model(engine)
-    (batch_id,) = submit_bulk(engine, [step * 100, *(n * 37 % 101 for n in range(1, 100))]).batch_ids
-    assert scorer.score(batch_id) == "finished"
-    with engine.connect() as connection:
-        stored = connection.execute(text("SELECT request_id FROM prediction_outputs ORDER BY ctid")).scalars().all()
-    assert len(stored) == 100
-    assert stored == sorted(stored)
+    asked = [step * 100, *(n * 37 % 101 for n in range(1, 100)), 5, 5, step * 100]
+    accepted = submit_bulk(engine, asked, batch_rows=1000)
+    assert score(scorer, Queue.BULK) == ["finished"]
+    rows = results(engine, accepted)
+    assert [row.client_id for row in rows] == asked
+    assert [row.probability for row in rows] == [right_answer(**features_of(number)) for number in asked]
 
 
-def test_a_dense_batch_is_read_by_merging(engine: Engine, scorer: Scorer) -> None:
-    """Requests and clients are merged by client id, and what the planner is told for that ends with the read."""
-    add_clients(engine, 100)
-    add_model(engine)
-    (batch_id,) = submit_bulk(engine, list(range(1, 101))).batch_ids
-    held = claim(scorer.engine, batch_id, worker="test", lease_seconds=60)
-    assert held is not None
-    assert held.client_ids == (1, 100)
-    statement = _statement(held, scorer.models.get(scorer.engine, held.model_version).signature)
-    told, _, query = statement.removesuffix(" TO STDOUT (FORMAT csv)").rpartition("COPY ")
+@pytest.mark.parametrize("memory", ["64kB", "512MB"])
+def test_clients_are_read_by_their_index_whatever_the_memory(engine: Engine, scorer: Scorer, memory: str) -> None:
+    """A batch's clients are looked up by key, never by reading the table; what the planner is told for it ends there.
+
+    With much memory it would hash the whole table.
+    """
+    add_clients(engine, 20_000)
+    with transaction(engine) as connection:
+        connection.execute(text("ANALYZE predictq_data.clients"))
+    keys = np.arange(1, 20_000, 20, dtype=np.int64)
+    told, _, query = _statement(keys, SIGNATURE).removesuffix(" TO STDOUT (FORMAT csv)").rpartition("COPY ")
     with autocommit(scorer.engine) as connection:
+        connection.exec_driver_sql(f"SET work_mem = '{memory}'")
         plan = "\n".join(connection.exec_driver_sql(f"{told}EXPLAIN {query[1:-1]}").scalars())
-        assert "Merge Left Join" in plan
-        assert connection.exec_driver_sql("SHOW enable_nestloop").scalar_one() == "on"
+        assert "clients_pkey" in plan
+        assert "Seq Scan" not in plan
         assert connection.exec_driver_sql("SHOW enable_hashjoin").scalar_one() == "on"
+        connection.exec_driver_sql("RESET work_mem")
 
 
 def test_a_label_at_the_threshold_is_positive(engine: Engine, scorer: Scorer) -> None:
@@ -82,11 +83,11 @@ def test_a_label_at_the_threshold_is_positive(engine: Engine, scorer: Scorer) ->
     add_clients(engine, 1)
     add_model(engine, threshold=right_answer(**features_of(1)))
     (job,) = submit_singles(engine, [1])
-    score(scorer, job)
+    score(scorer)
     assert job_of(engine, job.job_id).label == 1
     add_model(engine, threshold=math.nextafter(right_answer(**features_of(1)), 1))
     (job,) = submit_singles(engine, [1])
-    score(scorer, job)
+    score(scorer)
     assert job_of(engine, job.job_id).label == 0
 
 
@@ -135,7 +136,7 @@ def test_probabilities_survive_to_the_last_bit(engine: Engine, scorer: Scorer) -
         ).version  # fmt: skip
         promote_model(connection, version)
     jobs = submit_raw(engine, [{"pay%": value, 'a "quoted" name': 'x,"\\\n\t'} for value in EXACT] + [{}])
-    score(scorer, jobs[0])
+    score(scorer)
     assert [job_of(engine, job.job_id).probability for job in jobs] == [*EXACT, 0.125]
 
 
@@ -146,7 +147,7 @@ def test_given_features_and_clients_share_a_batch(engine: Engine, scorer: Scorer
     given = {"age": 30.0, "monthly_income": None, "department": "Sales", "over_time": True}
     without = {"age": 3.1e1, "department": "Research & Development", "over_time": False}
     jobs = submit_raw(engine, [1, given, 2, without])
-    score(scorer, jobs[0])
+    score(scorer)
     answers = [job_of(engine, job.job_id).probability for job in jobs]
     assert answers == [
         right_answer(**features_of(1)),
@@ -154,9 +155,8 @@ def test_given_features_and_clients_share_a_batch(engine: Engine, scorer: Scorer
         right_answer(**features_of(2)),
         right_answer(31, None, "Research & Development", False),
     ]
-    assert jobs[1].request_id is not None
     trace = trace_of(engine, jobs[1].request_id)
-    assert (trace.features_from, trace.features, trace.client_version) == ("request", given, None)
+    assert (trace.features_from, trace.features) == ("request", given)
 
 
 def test_a_feature_that_no_table_has_is_missing_for_clients(engine: Engine, scorer: Scorer) -> None:
@@ -164,7 +164,7 @@ def test_a_feature_that_no_table_has_is_missing_for_clients(engine: Engine, scor
     add_clients(engine, 1)
     add_model(engine, signature=Signature((FeatureSpec("shoe_size", FeatureKind.INTEGER),)))
     accepted = submit_bulk(engine, [1])
-    score(scorer, accepted)
+    score(scorer, Queue.BULK)
     (row,) = results(engine, accepted)
     assert (row.error_code, row.error_detail) == ("missing_feature", "shoe_size is missing")
 
@@ -179,7 +179,7 @@ def test_each_bad_row_states_its_own_error(engine: Engine, scorer: Scorer) -> No
     change_client(engine, 6, age=63)
     change_client(engine, 7, age=60)
     accepted = submit_bulk(engine, [*range(1, 9), 999, *range(9, 21)])
-    assert score(scorer, accepted) == ["finished"]
+    assert score(scorer, Queue.BULK) == ["finished"]
     rows = {row.client_id: row for row in results(engine, accepted)}
     errors = {key: (row.error_code, row.error_detail) for key, row in rows.items() if row.error_code}
     assert errors == {
@@ -203,6 +203,6 @@ def test_a_job_of_errors_alone_has_failed(engine: Engine, scorer: Scorer) -> Non
     """When no row has an answer, the job is failed and its counts say so."""
     add_model(engine)
     accepted = submit_bulk(engine, [1, 2, 3])
-    score(scorer, accepted)
+    score(scorer, Queue.BULK)
     job = job_of(engine, accepted.job_id)
     assert (job.status, job.succeeded, job.failed) == (JobStatus.FAILED, 0, 3)

@@ -40,9 +40,11 @@ def main() -> None:
 def _torture(plan: Plan, options: argparse.Namespace, found: Findings) -> None:
     """The run that was asked for."""
     seed, end = options.seed, time.monotonic() + options.seconds
-    plan = replace(plan, settings=dict(IMPATIENT) if options.impatient else plan.settings, sabotage=options.without)
+    plan = replace(
+        plan, settings=dict(IMPATIENT) if options.impatient else plan.settings, sabotage=tuple(options.without)
+    )
     if options.prove:
-        whole.proofs(plan, seed, end, found)
+        whole.proofs(plan, seed, end, found, options.only)
     elif options.backlog:
         whole.backlogged(options.backlog, seed, found, plan)
     elif options.mixed:
@@ -64,13 +66,17 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--seconds", type=float, default=870, help="how long it may take, about")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="what the random choices follow from")
-    parser.add_argument("--only", default="", help="faults whose name contains this, and nothing else")
+    parser.add_argument(
+        "--only", default="", help="faults (with --prove: protections, with commas) whose name contains this alone"
+    )
     parser.add_argument("--mixed", action="store_true", help="only a random schedule of faults, two or three at a time")
     parser.add_argument(
         "--backlog", type=float, metavar="SECONDS", help="only a backlog of that length, without faults"
     )
     parser.add_argument("--prove", action="store_true", help="only the proofs that the torture can fail")
-    parser.add_argument("--without", help="go without this protection; see tests/torture/sabotage.py")
+    parser.add_argument(
+        "--without", action="append", default=[], help="go without this protection; see tests/torture/sabotage.py"
+    )
     parser.add_argument("--impatient", action="store_true", help="short leases and quick sweeps")
     parser.add_argument("--keep", type=Path, help="the directory for history and logs, kept in any case")
     return parser.parse_args()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import random
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.torture.cluster import Cluster
 from tests.torture.ledger import Ledger
 
 PATIENCE_SECONDS = 8.0  # what a caller waits for an answer; the service promises one within 5
+_SINGLES, _RATE = 3, 4.0  # callers of single predictions, and how often each asks, per second
 _LONGEST_PAUSE = 2.0  # whatever Retry-After says: the run is short
 
 
@@ -26,32 +29,44 @@ _LONGEST_PAUSE = 2.0  # whatever Retry-After says: the run is short
 class Ask:
     """One thing to ask for, under one Idempotency-Key however often it is repeated."""
 
-    kind: str  # "single", "raw" or "bulk"
+    kind: str  # "single", "raw", "bulk", "upload" or "select"
     clients: list[int] | None = None
     features: dict[str, Any] | None = None
+    where: dict[str, Any] | None = None  # of STILL clients alone
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def path(self) -> str:
         """Where to POST it."""
-        return {"single": "/v1/predict", "raw": "/v1/predict_raw", "bulk": "/v1/jobs"}[self.kind]
+        return {"single": "/v1/predict", "raw": "/v1/predict_raw"}.get(self.kind, "/v1/jobs")
 
     @property
     def body(self) -> dict[str, Any]:
         """What to POST."""
         if self.features is not None:
             return {"features": self.features}
+        if self.where is not None:
+            return {"where": self.where}
         clients = self.clients or []
         return {"client_id": clients[0]} if self.kind == "single" else {"client_ids": clients}
+
+    @property
+    def content(self) -> tuple[str, str]:
+        """The body as text, and its media type."""
+        if self.kind == "upload":
+            return "\n".join(["client_id", *map(str, self.clients or []), ""]), "text/csv"
+        return json.dumps(self.body), "application/json"
 
 
 class Caller:
     """Submits one ask at a time, over the gateways in turn, until it is accepted or the run is over."""
 
-    def __init__(self, cluster: Cluster, ledger: Ledger, stop: threading.Event, rng: random.Random) -> None:
+    def __init__(
+        self, cluster: Cluster, ledger: Ledger, stop: threading.Event, rng: random.Random, api_key: str = ""
+    ) -> None:
         self._urls = [f"http://127.0.0.1:{gateway.front.port}" for gateway in cluster.gateways if gateway.front]
         self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {cluster.api_key}"}, timeout=PATIENCE_SECONDS, trust_env=False
+            headers={"Authorization": f"Bearer {api_key or cluster.api_key}"}, timeout=PATIENCE_SECONDS, trust_env=False
         )
         self._ledger = ledger
         self._stop = stop
@@ -60,11 +75,12 @@ class Caller:
     def submit(self, ask: Ask, seconds: float = math.inf) -> str | None:
         """The job's id, once a gateway has promised it; None when the run or `seconds` ended before."""
         deadline = time.monotonic() + seconds
-        self._ledger.write("ask", key=ask.key, kind=ask.kind, clients=ask.clients, features=ask.features)
-        content = json.dumps(ask.body)
+        asked = {"clients": ask.clients, "features": ask.features, "where": ask.where}
+        self._ledger.write("ask", key=ask.key, kind=ask.kind, **asked)
+        content, media_type = ask.content
         while True:
             gateway = self._rng.randrange(len(self._urls))
-            headers = {"Idempotency-Key": ask.key, "Content-Type": "application/json"}
+            headers = {"Idempotency-Key": ask.key, "Content-Type": media_type}
             answer = self.call("POST", gateway, ask.path, ask.key, content=content, headers=headers)
             if answer is not None and answer.status_code in (200, 202):
                 job_id = str(answer.json()["id"])
@@ -118,16 +134,21 @@ class Caller:
 
 
 class Crowd:
-    """Callers of every kind in threads of their own, and a hand that changes clients all the while."""
+    """Callers of every kind in threads of their own, and a hand that changes clients all the while.
 
-    def __init__(self, cluster: Cluster, ledger: Ledger, seed: int, *, singles: int = 3, rate: float = 6.0) -> None:
+    `bustle` is how much they ask for: 1 is what two idle cores manage easily.
+    """
+
+    def __init__(self, cluster: Cluster, ledger: Ledger, seed: int, *, bustle: float = 1.0) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._seed = seed
-        self._pause = singles / rate / 2  # mean seconds between two asks of one caller
+        self._bustle = bustle
         self.stop_submitting = threading.Event()
         self._stop = threading.Event()
-        works = [*[self._ask_singles] * singles, self._ask_bulk, self._change_clients]
+        self._paused = threading.Event()
+        self.hand = population.Hand(cluster.dsn, ledger)
+        works = [*[self._ask_singles] * _SINGLES, self._ask_bulk, self._ask_selections, self._change_clients]
         self._threads = [threading.Thread(target=work, args=(n,), daemon=True) for n, work in enumerate(works)]
 
     def start(self) -> None:
@@ -144,14 +165,33 @@ class Crowd:
         for thread in self._threads:
             thread.join(timeout=15)
 
-    def new_caller(self, number: int) -> Caller:
-        """A caller with a sequence of choices of its own."""
-        return Caller(self._cluster, self._ledger, self._stop, random.Random(f"{self._seed}-{number}"))
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nobody asks for anything new during the block; what was asked before is repeated until it is accepted."""
+        self._paused.set()
+        try:
+            yield
+        finally:
+            self._paused.clear()
+
+    @contextlib.contextmanager
+    def hands_off(self) -> Iterator[None]:
+        """Nobody changes clients during the block."""
+        with self.hand.stopped():
+            yield
+
+    def new_caller(self, number: int, *, is_limited: bool = False) -> Caller:
+        """A caller with a sequence of choices of its own; of the owner whose waiting rows have a limit, if so asked."""
+        rng = random.Random(f"{self._seed}-{number}")
+        key = self._cluster.limited_key if is_limited else self._cluster.api_key
+        return Caller(self._cluster, self._ledger, self._stop, rng, key)
 
     def _ask_singles(self, number: int) -> None:
         rng = random.Random(f"{self._seed}-asks-{number}")
         caller = self.new_caller(number)
-        while not self.stop_submitting.wait(rng.expovariate(1 / self._pause)):
+        while not self.stop_submitting.wait(rng.expovariate(_RATE * self._bustle)):
+            if self._paused.is_set():
+                continue
             job_id = caller.submit(_draw_single(rng))
             if job_id is not None and rng.random() < 0.1:
                 caller.cancel(job_id)
@@ -162,25 +202,49 @@ class Crowd:
     def _ask_bulk(self, number: int) -> None:
         rng = random.Random(f"{self._seed}-asks-{number}")
         caller = self.new_caller(number)
-        while not self.stop_submitting.wait(rng.uniform(0.3, 1.5)):
+        while not self.stop_submitting.wait(rng.uniform(0.3, 1.5) / self._bustle):
+            if self._paused.is_set():
+                continue
             clients = rng.choices(population.ORDINARY, k=rng.randint(200, 1800))
             if rng.random() < 0.2:
                 clients[rng.randrange(len(clients))] = population.UNKNOWN
+            clients[:3] = rng.choices(population.FLEETING, k=3)
             job_id = caller.submit(Ask("bulk", clients))
             if job_id is not None and rng.random() < 0.1:
+                caller.cancel(job_id)
+        caller.close()
+
+    def _ask_selections(self, number: int) -> None:
+        rng = random.Random(f"{self._seed}-asks-{number}")
+        caller = self.new_caller(number)
+        while not self.stop_submitting.wait(rng.uniform(1, 4) / self._bustle):
+            if self._paused.is_set():
+                continue
+            job_id = caller.submit(Ask("select", where=_draw_selection(rng)))
+            if job_id is not None and rng.random() < 0.2:
                 caller.cancel(job_id)
         caller.close()
 
     def _change_clients(self, number: int) -> None:
         rng = random.Random(f"{self._seed}-changes")
         while not self._stop.wait(rng.uniform(0.02, 0.1)):
+            income = rng.randrange(1000, 9000)
             try:
-                self._cluster.query(
-                    "UPDATE clients SET monthly_income = %s, over_time = NOT over_time WHERE client_id = %s",
-                    [rng.randrange(1000, 9000), rng.choice(population.ORDINARY)],
-                )
+                if rng.random() < 0.2:
+                    self.hand.replace(rng.choice(population.FLEETING), income)
+                else:
+                    self.hand.change(rng.sample(population.ORDINARY, 5), income, over_time=rng.random() < 0.5)
             except psycopg2.Error:
                 self._stop.wait(0.5)  # PostgreSQL is being tortured
+
+
+def _draw_selection(rng: random.Random) -> dict[str, Any]:
+    """Of nobody, of about eighty or of two thousand clients that stand still."""
+    where: dict[str, Any] = {"age": population.STILL_AGE, "department": "Sales"}
+    if rng.random() < 0.9:
+        first = rng.randrange(990, 1900)  # below 1000 there is nobody
+        where["monthly_income"] = list(range(first, first + 40))
+    return where
 
 
 def _draw_single(rng: random.Random) -> Ask:

@@ -21,6 +21,7 @@ from devstack.servers.redis import EmbeddedRedis
 from model.artefact import build_artefact
 from shared.api_keys import create_key
 from shared.models.registry import promote_model, register_model
+from shared.sources.clients import create_clients_table
 from sql.migrate import upgrade
 from tests.models import SIGNATURE
 from tests.torture import population
@@ -28,8 +29,8 @@ from tests.torture.freezer import Freezer
 from tests.torture.models import TortureModel
 from tests.torture.netns import Host
 from tests.torture.proxy import Loop, Tally
-from tests.torture.sabotage import SWITCHES
-from tests.torture.services import Backends, Service, ServiceFactory
+from tests.torture.sabotage import SWITCHES, check_switches
+from tests.torture.services import Backends, PutBack, Service, ServiceFactory
 from tests.torture.stopping import pause
 
 _MIGRATING = threading.Lock()  # Alembic's context belongs to the process: clusters that start at once take turns
@@ -46,6 +47,8 @@ IMPATIENT = {
     "PREDICTQ_DISPATCH_GRACE_SECONDS": "1",
 }
 
+LIMITED_ROWS = 1000  # that may wait of one of the two owners: so its plans take a while, and wait for each other
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -56,7 +59,7 @@ class Plan:
     workers: int = 2
     concurrency: int = 1
     settings: dict[str, str] = field(default_factory=lambda: dict(DEFAULTS))
-    sabotage: str | None = None
+    sabotage: tuple[str, ...] = ()  # the protections to go without
     postgres_disk: Path | None = None  # elsewhere, to give it a small disk
     redis_disk: Path | None = None
 
@@ -77,6 +80,7 @@ class Cluster:
         self.gateways: list[Service] = []
         self.workers: list[Service] = []
         self.api_key = ""
+        self.limited_key = ""
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -123,12 +127,21 @@ class Cluster:
         """The messages that Redis handed to workers, counted on the line: whoever died afterwards got them, too."""
         return self._factory.deliveries
 
+    @property
+    def sent_again(self) -> PutBack:
+        """The messages that sweepers found to be missing, and put on the queues."""
+        return self._factory.sent_again
+
     def add_worker(self, host: Host | None = None) -> Service:
         """One worker more, started; it is stopped with the others."""
         worker = self._factory.worker(len(self.workers), self.plan.concurrency, self.plan.sabotage, host)
         self.workers.append(worker)
         worker.start()
         return worker
+
+    def make_upkeep(self) -> Service:
+        """An upkeep process, not started yet; close it when it is not needed any more."""
+        return self._factory.upkeep(self.plan.sabotage)
 
     def heal(self) -> None:
         """Bring back whatever does not run, as a supervisor would; for faults that end a process."""
@@ -176,13 +189,16 @@ class Cluster:
         with _MIGRATING:
             upgrade(engine)
         with engine.begin() as connection:
+            create_clients_table(connection)
             self.api_key, _ = create_key(connection, "torturer", is_admin=True)
+            self.limited_key, _ = create_key(connection, "limited", max_waiting_rows=LIMITED_ROWS)
         engine.dispose()
         population.fill(self.dsn)
-        switch = SWITCHES.get(self.plan.sabotage or "")
-        if switch is not None and switch.statement is not None:
-            self.query(switch.statement)
         self.add_model(0.0)
+        check_switches(self.plan.sabotage)
+        for name in self.plan.sabotage:
+            for change in SWITCHES[name].database:
+                change(self.query)
 
     def _start_services(self) -> None:
         plan = self.plan

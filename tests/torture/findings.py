@@ -36,7 +36,7 @@ class Findings:
         self.say(proven.line())
         self._proofs.append(proven.line())
         if not proven.holds:
-            self.failures.append(f"the torture does not show that this is needed: {proven.proof.protection}")
+            self.failures.append(f"the torture does not show that this is needed: {proven.words()}")
 
     def miss(self, name: str) -> None:
         """There was no time for this: a run that left something out has not passed."""

@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -36,19 +37,24 @@ class Trap:
 
 
 class Tally:
-    """Counts how often `pattern` passes. No match may be longer than `longest` bytes: it may come in two pieces."""
+    """Counts how often `pattern` passes, by its last group. No match may be longer than `longest` bytes."""
 
     def __init__(self, pattern: bytes, longest: int) -> None:
         self._pattern = re.compile(pattern)
         self._longest = longest
-        self.count = 0
+        self.counts: Counter[bytes] = Counter()
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.counts.total()
 
     def add(self, rest: bytes, data: bytes) -> bytes:
         """Count in `data`, which follows `rest` on the same connection; gives the `rest` for the next piece."""
-        text = rest + data
+        text = rest + data  # what is looked for may come in two pieces
         end = 0
         for match in self._pattern.finditer(text):
-            self.count += 1
+            self.counts[match[match.lastindex or 0]] += 1
             end = match.end()
         return text[max(end, len(text) - self._longest) :]
 
@@ -92,6 +98,7 @@ class Proxy:
         self.delay = 0.0  # seconds added to every piece of data, in both directions
         self.traps: list[Trap] = []
         self.tally: Tally | None = None  # of what the server sends
+        self.outward_tally: Tally | None = None  # of what clients send
         self._silent = False
         self._connections: set[_Connection] = set()
         self._server = loop.call(self._listen())
@@ -200,7 +207,7 @@ class _Connection:
                 continue
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, outward: bool) -> None:
-        rest, tally = b"", None if outward else self._proxy.tally
+        rest, tally = b"", self._proxy.outward_tally if outward else self._proxy.tally
         while data := await source.read(65536):
             if self._proxy.delay:
                 await asyncio.sleep(self._proxy.delay)

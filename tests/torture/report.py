@@ -36,7 +36,7 @@ def _line(outcome: Outcome, seen: Seen) -> str:
         _words(outcome.all_ended),
     ]
     counts = outcome.counts
-    cells += [str(counts["dispatched_again"]), f"{counts['delivered']} / {counts['batches']}", "; ".join(outcome.notes)]
+    cells += [str(counts["sent_again"]), f"{counts['delivered']} / {counts['batches']}", "; ".join(outcome.notes)]
     return f"| {' | '.join(cells)} |"
 
 

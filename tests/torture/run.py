@@ -15,11 +15,12 @@ from redis.exceptions import RedisError
 
 from tests.torture import population
 from tests.torture.callers import Ask, Crowd
-from tests.torture.checker import Violation, check
+from tests.torture.checker import check
 from tests.torture.cluster import Cluster, Plan, wait_for
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 from tests.torture.ledger import Event, Ledger, read
 from tests.torture.manners import check_manners
+from tests.torture.violation import Violation
 from tests.torture.watching import RowAccountingWatch, Use, check_growth
 
 SETTLE_SECONDS = 60.0  # from the last fault to the end of every accepted job
@@ -55,13 +56,14 @@ class Result:
 class Run:
     """Use `running`."""
 
-    def __init__(self, cluster: Cluster, ledger: Ledger, seed: int, settle_seconds: float) -> None:
+    def __init__(self, cluster: Cluster, ledger: Ledger, seed: int, settle_seconds: float, bustle: float) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._settle_seconds = settle_seconds
-        self._crowd = Crowd(cluster, ledger, seed)
+        self._crowd = Crowd(cluster, ledger, seed, bustle=bustle)
         self._watch = RowAccountingWatch(cluster)
         self._prober = self._crowd.new_caller(1000)
+        self._limited = self._crowd.new_caller(1001, is_limited=True)
         self._rng = random.Random(seed)
         self._uses: list[Use] = []
         self._violations: list[Violation] = []
@@ -87,7 +89,7 @@ class Run:
         if any(fault.cuts_callers for fault in faults):
             self._cut_off.add(outcome.fault)
         self._ledger.set_phase(outcome.fault, "during")
-        tools = Tools(self._cluster, self._ledger, self._prober, self._rng, outcome.notes)
+        tools = Tools(self._cluster, self._ledger, self._crowd, self._prober, self._limited, self._rng, outcome.notes)
         before = tools.counts()
         repair = time.monotonic()
         with self._noting(outcome), contextlib.ExitStack() as stack:
@@ -127,13 +129,14 @@ class Run:
         with contextlib.suppress(psycopg2.Error, OSError):
             self._uses.append(Use.of(self._cluster))
         self._prober.close()
+        self._limited.close()
         self._ledger.close()
         events = list(read(self._ledger.path))
         self._violations += check(events, self._cluster.dsn, self._cluster.offsets)
         self._violations += check_manners(events, self._cut_off)
         self._violations += self._watch.violations
         self._violations += check_growth(self._uses, self._kills)
-        jobs, rows = self._cluster.query("SELECT count(*), coalesce(sum(request_count), 0) FROM jobs")[0]
+        jobs, rows = self._cluster.query("SELECT count(*), coalesce(sum(request_count), 0) FROM predictq.jobs")[0]
         return Result(self.outcomes, self._violations, events, jobs, int(rows), self._watch.moments, self._watch.told)
 
     def _verify(self, outcome: Outcome, tools: Tools) -> None:
@@ -181,7 +184,7 @@ class Run:
         """Which of these have not ended, or are not there."""
         try:
             ended = self._cluster.query(
-                "SELECT job_id::text FROM job_status WHERE job_id = ANY(%s::uuid[]) "
+                "SELECT job_id::text FROM predictq.job_status WHERE job_id = ANY(%s::uuid[]) "
                 "AND status IN ('succeeded', 'failed', 'cancelled')",
                 [list(job_ids)],
             )
@@ -192,10 +195,10 @@ class Run:
 
 
 @contextlib.contextmanager
-def running(plan: Plan, seed: int, *, settle_seconds: float = SETTLE_SECONDS) -> Iterator[Run]:
-    """A started run; `finish` it before the end of the block."""
+def running(plan: Plan, seed: int, *, settle_seconds: float = SETTLE_SECONDS, bustle: float = 1.0) -> Iterator[Run]:
+    """A started run; `finish` it before the end of the block. `bustle`: see Crowd."""
     with Cluster(plan) as cluster:
-        run = Run(cluster, Ledger(plan.directory / "ledger.jsonl"), seed, settle_seconds)
+        run = Run(cluster, Ledger(plan.directory / "ledger.jsonl"), seed, settle_seconds, bustle)
         run.start()
         yield run
 

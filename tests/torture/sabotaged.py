@@ -1,19 +1,25 @@
-"""`python -m tests.torture.sabotaged CLOCK_OFFSET PROTECTION api|worker ARGUMENTS`: run a process that lacks something.
+"""`python -m tests.torture.sabotaged CLOCK_OFFSET PROTECTIONS KIND ARGUMENTS`: run it without.
 
-CLOCK_OFFSET in seconds is added to what the process takes for the time; PROTECTION is a name in
-`tests.torture.sabotage.SWITCHES`, or `-` for none.
+CLOCK_OFFSET in seconds is added to what the process takes for the time; PROTECTIONS are
+names in `tests.torture.sabotage.SWITCHES`, with commas between them; there may be none. `check` in place of a kind of
+process runs nothing: it takes all of them away at once, and fails where the product has nothing of the kind any more.
 """
 
 import importlib
 import sys
 import time
 
-_ENTRIES = {"api": "api.server.main", "worker": "worker.main"}
+_ENTRIES = {
+    "api": "api.server.main",
+    "worker": "worker.main",
+    "planner": "worker.planning.main",
+    "upkeep": "worker.upkeep.main",
+}
 
 
 def main() -> None:
     """Take away what shall be missing, before anything of the product is imported, then run it."""
-    offset, protection, role, *arguments = sys.argv[1:]
+    offset, protections, role, *arguments = sys.argv[1:]
     if float(offset):
         right_time = time.time
         time.time = lambda: right_time() + float(offset)
@@ -22,12 +28,32 @@ def main() -> None:
         from worker.environment import prepare_environment
 
         prepare_environment()
+        _sabotage_its_planner(offset, protections)
     from tests.torture.sabotage import SWITCHES
 
-    switch = SWITCHES.get(protection)
-    if switch is not None and switch.role == role:
-        switch.apply()
+    for name in filter(None, protections.split(",")):
+        if role in SWITCHES[name].roles or role == "check":
+            SWITCHES[name].apply()
+    if role == "check":
+        return
     importlib.import_module(_ENTRIES[role]).main()
+
+
+def _sabotage_its_planner(offset: str, protections: str) -> None:
+    """The worker starts a planner of its own: that one must lack the same."""
+    import subprocess
+    from types import SimpleNamespace
+    from typing import Any
+
+    from worker.planning import process
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        if command[1:3] != ["-m", "worker.planning"]:
+            raise LookupError(f"the product has changed: a planner is started by {command}")
+        module = ["-m", "tests.torture.sabotaged", offset, protections, "planner"]
+        return subprocess.Popen([command[0], *module, *command[3:]], **options)
+
+    vars(process)["subprocess"] = SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ from tests.torture.netns import HERE, THERE, Host
 from tests.torture.proxy import Loop, Proxy, Tally
 
 ROOT = Path(__file__).parents[2]
+_MODULES = {"upkeep": "worker.upkeep"}  # what kinds of process are started as, where that is not their name
+# Who put a message on a queue. What Celery notes of a message that it took begins with a bracket.
+_ORIGIN = rb'\r\n\{"body": .{1,2000}?"origin": "(\d+)@'
 # How Redis's reply to BRPOP begins: two parts, the first of them the queue's name.
 _DELIVERY = rb"\*2\r\n\$\d+\r\n(?:interactive|bulk)\r\n"
 
@@ -37,10 +40,11 @@ class Service:
     redis: Proxy
     front: Proxy | None  # what callers connect to, for a gateway
     environment: Mapping[str, str]
-    sabotage: str | None = None  # the protection to go without, see tests.torture.sabotage
+    sabotage: tuple[str, ...] = ()  # the protections to go without, see tests.torture.sabotage
     clock_offset: float = 0.0  # seconds by which this process's clock is wrong
     host: Host | None = None  # None: this one
     code: Path = ROOT  # the directory of the packages that it runs
+    pids: set[int] = field(default_factory=set)  # of the main processes that it has had
     _process: ChildProcess | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -48,6 +52,7 @@ class Service:
         if self._process is None or not self._process.is_running:
             self._process = ChildProcess(self._child())
             self._process.spawn()
+            self.pids.add(self.pid)
 
     @property
     def pid(self) -> int:
@@ -108,13 +113,15 @@ class Service:
         return family(self.pid)
 
     def pool(self) -> list[psutil.Process]:
-        """The pool processes of a worker, oldest first."""
-        return sorted(self.processes()[1:], key=lambda process: process.create_time())
+        """The scoring processes of a worker, oldest first."""
+        below = [process for process in self.processes()[1:] if not _is_planner(process)]
+        return sorted(below, key=lambda process: process.create_time())
 
     def _child(self) -> Child:
-        module = self.arguments
+        kind, *options = self.arguments
+        module = [_MODULES.get(kind, kind), *options]
         if self.sabotage or self.clock_offset:
-            module = ["tests.torture.sabotaged", str(self.clock_offset), self.sabotage or "-", *self.arguments]
+            module = ["tests.torture.sabotaged", str(self.clock_offset), ",".join(self.sabotage), *self.arguments]
         return Child(
             name=self.name,
             argv=[*(self.host.prefix if self.host else []), sys.executable, "-m", *module],
@@ -124,6 +131,13 @@ class Service:
             cwd=self.code,
             stop_timeout=30.0,
         )
+
+
+def _is_planner(process: psutil.Process) -> bool:
+    try:
+        return any("planning" in word or word == "planner" for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 @dataclass(frozen=True)
@@ -136,6 +150,23 @@ class Backends:
     redis_password: str
 
 
+class PutBack:
+    """Counts the messages that sweepers put back, on the line: those that the main process of a worker has written.
+
+    Its planner writes messages, too, for pages that it has planned.
+    """
+
+    def __init__(self) -> None:
+        self.tally = Tally(_ORIGIN, longest=2500)
+        self.workers: list[Service] = []
+
+    @property
+    def count(self) -> int:
+        """So far."""
+        mains = {b"%d" % pid for worker in self.workers for pid in worker.pids}
+        return sum(count for origin, count in self.tally.counts.items() if origin in mains)
+
+
 class ServiceFactory:
     """Makes gateways and workers whose every connection goes through a proxy."""
 
@@ -145,20 +176,29 @@ class ServiceFactory:
         self._directory = directory
         self._settings = settings
         self.deliveries = Tally(_DELIVERY, longest=32)
+        self.sent_again = PutBack()
 
-    def gateway(self, number: int, sabotage: str | None = None) -> Service:
+    def gateway(self, number: int, sabotage: tuple[str, ...] = ()) -> Service:
         """A gateway, not started yet."""
         port = free_port()
         arguments = ["api", "--host", "127.0.0.1", "--port", str(port)]
         return self._make(f"gateway{number}", arguments, port, Proxy(self._loop, port), sabotage)
 
-    def worker(self, number: int, concurrency: int, sabotage: str | None = None, host: Host | None = None) -> Service:
+    def worker(
+        self, number: int, concurrency: int, sabotage: tuple[str, ...] = (), host: Host | None = None
+    ) -> Service:
         """A worker for both queues, on this host or another, not started yet."""
         name = f"worker{number}"
         arguments = ["worker", "--concurrency", str(concurrency), "--name", name]
         worker = self._make(name, arguments, free_port(), None, sabotage, host)
         worker.redis.tally = self.deliveries
+        worker.redis.outward_tally = self.sent_again.tally
+        self.sent_again.workers.append(worker)
         return worker
+
+    def upkeep(self, sabotage: tuple[str, ...] = ()) -> Service:
+        """An upkeep process, not started yet. It tells nobody that it is ready."""
+        return self._make("upkeep", ["upkeep"], free_port(), None, sabotage)
 
     def _make(
         self,
@@ -166,7 +206,7 @@ class ServiceFactory:
         arguments: list[str],
         port: int,
         front: Proxy | None,
-        sabotage: str | None,
+        sabotage: tuple[str, ...],
         host: Host | None = None,
     ) -> Service:
         backends = self._backends

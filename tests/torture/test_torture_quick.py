@@ -23,13 +23,14 @@ _QUICK = [
     "Redis FLUSHALL with work waiting",
     "PostgreSQL immediate restart",
     "accept committed, its reply lost",
-    "a row kills the model's process",
+    "planner SIGKILL in mid-plan",
+    "the last batches of a job end at once",
 ]
 
 
 def test_every_promise_survives_each_fault(tmp_path: Path) -> None:
     """Each row gets exactly one committed answer or one stated error, whichever process, Redis or connection dies."""
-    with running(Plan(tmp_path, settings=dict(IMPATIENT)), _SEED) as run:
+    with running(Plan(tmp_path, settings=dict(IMPATIENT)), _SEED, bustle=0.5) as run:
         for name in _QUICK:
             run.inject([faults.ALL[name]])
         result = run.finish()

@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 import psutil
 import psycopg2
 
-from tests.torture.checker import Violation
 from tests.torture.cluster import Cluster
 from tests.torture.services import Service
+from tests.torture.violation import Violation
 
 _ROWS = """
-SELECT (SELECT coalesce(sum(request_count), 0) FROM jobs),
-       (SELECT count(*) FROM prediction_requests),
-       (SELECT count(*) FROM prediction_outputs WHERE error_code IS NULL),
-       (SELECT count(*) FROM prediction_outputs WHERE error_code IS NOT NULL),
-       (SELECT coalesce(sum(cancelled), 0) FROM prediction_batches),
-       (SELECT coalesce(sum(request_count - cancelled), 0) FROM prediction_batches
-        WHERE status IN ('queued', 'running'))
+SELECT (SELECT coalesce(sum(request_count), 0) FROM predictq.jobs)
+           + (SELECT coalesce(sum(planned_rows), 0) FROM predictq.prediction_batches WHERE queue = 'plan'),
+       (SELECT coalesce(sum(request_count), 0) FROM predictq.batch_requests),
+       coalesce(sum(o.succeeded), 0), coalesce(sum(o.failed), 0),
+       coalesce(sum(o.cancelled), 0) + (
+           SELECT coalesce(sum(cardinality(cancelled_rows)), 0) FROM predictq.prediction_batches),
+       (SELECT coalesce(sum(request_count - coalesce(cardinality(cancelled_rows), 0)), 0)
+        FROM predictq.prediction_batches)
+FROM predictq.batch_outputs o
 """
 
 

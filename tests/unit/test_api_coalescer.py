@@ -185,3 +185,18 @@ def test_a_flush_that_hangs_does_not_hang_its_callers(make: Make) -> None:
 
     asyncio.run(run())
     assert recorder.groups == [[0], [3]]
+
+
+def test_company_is_waited_for_until_there_is_enough(make: Make) -> None:
+    """With as many items as are enough a flush begins at once, however long the spacing is."""
+    recorder = Recorder()
+    recorder.go.set()
+
+    async def run() -> list[int]:
+        coalescer = make(recorder, spacing=lambda _: 3600.0, enough=lambda _: 3)
+        coalescer._last_end = asyncio.get_running_loop().time()
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*(coalescer.submit(number) for number in (1, 2, 3)))
+
+    assert asyncio.run(run()) == [2, 4, 6]
+    assert recorder.groups == [[1, 2, 3]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from api.intake import group_spacing
@@ -75,3 +77,13 @@ def test_without_a_linger_nobody_waits(clock: list[float]) -> None:
     groups.sent([1])
     clock[0] += 1
     assert groups.spacing(1) == groups.spacing(10) == 0
+
+
+def test_as_many_as_came_before_need_not_wait(clock: list[float]) -> None:
+    """Once all callers of the last group are back the next group goes, but not while answers are late."""
+    groups = GroupSpacing(LINGER)
+    assert groups.enough(3) == 16
+    assert groups.enough(40) == 40
+    groups.sent([1])
+    clock[0] += 1
+    assert groups.enough(40) == math.inf

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.http.problems import Invalid, Problem
-from api.intake.id_files import MAX_CLIENT_ID, CsvReader, NdjsonReader, RowReader, are_plain_ids
+from api.intake import uploads
+from api.intake.client_ids import MAX_CLIENT_ID
+from api.intake.id_files import CsvReader, NdjsonReader, RowReader, are_plain_ids
 from api.intake.uploads import Upload
 
 
@@ -19,7 +21,7 @@ def read(reader: RowReader, *pieces: bytes, max_rows: int = 1000) -> list[int]:
         for piece in pieces:
             upload.feed(piece)
         upload.finish()
-        ids = list(upload.client_ids())
+        ids = [int(item) for page in upload.pages(2) for item in page.split(b",")]
         assert len(ids) == upload.count
         return ids
 
@@ -156,3 +158,19 @@ def test_plain_ids_are_ids(text: str) -> None:
     """The quick check never lets through what a look at each line would refuse."""
     if text and are_plain_ids(f"{text}\n".encode()):
         assert all(0 < int(line) <= MAX_CLIENT_ID for line in text.split("\n"))
+
+
+@given(
+    st.lists(st.integers(1, MAX_CLIENT_ID), max_size=60),
+    st.integers(1, 70),
+    st.integers(1, 200),
+)
+def test_an_upload_is_handed_on_in_pages(ids: list[int], rows: int, piece: int) -> None:
+    """In order, each page full but the last, whatever is read from the spool at once; and from the start again."""
+    with pytest.MonkeyPatch.context() as patch, Upload(CsvReader(), max_rows=1000) as upload:
+        patch.setattr(uploads, "_PIECE", piece)
+        upload.feed("".join(f"{item}\n" for item in ids).encode())
+        upload.finish()
+        expected = [",".join(map(str, ids[start : start + rows])).encode() for start in range(0, len(ids), rows)]
+        assert list(upload.pages(rows)) == expected
+        assert list(upload.pages(rows)) == expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
-from collections.abc import Sequence
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -17,7 +16,9 @@ from api.http.requests import headers_of, idempotency_key, wait_seconds
 from api.intake.publisher import Publisher
 from api.jobs.notices import Notices
 from shared import errors
+from shared.erasure import errors as erasure_errors
 from shared.messaging.messages import Notice
+from shared.retention import errors as retention_errors
 from shared.status import Queue
 from tests.support import wait_until
 
@@ -87,8 +88,16 @@ def test_what_cannot_be_given_is_406(accept: str) -> None:
 
 def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
     """Kinds have unique codes, and what a call can raise is mapped; the worker's own errors are nobody's answer."""
-    nobodys = {errors.PredictqError, errors.FenceLost, errors.SchemaOutdated}
-    raised = {error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, Exception)}
+    nobodys = {
+        *(errors.PredictqError, errors.FenceLost, errors.SchemaOutdated),
+        *(erasure_errors.ErasureError, erasure_errors.ErasureInterrupted),
+        *(erasure_errors.ErasureLogRefused, erasure_errors.NoHashSecret),
+        *(retention_errors.RetentionError, retention_errors.RetentionBusy),
+        *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged),
+    }
+    modules = (errors, retention_errors, erasure_errors)
+    found = [each for module in modules for each in vars(module).values()]
+    raised = {each for each in found if isinstance(each, type) and issubclass(each, Exception)}
     assert raised - nobodys == set(_BY_ERROR)
     assert all(KINDS[kind.code] is kind for kind in _BY_ERROR.values())
     assert problem_of(errors.FenceLost(1, 1)) is None
@@ -112,15 +121,15 @@ class Broker:
     """Records what is published; fails while `is_away`."""
 
     def __init__(self) -> None:
-        self.published: list[tuple[int, Queue]] = []
+        self.published: list[Queue] = []  # one entry per message
         self.attempts = 0
         self.is_away = False
 
-    def __call__(self, batch_ids: Sequence[int], queue: Queue) -> None:
+    def __call__(self, messages: int, queue: Queue) -> None:
         self.attempts += 1
         if self.is_away:
             raise ConnectionError("away")
-        self.published += [(batch_id, queue) for batch_id in batch_ids]
+        self.published += [queue] * messages
 
 
 def test_the_publisher_publishes_in_order_and_flushes_at_the_end() -> None:
@@ -128,11 +137,11 @@ def test_the_publisher_publishes_in_order_and_flushes_at_the_end() -> None:
     broker = Broker()
     publisher = Publisher(broker)
     publisher.start()
-    publisher.put([], Queue.INTERACTIVE)
-    publisher.put(range(99), Queue.BULK)
-    publisher.put([99], Queue.BULK)
+    publisher.put(0, Queue.INTERACTIVE)
+    publisher.put(99, Queue.BULK)
+    publisher.put(1, Queue.INTERACTIVE)
     publisher.stop()
-    assert broker.published == [(n, Queue.BULK) for n in range(100)]
+    assert broker.published == [Queue.BULK] * 99 + [Queue.INTERACTIVE]
     assert broker.attempts == 2  # one for all batches of a commit
     assert publisher.published == 100
     assert publisher.failures == 0
@@ -143,16 +152,16 @@ def test_one_hiccup_loses_nothing() -> None:
     broker = Broker()
     fails = iter([True, False])
 
-    def publish(batch_ids: Sequence[int], queue: Queue) -> None:
+    def publish(messages: int, queue: Queue) -> None:
         if next(fails):
             raise ConnectionError("reset")
-        broker(batch_ids, queue)
+        broker(messages, queue)
 
     publisher = Publisher(publish)
     publisher.start()
-    publisher.put([1], Queue.BULK)
+    publisher.put(1, Queue.BULK)
     publisher.stop()
-    assert broker.published == [(1, Queue.BULK)]
+    assert broker.published == [Queue.BULK]
 
 
 def test_while_redis_is_away_nothing_is_tried_for_a_while() -> None:
@@ -161,15 +170,15 @@ def test_while_redis_is_away_nothing_is_tried_for_a_while() -> None:
     broker.is_away = True
     publisher = Publisher(broker)
     publisher.start()
-    for batch_id in range(50):
-        publisher.put([batch_id], Queue.INTERACTIVE)
+    for _ in range(50):
+        publisher.put(1, Queue.INTERACTIVE)
     wait_until(lambda: publisher.failures == 50, what="all given up")
     assert broker.attempts == 2
     assert not publisher.is_healthy
     broker.is_away = False
 
     def delivered() -> bool:
-        publisher.put([99], Queue.INTERACTIVE)
+        publisher.put(1, Queue.INTERACTIVE)
         return bool(broker.published)
 
     wait_until(delivered, what="the circuit closes")
@@ -180,10 +189,10 @@ def test_while_redis_is_away_nothing_is_tried_for_a_while() -> None:
 def test_a_full_publisher_never_blocks() -> None:
     """What does not fit is counted and left to the sweeper, and the end does not wait for ever."""
     go = threading.Event()
-    publisher = Publisher(lambda _batch_ids, _queue: go.wait() and None, capacity=2)
+    publisher = Publisher(lambda _messages, _queue: go.wait() and None, capacity=2)
     publisher.start()
     for _ in range(10):
-        publisher.put([1, 2, 3], Queue.BULK)
+        publisher.put(3, Queue.BULK)
     assert publisher.failures >= 3 * 7
     publisher.stop(timeout=0.05)
     go.set()

@@ -26,7 +26,7 @@ class Book:
 
     def __init__(self) -> None:
         self.job = JobRecord(
-            uuid4(), "bulk", "alice", JobStatus.QUEUED, 1, *(30, 0, 0, 0), datetime.now(UTC), *(None, None, None)
+            uuid4(), "bulk", "alice", JobStatus.QUEUED, 1, *(30, 0, 0, 0), datetime.now(UTC), *[None] * 5
         )
         self.reads = 0
         self.before_answer: Callable[[], None] = lambda: None
@@ -197,5 +197,41 @@ def test_a_lost_notice_costs_a_poll() -> None:
         waiting.notify(book.finish_batch())
         waiting.notify(book.finish_batch())
         assert (await caller).status is JobStatus.SUCCEEDED
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("no_polls")
+def test_a_job_whose_rows_are_still_counted_is_read_now_and_then() -> None:
+    """Each of its batches sends a notice, and nobody can say which is the last: a burst of them costs one read."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        book.job = replace(book.job, total=None)
+        caller = await begin(waiting, book.job)
+        for done in range(500):
+            waiting.notify(Notice(done, book.job.job_id, 10))
+        await asyncio.sleep(waiting_module._REST + 0.05)
+        assert book.reads == 1
+        book.job = replace(book.job, total=30, succeeded=20)
+        waiting.notify(Notice(501, book.job.job_id, 10))
+        await asyncio.sleep(waiting_module._REST + 0.05)
+        assert book.reads == 2
+        book.job = replace(book.job, succeeded=30, status=JobStatus.SUCCEEDED)
+        waiting.notify(Notice(502, book.job.job_id, 10))
+        assert (await caller).status is JobStatus.SUCCEEDED
+        assert book.reads == 3
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("no_polls")
+def test_notices_of_a_job_whose_rows_were_never_counted_before_the_caller_came() -> None:
+    """It may have ended already: it is read at once."""
+
+    async def scenario(book: Book, waiting: Waiting) -> None:
+        accepted = replace(book.job, total=None)
+        book.job = replace(book.job, total=0, status=JobStatus.SUCCEEDED)
+        waiting.notify(Notice(1, book.job.job_id))
+        assert (await waiting.wait(accepted, _LONG)).status is JobStatus.SUCCEEDED
 
     run(scenario)

@@ -88,7 +88,8 @@ def test_every_setting_is_explained_with_its_default() -> None:
     expected = {}
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias or f"PREDICTQ_{name.upper()}")
-        expected[variable] = "–" if field.is_required() else _as_variable(field.default)
+        has_no_default = field.is_required() or field.default is None
+        expected[variable] = "–" if has_no_default else _as_variable(field.default)
     assert {name: explained.get(name, ["", ""])[1] for name in expected} == expected
 
 

@@ -12,14 +12,19 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from redis import Redis
 
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
+from shared.jobs.accept_bulk import ListedIds, rows_per_batch
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import Notice, format_notice, parse_notice, server_version
+from shared.models.registry import version_digest
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
+from shared.pages.request_id import RequestId, parse_request_id
 from shared.sources.sample_features import CLIENT_FEATURES
 from shared.status import Queue
 
@@ -151,6 +156,53 @@ def test_a_server_is_called_by_its_own_name(told: dict[str, str], name: str) -> 
             return told
 
     assert server_version(Server()) == name
+
+
+@given(st.integers(0, 10**18 - 1), st.integers(0, 99_999))
+def test_a_request_id_reads_back_as_it_was_said(batch_id: int, row: int) -> None:
+    """`1042-7` is row 7 of batch 1042, in one form only."""
+    request_id = RequestId(batch_id, row)
+    assert str(request_id) == f"{batch_id}-{row}"
+    assert parse_request_id(str(request_id)) == request_id
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1042", "1042-", "-7", "1042-7 ", " 1042-7", "1042-7\n", "1042--7", "01042-7", "1042-07", "1042-7-1", "+1-7",
+     "1_0-7", "1e3-7", "١-٧", "1042–7", "9" * 19 + "-7", "1042-1000000", "1042-7; DROP"],
+)  # fmt: skip
+def test_what_is_no_request_id_is_none(text: str) -> None:
+    """Nothing but the one form is taken, whatever digits Unicode has, and no number that PostgreSQL could not hold."""
+    assert parse_request_id(text) is None
+
+
+def test_a_digest_covers_all_that_makes_an_answer() -> None:
+    """Another file, signature or threshold is another version; the same ones are the same."""
+    digest = version_digest("a" * 64, SPEC, 0.5)
+    assert version_digest("a" * 64, Signature.from_json(json.loads(json.dumps(SPEC.to_json()))), 0.5) == digest
+    others = {
+        version_digest("b" * 64, SPEC, 0.5),
+        version_digest("a" * 64, Signature(SPEC.features[:-1]), 0.5),
+        version_digest("a" * 64, Signature(SPEC.features[::-1]), 0.5),
+        version_digest("a" * 64, SPEC, math.nextafter(0.5, 1)),
+    }
+    assert len(others | {digest}) == 5
+
+
+@pytest.mark.parametrize(
+    ("count", "rows"), [(1, 5000), (5000, 5000), (40_000, 5000), (40_001, 5001), (80_000, 10_000), (10**7, 10_000)]
+)
+def test_a_job_is_cut_so_that_workers_share_it(count: int, rows: int) -> None:
+    """In about eight batches, none so small that its claim is felt, none above what is asked for."""
+    assert rows_per_batch(count, most=10_000) == rows
+    assert rows_per_batch(count, most=7) == 7
+
+
+@pytest.mark.parametrize(("rows", "ids"), [(2, [b"1,2", b"3"]), (3, [b"1,2,3"]), (1, [b"1", b"2", b"3"])])
+def test_listed_ids_can_be_read_again(rows: int, ids: list[bytes]) -> None:
+    """A list gives its ids in order, and again from the start."""
+    listed = ListedIds([1, 2, 3])
+    assert list(listed.pages(rows)) == list(listed.pages(rows)) == ids
 
 
 def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from redis.exceptions import ConnectionError as RedisDown
 
 from model.artefact import build_artefact
 from shared.batches.claims import Claim
-from shared.errors import FenceLost
 from shared.messaging.messages import Notice
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.status import RowError
@@ -28,7 +28,8 @@ from worker.celery import notifier
 from worker.main import main
 from worker.models.model_store import load_model
 from worker.scoring import lease_keeper
-from worker.scoring.feature_reader import Rows
+from worker.scoring.answers import Answers, StatedError, float_array
+from worker.scoring.feature_reader import NO_KEY, Rows, key_array
 from worker.scoring.isolation import IsolatedModel, _call_in_fork
 from worker.scoring.prediction import PredictionFailed, predict_rows, storable
 from worker.scoring.row_checks import find_errors
@@ -38,12 +39,13 @@ ONE = Signature((FeatureSpec("x", FeatureKind.NUMBER),))
 
 def rows_of(values: list[float | None]) -> Rows:
     """Rows with one feature."""
-    return Rows(
-        request_ids=np.arange(len(values), dtype=np.int64),
-        client_versions=pa.array([1] * len(values), pa.int32()),
-        features_given=np.zeros(len(values), dtype=np.bool_),
-        features=pa.table({"x": pa.array(values, pa.float64())}),
-    )
+    return rows_with(pa.table({"x": pa.array(values, pa.float64())}))
+
+
+def rows_with(features: pa.Table) -> Rows:
+    """Rows of known clients with these features."""
+    count = features.num_rows
+    return Rows(np.arange(count, dtype=np.int64), np.ones(count, dtype=np.bool_), features)
 
 
 @given(st.lists(st.sampled_from(["good", "raises", "nan", "high", "missing"]), min_size=1, max_size=60))
@@ -107,8 +109,7 @@ def test_validation_says_the_same_as_the_gateway() -> None:
             "b": pa.array([True, True, True, True, True, True, None]),
         }
     )
-    rows = Rows(np.arange(7), pa.array([1] * 7, pa.int32()), np.zeros(7, dtype=np.bool_), table)
-    found = {number: error.detail for number, error in find_errors(rows, signature).items()}
+    found = {number: error.detail for number, error in find_errors(rows_with(table), signature).items()}
     expected = {
         number: problems[0].detail
         for number, values in enumerate(table.to_pylist())
@@ -148,30 +149,88 @@ def test_a_call_apart_tells_what_became_of_it(age: int, answer: str) -> None:
 
 
 def a_claim(batch_id: int) -> Claim:
-    return Claim(batch_id, 1, 1, 1, 1, None, None, 0.0)
+    return Claim(
+        batch_id,
+        fence=1,
+        attempt=1,
+        model_version_id=1,
+        request_count=1,
+        job_id=None,
+        waited_seconds=0.0,
+        source_id=None,
+        keys_int8="{1}",
+        keys_uuid=None,
+        keys_text=None,
+        given=None,
+    )
 
 
 def test_a_late_heartbeat_does_not_drop_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A beat for a batch that has just been finished must not end the watch over the batch that follows."""
+    """A beat for batches that have just been finished must not end the watch over those that follow."""
     beats: list[int] = []
     at_first, go_on, second_beats = threading.Event(), threading.Event(), threading.Event()
 
-    def extend(_engine: Any, claim: Claim, *, lease_seconds: float) -> None:
-        beats.append(claim.batch_id)
-        if claim.batch_id == 1:
+    def extend(_engine: Any, claims: Sequence[Claim], *, lease_seconds: float) -> list[Claim]:
+        beats.extend(claim.batch_id for claim in claims)
+        if claims[0].batch_id == 1:
             at_first.set()
             assert go_on.wait(10)
-            raise FenceLost(claim.batch_id, claim.fence)
+            return list(claims)  # no longer these claims'
         if beats.count(2) == 2:
             second_beats.set()
+        return []
 
-    monkeypatch.setattr(lease_keeper, "extend_lease", extend)
+    monkeypatch.setattr(lease_keeper, "extend_leases", extend)
     keeper = lease_keeper.LeaseKeeper(None, lease_seconds=0.06, call_timeout_seconds=60)  # type: ignore[arg-type]
-    with keeper.keeping(a_claim(1)):
+    with keeper.keeping([a_claim(1)]):
         assert at_first.wait(10)
-    with keeper.keeping(a_claim(2)):
+    with keeper.keeping([a_claim(2)]):
         go_on.set()
         assert second_beats.wait(10)
+
+
+def test_one_lost_batch_does_not_cost_the_others_their_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of batches held together, one that was claimed anew is beaten for no more; the others are."""
+    beats: list[list[int]] = []
+    third = threading.Event()
+
+    def extend(_engine: Any, claims: Sequence[Claim], *, lease_seconds: float) -> list[Claim]:
+        beats.append([claim.batch_id for claim in claims])
+        if len(beats) == 3:
+            third.set()
+        return [claim for claim in claims if claim.batch_id == 2]
+
+    monkeypatch.setattr(lease_keeper, "extend_leases", extend)
+    keeper = lease_keeper.LeaseKeeper(None, lease_seconds=0.06, call_timeout_seconds=60)  # type: ignore[arg-type]
+    with keeper.keeping([a_claim(1), a_claim(2), a_claim(3)]):
+        assert third.wait(10)
+    assert beats[:3] == [[1, 2, 3], [1, 3], [1, 3]]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**63) + 1, 2**63 - 1)), min_size=1))
+def test_keys_are_read_as_postgresql_prints_them(keys: list[int | None]) -> None:
+    """Every bigint and NULL, in order; a page whose keys are not as many as its rows is not read."""
+    printed = "{" + ",".join("NULL" if key is None else str(key) for key in keys) + "}"
+    assert key_array(printed, len(keys)).tolist() == [NO_KEY if key is None else key for key in keys]
+    with pytest.raises(ValueError, match=f"{len(keys)} keys where there should be {len(keys) + 1}"):
+        key_array(printed, len(keys) + 1)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1))
+def test_probabilities_are_printed_so_that_they_read_back(values: list[float]) -> None:
+    """The text of an array gives each number back to the last bit; what is no number is NULL."""
+    printed = float_array(np.array([*values, np.nan]))
+    read = [None if item == "null" else float(item) for item in printed[1:-1].lower().split(",")]
+    assert read == [*values, None]
+
+
+def test_a_part_of_the_answers_has_its_own_errors() -> None:
+    """Batches answered together are parted by row: values and errors alike, each counted from its own first row."""
+    errors = {number: StatedError(RowError.MODEL_FAILED, str(number)) for number in (0, 2, 3)}
+    answers = Answers(np.array([np.nan, 0.1, np.nan, np.nan, 0.4]), errors)
+    parts = [answers.part(0, 2), answers.part(2, 3), answers.part(3, 5)]
+    assert [part.probabilities.tolist()[-1] for part in parts][::2] == [0.1, 0.4]
+    assert [{n: error.detail for n, error in part.errors.items()} for part in parts] == [{0: "0"}, {0: "2"}, {0: "3"}]
 
 
 def test_notices_pause_while_redis_is_away() -> None:

@@ -11,6 +11,7 @@ from shared.messaging.messages import make_redis
 from shared.postgres.engine import make_engine
 from worker.celery.notifier import Notifier
 from worker.models.model_store import ModelStore
+from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.scorer import Scorer
 
@@ -44,6 +45,7 @@ class ProcessSlot:
                 call_timeout_seconds=self._settings.batch_timeout_seconds,
             ),
             notifier=Notifier(make_redis(self._settings)),
+            key_hashes=KeyHashes(engine),
             settings=self._settings,
             worker=worker,
         )

@@ -2,13 +2,14 @@
 
 from celery import Celery
 
-from shared.messaging.messages import SCORE_TASK
+from shared.messaging.messages import WORK_TASK
+from shared.status import Queue
 from worker.celery.pool_process import ProcessSlot
 
 
 def register_tasks(app: Celery, slot: ProcessSlot) -> None:
-    """Add the scoring task to `app`; `slot` holds the scorer of whichever process runs it."""
+    """Add the task to `app`; `slot` holds the scorer of whichever process runs it."""
 
-    @app.task(name=SCORE_TASK)
-    def score_batch(batch_id: int) -> None:
-        slot.scorer.score(batch_id)
+    @app.task(name=WORK_TASK)
+    def work(queue: str) -> None:
+        slot.scorer.work(Queue(queue))

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from model.artefact import Artefact, load, positive_column
 from model.metadata import ArtefactMetadata
 from shared.logging import get_logger
-from shared.models.registry import get_model, live_model, read_artefact
+from shared.models.registry import get_version, live_model, read_artefact
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction
 from worker.models.linear_model import LinearModel, NotLinear, compile_linear
@@ -112,7 +112,7 @@ class ModelStore:
         self._models: OrderedDict[int, LoadedModel] = OrderedDict()
 
     def get(self, engine: Engine, version: int) -> LoadedModel:
-        """The model of that version, loaded when this process first needs it."""
+        """The version with that number in the database, loaded when this process first needs it."""
         if version not in self._models:
             self._models[version] = self._read(engine, version)
             if len(self._models) > self._most:
@@ -123,12 +123,12 @@ class ModelStore:
     def preload_live(self, engine: Engine) -> int | None:
         """Load the live version, if there is one; returns its number. Raises NoLiveModel."""
         with transaction(engine) as connection:
-            version = live_model(connection).version
+            version = live_model(connection).id
         return self.get(engine, version).version
 
     @staticmethod
     def _read(engine: Engine, version: int) -> LoadedModel:
         with transaction(engine) as connection:
-            record = get_model(connection, version)
+            record = get_version(connection, version)
             content = read_artefact(connection, version)
         return load_model(Artefact(content, ArtefactMetadata.from_json(record.metadata)), version)

@@ -1,22 +1,27 @@
-"""The answers of a batch as columns, and how they are written."""
+"""The answers of a batch as a page: what is stored of them, and in which form."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-from sqlalchemy import Connection
+import orjson
 
-from shared.batches.claims import Claim, Counts
-from shared.postgres.engine import driver_connection
+from shared.batches.claims import Answers as Page
+from shared.batches.claims import Claim
 from shared.status import RowError
-from worker.scoring.binary_copy import encode_binary
-from worker.scoring.feature_reader import Rows
+from worker.pages.encode import encode_features
+from worker.pages.from_arrow import from_arrow
+from worker.pages.key_filter import build_filter
+from worker.scoring.feature_reader import NO_KEY, Rows, columns_of
+
+SMALL_PAGE = 64  # rows below which a client is found by key_hashes, and from which by the page's own filter
+_SEED_BYTES = 32
+
+HashKeys = Callable[[npt.NDArray[np.int64], int], npt.NDArray[np.int64]]  # keys and their source
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,75 +39,48 @@ class Answers:
     probabilities: npt.NDArray[np.float64]
     errors: dict[int, StatedError] = field(default_factory=dict)
 
-
-_COPY_ALL = """COPY prediction_outputs (request_id, probability, label, threshold, model_version, client_version,
-error_code, error_detail, fence) FROM STDIN (FORMAT csv)"""
-_COPY_NUMBERS = """COPY prediction_outputs (request_id, probability, label, threshold, model_version, client_version,
-fence) FROM STDIN (FORMAT binary)"""
-
-
-def write_answers(
-    connection: Connection, claim: Claim, threshold: float, rows: Rows, answers: Answers, cancelled: frozenset[int]
-) -> Counts:
-    """Insert one output per row, leaving out the cancelled requests. Returns how the written rows came out."""
-    if not (answers.errors or cancelled or rows.client_versions.null_count):
-        _copy(connection, _COPY_NUMBERS, _numbers(claim, threshold, rows, answers))
-        return Counts(succeeded=len(rows), failed=0)
-    table = _table(claim, threshold, rows, answers)
-    failed = np.zeros(len(rows), dtype=np.bool_)
-    failed[list(answers.errors)] = True
-    if cancelled:
-        kept = ~np.isin(rows.request_ids, list(cancelled))
-        table, failed = table.filter(pa.array(kept)), failed[kept]
-    buffer = io.BytesIO()
-    pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False))
-    _copy(connection, _COPY_ALL, buffer.getvalue())
-    bad = int(failed.sum())
-    return Counts(succeeded=len(failed) - bad, failed=bad)
+    def part(self, first: int, last: int) -> Answers:
+        """The answers of rows `first` to `last`, which is not among them."""
+        errors = {number - first: error for number, error in self.errors.items() if first <= number < last}
+        return Answers(self.probabilities[first:last], errors)
 
 
-def _copy(connection: Connection, statement: str, data: bytes) -> None:
-    with driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(statement, io.BytesIO(data))
-
-
-def _numbers(claim: Claim, threshold: float, rows: Rows, answers: Answers) -> bytes:
-    """Answers without any error or null, as most batches are: numbers only, which need no text in between."""
-    count = len(rows)
-    return encode_binary(
-        {
-            "request_id": rows.request_ids,
-            "probability": answers.probabilities,
-            "label": (answers.probabilities >= threshold).astype(np.int16),
-            "threshold": np.full(count, threshold),
-            "model_version": np.full(count, claim.model_version, dtype=np.int32),
-            "client_version": rows.client_versions.to_numpy(),
-            "fence": np.full(count, claim.fence, dtype=np.int32),
-        }
+def make_page(claim: Claim, rows: Rows, answers: Answers, *, threshold: float | None, hash_keys: HashKeys) -> Page:
+    """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order."""
+    numbers = sorted(answers.errors)
+    values = answers.probabilities
+    if numbers:
+        values = values.copy()
+        values[numbers] = np.nan
+    hashes = _hashes(claim, rows, hash_keys)
+    is_small = len(rows) < SMALL_PAGE
+    return Page(
+        values=float_array(values),
+        threshold=threshold,
+        error_rows=numbers or None,
+        error_codes=[answers.errors[number].code.value for number in numbers] or None,
+        error_details=[answers.errors[number].detail for number in numbers] or None,
+        features=_features(rows),
+        key_filter=None if is_small or hashes is None else build_filter(hashes),
+        key_hashes=hashes.tolist() if is_small and hashes is not None else None,
+        seed=os.urandom(_SEED_BYTES),
     )
 
 
-def _table(claim: Claim, threshold: float, rows: Rows, answers: Answers) -> pa.Table:
-    count = len(rows)
-    none = np.zeros(count, dtype=np.bool_)
-    none[list(answers.errors)] = True
-    labels = (answers.probabilities >= threshold).astype(np.int16)
-    return pa.table(
-        {
-            "request_id": rows.request_ids,
-            "probability": pa.array(answers.probabilities, mask=none),
-            "label": pa.array(labels, mask=none),
-            "threshold": pa.array(np.full(count, threshold), mask=none),
-            "model_version": pa.repeat(pa.scalar(claim.model_version, pa.int32()), count),
-            "client_version": rows.client_versions,
-            "error_code": _sparse({number: error.code.value for number, error in answers.errors.items()}, count),
-            "error_detail": _sparse({number: error.detail for number, error in answers.errors.items()}, count),
-            "fence": pa.repeat(pa.scalar(claim.fence, pa.int32()), count),
-        }
-    )
+def float_array(values: npt.NDArray[np.float64]) -> str:
+    """The text of a float8 array, NaN as NULL: the shortest text that gives each number back."""
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return "{" + text[1:-1] + "}"
 
 
-def _sparse(texts: Mapping[int, str], count: int) -> pa.Array:
-    if not texts:
-        return pa.nulls(count, pa.string())
-    return pa.array([texts.get(number) for number in range(count)], pa.string())
+def _hashes(claim: Claim, rows: Rows, hash_keys: HashKeys) -> npt.NDArray[np.int64] | None:
+    if claim.source_id is None:
+        return None
+    named = rows.keys[rows.keys != NO_KEY]  # others came with their features, or were erased
+    return hash_keys(named, claim.source_id)
+
+
+def _features(rows: Rows) -> bytes | None:
+    """The page of features; None where none were read, because the batch was refused as a whole."""
+    columns = [from_arrow(column) for column in columns_of(rows.features)]
+    return encode_features(columns, len(rows)) if columns else None

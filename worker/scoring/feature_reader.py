@@ -1,37 +1,32 @@
-"""The rows of a batch as columns: read with one COPY, written with one COPY, no Python object per row."""
+"""The features of claimed batches as columns: read by key with one COPY, put into the order of the requests here."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pa_compute
 import pyarrow.csv as pa_csv
 from sqlalchemy import Engine
 
 from shared.batches.claims import Claim
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, find_feature
 from shared.postgres.engine import autocommit, driver_connection
+from shared.sources.clients import CLIENTS
 from shared.sources.sample_features import CLIENT_FEATURES
 
-_SPARSE = 4  # client ids per row above which single look-ups are cheaper than reading their range
-
-_ARROW_TYPES = {
+ARROW_TYPES = {
     FeatureKind.INTEGER: pa.int64(),
     FeatureKind.NUMBER: pa.float64(),
     FeatureKind.BOOLEAN: pa.bool_(),
     FeatureKind.CATEGORY: pa.dictionary(pa.int32(), pa.string()),
-}
-# Numbers are numeric in JSON: 30.0 is a whole number there, but not for the bigint parser.
-_JSON_TYPES = {
-    FeatureKind.INTEGER: "numeric",
-    FeatureKind.NUMBER: "numeric",
-    FeatureKind.BOOLEAN: "boolean",
-    FeatureKind.CATEGORY: "text",
 }
 _SQL_TYPES = {
     FeatureKind.INTEGER: "bigint",
@@ -39,19 +34,25 @@ _SQL_TYPES = {
     FeatureKind.BOOLEAN: "boolean",
     FeatureKind.CATEGORY: "text",
 }
+NO_KEY = np.iinfo(np.int64).min  # stands for a row that names no client; no key is so low
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The requests of a batch, in id order, with n rows in each column."""
+    """The requests of one or more batches, in order, with n rows in each column."""
 
-    request_ids: npt.NDArray[np.int64]
-    client_versions: pa.Array  # int32; null where the client is unknown or the features came with the call
-    features_given: npt.NDArray[np.bool_]  # True where the features came with the call
+    keys: npt.NDArray[np.int64]  # NO_KEY where the features came with the call
+    is_known: npt.NDArray[np.bool_]  # whether there are features: the client exists, or they came with the call
     features: pa.Table  # the signature's columns, in its order
 
     def __len__(self) -> int:
-        return len(self.request_ids)
+        return len(self.is_known)
+
+    def part(self, first: int, last: int) -> Rows:
+        """The rows from `first` on, before `last`."""
+        if first == 0 and last == len(self):
+            return self
+        return Rows(self.keys[first:last], self.is_known[first:last], self.features.slice(first, last - first))
 
 
 def columns_of(table: pa.Table) -> list[pa.Array]:
@@ -60,88 +61,137 @@ def columns_of(table: pa.Table) -> list[pa.Array]:
     return batches[0].columns if batches else [pa.array([], kind) for kind in table.schema.types]
 
 
-def read_rows(engine: Engine, claim: Claim, signature: Signature) -> Rows:
-    """Read all requests of a batch with their features as they are now, in one statement and one snapshot."""
+def read_rows(engine: Engine, claims: Sequence[Claim], signature: Signature) -> Rows:
+    """All requests of the batches, which are of one model version, with their features as they are now.
+
+    Clients are read in one statement and so from one snapshot.
+    """
+    keys = np.concatenate([_keys(claim) for claim in claims])
+    named = keys != NO_KEY
+    given = _given(claims)
+    if not given:
+        return _with_features(keys, _read_clients(engine, np.unique(keys), signature), signature)
+    wanted = np.unique(keys[named])
+    clients = _read_clients(engine, wanted, signature) if len(wanted) else _no_clients(signature)
+    rows = _with_features(keys, clients, signature)
+    is_known = rows.is_known.copy()
+    is_known[list(given)] = True
+    # A table without columns has no number of rows either: a batch that is refused reads none.
+    features = _replace(rows.features, given, signature) if signature.features else rows.features
+    return Rows(keys, is_known, features)
+
+
+def key_array(text: str, count: int) -> npt.NDArray[np.int64]:
+    """PostgreSQL's text of an int8 array of `count` elements, NULL as `NO_KEY`."""
+    inner = text[1:-1]
+    if "N" in inner:
+        inner = inner.replace("NULL", str(NO_KEY))
+    keys = np.fromstring(inner, dtype=np.int64, sep=",")
+    if len(keys) != count:
+        raise ValueError(f"{len(keys)} keys where there should be {count}")
+    return keys
+
+
+def _keys(claim: Claim) -> npt.NDArray[np.int64]:
+    if claim.keys_int8 is None:
+        return np.full(claim.request_count, NO_KEY)
+    return key_array(claim.keys_int8, claim.request_count)
+
+
+def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any]]:
+    """The features that came with calls, by row number over all claims."""
+    given: dict[int, dict[str, Any]] = {}
+    first = 0
+    for claim in claims:
+        for number, text in enumerate(claim.given or ()):
+            if text is not None:
+                given[first + number] = orjson.loads(text)
+        first += claim.request_count
+    return given
+
+
+def _read_clients(engine: Engine, keys: npt.NDArray[np.int64], signature: Signature) -> pa.Table:
+    """The clients of these keys, which rise: the key, then the signature's columns; in the order of the keys."""
     buffer = io.BytesIO()
     with autocommit(engine) as connection, driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(_statement(claim, signature), buffer)
-    table = _in_id_order(_parse(buffer.getbuffer(), signature))
-    request_ids, versions, given, *features = columns_of(table)
-    return Rows(
-        request_ids=request_ids.to_numpy(),
-        client_versions=versions,
-        features_given=given.to_numpy(zero_copy_only=False),
-        features=pa.Table.from_arrays(features, names=list(signature.names)),
-    )
+        cursor.copy_expert(_statement(keys, signature), buffer)
+    data = buffer.getbuffer()
+    if not len(data):
+        return _no_clients(signature)
+    table = pa_csv.read_csv(pa.py_buffer(data), **_options(signature))
+    found = table.column(0).to_numpy()
+    return table if np.all(found[1:] > found[:-1]) else table.take(pa.array(np.argsort(found)))
 
 
-def _statement(claim: Claim, signature: Signature) -> str:
+def _statement(keys: npt.NDArray[np.int64], signature: Signature) -> str:
     """The COPY; before it in the same message, and so for its transaction alone, what the planner must be told.
 
-    Where a bulk batch holds most of a range of client ids, that range and the requests are read by client id and
-    merged: two thirds of the time of looking each client up. The planner cannot know; its statistics of a job that was
-    just accepted are those of the jobs before. A hash join would copy the thirty columns of every client.
+    The keys in rising order and in the column's own type: an index is walked once, and nothing is hashed.
     """
-    if claim.client_ids is None or claim.client_ids[1] - claim.client_ids[0] > _SPARSE * claim.request_count:
-        return f"COPY ({_query(claim, signature)}) TO STDOUT (FORMAT csv)"
-    neighbours = "AND c.client_id BETWEEN {} AND {}".format(*claim.client_ids)
+    wanted = orjson.dumps(keys, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1]
     return (
-        "SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off; "
-        f"COPY ({_query(claim, signature, neighbours)}) TO STDOUT (FORMAT csv)"
+        # Nobody's lock on the table may hold a worker for ever.
+        "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'; "
+        "SET LOCAL enable_hashjoin = off; SET LOCAL extra_float_digits = 1; "
+        f"COPY (SELECT c.client_id{_columns(signature)} FROM {CLIENTS} c "
+        f"WHERE c.client_id = ANY ('{{{wanted}}}'::bigint[])) TO STDOUT (FORMAT csv)"
     )
-
-
-def _query(claim: Claim, signature: Signature, neighbours: str = "") -> str:
-    first, last = claim.request_ids
-    # The rows of a bulk job name clients; only single jobs can bring features of their own.
-    columns, given = _columns(signature, with_given=claim.job_id is None and len(signature.features) > 0)
-    return (
-        f"SELECT r.request_id, c.version, r.features IS NOT NULL{columns} FROM prediction_requests r "
-        f"LEFT JOIN clients c ON c.client_id = r.client_id {neighbours} {given} "
-        f"WHERE r.request_id >= {first} AND r.request_id < {last}"
-    )
-
-
-def _in_id_order(table: pa.Table) -> pa.Table:
-    """Sorted here where need be, and not by PostgreSQL: that took a fifth of its time, and most batches are sorted."""
-    request_ids = table.column(0).to_numpy()
-    if np.all(request_ids[1:] > request_ids[:-1]):
-        return table
-    return table.take(pa.array(np.argsort(request_ids)))
 
 
 @lru_cache(maxsize=16)
-def _columns(signature: Signature, *, with_given: bool) -> tuple[str, str]:
-    """The features' part of the SELECT list, and the join that unpacks features given in the call."""
-    columns = "".join(f", {_column(spec, with_given=with_given)}" for spec in signature.features)
-    if not with_given:
-        return columns, ""
-    fields = ", ".join(f"{_quoted(spec.name)} {_JSON_TYPES[spec.kind]}" for spec in signature.features)
-    return columns, f"LEFT JOIN LATERAL jsonb_to_record(r.features) AS g({fields}) ON true"
+def _columns(signature: Signature) -> str:
+    # Columns get names of ours nowhere: COPY gives them by position.
+    return "".join(f", {_column(spec)}" for spec in signature.features)
 
 
-def _column(spec: FeatureSpec, *, with_given: bool) -> str:
-    name = _quoted(spec.name)
+def _column(spec: FeatureSpec) -> str:
     kind = _SQL_TYPES[spec.kind]
     column = find_feature(CLIENT_FEATURES, spec.name)
     if column is None:
-        stored = f"NULL::{kind}"
-    elif with_given or column.kind is not spec.kind:
-        stored = f"c.{name}::{kind}"
-    else:  # thirty casts for each of a million rows would be felt
-        stored = f"c.{name}"
-    return f"coalesce(g.{name}::{kind}, {stored})" if with_given else stored
+        return f"NULL::{kind}"
+    # Thirty casts for each of a million rows would be felt.
+    return f"c.{spec.name}::{kind}" if column.kind is not spec.kind else f"c.{spec.name}"
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _with_features(keys: npt.NDArray[np.int64], clients: pa.Table, signature: Signature) -> Rows:
+    """The clients' features in the order of `keys`; rows whose client was not found are null."""
+    found = clients.column(0).to_numpy()
+    features = clients.drop_columns([clients.column_names[0]]).rename_columns(list(signature.names))
+    if len(found) == len(keys) and np.array_equal(found, keys):
+        return Rows(keys, np.ones(len(keys), dtype=np.bool_), features)
+    places = np.searchsorted(found, keys)
+    is_known = np.zeros(len(keys), dtype=np.bool_)
+    inside = places < len(found)
+    is_known[inside] = found[places[inside]] == keys[inside]
+    return Rows(keys, is_known, features.take(pa.array(places, mask=~is_known)))
+
+
+def _replace(features: pa.Table, given: dict[int, dict[str, Any]], signature: Signature) -> pa.Table:
+    """The same with the rows that came with calls put in."""
+    mask = np.zeros(features.num_rows, dtype=np.bool_)
+    mask[list(given)] = True
+    columns = []
+    for spec, column in zip(signature.features, columns_of(features), strict=True):
+        kind = ARROW_TYPES[spec.kind]
+        plain = pa.string() if spec.kind is FeatureKind.CATEGORY else kind
+        values = pa.array([_plain(spec, row.get(spec.name)) for _, row in sorted(given.items())], plain)
+        columns.append(pa_compute.replace_with_mask(column.cast(plain), pa.array(mask), values).cast(kind))
+    return pa.Table.from_arrays(columns, names=list(signature.names))
+
+
+def _plain(spec: FeatureSpec, value: Any) -> Any:
+    # 30.0 is a whole number in JSON. The gateway has checked that it is one.
+    return int(value) if spec.kind is FeatureKind.INTEGER and isinstance(value, float) else value
 
 
 @lru_cache(maxsize=8)
 def _types(signature: Signature) -> dict[str, pa.DataType]:
-    # Our own columns are marked: a feature may be called "given", too.
-    types = {"#request_id": pa.int64(), "#client_version": pa.int32(), "#given": pa.bool_()}
-    return types | {spec.name: _ARROW_TYPES[spec.kind] for spec in signature.features}
+    # By position: a feature may be called like a column of ours, or like another feature in part.
+    return {"key": pa.int64()} | {f"f{n}": ARROW_TYPES[spec.kind] for n, spec in enumerate(signature.features)}
+
+
+def _no_clients(signature: Signature) -> pa.Table:
+    return pa.table({name: pa.array([], kind) for name, kind in _types(signature).items()})
 
 
 @lru_cache(maxsize=8)
@@ -149,7 +199,7 @@ def _options(signature: Signature) -> dict[str, Any]:
     types = _types(signature)
     return {
         "read_options": pa_csv.ReadOptions(column_names=list(types), use_threads=False, block_size=1 << 24),
-        "parse_options": pa_csv.ParseOptions(newlines_in_values=True),
+        "parse_options": pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         "convert_options": pa_csv.ConvertOptions(
             column_types=types,
             null_values=[""],
@@ -159,9 +209,3 @@ def _options(signature: Signature) -> dict[str, Any]:
             false_values=["f"],
         ),
     }
-
-
-def _parse(data: Any, signature: Signature) -> pa.Table:
-    if not len(data):
-        return pa.table({name: pa.array([], kind) for name, kind in _types(signature).items()})
-    return pa_csv.read_csv(pa.py_buffer(data), **_options(signature))

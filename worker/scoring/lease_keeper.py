@@ -1,6 +1,6 @@
-"""The heartbeat of a claim, and the watchdog over the model.
+"""The heartbeat of claims, and the watchdog over the model.
 
-One thread per process: it extends the lease while a batch is scored, and ends the process when a single call of
+One thread per process: it extends the leases while batches are scored, and ends the process when a single call of
 the model takes too long, even one whose lease is lost already. A process that stops as a whole (SIGSTOP, swap)
 misses its heartbeat; the batch is then claimed by another, and the fence drops what this one still tries to commit.
 """
@@ -11,39 +11,39 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.batches.claims import Claim, extend_lease, record_failure
-from shared.errors import DatabaseUnavailable, FenceLost
+from shared.batches.claims import Claim, extend_leases, record_failure
+from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 
 log = get_logger(__name__)
 
 
 class LeaseKeeper:
-    """Keeps the lease of the batch in hand. `engine` must have a connection to spare for this thread."""
+    """Keeps the leases of the batches in hand. `engine` must have a connection to spare for this thread."""
 
     def __init__(self, engine: Engine, *, lease_seconds: float, call_timeout_seconds: float) -> None:
         self._engine = engine
         self._lease_seconds = lease_seconds
         self._call_timeout = call_timeout_seconds
-        self._claim: Claim | None = None
-        self._lost: Claim | None = None  # the claim that need not be extended any more
+        self._claims: tuple[Claim, ...] = ()
+        self._lost: set[tuple[int, int]] = set()  # batch and fence of claims that need not be extended any more
         self._call_started: float | None = None
         threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
 
     @contextmanager
-    def keeping(self, claim: Claim) -> Iterator[None]:
-        """Extend the lease of `claim` until the block ends."""
-        self._claim = claim
+    def keeping(self, claims: Sequence[Claim]) -> Iterator[None]:
+        """Extend the leases of `claims` until the block ends."""
+        self._claims = tuple(claims)
         try:
             yield
         finally:
-            self._claim = None
+            self._claims = ()
 
     @contextmanager
     def watching_call(self) -> Iterator[None]:
@@ -59,39 +59,47 @@ class LeaseKeeper:
         # first beat comes the sooner for it.
         while True:
             time.sleep(min(self._lease_seconds, self._call_timeout) / 3)
-            claim = self._claim
-            if claim is not None:
-                self._beat(claim)
+            claims = self._claims
+            if claims:
+                self._beat(claims)
 
-    def _beat(self, claim: Claim) -> None:
+    def _beat(self, claims: tuple[Claim, ...]) -> None:
         if self._is_hung():
-            self._end_process(claim)
-        if self._lost is claim:
+            self._end_process(claims)
+        self._lost &= {_identity(claim) for claim in claims}
+        held = [claim for claim in claims if _identity(claim) not in self._lost]
+        if not held:
             return
         try:
-            extend_lease(self._engine, claim, lease_seconds=self._lease_seconds)
-        except FenceLost as error:
-            self._lose(claim, str(error))
+            lost = extend_leases(self._engine, held, lease_seconds=self._lease_seconds)
         except (DatabaseUnavailable, SQLAlchemyError) as error:
-            log.warning("heartbeat failed", batch_id=claim.batch_id, reason=str(error))
+            log.warning("heartbeat failed", batch_id=held[0].batch_id, reason=str(error))
+        else:
+            self._lose(lost)
 
-    def _lose(self, claim: Claim, reason: str) -> None:
-        """Beat no more for `claim`. It may just have been finished, and another be in hand by now: leave that be."""
-        self._lost = claim
-        if self._claim is claim:
-            log.warning("lease lost", batch_id=claim.batch_id, reason=reason)
+    def _lose(self, lost: Sequence[Claim]) -> None:
+        """Beat no more for these. They may just have been finished, and others be in hand by now: leave those be."""
+        self._lost.update(map(_identity, lost))
+        for claim in lost:
+            if claim in self._claims:
+                log.warning("lease lost", batch_id=claim.batch_id, fence=claim.fence)
 
     def _is_hung(self) -> bool:
         started = self._call_started
         return started is not None and time.monotonic() - started > self._call_timeout
 
-    def _end_process(self, claim: Claim) -> None:
-        """A call that hangs cannot be interrupted; give the batch back, then end the process it hangs in."""
+    def _end_process(self, claims: Sequence[Claim]) -> None:
+        """A call that hangs cannot be interrupted; give the batches back, then end the process it hangs in."""
         reason = f"the model did not answer within {self._call_timeout:g} s"
-        log.error("model hangs", batch_id=claim.batch_id, attempt=claim.attempt, reason=reason)
         try:
-            record_failure(self._engine, claim, reason, retry_after_seconds=0)
+            for claim in claims:
+                log.error("model hangs", batch_id=claim.batch_id, attempt=claim.attempt, reason=reason)
+                record_failure(self._engine, claim, reason, retry_after_seconds=0)
         except (DatabaseUnavailable, SQLAlchemyError) as error:
-            log.warning("batch left to its lease", batch_id=claim.batch_id, reason=str(error))
+            log.warning("batches left to their leases", batch_id=claims[0].batch_id, reason=str(error))
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _identity(claim: Claim) -> tuple[int, int]:
+    return claim.batch_id, claim.fence

@@ -19,9 +19,8 @@ _FINITE = (-sys.float_info.max, sys.float_info.max)
 def find_errors(rows: Rows, signature: Signature) -> dict[int, StatedError]:
     """The stated error of each row that cannot be scored, by row number. Empty when all can."""
     errors: dict[int, StatedError] = {}
-    if rows.client_versions.null_count:
-        missing = rows.client_versions.is_null().to_numpy(zero_copy_only=False) & ~rows.features_given
-        errors.update(dict.fromkeys(map(int, np.flatnonzero(missing)), _UNKNOWN))
+    if not rows.is_known.all():
+        errors.update(dict.fromkeys(map(int, np.flatnonzero(~rows.is_known)), _UNKNOWN))
     for spec, column in zip(signature.features, columns_of(rows.features), strict=True):
         if _is_fine(spec, column):
             continue

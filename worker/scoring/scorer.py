@@ -1,20 +1,22 @@
-"""Scoring of one batch: claim → read → predict → finish → notify. The task is a thin shell around this."""
+"""Scoring: claim → read → predict → finish → notify. The task is a thin shell around this."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from model.errors import ArtefactError
+from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim, Counts, claim, finish, record_failure
 from shared.config import Settings
-from shared.errors import DatabaseUnavailable, FenceLost
+from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.models.signature import Signature
@@ -22,9 +24,10 @@ from shared.status import Queue, RowError
 from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.model_store import LoadedModel, ModelStore
-from worker.scoring.answers import Answers, StatedError, write_answers
+from worker.scoring.answers import Answers, StatedError, make_page
 from worker.scoring.feature_reader import Rows, read_rows
 from worker.scoring.isolation import IsolatedModel
+from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.prediction import Predict, predict_rows, storable
 
@@ -41,44 +44,66 @@ class Scorer:
     models: ModelStore
     keeper: LeaseKeeper
     notifier: Notifier
+    key_hashes: KeyHashes
     settings: Settings
     worker: str  # who claims: node name and process id
 
-    def score(self, batch_id: int) -> str:
-        """Score a batch if it still needs it. Returns what became of it, one of the outcomes in the metrics.
+    def work(self, queue: Queue) -> list[str]:
+        """Do what a queue has to do next, if it has. Returns what became of each batch, as the metrics call it.
 
-        Errors of the infrastructure end here too: the batch then waits in PostgreSQL for the sweeper.
+        Errors of the infrastructure end here too: the batches then wait in PostgreSQL for their lease to run out.
         """
+        outcomes: list[str] = []
         try:
-            outcome = self._score(batch_id)
-        except FenceLost as error:
-            log.warning("answers dropped", batch_id=batch_id, reason=str(error))
-            outcome = "fenced"
+            claims = self._claim(queue)
+            # Batches that share a claim and a model version share a reading of the features and a call of the model.
+            for _, together in groupby(sorted(claims, key=_by_version), key=_by_version):
+                outcomes += self._score(list(together))
+            if not claims:
+                outcomes.append("not_needed")
         except DatabaseUnavailable as error:
-            log.warning("batch left to the sweeper", batch_id=batch_id, reason=str(error))
-            outcome = "interrupted"
-        metrics.BATCHES.labels(outcome).inc()
-        return outcome
+            log.warning("batches left to the sweeper", queue=queue.value, reason=str(error))
+            outcomes.append("interrupted")
+        for outcome in outcomes:
+            metrics.BATCHES.labels(outcome).inc()
+        return outcomes
 
-    def _score(self, batch_id: int) -> str:
-        held = self._claim(batch_id)
-        if held is None:
-            return "not_needed"
+    def _claim(self, queue: Queue) -> list[Claim]:
+        lease = self.settings.lease_seconds
+        try:
+            return claim(self.engine, queue, worker=self.worker, lease_seconds=lease)
+        except DatabaseUnavailable:
+            # Most often a connection that died while it lay idle in the pool: a new one tells.
+            return claim(self.engine, queue, worker=self.worker, lease_seconds=lease)
+
+    def _score(self, claims: list[Claim]) -> list[str]:
         started = time.monotonic()
-        with self.keeper.keeping(held):
+        with self.keeper.keeping(claims):
             try:
-                counts = self._answer(held)
-            except (FenceLost, DatabaseUnavailable):
+                counts = self._answer(claims)
+            except DatabaseUnavailable:
                 raise
             except Exception as error:
-                log.exception("batch failed", batch_id=batch_id, attempt=held.attempt)
-                if held.attempt <= self.settings.max_attempts:
-                    self._give_back(held, error)
-                    return "failed"
+                if len(claims) > 1:
+                    # Something of one batch: the others must not pay for it.
+                    return [outcome for held in claims for outcome in self._score([held])]
+                log.exception("batch failed", batch_id=claims[0].batch_id, attempt=claims[0].attempt)
+                if claims[0].attempt <= self.settings.max_attempts:
+                    self._give_back(claims[0], error)
+                    return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
-                counts = self._refuse(held, RowError.MODEL_FAILED, storable(f"{type(error).__name__}: {error}"))
+                counts = self._refuse(claims, RowError.MODEL_FAILED, storable(f"{type(error).__name__}: {error}"))
+        seconds = time.monotonic() - started
+        return [self._tell(held, counts.get(held.batch_id), seconds) for held in claims]
+
+    def _tell(self, held: Claim, counts: Counts | None, seconds: float) -> str:
+        if counts is None:
+            log.warning(
+                "answers dropped", batch_id=held.batch_id, fence=held.fence, reason="no longer the newest claim"
+            )
+            return "fenced"
         self.notifier.batch_done(Notice(held.batch_id, held.job_id, held.request_count))
-        self._measure(held, counts, time.monotonic() - started)
+        self._measure(held, counts, seconds)
         return "finished"
 
     def _give_back(self, held: Claim, error: Exception) -> None:
@@ -86,25 +111,16 @@ class Scorer:
         reason = storable(f"{type(error).__name__}: {error}")
         record_failure(self.engine, held, reason, retry_after_seconds=_RETRY_SECONDS)
 
-    def _claim(self, batch_id: int) -> Claim | None:
-        lease = self.settings.lease_seconds
+    def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         try:
-            return claim(self.engine, batch_id, worker=self.worker, lease_seconds=lease)
-        except DatabaseUnavailable:
-            # Most often a connection that died while it lay idle in the pool: a new one tells.
-            return claim(self.engine, batch_id, worker=self.worker, lease_seconds=lease)
-
-    def _answer(self, held: Claim) -> Counts:
-        try:
-            model = self.models.get(self.engine, held.model_version)
+            model = self.models.get(self.engine, claims[0].model_version_id)
         except ArtefactError as error:
-            if held.attempt < self.settings.max_attempts:
+            if claims[0].attempt < self.settings.max_attempts:
                 raise  # another worker, with other library versions, may be able to
-            return self._refuse(held, RowError.MODEL_UNAVAILABLE, storable(str(error)))
-        rows = read_rows(self.engine, held, model.signature)
-        answers = self._predict(held, model, rows)
-        self._count_errors(held, answers)
-        return finish(self.engine, held, _writer(held, model.threshold, rows, answers))
+            return self._refuse(claims, RowError.MODEL_UNAVAILABLE, storable(str(error)))
+        rows = read_rows(self.engine, claims, model.signature)
+        answers = self._predict(claims[0], model, rows)
+        return self._finish(claims, rows, answers, model.threshold)
 
     def _predict(self, held: Claim, model: LoadedModel, rows: Rows) -> Answers:
         if held.attempt < self.settings.max_attempts:
@@ -121,13 +137,26 @@ class Scorer:
 
         return watched
 
-    def _refuse(self, held: Claim, code: RowError, reason: str) -> Counts:
+    def _refuse(self, claims: Sequence[Claim], code: RowError, reason: str) -> dict[int, Counts]:
         """State the same error for every row: no worker that tried could score the batch."""
-        from_request = read_rows(self.engine, held, Signature(()))
+        rows = read_rows(self.engine, claims, Signature(()))
         error = StatedError(code, reason)
-        answers = Answers(np.full(len(from_request), np.nan), dict.fromkeys(range(len(from_request)), error))
-        self._count_errors(held, answers)
-        return finish(self.engine, held, _writer(held, 0.0, from_request, answers))
+        answers = Answers(np.full(len(rows), np.nan), dict.fromkeys(range(len(rows)), error))
+        return self._finish(claims, rows, answers, None)
+
+    def _finish(
+        self, claims: Sequence[Claim], rows: Rows, answers: Answers, threshold: float | None
+    ) -> dict[int, Counts]:
+        pages: list[tuple[Claim, Page]] = []
+        first = 0
+        for held in claims:
+            last = first + held.request_count
+            own = answers.part(first, last)
+            page = make_page(held, rows.part(first, last), own, threshold=threshold, hash_keys=self.key_hashes)
+            pages.append((held, page))
+            self._count_errors(held, own)
+            first = last
+        return finish(self.engine, pages)
 
     def _count_errors(self, held: Claim, answers: Answers) -> None:
         for error in answers.errors.values():
@@ -142,16 +171,11 @@ class Scorer:
         metrics.BATCH_ROWS.observe(held.request_count)
         metrics.CLAIM_TO_FINISH.labels(queue).observe(seconds)
         metrics.WAITED.labels(queue).observe(held.waited_seconds)
-        metrics.LOADED_VERSION.set(held.model_version)
+        metrics.LOADED_VERSION.set(held.model_version_id)
 
 
 _POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE})
 
 
-def _writer(
-    held: Claim, threshold: float, rows: Rows, answers: Answers
-) -> Callable[[Connection, frozenset[int]], Counts]:
-    def write(connection: Connection, cancelled: frozenset[int]) -> Counts:
-        return write_answers(connection, held, threshold, rows, answers, cancelled)
-
-    return write
+def _by_version(held: Claim) -> int:
+    return held.model_version_id

@@ -1,4 +1,5 @@
-"""What a worker does beside scoring: publishing again what was lost or left.
+"""What is done beside scoring, so that the service stays as it is: lost messages, partitions, retention, expiry.
 
-Nothing here scores or claims.
+The sweeper is a thread of each worker. All else are duties of the upkeep process, `python -m worker.upkeep`: their list
+is in `duties`. Nothing here scores or claims.
 """

@@ -1,4 +1,4 @@
-"""The sweeper: a thread in every worker's main process that publishes again what was lost or given up."""
+"""The sweeper: a thread in every worker's main process that puts back the messages that queues lack."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
-from shared.batches.sweep import sweep
+from shared.batches.sweep import missing_messages
 from shared.errors import PredictqError
 from shared.logging import get_logger
-from shared.messaging.messages import front_batch, publish_batches, waiting_batches
-from shared.status import Queue
+from shared.messaging.messages import count_messages, publish_work
+from shared.status import SCORING_QUEUES
 from worker import metrics
 
 log = get_logger(__name__)
-
-_LISTED = "predictq:listed"  # a key in Redis: somebody has read the queues lately
-_LIST_SECONDS = 15  # between two such readings, by however many sweepers
 
 
 class Sweeper:
     """Sweeps every `sweep_seconds` until stopped. Any number may run at once, on any number of machines."""
 
-    def __init__(self, engine: Engine, redis: Redis, *, sweep_seconds: float, pause_seconds: float) -> None:
+    def __init__(self, engine: Engine, redis: Redis, *, sweep_seconds: float, grace_seconds: float) -> None:
         self._engine = engine
         self._redis = redis
         self._every = sweep_seconds
-        self._pause = pause_seconds
+        self._grace = grace_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -54,22 +51,14 @@ class Sweeper:
                 log.exception("sweep failed")
 
     def sweep_once(self) -> int:
-        """One round; returns how many batches were published again."""
-        for queue in Queue:
-            metrics.QUEUED.labels(queue.value).set(int(self._redis.llen(queue.value)))
-        fronts = {queue: front_batch(self._redis, queue) for queue in Queue}
-        due = sweep(self._engine, fronts, listed=self._listed(), pause_seconds=self._pause)
-        for queue in Queue:
-            batches = [batch for batch in due if batch.queue is queue]
-            publish_batches(self._redis, [batch.batch_id for batch in batches], queue)
-            for batch in batches:
-                metrics.REDISPATCHES.labels(batch.reason).inc()
-        if due:
-            log.info("batches dispatched again", count=len(due), first=due[0].batch_id, reason=due[0].reason)
-        return len(due)
-
-    def _listed(self) -> dict[Queue, set[int]]:
-        """All that waits in the queues, when it is time to read them; else nothing about any."""
-        if not self._redis.set(_LISTED, "", nx=True, ex=_LIST_SECONDS):
-            return {}
-        return {queue: waiting_batches(self._redis, queue) for queue in Queue}
+        """One round; returns how many messages were put on the queues."""
+        held = {queue: count_messages(self._redis, queue) for queue in SCORING_QUEUES}
+        for queue, messages in held.items():
+            metrics.QUEUED.labels(queue.value).set(messages)
+        missing = missing_messages(self._engine, held, grace_seconds=self._grace)
+        for queue, messages in missing.items():
+            publish_work(self._redis, messages, queue)
+            if messages:
+                metrics.REDISPATCHES.labels(queue.value).inc(messages)
+                log.info("messages put back", queue=queue.value, messages=messages)
+        return sum(missing.values())

@@ -1,9 +1,23 @@
 """Every fault, by name."""
 
-from tests.torture.faults import deploys, disks, gateways, links, network, poison, postgres, redis, volume, workers
+from tests.torture.faults import (
+    deploys,
+    disks,
+    gateways,
+    links,
+    meetings,
+    network,
+    planning,
+    poison,
+    postgres,
+    redis,
+    upkeep,
+    volume,
+    workers,
+)
 from tests.torture.faults.base import Fault, Tools
 
-_MODULES = (workers, gateways, redis, postgres, links, network, deploys, poison)
+_MODULES = (workers, gateways, redis, postgres, links, network, deploys, poison, meetings, planning, upkeep)
 ALL: dict[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
 
 # These need a cluster of their own: small disks, a million clients' worth of rows.

@@ -32,7 +32,8 @@ def rolling_upgrade(tools: Tools) -> Iterator[None]:
 
 
 _FINISHED_BY = """
-SELECT split_part(worker, '@', 1), count(*) FROM prediction_batches WHERE status = 'finished' AND id > %s GROUP BY 1
+SELECT split_part(worker, '@', 1), count(*) FROM predictq.batch_outputs
+WHERE "values" IS NOT NULL AND batch_id > %s GROUP BY 1
 """
 
 
@@ -45,7 +46,7 @@ def rolling_upgrade_of_code(tools: Tools) -> Iterator[None]:
         for worker in workers:
             _replace_code(tools, worker, old)
         _replace_code(tools, workers[0], ROOT)
-        newest = tools.cluster.query("SELECT max(id) FROM prediction_batches")[0][0]
+        newest = tools.cluster.query("SELECT max(batch_id) FROM predictq.batch_requests")[0][0]
         for _ in range(2):
             _promote(tools)
             pid, _ = tools.holder(slow_job(tools))
@@ -80,43 +81,33 @@ def _promote(tools: Tools) -> None:
 
 @contextmanager
 def duplicates(tools: Tools) -> Iterator[None]:
-    """Every message that waits is delivered five times, in random order, three times over."""
+    """Every message that may wait is delivered five times over, three times in a row."""
     for _ in range(3):
         tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
         with tools.cluster.redis_client() as client:
             for queue in ("interactive", "bulk"):
-                batches = _batch_ids(tools)
-                copies = [message for message in _messages(batches, queue) for _ in range(5)]
-                tools.rng.shuffle(copies)
-                if copies:
-                    client.lpush(queue, *copies)
+                client.lpush(queue, *(message(queue) for _ in range(100)))
         tools.hold(0.3)
     yield
 
 
-def _batch_ids(tools: Tools) -> list[int]:
-    rows = tools.cluster.query("SELECT id FROM prediction_batches ORDER BY id DESC LIMIT 20")
-    return [row[0] for row in rows]
-
-
-def _messages(batches: list[int], queue: str) -> Iterator[str]:
-    """Celery's message, protocol 2, for each batch."""
-    for batch in batches:
-        task = str(uuid.uuid4())
-        nothing = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-        body = base64.b64encode(json.dumps([[batch], {}, nothing]).encode())
-        message: dict[str, Any] = {
-            "body": body.decode(),
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": {"lang": "py", "task": "predictq.score_batch", "id": task, "root_id": task, "parent_id": None,
-                        "group": None, "argsrepr": f"[{batch}]", "kwargsrepr": "{}", "origin": "torture", "retries": 0,
-                        "eta": None, "expires": None, "timelimit": [None, None], "ignore_result": True},
-            "properties": {"correlation_id": task, "reply_to": "", "delivery_mode": 2, "body_encoding": "base64",
-                           "delivery_info": {"exchange": "", "routing_key": queue}, "priority": 0,
-                           "delivery_tag": str(uuid.uuid4())},
-        }  # fmt: skip
-        yield json.dumps(message)
+def message(queue: str) -> str:
+    """Celery's message, protocol 2, which says that a queue has work."""
+    task = str(uuid.uuid4())
+    nothing = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    body = base64.b64encode(json.dumps([[queue], {}, nothing]).encode())
+    content: dict[str, Any] = {
+        "body": body.decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"lang": "py", "task": "predictq.work", "id": task, "root_id": task, "parent_id": None,
+                    "group": None, "argsrepr": f"['{queue}']", "kwargsrepr": "{}", "origin": "torture", "retries": 0,
+                    "eta": None, "expires": None, "timelimit": [None, None], "ignore_result": True},
+        "properties": {"correlation_id": task, "reply_to": "", "delivery_mode": 2, "body_encoding": "base64",
+                       "delivery_info": {"exchange": "", "routing_key": queue}, "priority": 0,
+                       "delivery_tag": str(uuid.uuid4())},
+    }  # fmt: skip
+    return json.dumps(content)
 
 
 @contextmanager
@@ -141,6 +132,6 @@ FAULTS = [
         mixable=False,
         obstacle=earlier.obstacle,
     ),
-    Fault("every message five times, shuffled", duplicates),
+    Fault("hundreds of messages too many", duplicates),
     Fault("three sweepers, messages lost, one killed", third_sweeper, mixable=False),
 ]

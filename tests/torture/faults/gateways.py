@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from tests.torture.faults.base import Fault, Missed, Tools
 from tests.torture.proxy import Trap
 
-_ACCEPT = b"INSERT INTO jobs"  # in the statement that commits single jobs, and in a bulk job's
+ACCEPT = b"kept_keys AS"  # in the one statement that accepts single jobs, and commits them
 _PUBLISH = b"LPUSH"
 
 
@@ -16,7 +16,7 @@ _PUBLISH = b"LPUSH"
 def killed_before_commit(tools: Tools) -> Iterator[None]:
     """SIGKILL when the gateway has sent its accepting statement, which never arrives."""
     gateway = tools.rng.choice(tools.cluster.gateways)
-    trap = gateway.postgres.set_trap(_ACCEPT, on_reply=False, action=gateway.kill)
+    trap = gateway.postgres.set_trap(ACCEPT, on_reply=False, action=gateway.kill)
     _await(trap)
     yield
     tools.cluster.heal()
@@ -26,7 +26,7 @@ def killed_before_commit(tools: Tools) -> Iterator[None]:
 def killed_after_commit(tools: Tools) -> Iterator[None]:
     """SIGKILL when PostgreSQL has committed, and before the gateway hears of it."""
     gateway = tools.rng.choice(tools.cluster.gateways)
-    trap = gateway.postgres.set_trap(_ACCEPT, on_reply=True, action=gateway.kill)
+    trap = gateway.postgres.set_trap(ACCEPT, on_reply=True, action=gateway.kill)
     _await(trap)
     yield
     tools.cluster.heal()

@@ -17,8 +17,8 @@ def _poison(client: int) -> Callable[[Tools], AbstractContextManager[None]]:
         job_id = tools.submit(Ask("bulk", [*neighbours[:4], client, *neighbours[4:]]))
 
         def verify() -> None:
-            tools.wait_status(job_id, "succeeded", seconds=60)
-            query = "SELECT max(attempts) FROM prediction_batches WHERE job_id = %s"
+            tools.wait_status(job_id, "succeeded", seconds=120)
+            query = "SELECT max(attempts) FROM predictq.batch_outputs WHERE job_id = %s"
             attempts = tools.cluster.query(query, [job_id])[0][0]
             tools.notes.append(f"attempts: {attempts}")
             if attempts > 3:

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 import psycopg2
 
 from tests.torture.faults.base import Fault, Missed, Tools
+from tests.torture.faults.gateways import ACCEPT
 from tests.torture.freezer import family
+
+FINISH = b"predictq.finish("  # the statement by which a worker ends batches
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def restarted(tools: Tools) -> Iterator[None]:
 @contextmanager
 def accept_reply_lost(tools: Tools) -> Iterator[None]:
     """PostgreSQL commits jobs, and the reply never reaches the gateway."""
-    traps = [g.postgres.set_trap(b"INSERT INTO jobs", on_reply=True) for g in tools.cluster.gateways]
+    traps = [g.postgres.set_trap(ACCEPT, on_reply=True) for g in tools.cluster.gateways]
     if not all(trap.sprung.wait(30) for trap in traps):
         raise Missed("no accept came by")
     yield
@@ -39,9 +42,9 @@ def accept_reply_lost(tools: Tools) -> Iterator[None]:
 @contextmanager
 def finish_reply_lost(tools: Tools) -> Iterator[None]:
     """PostgreSQL commits outputs, and the reply never reaches the worker."""
-    traps = [w.postgres.set_trap(b"COMMIT", on_reply=True) for w in tools.cluster.workers]
+    traps = [w.postgres.set_trap(FINISH, on_reply=True) for w in tools.cluster.workers]
     if not any(trap.sprung.wait(30) for trap in traps):
-        raise Missed("no commit came by")
+        raise Missed("no batch was finished")
     tools.hold(1)
     for trap in traps:
         trap.left = 0
@@ -50,10 +53,8 @@ def finish_reply_lost(tools: Tools) -> Iterator[None]:
 
 @contextmanager
 def cut_off_in_finish(tools: Tools) -> Iterator[None]:
-    """A worker is cut off with its transaction open and the batch's row locked; PostgreSQL is not told."""
-    traps = [
-        w.postgres.set_trap(b"COPY prediction_outputs", on_reply=False, leaves_open=True) for w in tools.cluster.workers
-    ]
+    """A worker is cut off with its answers on the way, then killed; PostgreSQL is not told and hears of neither."""
+    traps = [w.postgres.set_trap(FINISH, on_reply=False, leaves_open=True) for w in tools.cluster.workers]
     if not any(trap.sprung.wait(30) for trap in traps):
         raise Missed("no batch was finished")
     for trap in traps:
@@ -66,10 +67,10 @@ def cut_off_in_finish(tools: Tools) -> Iterator[None]:
 
 @contextmanager
 def locked_table(tools: Tools) -> Iterator[None]:
-    """Somebody holds an exclusive lock on the requests for 8 s."""
+    """Somebody holds an exclusive lock on the open work for 8 s."""
     session = psycopg2.connect(tools.cluster.dsn)
     with contextlib.closing(session), session.cursor() as cursor:
-        cursor.execute("LOCK TABLE prediction_requests IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("LOCK TABLE predictq.prediction_batches IN ACCESS EXCLUSIVE MODE")
         tools.hold(8)
         yield
 
@@ -113,8 +114,8 @@ FAULTS = [
     Fault("PostgreSQL immediate restart", restarted),
     Fault("accept committed, its reply lost", accept_reply_lost),
     Fault("outputs committed, their reply lost", finish_reply_lost),
-    Fault("worker cut off inside its last transaction", cut_off_in_finish, mixable=False),
-    Fault("requests table locked 8 s", locked_table),
+    Fault("worker cut off in its finish", cut_off_in_finish, mixable=False),
+    Fault("table of open work locked 8 s", locked_table),
     Fault("PostgreSQL connections exhausted 8 s", connections_exhausted),
     Fault("PostgreSQL frozen 8 s", frozen),
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -41,6 +39,7 @@ def flushed(tools: Tools) -> Iterator[None]:
     """FLUSHALL, with work waiting."""
     processes = [process for worker in tools.cluster.workers for process in worker.processes()]
     with tools.cluster.freezer.frozen(processes):
+        tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1500)))
         tools.hold(1)  # messages gather
         with tools.cluster.redis_client() as client:
             client.flushall()
@@ -61,29 +60,26 @@ def full(tools: Tools) -> Iterator[None]:
 
 @contextmanager
 def one_lost_inside(tools: Tools) -> Iterator[None]:
-    """Nobody takes messages, so the front of the queue stays what it is, and one in the middle is lost."""
+    """Nobody takes messages, and one is lost out of the middle of a queue: it must be missed although others wait."""
     pool = [process for worker in tools.cluster.workers for process in worker.pool()]
-    query = "SELECT 1 FROM prediction_batches WHERE id = %s AND dispatches > 0"
-    with tools.cluster.freezer.frozen(pool):
-        batch = _lose_one(tools)
-        try:
-            seconds = wait_for(lambda: tools.cluster.query(query, [batch]), 40, f"another message for batch {batch}")
-        except TimeoutError as error:
-            raise NotEnded(str(error)) from None
-    tools.notes.append(f"sent again {seconds:.0f} s after the loss, the queue being as long as before")
-    yield
-
-
-def _lose_one(tools: Tools) -> int:
-    """Remove a message that has others before and behind it; returns its batch."""
-    with tools.cluster.redis_client() as client:
+    with tools.crowd.paused(), tools.cluster.freezer.frozen(pool), tools.cluster.redis_client() as client:
         for _ in range(3):
             tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
         wait_for(lambda: client.llen("bulk") > 4, 10, "messages in line")
-        message = cast("str", client.lindex("bulk", client.llen("bulk") // 2))
-        client.lrem("bulk", 1, message)
-    arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-    return int(arguments[0])
+        wait_for(lambda: client.llen("bulk") >= _waiting(tools), 30, "a message for each batch that waits")
+        client.lrem("bulk", 1, cast("str", client.lindex("bulk", client.llen("bulk") // 2)))
+        lost = client.llen("bulk")
+        try:
+            seconds = wait_for(lambda: client.llen("bulk") > lost, 40, "another message for the one that was lost")
+        except TimeoutError as error:
+            raise NotEnded(str(error)) from None
+    tools.notes.append(f"sent again {seconds:.0f} s after the loss")
+    yield
+
+
+def _waiting(tools: Tools) -> int:
+    query = "SELECT count(*) FROM predictq.prediction_batches WHERE status = 'queued' AND queue = 'bulk'"
+    return int(tools.cluster.query(query)[0][0])
 
 
 def paused(seconds: float) -> Callable[[Tools], AbstractContextManager[None]]:

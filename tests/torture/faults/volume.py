@@ -17,7 +17,7 @@ ROWS = 1_000_000
 def million(tools: Tools) -> Iterator[None]:
     """Accept a million rows, then kill a worker, empty Redis, and kill the pool while they are scored."""
     ordinary = list(population.ORDINARY)
-    job_id = tools.submit(Ask("bulk", ordinary * (ROWS // len(ordinary))))
+    job_id = tools.submit(Ask("upload", ordinary * (ROWS // len(ordinary))))
     workers.worker_of(tools, tools.holder(job_id)[0]).kill()
     tools.hold(1)
     tools.cluster.heal()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psutil
@@ -57,18 +58,49 @@ def all_workers_killed(tools: Tools) -> Iterator[None]:
 
 @contextmanager
 def zombie(tools: Tools) -> Iterator[None]:
-    """SIGSTOP a pool process for longer than its lease; wake it while another scores the same batch."""
-    job_id = slow_job(tools)
-    pid, fence = tools.holder(job_id)
-    process = psutil.Process(pid)
-    tools.hold(1)  # until it has read its rows and is inside the model
-    with tools.cluster.freezer.frozen([process]):
-        try:
-            wait_for(lambda: tools.holder(job_id)[1] > fence, 30, "a second claim")
-        except TimeoutError as error:
-            raise Missed(str(error)) from None
+    """SIGSTOP a pool process for longer than its lease; wake it while another scores the same batch.
+
+    Meanwhile its clients change: answers that name the second claim must be of what was read after that. The watchdog
+    has more patience than usual, else it would end the sleeper before it can do any harm.
+    """
+    with workers_with(tools.cluster, {"PREDICTQ_BATCH_TIMEOUT_SECONDS": "60"}), tools.crowd.paused():
+        wait_idle(tools)
+        clients = [tools.rng.choice(population.SLOW), *tools.rng.sample(population.ORDINARY, 50)]
+        job_id = tools.submit(Ask("bulk", clients))
+        pid, fence = tools.holder(job_id)
+        process = psutil.Process(pid)
+        tools.hold(1)  # until it has read its rows and is inside the model
+        with tools.cluster.freezer.frozen([process]):
+            _change_before_the_next_claim(tools, job_id, fence, clients)
+            try:
+                wait_for(lambda: tools.holder(job_id)[1] > fence, 30, "a second claim")
+            except TimeoutError as error:
+                raise Missed(str(error)) from None
         tools.notes.append("claimed by another while the first slept")
+        wait_idle(tools)
     yield
+
+
+def _change_before_the_next_claim(tools: Tools, job_id: str, fence: int, clients: list[int]) -> None:
+    tools.crowd.hand.change(clients, 12_345, over_time=True)
+    tools.hold(0.1)  # more than two clocks may differ by
+    changed = time.time()
+    query = "SELECT id, fence FROM predictq.prediction_batches WHERE job_id = %s"
+    batch, now = tools.cluster.query(query, [job_id])[0]
+    if now != fence:
+        raise Missed("the lease ran out before the clients had changed")
+    tools.ledger.write("claim", batch=batch, fence=fence + 1, not_before=changed)
+
+
+def wait_idle(tools: Tools) -> None:
+    """Wait until no work is open."""
+    try:
+        wait_for(lambda: not tools.cluster.query(_OPEN), 40, "the end of all work")
+    except TimeoutError as error:
+        raise Missed(str(error)) from None
+
+
+_OPEN = "SELECT 1 FROM predictq.prediction_batches LIMIT 1"
 
 
 @contextmanager
@@ -106,8 +138,8 @@ def deploy(tools: Tools) -> Iterator[None]:
         wait_for(lambda: not worker.is_running, 30, "the end of the worker")
     except TimeoutError as error:
         raise AssertionError(f"SIGTERM did not end the worker: {error}") from None
-    rows = tools.cluster.query("SELECT status, fence FROM prediction_batches WHERE job_id = %s", [job_id])
-    if rows != [("finished", fence)]:
+    rows = tools.cluster.query("SELECT fence FROM predictq.batch_outputs WHERE job_id = %s", [job_id])
+    if rows != [(fence,)]:
         raise AssertionError(f"SIGTERM in the middle of a batch: {rows}, expected it finished under fence {fence}")
     tools.notes.append("the batch in hand was finished, none redone")
     yield
@@ -116,26 +148,30 @@ def deploy(tools: Tools) -> Iterator[None]:
 
 @contextmanager
 def killed_before_claim(tools: Tools) -> Iterator[None]:
-    """No sweeper runs. SIGKILL a pool process that has taken a message, while its claim is on the way."""
+    """No sweeper runs. SIGKILL a pool process that has taken the last message there is, its claim on the way."""
     cluster = tools.cluster
-    with _settings(cluster, {"PREDICTQ_SWEEP_SECONDS": "60"}):  # the first sweep comes 60 s after the start
-        victim = cluster.workers[0]
-        trap = victim.postgres.set_trap(_CLAIM, on_reply=False, action=lambda: _kill(victim.pool()))
-        if not trap.sprung.wait(30):
+    # The first sweep comes 60 s after the start.
+    with workers_with(cluster, {"PREDICTQ_SWEEP_SECONDS": "60"}), tools.crowd.paused():
+        wait_idle(tools)
+        traps = [w.postgres.set_trap(_CLAIM, on_reply=False, action=_killer(w)) for w in cluster.workers]
+        job_id = tools.submit(Ask("single", [tools.rng.choice(population.ORDINARY)]))
+        wait_for(lambda: any(trap.sprung.is_set() for trap in traps), 30, "a claim")
+        for trap in traps:
             trap.left = 0
-            raise Missed("no claim came by")
-        newest = cluster.query("SELECT max(id) FROM prediction_batches")[0][0]
-        query = "SELECT id FROM prediction_batches WHERE status IN ('queued', 'running') AND id <= %s"
         try:
-            seconds = wait_for(lambda: not cluster.query(query, [newest]), 30, "the end of every batch")
+            seconds = wait_for(lambda: not cluster.query(_OPEN), 30, "the end of every batch")
         except TimeoutError:
-            raise NotEnded(f"no message for batches {cluster.query(query, [newest])} after 30 s") from None
+            raise NotEnded(f"no message for the batch of {job_id} after 30 s") from None
     cluster.wait_ready(cluster.workers)
     tools.notes.append(f"answered by another {seconds:.0f} s after the kill, without any sweep")
     yield
 
 
-_CLAIM = b"SET status = 'running'"
+_CLAIM = b"FROM predictq.claim("
+
+
+def _killer(worker: Service) -> Callable[[], None]:
+    return lambda: _kill(worker.pool())
 
 
 def _kill(processes: list[psutil.Process]) -> None:
@@ -144,7 +180,7 @@ def _kill(processes: list[psutil.Process]) -> None:
 
 
 @contextmanager
-def _settings(cluster: Cluster, settings: Mapping[str, str]) -> Iterator[None]:
+def workers_with(cluster: Cluster, settings: Mapping[str, str]) -> Iterator[None]:
     """Every worker with other settings for the length of the block."""
     usual = [worker.environment for worker in cluster.workers]
     try:

@@ -1,0 +1,56 @@
+"""What FastAPI finds wrong with a call, as the problems that every other call answers with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+
+from api.http.problems import MALFORMED, MOST_FLAWS, NOT_FOUND, Flaw, Invalid, Problem, pointer
+
+_OBJECT_EXPECTED = ("model_attributes_type", "model_type", "dict_type")
+# By pydantic's type of an error.
+_CODES = {"missing": "missing", "extra_forbidden": "unknown_field"} | dict.fromkeys(_OBJECT_EXPECTED, "object_expected")
+_PLACES = {"query": "invalid_parameter", "header": "invalid_header", "cookie": "invalid_cookie"}  # else a body
+_SHOULD = re.compile(r"^\w+ should\b")  # pydantic says "Input should be …", "String should have …"
+
+
+def problem_of_validation(error: RequestValidationError) -> Problem:
+    """A problem with a pointer, a code and a sentence for each flaw, twenty at most.
+
+    A path that names nothing that could be there is a 404, a body that is no JSON a 400.
+    """
+    found: list[Mapping[str, Any]] = list(error.errors())[:MOST_FLAWS]
+    for item in found:
+        place, *rest = item["loc"]
+        if place == "path":
+            return Problem(NOT_FOUND, f"There is no {rest[0]} {str(item['input'])[:80]!r}.")
+        if item["type"] == "json_invalid":
+            return Problem(MALFORMED, f"The body is not JSON: {item['ctx']['error']}")
+    return Invalid(*map(_flaw, found))
+
+
+def _flaw(item: Mapping[str, Any]) -> Flaw:
+    place, *steps = item["loc"]
+    code = _CODES.get(item["type"]) or _PLACES.get(place, "invalid_value")
+    path = [str(step) for step in steps]
+    where = pointer(*path) if place == "body" else pointer(place, *path)
+    return Flaw(where, code, _detail(_named(steps), item))
+
+
+def _named(steps: Sequence[str | int]) -> str:
+    """How people write it: `rows[3].key`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step[:80]}" for step in steps)
+    return text.removeprefix(".") or "the body"
+
+
+def _detail(name: str, item: Mapping[str, Any]) -> str:
+    if item["type"] == "missing":
+        return f"{name} is missing"
+    if item["type"] == "extra_forbidden":
+        return f"{name!r} is not a field of this call"
+    if item["type"] in _OBJECT_EXPECTED:
+        return f"{name} must be a JSON object"
+    return f"{name} {_SHOULD.sub('must', str(item['msg']).removeprefix('Value error, '))}"

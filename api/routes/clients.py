@@ -1,0 +1,59 @@
+"""All that is held of one client, as one file. The client key travels in the body, and no log has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
+
+from api.access.dependencies import AdminCaller, CurrentServices
+from api.http import erasure_schemas as schemas
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
+from api.server.middleware import REQUEST_ID
+from shared.audit import record_act
+from shared.erasure.export import export_client
+from shared.erasure.keys import ClientKey, client_key, read_source
+from shared.postgres.engine import transaction
+
+router = APIRouter(tags=["clients"], route_class=ModelRoute, responses=PROBLEMS)
+
+
+@router.post(
+    "/v1/clients/export",
+    summary="Export a client",
+    response_class=Response,
+    responses={200: {"description": "All that is held of the client.", "content": {"application/json": {}}}},
+)
+async def export(
+    request: Request, services: CurrentServices, caller: AdminCaller, body: schemas.ClientOrder
+) -> Response:
+    """Her predictions with the features as they were scored, and her row in the source. Needs an admin key."""
+
+    def begin(connection: Connection) -> ClientKey:
+        key = client_key(read_source(connection, body.source), body.client_id)
+        record_act(
+            connection,
+            "api key",
+            caller.owner,
+            "client.export",
+            object=f"source {key.source.name}",
+            address=request.client.host if request.client else None,
+            call_id=request.scope[REQUEST_ID].decode(),
+        )
+        return key
+
+    def work() -> bytes:
+        with transaction(services.bulk.engine) as connection:
+            key = begin(connection)  # said before anything is read, and kept whatever happens then
+        return orjson.dumps(export_client(services.bulk.engine, key), default=_plain)
+
+    content = await services.bulk.run_long(work)
+    headers = {"Content-Disposition": 'attachment; filename="client-export.json"', "Cache-Control": "no-store"}
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def _plain(value: Any) -> str:
+    return str(value)

@@ -1,0 +1,45 @@
+"""What the calls that create jobs have in common: who calls, the Idempotency-Key, `Prefer: wait`, and the answer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.access.auth import Caller
+from api.http.requests import Headers, headers_of, idempotency_key, wait_seconds
+from api.jobs.job_json import job_response
+from api.server.services import Services, services_of
+from shared.jobs.accept_singles import Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedCall:
+    """A call that may be repeated without harm."""
+
+    services: Services
+    headers: Headers
+    caller: Caller
+    key: str | None  # its Idempotency-Key
+    wait_seconds: int  # 0: do not wait
+
+    def payload_hash(self, route: bytes, asked: bytes) -> str | None:
+        """What tells another payload or route under the same key: SHA-256 in hex; None without a key."""
+        return self.key and hashlib.sha256(b"%b\n%b" % (route, asked)).hexdigest()
+
+    async def answer(self, accepted: Accepted, client_id: int | None = None) -> Response:
+        """The job that was accepted, once it has ended or the caller waits no longer. Raises what `Statuses` does."""
+        job = await self.services.statuses.after(accepted, self.caller.owner, client_id)
+        if self.wait_seconds:
+            job = await self.services.waiting.wait(job, self.wait_seconds)
+        return job_response(job, self.wait_seconds, replayed=accepted.replayed)
+
+
+async def keyed_call(request: Request) -> KeyedCall:
+    """Read what does not depend on the body. Raises Unauthorised, Invalid or DatabaseUnavailable."""
+    services = services_of(request)
+    headers = headers_of(request)
+    caller = await services.auth.caller(headers.get(b"authorization"))
+    return KeyedCall(services, headers, caller, idempotency_key(headers), wait_seconds(request, headers))

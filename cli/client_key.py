@@ -1,0 +1,36 @@
+"""A client's key on the command line: one value, or COLUMN=VALUE for each part of a composite one."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.errors import UsageProblem
+
+KeyParts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="KEY",
+        show_default=False,
+        help="The client's key; COLUMN=VALUE for each part with --composite. - reads it from standard input, so that "
+        "neither the shell's history nor the list of processes has it.",
+    ),
+]
+Composite = Annotated[bool, typer.Option("--composite", help="The key has several parts.")]
+Source = Annotated[str, typer.Option(help="The source that the client is of.")]
+
+
+def read_key(parts: list[str], *, composite: bool) -> str | dict[str, str]:
+    """The key as the gateway takes it. Raises UsageProblem, which does not repeat it."""
+    if parts == ["-"]:
+        parts = [line for line in sys.stdin.read().splitlines() if line]
+    if not composite:
+        if len(parts) != 1:
+            raise UsageProblem("name one client; for a key of several parts add --composite")
+        return parts[0]
+    pairs = [part.partition("=") for part in parts]
+    if any(not name or not sign for name, sign, _ in pairs):
+        raise UsageProblem("with --composite each part of the key is COLUMN=VALUE")
+    return {name: value for name, _, value in pairs}

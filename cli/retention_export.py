@@ -1,0 +1,31 @@
+"""`predictq retention run --export DIR`: straight on the database, because what is written lies on this machine."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+from cli.console import remark
+from cli.database import database
+from worker.upkeep.duty import database_clock
+from worker.upkeep.export import Exporter, run_directory
+from worker.upkeep.retention import carry_out
+
+_POOL = 3  # the lock's connection, the run's, the export's
+
+
+def export_and_run(parent: Path) -> dict[str, Any]:
+    """Write what goes into a directory of its own under `parent`, then let it go. Returns the report.
+
+    Raises RetentionBusy while the upkeep process is at it.
+    """
+    with database(pool_size=_POOL) as engine:
+        clock = database_clock(engine)
+        exporter = Exporter(engine, run_directory(parent, clock()))
+        report = carry_out(
+            engine, clock, actor_kind="command line", actor=getpass.getuser(), before_going=exporter
+        ).to_json()
+    if exporter.files:
+        remark(f"{len(exporter.files)} files in {exporter.directory}")
+    return {**report, "files": [str(path) for path in exporter.files]}

@@ -1,0 +1,159 @@
+"""All that is held of one person: her answers with the features as they were scored, and where else she stands."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from shared.erasure.find import Place, find_client
+from shared.erasure.keys import ClientKey
+from shared.errors import DatabaseUnavailable
+from shared.installation import read_installation
+from shared.models.signature import Signature
+from shared.pages.errors import PageError
+from shared.pages.read_row import read_row
+from shared.postgres.engine import transaction
+
+Json = dict[str, Any]
+
+
+def export_client(engine: Engine, key: ClientKey) -> Json:
+    """One document of plain values: her predictions by batch, reference rows, holds, and her row as it is now."""
+    with transaction(engine) as connection:
+        secret = read_installation(connection).hash_secret
+        found = [row for place in find_client(connection, key, secret) for row in _predictions(connection, place)]
+        _add_idempotency_keys(connection, found)
+        references = connection.execute(_REFERENCES, {"source_id": key.source.id, "key": key.text}).all()
+        holds = connection.execute(_HOLDS, {"source_id": key.source.id, "key": key.text}).all()
+    return {
+        "source": key.source.name,
+        "client_key": key.text,
+        "exported_at": datetime.now(UTC),
+        "source_row": _source_row(engine, key),
+        "predictions": found,
+        "reference_rows": [_reference(row) for row in references],
+        "holds": [dict(row._mapping) for row in holds],  # noqa: SLF001 - SQLAlchemy's documented name
+    }
+
+
+# A client has few rows in a page, most often one: each array is opened once for each.
+_ROWS = text("""
+SELECT r.batch_id || '-' || p.row AS request_id, j.id AS job_id, j.kind AS job_kind, j.name AS job_name, j.owner,
+       CASE WHEN o.batch_id IS NULL THEN 'open'
+            WHEN o."values" IS NULL OR p.row = ANY (o.cancelled_rows) THEN 'cancelled' ELSE 'answered' END AS state,
+       r.created_at AS accepted_at, r.spelled -> CAST(p.row AS text) AS spelled, r.given[p.row + 1] AS given,
+       v.model, v.version AS model_version, v.title AS model_title, v.sha256 AS model_sha256,
+       v.digest AS version_digest,
+       o."values"[p.row + 1] AS value, o.labels[p.row + 1] AS label_number, o.threshold,
+       o.scores[p.row * s.classes + 1 : (p.row + 1) * s.classes] AS scores,
+       o.error_codes[e.position] AS error_code, o.error_details[e.position] AS error_detail,
+       coalesce(o.claimed_at, b.claimed_at) AS claimed_at, o.created_at AS answered_at,
+       coalesce(o.worker, b.worker) AS worker, coalesce(o.fence, b.fence) AS fence,
+       coalesce(o.attempts, b.attempts) AS attempts, p.row, v.signature, v.classes
+FROM unnest(CAST(:rows AS integer[])) AS p (row)
+JOIN predictq.batch_requests r ON r.batch_id = :batch_id
+JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[p.row + 1])
+JOIN predictq.model_versions v ON v.id = j.model_version_id
+LEFT JOIN predictq.batch_outputs o ON o.batch_id = r.batch_id
+LEFT JOIN predictq.prediction_batches b ON b.id = r.batch_id
+CROSS JOIN LATERAL (SELECT coalesce(cardinality(o.scores), 0) / r.request_count AS classes) s
+CROSS JOIN LATERAL (SELECT array_position(o.error_rows, p.row) AS position) e
+ORDER BY p.row
+""")
+_FEATURES = text("SELECT features FROM predictq.batch_outputs WHERE batch_id = :batch_id")
+_REFERENCES = text("""
+SELECT v.model, v.version AS model_version, r.row_number, r.features, r.answer FROM predictq.reference_rows r
+JOIN predictq.model_versions v ON v.id = r.model_version_id JOIN predictq.models m ON m.name = v.model
+WHERE m.source_id = :source_id AND r.client_key = :key ORDER BY v.model, v.version, r.row_number
+""")
+_HOLDS = text("""
+SELECT id, reason, actor, created_at FROM predictq.holds
+WHERE released_at IS NULL AND client_key = :key AND (source_id IS NULL OR source_id = :source_id) ORDER BY id
+""")
+
+
+def _predictions(connection: Connection, place: Place) -> Iterator[Json]:
+    rows = connection.execute(_ROWS, {"batch_id": place.batch_id, "rows": list(place.rows)}).all()
+    page = connection.execute(_FEATURES, {"batch_id": place.batch_id}).scalar_one_or_none()
+    for row in rows:
+        values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+        number, signature, classes = values.pop("row"), values.pop("signature"), values.pop("classes")
+        values["label"] = _label(values.pop("label_number"), values["value"], values["threshold"], classes)
+        values["given"] = None if values["given"] is None else json.loads(values["given"])
+        values["features"] = None
+        if page is not None and values["state"] == "answered":
+            values["features"] = _features(page, number, Signature.from_json(signature))
+        yield values
+
+
+def _add_idempotency_keys(connection: Connection, found: list[Json]) -> None:
+    """The Idempotency-Key that each of her jobs came with, if one did: a caller may have made it out of hers."""
+    jobs = list({str(row["job_id"]) for row in found})
+    keys = {} if not jobs else dict(tuple(row) for row in connection.execute(_IDEMPOTENCY_KEYS, {"jobs": jobs}))
+    for row in found:
+        row["idempotency_key"] = keys.get(row["job_id"])
+
+
+_IDEMPOTENCY_KEYS = text("SELECT job_id, key FROM predictq.idempotency_keys WHERE job_id = ANY(CAST(:jobs AS uuid[]))")
+
+
+def _label(number: int | None, value: float | None, threshold: float | None, classes: list[Any]) -> Any:
+    if value is None:
+        return None
+    if number is None and threshold is not None:
+        number = int(value >= threshold)
+    return None if number is None else classes[number]
+
+
+def _features(page: memoryview, row: int, signature: Signature) -> Json | str:
+    """By name, as they were scored. JSON has no word for NaN and the infinities: they are texts."""
+    try:
+        values = read_row(page, row)
+    except PageError as error:
+        return str(error)
+    return {name: _plain(value) for name, value in zip(signature.names, values, strict=True)}
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _reference(row: Any) -> Json:
+    try:
+        features: Any = [_plain(value) for value in read_row(row.features, 0)]
+    except PageError as error:
+        features = str(error)
+    return {**row._mapping, "features": features}  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def _source_row(engine: Engine, key: ClientKey) -> Json:
+    """Her row in the source at this moment, as PostgreSQL writes it in JSON; or why it is not here."""
+    source = key.source
+    if not source.is_here:
+        return {"state": "elsewhere", "detail": "The source is in another database: read the row there."}
+    relation = ".".join(_quoted(part) for part in source.relation)
+    parts = json.loads(key.text) if len(source.columns) > 1 else [key.text]
+    conditions = [f"CAST(t.{_quoted(name)} AS text) = :part{n}" for n, name in enumerate(source.columns)]
+    if len(parts) == 1:
+        # The column's own type, so that its index serves.
+        conditions = [f"t.{_quoted(source.columns[0])} = :part0"]
+    values = {f"part{n}": key.value if len(parts) == 1 else part for n, part in enumerate(parts)}
+    query = f"SELECT CAST(to_jsonb(t) AS text) FROM {relation} t WHERE {' AND '.join(conditions)} LIMIT 2"
+    try:
+        with transaction(engine) as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '3s'"))
+            rows = connection.execute(text(query), values).scalars().all()
+    except (DBAPIError, DatabaseUnavailable):
+        return {"state": "unavailable", "detail": f"The source {source.name} could not be read."}
+    return {"state": "read", "rows": [json.loads(row) for row in rows]}
+
+
+def _quoted(name: str) -> str:
+    # SQLAlchemy takes a colon for the beginning of a parameter.
+    return '"' + name.replace('"', '""').replace(":", "\\:") + '"'

@@ -1,0 +1,206 @@
+"""The plan of a bulk job: its selection, its pages as they are found, and its end. All under the fence of a claim.
+
+Whoever writes here holds the row of the plan: a cancel takes the same lock, so that no page comes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from shared.batches.claims import Claim
+from shared.errors import FenceLost
+from shared.jobs.records import stop_bulk
+from shared.postgres.copy_in import copy_in
+from shared.postgres.engine import autocommit, transaction
+from shared.status import Queue
+
+
+class JobError(StrEnum):
+    """Why a whole job failed, as stored in `jobs.error_code`."""
+
+    TOO_MANY_ROWS = "too_many_rows"  # its selection has more rows than one job may have
+    SOURCE_UNAVAILABLE = "source_unavailable"  # its source could not be read at any attempt
+    PLANNING_FAILED = "planning_failed"  # something else went wrong at each attempt to find its rows
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a plan has to find."""
+
+    job_id: UUID
+    owner: str
+    where: Mapping[str, Any]
+    source_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """The keys of one batch, in key order."""
+
+    keys: bytes  # as decimal text separated by commas
+    rows: int
+    last_key: str
+
+
+def read_selection(engine: Engine, held: Claim) -> Selection:
+    """What the claimed plan selects. Raises FenceLost where its job is not a plan any more."""
+    with autocommit(engine) as connection:
+        row = connection.execute(
+            text("SELECT owner, selection, source_id FROM predictq.jobs WHERE id = :id AND status IS NULL"),
+            {"id": _job_id(held)},
+        ).one_or_none()
+    if row is None or held.job_id is None or row.selection is None:
+        raise FenceLost(held.batch_id, held.fence)
+    return Selection(held.job_id, row.owner, row.selection["where"], row.source_id)
+
+
+def read_room(engine: Engine, owner: str, *, owner_limit: int, service_limit: int) -> int:
+    """How many rows more may wait now, of `owner` and of all; below 1: none.
+
+    The limit of an owner is the highest that an active key of hers names, else `owner_limit`.
+    """
+    with autocommit(engine) as connection:
+        hers, everybodys, quota = connection.execute(_WAITING, {"owner": owner}).one()
+    return min(int(quota or owner_limit) - int(hers), service_limit - int(everybodys))
+
+
+_WAITING = text("""
+SELECT coalesce(sum(request_count) FILTER (WHERE owner = :owner), 0), coalesce(sum(request_count), 0),
+       (SELECT max(k.max_waiting_rows) FROM predictq.api_keys k
+        WHERE k.owner = :owner AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()))
+FROM predictq.prediction_batches
+""")
+
+
+def write_pages(
+    engine: Engine, held: Claim, selection: Selection, pages: Sequence[KeyPage], *, is_new_reading: bool, lease: float
+) -> list[int]:
+    """Commit these pages as batches that wait, with the last key as the mark from which another claim goes on.
+
+    The lease lasts `lease` seconds from now. A plan that comes forward has its attempts counted anew: this claim is the
+    first. `is_new_reading` says that the pages are the first of a reading of the source. Returns the batch ids.
+    Raises FenceLost, and nothing is written.
+    """
+    values = {
+        **_fenced(held),
+        "key": pages[-1].last_key,
+        "rows": sum(page.rows for page in pages),
+        "counts": [page.rows for page in pages],
+        "readings": int(is_new_reading),
+        "lease": lease,
+    }
+    with transaction(engine) as connection:
+        batch_ids: list[int] | None = connection.execute(_ADD_BATCHES, values).scalar_one()
+        if batch_ids is None:
+            raise FenceLost(held.batch_id, held.fence)
+        copy_in(connection, _COPY_PAGES, _page_lines(selection, batch_ids, pages))
+    return batch_ids
+
+
+# The update takes the row lock, and finds no row where the plan was cancelled or claimed anew meanwhile. Ids are drawn
+# in key order.
+_ADD_BATCHES = text(f"""
+WITH plan AS (
+    UPDATE predictq.prediction_batches b
+    SET planned_key = :key, planned_rows = b.planned_rows + :rows, attempts = 1, last_error = NULL,
+        lease_until = clock_timestamp() + make_interval(secs => :lease)
+    WHERE b.id = :id AND b.fence = :fence AND b.status = 'running'
+    RETURNING b.job_id, b.owner, b.model_version_id, b.requirements
+), reading AS (
+    UPDATE predictq.jobs j SET snapshots = coalesce(j.snapshots, 0) + 1
+    WHERE :readings = 1 AND j.id = :job_id AND EXISTS (SELECT FROM plan)
+), ids AS MATERIALIZED (
+    SELECT nextval('predictq.batch_ids') AS id, page.rows, page.n
+    FROM (SELECT u.rows, u.n FROM plan CROSS JOIN unnest(CAST(:counts AS integer[])) WITH ORDINALITY AS u (rows, n)
+          ORDER BY u.n) page
+), batches AS (
+    INSERT INTO predictq.prediction_batches (id, queue, requirements, job_id, owner, model_version_id, request_count)
+    SELECT i.id, '{Queue.BULK}', p.requirements, p.job_id, p.owner, p.model_version_id, i.rows
+    FROM ids i CROSS JOIN plan p ORDER BY i.n
+)
+SELECT array_agg(id ORDER BY n) FROM ids
+""")
+_COPY_PAGES = "COPY predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_int8) FROM STDIN"
+
+
+def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[KeyPage]) -> Iterator[bytes]:
+    source = b"\\N" if selection.source_id is None else b"%d" % selection.source_id
+    job_id = str(selection.job_id).encode()
+    for batch_id, page in zip(batch_ids, pages, strict=True):
+        yield b"%d\t%d\t%b\t%b\t{%b}\n" % (batch_id, page.rows, source, job_id, page.keys)
+
+
+def end_plan(engine: Engine, held: Claim, *, is_new_reading: bool) -> int:
+    """End a plan whose rows are all found: from now on the job knows its total, which is returned. Raises FenceLost.
+
+    The job itself ends now where none of its batches is open.
+    """
+    with transaction(engine) as connection:
+        values = {**_fenced(held), "readings": int(is_new_reading)}
+        total = connection.execute(_END_PLAN, values).scalar_one_or_none()
+        if total is None:
+            raise FenceLost(held.batch_id, held.fence)
+        # A statement of its own: it must see that the plan has gone.
+        connection.execute(text("SELECT predictq.end_job(:job_id)"), values)
+    return int(total)
+
+
+_END_PLAN = text("""
+WITH gone AS (
+    DELETE FROM predictq.prediction_batches WHERE id = :id AND fence = :fence AND status = 'running'
+    RETURNING planned_rows, claimed_at
+)
+UPDATE predictq.jobs j SET request_count = g.planned_rows, snapshots = coalesce(j.snapshots, 0) + :readings,
+                           started_at = g.claimed_at  -- what runs must not be shown as queued again
+FROM gone g WHERE j.id = :job_id RETURNING j.request_count
+""")
+
+
+def give_back_plan(engine: Engine, held: Claim) -> None:
+    """Let somebody else plan on, at once: the claim counts as no attempt. Nothing happens where the fence is lost."""
+    with autocommit(engine) as connection:
+        connection.execute(
+            text("""UPDATE predictq.prediction_batches
+                    SET status = 'queued', lease_until = NULL, attempts = greatest(attempts - 1, 0)
+                    WHERE id = :id AND fence = :fence AND status = 'running'"""),
+            _fenced(held),
+        )
+
+
+def fail_job(engine: Engine, held: Claim, code: JobError, detail: str) -> None:
+    """End a job whose plan cannot be carried out: open batches are cancelled, answers stay. Raises FenceLost."""
+    values = {**_fenced(held), "code": code.value, "detail": detail}
+    with transaction(engine) as connection:
+        _lock_open_batches(connection, held, values)
+        connection.execute(
+            text("UPDATE predictq.jobs SET error_code = :code, error_detail = :detail WHERE id = :job_id"), values
+        )
+        stop_bulk(connection, UUID(_job_id(held)), is_cancelled=False)
+
+
+def _lock_open_batches(connection: Connection, held: Claim, values: Mapping[str, Any]) -> None:
+    """Lock the plan, then its batches, before the job's own row: whoever finishes a batch locks in that order, too."""
+    plan = connection.execute(
+        text("""SELECT FROM predictq.prediction_batches
+                WHERE id = :id AND fence = :fence AND status = 'running' FOR UPDATE"""),
+        values,
+    ).first()
+    if plan is None:
+        raise FenceLost(held.batch_id, held.fence)
+    connection.execute(
+        text("SELECT FROM predictq.prediction_batches WHERE job_id = :job_id ORDER BY id FOR UPDATE"), values
+    )
+
+
+def _fenced(held: Claim) -> dict[str, Any]:
+    return {"id": held.batch_id, "fence": held.fence, "job_id": _job_id(held)}
+
+
+def _job_id(held: Claim) -> str:
+    return str(held.job_id)

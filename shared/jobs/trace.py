@@ -1,0 +1,98 @@
+"""The trace of one prediction: everything that made its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from shared.errors import Erased, PredictionUnknown
+from shared.models.signature import Signature
+from shared.pages.read_row import read_row
+from shared.pages.request_id import parse_request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything that made one answer. The fields from `worker` on are None until the request is answered."""
+
+    request_id: str
+    job_id: UUID
+    job_kind: str
+    owner: str
+    client_id: int | None
+    model_version: int
+    model_name: str
+    model_sha256: str
+    version_digest: str
+    batch_id: int
+    accepted_at: datetime
+    attempts: int
+    worker: str | None
+    probability: float | None
+    label: int | str | None
+    threshold: float | None
+    error_code: str | None
+    error_detail: str | None
+    features_from: str | None  # "request", or the name of the source
+    features: dict[str, Any] | None  # by name, exactly as they were scored
+    fence: int | None
+    claimed_at: datetime | None
+    answered_at: datetime | None
+
+
+# One row out of its page, by subscript: each array is opened once. What an open batch knows comes from its own row.
+_TRACE = text("""
+SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id, j.kind AS job_kind, j.owner,
+       r.keys_int8[CAST(:row AS integer) + 1] AS client_id, v.version AS model_version, v.title AS model_name,
+       v.sha256 AS model_sha256, v.digest AS version_digest, r.batch_id, r.created_at AS accepted_at,
+       coalesce(o.attempts, b.attempts, 0) AS attempts, coalesce(o.worker, b.worker) AS worker,
+       o."values"[CAST(:row AS integer) + 1] AS probability,
+       coalesce(o.labels[CAST(:row AS integer) + 1],
+                (o."values"[CAST(:row AS integer) + 1] >= o.threshold)::integer) AS label_number,
+       CASE WHEN o."values"[CAST(:row AS integer) + 1] IS NOT NULL THEN o.threshold END AS threshold,
+       o.error_codes[e.position] AS error_code, o.error_details[e.position] AS error_detail,
+       CASE WHEN o.features IS NULL THEN NULL
+            WHEN r.given[CAST(:row AS integer) + 1] IS NOT NULL THEN 'request' ELSE s.name END AS features_from,
+       o.features, v.signature, v.classes, o.fence, coalesce(o.claimed_at, b.claimed_at) AS claimed_at,
+       o.created_at AS answered_at,
+       CAST(:row AS integer) = ANY (coalesce(
+           (SELECT e.erased_rows FROM predictq.batch_outputs e WHERE e.batch_id = r.batch_id), b.erased_rows
+       )) IS TRUE AS is_erased
+FROM predictq.batch_requests r
+JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[CAST(:row AS integer) + 1])
+JOIN predictq.model_versions v ON v.id = j.model_version_id
+LEFT JOIN predictq.sources s ON s.id = r.source_id
+LEFT JOIN predictq.prediction_batches b ON b.id = r.batch_id
+LEFT JOIN predictq.batch_outputs o ON o.batch_id = r.batch_id AND j.status IS DISTINCT FROM 'cancelled'
+LEFT JOIN LATERAL (SELECT array_position(o.error_rows, CAST(:row AS integer)) AS position) e ON true
+WHERE r.batch_id = :batch_id AND CAST(:row AS integer) < r.request_count
+  AND (o.gone_rows IS NULL OR CAST(:row AS integer) <> ALL (o.gone_rows)) AND j.owner = :owner
+""")
+
+
+def read_trace(connection: Connection, request_id: str, owner: str) -> Trace:
+    """The trace of one prediction of `owner`.
+
+    Raises PredictionUnknown, also where it is another owner's, and Erased.
+    """
+    wanted = parse_request_id(request_id)
+    row = (
+        None
+        if wanted is None
+        else connection.execute(_TRACE, {"batch_id": wanted.batch_id, "row": wanted.row, "owner": owner}).one_or_none()
+    )
+    if wanted is None or row is None:
+        raise PredictionUnknown(request_id)
+    values = row._asdict()
+    if values.pop("is_erased"):
+        raise Erased(f"Prediction {request_id}")
+    classes, label_number = values.pop("classes"), values.pop("label_number")
+    signature = Signature.from_json(values.pop("signature"))
+    if values["features"] is not None:
+        features = read_row(bytes(values["features"]), wanted.row)
+        values["features"] = dict(zip(signature.names, features, strict=True))
+    return Trace(**values, label=None if label_number is None else classes[label_number])

@@ -1,0 +1,82 @@
+"""What can be wrong with a rule of retention or a hold, by name."""
+
+from __future__ import annotations
+
+from shared.errors import PredictqError
+
+
+class RetentionError(PredictqError):
+    """Base of every error about retention and holds."""
+
+
+class PeriodRefused(RetentionError):
+    """A text that names no period."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text[:80]!r} is no period. Write for example 13 months, 2 years or 400 days, or: for ever.")
+
+
+class BelowFloor(RetentionError):
+    """Answers would be kept for less than they must."""
+
+    def __init__(self, asked: str, floor: str) -> None:
+        super().__init__(
+            f"{asked} is below the floor: answers are kept for at least {floor}. (The AI Act asks for logs of six "
+            "months at least for high-risk systems.) Choose a longer period, or lower the floor first."
+        )
+
+
+class FloorRefused(RetentionError):
+    """A floor below the life of an idempotency key, or above a period that is set."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+
+
+class ModelNameUnknown(RetentionError):
+    """No model has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no model {name[:100]}.")
+
+
+class HoldUnknown(RetentionError):
+    """No hold has this number, or it was released."""
+
+    def __init__(self, hold_id: int) -> None:
+        super().__init__(f"There is no hold {hold_id}. List them with: predictq holds list")
+
+
+class HoldRefused(RetentionError):
+    """A hold names nothing that can be held."""
+
+
+class RunUnknown(RetentionError):
+    """No run of retention has this id."""
+
+    def __init__(self, run_id: object) -> None:
+        super().__init__(f"There is no retention run {run_id}.")
+
+
+class DoesNotAddUp(RetentionError):
+    """Jobs and pages that should go together do not have the same rows. Nothing of them went."""
+
+    def __init__(self, jobs: object, pages: object) -> None:
+        super().__init__(
+            f"Retention stopped: the jobs that are due count {jobs} and their pages {pages}. Nothing went. Keep the "
+            "database as it is, and report this."
+        )
+
+
+class HoldsChanged(RetentionError):
+    """A hold was added while retention ran. What it had not taken yet stays for the next run."""
+
+    def __init__(self) -> None:
+        super().__init__("A hold was added while retention ran, so it stopped. Run it again.")
+
+
+class RetentionBusy(RetentionError):
+    """Another process runs retention now."""
+
+    def __init__(self) -> None:
+        super().__init__("Retention is running already. Try again when it has ended.")

@@ -1,0 +1,48 @@
+"""Transactions of the upkeep: the guards let them pass, and they wait for no lock longer than readers can bear."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, text
+
+from shared.errors import DatabaseBlocked
+from shared.postgres.engine import autocommit, driver_connection, transaction
+
+T = TypeVar("T")
+
+LOCK_TIMEOUT = "100ms"  # behind a waiting lock of a table everybody else waits, too
+_TRIES = 20
+_PAUSE_SECONDS = 0.5
+
+
+@contextmanager
+def upkeep_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that may change what is append-only. Raises DatabaseBlocked where a lock is not to be had."""
+    with transaction(engine) as connection:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text("SET LOCAL predictq.upkeep = on"))
+        yield connection
+
+
+def run_alone(engine: Engine, statement: str) -> None:
+    """A statement that must not be in a transaction. Raises DatabaseBlocked where a lock is not to be had."""
+    with autocommit(engine) as connection, driver_connection(connection).cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        try:
+            cursor.execute(statement)
+        finally:
+            cursor.execute("RESET lock_timeout")
+
+
+def insist(work: Callable[[], T]) -> T:
+    """Try again and again where a lock is not to be had, with pauses in which others pass. At last DatabaseBlocked."""
+    for _ in range(_TRIES - 1):
+        try:
+            return work()
+        except DatabaseBlocked:
+            time.sleep(_PAUSE_SECONDS)
+    return work()

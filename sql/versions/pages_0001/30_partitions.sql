@@ -1,0 +1,112 @@
+-- Partitions are made beside their parents and then attached: CREATE … PARTITION OF would lock the parent against
+-- readers and queue behind a long download.
+
+CREATE FUNCTION predictq.take_no_samples(table_name text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    column_name text;
+BEGIN
+    -- What PostgreSQL samples of a column it keeps in pg_statistic, where no erasure would reach it.
+    FOR column_name IN
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = format('predictq.%I', table_name)::regclass AND NOT attisdropped AND attname IN (
+            'keys_int8', 'keys_uuid', 'keys_text', 'spelled', 'given', 'features', 'key_filter', 'error_details',
+            'selection', 'error_detail', 'values', 'scores', 'labels', 'hash', 'planned_key', 'last_error',
+            'client_key', 'wanted', 'key', 'payload_hash', 'arguments', 'result', 'content', 'answer')
+    LOOP
+        EXECUTE format('ALTER TABLE predictq.%I ALTER COLUMN %I SET STATISTICS 0', table_name, column_name);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION predictq.take_no_samples IS 'Keep what could name a client out of pg_statistic.';
+
+SELECT predictq.take_no_samples(c.relname) FROM pg_class c
+WHERE c.relnamespace = 'predictq'::regnamespace AND c.relkind IN ('r', 'p');
+
+CREATE FUNCTION predictq.add_partition(parent text, name text, lowest text, highest text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_regclass(format('predictq.%I', name)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE predictq.%I (LIKE predictq.%I INCLUDING ALL)', name, parent);
+    PERFORM predictq.take_no_samples(name);
+    IF parent <> 'key_hashes' THEN
+        EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON predictq.%I
+                        FOR EACH STATEMENT EXECUTE FUNCTION predictq.refuse_change()', name);
+    END IF;
+    EXECUTE format('ALTER TABLE predictq.%I ATTACH PARTITION predictq.%I FOR VALUES FROM (%L) TO (%L)',
+                   parent, name, lowest, highest);
+    RETURN true;
+END $$;
+
+CREATE FUNCTION predictq.first_uuid_of(at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE
+    RETURN (rpad(lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0'), 32, '0'))::uuid;
+COMMENT ON FUNCTION predictq.first_uuid_of IS 'The lowest UUIDv7 of a moment: job ids are ordered by time.';
+
+CREATE FUNCTION predictq.time_of(id uuid) RETURNS timestamptz LANGUAGE sql IMMUTABLE
+    RETURN to_timestamp(('x' || lpad(left(replace(id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint / 1000.0);
+COMMENT ON FUNCTION predictq.time_of IS 'The moment that a UUIDv7 says it was made.';
+
+CREATE FUNCTION predictq.make_job_partitions(ahead interval) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    week timestamptz := date_trunc('week', now() AT TIME ZONE 'UTC' - interval '1 week') AT TIME ZONE 'UTC';
+    made integer := 0;
+BEGIN
+    WHILE week <= now() + ahead LOOP
+        IF predictq.add_partition('jobs', 'jobs_' || to_char(week AT TIME ZONE 'UTC', 'IYYY"w"IW'),
+                                  predictq.first_uuid_of(week)::text,
+                                  predictq.first_uuid_of(week + interval '7 days')::text) THEN
+            INSERT INTO predictq.partitions (name, parent, first_week)
+            VALUES ('jobs_' || to_char(week AT TIME ZONE 'UTC', 'IYYY"w"IW'), 'jobs', (week AT TIME ZONE 'UTC')::date);
+            made := made + 1;
+        END IF;
+        week := week + interval '7 days';
+    END LOOP;
+    RETURN made;
+END $$;
+
+CREATE FUNCTION predictq.make_batch_partitions(ahead integer, width bigint DEFAULT 1000000) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    reached bigint := (SELECT last_value FROM predictq.batch_ids);
+    lowest bigint := coalesce((SELECT max(end_batch_id) FROM predictq.partitions), 0);
+    next_name text;
+    table_name text;
+    made integer := 0;
+BEGIN
+    WHILE (SELECT count(*) FROM predictq.partitions
+           WHERE parent = 'batch_outputs' AND end_batch_id > reached) <= ahead LOOP
+        FOREACH table_name IN ARRAY ARRAY['batch_requests', 'batch_outputs', 'key_hashes'] LOOP
+            next_name := table_name || '_' || lowest;
+            PERFORM predictq.add_partition(table_name, next_name, lowest::text, (lowest + width)::text);
+            INSERT INTO predictq.partitions (name, parent, first_batch_id, end_batch_id)
+            VALUES (next_name, table_name, lowest, lowest + width);
+        END LOOP;
+        lowest := lowest + width;
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+
+CREATE FUNCTION predictq.note_full_partitions() RETURNS integer LANGUAGE sql AS $$
+    WITH closed AS (
+        UPDATE predictq.partitions SET closed_at = clock_timestamp()
+        WHERE closed_at IS NULL AND end_batch_id <= (SELECT last_value FROM predictq.batch_ids) RETURNING name)
+    SELECT count(*)::integer FROM closed
+$$;
+COMMENT ON FUNCTION predictq.note_full_partitions IS 'Note as closed what batch ids have gone beyond by themselves.';
+
+CREATE FUNCTION predictq.close_batch_partition() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    reached bigint := (SELECT last_value FROM predictq.batch_ids);
+    next_first bigint := (SELECT min(first_batch_id) FROM predictq.partitions
+                          WHERE parent = 'batch_outputs' AND first_batch_id > reached);
+BEGIN
+    IF next_first IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM setval('predictq.batch_ids', next_first);
+    PERFORM predictq.note_full_partitions();
+    RETURN next_first;
+END $$;
+COMMENT ON FUNCTION predictq.close_batch_partition IS
+    'Go on in the next partition: batch ids are drawn from its range from now on.';

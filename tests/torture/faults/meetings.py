@@ -1,0 +1,93 @@
+"""Two things at the same moment: ends, cancels and claims that meet. No process dies; locks alone keep them apart."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+
+from tests.torture import population
+from tests.torture.callers import Ask
+from tests.torture.cluster import wait_for
+from tests.torture.faults.base import Fault, Missed, Tools
+from tests.torture.faults.workers import wait_idle
+
+_MEETINGS = 5
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND state = 'active' AND query LIKE %s
+"""
+
+
+@contextmanager
+def no_answers(tools: Tools) -> Iterator[None]:
+    """No page of answers can be stored during the block: whoever finishes waits in the middle of it."""
+    session = psycopg2.connect(tools.cluster.dsn)
+    with contextlib.closing(session), session, session.cursor() as cursor:
+        cursor.execute("LOCK TABLE predictq.batch_outputs IN SHARE MODE")
+        yield
+
+
+@contextmanager
+def last_batches_at_once(tools: Tools) -> Iterator[None]:
+    """Two workers hold the last two batches of a job, and finish them in the same moment: one must end the job."""
+    jobs = []
+    for _ in range(_MEETINGS):
+        with tools.crowd.paused():
+            wait_idle(tools)
+            with no_answers(tools):
+                jobs.append(tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1000))))
+                _wait_for_finishers(tools, 2)
+    yield
+    for job in jobs:
+        tools.wait_status(job, "succeeded", seconds=10)
+
+
+@contextmanager
+def cancel_meets_end(tools: Tools) -> Iterator[None]:
+    """A worker is in the middle of storing the answer to a single call, and its caller cancels."""
+    for _ in range(_MEETINGS):
+        with tools.crowd.paused():
+            wait_idle(tools)
+            with no_answers(tools):
+                job = tools.submit(Ask("single", [tools.rng.choice(population.ORDINARY)]))
+                _wait_for_finishers(tools, 1)
+                cancel = threading.Thread(target=tools.caller.cancel, args=(job,))
+                cancel.start()
+                tools.hold(0.5)  # until it waits for the worker's lock, or does not
+            cancel.join(20)
+    yield
+
+
+def _wait_for_finishers(tools: Tools, number: int) -> None:
+    pattern = "%predictq.finish(%"
+    try:
+        wait_for(lambda: tools.cluster.query(_WAITING, [pattern])[0][0] >= number, 60, f"{number} workers that finish")
+    except TimeoutError as error:
+        raise Missed(str(error)) from None
+
+
+@contextmanager
+def one_by_one(tools: Tools) -> Iterator[None]:
+    """Single calls with nothing else to do: each must be answered by its own message, none by the sweeper."""
+    with tools.crowd.paused():
+        wait_idle(tools)
+        before = tools.cluster.sent_again.count
+        for _ in range(_MEETINGS):
+            tools.submit(Ask("single", [tools.rng.choice(population.ORDINARY)]))
+            wait_idle(tools)
+        again = tools.cluster.sent_again.count - before
+    tools.notes.append(f"{_MEETINGS} single calls: {again} messages sent again")
+    if again:
+        raise AssertionError(f"{again} of {_MEETINGS} messages came before their batch was there")
+    yield
+
+
+FAULTS = [
+    Fault("the last batches of a job end at once", last_batches_at_once, mixable=False),
+    Fault("a cancel meets the end of its batch", cancel_meets_end, mixable=False),
+    Fault("no fault, single calls one by one", one_by_one, mixable=False),
+]

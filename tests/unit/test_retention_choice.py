@@ -1,0 +1,127 @@
+"""Which partitions can go whole; periods as people write them; what the doctor says of the upkeep."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from cli.commands.retention import size_text
+from cli.upkeep_health import examine_disk, examine_partitions, examine_runs
+from shared.retention.choice import RangeFacts, WeekFacts, choose
+from shared.retention.errors import PeriodRefused
+from shared.retention.period import parse_period
+from shared.storage.disk import Disk
+from shared.storage.upkeep_state import UpkeepState
+
+WHOLE = RangeFacts(whole=True, whole_at_last=True, weight=100)
+LATER = RangeFacts(whole=False, whole_at_last=True, weight=100)
+NEVER = RangeFacts(whole=False, whole_at_last=False, weight=100)
+
+
+def test_ranges_and_weeks_that_close_go() -> None:
+    """Where every job of the weeks has its pages in the ranges, and the other way round, all of them go."""
+    weeks = [WeekFacts({0: 100, 1: 40}, can_go=True), WeekFacts({1: 60}, can_go=True)]
+    choice = choose([WHOLE, WHOLE], weeks, budget=0)
+    assert (choice.ranges, choice.weeks, choice.borders) == ({0, 1}, {0, 1}, frozenset())
+
+
+def test_a_week_that_goes_on_keeps_its_ranges_waiting() -> None:
+    """A range whose jobs are in a week that will be due by age waits for it, and so does nothing else."""
+    weeks = [WeekFacts({0: 100}, can_go=True), WeekFacts({1: 100, 2: 100}, can_go=True)]
+    choice = choose([WHOLE, WHOLE, LATER], weeks, budget=50)
+    assert (choice.ranges, choice.weeks, choice.waiting) == ({0}, {0}, {1})
+
+
+def test_a_small_border_does_not_wait() -> None:
+    """A range with few jobs in a week that stays goes, once those are deleted one by one."""
+    weeks = [WeekFacts({0: 90}, can_go=True), WeekFacts({0: 10, 1: 100}, can_go=True)]
+    choice = choose([WHOLE, LATER], weeks, budget=50)
+    assert (choice.ranges, choice.weeks, choice.borders) == ({0}, {0}, {0})
+
+
+def test_what_is_due_never_waits_for_what_is_held() -> None:
+    """A week that will never go whole keeps nothing waiting: all pages of its ranges are border."""
+    weeks = [WeekFacts({0: 100, 1: 100}, can_go=True)]
+    choice = choose([WHOLE, NEVER], weeks, budget=10)
+    assert (choice.ranges, choice.weeks, choice.borders, choice.waiting) == ({0}, frozenset(), {0}, frozenset())
+
+
+def test_a_chain_of_weeks_and_ranges_unwinds() -> None:
+    """Every week that stays takes its ranges out, and these their weeks, until what is left closes."""
+    weeks = [WeekFacts({0: 50, 1: 50}, can_go=True), WeekFacts({1: 50, 2: 50}, can_go=True)]
+    weeks.append(WeekFacts({2: 50}, can_go=False))
+    choice = choose([RangeFacts(whole=True, whole_at_last=True, weight=50), WHOLE, WHOLE], weeks, budget=10)
+    assert (choice.ranges, choice.weeks) == (frozenset(), frozenset())
+    assert choice.waiting == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("13 months", "13 months"), (" 1  Year ", "1 years"), ("400 days", "400 days"), ("for ever", None)],
+)
+def test_periods_are_read_as_people_write_them(written: str, read: str | None) -> None:
+    """A number and a unit, or for ever."""
+    assert parse_period(written) == read
+
+
+@pytest.mark.parametrize(
+    "written", ["", "13", "months", "-1 months", "0 days", "1.5 years", "13 months; DROP", "١ days"]
+)
+def test_everything_else_is_no_period(written: str) -> None:
+    """Nothing else is guessed at."""
+    with pytest.raises(PeriodRefused):
+        parse_period(written)
+
+
+def state(**changes: object) -> UpkeepState:
+    values: dict[str, object] = {
+        "ran_at": datetime.now(UTC),
+        "seconds_ago": 10.0,
+        "failing": {},
+        "job_days_ahead": 50.0,
+        "batch_ranges_ahead": 8,
+        "batch_weeks_ahead": None,
+    }
+    return UpkeepState(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "runs", "partitions"),
+    [
+        ({}, True, True),
+        ({"seconds_ago": None, "ran_at": None}, False, True),
+        ({"seconds_ago": 90_000.0}, False, True),
+        ({"failing": {"retention": "no"}}, False, True),
+        ({"job_days_ahead": 13.0}, True, False),
+        ({"batch_ranges_ahead": 0}, True, False),
+        ({"batch_weeks_ahead": 1.5}, True, False),
+        ({"batch_weeks_ahead": 2.5}, True, True),
+    ],
+)
+def test_the_doctor_warns_of_upkeep_in_time(changes: dict[str, object], runs: bool, partitions: bool) -> None:
+    """No run for a day, a duty that fails, and fewer than two weeks of partitions are told, with what to type."""
+    findings = [examine_runs(state(**changes)), examine_partitions(state(**changes))]
+    assert [finding.ok for finding in findings] == [runs, partitions]
+    assert all(finding.advice for finding in findings if not finding.ok)
+
+
+def test_the_doctor_warns_a_month_before_the_disk_is_full() -> None:
+    """The days that are left are told; where the disk cannot be seen, that is."""
+    assert examine_disk(Disk(1_000_000, 31_000_000)).ok
+    finding = examine_disk(Disk(1_000_000, 29_000_000))
+    assert not finding.ok
+    assert "29 days" in finding.detail
+    assert "PREDICTQ_DISK_BYTES" in examine_disk(Disk(1_000_000, None)).detail
+    assert examine_disk(Disk(0, 1)).ok
+
+
+def test_sizes_are_said_in_units() -> None:
+    """Three digits at most before the point."""
+    assert [size_text(size) for size in (0, 999, 1_500, 2_345_678, 7e12)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.5 kB",
+        "2.3 MB",
+        "7.0 TB",
+    ]

@@ -1,0 +1,111 @@
+"""A replay: after a restore, who was erased before is found again by the hashes that are kept outside the database.
+
+A hash leads to no page, so the keys of all pages are gone through. Whoever is found becomes an erasure like any other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from uuid_utils.compat import uuid7
+
+from shared.erasure.errors import ErasureInterrupted, NoHashSecret
+from shared.erasure.kept_hashes import KeptHashes
+from shared.postgres.engine import transaction
+
+_PAGES = 20  # gone through in one transaction
+
+Wanted = Mapping[str, frozenset[str]]  # hashes by source
+
+
+def replay(engine: Engine, kept: KeptHashes | None, replay_id: UUID) -> bool:
+    """Go through all keys, from where an earlier call stopped. True at its end.
+
+    Without the secret the replay fails, and says so. Raises ErasureInterrupted, DatabaseUnavailable.
+    """
+    try:
+        while _go_through_pages(engine, kept, replay_id):
+            pass
+    except NoHashSecret as error:
+        with transaction(engine) as connection:
+            connection.execute(_END, {"id": str(replay_id), "status": "failed", "error": str(error)})
+    except SQLAlchemyError as error:
+        raise ErasureInterrupted(replay_id, error) from None
+    return True
+
+
+def _go_through_pages(engine: Engine, kept: KeptHashes | None, replay_id: UUID) -> bool:
+    """The next pages, in one transaction; False once there are none."""
+    if kept is None:
+        raise NoHashSecret
+    kept.secret()
+    with transaction(engine) as connection:
+        row = connection.execute(_READ, {"id": str(replay_id)}).one_or_none()
+        if row is None:
+            return False
+        wanted = _by_source(row.wanted)
+        pages = connection.execute(_KEYS, {"after": row.position, "limit": _PAGES}).all()
+        # Last, what models were checked with.
+        sets = [(page.source, page.keys) for page in pages] or connection.execute(_REFERENCE_KEYS).all()
+        found = {(source, key) for source, keys in sets for key in _found(kept, wanted, source, keys)}
+        for source, key in sorted(found):
+            values = {"id": str(uuid7()), "replay_id": str(replay_id), "source": source, "key": key}
+            connection.execute(_ADD_PERSON, values)
+        last = pages[-1].batch_id if pages else row.position
+        connection.execute(_ADVANCE, {"id": str(replay_id), "position": last, "pages": len(pages), "found": len(found)})
+        if not pages:
+            connection.execute(_END, {"id": str(replay_id), "status": "done", "error": None})
+        return bool(pages)
+
+
+def _by_source(wanted: Iterable[str]) -> Wanted:
+    by_source: dict[str, set[str]] = defaultdict(set)
+    for line in wanted:
+        digest, _, source = line.partition(" ")
+        by_source[source].add(digest)
+    return {source: frozenset(digests) for source, digests in by_source.items()}
+
+
+def _found(kept: KeptHashes, wanted: Wanted, source: str, keys: Iterable[str | None]) -> set[str]:
+    """The keys whose hash is wanted."""
+    digests = wanted.get(source)
+    if not digests:
+        return set()
+    return {key for key in set(keys) if key is not None and kept.hash_of(source, key) in digests}
+
+
+_READ = text("""
+SELECT wanted, position FROM predictq.erasures
+WHERE id = :id AND kind = 'replay' AND status IN ('queued', 'running') FOR UPDATE
+""")
+_KEYS = text("""
+SELECT r.batch_id, s.name AS source,
+       coalesce(CAST(r.keys_int8 AS text[]), CAST(r.keys_uuid AS text[]), r.keys_text) AS keys
+FROM predictq.batch_requests r JOIN predictq.sources s ON s.id = r.source_id
+WHERE r.batch_id > :after AND num_nonnulls(r.keys_int8, r.keys_uuid, r.keys_text) > 0
+ORDER BY r.batch_id LIMIT :limit
+""")
+_REFERENCE_KEYS = text("""
+SELECT s.name, array_agg(DISTINCT r.client_key) FROM predictq.reference_rows r
+JOIN predictq.model_versions v ON v.id = r.model_version_id JOIN predictq.models m ON m.name = v.model
+JOIN predictq.sources s ON s.id = m.source_id WHERE r.client_key IS NOT NULL GROUP BY s.name
+""")
+_ADD_PERSON = text("""
+INSERT INTO predictq.erasures (id, source_id, client_key, reason, actor)
+SELECT :id, s.id, :key, e.reason, e.actor FROM predictq.erasures e, predictq.sources s
+WHERE e.id = :replay_id AND s.name = :source AND NOT EXISTS (
+    SELECT FROM predictq.erasures o
+    WHERE o.source_id = s.id AND o.client_key = :key AND o.status IN ('queued', 'running'))
+""")
+_ADVANCE = text("""
+UPDATE predictq.erasures
+SET status = 'running', position = :position, pages = pages + :pages, answers = answers + :found WHERE id = :id
+""")
+_END = text("""
+UPDATE predictq.erasures
+SET status = :status, wanted = NULL, error = :error, step = 'ended', finished_at = clock_timestamp() WHERE id = :id
+""")

@@ -1,0 +1,176 @@
+"""The job of an erasure: its steps in order, each in small transactions, with the place where it stands stored.
+
+A process that is killed at any moment costs a repetition: every step finds nothing left to do where it was done before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg2
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.audit import record_act
+from shared.erasure.elsewhere import erase_elsewhere
+from shared.erasure.errors import ClientHeld, ErasureInterrupted
+from shared.erasure.find import hashed_pages, unhashed_pages
+from shared.erasure.kept_hashes import KeptHashes
+from shared.erasure.keys import ClientKey, source_by_id, stored_key
+from shared.erasure.open_batches import erase_open_batch, restart_plans, settle
+from shared.erasure.records import refuse_held
+from shared.installation import read_installation
+from shared.logging import get_logger
+from shared.pages.key_hash import hash_keys
+from shared.postgres.engine import transaction
+from worker.erasure.pages import erase_page
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An erasure under way."""
+
+    id: UUID
+    key: ClientKey
+    step: str
+    position: int
+    last_batch_id: int | None
+
+
+class Eraser:
+    """Carries out one erasure after the other. `kept` may be None: then no hash is kept outside the database."""
+
+    def __init__(self, engine: Engine, kept: KeptHashes | None, *, patience_seconds: float = 60) -> None:
+        self._engine = engine
+        self._kept = kept
+        self._patience = patience_seconds
+        self._stopped = threading.Event()
+        with transaction(engine) as connection:
+            self._secret = read_installation(connection).hash_secret
+
+    def stop(self) -> None:
+        """Come to an end soon, from another thread; what is left is resumed later."""
+        self._stopped.set()
+
+    def erase(self, erasure_id: UUID) -> bool:
+        """Do what is left of one erasure. False where it must be called again later, or was stopped.
+
+        Raises ErasureInterrupted, whose text and context tell nothing of the client, and DatabaseUnavailable.
+        """
+        try:
+            person = self._begin(erasure_id)
+            while person is not None and not self._stopped.is_set():
+                if not _STEPS[person.step](self, person):
+                    return False
+                person = self._read(erasure_id)
+        except (SQLAlchemyError, psycopg2.Error, ValueError, TypeError, LookupError, OSError) as error:
+            # The text of such an error may repeat a value of its statement, or of the page.
+            raise ErasureInterrupted(erasure_id, error) from None
+        return person is None
+
+    def _begin(self, erasure_id: UUID) -> Person | None:
+        person = self._read(erasure_id)
+        if person is None or person.step != "open batches":
+            return person
+        try:
+            with transaction(self._engine) as connection:
+                refuse_held(connection, person.key)
+                connection.execute(_RUNNING, {"id": str(erasure_id)})
+        except ClientHeld as error:  # a hold that came after the call was accepted
+            self._end(erasure_id, "failed", str(error))
+            return None
+        return person
+
+    def _read(self, erasure_id: UUID) -> Person | None:
+        with transaction(self._engine) as connection:
+            row = connection.execute(_OPEN, {"id": str(erasure_id)}).one_or_none()
+            if row is None:
+                return None
+            key = stored_key(source_by_id(connection, row.source_id), row.client_key)
+        return Person(row.id, key, row.step, row.position, row.last_batch_id)
+
+    def _open_batches(self, person: Person) -> bool:
+        restart_plans(self._engine, person.key)
+        last = settle(self._engine, patience_seconds=self._patience)
+        if last is None:
+            log.info("erasure waits for older transactions", erasure_id=str(person.id))
+            return False
+        with transaction(self._engine) as connection:
+            batches = unhashed_pages(connection, person.key, up_to=last)
+        for batch_id in batches:
+            erase_open_batch(self._engine, person.id, person.key, batch_id)
+        return self._go_on(person, "pages", last_batch_id=last)
+
+    def _pages(self, person: Person) -> bool:
+        key, last = person.key, person.last_batch_id or 0
+        with transaction(self._engine) as connection:
+            hashed = hashed_pages(connection, key.hash(self._secret), after=person.position, up_to=last)
+            cancelled = unhashed_pages(connection, key, after=person.position, up_to=last)
+        hashes = hash_keys(self._secret, key.source.id)
+        for batch_id in sorted({*hashed, *cancelled}):
+            if self._stopped.is_set():
+                return False
+            erase_page(self._engine, person.id, key, hashes, self._secret, batch_id)
+        return self._go_on(person, "elsewhere")
+
+    def _elsewhere(self, person: Person) -> bool:
+        erase_elsewhere(self._engine, person.id, person.key)
+        return self._go_on(person, "forget")
+
+    def _forget(self, person: Person) -> bool:
+        if self._kept is None:
+            log.warning("no hash is kept of an erasure: set PREDICTQ_ERASURE_DIRECTORY", erasure_id=str(person.id))
+        else:
+            self._kept.keep(person.key.source.name, person.key.text)
+        self._end(person.id, "done", None)
+        return True
+
+    def _go_on(self, person: Person, step: str, *, last_batch_id: int | None = None) -> bool:
+        with transaction(self._engine) as connection:
+            connection.execute(
+                _NEXT_STEP, {"id": str(person.id), "from": person.step, "to": step, "last_batch_id": last_batch_id}
+            )
+        return True
+
+    def _end(self, erasure_id: UUID, status: str, error: str | None) -> None:
+        with transaction(self._engine) as connection:
+            connection.execute(_EMPTY_JOBS, {"id": str(erasure_id)})
+            row = connection.execute(_END, {"id": str(erasure_id), "status": status, "error": error}).one_or_none()
+            if row is not None:
+                record_act(
+                    connection,
+                    "upkeep",
+                    "upkeep",
+                    f"erasure {status}",
+                    object=str(erasure_id),
+                    after={"pages": row.pages, "answers": row.answers},
+                )
+
+
+_STEPS: dict[str, Callable[[Eraser, Person], bool]] = {
+    "open batches": Eraser._open_batches,  # noqa: SLF001 - the class's own steps, by the names that are stored
+    "pages": Eraser._pages,  # noqa: SLF001
+    "elsewhere": Eraser._elsewhere,  # noqa: SLF001
+    "forget": Eraser._forget,  # noqa: SLF001
+}
+
+_OPEN = text("""
+SELECT id, source_id, client_key, step, position, last_batch_id FROM predictq.erasures
+WHERE id = :id AND kind = 'person' AND status IN ('queued', 'running')
+""")
+_RUNNING = text("UPDATE predictq.erasures SET status = 'running' WHERE id = :id AND status = 'queued'")
+_NEXT_STEP = text("""
+UPDATE predictq.erasures SET step = :to, position = 0, last_batch_id = coalesce(:last_batch_id, last_batch_id)
+WHERE id = :id AND step = :from
+""")
+_EMPTY_JOBS = text("DELETE FROM predictq.erasure_jobs WHERE erasure_id = :id")
+_END = text("""
+UPDATE predictq.erasures
+SET status = :status, client_key = NULL, error = :error, step = 'ended', finished_at = clock_timestamp()
+WHERE id = :id AND status IN ('queued', 'running') RETURNING pages, answers
+""")

@@ -1,0 +1,5 @@
+"""`python -m worker.planning`."""
+
+from worker.planning.main import main
+
+main()

@@ -1,0 +1,83 @@
+"""Why a plan stops before its end. The words are for the owner of the job: they hold no key, no value, no address."""
+
+from __future__ import annotations
+
+import psycopg2
+from psycopg2.errors import LockNotAvailable, lookup
+from sqlalchemy.exc import DBAPIError
+
+from shared.errors import DatabaseBlocked, DatabaseUnavailable, FilterRefused, PredictqError
+from shared.jobs.planning import JobError
+
+
+class PlanFailed(PredictqError):
+    """An attempt to plan came to nothing. `code` is what the job ends with when there is no attempt left."""
+
+    def __init__(self, code: JobError, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class TooManyRows(PlanFailed):
+    """The selection is beyond what one job may have. No other attempt can help."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            JobError.TOO_MANY_ROWS,
+            f"The job selects more than {limit:,} clients, and one job may have no more. Narrow its filter, or split "
+            "it into several jobs, or ask the operator for a higher PREDICTQ_MAX_JOB_ROWS. What was answered stays.",
+        )
+
+
+class SourceStalled(PlanFailed):
+    """The source gave no key for too long."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            JobError.SOURCE_UNAVAILABLE,
+            f"The source gave no client for {seconds:g} s. An index on the columns of the filter helps.",
+        )
+
+
+class PlanGivenBack(PredictqError):
+    """Somebody else plans on later: this planner stops, or there is no room for more rows now."""
+
+
+def source_failure(error: Exception) -> PlanFailed:
+    """What a failed reading of the source is called."""
+    if isinstance(error, PlanFailed):
+        return error
+    cause = _driver_error(error)
+    if isinstance(error, DatabaseBlocked) or isinstance(cause, LockNotAvailable):
+        return PlanFailed(
+            JobError.SOURCE_UNAVAILABLE,
+            "The source is locked by somebody else, for example by an ALTER TABLE that is not committed.",
+        )
+    if isinstance(error, DatabaseUnavailable) or isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return PlanFailed(JobError.SOURCE_UNAVAILABLE, "The source does not answer.")
+    return PlanFailed(JobError.PLANNING_FAILED, _reason(error, cause))
+
+
+def planning_failure(error: Exception) -> PlanFailed:
+    """What any other failure of an attempt is called."""
+    if isinstance(error, PlanFailed):
+        return error
+    return PlanFailed(JobError.PLANNING_FAILED, _reason(error, _driver_error(error)))
+
+
+def _driver_error(error: BaseException) -> BaseException | None:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return cause if isinstance(cause, psycopg2.Error) else None
+
+
+def _reason(error: Exception, cause: BaseException | None) -> str:
+    """The first line of the reason. Errors of classes 22 and 23 quote values: of those, the name only."""
+    if isinstance(cause, psycopg2.Error) and cause.pgcode:
+        name = lookup(cause.pgcode).__name__
+        message = (cause.diag.message_primary or "").partition("\n")[0]
+        return name if cause.pgcode[:2] in ("22", "23") else f"{name}: {message}"
+    if isinstance(error, FilterRefused):
+        return f"The filter does not fit the source any more: column {error.column}."
+    if isinstance(error, PredictqError):
+        return str(error).partition("\n")[0]
+    return type(error).__name__

@@ -1,0 +1,72 @@
+"""Cutting keys into pages: how many go into the next one is decided before anybody knows how many there are."""
+
+from __future__ import annotations
+
+import time
+
+from shared.jobs.accept_bulk import rows_per_batch
+from shared.jobs.planning import KeyPage
+from worker.planning.spool import KeySpool
+
+FIRST_ROWS = 1_000  # of a job: it is answered while the others are still written
+_FIRST_LINGER_SECONDS = 0.1  # how long the first page waits for so many
+_LINGER_SECONDS = 2.0  # how long any other page waits until it is full
+_TAKE_BYTES = 256 * 1024
+
+
+class PageCutter:
+    """Takes pages out of a spool, in the order of keys. `planned` rows of the job were written before."""
+
+    def __init__(self, spool: KeySpool, *, planned: int, most_rows: int) -> None:
+        self._spool = spool
+        self.planned = planned
+        self._most_rows = most_rows
+        self._cut = 0  # rows, of this spool
+        self._text = b""  # taken from the spool, not cut yet
+        self._lines = 0  # in it
+        self._incomplete_since: float | None = None
+
+    @property
+    def ahead(self) -> int:
+        """Rows that were read and are in no page yet."""
+        return self._spool.rows - self._cut
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to cut, and nothing will come."""
+        return self._spool.is_ended and self.ahead == 0
+
+    def next_page(self) -> KeyPage | None:
+        """The next page; None while too few rows have come for it, and when there is none."""
+        is_ended = self._spool.is_ended  # before the rows are looked at: they do not change any more, then
+        ahead = self.ahead
+        wanted = self._wanted(ahead, is_ended=is_ended)
+        if ahead < wanted and not is_ended and not self._has_waited(ahead):
+            return None
+        self._incomplete_since = None
+        return self._take(min(wanted, ahead)) if ahead else None
+
+    def _wanted(self, ahead: int, *, is_ended: bool) -> int:
+        """What `rows_per_batch` says of the rows known so far: it grows with them, and is right once all are known."""
+        if self.planned == 0 and not is_ended:
+            return min(FIRST_ROWS, self._most_rows)
+        return rows_per_batch(self.planned + ahead, most=self._most_rows)
+
+    def _has_waited(self, ahead: int) -> bool:
+        now = time.monotonic()
+        if ahead == 0:
+            return False
+        if self._incomplete_since is None:
+            self._incomplete_since = now
+        return now - self._incomplete_since >= (_LINGER_SECONDS if self.planned else _FIRST_LINGER_SECONDS)
+
+    def _take(self, rows: int) -> KeyPage:
+        while self._lines < rows:
+            taken = self._spool.take(_TAKE_BYTES)
+            self._text += taken
+            self._lines += taken.count(b"\n")
+        *keys, self._text = self._text.split(b"\n", rows)
+        self._lines -= rows
+        self._cut += rows
+        self.planned += rows
+        return KeyPage(b",".join(keys), rows, keys[-1].decode())

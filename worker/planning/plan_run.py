@@ -1,0 +1,137 @@
+"""One claim of a plan: the source is read without a pause, and meanwhile its keys are written as pages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from shared.batches.claims import Claim
+from shared.config import Settings
+from shared.jobs.planning import KeyPage, Selection, end_plan, read_room, write_pages
+from shared.logging import get_logger
+from shared.messaging.messages import Notice
+from worker.planning.doorbell import Doorbell
+from worker.planning.failures import PlanGivenBack, TooManyRows
+from worker.planning.key_reader import KeyReader
+from worker.planning.lease_beat import LeaseBeat
+from worker.planning.page_cutter import PageCutter
+
+log = get_logger(__name__)
+
+_MOST_PAGES = 20  # of one transaction: a cancel waits for it
+_LOOK_SECONDS = 0.05  # for keys, while there are too few
+_ROOM_SECONDS = 0.25  # between two looks whether there is room
+_PAUSE_SECONDS = 5.0  # without room, until the claim is given back
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a planner process has: built once, by its entry module."""
+
+    engine: Engine  # two connections: the plan's own, and the heartbeat's
+    source: Engine
+    doorbell: Doorbell
+    settings: Settings
+    stopped: threading.Event
+    worker: str  # who claims
+
+    def room(self, owner: str) -> int:
+        """See read_room."""
+        settings = self.settings
+        return read_room(
+            self.engine, owner, owner_limit=settings.owner_max_waiting_rows, service_limit=settings.max_waiting_rows
+        )
+
+
+class PlanRun:
+    """Carries out a claimed plan, or as much of it as can be."""
+
+    def __init__(self, tools: Tools, held: Claim, selection: Selection) -> None:
+        self._tools = tools
+        self._held = held
+        self._selection = selection
+        self._is_new_reading = True  # until something of it is written
+        self._no_room_since: float | None = None
+
+    @property
+    def attempt(self) -> int:
+        """How many claims, this one included, came to nothing since the plan last came forward."""
+        return self._held.attempt if self._is_new_reading else 1
+
+    def carry_out(self) -> None:
+        """Write all pages and end the plan.
+
+        Raises FenceLost, PlanGivenBack, PlanFailed, DatabaseUnavailable where predictq's own database is away, and
+        whatever else goes wrong. What is written stays written: the next claim goes on after it.
+        """
+        tools, held = self._tools, self._held
+        spool_bytes = tools.settings.plan_spool_bytes
+        with (
+            LeaseBeat(tools.engine, held, lease_seconds=tools.settings.lease_seconds) as beat,
+            KeyReader(tools.source, self._selection, after=held.planned_key, spool_bytes=spool_bytes) as reader,
+        ):
+            self._write_what_is_read(beat, reader)
+            beat.check()
+            reader.check()
+            if reader.spool.is_cut_short:
+                raise PlanGivenBack("the source was read so far; somebody reads on from there")
+            total = end_plan(tools.engine, held, is_new_reading=self._is_new_reading)
+        log.info("job planned", job_id=str(held.job_id), rows=total)
+        tools.doorbell.job_changed(Notice(held.batch_id, held.job_id))
+
+    def _write_what_is_read(self, beat: LeaseBeat, reader: KeyReader) -> None:
+        settings = self._tools.settings
+        cutter = PageCutter(reader.spool, planned=self._held.planned_rows, most_rows=settings.bulk_batch_rows)
+        while not cutter.is_done:
+            beat.check()
+            self._check(reader)
+            if cutter.planned + cutter.ahead > settings.max_job_rows:
+                raise TooManyRows(settings.max_job_rows)
+            pages = self._cut(cutter) if cutter.ahead else []
+            if pages:
+                self._write(pages)
+            elif self._no_room_since is not None:
+                self._tools.stopped.wait(_ROOM_SECONDS)
+            else:
+                reader.spool.wait_for_more(_LOOK_SECONDS)
+
+    def _check(self, reader: KeyReader) -> None:
+        if self._tools.stopped.is_set():
+            raise PlanGivenBack("the planner stops")
+        reader.check()
+        if reader.spool.is_cut_short:
+            reader.stop()
+
+    def _cut(self, cutter: PageCutter) -> list[KeyPage]:
+        """The pages for one transaction; none while too few rows have come, or there is no room for them."""
+        room = self._tools.room(self._selection.owner)
+        self._note_room(room)
+        pages: list[KeyPage] = []
+        while room > 0 and len(pages) < _MOST_PAGES and (page := cutter.next_page()):
+            pages.append(page)
+            room -= page.rows
+        return pages
+
+    def _note_room(self, room: int) -> None:
+        now = time.monotonic()
+        if room > 0:
+            self._no_room_since = None
+        elif self._no_room_since is None:
+            self._no_room_since = now
+        elif now - self._no_room_since > _PAUSE_SECONDS:
+            raise PlanGivenBack("as many rows wait as may")
+
+    def _write(self, pages: list[KeyPage]) -> None:
+        batch_ids = write_pages(
+            self._tools.engine,
+            self._held,
+            self._selection,
+            pages,
+            is_new_reading=self._is_new_reading,
+            lease=self._tools.settings.lease_seconds,
+        )
+        self._is_new_reading = False
+        self._tools.doorbell.batches_wait(len(batch_ids))

@@ -1,0 +1,27 @@
+"""Hashes of client keys with this installation's secret, by which pages are found again."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Engine
+
+from shared.installation import read_installation
+from shared.pages.key_hash import HashKeys, hash_keys
+from shared.postgres.engine import autocommit
+from worker.pages.key_hash import hash_numbers
+
+
+class KeyHashes:
+    """Hashes keys; the secret is read when it is first needed, and kept."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys: dict[int, HashKeys] = {}
+
+    def __call__(self, keys: npt.NDArray[np.int64], source_id: int) -> npt.NDArray[np.int64]:
+        """The hashes of integer keys of one source, in their order."""
+        if source_id not in self._keys:
+            with autocommit(self._engine) as connection:
+                self._keys[source_id] = hash_keys(read_installation(connection).hash_secret, source_id)
+        return hash_numbers(self._keys[source_id], keys)

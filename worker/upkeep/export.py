@@ -1,0 +1,141 @@
+"""What goes, written as Parquet before it goes: one file for each partition and model version, with its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import Engine, text
+
+from shared.postgres.engine import transaction
+from shared.retention.ranges import BatchRange
+from worker.upkeep.export_rows import page_table
+
+_DIGESTS = "SHA256SUMS"
+_PAGES_AT_ONCE = 32
+
+
+@dataclass
+class Exporter:
+    """Called with pages that are about to go. When it returns they are on the disk, in files that are flushed.
+
+    `directory` is made; it gets a file SHA256SUMS that `sha256sum -c` understands. What goes wrong is raised, and
+    the pages stay.
+    """
+
+    engine: Engine
+    directory: Path
+    files: list[Path] = field(default_factory=list)
+
+    def __call__(self, batches: BatchRange, batch_ids: Sequence[int]) -> None:
+        """Write these pages."""
+        if not batch_ids:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with transaction(self.engine) as connection:
+            versions = connection.execute(_VERSIONS, {"ids": list(batch_ids)}).all()
+        for version in versions:
+            name = f"{batches.name('batches')}-{_safe(version.model)}-{version.version}"
+            self._write(self._free_path(name), version.batch_ids)
+
+    def _write(self, path: Path, batch_ids: Sequence[int]) -> None:
+        part = path.with_suffix(".part")
+        writer: pq.ParquetWriter | None = None
+        try:
+            for table in self._tables(batch_ids):
+                writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
+                writer.write_table(table.cast(writer.schema))
+        finally:
+            if writer is not None:
+                writer.close()
+        _flush(part)
+        part.rename(path)
+        with (self.directory / _DIGESTS).open("a", encoding="utf-8") as digests:
+            digests.write(f"{_sha256(path)}  {path.name}\n")
+        _flush(self.directory / _DIGESTS)
+        _flush(self.directory)
+        self.files.append(path)
+
+    def _tables(self, batch_ids: Sequence[int]) -> Iterator[pa.Table]:
+        features: pa.DataType | None = None
+        for start in range(0, len(batch_ids), _PAGES_AT_ONCE):
+            with transaction(self.engine) as connection:
+                pages: Sequence[Any] = connection.execute(
+                    _PAGES, {"ids": list(batch_ids[start : start + _PAGES_AT_ONCE])}
+                ).all()
+            tables = [page_table(page) for page in pages]
+            for table in tables:
+                if features is None and not pa.types.is_null(table.schema.field("features").type):
+                    features = table.schema.field("features").type
+            yield pa.concat_tables([_with_features(table, features) for table in tables])
+
+    def _free_path(self, name: str) -> Path:
+        path = self.directory / f"{name}.parquet"
+        number = 2
+        while path.exists():
+            path = self.directory / f"{name}-{number}.parquet"
+            number += 1
+        return path
+
+
+def run_directory(parent: Path, now: datetime) -> Path:
+    """Where one run writes: a directory of its own, named by its time."""
+    return parent / f"retention-{now:%Y%m%dT%H%M%SZ}"
+
+
+def _with_features(table: pa.Table, kind: pa.DataType | None) -> pa.Table:
+    """Features of the type that all pages of a version share; a page without any gets empty ones."""
+    position = table.schema.get_field_index("features")
+    if kind is None or table.schema.field(position).type == kind:
+        return table
+    if pa.types.is_null(table.schema.field(position).type):
+        return table.set_column(position, "features", pa.nulls(len(table), kind))
+    return table.set_column(position, "features", table.column(position).cast(kind))
+
+
+def _safe(name: str) -> str:
+    """A model's name as part of a file's; two names that look alike so are told apart by their digest."""
+    plain = re.sub(r"[^A-Za-z0-9_.]", "_", name)[:60]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_VERSIONS = text("""
+SELECT v.model, v.version, array_agg(o.batch_id ORDER BY o.batch_id) AS batch_ids
+FROM predictq.batch_outputs o JOIN predictq.model_versions v ON v.id = o.model_version_id
+WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) GROUP BY 1, 2 ORDER BY 1, 2
+""")
+_PAGES = text("""
+SELECT o.batch_id, o.request_count,
+       CASE WHEN o.job_id IS NULL THEN r.job_ids::text[] ELSE ARRAY[o.job_id::text] END AS job_ids,
+       coalesce(r.keys_int8::text[], r.keys_uuid::text[], r.keys_text) AS client_keys,
+       o."values" AS answers, o.labels, o.scores,
+       o.threshold, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows, o.erased_rows, o.gone_rows,
+       o.features,
+       v.model, v.version, v.classes, v.signature, r.created_at AS accepted_at, o.claimed_at,
+       o.created_at AS answered_at
+FROM predictq.batch_outputs o
+JOIN predictq.model_versions v ON v.id = o.model_version_id
+LEFT JOIN predictq.batch_requests r ON r.batch_id = o.batch_id
+WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) ORDER BY o.batch_id
+""")

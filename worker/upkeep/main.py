@@ -1,0 +1,69 @@
+"""The upkeep process: one at work at a time, any number in waiting."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, text
+
+from shared.config import Settings, load_settings
+from shared.errors import DatabaseUnavailable, PredictqError
+from shared.logging import configure_logging, get_logger
+from shared.postgres.engine import make_engine
+from shared.postgres.turns import Turn, try_turn
+from worker.upkeep.duties import make_duties
+from worker.upkeep.duty import database_clock
+from worker.upkeep.rounds import Rounds
+
+log = get_logger(__name__)
+
+_PAUSE_SECONDS = 1.0  # between two looks at what is due
+_WAIT_SECONDS = 2.0  # between two attempts to become the one at work
+_POOL = 4  # the lock's connection, a run's lock, and what the duties need
+
+
+def run(settings: Settings, stopped: threading.Event) -> None:
+    """Do the duties until `stopped`. A database that is away is waited for."""
+    engine = make_engine(settings, application_name=f"upkeep@{socket.gethostname()}"[:63], pool_size=_POOL)
+    log.info("upkeep starts")
+    try:
+        while not stopped.is_set():
+            try:
+                with try_turn(engine, Turn.UPKEEP) as turn:
+                    if turn is not None:
+                        _work(settings, engine, turn, stopped)
+            except DatabaseUnavailable as error:
+                log.warning("upkeep waits", reason=str(error))
+            stopped.wait(_WAIT_SECONDS)
+    finally:
+        engine.dispose()
+
+
+def _work(settings: Settings, engine: Engine, turn: Connection, stopped: threading.Event) -> None:
+    log.info("upkeep is at work")
+    rounds = Rounds(engine, make_duties(settings), database_clock(engine))
+    while not stopped.is_set():
+        turn.execute(text("SELECT 1"))  # without this connection another process may be at work
+        rounds.run_due(stopped.is_set)
+        stopped.wait(_PAUSE_SECONDS)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m worker.upkeep`: run until SIGTERM or SIGINT."""
+    argparse.ArgumentParser(
+        prog="python -m worker.upkeep", description="Make partitions, carry out retention, delete what has expired."
+    ).parse_args(arguments)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        settings = load_settings()
+        configure_logging(settings, service="upkeep")
+        run(settings, stopped)
+    except PredictqError as error:
+        sys.exit(f"upkeep: {error}")

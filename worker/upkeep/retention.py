@@ -1,0 +1,95 @@
+"""Retention as duties: once a day, and whenever somebody asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from shared.audit import record_act
+from shared.errors import PredictqError
+from shared.postgres.engine import transaction
+from shared.postgres.turns import Turn, try_turn
+from shared.retention.asked_runs import end_run, take_run
+from shared.retention.errors import RetentionBusy
+from shared.retention.page_deletion import BeforeGoing
+from shared.retention.report import Report
+from shared.retention.run import SETTLE_SECONDS, run_retention
+from worker.upkeep.duty import Clock
+from worker.upkeep.rewriting import PageRewriter
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Lets go what is due, once a day."""
+
+    settle_seconds: float = SETTLE_SECONDS
+    name: str = "retention"
+    every_seconds: float = 86_400
+
+    def run(self, engine: Engine, clock: Clock) -> str:
+        """Run, and say what went."""
+        report = carry_out(engine, clock, actor_kind="upkeep", actor="upkeep", settle_seconds=self.settle_seconds)
+        return _words(report)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRetention:
+    """Carries out the run that a person asked for, and leaves its report where she looks for it."""
+
+    settle_seconds: float = SETTLE_SECONDS
+    name: str = "retention asked for"
+    every_seconds: float = 2
+
+    def run(self, engine: Engine, clock: Clock) -> str:
+        """Carry out one run, if one waits."""
+        with transaction(engine) as connection:
+            asked = take_run(connection)
+        if asked is None:
+            return ""
+        try:
+            report = carry_out(
+                engine, clock, actor_kind="upkeep", actor=asked.actor, settle_seconds=self.settle_seconds
+            )
+        except PredictqError as error:
+            with transaction(engine) as connection:
+                end_run(connection, asked.id, {"error": str(error)}, is_ok=False)
+            raise
+        with transaction(engine) as connection:
+            end_run(connection, asked.id, report.to_json(), is_ok=True)
+        return _words(report) or "nothing was due"
+
+
+def carry_out(
+    engine: Engine,
+    clock: Clock,
+    *,
+    actor_kind: str,
+    actor: str,
+    before_going: BeforeGoing | None = None,
+    settle_seconds: float = SETTLE_SECONDS,
+) -> Report:
+    """One run of retention, alone, with its line in the audit log where something went.
+
+    Raises RetentionBusy where another process is at it, and what run_retention raises.
+    """
+    with try_turn(engine, Turn.RETENTION) as turn:
+        if turn is None:
+            raise RetentionBusy
+        report = run_retention(
+            engine, clock(), before_going=before_going, rewriter=PageRewriter(), settle_seconds=settle_seconds
+        )
+    document: dict[str, Any] = report.to_json()
+    if report.models or report.partitions or report.thinned_rows:
+        with transaction(engine) as connection:
+            record_act(connection, actor_kind, actor, "retention.run", after=document)
+    return report
+
+
+def _words(report: Report) -> str:
+    if not report.models and not report.partitions and not report.thinned_rows:
+        return ""
+    document = report.to_json()
+    words = f"{document['answers']:,} answers of {document['jobs']:,} jobs went, {len(report.partitions)} partitions"
+    return f"{words}, {report.thinned_rows:,} rows of pages that are held" if report.thinned_rows else words

@@ -1,0 +1,57 @@
+"""A row a minute for each figure that a screen shows: what waits, for how long, and what was answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, text
+
+from shared.retention.statements import upkeep_transaction
+from worker.upkeep.duty import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Writes `predictq.samples`.
+
+    By queue: waiting_rows, oldest_seconds (of the oldest batch that waits; 0 when none does). By queue and model:
+    rows_per_second, of the minute that has ended.
+    """
+
+    name: str = "samples"
+    every_seconds: float = 60
+
+    def run(self, engine: Engine, clock: Clock) -> str:
+        """Write the figures of this minute, once."""
+        with upkeep_transaction(engine) as connection:
+            values = {"now": clock()}
+            connection.execute(_WAITING, values)
+            connection.execute(_ANSWERED, values)
+        return ""
+
+
+_WAITING = text("""
+INSERT INTO predictq.samples (at, name, queue, value)
+SELECT date_trunc('minute', CAST(:now AS timestamptz)), figure.name, q.queue, figure.value
+FROM (
+    SELECT q.queue,
+           coalesce(sum(b.request_count - coalesce(cardinality(b.cancelled_rows), 0)), 0) AS rows,
+           coalesce(extract(epoch FROM CAST(:now AS timestamptz)
+                    - min(b.created_at) FILTER (WHERE b.status = 'queued')), 0) AS oldest
+    FROM unnest(ARRAY['interactive', 'plan', 'bulk']) AS q (queue)
+    LEFT JOIN predictq.prediction_batches b ON b.queue = q.queue
+    GROUP BY q.queue
+) q
+CROSS JOIN LATERAL (VALUES ('waiting_rows', q.rows), ('oldest_seconds', greatest(q.oldest, 0))) AS figure (name, value)
+ON CONFLICT DO NOTHING
+""")
+_ANSWERED = text("""
+INSERT INTO predictq.samples (at, name, queue, model, value)
+SELECT m.at, 'rows_per_second', CASE WHEN o.job_id IS NULL THEN 'interactive' ELSE 'bulk' END, v.model,
+       sum(o.succeeded + o.failed) / 60.0
+FROM (SELECT date_trunc('minute', CAST(:now AS timestamptz)) AS at) m
+JOIN predictq.batch_outputs o ON o.created_at >= m.at - interval '1 minute' AND o.created_at < m.at
+JOIN predictq.model_versions v ON v.id = o.model_version_id
+GROUP BY 1, 3, 4
+ON CONFLICT DO NOTHING
+""")
