@@ -139,7 +139,7 @@ def postgres_restarted(tools: Tools) -> Iterator[None]:
     process.wait(10)
     _note_snapshots(tools, job_id)
     yield
-    tools.cluster.postgres.start()
+    tools.cluster.heal()
 
 
 @contextmanager

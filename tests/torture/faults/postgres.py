@@ -27,7 +27,7 @@ def restarted(tools: Tools) -> Iterator[None]:
     process.wait(10)
     tools.hold(2)
     yield
-    tools.cluster.postgres.start()
+    tools.cluster.heal()  # a process that was just starting has ended for want of it: a supervisor starts it again
 
 
 @contextmanager
