@@ -15,6 +15,7 @@ from starlette.responses import Response
 from shared import errors
 from shared.erasure import errors as erasure
 from shared.retention import errors as retention
+from shared.sources import errors as sources
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FLAWS = 20  # named in one answer: enough to see the pattern
@@ -59,6 +60,8 @@ _AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
 
 _PERIOD = Kind("period-refused", 422, "Answers cannot be kept for that long")
 
+_KEY = Kind("client-key-refused", 422, "This cannot be a key of the source")
+
 _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.ClientUnknown: Kind("client-unknown", 404, "There is no such client"),
     errors.JobUnknown: Kind("job-unknown", 404, "There is no such job"),
@@ -79,8 +82,12 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.QuotaExceeded: Kind("quota-exceeded", 429, "Your quota of waiting work is used up", retry_after=5),
     errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
     errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),
-    erasure.SourceUnknown: Kind("source-unknown", 404, "There is no such source"),
-    erasure.ClientKeyRefused: Kind("client-key-refused", 422, "This cannot be a key of the source"),
+    sources.SourceUnknown: Kind("source-unknown", 404, "There is no such source"),
+    sources.SourceExists: Kind("source-exists", 409, "There is a source of this name"),
+    sources.SourceRefused: Kind("source-refused", 422, "This cannot be a source"),
+    sources.SourceInUse: Kind("source-in-use", 409, "Live models read the source"),
+    sources.KeyRefused: _KEY,
+    erasure.ClientKeyRefused: _KEY,
     erasure.ErasureUnknown: Kind("erasure-unknown", 404, "There is no such erasure"),
     erasure.ClientHeld: Kind("held", 409, "A legal hold forbids it"),
     retention.PeriodRefused: _PERIOD,

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.erasure.errors import ClientKeyRefused, SourceUnknown
+from shared.erasure.errors import ClientKeyRefused
 from shared.pages.key_hash import hash_key, hash_keys
+from shared.sources.errors import SourceUnknown
 
 MOST_BYTES = 1000
 _INT8 = range(-(2**63) + 1, 2**63)  # the lowest stands for a row that names no client

@@ -19,6 +19,7 @@ from shared import errors
 from shared.erasure import errors as erasure_errors
 from shared.messaging.messages import Notice
 from shared.retention import errors as retention_errors
+from shared.sources import errors as source_errors
 from shared.status import Queue
 from tests.support import wait_until
 
@@ -94,8 +95,9 @@ def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
         *(erasure_errors.ErasureLogRefused, erasure_errors.NoHashSecret),
         *(retention_errors.RetentionError, retention_errors.RetentionBusy),
         *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged),
+        source_errors.SourceError,
     }
-    modules = (errors, retention_errors, erasure_errors)
+    modules = (errors, retention_errors, erasure_errors, source_errors)
     found = [each for module in modules for each in vars(module).values()]
     raised = {each for each in found if isinstance(each, type) and issubclass(each, Exception)}
     assert raised - nobodys == set(_BY_ERROR)

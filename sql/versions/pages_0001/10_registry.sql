@@ -19,6 +19,7 @@ CREATE TABLE predictq.sources (
     key_columns jsonb NOT NULL,
     key_storage text NOT NULL CHECK (key_storage IN ('int8', 'uuid', 'text')),
     columns jsonb NOT NULL DEFAULT '[]',
+    filters jsonb NOT NULL DEFAULT '[]',
     settings jsonb NOT NULL DEFAULT '{}',
     measured jsonb NOT NULL DEFAULT '{}',
     is_scan boolean NOT NULL DEFAULT false,
