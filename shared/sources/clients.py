@@ -12,6 +12,7 @@ from shared.models.signature import FeatureKind, FeatureSpec
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
+from shared.sources.source import KeyColumn, Source, SourceColumn, add_source, list_sources
 
 CLIENTS = "predictq_data.clients"  # where the sample's clients are; predictq reads it as it would read a user's table
 
@@ -34,13 +35,11 @@ def create_clients_table(connection: Connection) -> None:
     connection.execute(
         text(f"CREATE TABLE IF NOT EXISTS {CLIENTS} (\n    client_id bigint PRIMARY KEY,\n    {columns}\n)")
     )
-    connection.execute(
-        text("""
-INSERT INTO predictq.sources (name, relation_schema, relation_name, key_columns, key_storage)
-VALUES ('clients', 'predictq_data', 'clients', '[{"name": "client_id", "type": "bigint"}]', 'int8')
-ON CONFLICT (name) DO NOTHING
-""")
-    )
+    if not any(source.name == "clients" for source in list_sources(connection)):
+        found = tuple(SourceColumn(spec.name, _SQL_TYPES[spec.kind]) for spec in CLIENT_FEATURES)
+        schema, relation = CLIENTS.split(".")
+        key = (KeyColumn("client_id", "bigint"),)
+        add_source(connection, Source(0, "clients", None, schema, relation, key, found))
 
 
 def _column(spec: FeatureSpec) -> str:

@@ -114,9 +114,9 @@ def test_a_batch_that_cannot_be_read_is_given_up_with_a_stated_error(engine: Eng
         expire(engine)
     assert outcomes == ["failed", "failed", "failed", "finished"]
     record = job_of(engine, job.job_id)
-    assert (record.status, record.error_code) == (JobStatus.FAILED, "model_failed")
+    assert (record.status, record.error_code) == (JobStatus.FAILED, "batch_failed")
     trace = trace_of(engine, job.request_id)
-    assert (trace.error_code, trace.attempts, trace.features) == ("model_failed", 4, None)  # it was never scored
+    assert (trace.error_code, trace.attempts, trace.features) == ("batch_failed", 4, None)  # it was never scored
 
 
 def test_a_process_apart_that_cannot_start_gives_the_batch_back(

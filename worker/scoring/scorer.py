@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,20 +17,22 @@ from model.errors import ArtefactError
 from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim, Counts, claim, finish, record_failure
 from shared.config import Settings
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
-from shared.models.signature import Signature
+from shared.postgres.outages import driver_error, is_outage, reason
 from shared.status import Queue, RowError
 from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.model_store import LoadedModel, ModelStore
 from worker.scoring.answers import Answers, StatedError, make_page
-from worker.scoring.feature_reader import Rows, read_rows
+from worker.scoring.feature_reader import Rows, read_keys, read_rows
 from worker.scoring.isolation import IsolatedModel
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.prediction import Predict, predict_rows, storable
+from worker.sources.failures import SourceAway, SourceFailed
+from worker.sources.reader import SourceReader
 
 log = get_logger(__name__)
 
@@ -45,6 +48,7 @@ class Scorer:
     keeper: LeaseKeeper
     notifier: Notifier
     key_hashes: KeyHashes
+    sources: SourceReader
     settings: Settings
     worker: str  # who claims: node name and process id
 
@@ -56,8 +60,8 @@ class Scorer:
         outcomes: list[str] = []
         try:
             claims = self._claim(queue)
-            # Batches that share a claim and a model version share a reading of the features and a call of the model.
-            for _, together in groupby(sorted(claims, key=_by_version), key=_by_version):
+            # Batches of one claim that share model version and source share a reading and a call of the model.
+            for _, together in groupby(sorted(claims, key=_alike), key=_alike):
                 outcomes += self._score(list(together))
             if not claims:
                 outcomes.append("not_needed")
@@ -81,18 +85,17 @@ class Scorer:
         with self.keeper.keeping(claims):
             try:
                 counts = self._answer(claims)
-            except DatabaseUnavailable:
-                raise
             except Exception as error:
+                if isinstance(error, DatabaseUnavailable) and is_outage(error):
+                    raise
                 if len(claims) > 1:
                     # Something of one batch: the others must not pay for it.
                     return [outcome for held in claims for outcome in self._score([held])]
-                log.exception("batch failed", batch_id=claims[0].batch_id, attempt=claims[0].attempt)
-                if claims[0].attempt <= self.settings.max_attempts:
+                if claims[0].attempt <= self.settings.max_attempts or isinstance(error, SourceAway):
                     self._give_back(claims[0], error)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
-                counts = self._refuse(claims, RowError.MODEL_FAILED, storable(f"{type(error).__name__}: {error}"))
+                counts = self._refuse(claims, _final(claims[0], error))
         seconds = time.monotonic() - started
         return [self._tell(held, counts.get(held.batch_id), seconds) for held in claims]
 
@@ -108,8 +111,10 @@ class Scorer:
 
     def _give_back(self, held: Claim, error: Exception) -> None:
         """Not the rows' fault and not an outage: keep the reason where people look, and try again later."""
-        reason = storable(f"{type(error).__name__}: {error}")
-        record_failure(self.engine, held, reason, retry_after_seconds=_RETRY_SECONDS)
+        why = _why(error)
+        log.error("batch failed", batch_id=held.batch_id, attempt=held.attempt, reason=why, where=_where(error))
+        is_counted = not isinstance(error, SourceAway)
+        record_failure(self.engine, held, why, retry_after_seconds=_RETRY_SECONDS, is_counted=is_counted)
 
     def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         try:
@@ -117,9 +122,11 @@ class Scorer:
         except ArtefactError as error:
             if claims[0].attempt < self.settings.max_attempts:
                 raise  # another worker, with other library versions, may be able to
-            return self._refuse(claims, RowError.MODEL_UNAVAILABLE, storable(str(error)))
-        rows = read_rows(self.engine, claims, model.signature)
+            return self._refuse(claims, StatedError(RowError.MODEL_UNAVAILABLE, storable(str(error))))
+        rows = read_rows(self.sources, claims, model.signature)
         answers = self._predict(claims[0], model, rows)
+        for number, why in rows.refused.items():
+            answers.errors[number] = StatedError(why.code, why.detail)
         return self._finish(claims, rows, answers, model.threshold)
 
     def _predict(self, held: Claim, model: LoadedModel, rows: Rows) -> Answers:
@@ -137,10 +144,9 @@ class Scorer:
 
         return watched
 
-    def _refuse(self, claims: Sequence[Claim], code: RowError, reason: str) -> dict[int, Counts]:
+    def _refuse(self, claims: Sequence[Claim], error: StatedError) -> dict[int, Counts]:
         """State the same error for every row: no worker that tried could score the batch."""
-        rows = read_rows(self.engine, claims, Signature(()))
-        error = StatedError(code, reason)
+        rows = read_keys(claims)
         answers = Answers(np.full(len(rows), np.nan), dict.fromkeys(range(len(rows)), error))
         return self._finish(claims, rows, answers, None)
 
@@ -174,8 +180,31 @@ class Scorer:
         metrics.LOADED_VERSION.set(held.model_version_id)
 
 
-_POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE})
+_POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE, RowError.SOURCE_FAILED, RowError.BATCH_FAILED})
 
 
-def _by_version(held: Claim) -> int:
-    return held.model_version_id
+def _final(held: Claim, error: Exception) -> StatedError:
+    """What callers are told. A batch is shared, so the text of an error, which may hold values of others, is not."""
+    if isinstance(error, SourceFailed):
+        return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
+    return StatedError(
+        RowError.BATCH_FAILED,
+        f"the service could not answer this batch at any attempt: tell its operator the number {held.batch_id}",
+    )
+
+
+def _alike(held: Claim) -> tuple[int, int]:
+    return held.model_version_id, held.source_id or 0
+
+
+def _why(error: Exception) -> str:
+    """What happened, for operators: without values, which the text of an error may repeat."""
+    if isinstance(error, PredictqError | ArtefactError) and driver_error(error) is None:
+        return storable(str(error))
+    return reason(error)
+
+
+def _where(error: Exception) -> str:
+    """Where in the code, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)

@@ -1,0 +1,124 @@
+"""The CSV of a COPY as Arrow columns: at once where Arrow takes every value, else column by column.
+
+An infinite date, one before Christ or after the year 9999, or a fraction in a column of whole numbers makes Arrow
+refuse the whole text. Then only the rows that hold such a value are refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from worker.sources.columns import ColumnPlan
+
+_BLOCK_BYTES = 1 << 24
+_INT64_END = 2.0**63
+
+Misfits = dict[int, str]  # the feature whose value does not fit, by row
+
+
+def parse(data: memoryview, key: pa.DataType, plans: Sequence[ColumnPlan]) -> tuple[pa.Array, pa.Table, Misfits]:
+    """The keys, the features (f0, f1 …, in the order of `plans`), and which rows hold a value that does not fit.
+
+    A value that does not fit is null in the features.
+    """
+    plans = tuple(plans)
+    types = {"key": key} | {f"f{number}": plan.parsed for number, plan in enumerate(plans)}
+    misfits: Misfits = {}
+    if not len(data):
+        return pa.array([], key), pa.table({f"f{n}": pa.array([], plan.final) for n, plan in enumerate(plans)}), misfits
+    try:
+        columns = _columns(_read(data, types))
+    except pa.ArrowInvalid:
+        texts = _columns(_read(data, dict.fromkeys(types, pa.string())))
+        columns = [texts[0].cast(key)]
+        for plan, column in zip(plans, texts[1:], strict=True):
+            columns.append(_fitting(column, plan, misfits))
+    features = [_final(column, plan, misfits) for plan, column in zip(plans, columns[1:], strict=True)]
+    names = list(types)[1:]
+    return columns[0], _table(features, names), misfits
+
+
+def _table(features: list[pa.Array], names: list[str]) -> pa.Table:
+    return pa.Table.from_arrays(features, names=names)
+
+
+def _read(data: memoryview, types: dict[str, pa.DataType]) -> pa.Table:
+    block = max(_BLOCK_BYTES, len(data) + 1)  # one block, so one dictionary per column and no row across two
+    return pa_csv.read_csv(pa.py_buffer(data), **_options(tuple(types.items()), block))
+
+
+@lru_cache(maxsize=32)
+def _options(types: tuple[tuple[str, pa.DataType], ...], block: int) -> dict[str, Any]:
+    return {
+        "read_options": pa_csv.ReadOptions(
+            column_names=[name for name, _ in types], use_threads=False, block_size=block
+        ),
+        "parse_options": pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        "convert_options": pa_csv.ConvertOptions(
+            column_types=dict(types),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    }
+
+
+def _columns(table: pa.Table) -> list[pa.Array]:
+    return [column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in table.columns]
+
+
+def _fitting(texts: pa.Array, plan: ColumnPlan, misfits: Misfits) -> pa.Array:
+    """The column of texts in its type, null where a text is none of the type."""
+    found = _cast(texts, plan.parsed)
+    if found is not None:
+        return found
+    encoded = texts.dictionary_encode()
+    words = encoded.dictionary
+    fits = np.array([_cast(words.slice(place, 1), plan.parsed) is not None for place in range(len(words))], np.bool_)
+    codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
+    wrong = ~fits[codes] & texts.is_valid().to_numpy(zero_copy_only=False)
+    _note(wrong, plan, misfits)
+    kept = pc.if_else(pa.array(wrong), pa.scalar(None, pa.string()), texts)
+    column = _cast(kept, plan.parsed)
+    assert column is not None
+    return column
+
+
+def _cast(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """The texts as `kind`, or None where one is not."""
+    try:
+        if pa.types.is_boolean(kind):
+            return pc.equal(texts, "t")
+        return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts.cast(kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _final(column: pa.Array, plan: ColumnPlan, misfits: Misfits) -> pa.Array:
+    """The parsed column as the feature travels; numbers that stand for whole numbers or truth values are checked."""
+    if column.type == plan.final:
+        return column
+    values = pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False)
+    if pa.types.is_boolean(plan.final):
+        wrong = (values != 0) & (values != 1)
+    else:
+        wrong = ~((values == np.floor(values)) & (np.abs(values) < _INT64_END))
+    wrong &= column.is_valid().to_numpy(zero_copy_only=False)
+    _note(wrong, plan, misfits)
+    kept = pc.if_else(pa.array(wrong), pa.scalar(None, column.type), column)
+    return kept.cast(pa.int64()).cast(plan.final)
+
+
+def _note(wrong: npt.NDArray[np.bool_], plan: ColumnPlan, misfits: Misfits) -> None:
+    for row in np.flatnonzero(wrong):
+        misfits.setdefault(int(row), plan.name)
