@@ -15,10 +15,12 @@ from sqlalchemy import Engine, text
 from model.artefact import Artefact, save
 from model.columns import TARGET
 from model.dataset import generate
+from model.registration import new_version
 from model.train import train
-from shared.models.registry import promote_model, register_model
+from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.clients import CLIENTS, append_clients
+from shared.sources.source import read_source
 
 _TRAINING_ROWS = 2000
 
@@ -33,18 +35,10 @@ def train_model(directory: Path) -> Artefact:
 
 def register(engine: Engine, artefact: Artefact) -> int:
     """Make `artefact` the live model; returns its version."""
-    metadata = artefact.metadata
     with transaction(engine) as connection:
-        model = register_model(
-            connection,
-            name=metadata.name,
-            sha256=metadata.sha256,
-            signature=metadata.signature,
-            threshold=metadata.threshold,
-            metadata=metadata.to_json(),
-            artefact=artefact.content,
-        )
-        return promote_model(connection, model.version).version
+        source = read_source(connection, "clients")
+        version = register_version(connection, new_version(artefact, source_id=source.id))
+        return promote_version(connection, version.id).version
 
 
 def load_clients(engine: Engine, count: int) -> None:

@@ -15,10 +15,10 @@ from cli.finding import Finding
 from cli.upkeep_health import examine_upkeep
 from shared.batches.row_accounting import STAYS, read_row_account
 from shared.config import Settings, load_settings
-from shared.errors import PredictqError
+from shared.errors import NoLiveModel, PredictqError
 from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis, server_version
-from shared.models.registry import live_model
+from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.clients import count_clients
 
@@ -70,8 +70,10 @@ def _schema(engine: Engine) -> str:
 
 def _model(engine: Engine) -> str:
     with transaction(engine) as connection:
-        model = live_model(connection)
-    return f"version {model.version} ({model.name}) is live, threshold {model.threshold:.3f}"
+        live = live_versions(connection)
+    if not live:
+        raise NoLiveModel
+    return ", ".join(version.label for version in live)
 
 
 def _examine_clients(engine: Engine) -> Finding:

@@ -17,12 +17,14 @@ from model import artefact as artefacts
 from model.artefact import Artefact, build_artefact
 from model.csv_input import read_csv
 from model.dataset import generate
+from model.registration import new_version
 from model.report import write_report
 from model.train import TrainingResult, train
-from shared.models.registry import ModelVersion, promote_model, register_model
+from shared.models.registry import ModelVersion, promote_version, register_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import transaction
 from shared.sources.sample_features import CLIENT_FEATURES
+from shared.sources.source import read_source
 
 
 def train_model(
@@ -73,18 +75,10 @@ def read_artefact(path: Path, signature: Path | None, threshold: float | None, p
 
 def register(engine: Engine, artefact: Artefact, *, promote: bool) -> ModelVersion:
     """Put an artefact into the registry; with `promote` it is live when this returns."""
-    metadata = artefact.metadata
     with transaction(engine) as connection:
-        model = register_model(
-            connection,
-            name=metadata.name,
-            sha256=metadata.sha256,
-            signature=metadata.signature,
-            threshold=metadata.threshold,
-            metadata=metadata.to_json(),
-            artefact=artefact.content,
-        )
-        return promote_model(connection, model.version) if promote else model
+        source = read_source(connection, "clients")
+        version = register_version(connection, new_version(artefact, source_id=source.id))
+        return promote_version(connection, version.id) if promote else version
 
 
 def _unpickle(path: Path) -> Any:

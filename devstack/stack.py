@@ -22,9 +22,8 @@ from devstack.state import StackState, StateDirectory
 from devstack.supervision.recovery import OnEvent
 from devstack.supervision.supervisor import Supervisor
 from shared.config import Settings, load_settings
-from shared.errors import NoLiveModel
 from shared.messaging.messages import make_redis, server_version
-from shared.models.registry import live_model
+from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.clients import CLIENTS
 from sql.migrate import old_install, upgrade
@@ -177,9 +176,5 @@ def _first_client(engine: Engine) -> int | None:
 
 
 def _has_model(engine: Engine) -> bool:
-    try:
-        with transaction(engine) as connection:
-            live_model(connection)
-    except NoLiveModel:
-        return False
-    return True
+    with transaction(engine) as connection:
+        return bool(live_versions(connection))

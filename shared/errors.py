@@ -39,32 +39,82 @@ class OutcomeOpen(DatabaseUnavailable):
 
 
 class ClientUnknown(PredictqError):
-    """A single prediction names a client that is not in `clients`."""
+    """A single prediction names a client that its source does not have. The key stands in no text: texts reach logs."""
 
-    def __init__(self, client_id: int) -> None:
-        super().__init__(f"There is no client {client_id}. Import it first, or send its features to /v1/predict_raw.")
-        self.client_id = client_id
+    def __init__(self, source: str) -> None:
+        super().__init__(f"The source {source} has no client with this key. Its features can be sent instead.")
+
+
+class SourceTooSlow(PredictqError):
+    """A single prediction by key, of a source that has no way to one key but reading all of them."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"The source {source} is read as a whole, and one prediction cannot wait for that. Send a bulk job, or the "
+            "features."
+        )
+
+
+class SourceNeeded(PredictqError):
+    """Clients were named for a model whose features come with each call."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"Model {model} has no source: its features come with each call or upload.")
 
 
 class NoLiveModel(PredictqError):
-    """No model version is live, so nothing can be scored."""
+    """No version is live, of the model that was named or of any, so nothing can be scored."""
+
+    def __init__(self, model: str | None = None) -> None:
+        whose = "No model" if model is None else f"No version of model {model}"
+        super().__init__(f"{whose} is live. Promote one: predictq promote {model or 'NAME'}")
+        self.model = model
+
+
+class ModelRequired(PredictqError):
+    """The call names no model, and none is the default."""
 
     def __init__(self) -> None:
-        super().__init__("No model is live. Train and promote one: predictq train --promote")
+        super().__init__("Name a model: none is the default. An admin chooses one with predictq models default NAME.")
+
+
+class ModelUnknown(PredictqError):
+    """No model has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no model {name[:100]!r}.")
 
 
 class ModelChanged(PredictqError):
-    """Another model version went live after the features of this call were checked."""
+    """Another version went live after the features of this call were checked."""
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"Model version {version} went live during this call. Send it again.")
+        super().__init__(f"Version {version} of the model went live during this call. Send it again.")
 
 
 class ModelVersionUnknown(PredictqError):
     """The model version does not exist."""
 
-    def __init__(self, version: int) -> None:
-        super().__init__(f"There is no model version {version}. List them with GET /v1/models.")
+    def __init__(self, version: str) -> None:
+        super().__init__(f"There is no model version {version[:120]}.")
+
+
+class VersionRetired(PredictqError):
+    """The version's file is gone."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(f"{label} was retired: its file is gone. Register the file again.")
+
+
+class NothingToRollBack(PredictqError):
+    """No other version of the model was live before."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"No other version of model {model} was live before the present one.")
+
+
+class ModelRefused(PredictqError):
+    """A model cannot be registered, promoted or retired as it was asked."""
 
 
 class FeaturesRefused(PredictqError):

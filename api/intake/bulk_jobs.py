@@ -176,7 +176,7 @@ class BulkIntake:
                     raise
                 sleep(0.1)
             else:
-                return None if record is None else Accepted(job_id, record.model_version, Queue.BULK, ())
+                return None if record is None else Accepted(job_id, record.model, record.model_version, Queue.BULK, ())
 
 
 def _is_free(connection: Connection, backend: int | None) -> bool:

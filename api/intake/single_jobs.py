@@ -92,6 +92,13 @@ class Intake:
             self._metrics.accepted_single()
         return accepted
 
+    async def earlier(self, caller: Caller, key: str | None, payload_hash: str | None) -> Accepted | None:
+        """The job that a key has led to. Raises IdempotencyKeyReused, Erased or DatabaseUnavailable."""
+        found = await self._idempotency.earlier(caller.owner, key, payload_hash)
+        if isinstance(found, PredictqError):
+            raise found
+        return found
+
     async def admit_upload(self, caller: Caller, key: str | None) -> None:
         """Refuse an upload before it comes rather than after, unless it may repeat what was accepted."""
         try:
@@ -169,6 +176,7 @@ class Intake:
         return {
             record.job_id: Accepted(
                 record.job_id,
+                record.model,
                 record.model_version,
                 Queue.INTERACTIVE,
                 (record.request_id.batch_id,),

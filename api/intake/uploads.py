@@ -16,6 +16,7 @@ from starlette.types import Receive
 
 from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Flaw, Invalid, Problem
 from api.intake.id_files import BadRows, RowReader
+from shared.jobs.key_pages import KeyPage
 
 _IN_MEMORY = 1_000_000  # bytes that are spooled in memory before a file is made
 _PIECE = 1 << 18  # bytes that are read from the spool at once
@@ -72,7 +73,7 @@ class Upload:
             self._take(self._rest + b"\n")
             self._rest = b""
 
-    def pages(self, rows: int) -> Iterator[bytes]:
+    def pages(self, rows: int) -> Iterator[KeyPage]:
         """The ids in order, `rows` at a time, separated by commas; from the start at each call.
 
         Lines are counted and commas put in by the piece: no Python object is made for an id.
@@ -85,12 +86,12 @@ class Upload:
             start = 0
             while lines >= rows:
                 end = _end_of_lines(data, start, rows)
-                yield data[start : end - 1].replace(b"\n", b",")
+                yield KeyPage(data[start : end - 1].replace(b"\n", b","))
                 start = end
                 lines -= rows
             data = data[start:]
         if data:
-            yield data[:-1].replace(b"\n", b",")
+            yield KeyPage(data[:-1].replace(b"\n", b","))
 
     @property
     def digest(self) -> str:

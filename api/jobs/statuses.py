@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -37,7 +39,16 @@ class Statuses:
             raise JobUnknown(job_id)
         return job
 
-    async def after(self, accepted: Accepted, owner: str, client_id: int | None = None) -> JobRecord:
+    async def after(
+        self,
+        accepted: Accepted,
+        owner: str,
+        client_id: Any = None,
+        key: str | None = None,
+        *,
+        name: str | None = None,
+        deadline: datetime | None = None,
+    ) -> JobRecord:
         """The job that was accepted, for `owner` and of `client_id` where it is single. Raises what `read` does.
 
         What was accepted just now needs no read; a replay is the earlier job, as it stands now.
@@ -49,12 +60,15 @@ class Statuses:
             "bulk" if accepted.request_id is None else "single",
             owner,
             JobStatus.QUEUED,
+            accepted.model,
             accepted.model_version,
             *(accepted.request_count, 0, 0, 0),
             accepted.created_at,
-            *(None, None, None, None, None),
             request_id=accepted.request_id,
             client_id=client_id,
+            key=key,
+            name=name,
+            deadline=deadline,
         )
 
     def _read_group(self, job_ids: Sequence[UUID]) -> list[JobRecord | None]:

@@ -15,7 +15,7 @@ from api.http.model_route import ModelRoute
 from api.http.problems import DATABASE_AWAY
 from api.server.services import Services
 from shared.errors import DatabaseUnavailable, NoLiveModel, SchemaOutdated
-from shared.models.registry import live_model
+from shared.models.registry import list_models
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 
 router = APIRouter(tags=["health"], route_class=ModelRoute)
@@ -58,22 +58,23 @@ def _status_code(found: schemas.Readiness) -> int:
 
 async def _check(services: Services) -> schemas.Health:
     status: Literal["ok", "degraded", "unavailable"] = "ok"
-    reasons, version = [], None
+    reasons: list[str] = []
+    live: dict[str, int] = {}
     redis = services.notices.is_subscribed and services.publisher.is_healthy
     if not redis:
         status = "degraded"
         reasons.append(_REDIS_AWAY)
     try:
-        version = await services.quick.read(_live_version)
-    except NoLiveModel as error:  # worth a note: the service itself is as it should be
-        reasons.append(str(error))
+        live = await services.quick.read(_live_versions)
+        if not live:  # worth a note: the service itself is as it should be
+            reasons.append(str(NoLiveModel()))
     except (DatabaseUnavailable, SchemaOutdated) as error:
         status = "unavailable"
         reasons.insert(0, _why_unavailable(services, error))
     return schemas.Health(
         status=status,
         reasons=reasons,
-        live_model_version=version,
+        live_models=live,
         redis="ok" if redis else "away",
         queues={
             item.queue.value: schemas.QueueHealth.model_validate(item, from_attributes=True)
@@ -90,10 +91,10 @@ def _why_unavailable(services: Services, error: DatabaseUnavailable | SchemaOutd
     return DATABASE_AWAY
 
 
-def _live_version(connection: Connection) -> int:
+def _live_versions(connection: Connection) -> dict[str, int]:
     if connection.execute(text(f"SELECT to_regclass('{VERSION_TABLE}')")).scalar_one() is None:
         raise SchemaOutdated(None, SCHEMA_REVISION)
     found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
     if found != SCHEMA_REVISION:
         raise SchemaOutdated(found, SCHEMA_REVISION)
-    return live_model(connection).version
+    return {model.name: model.live_version for model in list_models(connection) if model.live_version is not None}

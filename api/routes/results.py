@@ -83,7 +83,7 @@ async def _page(request: Request, job_id: UUID, extent: Readable) -> Response:
     cursor = None
     headers = [(b"x-predictq-complete", b"true" if extent.complete else b"false"), (b"vary", b"accept")]
     if has_more or not extent.complete:
-        cursor = make_cursor(job_id, rows[-1].request_id if rows else after or _BEFORE_ALL)
+        cursor = make_cursor(job_id, rows[-1]["request_id"] if rows else after or _BEFORE_ALL)
         link = next_link(request.scope["path"], [("limit", limit), ("cursor", cursor)])
         headers.append((b"link", link.encode()))
     if not (has_more or extent.complete):

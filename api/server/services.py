@@ -13,7 +13,7 @@ from api.access.admission import Admission
 from api.access.auth import Auth
 from api.intake.group_spacing import GroupSpacing
 from api.intake.job_ids import JobIds
-from api.intake.live_model import LiveModel
+from api.intake.model_directory import ModelDirectory
 from api.intake.publisher import Publisher
 from api.intake.single_jobs import LOOK_UP_LOCK_SECONDS, Intake
 from api.jobs.notices import Notices
@@ -42,7 +42,7 @@ class Services:
     job_ids: JobIds
     intake: Intake
     waiting: Waiting
-    live_model: LiveModel
+    models: ModelDirectory
     admission: Admission
     publisher: Publisher
     notices: Notices
@@ -121,7 +121,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         group_spacing=group_spacing,
     )
     auth = Auth(quick, disabled=settings.auth_disabled)
-    live_model = LiveModel(quick)
+    models = ModelDirectory(quick)
     publisher.start()
     notices.start()
     admission.start()
@@ -136,7 +136,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             JobIds(clock, quick),
             intake,
             waiting,
-            live_model,
+            models,
             admission,
             publisher,
             notices,

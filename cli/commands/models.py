@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from shared.models.registry import ModelVersion
@@ -62,20 +63,20 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from cli.database import database
-    from shared.models.registry import list_models
+    from shared.models.registry import list_versions
     from shared.postgres.engine import transaction
 
     with database() as engine, transaction(engine) as connection:
-        found = list_models(connection)
+        found = list_versions(connection)
     if as_json:
         say_json([_model_json(model) for model in found])
         return
     rows = [
-        (model.version, "live" if model.is_live else "", model.name, f"{model.threshold:.3f}", _figure(model, "f1"),
-         _figure(model, "roc_auc"), f"{model.created_at:%Y-%m-%d %H:%M}", model.sha256[:12])
+        (model.label, "live" if model.is_live else "", model.task.value, f"{model.threshold or 0:.3f}",
+         _figure(model, "f1"), _figure(model, "roc_auc"), f"{model.created_at:%Y-%m-%d %H:%M}", model.sha256[:12])
         for model in found
     ]  # fmt: skip
-    headers = ("version", "", "name", "threshold", "f1", "roc auc", "registered", "sha256")
+    headers = ("version", "", "task", "threshold", "f1", "roc auc", "registered", "sha256")
     say_table(headers, rows, right=frozenset({"version"}))
     if not found:
         remark("No model yet: predictq train --promote")
@@ -112,25 +113,36 @@ def register(
 
 
 def promote(
-    version: Annotated[int, typer.Argument(min=1, help="As `predictq models` shows it.")], as_json: AsJson = False
+    version: Annotated[str, typer.Argument(help="A model, for its newest version, or a version such as churn:3.")],
+    as_json: AsJson = False,
 ) -> None:
     """Make a model version the live one. Accepted jobs keep theirs; workers need no restart."""
     from cli.database import database
-    from shared.models.registry import promote_model
+    from shared.jobs.model_choice import ModelChoice
+    from shared.models.promotion import check_promotion
+    from shared.models.registry import find_version, newest_checked, promote_version
     from shared.postgres.engine import transaction
 
+    choice = ModelChoice.parse(version)
+    if choice is None or choice.model is None:
+        raise UsageProblem(f"{version!r} is no model: write churn, or churn:3 for one of its versions.")
     with database() as engine, transaction(engine) as connection:
-        model = promote_model(connection, version)
+        if choice.version is None:
+            found = newest_checked(connection, choice.model)
+        else:
+            found = find_version(connection, choice.model, choice.version)
+        check_promotion(connection, found)
+        model = promote_version(connection, found.id)
     if as_json:
         say_json(_model_json(model))
     else:
-        say(f"version {model.version} ({plain_text(model.name)}) is live")
+        say(f"{plain_text(model.label)} is live")
 
 
 def _say_registered(model: ModelVersion) -> None:
-    say(f"registered as version {model.version}" + (" and live" if model.is_live else ""))
+    say(f"registered as {model.label}" + (" and live" if model.is_live else ""))
     if not model.is_live:
-        remark(f"Put it to work with: predictq promote {model.version}")
+        remark(f"Put it to work with: predictq promote {model.label}")
 
 
 def _figure(model: ModelVersion, name: str) -> str:
@@ -140,8 +152,9 @@ def _figure(model: ModelVersion, name: str) -> str:
 
 def _model_json(model: ModelVersion) -> dict[str, Any]:
     return {
+        "model": model.model,
         "version": model.version,
-        "name": model.name,
+        "title": model.title,
         "is_live": model.is_live,
         "threshold": model.threshold,
         "sha256": model.sha256,

@@ -33,13 +33,6 @@ class FloorRefused(RetentionError):
         super().__init__(detail)
 
 
-class ModelNameUnknown(RetentionError):
-    """No model has this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no model {name[:100]}.")
-
-
 class HoldUnknown(RetentionError):
     """No hold has this number, or it was released."""
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine
-from uuid_utils.compat import uuid7
 
-from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.accept_singles import Accepted, accept_singles
 from shared.jobs.results import ResultRow, read_results, readable
 from shared.jobs.trace import Trace, read_trace
 from shared.postgres.engine import autocommit
 from shared.status import Queue
-from tests.support import OWNER
+from tests.support import OWNER, single_job
 from worker.scoring.scorer import Scorer
 
 
@@ -43,9 +42,7 @@ def trace_of(engine: Engine, request_id: object) -> Trace:
 def submit_raw(engine: Engine, given: Sequence[dict[str, Any] | int]) -> list[Accepted]:
     """One batch of single jobs, some with features of their own and some naming clients."""
     jobs = [
-        SingleJob(uuid7(), OWNER, item)
-        if isinstance(item, int)
-        else SingleJob(uuid7(), OWNER, features=json.dumps(item))
+        single_job(engine, item) if isinstance(item, int) else single_job(engine, None, features=json.dumps(item))
         for item in given
     ]
     with autocommit(engine) as connection:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from shared.sources.keys import ClientKey
+from shared.sources.lookup import Lookup
+
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -22,8 +25,9 @@ from shared.errors import (
     NothingSelected,
     PredictqError,
 )
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids, accept_selection
-from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
+from shared.jobs.accept_singles import Accepted, SingleJob, Target, accept_singles
+from shared.jobs.key_pages import ListedIds
 from shared.postgres.engine import autocommit
 from shared.sources.selection import selection_query
 from shared.status import JobStatus, Queue
@@ -35,12 +39,16 @@ def accept(engine: Engine, *jobs: SingleJob) -> list[Accepted | PredictqError]:
         return accept_singles(connection, jobs)
 
 
+CLIENT_IS_KNOWN = "(SELECT true FROM predictq_data.clients c WHERE c.client_id = i.key_int8) IS NOT NULL"
+SAMPLE = Target(storage="int8", lookup=Lookup("clients", CLIENT_IS_KNOWN), source_id=1)
+
+
 def single(client_id: int = 1, **values: Any) -> SingleJob:
-    return SingleJob(uuid7(), values.pop("owner", OWNER), client_id, **values)
+    return SingleJob(uuid7(), values.pop("owner", OWNER), SAMPLE, ClientKey(str(client_id)), **values)
 
 
 def bulk(**values: Any) -> BulkJob:
-    return BulkJob(uuid7(), OWNER, values.pop("batch_rows", 3), **values)
+    return BulkJob(uuid7(), OWNER, values.pop("batch_rows", 3), Target(storage="int8"), **values)
 
 
 def client_ids_of(engine: Engine, job_id: UUID) -> list[int]:
@@ -100,8 +108,8 @@ def test_a_known_key_answers_with_the_earlier_job(ready: Engine) -> None:
     assert not stranger.replayed
     assert stored(ready) == (2, 2, 2, 2)
     with pytest.raises(IdempotencyKeyReused):
-        accept_ids(ready, bulk(idempotency_key="k", payload_hash="b" * 64), ListedIds([1]), 1)
-    replay = accept_ids(ready, bulk(**key), ListedIds([1]), 1)
+        accept_keys(ready, bulk(idempotency_key="k", payload_hash="b" * 64), ListedIds([1]), 1)
+    replay = accept_keys(ready, bulk(**key), ListedIds([1]), 1)
     assert (replay.job_id, replay.replayed) == (first.job_id, True)
 
 
@@ -122,8 +130,8 @@ def test_one_key_twice_in_a_group_is_one_job(ready: Engine) -> None:
 def test_bulk_jobs_replay_too(ready: Engine) -> None:
     """A bulk job sent again is the same job, whichever form selects its rows."""
     key: dict[str, Any] = {"idempotency_key": "k", "payload_hash": "a" * 64}
-    first = accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2)
-    assert accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2).job_id == first.job_id
+    first = accept_keys(ready, bulk(**key), ListedIds([1, 2]), 2)
+    assert accept_keys(ready, bulk(**key), ListedIds([1, 2]), 2).job_id == first.job_id
     replay = accept_selection(ready, bulk(**key), {})
     assert (replay.job_id, replay.replayed, replay.batch_ids) == (first.job_id, True, ())
 
@@ -138,18 +146,18 @@ def test_a_key_still_in_flight_is_said_to_be(ready: Engine) -> None:
         assert ended.wait(30)
 
     slowly = CountedIds(2, pause)
-    first = threading.Thread(target=accept_ids, args=(ready, bulk(batch_rows=1, **key), slowly, 2))
+    first = threading.Thread(target=accept_keys, args=(ready, bulk(batch_rows=1, **key), slowly, 2))
     first.start()
     try:
         assert started.wait(30)
         with pytest.raises(IdempotencyKeyInFlight):
-            accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2)
+            accept_keys(ready, bulk(**key), ListedIds([1, 2]), 2)
         with pytest.raises(IdempotencyKeyInFlight):
             accept_selection(ready, bulk(**key), {})
     finally:
         ended.set()
         first.join()
-    assert accept_ids(ready, bulk(**key), ListedIds([1, 2]), 2).replayed
+    assert accept_keys(ready, bulk(**key), ListedIds([1, 2]), 2).replayed
 
 
 def test_what_cannot_be_accepted_says_why(engine: Engine) -> None:
@@ -159,7 +167,7 @@ def test_what_cannot_be_accepted_says_why(engine: Engine) -> None:
     with pytest.raises(NoLiveModel):
         accept_selection(engine, bulk(), {})
     with pytest.raises(NoLiveModel, match="predictq train --promote"):
-        accept_ids(engine, bulk(), ListedIds([1]), 1)
+        accept_keys(engine, bulk(), ListedIds([1]), 1)
     version = add_model(engine)
     unknown, changed, good = accept(engine, single(99), single(1, model_version=version + 1), single(1))
     assert isinstance(unknown, ClientUnknown)
@@ -168,7 +176,7 @@ def test_what_cannot_be_accepted_says_why(engine: Engine) -> None:
     assert str(version) in str(changed)
     assert isinstance(good, Accepted)
     with pytest.raises(NothingSelected):
-        accept_ids(engine, bulk(), ListedIds([]), 0)
+        accept_keys(engine, bulk(), ListedIds([]), 0)
     key: dict[str, Any] = {"idempotency_key": "k", "payload_hash": "a" * 64}
     assert isinstance(accept(engine, single(98, **key))[0], ClientUnknown)
     assert stored(engine) == (1, 1, 1, 0)
@@ -243,7 +251,7 @@ def test_an_empty_list_selects_nothing(ready: Engine) -> None:
 def test_rows_keep_the_order_in_which_they_were_given(ready: Engine) -> None:
     """Ids are stored in submission order, duplicates too."""
     given = [9, 1, 9, 5, 5, 1, 2**63 - 1]
-    accepted = accept_ids(ready, bulk(batch_rows=3), ListedIds(given), len(given))
+    accepted = accept_keys(ready, bulk(batch_rows=3), ListedIds(given), len(given))
     assert client_ids_of(ready, accepted.job_id) == given
 
 
@@ -254,15 +262,15 @@ def test_a_failing_source_leaves_nothing(ready: Engine) -> None:
         raise UnicodeError("row 2 is not a number")
 
     with pytest.raises(UnicodeError, match="row 2"):
-        accept_ids(ready, bulk(batch_rows=1, idempotency_key="k", payload_hash="a" * 64), CountedIds(2, fail), 2)
+        accept_keys(ready, bulk(batch_rows=1, idempotency_key="k", payload_hash="a" * 64), CountedIds(2, fail), 2)
     assert stored(ready) == (0, 0, 0, 0)
-    assert accept_ids(ready, bulk(), ListedIds([1]), 1).request_count == 1  # the connection is fit for the next job
+    assert accept_keys(ready, bulk(), ListedIds([1]), 1).request_count == 1  # the connection is fit for the next job
 
 
 def test_fewer_pages_than_promised_leave_nothing(ready: Engine) -> None:
     """A source whose ids are not as many as was said is refused as a whole: no batch without its page."""
     with pytest.raises(ValueError, match="zip"):
-        accept_ids(ready, bulk(batch_rows=1), CountedIds(2), 3)
+        accept_keys(ready, bulk(batch_rows=1), CountedIds(2), 3)
     assert stored(ready) == (0, 0, 0, 0)
 
 
@@ -270,7 +278,7 @@ def test_memory_is_flat_in_the_number_of_rows(ready: Engine) -> None:
     """Two hundred thousand ids pass from a source to PostgreSQL in a few megabytes."""
     count = 200_000
     tracemalloc.start()
-    accepted = accept_ids(ready, bulk(batch_rows=10_000), CountedIds(count), count)
+    accepted = accept_keys(ready, bulk(batch_rows=10_000), CountedIds(count), count)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8_000_000
@@ -283,7 +291,7 @@ def test_memory_is_flat_in_the_number_of_rows(ready: Engine) -> None:
 )
 def test_a_job_of_middling_size_is_cut_so_that_workers_share_it(ready: Engine, count: int, batches: list[int]) -> None:
     """Small jobs stay whole, large ones have full batches, and those between are cut in about eight."""
-    accepted = accept_ids(ready, bulk(batch_rows=10_000), CountedIds(count), count)
+    accepted = accept_keys(ready, bulk(batch_rows=10_000), CountedIds(count), count)
     query = text("""
 SELECT b.request_count, r.request_count, cardinality(r.keys_int8) FROM predictq.prediction_batches b
 JOIN predictq.batch_requests r ON r.batch_id = b.id WHERE b.job_id = :id ORDER BY b.id""")

@@ -13,7 +13,7 @@ from shared.batches.claims import extend_lease
 from shared.config import Settings
 from shared.errors import FenceLost
 from shared.jobs.accept_singles import Accepted
-from shared.models.registry import promote_model, register_model
+from shared.models.registry import promote_version, register_model
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction
 from shared.status import JobStatus, Queue
@@ -70,7 +70,7 @@ def corrupt(engine: Engine, change: dict[str, Any], content: bytes | None = None
             metadata={**artefact.metadata.to_json(), **change},
             artefact=content or artefact.content,
         ).version
-        promote_model(connection, version)
+        promote_version(connection, version)
     return version
 
 
@@ -138,7 +138,7 @@ def test_a_process_apart_that_cannot_start_gives_the_batch_back(
 def submit_with(engine: Engine, version: int) -> Accepted:
     """A bulk job of client 1 for an earlier version."""
     with transaction(engine) as connection:
-        promote_model(connection, version)
+        promote_version(connection, version)
     return submit_bulk(engine, [1])
 
 

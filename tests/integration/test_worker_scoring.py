@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.models.registry import promote_model, register_model
+from shared.models.registry import promote_version, register_model
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import autocommit, driver_connection, transaction
 from shared.sources.source import read_source
@@ -140,7 +140,7 @@ def test_probabilities_survive_to_the_last_bit(engine: Engine, scorer: Scorer) -
             connection, name="echo", sha256=artefact.metadata.sha256, signature=ECHO, threshold=0.5,
             metadata=artefact.metadata.to_json(), artefact=artefact.content,
         ).version  # fmt: skip
-        promote_model(connection, version)
+        promote_version(connection, version)
     jobs = submit_raw(engine, [{"pay%": value, 'a "quoted" name': 'x,"\\\n\t'} for value in EXACT] + [{}])
     score(scorer)
     assert [job_of(engine, job.job_id).probability for job in jobs] == [*EXACT, 0.125]

@@ -18,7 +18,8 @@ from redis import Redis
 
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
-from shared.jobs.accept_bulk import ListedIds, rows_per_batch
+from shared.jobs.accept_bulk import rows_per_batch
+from shared.jobs.key_pages import ListedIds
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import Notice, format_notice, parse_notice, server_version

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from model.artefact import Artefact, load, positive_column
 from model.metadata import ArtefactMetadata
 from shared.logging import get_logger
-from shared.models.registry import get_version, live_model, read_artefact
+from shared.models.registry import get_version, live_version, read_artefact
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction
 from worker.models.linear_model import LinearModel, NotLinear, compile_linear
@@ -123,7 +123,7 @@ class ModelStore:
     def preload_live(self, engine: Engine) -> int | None:
         """Load the live version, if there is one; returns its number. Raises NoLiveModel."""
         with transaction(engine) as connection:
-            version = live_model(connection).id
+            version = live_version(connection).id
         return self.get(engine, version).version
 
     @staticmethod

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from shared.batches.claims import Claim
 from shared.config import Settings
-from shared.jobs.planning import KeyPage, Selection, end_plan, read_room, write_pages
+from shared.jobs.planning import PlannedPage, Selection, end_plan, read_room, write_pages
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from worker.planning.doorbell import Doorbell
@@ -105,11 +105,11 @@ class PlanRun:
         if reader.spool.is_cut_short:
             reader.stop()
 
-    def _cut(self, cutter: PageCutter) -> list[KeyPage]:
+    def _cut(self, cutter: PageCutter) -> list[PlannedPage]:
         """The pages for one transaction; none while too few rows have come, or there is no room for them."""
         room = self._tools.room(self._selection.owner)
         self._note_room(room)
-        pages: list[KeyPage] = []
+        pages: list[PlannedPage] = []
         while room > 0 and len(pages) < _MOST_PAGES and (page := cutter.next_page()):
             pages.append(page)
             room -= page.rows
@@ -124,7 +124,7 @@ class PlanRun:
         elif now - self._no_room_since > _PAUSE_SECONDS:
             raise PlanGivenBack("as many rows wait as may")
 
-    def _write(self, pages: list[KeyPage]) -> None:
+    def _write(self, pages: list[PlannedPage]) -> None:
         batch_ids = write_pages(
             self._tools.engine,
             self._held,
