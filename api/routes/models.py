@@ -37,6 +37,7 @@ router = APIRouter(tags=["models"], route_class=ModelRoute, responses=PROBLEMS)
 
 Name = Annotated[str, Path(max_length=100, description="The model.", examples=["churn"])]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="The version of the model.")]
+NO_FORCE = schemas.Promotion()
 Operator = Annotated[Caller, Depends(require_role("operate"))]
 
 
@@ -85,7 +86,7 @@ async def read_version(services: CurrentServices, _: CurrentCaller, name: Name, 
 
 @router.post("/v1/models/{name}/promote", summary="Make the newest version live")
 async def promote_newest(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion
+    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion = NO_FORCE
 ) -> schemas.ModelVersion:
     """Make the newest checked version live. Accepted jobs keep theirs."""
     return await _promote(request, services, caller, body, lambda connection: newest_checked(connection, name))
@@ -93,7 +94,7 @@ async def promote_newest(
 
 @router.post("/v1/models/{name}/versions/{number}/promote", summary="Make a version live")
 async def promote(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, number: Number, body: schemas.Promotion
+    request: Request, services: CurrentServices, caller: Operator, name: Name, number: Number, body: schemas.Promotion = NO_FORCE
 ) -> schemas.ModelVersion:
     """Make a version live. Accepted jobs keep theirs. Refused where its source lacks what it needs."""
     return await _promote(request, services, caller, body, lambda connection: find_version(connection, name, number))
@@ -101,7 +102,7 @@ async def promote(
 
 @router.post("/v1/models/{name}/rollback", summary="Go back to the version before")
 async def rollback(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion
+    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion = NO_FORCE
 ) -> schemas.ModelVersion:
     """Make the version live again that was live before the present one."""
     return await _promote(request, services, caller, body, lambda connection: previous_version(connection, name))

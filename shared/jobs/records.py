@@ -53,6 +53,11 @@ class JobRecord:
     deadline: datetime | None = None
 
     @property
+    def probability(self) -> float | None:
+        """Of the positive class, or of the label; None where there is no answer, and of a regression."""
+        return None if self.task is Task.REGRESSION else self.value
+
+    @property
     def batch_id(self) -> int | None:
         """The batch that a single job shares: what notices name."""
         return None if self.request_id is None else self.request_id.batch_id

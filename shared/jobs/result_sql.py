@@ -112,7 +112,7 @@ def statement(shape: JobShape, page: Page, *, as_json: bool) -> str:
 SELECT {", ".join(columns)}
 FROM predictq.batch_outputs o
 JOIN predictq.batch_requests p ON p.batch_id = o.batch_id
-CROSS JOIN LATERAL ROWS FROM ({", ".join(arrays)}) WITH ORDINALITY AS u ({", ".join(names)}, n){joins}
+CROSS JOIN LATERAL ROWS FROM ({", ".join(arrays)}) WITH ORDINALITY AS u ({", ".join(names)}){joins}
 {_CLEAN if page.is_clean and not joins else _ordered(page)}"""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Engine
 
 from shared.jobs.accept_singles import Accepted, accept_singles
-from shared.jobs.results import ResultRow, read_results, readable
+from shared.jobs.results import read_results, readable
 from shared.jobs.trace import Trace, read_trace
 from shared.postgres.engine import autocommit
 from shared.status import Queue
@@ -27,11 +28,12 @@ def features_of(client_id: int) -> dict[str, Any]:
     }
 
 
-def results(engine: Engine, accepted: Accepted) -> list[ResultRow]:
+def results(engine: Engine, accepted: Accepted) -> list[SimpleNamespace]:
     with autocommit(engine) as connection:
         extent = readable(connection, accepted.job_id)
         assert extent is not None
-        return read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
+        rows = read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
+    return [SimpleNamespace(**row) for row in rows]
 
 
 def trace_of(engine: Engine, request_id: object) -> Trace:

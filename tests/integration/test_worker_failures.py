@@ -9,13 +9,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
+from model.registration import new_version
 from shared.batches.claims import extend_lease
 from shared.config import Settings
 from shared.errors import FenceLost
 from shared.jobs.accept_singles import Accepted
-from shared.models.registry import promote_version, register_model
+from shared.models.registry import promote_version, register_version
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction
+from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, take
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
@@ -61,15 +63,9 @@ def corrupt(engine: Engine, change: dict[str, Any], content: bytes | None = None
     """Register and promote a model whose metadata do not fit."""
     artefact = build_artefact(TestModel(), Signature(()), 0.5, name="bad")
     with transaction(engine) as connection:
-        version = register_model(
-            connection,
-            name="bad",
-            sha256=artefact.metadata.sha256,
-            signature=Signature(()),
-            threshold=0.5,
-            metadata={**artefact.metadata.to_json(), **change},
-            artefact=content or artefact.content,
-        ).version
+        new = new_version(artefact, source_id=read_source(connection, "clients").id)
+        new = replace(new, metadata={**artefact.metadata.to_json(), **change}, artefact=content or artefact.content)
+        version = register_version(connection, new).id
         promote_version(connection, version)
     return version
 

@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.models.registry import promote_version, register_model
+from shared.models.registry import promote_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import autocommit, driver_connection, transaction
 from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
-from tests.support import add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
+from tests.support import add_clients, add_model, change_client, job_of, register_artefact, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 from worker.sources.columns import plan_columns
 from worker.sources.statements import copy_by_keys, key_sql, session
@@ -136,11 +136,7 @@ def test_probabilities_survive_to_the_last_bit(engine: Engine, scorer: Scorer) -
     """What the model answered is what is read, bit for bit, from features given in the call."""
     artefact = build_artefact(Echo(), ECHO, 0.5, name="echo", positive_class="go")
     with transaction(engine) as connection:
-        version = register_model(
-            connection, name="echo", sha256=artefact.metadata.sha256, signature=ECHO, threshold=0.5,
-            metadata=artefact.metadata.to_json(), artefact=artefact.content,
-        ).version  # fmt: skip
-        promote_version(connection, version)
+        promote_version(connection, register_artefact(connection, artefact))
     jobs = submit_raw(engine, [{"pay%": value, 'a "quoted" name': 'x,"\\\n\t'} for value in EXACT] + [{}])
     score(scorer)
     assert [job_of(engine, job.job_id).probability for job in jobs] == [*EXACT, 0.125]

@@ -128,7 +128,7 @@ def test_a_trace_in_words_without_an_answer_and_with_an_error() -> None:
     moments = {"accepted_at": "2026-01-01T00:00:00.000001Z", "claimed_at": None, "answered_at": None}
     trace = {
         "request_id": 1, "job_id": "j", "client_id": None, "client_version": None, "model_version": 2,
-        "model_name": "m[x]", "model_sha256": "a" * 64, "worker": None, "batch_id": 1, "features": None,
+        "model": "m[x]", "model_sha256": "a" * 64, "worker": None, "batch_id": 1, "features": None,
         "probability": None, "error_code": None, "error_detail": None, **moments,
     }  # fmt: skip
     text = "\n".join(trace_lines(trace))
