@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.models.registry import NewVersion
+from shared.models.new_version import NewVersion
 from shared.models.task import Task
 
 if TYPE_CHECKING:

@@ -94,7 +94,12 @@ async def promote_newest(
 
 @router.post("/v1/models/{name}/versions/{number}/promote", summary="Make a version live")
 async def promote(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, number: Number, body: schemas.Promotion = NO_FORCE
+    request: Request,
+    services: CurrentServices,
+    caller: Operator,
+    name: Name,
+    number: Number,
+    body: schemas.Promotion = NO_FORCE,
 ) -> schemas.ModelVersion:
     """Make a version live. Accepted jobs keep theirs. Refused where its source lacks what it needs."""
     return await _promote(request, services, caller, body, lambda connection: find_version(connection, name, number))

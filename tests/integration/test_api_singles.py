@@ -57,7 +57,14 @@ def test_the_result_is_in_the_job(gateway: Gateway, engine: Engine) -> None:
     assert "retry-after" not in read.headers
     assert job["status"] == "succeeded"
     assert job["request_counts"] == {"total": 1, "succeeded": 1, "failed": 0, "cancelled": 0}
-    assert job["result"] == {"client_id": 5, "probability": 0.25, "label": 0, "threshold": 0.5, "model_version": 1}
+    assert job["result"] == {
+        "client_id": 5,
+        "probability": 0.25,
+        "label": 0,
+        "threshold": 0.5,
+        "model": "default",
+        "model_version": 1,
+    }
     assert job["created_at"] <= job["started_at"] <= job["finished_at"]
     assert job["error"] is None
 
