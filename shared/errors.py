@@ -63,7 +63,7 @@ class ModelChanged(PredictqError):
 class ModelVersionUnknown(PredictqError):
     """The model version does not exist."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int | str) -> None:
         super().__init__(f"There is no model version {version}. List them with GET /v1/models.")
 
 

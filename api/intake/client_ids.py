@@ -1,4 +1,4 @@
-"""What a client id is: one predicate, for values of a JSON body and for texts of a file."""
+"""What a client id in a JSON body is: one predicate."""
 
 from __future__ import annotations
 
@@ -21,12 +21,3 @@ def are_client_ids(values: list[object]) -> TypeGuard[list[int]]:
 def positions_of_others(values: Iterable[object]) -> Iterable[int]:
     """Which of them are no client ids, counted from 0."""
     return (n for n, value in enumerate(values) if not is_client_id(value))
-
-
-def problem_of_id(text: str) -> str | None:
-    """Why a text is no client id; None when it is one."""
-    if not (text.isascii() and text.isdigit()):
-        return f"{text[:40]!r} is not a whole number"
-    if len(text) > 40 or not is_client_id(int(text)):  # the length first: int() of a long text is slow
-        return f"{text[:40]} is not between 1 and {MAX_CLIENT_ID}"
-    return None

@@ -1,4 +1,4 @@
-"""Uploads of client ids: checked piece by piece at C speed and spooled to disk, so that memory stays flat.
+"""Uploads of client keys: read block by block at C speed and spooled to disk, so that memory stays flat.
 
 Nothing touches the database before the last byte has come: a slow or dead client holds no transaction.
 """
@@ -15,22 +15,23 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Flaw, Invalid, Problem
-from api.intake.id_files import BadRows, RowReader
+from shared.uploads.key_lines import KeyLines
+from shared.uploads.reader import KeyReader
+from shared.uploads.refusals import UploadRefused
 
 _IN_MEMORY = 1_000_000  # bytes that are spooled in memory before a file is made
 _PIECE = 1 << 18  # bytes that are read from the spool at once
-_LONGEST_RECORD = 1_000_000  # bytes without an end of line that are taken for one record
 
 
 class Upload:
-    """Client ids as they come in; afterwards their number, their hash, and themselves."""
+    """Client keys as they come in; afterwards their number, their hash, and themselves."""
 
-    def __init__(self, reader: RowReader, *, max_rows: int) -> None:
+    def __init__(self, reader: KeyReader, *, max_rows: int) -> None:
         self._reader = reader
         self._max_rows = max_rows
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
         self._hash = hashlib.sha256()
-        self._rest = b""
+        self._blank_lines = 0
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -51,26 +52,23 @@ class Upload:
                 ) from None
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            self.feed(message.get("body", b""))
-            if not message.get("more_body", False):
-                self.finish()
+            has_ended = not message.get("more_body", False)
+            for _ in self.steps(message.get("body", b""), is_last=has_ended):
+                await asyncio.sleep(0)  # a block costs a millisecond or two, and others wait for this thread
+            if has_ended:
                 return
 
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes of the body. Raises Problem 413 or 422."""
-        data = self._rest + piece
-        end = self._reader.complete(data)
-        self._rest = data[end:]
-        if end:
-            self._take(data[:end])
-        if len(self._rest) > _LONGEST_RECORD:
-            raise Invalid(Flaw("", "record_too_long", f"A record after row {self.count:,} has no end."))
-
-    def finish(self) -> None:
-        """The body has ended: its last line may lack an end."""
-        if self._rest:
-            self._take(self._rest + b"\n")
-            self._rest = b""
+    def steps(self, piece: bytes, *, is_last: bool = False) -> Iterator[None]:
+        """Take the next bytes of the body, a block at each step. Raises Problem 413 or 422."""
+        try:
+            for found in self._reader.feed(piece):
+                self._keep(found)
+                yield
+            if is_last:
+                for found in self._reader.finish():
+                    self._keep(found)
+        except UploadRefused as refused:
+            raise Invalid(*(Flaw(f"/line/{fault.line}", fault.code, str(fault)) for fault in refused.faults)) from None
 
     def pages(self, rows: int) -> Iterator[bytes]:
         """The ids in order, `rows` at a time, separated by commas; from the start at each call.
@@ -94,19 +92,17 @@ class Upload:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the ids, one per line, in hex."""
+        """SHA-256 of the keys, one per line, in hex."""
         return self._hash.hexdigest()
 
-    def _take(self, data: bytes) -> None:
-        try:
-            lines = self._reader.read(data)
-        except BadRows as bad:
-            raise Invalid(*bad.flaws) from None
-        self.count += lines.count(b"\n")
-        if self.count > self._max_rows:
-            raise Problem(TOO_LARGE, f"An upload may hold {self._max_rows:,} rows. Cut it into several.")
-        self._hash.update(lines)
-        self._spool.write(lines)
+    def _keep(self, found: KeyLines) -> None:
+        self.count += found.count
+        self._blank_lines += found.blank_lines
+        if self.count > self._max_rows or self._blank_lines > self._max_rows:
+            detail = f"An upload may hold {self._max_rows:,} rows, and as many blank lines. Cut it into several."
+            raise Problem(TOO_LARGE, detail)
+        self._hash.update(found.lines)
+        self._spool.write(found.lines)
 
 
 def _end_of_lines(data: bytes, start: int, lines: int) -> int:

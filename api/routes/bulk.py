@@ -15,20 +15,21 @@ from starlette.responses import Response
 from api.http import openapi
 from api.http.direct_route import DirectRoute
 from api.http.requests import JSON_LIMIT, parse_object, read_body, refuse_encoding, require_json
-from api.intake.id_files import CsvReader, NdjsonReader, RowReader
 from api.intake.selections import parse_selection
 from api.intake.uploads import Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
 from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids, accept_selection
 from shared.jobs.accept_singles import Accepted
+from shared.uploads.keys import IntegerKey, KeyForm
+from shared.uploads.reader import KeyReader
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
-_READERS: dict[bytes, Callable[[], RowReader]] = {
-    b"text/csv": CsvReader,
-    b"application/x-ndjson": NdjsonReader,
-    b"application/ndjson": NdjsonReader,
+_READERS: dict[bytes, Callable[[KeyForm], KeyReader]] = {
+    b"text/csv": KeyReader.of_csv,
+    b"application/x-ndjson": KeyReader.of_ndjson,
+    b"application/ndjson": KeyReader.of_ndjson,
 }
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
 
@@ -39,11 +40,13 @@ async def create_job(request: Request) -> Response:
     call = await keyed_call(request)
     media_type = call.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
     make_reader = _READERS.get(media_type)
-    accepted = await (_accept_json(call, request) if make_reader is None else _receive(call, request, make_reader()))
+    accepted = await (
+        _accept_json(call, request) if make_reader is None else _receive(call, request, make_reader(IntegerKey()))
+    )
     return await call.answer(accepted)
 
 
-async def _receive(call: KeyedCall, request: Request, reader: RowReader) -> Accepted:
+async def _receive(call: KeyedCall, request: Request, reader: KeyReader) -> Accepted:
     refuse_encoding(call.headers)
     settings = call.services.settings
     await call.services.intake.admit_upload(call.caller, call.key)

@@ -10,11 +10,12 @@ from api.access.dependencies import AdminCaller, CurrentCaller, CurrentServices
 from api.http import schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.validation import PlainNumber
 from shared.models.registry import ModelVersion, get_model, list_models, promote_model
 
 router = APIRouter(tags=["models"], route_class=ModelRoute, responses=PROBLEMS)
 
-Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="The model version.")]
+Version = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The model version.")]
 
 
 @router.get("/v1/models", summary="All model versions")

@@ -47,9 +47,15 @@ def test_models_are_listed_and_promoted_by_admins_only(gateway: Gateway, engine:
     assert gateway.get("/v1/models/1").json()["signature"]["features"][0]["name"] == "age"
     assert gateway.post("/v1/predict", json=ONE).json()["model_version"] == 2
     assert gateway.get(f"/v1/jobs/{old['id']}").json()["model_version"] == 1
-    for version in ("3", "nonsense", "9" * 20):
-        assert gateway.get(f"/v1/models/{version}").status_code == 404
-        assert gateway.post(f"/v1/models/{version}/promote", headers=admin).status_code == 404
+    for version in ("3", "nonsense", "9" * 10, "9" * 20, "001", "+1", "1.0", "-1", "0", "%D9%A1"):
+        for answer in (
+            gateway.get(f"/v1/models/{version}"),
+            gateway.post(f"/v1/models/{version}/promote", headers=admin),
+        ):
+            assert (answer.status_code, answer.json()["type"]) == (404, "/problems/model-version-unknown")
+    for request_id in ("-1", "1", "1-", "01-0", "9" * 19 + "-0", "1-9999999", "%D9%A1-0", "x"):
+        answer = gateway.get(f"/v1/predictions/{request_id}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/prediction-unknown")
 
 
 def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
