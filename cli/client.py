@@ -62,12 +62,17 @@ class ApiClient:
         """The same for features given in the call."""
         return self._submit("/v1/predict_raw", {"features": features}, wait=wait)
 
-    def submit_where(self, where: Mapping[str, Any]) -> Json:
-        """A bulk job of all clients that fit; of all there are when `where` is empty."""
-        return self._submit("/v1/jobs", {"where": where} if where else {"all": True})
+    def submit_where(self, where: Mapping[str, Any], *, key: str | None = None) -> Json:
+        """A bulk job of all clients that fit; of all there are when `where` is empty.
 
-    def submit_file(self, path: Path, content_type: str, on_bytes: Callable[[int], None]) -> Json:
-        """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many bytes are sent."""
+        `key` is the Idempotency-Key: with that of an earlier call it is that call's job. Without one, a job of its own.
+        """
+        return self._submit("/v1/jobs", {"where": where} if where else {"all": True}, key=key)
+
+    def submit_file(
+        self, path: Path, content_type: str, on_bytes: Callable[[int], None], *, key: str | None = None
+    ) -> Json:
+        """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many are sent; `key` as above."""
         self.jobs(limit=1)  # a wrong key or a missing gateway is noticed before a long upload, not after
 
         def content() -> Iterator[bytes]:
@@ -78,7 +83,7 @@ class ApiClient:
                     sent += len(piece)
                     on_bytes(sent)
 
-        headers = {"Content-Type": content_type, **_new_key()}
+        headers = {"Content-Type": content_type, **_keyed(key)}
         return self._json("POST", "/v1/jobs", headers=headers, content=content)
 
     def job(self, job_id: str, *, wait_seconds: int = 0) -> Json:
@@ -122,8 +127,8 @@ class ApiClient:
         answer: Json = response.json() if response.content else {}
         return answer
 
-    def _submit(self, path: str, document: Json, *, wait: bool = False) -> Json:
-        return self._json("POST", path, headers={**_new_key(), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
+    def _submit(self, path: str, document: Json, *, wait: bool = False, key: str | None = None) -> Json:
+        return self._json("POST", path, headers={**_keyed(key), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
         document: Json = self._call(method, path, **request).json()
@@ -181,8 +186,8 @@ def _is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
     return response.status_code in BUSY and "no-live-model" not in response.text
 
 
-def _new_key() -> dict[str, str]:
-    return {"Idempotency-Key": str(uuid.uuid4())}
+def _keyed(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
 
 
 def _prefer(seconds: int) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeGuard
+from typing import Any
 
 from api.http.problems import MOST_FLAWS, Flaw, Invalid
 from shared.sources.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
@@ -54,27 +53,3 @@ def parse_client_ids(values: list[object], keys: KeyForm) -> list[ClientKey]:
     if flaws:
         raise Invalid(*flaws)
     return found
-
-
-def is_client_id(value: object) -> TypeGuard[int]:
-    """Whether a value of a JSON text is a client id: a whole number from 1, written as one."""
-    return type(value) is int and 0 < value <= MAX_CLIENT_ID
-
-
-def are_client_ids(values: list[object]) -> TypeGuard[list[int]]:
-    """Whether all of them are, and there is one at least; the same at C speed."""
-    return set(map(type, values)) == {int} and min(values) > 0 and max(values) <= MAX_CLIENT_ID  # type: ignore[type-var,operator]  # all are int
-
-
-def positions_of_others(values: Iterable[object]) -> Iterable[int]:
-    """Which of them are no client ids, counted from 0."""
-    return (n for n, value in enumerate(values) if not is_client_id(value))
-
-
-def problem_of_id(text: str) -> str | None:
-    """Why a text is no client id; None when it is one."""
-    if not (text.isascii() and text.isdigit()):
-        return f"{text[:40]!r} is not a whole number"
-    if len(text) > 40 or not is_client_id(int(text)):  # the length first: int() of a long text is slow
-        return f"{text[:40]} is not between 1 and {MAX_CLIENT_ID}"
-    return None

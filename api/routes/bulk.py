@@ -15,7 +15,6 @@ from starlette.responses import Response
 from api.http import openapi
 from api.http.direct_route import DirectRoute
 from api.http.requests import JSON_LIMIT, parse_object, read_body, refuse_encoding, require_json
-from api.intake.id_files import CsvReader, NdjsonReader, RowReader
 from api.intake.model_directory import ServedModel
 from api.intake.selections import Asked, checked_filter, job_deadline, job_name, listed_keys, parse_asked
 from api.intake.uploads import Upload
@@ -24,13 +23,15 @@ from api.server.deadline import current
 from shared.errors import ModelChanged, SourceNeeded
 from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.accept_singles import Accepted
+from shared.sources.keys import KeyForm
+from shared.uploads.reader import KeyReader
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
-_READERS: dict[bytes, Callable[[], RowReader]] = {
-    b"text/csv": CsvReader,
-    b"application/x-ndjson": NdjsonReader,
-    b"application/ndjson": NdjsonReader,
+_READERS: dict[bytes, Callable[[KeyForm], KeyReader]] = {
+    b"text/csv": KeyReader.of_csv,
+    b"application/x-ndjson": KeyReader.of_ndjson,
+    b"application/ndjson": KeyReader.of_ndjson,
 }
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
 _ROUTE = "/v1/jobs"
@@ -43,19 +44,19 @@ async def create_job(request: Request) -> Response:
     media_type = call.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
     make_reader = _READERS.get(media_type)
     if make_reader is not None:
-        return await _receive(call, request, make_reader())
+        return await _receive(call, request, make_reader)
     return await _accept_json(call, request)
 
 
-async def _receive(call: KeyedCall, request: Request, reader: RowReader) -> Response:
+async def _receive(call: KeyedCall, request: Request, make_reader: Callable[[KeyForm], KeyReader]) -> Response:
     refuse_encoding(call.headers)
     settings = call.services.settings
     asked = _asked_by_query(request)
     model = await call.services.models.find(call.caller, asked.model)
-    model.key_form()
+    keys = model.key_form()
     await call.services.intake.admit_upload(call.caller, call.key)
     with ExitStack() as resources:
-        upload = resources.enter_context(Upload(reader, max_rows=settings.max_upload_rows))
+        upload = resources.enter_context(Upload(make_reader(keys), max_rows=settings.max_upload_rows))
         with current().paused():
             await upload.receive_all(request.receive, silence_seconds=settings.upload_timeout_seconds)
         payload = orjson.dumps([asked.model, upload.digest])

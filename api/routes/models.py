@@ -13,6 +13,7 @@ from api.access.dependencies import CurrentCaller, CurrentServices, require_role
 from api.http import model_schemas as schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.validation import PlainNumber
 from api.server.middleware import REQUEST_ID
 from api.server.services import Services
 from shared.audit import record_act
@@ -36,7 +37,7 @@ from shared.models.registry import (
 router = APIRouter(tags=["models"], route_class=ModelRoute, responses=PROBLEMS)
 
 Name = Annotated[str, Path(max_length=100, description="The model.", examples=["churn"])]
-Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="The version of the model.")]
+Number = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The version of the model.")]
 NO_FORCE = schemas.Promotion()
 Operator = Annotated[Caller, Depends(require_role("operate"))]
 

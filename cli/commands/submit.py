@@ -21,6 +21,7 @@ from cli.progress import progress
 
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
+LONGEST_KEY = 255
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
 
 
@@ -70,6 +71,12 @@ def bulk(
     where: Annotated[
         list[str] | None, typer.Option(help="COLUMN=VALUE, may be repeated; values of one column are alternatives.")
     ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Your own name for this job. Repeated with the same name it is the same job, not a second one."
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")] = False,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
@@ -80,11 +87,13 @@ def bulk(
         raise UsageProblem("name the clients by exactly one of --ids FILE, --all and --where COLUMN=VALUE")
     if ids is not None:
         _require_file("--ids", ids)
+    _require_visible(idempotency_key)
     from cli import watching
 
     condition = _condition(where or [])
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = _upload(client, ids, quiet=as_json) if ids else client.submit_where(condition)
+        key = idempotency_key
+        job = _upload(client, ids, key, quiet=as_json) if ids else client.submit_where(condition, key=key)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
         _finish(job, waited=watch, as_json=as_json)
@@ -110,20 +119,28 @@ def _require_file(option: str, path: Path) -> None:
         raise UsageProblem(f"{option} {path}: there is no such file")
 
 
-def _upload(client: Any, path: Path, *, quiet: bool) -> dict[str, Any]:
+def _require_visible(key: str | None) -> None:
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and all("!" <= letter <= "~" for letter in key)):
+        raise UsageProblem(
+            f"--idempotency-key takes 1 to {LONGEST_KEY} letters, digits and signs without blanks, "
+            "for example nightly-2026-11-26"
+        )
+
+
+def _upload(client: Any, path: Path, key: str | None, *, quiet: bool) -> dict[str, Any]:
     content_type = "application/x-ndjson" if path.suffix in NDJSON_ENDINGS else "text/csv"
     if str(path) != STANDARD_INPUT:
-        return _send(client, path, content_type, quiet=quiet)
+        return _send(client, path, content_type, key, quiet=quiet)
     # What is piped in can be read once, and a call may have to be repeated.
     with tempfile.NamedTemporaryFile() as kept:
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
-        return _send(client, Path(kept.name), content_type, quiet=quiet)
+        return _send(client, Path(kept.name), content_type, key, quiet=quiet)
 
 
-def _send(client: Any, path: Path, content_type: str, *, quiet: bool) -> dict[str, Any]:
+def _send(client: Any, path: Path, content_type: str, key: str | None, *, quiet: bool) -> dict[str, Any]:
     with progress("sending", path.stat().st_size, unit="bytes", quiet=quiet) as meter:
-        job: dict[str, Any] = client.submit_file(path, content_type, meter)
+        job: dict[str, Any] = client.submit_file(path, content_type, meter, key=key)
         return job
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import orjson
 
 from shared.sources.keys import ClientKey
+from shared.uploads.key_lines import array_element
 
 STORAGES = ("int8", "uuid", "text")
 
@@ -18,9 +19,9 @@ STORAGES = ("int8", "uuid", "text")
 class KeyPage:
     """The keys of one batch, and the features that came with them.
 
-    `keys` are the elements of an array as PostgreSQL writes them between its braces, None where rows name no client.
-    `spelled` is a JSON object: row number to what the caller wrote, of rows where that is not the natural form.
-    `given` are the elements of an array of texts: a JSON object of features per row.
+    `keys` are the elements of an array as they stand in a line of COPY, None where rows name no client. `spelled` is a
+    JSON object: row number to what the caller wrote, of rows where that is not the natural form. `given` are such
+    elements, too: a JSON object of features per row.
     """
 
     keys: bytes | None
@@ -70,8 +71,8 @@ def make_page(keys: Iterable[ClientKey], storage: str) -> KeyPage:
 
 
 def array_elements(texts: Iterable[str]) -> bytes:
-    """Texts as the elements of a PostgreSQL array, between its braces."""
-    return ",".join('"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in texts).encode()
+    """Texts as the elements of an array in a line of COPY."""
+    return ",".join(map(array_element, texts)).encode()
 
 
 def in_pieces(items: Iterable[ClientKey], rows: int) -> Iterator[list[ClientKey]]:
@@ -89,5 +90,5 @@ def copy_value(content: bytes | None) -> bytes:
 
 
 def copy_array(elements: bytes | None) -> bytes:
-    """An array as a field of COPY's text format."""
-    return b"\\N" if elements is None else copy_value(b"{%b}" % elements)
+    """An array as a field of COPY's text format, of elements that are fit for it."""
+    return b"\\N" if elements is None else b"{%b}" % elements

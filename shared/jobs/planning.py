@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.batches.claims import Claim
 from shared.errors import FenceLost
-from shared.jobs.key_pages import copy_array
+from shared.jobs.key_pages import copy_value
 from shared.jobs.records import stop_bulk
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, transaction
@@ -142,7 +142,7 @@ _COPY_PAGES = "COPY predictq.batch_requests (batch_id, request_count, source_id,
 def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[PlannedPage]) -> Iterator[bytes]:
     job_id = str(selection.job_id).encode()
     for batch_id, page in zip(batch_ids, pages, strict=True):
-        keys = copy_array(page.keys)
+        keys = copy_value(b"{%b}" % page.keys)
         yield b"%d\t%d\t%d\t%b\t%b\n" % (batch_id, page.rows, selection.source_id, job_id, keys)
 
 

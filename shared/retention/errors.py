@@ -36,7 +36,7 @@ class FloorRefused(RetentionError):
 class HoldUnknown(RetentionError):
     """No hold has this number, or it was released."""
 
-    def __init__(self, hold_id: int) -> None:
+    def __init__(self, hold_id: int | str) -> None:
         super().__init__(f"There is no hold {hold_id}. List them with: predictq holds list")
 
 

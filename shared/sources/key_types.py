@@ -16,7 +16,7 @@ INTEGER_RANGES = {
     "bigint": (-(2**63) + 1, 2**63 - 1),
 }
 
-_BLANKS = " \t\n\v\f\r"  # what PostgreSQL skips around a number
+_BLANKS = " \t"  # around a number: PostgreSQL would skip line ends, too, but they hide a lost quote
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 _UUID = re.compile(r"([0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}")

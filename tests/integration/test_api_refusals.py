@@ -159,6 +159,8 @@ def test_a_bad_selection_is_refused(
     [
         (b"1\nx\n", CSV, 422),
         (b"client_id\n", CSV, 422),
+        (b'client_id,n\n1,"abc\n2,x\n3,x\n', CSV, 422),
+        (b"client_id\r1\r2\n3\n4\n", CSV, 422),
         (b"", CSV, 422),
         (b"1\n" * 1001, CSV, 413),
         (b"1\n", {**CSV, "Content-Encoding": "gzip"}, 415),

@@ -53,9 +53,16 @@ def test_models_are_listed_and_promoted_by_admins_only(gateway: Gateway, engine:
     assert gateway.get(f"/v1/jobs/{old['id']}").json()["model_version"] == 1
     back = gateway.post("/v1/models/default/rollback", headers=admin).json()
     assert (back["version"], back["is_live"]) == (1, True)
-    for path in ("/v1/models/nobody", "/v1/models/default/versions/3", "/v1/models/nobody/versions/1"):
-        assert gateway.get(path).status_code == 404
-        assert gateway.post(f"{path}/promote", headers=admin).status_code == 404
+    for path in ("/v1/models/nobody", "/v1/models/nobody/versions/1"):
+        assert gateway.get(path).json()["type"] == "/problems/model-unknown"
+        assert gateway.post(f"{path}/promote", headers=admin).json()["type"] == "/problems/model-unknown"
+    for number in ("3", "nonsense", "9" * 10, "9" * 20, "001", "+1", "1.0", "-1", "0", "%D9%A1"):
+        path = f"/v1/models/default/versions/{number}"
+        for answer in (gateway.get(path), gateway.post(f"{path}/promote", headers=admin)):
+            assert (answer.status_code, answer.json()["type"]) == (404, "/problems/model-version-unknown")
+    for request_id in ("-1", "1", "1-", "01-0", "9" * 19 + "-0", "1-9999999", "%D9%A1-0", "x"):
+        answer = gateway.get(f"/v1/predictions/{request_id}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/prediction-unknown")
 
 
 def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
