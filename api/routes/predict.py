@@ -15,7 +15,7 @@ from api.http.problems import Flaw, Invalid
 from api.http.requests import parse_object, read_body, require_json, unknown_fields
 from api.intake.client_ids import MAX_CLIENT_ID, is_client_id
 from api.routes.keyed_call import KeyedCall, keyed_call
-from shared.errors import FeaturesRefused, ModelChanged
+from shared.errors import FeaturesRefused, ModelChanged, NoLiveModel
 from shared.jobs.accept_singles import Accepted, SingleJob
 from shared.models.signature import FeatureKind, Signature
 
@@ -44,11 +44,18 @@ async def predict_raw(request: Request) -> Response:
     call = await keyed_call(request)
     require_json(call.headers)
     values = parse_features(await read_body(request.receive))
+    asked = call.payload_hash(b"/v1/predict_raw", _canonical(values)) if call.key else None
     try:
-        accepted = await _accept_features(call, values)
+        accepted = await _accept_features(call, values, asked)
     except ModelChanged:
         call.services.live_model.forget()
-        accepted = await _accept_features(call, values)
+        accepted = await _accept_features(call, values, asked)
+    except (FeaturesRefused, NoLiveModel):
+        # Another model may have been live when this was first asked: a repetition is answered as it was then.
+        earlier = await call.earlier(asked)
+        if earlier is None:
+            raise
+        accepted = earlier
     return await call.answer(accepted)
 
 
@@ -82,15 +89,23 @@ def parse_features(body: bytes) -> dict[str, Any]:
     return dict(features or {})
 
 
-async def _accept_features(call: KeyedCall, values: dict[str, Any]) -> Accepted:
+def _canonical(values: dict[str, Any]) -> bytes:
+    """What was asked, whatever model is live: sorted, and whole numbers alike however they are written."""
+    plain = {
+        name: int(value) if type(value) is float and value.is_integer() else value for name, value in values.items()
+    }
+    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+
+
+async def _accept_features(call: KeyedCall, values: dict[str, Any], asked: str | None) -> Accepted:
     model = await call.services.live_model.get()
-    text = canonical_features(model.signature, values)
+    text = canonical_features(model.signature, dict(values))
     job = SingleJob(
         await call.services.job_ids.new(),
         call.caller.owner,
         features=text.decode(),
         idempotency_key=call.key,
-        payload_hash=call.payload_hash(b"/v1/predict_raw", text),
+        payload_hash=asked,
         model_version=model.version,
     )
     return await call.services.intake.accept_single(call.caller, job)

@@ -128,7 +128,7 @@ def test_a_key_that_is_being_accepted_right_now_is_409(gateway: Gateway, engine:
         connection.execute(text("LOCK TABLE predictq.jobs IN SHARE MODE"))
         slow = threading.Thread(target=lambda: statuses.append(gateway.post("/v1/predict", **call).status_code))
         slow.start()
-        wait_until(lambda: gateway.services.intake._idempotency._in_flight, what="the first call is in flight")
+        wait_until(lambda: gateway.services.intake.idempotency._in_flight, what="the first call is in flight")
         second = gateway.post("/v1/predict", **call)
     slow.join()
     assert second.status_code == 409

@@ -21,6 +21,7 @@ from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.models.signature import Signature
 from shared.status import Queue, RowError
+from shared.told_errors import words_of
 from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.model_store import LoadedModel, ModelStore
@@ -92,7 +93,8 @@ class Scorer:
                     self._give_back(claims[0], error)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
-                counts = self._refuse(claims, RowError.MODEL_FAILED, storable(f"{type(error).__name__}: {error}"))
+                batch_id = claims[0].batch_id
+                counts = self._refuse(claims, RowError.MODEL_FAILED, f"batch {batch_id} could not be scored")
         seconds = time.monotonic() - started
         return [self._tell(held, counts.get(held.batch_id), seconds) for held in claims]
 
@@ -108,8 +110,7 @@ class Scorer:
 
     def _give_back(self, held: Claim, error: Exception) -> None:
         """Not the rows' fault and not an outage: keep the reason where people look, and try again later."""
-        reason = storable(f"{type(error).__name__}: {error}")
-        record_failure(self.engine, held, reason, retry_after_seconds=_RETRY_SECONDS)
+        record_failure(self.engine, held, words_of(error), retry_after_seconds=_RETRY_SECONDS)
 
     def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         try:
