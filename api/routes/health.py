@@ -92,7 +92,8 @@ async def _check(services: Services) -> schemas.Health:
 
 def _warnings(services: Services) -> Iterator[str]:
     """What is not as it should be, though jobs can be accepted."""
-    yield from map(str, services.stall_watch.stalls)
+    for stall in services.stall_watch.stalls:
+        yield f"{stall.words}: predictq doctor tells more"
     for name, task in services.background.items():
         if not task.is_well:
             yield f"The background task {name} has failed and was started again: the log tells why"
@@ -107,6 +108,7 @@ def _why_unavailable(services: Services, error: DatabaseUnavailable | SchemaOutd
 
 def _live_version(connection: Connection) -> int:
     if connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on":
+        connection.invalidate()  # the next look is over a new one: what is at its end may take writes by then
         raise DatabaseReadOnly(RuntimeError())
     if connection.execute(text(f"SELECT to_regclass('{VERSION_TABLE}')")).scalar_one() is None:
         raise SchemaOutdated(None, SCHEMA_REVISION)

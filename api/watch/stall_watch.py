@@ -36,7 +36,7 @@ class StallWatch(Background):
             with contextlib.suppress(DatabaseUnavailable):  # which is said elsewhere
                 found = await self._threads.read(lambda connection: read_stalls(connection, self._seconds))
                 if found and not self.stalls:
-                    log.error("work_stands_still", reasons=list(map(str, found)))
+                    log.error("work_stands_still", reasons=[stall.words for stall in found])
                 elif self.stalls and not found:
                     log.warning("work_goes_on")
                 self.stalls = found

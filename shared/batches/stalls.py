@@ -16,8 +16,10 @@ class Stall:
     queue: Queue
     seconds: float  # for which its oldest rows have waited
 
-    def __str__(self) -> str:
-        return f"{_WORDS[self.queue]} for {self.seconds:.0f} s and none was {_DONE[self.queue]}: see predictq doctor"
+    @property
+    def words(self) -> str:
+        """What an operator is told."""
+        return f"{_WORDS[self.queue]} for {self.seconds:.0f} s, and none was {_DONE[self.queue]} lately"
 
 
 _WORDS = {
