@@ -14,6 +14,7 @@ from cli.errors import GatewayAway, GatewayRefused, NoStack
 from cli.finding import Finding
 from cli.upkeep_health import examine_upkeep
 from shared.batches.row_accounting import STAYS, read_row_account
+from shared.batches.stalls import read_stalls
 from shared.config import Settings, load_settings
 from shared.errors import NoLiveModel, PredictqError
 from shared.messaging.celery_app import living_workers
@@ -53,6 +54,7 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
         yield _judge("model", "predictq train --promote", lambda: _model(engine))
         yield _examine_clients(engine)
         yield _examine_rows(engine)
+        yield _examine_work(engine, settings)
         yield from examine_upkeep(engine, settings.disk_bytes)
 
 
@@ -110,6 +112,15 @@ def _examine_rows(engine: Engine) -> Finding:
     found = f"{row.requests:,} requests stored, {row.strays:,} pages of answers without requests"
     detail = f"{detail}; {found}: THIS DOES NOT ADD UP"
     return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")
+
+
+def _examine_work(engine: Engine, settings: Settings) -> Finding:
+    with transaction(engine) as connection:
+        stalls = read_stalls(connection, settings.stall_seconds)
+    if not stalls:
+        return Finding("work", ok=True, detail="nothing waits in vain")
+    detail = "; ".join(stall.words for stall in stalls)
+    return Finding("work", ok=False, detail=detail, advice="see below whether workers answer, and read their logs")
 
 
 def _examine_redis(settings: Settings) -> Iterator[Finding]:

@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 from uuid import UUID
 
 from shared.models.signature import FeatureProblem
+from shared.told_errors import words_of
 
 
 class PredictqError(Exception):
     """Base of every error that predictq raises on purpose; its text is fit for a user."""
 
+    tells_values: ClassVar[bool] = False  # whether the text may repeat what somebody sent: then no log has it
+
 
 class DatabaseUnavailable(PredictqError):
     """PostgreSQL cannot be reached, or refuses connections.
 
-    The text names the server as the driver does: it is for operators, not for callers of the gateway.
+    The text names the server as the driver does: it is for operators. Callers of the gateway are told `for_callers`.
     """
 
+    for_callers: ClassVar[str] = "PostgreSQL does not answer."
+    may_be_repeated: ClassVar[bool] = True  # whether another connection may bring an answer
+
     def __init__(self, cause: BaseException) -> None:
-        first_line = str(cause).strip().partition("\n")[0]
-        super().__init__(f"PostgreSQL does not answer: {first_line}")
+        super().__init__(f"{self.for_callers.partition('.')[0]}: {words_of(cause)}")
 
 
 class DatabaseBlocked(DatabaseUnavailable):
     """PostgreSQL waited in vain for a lock that somebody else holds. Nothing was changed."""
 
 
+class DatabaseReadOnly(DatabaseUnavailable):
+    """PostgreSQL answers, and takes no writes, as after a failover to a standby. Nothing was changed."""
+
+    for_callers = "PostgreSQL is read-only. Nothing was changed: try again when it takes writes."
+    may_be_repeated = False
+
+
+class StatementCancelled(DatabaseUnavailable):
+    """PostgreSQL answers, and gave up a statement: its time was over, or somebody cancelled it."""
+
+    for_callers = "PostgreSQL cancelled a statement, which took too long or was stopped by somebody. It is not away."
+    may_be_repeated = False
+
+
 class OutcomeOpen(DatabaseUnavailable):
     """PostgreSQL fell silent while it accepted a job, which may be there or still get there."""
 
+    for_callers = (
+        "PostgreSQL does not answer. Whether the job was accepted is open: send it again with the same "
+        "Idempotency-Key, and it is accepted once."
+    )
+
     def __init__(self) -> None:
-        PredictqError.__init__(
-            self,
-            "PostgreSQL does not answer. Whether the job was accepted is open: send it again with the same "
-            "Idempotency-Key, and it is accepted once.",
-        )
+        PredictqError.__init__(self, self.for_callers)
 
 
 class ClientUnknown(PredictqError):
@@ -120,6 +141,8 @@ class ModelRefused(PredictqError):
 class FeaturesRefused(PredictqError):
     """The features given in a call do not fit the live model's signature."""
 
+    tells_values = True
+
     def __init__(self, problems: Sequence[FeatureProblem]) -> None:
         super().__init__("; ".join(problem.detail for problem in problems))
         self.problems = tuple(problems)
@@ -127,6 +150,8 @@ class FeaturesRefused(PredictqError):
 
 class FilterRefused(PredictqError):
     """A bulk filter names a column or a value that cannot be compared."""
+
+    tells_values = True
 
     def __init__(self, column: str, detail: str) -> None:
         super().__init__(detail)

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from sqlalchemy.exc import ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -58,6 +59,14 @@ INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
 _AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
 
+_SCHEMA = Kind("schema-missing", 503, "The database has not the tables that this version needs", retry_after=10)
+_SCHEMA_DETAIL = (
+    "The tables of predictq are not in the database, are of another version, or its role may not use them. "
+    "The operator has to run predictq migrate; /health/ready tells more."
+)
+# A table, column, schema or function is not there, or may not be used.
+_OF_SCHEMA = frozenset({"42P01", "42703", "3F000", "42883", "42501"})
+
 _PERIOD = Kind("period-refused", 422, "Answers cannot be kept for that long")
 
 _KEY = Kind("client-key-refused", 422, "This cannot be a key of the source")
@@ -105,7 +114,10 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     retention.RunUnknown: Kind("retention-run-unknown", 404, "There is no such run of retention"),
     errors.DatabaseUnavailable: _AWAY,
     errors.DatabaseBlocked: _AWAY,
+    errors.DatabaseReadOnly: Kind("database-read-only", 503, "PostgreSQL is read-only", retry_after=5),
+    errors.StatementCancelled: Kind("statement-cancelled", 503, "PostgreSQL cancelled a statement", retry_after=5),
     errors.OutcomeOpen: _AWAY,
+    errors.SchemaOutdated: _SCHEMA,
 }
 
 _BY_STATUS = {kind.status: kind for kind in (MALFORMED, NOT_FOUND, METHOD, TOO_LARGE, MEDIA)}
@@ -159,16 +171,22 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, errors.PredictqError):
         kind = _BY_ERROR.get(type(error))
-        # The text of the plain error names the server.
-        hides = isinstance(error, errors.DatabaseUnavailable) and not isinstance(error, errors.OutcomeOpen)
-        detail = f"{DATABASE_AWAY}." if hides else str(error)
+        # Its text names the server.
+        detail = error.for_callers if isinstance(error, errors.DatabaseUnavailable) else str(error)
         return None if kind is None else Problem(kind, detail, _flaws_of(error))
+    if is_about_schema(error):
+        return Problem(_SCHEMA, _SCHEMA_DETAIL)
     if isinstance(error, OSError) and error.errno == ENOSPC:
         return Problem(NO_ROOM, "There is no room to hold the rows until they are accepted. Nothing was accepted.")
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code) or _plain(error.status_code)
         return Problem(kind, _detail(kind, error), headers=error.headers or {})
     return None
+
+
+def is_about_schema(error: Exception) -> bool:
+    """Whether the database lacks what this version needs. Every statement is ours, so that it is no caller's fault."""
+    return isinstance(error, ProgrammingError) and getattr(error.orig, "pgcode", None) in _OF_SCHEMA
 
 
 def _plain(status: int) -> Kind:

@@ -246,6 +246,13 @@ class QueueHealth(Shape):
     oldest_seconds: float
 
 
+class BackgroundHealth(Shape):
+    """Something that runs beside the calls. `failures` are since the start; each was followed by a new start."""
+
+    well: bool
+    failures: int
+
+
 class Health(Readiness):
     """The same in detail."""
 
@@ -253,6 +260,7 @@ class Health(Readiness):
     redis: Literal["ok", "away"]
     queues: dict[str, QueueHealth]
     open_waiters: int
+    background: dict[str, BackgroundHealth]
 
 
 class Liveness(Shape):

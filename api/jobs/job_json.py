@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from api.http.requests import Raw
+from api.http.root_path import rooted
 from shared.jobs.records import JobRecord
 from shared.models.task import Task, class_name
 
@@ -19,7 +20,7 @@ def job_json(job: JobRecord) -> dict[str, Any]:
     A single one carries its request and its client, and its result or error once there is one. A bulk job carries an
     error where it failed as a whole, and `snapshots` where its rows were found in several readings.
     """
-    path = f"/v1/jobs/{job.job_id}"
+    path = rooted(f"/v1/jobs/{job.job_id}")
     body: dict[str, Any] = {
         "id": job.job_id,
         "kind": job.kind,
@@ -89,7 +90,7 @@ def job_response(job: JobRecord, waited: int, *, replayed: bool = False) -> Raw:
 
     `waited` are the seconds that `Prefer: wait` asked for; 0 without it.
     """
-    headers = [(b"location", f"/v1/jobs/{job.job_id}".encode())]
+    headers = [(b"location", rooted(f"/v1/jobs/{job.job_id}").encode())]
     if replayed:
         headers.append((b"idempotency-replayed", b"true"))
     if job.status.is_terminal and (waited or replayed):

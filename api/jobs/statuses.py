@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from api.server.coalescer import Coalescer
+from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.errors import JobUnknown
 from shared.jobs.accept_singles import Accepted
@@ -25,7 +25,7 @@ class Statuses:
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
         self._reads: Coalescer[UUID, JobRecord | None] = Coalescer(
-            self._read_group,
+            each_alone(self._read_group),
             threads.executor,
             max_items=_MOST,
             patience_seconds=PATIENCE_SECONDS,

@@ -17,7 +17,7 @@ from api.http.requests import parse_object, read_body, require_json, unknown_fie
 from api.intake.client_ids import parse_client_id, parse_reference
 from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
-from shared.errors import FeaturesRefused, ModelChanged
+from shared.errors import FeaturesRefused, ModelChanged, NoLiveModel
 from shared.jobs.accept_singles import Accepted, SingleJob
 from shared.models.signature import FeatureKind, Signature
 from shared.sources.keys import ClientKey
@@ -54,19 +54,19 @@ async def predict_raw(request: Request) -> Response:
     content = parse_object(await read_body(request.receive))
     values = parse_features(content)
     client_id = content.get("client_id")
-    asked = orjson.dumps(content, option=orjson.OPT_SORT_KEYS) if call.key else b""
+    asked = _canonical({**content, "features": values}) if call.key else b""
     keys: list[ClientKey] = []
 
     async def accept(model: ServedModel) -> Accepted:
         if client_id is not None:
             keys.append(parse_client_id(content, model.keys) if model.keys else parse_reference(content))
-        features = canonical_features(model.version.signature, values).decode()
+        features = canonical_features(model.version.signature, dict(values)).decode()
         key = keys[-1] if keys else None
         return await _accept(call, model, "/v1/predict_raw", asked, key=key, features=features)
 
     try:
         accepted = await _with_model(call, content.get("model"), accept)
-    except (FeaturesRefused, Invalid):
+    except (FeaturesRefused, Invalid, NoLiveModel):
         # What was accepted under this key stays accepted, whatever model is live by now.
         earlier = await call.earlier("/v1/predict_raw", asked)
         if earlier is None:
@@ -114,6 +114,15 @@ def parse_features(content: dict[str, Any]) -> dict[str, Any]:
     if flaws:
         raise Invalid(*flaws)
     return dict(features or {})
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    """What was asked, whatever model is live: sorted, and whole numbers alike however they are written."""
+    features = {
+        name: int(value) if type(value) is float and value.is_integer() else value
+        for name, value in content["features"].items()
+    }
+    return orjson.dumps({**content, "features": features}, option=orjson.OPT_SORT_KEYS)
 
 
 def canonical_features(signature: Signature, values: dict[str, Any]) -> bytes:

@@ -100,6 +100,31 @@ def test_a_model_that_cannot_be_loaded_is_stated_on_every_row(
     assert len(rows) == 3
 
 
+def test_what_an_exception_says_goes_to_no_row_of_its_batch(
+    engine: Engine, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may quote a row of somebody else. Rows have a sentence and the batch; the table has the type and no text."""
+    add_clients(engine, 2)
+    add_model(engine)
+    accepted = submit_bulk(engine, [1, 2])
+
+    def quote(*_: object) -> None:
+        raise ValueError("Row #1: 35300000,,t,777000")
+
+    monkeypatch.setattr("worker.scoring.scorer.predict_rows", quote)
+    outcomes = []
+    for _ in range(scorer.settings.max_attempts + 1):
+        outcomes += scorer.work(Queue.BULK)
+        with transaction(engine) as connection:
+            kept = connection.execute(text("SELECT last_error FROM predictq.prediction_batches")).scalars().all()
+        assert kept in (["ValueError"], [])
+        expire(engine)
+    assert outcomes == ["failed", "failed", "failed", "finished"]
+    assert {row.error_detail for row in results(engine, accepted)} == {
+        f"batch {accepted.batch_ids[0]} could not be scored"
+    }
+
+
 def test_a_batch_that_cannot_be_read_is_given_up_with_a_stated_error(engine: Engine, scorer: Scorer) -> None:
     """Even features that slipped past every check end in a stated error, not in endless tries."""
     add_model(engine)

@@ -57,7 +57,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"database_url": None}, "DATABASE_URL: is not set"),
         ({"redis_url": None}, "REDIS_URL: is not set"),
-        ({"database_url": "postgresql://u@h/db"}, r"DATABASE_URL must start with postgresql\+psycopg2://"),
+        ({"database_url": "mysql://u@h/db"}, "DATABASE_URL must start with postgresql://"),
         ({"redis_url": "amqp://h"}, "REDIS_URL must start with redis://"),
         ({"auth_disabled": True}, "PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only"),
         ({"lease_seconds": 600, "batch_timeout_seconds": 60}, "must be longer than a third of the lease"),
@@ -249,9 +249,10 @@ def test_all_logs_take_one_form(capsys: pytest.CaptureFixture[str], log_format: 
         events = [json.loads(line) for line in written.splitlines()]
         assert [event["level"] for event in events] == ["info", "warning", "error", "warning"]
         assert {event["service"] for event in events} == {"test"}
-        assert "ValueError: bad" in events[2]["exception"]
+        assert events[2]["exception"].splitlines()[-1] == "ValueError", "no text that could hold a value"
 
 
 def test_a_database_error_is_one_line() -> None:
     """The driver's many lines are cut to the first."""
-    assert str(DatabaseUnavailable(OSError("refused\n\tIs it running?"))) == "PostgreSQL does not answer: refused"
+    error = OSError("refused\n\tIs it running?")
+    assert str(DatabaseUnavailable(error)) == "PostgreSQL does not answer: OSError: refused"
