@@ -13,6 +13,7 @@ import httpx
 
 from cli.address import ApiAddress
 from cli.errors import GatewayAway, GatewayRefused
+from cli.words import as_commands
 
 BUSY = (429, 503)  # the gateway names the seconds after which to come again
 PATIENCE_SECONDS = 60.0  # how long one call is repeated
@@ -205,4 +206,4 @@ def _refusal(response: httpx.Response) -> GatewayRefused:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key."
     flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
     more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:SHOWN_FLAWS])
-    return GatewayRefused(response.status_code, f"{detail} ({more})" if more else detail)
+    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail))

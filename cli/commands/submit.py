@@ -148,10 +148,12 @@ def _typed(text: str) -> Any:
 
 
 def _read_features(path: Path) -> dict[str, Any]:
-    text = sys.stdin.read() if str(path) == STANDARD_INPUT else path.read_text(encoding="utf-8")
+    content = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
     try:
-        values = json.loads(text)
-    except ValueError as error:
+        values = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise FileRefused(f"--features {path} is not UTF-8: byte {error.start + 1} is no part of a letter") from error
+    except (ValueError, RecursionError) as error:
         raise FileRefused(f"--features {path} is not JSON: {error}") from error
     if isinstance(values, dict) and isinstance(values.get("features"), dict):
         values = values["features"]  # the whole body of a call is as good
