@@ -34,7 +34,7 @@ def psql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Handed on to psql: -c 'SELECT 1', for one.")] = None,
 ) -> None:
     """Open a shell on the stack's database, or on that of DATABASE_URL; predictq's tables are found by their names."""
-    from sqlalchemy import make_url
+    from sqlalchemy import URL, make_url
 
     from cli.address import fill_environment
     from shared.config import load_settings
@@ -44,7 +44,9 @@ def psql(
     # The password goes by the environment: a command line is every user's to list.
     own = {"PGPASSWORD": str(address.password)} if address.password else {}
     options = f"{os.environ.get('PGOPTIONS', '')} -c search_path={SEARCH_PATH.replace(' ', '')}".strip()
-    place = address.set(drivername="postgresql", password=None).render_as_string()
+    place = URL.create(
+        "postgresql", address.username, None, address.host, address.port, address.database, address.query
+    ).render_as_string()
     program = _program()
     command = [str(program), place, *(arguments or [])]
     os.execve(program, command, {**os.environ, "PGOPTIONS": options, **own})  # noqa: S606 - no shell is meant

@@ -64,7 +64,7 @@ def test_the_command_line_names_no_call_of_the_gateway() -> None:
 
 
 def test_advice_fits_what_the_server_said() -> None:
-    """ "Start it" helps nobody whose password is wrong."""
+    """Advice to start it helps nobody whose password is wrong."""
     assert "password" in database_advice('FATAL:  password authentication failed for user "a"')
     assert "PgBouncer" in database_advice("FATAL:  unsupported startup parameter: options")
     assert "createdb" in database_advice('FATAL:  database "x" does not exist')
