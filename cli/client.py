@@ -55,19 +55,24 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, client_id: int, *, wait: bool = False) -> Json:
-        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute."""
-        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait)
+    def predict(self, client_id: int, *, wait: bool = False, once: str | None = None) -> Json:
+        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute.
 
-    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False) -> Json:
+        The same `once` (an Idempotency-Key) makes one job, here and below, however often it is sent.
+        """
+        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait, once=once)
+
+    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False, once: str | None = None) -> Json:
         """The same for features given in the call."""
-        return self._submit("/v1/predict_raw", {"features": features}, wait=wait)
+        return self._submit("/v1/predict_raw", {"features": features}, wait=wait, once=once)
 
-    def submit_where(self, where: Mapping[str, Any]) -> Json:
+    def submit_where(self, where: Mapping[str, Any], *, once: str | None = None) -> Json:
         """A bulk job of all clients that fit; of all there are when `where` is empty."""
-        return self._submit("/v1/jobs", {"where": where} if where else {"all": True})
+        return self._submit("/v1/jobs", {"where": where} if where else {"all": True}, once=once)
 
-    def submit_file(self, path: Path, content_type: str, on_bytes: Callable[[int], None]) -> Json:
+    def submit_file(
+        self, path: Path, content_type: str, on_bytes: Callable[[int], None], *, once: str | None = None
+    ) -> Json:
         """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many bytes are sent."""
         self.jobs(limit=1)  # a wrong key or a missing gateway is noticed before a long upload, not after
 
@@ -79,7 +84,7 @@ class ApiClient:
                     sent += len(piece)
                     on_bytes(sent)
 
-        headers = {"Content-Type": content_type, **_new_key()}
+        headers = {"Content-Type": content_type, **_key(once)}
         return self._json("POST", "/v1/jobs", headers=headers, content=content)
 
     def job(self, job_id: str, *, wait_seconds: int = 0) -> Json:
@@ -123,8 +128,8 @@ class ApiClient:
         answer: Json = response.json() if response.content else {}
         return answer
 
-    def _submit(self, path: str, document: Json, *, wait: bool = False) -> Json:
-        return self._json("POST", path, headers={**_new_key(), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
+    def _submit(self, path: str, document: Json, *, wait: bool = False, once: str | None = None) -> Json:
+        return self._json("POST", path, headers={**_key(once), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
         document: Json = self._call(method, path, **request).json()
@@ -182,8 +187,8 @@ def _is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
     return response.status_code in BUSY and "no-live-model" not in response.text
 
 
-def _new_key() -> dict[str, str]:
-    return {"Idempotency-Key": str(uuid.uuid4())}
+def _key(once: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": once or str(uuid.uuid4())}
 
 
 def _prefer(seconds: int) -> dict[str, str]:
