@@ -13,6 +13,7 @@ import httpx
 
 from cli.address import ApiAddress
 from cli.errors import GatewayAway, GatewayRefused
+from cli.words import as_commands
 
 BUSY = (429, 503)  # the gateway names the seconds after which to come again
 PATIENCE_SECONDS = 60.0  # how long one call is repeated
@@ -54,25 +55,25 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, client_id: int, *, wait: bool = False) -> Json:
-        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute."""
-        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait)
+    def predict(self, client_id: int, *, wait: bool = False, key: str | None = None) -> Json:
+        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute.
 
-    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False) -> Json:
+        The same `key` (an Idempotency-Key) makes one job, here and below, however often it is sent.
+        """
+        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait, key=key)
+
+    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False, key: str | None = None) -> Json:
         """The same for features given in the call."""
-        return self._submit("/v1/predict_raw", {"features": features}, wait=wait)
+        return self._submit("/v1/predict_raw", {"features": features}, wait=wait, key=key)
 
     def submit_where(self, where: Mapping[str, Any], *, key: str | None = None) -> Json:
-        """A bulk job of all clients that fit; of all there are when `where` is empty.
-
-        `key` is the Idempotency-Key: with that of an earlier call it is that call's job. Without one, a job of its own.
-        """
+        """A bulk job of all clients that fit; of all there are when `where` is empty."""
         return self._submit("/v1/jobs", {"where": where} if where else {"all": True}, key=key)
 
     def submit_file(
         self, path: Path, content_type: str, on_bytes: Callable[[int], None], *, key: str | None = None
     ) -> Json:
-        """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many are sent; `key` as above."""
+        """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many bytes are sent."""
         self.jobs(limit=1)  # a wrong key or a missing gateway is noticed before a long upload, not after
 
         def content() -> Iterator[bytes]:
@@ -210,4 +211,4 @@ def _refusal(response: httpx.Response) -> GatewayRefused:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key."
     flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
     more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:SHOWN_FLAWS])
-    return GatewayRefused(response.status_code, f"{detail} ({more})" if more else detail)
+    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail))

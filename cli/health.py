@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 
-from cli.address import fill_environment, find_stack
+from cli.address import fill_environment, known_gateway
 from cli.database import require_schema
 from cli.errors import GatewayAway, GatewayRefused, NoStack
 from cli.finding import Finding
 from cli.upkeep_health import examine_upkeep
+from cli.words import as_commands, database_advice
 from shared.batches.row_accounting import STAYS, read_row_account
 from shared.batches.stalls import read_stalls
 from shared.config import Settings, load_settings
@@ -46,7 +46,7 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
             version = connection.execute(text("SHOW server_version")).scalar_one()
         yield Finding("database", ok=True, detail=f"PostgreSQL {version}")
     except PredictqError as error:
-        yield Finding("database", ok=False, detail=str(error), advice="start it, or correct DATABASE_URL")
+        yield Finding("database", ok=False, detail=str(error), advice=database_advice(str(error)))
         return
     schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
     yield schema
@@ -62,7 +62,7 @@ def _judge(name: str, advice: str, examination: Callable[[], str]) -> Finding:
     try:
         return Finding(name, ok=True, detail=examination())
     except PredictqError as error:
-        return Finding(name, ok=False, detail=str(error), advice=advice)
+        return Finding(name, ok=False, detail=as_commands(str(error)), advice=advice)
 
 
 def _schema(engine: Engine) -> str:
@@ -140,7 +140,7 @@ def _examine_redis(settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_gateway() -> Iterator[Finding]:
-    url = os.environ.get("PREDICTQ_API_URL") or getattr(find_stack(), "api_url", None)
+    url = known_gateway()
     if url is None:
         return  # none is known here; it may well run elsewhere
     yield _judge("gateway", "predictq up, or predictq api", lambda: _gateway(url))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from sqlalchemy import Engine, text
 
 from devstack.errors import PortTaken
 from devstack.files import make_private_directory
-from devstack.local_key import local_key
+from devstack.local_key import flower_password, local_key
 from devstack.servers.ports import free_port, is_free
-from devstack.services import Services
+from devstack.services import Services, shows_a_worker
 from devstack.stack_servers import Servers, start_servers
 from devstack.start_work import StartWork
 from devstack.state import StackState, StateDirectory
-from devstack.supervision.recovery import OnEvent
+from devstack.supervision.recovery import Event, OnEvent
 from devstack.supervision.supervisor import Supervisor
 from shared.config import Settings, load_settings
 from shared.messaging.messages import make_redis, server_version
@@ -29,6 +30,7 @@ from shared.sources.clients import CLIENTS
 from sql.migrate import old_install, upgrade
 
 API_PORT, FLOWER_PORT = 8000, 5555
+FLOWER_SECONDS, POLL_SECONDS = 15.0, 0.1
 START_SECONDS = 60.0  # for one program: a loaded machine imports scikit-learn slowly
 SAMPLE_CLIENTS = 10_000
 QUICK_TRAINING = ("train", "--promote", "--sample", "2000", "--splits", "3")  # a usable model in a few seconds
@@ -56,6 +58,7 @@ class Running:
 
     supervisor: Supervisor
     state: StackState
+    directory: Path
     logs: Path
     first_client: int | None  # the lowest client id there is
     has_model: bool
@@ -91,10 +94,12 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             samples, training = _begin_start_work(plan, servers, engine, environment, start_work)
             supervisor.start(services.gateway(port), START_SECONDS)
             supervisor.start(services.upkeep(), START_SECONDS)
-            flower_port = _start_flower(services, supervisor) if plan.flower else None
+            flower = _start_flower(services, supervisor, plan.directory) if plan.flower else None
             _finish_start_work(samples, training, tell)
         # Last: a worker loads the live model before it forks, so that its processes share the memory.
         supervisor.start(services.worker(plan.workers), START_SECONDS)
+        if flower and not _shows_a_worker(*flower):
+            on_event("flower", Event.FAILING, f"it shows no worker; its log is {services.logs / 'flower.log'}")
         tell(f"gateway, worker (processes: {plan.workers})" + (" and Flower" if plan.flower else ""))
         state = StackState(
             pid=os.getpid(),
@@ -102,10 +107,11 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             redis_url=servers.redis_url,
             api_url=f"http://127.0.0.1:{port}",
             api_key=local_key(engine, plan.directory),
-            flower_url=f"http://127.0.0.1:{flower_port}" if flower_port else None,
+            flower_url=f"http://127.0.0.1:{flower[0]}" if flower else None,
+            flower_password=flower[1] if flower else None,
         )
         directory.publish(state)
-        yield Running(supervisor, state, services.logs, _first_client(engine), _has_model(engine))
+        yield Running(supervisor, state, directory.path, services.logs, _first_client(engine), _has_model(engine))
 
 
 def _choose_port(wanted: int | None) -> int:
@@ -163,10 +169,20 @@ def _finish_start_work(samples: StartWork | None, training: StartWork | None, te
         )
 
 
-def _start_flower(services: Services, supervisor: Supervisor) -> int:
+def _start_flower(services: Services, supervisor: Supervisor, directory: Path) -> tuple[int, str]:
+    """Its port and its password."""
     port = FLOWER_PORT if is_free(FLOWER_PORT) else free_port()
-    supervisor.start(services.flower(port), START_SECONDS)
-    return port
+    password = flower_password(directory)
+    supervisor.start(services.flower(port, password), START_SECONDS)
+    return port, password
+
+
+def _shows_a_worker(port: int, password: str) -> bool:
+    """Whether Flower shows the worker, which it learns from the next sign of life: every 2 s."""
+    deadline = time.monotonic() + FLOWER_SECONDS
+    while not (shown := shows_a_worker(port, password)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return shown
 
 
 def _first_client(engine: Engine) -> int | None:

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
         None,
         description="Where the upkeep process keeps hashes of erased clients, outside the database; empty: nowhere.",
     )
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="Address on which a worker serves its Prometheus metrics, which ask for no key."
+    )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 takes a free one.")
 
     @field_validator("database_url")

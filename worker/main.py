@@ -56,7 +56,7 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
     planner = PlannerProcess(node)
     _connect_signals(slot, engine, sweeper)
     gc.freeze()  # the model's objects stay out of collections, so their pages stay shared with the pool
-    with metrics.serve_metrics(settings.worker_metrics_port) as port:
+    with metrics.serve_metrics(settings.worker_metrics_host, settings.worker_metrics_port) as port:
         log.info("worker starts", node=node, concurrency=concurrency, queues=list(queues), metrics_port=port)
         planner.start()
         status = _consume(app, node, concurrency, queues)

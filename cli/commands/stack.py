@@ -47,11 +47,14 @@ def up(
 def demo(
     clients: Annotated[int, typer.Option(min=1, help="How many sample clients to score.")] = 50_000,
     workers: Workers = PROCESSORS,
+    directory: Annotated[Path, typer.Option(file_okay=False, help="In which the demonstration has its own.")] = Path(
+        STACK_DIRECTORY
+    ),
 ) -> None:
     """Run everything once from an empty directory: load, train, predict, score in bulk, trace; then stop."""
     from cli.demo import run_demo
 
-    run_demo(Path(STACK_DIRECTORY).resolve(), clients, workers)
+    run_demo(directory.resolve(), clients, workers)
 
 
 def worker(

@@ -16,7 +16,7 @@ import typer
 
 from cli.console import AsJson, remark, say, say_json
 from cli.errors import FileRefused, UsageProblem
-from cli.options import ApiKeyText, ApiUrl, api_client
+from cli.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.progress import progress
 
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
@@ -28,6 +28,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
 def predict(
     client_id: Annotated[int, typer.Argument(min=1, help="A client in the database.")],
     wait: Wait = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -36,7 +37,7 @@ def predict(
     from cli.watching import wait_for
 
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict(client_id, wait=wait)
+        job = client.predict(client_id, wait=wait, key=_checked(idempotency_key))
         _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -46,6 +47,7 @@ def predict_raw(
         typer.Option(help="JSON {name: value}; - reads standard input."),
     ],
     wait: Wait = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -56,7 +58,7 @@ def predict_raw(
     _require_file("--features", features)
     values = _read_features(features)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict_raw(values, wait=wait)
+        job = client.predict_raw(values, wait=wait, key=_checked(idempotency_key))
         _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -71,13 +73,8 @@ def bulk(
     where: Annotated[
         list[str] | None, typer.Option(help="COLUMN=VALUE, may be repeated; values of one column are alternatives.")
     ] = None,
-    idempotency_key: Annotated[
-        str | None,
-        typer.Option(
-            help="Your own name for this job. Repeated with the same name it is the same job, not a second one."
-        ),
-    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")] = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -87,12 +84,11 @@ def bulk(
         raise UsageProblem("name the clients by exactly one of --ids FILE, --all and --where COLUMN=VALUE")
     if ids is not None:
         _require_file("--ids", ids)
-    _require_visible(idempotency_key)
     from cli import watching
 
     condition = _condition(where or [])
     with api_client(api_url, api_key, quiet=as_json) as client:
-        key = idempotency_key
+        key = _checked(idempotency_key)
         job = _upload(client, ids, key, quiet=as_json) if ids else client.submit_where(condition, key=key)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
@@ -114,17 +110,16 @@ def _finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
         raise typer.Exit(exit_status(job))
 
 
+def _checked(key: str | None) -> str | None:
+    """The key as a header takes it. Raises UsageProblem."""
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key):
+        raise UsageProblem(f"--idempotency-key KEY is 1 to {LONGEST_KEY} visible ASCII characters")
+    return key
+
+
 def _require_file(option: str, path: Path) -> None:
     if str(path) != STANDARD_INPUT and not path.is_file():
         raise UsageProblem(f"{option} {path}: there is no such file")
-
-
-def _require_visible(key: str | None) -> None:
-    if key is not None and not (0 < len(key) <= LONGEST_KEY and all("!" <= letter <= "~" for letter in key)):
-        raise UsageProblem(
-            f"--idempotency-key takes 1 to {LONGEST_KEY} letters, digits and signs without blanks, "
-            "for example nightly-2026-11-26"
-        )
 
 
 def _upload(client: Any, path: Path, key: str | None, *, quiet: bool) -> dict[str, Any]:
@@ -165,10 +160,12 @@ def _typed(text: str) -> Any:
 
 
 def _read_features(path: Path) -> dict[str, Any]:
-    text = sys.stdin.read() if str(path) == STANDARD_INPUT else path.read_text(encoding="utf-8")
+    content = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
     try:
-        values = json.loads(text)
-    except ValueError as error:
+        values = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise FileRefused(f"--features {path} is not UTF-8: byte {error.start + 1} is no part of a letter") from error
+    except (ValueError, RecursionError) as error:
         raise FileRefused(f"--features {path} is not JSON: {error}") from error
     if isinstance(values, dict) and isinstance(values.get("features"), dict):
         values = values["features"]  # the whole body of a call is as good

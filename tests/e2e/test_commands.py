@@ -46,6 +46,9 @@ def test_bulk_by_filter_and_of_all_clients(up: Up) -> None:
     some = up.run("bulk", "--where", "department=Sales", "--where", "over_time=true", "--watch")
     assert some.returncode == 0
     assert "rows/s" in some.stdout
+    twice = [up.ask("bulk", "--where", "department=Sales", "--idempotency-key", "tonight")["id"] for _ in range(2)]
+    assert twice[0] == twice[1]
+    assert "visible ASCII" in up.refused("bulk", "--all", "--idempotency-key", "é", status=2)
     assert "shoe_size" in up.refused("bulk", "--where", "shoe_size=44")
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine
 
 from devstack.servers.location import POINTER
 from devstack.servers.postgres import EmbeddedPostgres
-from devstack.servers.redis import EmbeddedRedis
+from devstack.servers.redis import REFUSED, EmbeddedRedis
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.api_keys import create_key
@@ -76,7 +76,7 @@ class Cluster:
         if plan.postgres_disk is not None:
             _place_postgres(directory / "postgres", plan.postgres_disk)
         self.postgres = EmbeddedPostgres(directory / "postgres", settings=_POSTGRES)
-        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis")
+        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis", refused=REFUSED - {"CONFIG"})
         self.freezer = Freezer()
         self.offsets: dict[int, float] = {}  # what each model version adds to the right answer
         self.gateways: list[Service] = []
