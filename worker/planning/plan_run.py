@@ -13,9 +13,11 @@ from shared.config import Settings
 from shared.jobs.planning import PlannedPage, Selection, end_plan, read_room, write_pages
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
+from shared.postgres.engine import autocommit
+from shared.sources.source import get_source
 from worker.planning.doorbell import Doorbell
 from worker.planning.failures import PlanGivenBack, TooManyRows
-from worker.planning.key_reader import KeyReader
+from worker.planning.key_reader import KeyReader, OpenSource
 from worker.planning.lease_beat import LeaseBeat
 from worker.planning.page_cutter import PageCutter
 
@@ -32,7 +34,7 @@ class Tools:
     """What a planner process has: built once, by its entry module."""
 
     engine: Engine  # two connections: the plan's own, and the heartbeat's
-    source: Engine
+    open_source: OpenSource
     doorbell: Doorbell
     settings: Settings
     stopped: threading.Event
@@ -69,9 +71,12 @@ class PlanRun:
         """
         tools, held = self._tools, self._held
         spool_bytes = tools.settings.plan_spool_bytes
+        with autocommit(tools.engine) as connection:
+            source = get_source(connection, self._selection.source_id)
+        opened, after = tools.open_source, held.planned_key
         with (
             LeaseBeat(tools.engine, held, lease_seconds=tools.settings.lease_seconds) as beat,
-            KeyReader(tools.source, self._selection, after=held.planned_key, spool_bytes=spool_bytes) as reader,
+            KeyReader(opened, source, self._selection, after=after, spool_bytes=spool_bytes) as reader,
         ):
             self._write_what_is_read(beat, reader)
             beat.check()

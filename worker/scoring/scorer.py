@@ -31,7 +31,7 @@ from worker.scoring.isolation import IsolatedModel
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.prediction import Predict, predict_rows, storable
-from worker.sources.failures import SourceAway, SourceFailed
+from worker.sources.failures import SourceAway, SourceFailed, SourceGivenUp
 from worker.sources.reader import SourceReader
 
 log = get_logger(__name__)
@@ -91,7 +91,9 @@ class Scorer:
                 if len(claims) > 1:
                     # Something of one batch: the others must not pay for it.
                     return [outcome for held in claims for outcome in self._score([held])]
-                if claims[0].attempt <= self.settings.max_attempts or isinstance(error, SourceAway):
+                is_away = isinstance(error, SourceAway) and not isinstance(error, SourceGivenUp)
+                is_early = claims[0].attempt <= self.settings.max_attempts
+                if is_away or (is_early and not isinstance(error, SourceGivenUp)):
                     self._give_back(claims[0], error)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
@@ -185,6 +187,8 @@ _POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE, RowError
 
 def _final(held: Claim, error: Exception) -> StatedError:
     """What callers are told. A batch is shared, so the text of an error, which may hold values of others, is not."""
+    if isinstance(error, SourceGivenUp):
+        return StatedError(RowError.SOURCE_UNAVAILABLE, storable(str(error)))
     if isinstance(error, SourceFailed):
         return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
     return StatedError(

@@ -39,6 +39,11 @@ def keys_of(claims: Sequence[Claim]) -> Keys:
     return np.concatenate([_numbers(claim) for claim in claims])
 
 
+def keys_of_texts(texts: Sequence[str], storage: str) -> Keys:
+    """Canonical keys as a column."""
+    return np.array(list(map(int, texts)), np.int64) if storage == "int8" else pa.array(texts, pa.string())
+
+
 def is_named(keys: Keys) -> npt.NDArray[np.bool_]:
     """Which rows name a client."""
     if isinstance(keys, np.ndarray):
