@@ -61,7 +61,7 @@ def test_a_table_is_described_from_its_catalogue(driver: PsycopgConnection) -> N
         """CREATE SCHEMA crm; CREATE DOMAIN percent AS numeric(5,2) NOT NULL; CREATE DOMAIN rate AS percent;
         CREATE TYPE mood AS ENUM ('a'); CREATE EXTENSION citext;
         CREATE TABLE crm.policyholders (policy_no text PRIMARY KEY, age smallint NOT NULL, share rate, m mood, c citext,
-            pad char(4), at timestamptz, doc jsonb, raw bytea, gone integer, took interval, some integer[]);
+            pad char(4), at timestamptz, doc jsonb, raw bytea, gone integer, took interval, list integer[]);
         ALTER TABLE crm.policyholders DROP COLUMN gone; COMMENT ON COLUMN crm.policyholders.age IS 'in years';
         INSERT INTO crm.policyholders SELECT 'P-' || n, 30, 1, NULL, CASE WHEN n % 4 = 0 THEN 'x' END
             FROM generate_series(1, 200) n""",
@@ -87,7 +87,7 @@ def test_a_table_is_described_from_its_catalogue(driver: PsycopgConnection) -> N
         ("doc", "jsonb"),
         ("raw", "bytea"),
         ("took", "interval"),
-        ("some", "integer[]"),
+        ("list", "integer[]"),
     ]
     assert (found["rows"], found["is_exact"], found["is_scan"], found["is_indexed"]) == (200, True, False, True)
     assert found["seconds"] is not None
@@ -97,31 +97,24 @@ def test_a_table_is_described_from_its_catalogue(driver: PsycopgConnection) -> N
     assert source.measured["rows"] == 200
 
 
+TABLE = "(k integer PRIMARY KEY, v integer NOT NULL)"
+PLAIN = "CREATE TABLE base (k integer, v integer NOT NULL); "
+MATERIALISED = f"{PLAIN}CREATE MATERIALIZED VIEW made AS SELECT * FROM base; CREATE UNIQUE INDEX ON made (k)"
+PARTITIONED = f"CREATE TABLE made {TABLE} PARTITION BY RANGE (k); CREATE TABLE part PARTITION OF made DEFAULT"
+FOREIGN = f"""{PLAIN}CREATE EXTENSION postgres_fdw;
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{{host}}', port '{{port}}', dbname 'describing');
+CREATE USER MAPPING FOR current_user SERVER far OPTIONS (user '{{user}}', password '{{password}}');
+CREATE FOREIGN TABLE made (k integer, v integer NOT NULL) SERVER far OPTIONS (table_name 'base')"""
+
+
 @pytest.mark.parametrize(
     ("made", "kind", "has_nulls"),
     [
-        ("CREATE TABLE made (k integer PRIMARY KEY, v integer NOT NULL)", "table", False),
-        ("CREATE TABLE base (k integer, v integer NOT NULL); CREATE VIEW made AS SELECT * FROM base", "view", True),
-        (
-            "CREATE TABLE base (k integer, v integer NOT NULL); CREATE MATERIALIZED VIEW made AS SELECT * FROM base; "
-            "CREATE UNIQUE INDEX ON made (k)",
-            "materialised view",
-            True,
-        ),
-        (
-            "CREATE TABLE made (k integer PRIMARY KEY, v integer NOT NULL) PARTITION BY RANGE (k); "
-            "CREATE TABLE part PARTITION OF made DEFAULT",
-            "partitioned table",
-            False,
-        ),
-        (
-            "CREATE EXTENSION postgres_fdw; CREATE TABLE base (k integer, v integer NOT NULL); "
-            "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{host}', port '{port}', dbname 'describing'); "
-            "CREATE USER MAPPING FOR current_user SERVER far OPTIONS (user '{user}', password '{password}'); "
-            "CREATE FOREIGN TABLE made (k integer, v integer NOT NULL) SERVER far OPTIONS (table_name 'base')",
-            "foreign table",
-            True,
-        ),
+        (f"CREATE TABLE made {TABLE}", "table", False),
+        (f"{PLAIN}CREATE VIEW made AS SELECT * FROM base", "view", True),
+        (MATERIALISED, "materialised view", True),
+        (PARTITIONED, "partitioned table", False),
+        (FOREIGN, "foreign table", True),
     ],
     ids=["table", "view", "materialised", "partitioned", "foreign"],
 )
@@ -151,8 +144,9 @@ def test_names_of_any_kind_are_found_as_they_are_written(driver: PsycopgConnecti
     long = "ключ" * 7
     run(
         driver,
-        f'CREATE SCHEMA "My.Schema"; CREATE TABLE "My.Schema"."T.a""b" ("select" integer PRIMARY KEY, "{long}" text, "%s" integer);'
-        "CREATE SCHEMA other; CREATE TABLE other.twice (k integer PRIMARY KEY); CREATE TABLE twice (k integer PRIMARY KEY)",
+        'CREATE SCHEMA "My.Schema"; CREATE TABLE "My.Schema"."T.a""b" '
+        f'("select" integer PRIMARY KEY, "{long}" text, "%s" integer); CREATE SCHEMA other;'
+        "CREATE TABLE other.twice (k integer PRIMARY KEY); CREATE TABLE twice (k integer PRIMARY KEY)",
     )
     found = describe(driver, '"My.Schema"."T.a""b"')
     assert (found["relation"], names(found, "key"), names(found)) == ('T.a"b', ["select"], [long, "%s"])
@@ -191,7 +185,8 @@ def test_a_key_without_an_index_is_said_and_a_partial_one_is_no_proof(driver: Ps
     """A unique index over some of the rows says nothing of the others."""
     run(
         driver,
-        "CREATE TABLE t (k integer NOT NULL, d date); CREATE UNIQUE INDEX ON t (k) WHERE d IS NULL; INSERT INTO t VALUES (1), (2)",
+        "CREATE TABLE t (k integer NOT NULL, d date); CREATE UNIQUE INDEX ON t (k) WHERE d IS NULL; "
+        "INSERT INTO t VALUES (1), (2)",
     )
     found = describe(driver, "t", key=["k"])
     assert not found["is_indexed"]
@@ -206,7 +201,8 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     run(
         driver,
         """DROP ROLE IF EXISTS reader; CREATE ROLE reader; CREATE SCHEMA crm;
-        CREATE TABLE crm.t (k integer PRIMARY KEY, a integer, secret text); INSERT INTO crm.t VALUES (1, 2, 'x'), (2, 3, 'y')""",
+        CREATE TABLE crm.t (k integer PRIMARY KEY, a integer, secret text);
+        INSERT INTO crm.t VALUES (1, 2, 'x'), (2, 3, 'y')""",
     )
     found = describe(driver, "crm.t", columns=["a"])
     run(driver, "SET ROLE reader")
@@ -217,7 +213,7 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
         run(driver, line.replace('"predictq"', '"reader"'))
     run(
         driver,
-        "ALTER TABLE crm.t ENABLE ROW LEVEL SECURITY; CREATE POLICY some ON crm.t USING (k = 1); SET ROLE reader",
+        "ALTER TABLE crm.t ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON crm.t USING (k = 1); SET ROLE reader",
     )
     limited = describe(driver, "crm.t")
     assert (names(limited), limited["rows"]) == (["a"], 1)
@@ -234,7 +230,8 @@ def test_a_view_that_raises_or_writes_is_refused_without_its_values(driver: Psyc
         driver,
         """CREATE TABLE t (k integer PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'hidden');
         CREATE FUNCTION writes() RETURNS integer LANGUAGE sql AS 'DELETE FROM t RETURNING k';
-        CREATE VIEW raising AS SELECT k, v::integer AS v FROM t; CREATE VIEW writing AS SELECT k, writes() AS v FROM t""",
+        CREATE VIEW raising AS SELECT k, v::integer AS v FROM t;
+        CREATE VIEW writing AS SELECT k, writes() AS v FROM t""",
     )
     for relation in ("raising", "writing"):
         with pytest.raises(SourceFailed) as caught:
@@ -268,7 +265,8 @@ def test_a_source_elsewhere_is_described_counted_and_checked_by_errands(
     monkeypatch.setenv("CRM_URL", address)
     run(
         driver,
-        "CREATE TABLE t (k uuid PRIMARY KEY, age integer, over_time boolean); INSERT INTO t SELECT gen_random_uuid(), n FROM generate_series(1, 9) n",
+        "CREATE TABLE t (k uuid PRIMARY KEY, age integer, over_time boolean); "
+        "INSERT INTO t SELECT gen_random_uuid(), n FROM generate_series(1, 9) n",
     )
     status, found = do(here, "describe_source", {"url_variable": "CRM_URL", "table": "t"})
     assert (status, found["rows"], found["key"]) == ("done", 9, [{"name": "k", "type": "uuid"}])

@@ -30,7 +30,8 @@ class QueueOrder(round_robin_cycle):
         """Called with the queue of each message that arrives."""
         if _is_interactive(last_used):
             self._kept_until = time.monotonic() + KEEP_FREE_SECONDS
-        super().rotate(last_used)  # whose turn it was comes last: else the first of three gives its messages for ever
+        # Whose turn it was comes last: else the first of three gives its messages for ever.
+        super().rotate(last_used)  # type: ignore[no-untyped-call]
 
     def consume(self, n: int) -> list[str]:
         """The queues to take the next message from, the first first."""

@@ -37,6 +37,13 @@ class SourceStalled(PlanFailed):
         )
 
 
+class PlanSourceAway(PlanFailed):
+    """The database of the source does not answer: no fault of the plan, which is not counted as an attempt."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(JobError.SOURCE_UNAVAILABLE, detail)
+
+
 class PlanGivenBack(PredictqError):
     """Somebody else plans on later: this planner stops, or there is no room for more rows now."""
 
@@ -46,7 +53,7 @@ def source_failure(error: Exception) -> PlanFailed:
     if isinstance(error, PlanFailed):
         return error
     if isinstance(error, SourceAway):
-        return PlanFailed(JobError.SOURCE_UNAVAILABLE, str(error))
+        return PlanSourceAway(str(error))
     cause = driver_error(error)
     if cause is not None and cause.pgcode == LOCKED:
         return PlanFailed(

@@ -21,6 +21,7 @@ from worker.planning.failures import SourceStalled, source_failure
 from worker.planning.spool import KeySpool
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
+from worker.sources.failures import source_failure as read_failure
 
 _LOCK_SECONDS = 5
 _STALL_SECONDS = 60  # without a key
@@ -48,6 +49,8 @@ def make_opener(settings: Settings, name: str) -> OpenSource:
         try:
             with remote.connected(source) as driver:
                 yield driver
+        except psycopg2.Error as error:
+            raise read_failure(source.name, error) from None
         finally:
             remote.close()
 

@@ -20,6 +20,7 @@ from worker.planning.failures import PlanGivenBack, TooManyRows
 from worker.planning.key_reader import KeyReader, OpenSource
 from worker.planning.lease_beat import LeaseBeat
 from worker.planning.page_cutter import PageCutter
+from worker.sources.circuit import Circuit
 
 log = get_logger(__name__)
 
@@ -84,6 +85,8 @@ class PlanRun:
             if reader.spool.is_cut_short:
                 raise PlanGivenBack("the source was read so far; somebody reads on from there")
             total = end_plan(tools.engine, held, is_new_reading=self._is_new_reading)
+        if source.is_away:
+            Circuit(tools.engine, tools.settings.patience_seconds).close(source.id)
         log.info("job planned", job_id=str(held.job_id), rows=total)
         tools.doorbell.job_changed(Notice(held.batch_id, held.job_id))
 

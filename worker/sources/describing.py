@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
-from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.signature import Signature
 from shared.sources.errors import SourceRefused
 from shared.sources.key_types import KEY_TYPES
 from shared.sources.source import KeyColumn, Source, SourceColumn
@@ -18,6 +18,7 @@ from shared.sources.sql import key_sql, quoted, relation
 from worker.sources.catalogue import CatalogueColumn, Relation, find_relation
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.columns import FEATURE_TYPES
+from worker.sources.description_parts import column_json, grant_lines, measured_feature
 from worker.sources.failures import SourceFailed, source_failure
 from worker.sources.key_columns import keys_of_texts, wanted_keys
 from worker.sources.reading import read_features
@@ -27,6 +28,8 @@ KEYS = 10_000  # that are read to see how long it takes
 SCAN_SECONDS = 2.0  # above which a source is read as a whole only
 _PATIENCE_SECONDS = 20.0  # for one look at the data
 _QUICK_SECONDS = 5.0
+
+_ANY = Source(0, "any", None, "", "", (KeyColumn("k", "text"),))
 
 
 def describe(
@@ -88,8 +91,8 @@ class _Description:
             "relation": self._found.name,
             "kind": self._found.kind,
             "key": [{"name": column.name, "type": column.type} for column in self._key],
-            "columns": [_column(column, fractions.get(column.name)) for column in self._columns],
-            "filters": [_column(column, None) for column in self._filters],
+            "columns": [column_json(column, fractions.get(column.name)) for column in self._columns],
+            "filters": [column_json(column, None) for column in self._filters],
             "not_features": self._not_features(),
             "rows": rows,
             "is_exact": is_exact,
@@ -157,9 +160,8 @@ class _Description:
             names = ", ".join(each.name for each in self._found.columns)[:1000]
             raise SourceRefused(f"{self._name} has no column {name[:100]!r} for a {use}. It has: {names}.")
         if not column.is_readable:
-            raise SourceRefused(
-                f"The worker's database role may not read {name} of {self._name}. {self._grants_for([name])}"
-            )
+            grants = " ".join(grant_lines(self._found.schema, self._found.name, [name], self._role()))
+            raise SourceRefused(f"The worker's database role may not read {name} of {self._name}. {grants}")
         return column
 
     def _not_features(self) -> list[dict[str, str]]:
@@ -257,7 +259,7 @@ class _Description:
         keys = [source.key_form.join(row) for row in rows]
         if not keys:
             return None, False
-        signature = Signature(tuple(_spec(column) for column in source.columns[:1600]))
+        signature = Signature(tuple(measured_feature(column) for column in source.columns[:1600]))
         started = time.monotonic()
         try:
             patient = replace(source, settings={**source.settings, "statement_seconds": _PATIENCE_SECONDS})
@@ -273,45 +275,10 @@ class _Description:
 
     def _grants(self) -> list[str]:
         names = dict.fromkeys(column.name for column in (*self._key, *self._columns, *self._filters))
-        return self._grants_for(list(names)).splitlines()
-
-    def _grants_for(self, names: list[str]) -> str:
-        role = quoted(self._role())
-        columns = ", ".join(quoted(name) for name in names)
-        schema = quoted(self._found.schema)
-        return (
-            f"GRANT USAGE ON SCHEMA {schema} TO {role};\n"
-            f"GRANT SELECT ({columns}) ON {schema}.{quoted(self._found.name)} TO {role};"
-        )
+        return grant_lines(self._found.schema, self._found.name, list(names), self._role())
 
     def _role(self) -> str:
         with self._driver.cursor() as cursor:
             cursor.execute("SELECT current_user::text")
             row = cursor.fetchone()
         return str(row[0]) if row else "predictq"
-
-
-_ANY = Source(0, "any", None, "", "", (KeyColumn("k", "text"),))
-_KINDS = {
-    "smallint": FeatureKind.INTEGER,
-    "integer": FeatureKind.INTEGER,
-    "bigint": FeatureKind.INTEGER,
-    "boolean": FeatureKind.BOOLEAN,
-    "numeric": FeatureKind.NUMBER,
-    "real": FeatureKind.NUMBER,
-    "double precision": FeatureKind.NUMBER,
-}
-
-
-def _spec(column: SourceColumn) -> FeatureSpec:
-    return FeatureSpec(column.name, _KINDS.get(column.type, FeatureKind.CATEGORY), nullable=True)
-
-
-def _column(column: CatalogueColumn, null_fraction: float | None) -> dict[str, Any]:
-    return {
-        "name": column.name,
-        "type": column.type,
-        "nullable": column.nullable,
-        "comment": column.comment,
-        "null_fraction": null_fraction,
-    }
