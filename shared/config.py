@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         le=20,
         description="At this attempt the rows are scored in a process apart, to find the poisonous.",
     )
+    patience_seconds: float = Field(
+        3600,
+        ge=1,
+        description="How long rows wait for a source that is away, or for a worker that can load their model.",
+    )
     sweep_seconds: float = Field(2, ge=0.1, le=60, description="Pause between two rounds of the sweeper.")
     dispatch_grace_seconds: float = Field(
         4, ge=0.1, le=600, description="How long a fresh batch may wait before the sweeper looks after it."

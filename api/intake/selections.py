@@ -55,9 +55,9 @@ def listed_keys(ids: Sequence[object], keys: KeyForm) -> KeyPages:
     return ListedKeys(parse_client_ids(given, keys), keys.storage)
 
 
-def checked_filter(where: Mapping[str, Any], source: Source) -> None:  # noqa: ARG001
+def checked_filter(where: Mapping[str, Any], source: Source) -> None:
     """Raise FilterRefused where the filter names what the source does not have, or compares it with what it is not."""
-    check_filter(where)
+    check_filter(where, source)
 
 
 def _checked_list(ids: Any, max_ids: int) -> list[object]:

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.batches.claims import Claim
 from shared.errors import FenceLost
-from shared.jobs.key_pages import copy_value
 from shared.jobs.records import stop_bulk
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, transaction
@@ -43,7 +42,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class PlannedPage:
-    """The keys of one batch, in key order: the elements of an array, as PostgreSQL writes them between its braces."""
+    """The keys of one batch, in key order: the elements of an array, in COPY's text format. `last_key` is canonical."""
 
     keys: bytes
     rows: int
@@ -142,8 +141,7 @@ _COPY_PAGES = "COPY predictq.batch_requests (batch_id, request_count, source_id,
 def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[PlannedPage]) -> Iterator[bytes]:
     job_id = str(selection.job_id).encode()
     for batch_id, page in zip(batch_ids, pages, strict=True):
-        keys = copy_value(b"{%b}" % page.keys)
-        yield b"%d\t%d\t%d\t%b\t%b\n" % (batch_id, page.rows, selection.source_id, job_id, keys)
+        yield b"%d\t%d\t%d\t%b\t{%b}\n" % (batch_id, page.rows, selection.source_id, job_id, page.keys)
 
 
 def end_plan(engine: Engine, held: Claim, *, is_new_reading: bool) -> int:

@@ -59,6 +59,8 @@ class Source:
     is_scan: bool = False
     measured: Mapping[str, Any] = field(default_factory=dict, hash=False)
     is_removed: bool = False
+    is_away: bool = False  # it did not answer when it was asked last
+    is_given_up: bool = False  # and that for too long: its rows end in an error
 
     @cached_property
     def key_form(self) -> KeyForm:
@@ -72,7 +74,7 @@ class Source:
 
 _SOURCES = """
 SELECT id, name, url_variable, relation_schema, relation_name, key_columns, columns, filters, settings, is_scan,
-       measured, removed_at IS NOT NULL AS is_removed
+       measured, removed_at IS NOT NULL AS is_removed, away_since IS NOT NULL AS is_away, is_given_up
 FROM predictq.sources
 """
 
@@ -144,6 +146,8 @@ def _source(row: Any) -> Source:
         is_scan=row.is_scan,
         measured=row.measured,
         is_removed=row.is_removed,
+        is_away=row.is_away,
+        is_given_up=row.is_given_up,
     )
 
 

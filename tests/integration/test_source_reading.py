@@ -18,12 +18,14 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.sources.sql import key_sql
 from tests.integration.source_support import connect, fetch, numbers, run, source, source_server, values, wanted, words
+from worker.sources.citext import Citext
 from worker.sources.columns import plan_columns
 from worker.sources.failures import SourceAway, SourceFailed
 from worker.sources.key_columns import Keys, wanted_keys
-from worker.sources.reading import Citext, read_features
-from worker.sources.statements import copy_by_keys, key_sql, session
+from worker.sources.reading import read_features
+from worker.sources.statements import copy_by_keys, session
 
 
 class Kind(StrEnum):
@@ -121,7 +123,7 @@ def test_keys_are_looked_up_in_their_index_whatever_the_memory(driver: PsycopgCo
         if kind != "bigint":
             asked = pa.array(fetch(driver, f"SELECT {column}::text FROM t WHERE n % 10 = 1 ORDER BY n"))
         things = source("t", {column: kind}, {"v": "integer"})
-    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")), asked)
+    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")).columns, asked)
     query = query.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT csv)")
     plan = "\n".join(fetch(driver, f"{session(things)}EXPLAIN {query}"))
     assert "found" in plan, plan

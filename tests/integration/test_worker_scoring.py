@@ -16,13 +16,14 @@ from shared.models.registry import promote_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import autocommit, driver_connection, transaction
 from shared.sources.source import read_source
+from shared.sources.sql import key_sql
 from shared.status import JobStatus, Queue
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.support import add_clients, add_model, change_client, job_of, register_artefact, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 from worker.sources.columns import plan_columns
-from worker.sources.statements import copy_by_keys, key_sql, session
+from worker.sources.statements import copy_by_keys, session
 
 
 @pytest.mark.parametrize(("count", "batch_rows"), [(1, 100), (99, 100), (100, 100), (101, 100), (250, 100), (7, 1)])
@@ -73,7 +74,11 @@ def test_clients_are_read_by_their_index_whatever_the_memory(engine: Engine, sco
     with autocommit(scorer.engine) as connection:
         source = read_source(connection, "clients")
         query = copy_by_keys(
-            driver_connection(connection), source, key_sql(source.key, None), plan_columns(source, SIGNATURE), keys
+            driver_connection(connection),
+            source,
+            key_sql(source.key, None),
+            plan_columns(source, SIGNATURE).columns,
+            keys,
         )
         told, query = session(source), query.removeprefix("COPY ").removesuffix(" TO STDOUT (FORMAT csv)")
         connection.exec_driver_sql(f"SET work_mem = '{memory}'")

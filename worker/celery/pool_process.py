@@ -47,7 +47,7 @@ class ProcessSlot:
             ),
             notifier=Notifier(make_redis(self._settings)),
             key_hashes=KeyHashes(engine),
-            sources=SourceReader(engine),
+            sources=SourceReader(engine, patience_seconds=self._settings.patience_seconds),
             settings=self._settings,
             worker=worker,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from shared.jobs.accept_bulk import rows_per_batch
@@ -69,4 +70,14 @@ class PageCutter:
         self._lines -= rows
         self._cut += rows
         self.planned += rows
-        return PlannedPage(b",".join(keys), rows, keys[-1].decode())
+        return PlannedPage(b",".join(keys), rows, canonical(keys[-1]))
+
+
+def canonical(line: bytes) -> str:
+    """The canonical key in a line of COPY's text format that holds it as an element of an array."""
+    text = _ESCAPED.sub(lambda found: _CONTROLS.get(found[1], found[1]), line.decode())
+    return _ESCAPED.sub(r"\1", text[1:-1]) if text.startswith('"') else text
+
+
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)

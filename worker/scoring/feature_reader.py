@@ -100,7 +100,7 @@ def _from_source(reader: SourceReader, source_id: int | None, keys: Keys, signat
     if source_id is None or not len(wanted):
         return _without_source(keys, signature)
     found = reader.read(source_id, signature, wanted.keys)
-    features = found.features.rename_columns(list(signature.names))
+    features = found.features
     places = found.places if wanted.places is None else np.append(found.places, -1)[wanted.places]
     refused = _refusals(found, wanted.places, places)
     if len(features) == len(keys) and not refused and np.array_equal(places, np.arange(len(keys))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from model.errors import ArtefactError
 from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim, Counts, claim, finish, record_failure
+from shared.batches.unloadable import unloadable
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import get_logger
@@ -31,12 +32,15 @@ from worker.scoring.isolation import IsolatedModel
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.prediction import Predict, predict_rows, storable
-from worker.sources.failures import SourceAway, SourceFailed
+from worker.sources.failures import SourceAway, SourceFailed, SourceGivenUp
 from worker.sources.reader import SourceReader
 
 log = get_logger(__name__)
 
 _RETRY_SECONDS = 2.0  # pause before a batch is tried again
+_WAITING_SECONDS = 30.0  # for which a batch is left that no worker can load, and has not waited for long yet
+_LOOK_SECONDS = 30.0  # between two looks for such
+_NOBODY = "no worker that runs has the libraries that this model version needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Scorer:
     sources: SourceReader
     settings: Settings
     worker: str  # who claims: node name and process id
+    next_look: dict[Queue, float] = field(default_factory=dict)  # for batches that no worker can load
 
     def work(self, queue: Queue) -> list[str]:
         """Do what a queue has to do next, if it has. Returns what became of each batch, as the metrics call it.
@@ -64,7 +69,7 @@ class Scorer:
             for _, together in groupby(sorted(claims, key=_alike), key=_alike):
                 outcomes += self._score(list(together))
             if not claims:
-                outcomes.append("not_needed")
+                outcomes += self._refuse_the_unloadable(queue) or ["not_needed"]
         except DatabaseUnavailable as error:
             log.warning("batches left to the sweeper", queue=queue.value, reason=str(error))
             outcomes.append("interrupted")
@@ -80,6 +85,26 @@ class Scorer:
             # Most often a connection that died while it lay idle in the pool: a new one tells.
             return claim(self.engine, queue, worker=self.worker, lease_seconds=lease)
 
+    def _refuse_the_unloadable(self, queue: Queue) -> list[str]:
+        """End a batch that has waited for too long for a worker that can load its model, if there is one."""
+        now = time.monotonic()
+        if now < self.next_look.get(queue, 0.0):
+            return []
+        self.next_look[queue] = now + min(_LOOK_SECONDS, self.settings.patience_seconds / 10)
+        wanted = unloadable(self.engine, queue, patience_seconds=self.settings.patience_seconds)
+        if not wanted:
+            return []
+        lease = self.settings.lease_seconds
+        outcomes = []
+        for held in claim(self.engine, queue, worker=self.worker, lease_seconds=lease, requirements=wanted):
+            if held.waited_seconds < self.settings.patience_seconds:
+                record_failure(self.engine, held, "it waits", retry_after_seconds=_WAITING_SECONDS, is_counted=False)
+                continue
+            started = time.monotonic()
+            counts = self._refuse([held], StatedError(RowError.MODEL_UNAVAILABLE, _NOBODY))
+            outcomes.append(self._tell(held, counts.get(held.batch_id), time.monotonic() - started))
+        return outcomes
+
     def _score(self, claims: list[Claim]) -> list[str]:
         started = time.monotonic()
         with self.keeper.keeping(claims):
@@ -91,7 +116,9 @@ class Scorer:
                 if len(claims) > 1:
                     # Something of one batch: the others must not pay for it.
                     return [outcome for held in claims for outcome in self._score([held])]
-                if claims[0].attempt <= self.settings.max_attempts or isinstance(error, SourceAway):
+                is_away = isinstance(error, SourceAway) and not isinstance(error, SourceGivenUp)
+                is_early = claims[0].attempt <= self.settings.max_attempts
+                if is_away or (is_early and not isinstance(error, SourceGivenUp)):
                     self._give_back(claims[0], error)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
@@ -185,6 +212,8 @@ _POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE, RowError
 
 def _final(held: Claim, error: Exception) -> StatedError:
     """What callers are told. A batch is shared, so the text of an error, which may hold values of others, is not."""
+    if isinstance(error, SourceGivenUp):
+        return StatedError(RowError.SOURCE_UNAVAILABLE, storable(str(error)))
     if isinstance(error, SourceFailed):
         return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
     return StatedError(

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from shared.models.signature import FeatureSpec, Signature
 from shared.sources.source import Source
-from worker.sources.quoting import quoted
+from shared.sources.sql import quoted
 
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
 FLOATS = frozenset({"real", "double precision"})
@@ -43,9 +43,19 @@ def final_type(spec: FeatureSpec) -> pa.DataType:
     return _FINAL[spec.kind.value]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadingPlan:
+    """How the features of a signature are read from a source, in signature order."""
+
+    columns: tuple[ColumnPlan, ...]
+    names: list[str]
+    is_plain: bool  # whether every column is parsed as what it is
+    lacking: str | None  # the first feature that the source has no column for
+
+
 @lru_cache(maxsize=32)
-def plan_columns(source: Source, signature: Signature) -> tuple[ColumnPlan, ...]:
-    """The way of each feature, in signature order. One that the source does not have is null."""
+def plan_columns(source: Source, signature: Signature) -> ReadingPlan:
+    """The way of each feature. One that the source does not have is null."""
     plans = []
     for spec in signature.features:
         column = source.column(spec.name)
@@ -54,7 +64,9 @@ def plan_columns(source: Source, signature: Signature) -> tuple[ColumnPlan, ...]
             continue
         expression, parsed = _reading(f"c.{quoted(column.name)}", column.type, spec)
         plans.append(ColumnPlan(spec.name, expression, parsed, final_type(spec)))
-    return tuple(plans)
+    lacking = next((plan.name for plan in plans if not plan.is_there), None)
+    is_plain = all(plan.parsed == plan.final for plan in plans)
+    return ReadingPlan(tuple(plans), list(signature.names), is_plain, lacking)
 
 
 def _reading(column: str, kind: str, spec: FeatureSpec) -> tuple[str, pa.DataType]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
@@ -18,7 +19,7 @@ CONNECT_SECONDS = 3
 ENV_FILE_VARIABLE = "PREDICTQ_ENV_FILE"  # the stack's .env, which is read anew at each connection
 
 # A dead peer is noticed within seconds. No parallel plans and no compiled ones, as for our own tables.
-_KEEPALIVES = {
+_KEEPALIVES: dict[str, Any] = {
     "keepalives": 1,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -63,7 +64,7 @@ class Remote:
                 f"environment variable {self._variable} for it, or write it into the stack's .env, and start it again."
             )
         seconds = int(source.settings.get("connect_seconds", CONNECT_SECONDS))
-        driver = psycopg2.connect(
+        driver: PsycopgConnection = psycopg2.connect(
             address,
             connect_timeout=max(2, seconds),  # libpq takes no less
             client_encoding="UTF8",

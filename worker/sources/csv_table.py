@@ -6,7 +6,6 @@ refuse the whole text. Then only the rows that hold such a value are refused her
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from worker.sources.columns import ColumnPlan
+from worker.sources.columns import ColumnPlan, ReadingPlan
 
 _BLOCK_BYTES = 1 << 24
 _INT64_END = 2.0**63
@@ -24,46 +23,53 @@ _INT64_END = 2.0**63
 Misfits = dict[int, str]  # the feature whose value does not fit, by row
 
 
-def parse(data: memoryview, key: pa.DataType, plans: Sequence[ColumnPlan]) -> tuple[pa.Array, pa.Table, Misfits]:
-    """The keys, the features (f0, f1 …, in the order of `plans`), and which rows hold a value that does not fit.
+def parse(data: memoryview, plan: ReadingPlan, *, is_number: bool) -> tuple[pa.Array, pa.Table, Misfits]:
+    """The keys, as numbers or as texts, the features, and which rows hold a value that does not fit.
 
     A value that does not fit is null in the features.
     """
-    plans = tuple(plans)
-    types = {"key": key} | {f"f{number}": plan.parsed for number, plan in enumerate(plans)}
+    key = pa.int64() if is_number else pa.string()
     misfits: Misfits = {}
     if not len(data):
-        return pa.array([], key), pa.table({f"f{n}": pa.array([], plan.final) for n, plan in enumerate(plans)}), misfits
+        return pa.array([], key), _table([pa.array([], column.final) for column in plan.columns], plan), misfits
     try:
-        columns = _columns(_read(data, types))
+        columns = _columns(_read(data, _options(plan, is_number=is_number)))
     except pa.ArrowInvalid:
-        texts = _columns(_read(data, dict.fromkeys(types, pa.string())))
+        texts = _columns(_read(data, _options(plan, is_number=None)))
         columns = [texts[0].cast(key)]
-        for plan, column in zip(plans, texts[1:], strict=True):
-            columns.append(_fitting(column, plan, misfits))
-    features = [_final(column, plan, misfits) for plan, column in zip(plans, columns[1:], strict=True)]
-    names = list(types)[1:]
-    return columns[0], _table(features, names), misfits
+        for column, found in zip(plan.columns, texts[1:], strict=True):
+            columns.append(_fitting(found, column, misfits))
+    features = columns[1:]
+    if not plan.is_plain:
+        features = [_final(found, column, misfits) for column, found in zip(plan.columns, features, strict=True)]
+    return columns[0], _table(features, plan), misfits
 
 
-def _table(features: list[pa.Array], names: list[str]) -> pa.Table:
-    return pa.Table.from_arrays(features, names=names)
+def _table(features: list[pa.Array], plan: ReadingPlan) -> pa.Table:
+    return pa.Table.from_arrays(features, names=plan.names)
 
 
-def _read(data: memoryview, types: dict[str, pa.DataType]) -> pa.Table:
-    block = max(_BLOCK_BYTES, len(data) + 1)  # one block, so one dictionary per column and no row across two
-    return pa_csv.read_csv(pa.py_buffer(data), **_options(tuple(types.items()), block))
+def _read(data: memoryview, options: dict[str, Any]) -> pa.Table:
+    if len(data) >= _BLOCK_BYTES:  # one block all the same: one dictionary per column, and no row across two
+        names = options["read_options"].column_names
+        read = pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1)
+        options = {**options, "read_options": read}
+    return pa_csv.read_csv(pa.py_buffer(data), **options)
 
 
-@lru_cache(maxsize=32)
-def _options(types: tuple[tuple[str, pa.DataType], ...], block: int) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def _options(plan: ReadingPlan, *, is_number: bool | None) -> dict[str, Any]:
+    """How the text is parsed; without `is_number` every column is taken for text."""
+    if is_number is None:
+        types = dict.fromkeys(("key", *(f"f{number}" for number in range(len(plan.columns)))), pa.string())
+    else:
+        types = {"key": pa.int64() if is_number else pa.string()}
+        types |= {f"f{number}": column.parsed for number, column in enumerate(plan.columns)}
     return {
-        "read_options": pa_csv.ReadOptions(
-            column_names=[name for name, _ in types], use_threads=False, block_size=block
-        ),
+        "read_options": pa_csv.ReadOptions(column_names=list(types), use_threads=False, block_size=_BLOCK_BYTES),
         "parse_options": pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         "convert_options": pa_csv.ConvertOptions(
-            column_types=dict(types),
+            column_types=types,
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,

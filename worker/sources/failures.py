@@ -10,6 +10,13 @@ class SourceAway(PredictqError):
     """The source cannot be reached, refuses, or is locked by somebody: later it may answer."""
 
 
+class SourceGivenUp(SourceAway):
+    """It has been away for too long: rows that need it end in an error."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The source {name} has not answered for too long.")
+
+
 class SourceFailed(PredictqError):
     """The source answered that it cannot give what was asked: a column is gone, a view raises, it takes too long."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from shared.batches.claims import Claim
 
 NO_KEY = np.iinfo(np.int64).min  # no key is so low
 
-Keys = npt.NDArray[np.int64] | pa.Array
+Keys: TypeAlias = "npt.NDArray[np.int64] | pa.Array"
 
 
 def key_array(text: str, count: int) -> npt.NDArray[np.int64]:
@@ -37,6 +38,11 @@ def keys_of(claims: Sequence[Claim]) -> Keys:
     if any(claim.keys_uuid is not None or claim.keys_text is not None for claim in claims):
         return pa.array([text for claim in claims for text in _texts(claim)], pa.string())
     return np.concatenate([_numbers(claim) for claim in claims])
+
+
+def keys_of_texts(texts: Sequence[str], storage: str) -> Keys:
+    """Canonical keys as a column."""
+    return np.array(list(map(int, texts)), np.int64) if storage == "int8" else pa.array(texts, pa.string())
 
 
 def is_named(keys: Keys) -> npt.NDArray[np.bool_]:
@@ -82,7 +88,7 @@ def wanted_keys(keys: Keys) -> Wanted:
         if len(keys) and keys[0] != NO_KEY and bool((keys[1:] > keys[:-1]).all()):
             return Wanted(keys, None)
         distinct = np.unique(keys[keys != NO_KEY])
-        places = np.searchsorted(distinct, keys)
+        places: npt.NDArray[np.intp] = np.asarray(np.searchsorted(distinct, keys))
         places[keys == NO_KEY] = -1
         return Wanted(distinct, places)
     distinct = pc.unique(keys.drop_null())
@@ -95,7 +101,7 @@ def found_places(found: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
     """For each key that a source gave which of the wanted it is; -1: none of them."""
     if not isinstance(wanted, np.ndarray):
         return _index(found, wanted)
-    places = np.searchsorted(wanted, found)
+    places: npt.NDArray[np.intp] = np.asarray(np.searchsorted(wanted, found))
     places[places == len(wanted)] = 0
     if len(wanted):
         places[wanted[places] != found] = -1

@@ -13,12 +13,13 @@ from sqlalchemy import Engine
 from shared.errors import DatabaseUnavailable
 from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, driver_connection
-from shared.postgres.outages import driver_error
 from shared.sources.source import Source, get_source
+from worker.sources.circuit import Circuit
+from worker.sources.citext import Citext, find_citext, has_citext
 from worker.sources.connections import Remote
-from worker.sources.failures import SourceAway, source_failure
+from worker.sources.failures import SourceAway, SourceGivenUp, source_failure
 from worker.sources.key_columns import Keys
-from worker.sources.reading import Citext, Found, read_features
+from worker.sources.reading import Found, read_features
 
 _FRESH_SECONDS = 10.0  # for which what is known of a source is not asked for again
 
@@ -26,8 +27,11 @@ _FRESH_SECONDS = 10.0  # for which what is known of a source is not asked for ag
 class SourceReader:
     """Reads features. Sources in predictq's own database are read over `engine`, others over a connection each."""
 
-    def __init__(self, engine: Engine, *, remote: Callable[[str], Remote] = Remote) -> None:
+    def __init__(
+        self, engine: Engine, *, patience_seconds: float = 3600, remote: Callable[[str], Remote] = Remote
+    ) -> None:
         self._engine = engine
+        self._circuit = Circuit(engine, patience_seconds)
         self._make_remote = remote
         self._known: dict[int, tuple[float, Source]] = {}
         self._remotes: dict[str, Remote] = {}
@@ -35,20 +39,42 @@ class SourceReader:
 
     def source(self, source_id: int) -> Source:
         """What is known of a source, at most some seconds old. Raises DatabaseUnavailable."""
-        now = time.monotonic()
         kept = self._known.get(source_id)
-        if kept is None or now - kept[0] > _FRESH_SECONDS:
-            with autocommit(self._engine) as connection:
-                kept = (now, get_source(connection, source_id))
-            self._known[source_id] = kept
+        if kept is None or time.monotonic() - kept[0] > _FRESH_SECONDS:
+            return self._ask(source_id)
         return kept[1]
 
+    def _ask(self, source_id: int) -> Source:
+        with autocommit(self._engine) as connection:
+            source = get_source(connection, source_id)
+        self._known[source_id] = (time.monotonic(), source)
+        return source
+
     def read(self, source_id: int, signature: Signature, wanted: Keys) -> Found:
-        """The features of the wanted keys, which are distinct. Raises SourceAway, SourceFailed, DatabaseUnavailable."""
+        """The features of the wanted keys. See read_features.
+
+        Raises SourceAway, SourceGivenUp, SourceFailed, DatabaseUnavailable.
+        """
         source = self.source(source_id)
-        with self.connected(source) as driver:
-            citext = self._citext(driver, source)
-            return read_features(driver, source, signature, wanted, citext=citext)
+        if source.is_away and not self._circuit.take_probe(source_id):
+            # Somebody else looks, or it is too early; and what we know may be some seconds old.
+            source = self._ask(source_id)
+            if source.is_away:
+                raise SourceGivenUp(source.name) if source.is_given_up else SourceAway(f"{source.name} is away.")
+        try:
+            with self.connected(source) as driver:
+                citext = self._citext(driver, source)
+                found = read_features(driver, source, signature, wanted, citext=citext)
+        except SourceAway:
+            is_given_up = self._circuit.open(source_id)
+            self._known.pop(source_id, None)
+            if is_given_up:
+                raise SourceGivenUp(source.name) from None
+            raise
+        if source.is_away:
+            self._circuit.close(source_id)
+            self._known.pop(source_id, None)
+        return found
 
     @contextmanager
     def connected(self, source: Source) -> Iterator[PsycopgConnection]:
@@ -74,21 +100,8 @@ class SourceReader:
             raise source_failure(source.name, error) from None
 
     def _citext(self, driver: PsycopgConnection, source: Source) -> Citext | None:
-        if not any(column.type == "citext" for column in source.key):
+        if not has_citext(source):
             return None
         if source.id not in self._citexts:
-            try:
-                with driver.cursor() as cursor:
-                    cursor.execute(_CITEXT)
-                    schema, knows_letters = cursor.fetchone() or ("public", False)
-            except psycopg2.Error as error:
-                raise source_failure(source.name, driver_error(error) or error) from None
-            self._citexts[source.id] = Citext(schema, knows_letters)
+            self._citexts[source.id] = find_citext(driver, source)
         return self._citexts[source.id]
-
-
-_CITEXT = r"""
-SELECT n.nspname, lower(U&'\00C9\0416') = U&'\00E9\0436'
-FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE t.typname = 'citext' ORDER BY t.oid LIMIT 1
-"""

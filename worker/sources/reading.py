@@ -16,11 +16,13 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 from shared.models.signature import Signature
 from shared.postgres.outages import driver_error
 from shared.sources.source import Source
-from worker.sources.columns import ColumnPlan, plan_columns
+from shared.sources.sql import KeySql, key_sql
+from worker.sources.citext import Citext
+from worker.sources.columns import ReadingPlan, plan_columns
 from worker.sources.csv_table import Misfits, parse
 from worker.sources.failures import source_failure
 from worker.sources.key_columns import Keys, found_places
-from worker.sources.statements import KeySql, copy_by_keys, key_is_number, key_sql, probe, session
+from worker.sources.statements import copy_by_keys, key_is_number, probe, session
 
 _REFUSED_VALUES = "22"  # class of errors about values: a key may be none of its type
 
@@ -37,14 +39,6 @@ class Found:
     lacking: str | None = None  # the first feature that the source has no column for
 
 
-@dataclass(frozen=True, slots=True)
-class Citext:
-    """How a database has the type citext: in which schema, and whether it knows letters beyond ASCII."""
-
-    schema: str
-    knows_letters: bool
-
-
 def read_features(
     driver: PsycopgConnection, source: Source, signature: Signature, wanted: Keys, *, citext: Citext | None = None
 ) -> Found:
@@ -53,34 +47,31 @@ def read_features(
     The keys are distinct, and whole numbers rise: see wanted_keys.
     `driver` commits by itself. `citext` is needed where the key has that type. Raises SourceAway, SourceFailed.
     """
-    plans = plan_columns(source, signature)
+    plan = plan_columns(source, signature)
     key = key_sql(source.key, citext.schema if citext else None)
     refused = _unspeakable(wanted, citext)
     if len(refused):
         return _without(driver, source, signature, wanted, refused, citext)
     try:
-        data = _copy(driver, source, key, plans, wanted)
+        data = _copy(driver, source, key, plan, wanted)
     except psycopg2.Error as error:
         refused = _refused_keys(driver, source, key, wanted, error)
         if not len(refused):
             raise source_failure(source.name, error) from None
         return _without(driver, source, signature, wanted, refused, citext)
-    return _sorted_out(source, plans, wanted, data)
+    return _sorted_out(source, plan, wanted, data)
 
 
-def _copy(
-    driver: PsycopgConnection, source: Source, key: KeySql, plans: tuple[ColumnPlan, ...], wanted: Keys
-) -> memoryview:
+def _copy(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> memoryview:
     buffer = io.BytesIO()
     with driver.cursor() as cursor:
-        cursor.copy_expert(session(source) + copy_by_keys(driver, source, key, plans, wanted), buffer)
+        cursor.copy_expert(session(source) + copy_by_keys(driver, source, key, plan.columns, wanted), buffer)
     return buffer.getbuffer()
 
 
-def _sorted_out(source: Source, plans: tuple[ColumnPlan, ...], wanted: Keys, data: memoryview) -> Found:
+def _sorted_out(source: Source, plan: ReadingPlan, wanted: Keys, data: memoryview) -> Found:
     is_composite = len(source.key) > 1
-    kind = pa.int64() if is_composite or key_is_number(source) else pa.string()
-    found, features, misfits = parse(data, kind, plans)
+    found, features, misfits = parse(data, plan, is_number=is_composite or key_is_number(source))
     if is_composite:
         slots = found.to_numpy().astype(np.intp)
     elif key_is_number(source):
@@ -94,8 +85,7 @@ def _sorted_out(source: Source, plans: tuple[ColumnPlan, ...], wanted: Keys, dat
     else:
         places[slots] = np.arange(len(slots))
     counts = np.bincount(slots[slots >= 0], minlength=len(wanted))
-    lacking = next((plan.name for plan in plans if not plan.is_there), None)
-    return Found(features, places, np.flatnonzero(counts > 1), np.empty(0, np.intp), misfits, lacking)
+    return Found(features, places, np.flatnonzero(counts > 1), np.empty(0, np.intp), misfits, plan.lacking)
 
 
 def _small_letters(texts: pa.Array) -> pa.Array:

@@ -4,52 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import orjson
 from psycopg2.extensions import QuotedString
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
-from shared.sources.source import KeyColumn, Source
+from shared.sources.source import Source
+from shared.sources.sql import SETTINGS, KeySql, array_text, relation
 from worker.sources.columns import INTEGERS, ColumnPlan
 from worker.sources.key_columns import Keys
-from worker.sources.quoting import array_text, quoted
 
 LOCK_SECONDS, STATEMENT_SECONDS = 5.0, 60.0
-
-# Type and operator are named with their schema: a search_path may hide them behind others.
-_TYPES = {
-    "smallint": "pg_catalog.int2",
-    "integer": "pg_catalog.int4",
-    "bigint": "pg_catalog.int8",
-    "numeric": "pg_catalog.numeric",
-    "text": "pg_catalog.text",
-    "varchar": "pg_catalog.text",
-    "char": "pg_catalog.bpchar",
-    "uuid": "pg_catalog.uuid",
-    "date": "pg_catalog.date",
-}
-_TEXTS = {"numeric": "pg_catalog.trim_scale({})", "char": "{}::pg_catalog.text", "citext": "{}::pg_catalog.text"}
-
-
-@dataclass(frozen=True, slots=True)
-class KeySql:
-    """How the columns of a key are written in SQL, in key order."""
-
-    columns: tuple[str, ...]  # of the relation `c`
-    types: tuple[str, ...]
-    equals: tuple[str, ...]
-    texts: tuple[str, ...]  # expressions that give the canonical form; citext as it is stored
-
-
-def key_sql(key: Sequence[KeyColumn], citext_schema: str | None) -> KeySql:
-    """For the key of a source; `citext_schema` is where its database has that type."""
-    columns = tuple(f"c.{quoted(column.name)}" for column in key)
-    schemas = [quoted(citext_schema or "public") if column.type == "citext" else "pg_catalog" for column in key]
-    types = tuple(_TYPES.get(column.type) or f"{schema}.citext" for column, schema in zip(key, schemas, strict=True))
-    texts = (_TEXTS.get(column.type, "{}").format(name) for column, name in zip(key, columns, strict=True))
-    return KeySql(columns, types, tuple(f"OPERATOR({schema}.=)" for schema in schemas), tuple(texts))
 
 
 def session(source: Source, *, statement_seconds: float | None = None) -> str:
@@ -61,14 +27,8 @@ def session(source: Source, *, statement_seconds: float | None = None) -> str:
     return (
         f"SET LOCAL transaction_read_only = on; SET LOCAL lock_timeout = {lock}; "
         f"SET LOCAL statement_timeout = {int(1000 * float(allowed))}; "
-        f"SET LOCAL enable_hashjoin = off; {merge}SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = 'ISO, YMD'; "
-        "SET LOCAL IntervalStyle = 'postgres'; SET LOCAL TimeZone = 'UTC'; SET LOCAL bytea_output = 'hex'; "
+        f"SET LOCAL enable_hashjoin = off; {merge}{SETTINGS}"
     )
-
-
-def relation(source: Source) -> str:
-    """The relation of a source as SQL names it."""
-    return f"{quoted(source.schema)}.{quoted(source.relation)}"
 
 
 def copy_by_keys(

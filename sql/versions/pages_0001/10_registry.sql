@@ -24,11 +24,16 @@ CREATE TABLE predictq.sources (
     measured jsonb NOT NULL DEFAULT '{}',
     is_scan boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
-    removed_at timestamptz
+    removed_at timestamptz,
+    away_since timestamptz,
+    probe_at timestamptz,
+    probes integer NOT NULL DEFAULT 0,
+    is_given_up boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE predictq.sources IS
     'Where features come from: a relation, its key and its columns. url_variable names the environment variable that '
-    'holds the address of a source elsewhere; null means this database.';
+    'holds the address of a source elsewhere; null means this database. Of one that does not answer, away_since says since '
+    'when, and nothing of it is claimed before probe_at.';
 
 CREATE TABLE predictq.models (
     name text PRIMARY KEY CHECK (name ~ '^[[:alpha:]]' AND length(name) <= 100 AND name !~ '[[:cntrl:]]'),
