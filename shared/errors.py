@@ -138,6 +138,13 @@ class ModelRefused(PredictqError):
     """A model cannot be registered, promoted or retired as it was asked."""
 
 
+class UploadUnknown(PredictqError):
+    """No file of this owner has this id, or it is not whole, or has expired."""
+
+    def __init__(self, upload_id: UUID) -> None:
+        super().__init__(f"There is no file {upload_id}. Files are kept for a day; send it again.")
+
+
 class FeaturesRefused(PredictqError):
     """The features given in a call do not fit the live model's signature."""
 

@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,12 +20,13 @@ from redis import Redis
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
 from shared.jobs.accept_bulk import rows_per_batch
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.key_pages import KeyPage, ListedIds
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import Notice, format_notice, parse_notice, server_version
-from shared.models.registry import version_digest
+from shared.models.new_version import NewVersion
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
+from shared.models.task import Task
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.sources.sample_features import CLIENT_FEATURES
 from shared.status import Queue
@@ -178,16 +180,20 @@ def test_what_is_no_request_id_is_none(text: str) -> None:
 
 
 def test_a_digest_covers_all_that_makes_an_answer() -> None:
-    """Another file, signature or threshold is another version; the same ones are the same."""
-    digest = version_digest("a" * 64, SPEC, 0.5)
-    assert version_digest("a" * 64, Signature.from_json(json.loads(json.dumps(SPEC.to_json()))), 0.5) == digest
+    """Another file, signature, threshold, class or source is another version; the same ones are the same."""
+    new = NewVersion("churn", Task.BINARY, 1, "a" * 64, SPEC, [0, 1], 0.5, {}, b"")
+    again = replace(new, signature=Signature.from_json(json.loads(json.dumps(SPEC.to_json()))), metadata={"x": 1})
+    assert again.digest == new.digest
     others = {
-        version_digest("b" * 64, SPEC, 0.5),
-        version_digest("a" * 64, Signature(SPEC.features[:-1]), 0.5),
-        version_digest("a" * 64, Signature(SPEC.features[::-1]), 0.5),
-        version_digest("a" * 64, SPEC, math.nextafter(0.5, 1)),
+        replace(new, sha256="b" * 64).digest,
+        replace(new, signature=Signature(SPEC.features[:-1])).digest,
+        replace(new, signature=Signature(SPEC.features[::-1])).digest,
+        replace(new, threshold=math.nextafter(0.5, 1)).digest,
+        replace(new, classes=[1, 0]).digest,
+        replace(new, source_id=2).digest,
+        replace(new, code=b"x").digest,
     }
-    assert len(others | {digest}) == 5
+    assert len(others | {new.digest}) == 8
 
 
 @pytest.mark.parametrize(
@@ -203,7 +209,7 @@ def test_a_job_is_cut_so_that_workers_share_it(count: int, rows: int) -> None:
 def test_listed_ids_can_be_read_again(rows: int, ids: list[bytes]) -> None:
     """A list gives its ids in order, and again from the start."""
     listed = ListedIds([1, 2, 3])
-    assert list(listed.pages(rows)) == list(listed.pages(rows)) == ids
+    assert list(listed.pages(rows)) == list(listed.pages(rows)) == [KeyPage(keys) for keys in ids]
 
 
 def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:
