@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,10 +138,10 @@ def test_a_filter_on_a_source_elsewhere_is_planned_and_scored(
     target = Target(ModelChoice("far"), "text", None, things.id)
     accepted = accept_selection(engine, BulkJob(uuid7(), OWNER, 10, target), {"age": {"gte": 30, "lt": 40}})
     with planner_process(settings):
-        wait_until(lambda: job_of(engine, accepted.job_id).total == 10, what="a planned job")
+        wait_until(lambda: job_of(engine, accepted.job_id).total == 11, what="a planned job")
     assert set(score(scorer, Queue.BULK)) == {"finished"}
     assert job_of(engine, accepted.job_id).status is JobStatus.SUCCEEDED
-    assert len(results(engine, accepted)) == 10
+    assert len(results(engine, accepted)) == 11
     driver.close()
 
 
@@ -190,10 +191,10 @@ def test_a_source_that_is_away_costs_no_attempt_and_hinders_nobody(
     run(
         driver, TABLE.format(name="t", key="k integer PRIMARY KEY") + "; INSERT INTO t VALUES (1, 30, 7, 'Sales', true)"
     )
+    add_clients(engine, 3)
+    add_model(engine)  # the first is the default
     things = add(engine, far, "t")
     serve(engine, things)
-    add_clients(engine, 3)
-    add_model(engine)
     monkeypatch.setenv("FAR_URL", "postgresql://nobody:password-1@127.0.0.1:1/none")
     waiting = [bulk(engine, things, [1]) for _ in range(3)]
     here = submit_bulk(engine, [1, 2, 3])
@@ -258,11 +259,10 @@ def test_a_source_that_is_away_for_too_long_ends_its_rows(
 def test_work_that_no_worker_can_load_ends_after_a_while(engine: Engine, scorer: Scorer) -> None:
     """Not before; and not while a worker that can is alive."""
     add_clients(engine, 1)
-    add_model(engine)
+    with transaction(engine) as connection:
+        version = new_version(build_artefact(TestModel(), SIGNATURE, 0.5, name="far"), source_id=1)
+        promote_version(connection, register_version(connection, replace(version, requirements="skops")).id)
     accepted = submit_bulk(engine, [1])
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE predictq.prediction_batches SET requirements = 'skops'"))
-        connection.execute(text("UPDATE predictq.model_versions SET requirements = 'skops'"))
     assert score(scorer, Queue.BULK) == []
     with engine.begin() as connection:
         connection.execute(text("UPDATE predictq.prediction_batches SET created_at = now() - interval '2 hours'"))
