@@ -216,10 +216,7 @@ def _final(held: Claim, error: Exception) -> StatedError:
         return StatedError(RowError.SOURCE_UNAVAILABLE, storable(str(error)))
     if isinstance(error, SourceFailed):
         return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
-    return StatedError(
-        RowError.BATCH_FAILED,
-        f"the service could not answer this batch at any attempt: tell its operator the number {held.batch_id}",
-    )
+    return StatedError(RowError.BATCH_FAILED, f"batch {held.batch_id} could not be scored")
 
 
 def _alike(held: Claim) -> tuple[int, int]:
