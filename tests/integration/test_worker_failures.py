@@ -136,6 +136,9 @@ def test_a_batch_that_cannot_be_read_is_given_up_with_a_stated_error(engine: Eng
     assert outcomes == ["failed", "failed", "failed", "finished"]
     record = job_of(engine, job.job_id)
     assert (record.status, record.error_code) == (JobStatus.FAILED, "batch_failed")
+    # A batch is shared: the text of an error may hold what another caller sent.
+    assert "old" not in (record.error_detail or "")
+    assert str(job.batch_ids[0]) in (record.error_detail or "")
     trace = trace_of(engine, job.request_id)
     assert (trace.error_code, trace.attempts, trace.features) == ("batch_failed", 4, None)  # it was never scored
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,5 +161,9 @@ def _replace(features: pa.Table, given: dict[int, dict[str, Any]], signature: Si
 
 
 def _plain(spec: FeatureSpec, value: Any) -> Any:
-    # 30.0 is a whole number in JSON. The gateway has checked that it is one.
-    return int(value) if spec.kind is FeatureKind.INTEGER and isinstance(value, float) else value
+    """A value out of JSON as Arrow takes it. The gateway has checked that it is one of the feature's kind."""
+    if spec.kind is FeatureKind.INTEGER and isinstance(value, float):
+        return int(value)  # 30.0 is a whole number in JSON
+    if spec.kind.value == "datetime" and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    return value

@@ -152,8 +152,6 @@ class Scorer:
             return self._refuse(claims, StatedError(RowError.MODEL_UNAVAILABLE, storable(str(error))))
         rows = read_rows(self.sources, claims, model.signature)
         answers = self._predict(claims[0], model, rows)
-        for number, why in rows.refused.items():
-            answers.errors[number] = StatedError(why.code, why.detail)
         return self._finish(claims, rows, answers, model.threshold)
 
     def _predict(self, held: Claim, model: LoadedModel, rows: Rows) -> Answers:
@@ -180,6 +178,8 @@ class Scorer:
     def _finish(
         self, claims: Sequence[Claim], rows: Rows, answers: Answers, threshold: float | None
     ) -> dict[int, Counts]:
+        for number, why in rows.refused.items():  # found while they were read
+            answers.errors[number] = StatedError(why.code, why.detail)
         pages: list[tuple[Claim, Page]] = []
         first = 0
         for held in claims:
@@ -216,10 +216,7 @@ def _final(held: Claim, error: Exception) -> StatedError:
         return StatedError(RowError.SOURCE_UNAVAILABLE, storable(str(error)))
     if isinstance(error, SourceFailed):
         return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
-    return StatedError(
-        RowError.BATCH_FAILED,
-        f"the service could not answer this batch at any attempt: tell its operator the number {held.batch_id}",
-    )
+    return StatedError(RowError.BATCH_FAILED, f"batch {held.batch_id} could not be scored")
 
 
 def _alike(held: Claim) -> tuple[int, int]:

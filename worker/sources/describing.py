@@ -26,7 +26,7 @@ from worker.sources.statements import session
 
 KEYS = 10_000  # that are read to see how long it takes
 SCAN_SECONDS = 2.0  # above which a source is read as a whole only
-_PATIENCE_SECONDS = 20.0  # for one look at the data
+_PATIENCE_SECONDS = 8.0  # for one look at the data: a caller waits
 _QUICK_SECONDS = 5.0
 
 _ANY = Source(0, "any", None, "", "", (KeyColumn("k", "text"),))
