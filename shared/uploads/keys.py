@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,7 +35,7 @@ class ClientKey(Protocol):
 
 
 class KeyForm(Protocol):
-    """How the keys of one source are read. Both calls raise KeyRefused."""
+    """How the keys of one source are read. All calls raise KeyRefused."""
 
     @property
     def columns(self) -> Sequence[KeyColumn]:
@@ -50,6 +50,9 @@ class KeyForm(Protocol):
 
     def parse_text(self, text: str) -> ClientKey:
         """A text of a file."""
+
+    def parse_fields(self, fields: Mapping[str, str]) -> ClientKey:
+        """The fields of a file that are the key's columns, by name."""
 
 
 class KeyRefused(Exception):
@@ -94,6 +97,10 @@ class IntegerKey:
             raise KeyRefused(f"{text[:_LONGEST_SHOWN]}… is not between 1 and {HIGHEST_INTEGER}")
         value = int(text)
         return self._checked(value, None if str(value) == text else text)
+
+    def parse_fields(self, fields: Mapping[str, str]) -> ClientKey:
+        """See KeyForm."""
+        return self.parse_text(fields[self.columns[0].name])
 
     @staticmethod
     def _checked(value: int, spelled: object | None) -> ClientKey:
