@@ -44,6 +44,9 @@ class ColumnGuess:
     def see(self, line: int, text: str) -> None:
         """One more value."""
         self.values += 1
+        if not self._forms:  # a text, whatever else may come
+            self.empty += not text
+            return
         if text in self._known:
             return
         stripped = text.strip(_BLANKS)
@@ -53,8 +56,7 @@ class ColumnGuess:
             return
         if len(self._known) < _KNOWN_TEXTS:
             self._known.add(text)
-        if self._forms:
-            self._narrow(line, stripped)
+        self._narrow(line, stripped)
 
     def _narrow(self, line: int, text: str) -> None:
         if "number" in self._forms:

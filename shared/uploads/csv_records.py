@@ -15,7 +15,6 @@ from functools import cache
 from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.refusals import LineFault, UploadRefused
 
-csv.field_size_limit(max(csv.field_size_limit(), BLOCK_BYTES))
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"')
 _LOOKALIKES = (
     (b"PK\x03\x04", "this is no text but a zip archive, perhaps an Excel file: save it as CSV in UTF-8"),

@@ -202,7 +202,7 @@ def test_the_command_shows_what_it_understood_before_it_writes(
 
     status, _, refusal = command("--key", "no")
     assert status == 1
-    assert "line 2: is not UTF-8 text" in refusal
+    assert "line 1: is not UTF-8 text" in refusal
     assert "--encoding cp1252" in refusal
     status, report, shown = command("--key", "no", "--encoding", "cp1252")
     assert status == 0
