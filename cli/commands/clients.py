@@ -15,7 +15,7 @@ import typer
 from cli.console import AsJson, plain_text, remark, say, say_json
 
 if TYPE_CHECKING:
-    from cli.table_import import ImportOptions
+    from cli.table_import import ImportOptions, Plan
     from shared.files.managed_table import ImportReport
     from shared.sources.clients import LoadReport
 
@@ -73,20 +73,10 @@ def _import_sample(file: Path, *, ignore_extra: bool, as_json: bool) -> None:
 
 def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
     from cli.database import database
-    from cli.table_import import Plan, import_table
+    from cli.table_import import import_table
     from shared.files.refusals import CellsRefused
 
-    def show(plan: Plan) -> None:
-        if as_json:
-            return
-        what = "a new table" if plan.is_new else "the table that is there"
-        name, key = plain_text(plan.name), plain_text(", ".join(plan.key))
-        remark(f"{plan.rows:,} rows for {name}, {what}; the key is {key}:")
-        for column in plan.columns:
-            nulls = f", {column.nulls:,} empty" if column.nulls else ""
-            dress = column.dress.in_words(column.type)
-            remark(plain_text(f"  {column.name}: {column.type}{f' ({dress})' if dress else ''}{nulls}"))
-
+    show = _say_nothing if as_json else _show_plan
     start = time.monotonic()
     try:
         with database() as engine:
@@ -99,6 +89,22 @@ def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
         say_json({"source": plan.name, "key": plan.key, "columns": columns, **asdict(report)})
         return
     _say_report(report, start)
+
+
+def _say_nothing(_plan: Plan) -> None:
+    """JSON tells it at the end."""
+
+
+def _show_plan(plan: Plan) -> None:
+    """What was understood of the file, before a row is written."""
+    what = "a new table" if plan.is_new else "the table that is there"
+    name, key = plain_text(plan.name), plain_text(", ".join(plan.key))
+    remark(f"{plan.rows:,} rows for {name}, {what}; the key is {key}:")
+    for column in plan.columns:
+        words = [column.dress.in_words(column.type)] if column.dress.in_words(column.type) else []
+        words += [f"for line {column.odd[0]} holds {column.odd[1][:40]!r}"] if column.odd else []
+        nulls = f", {column.nulls:,} empty" if column.nulls else ""
+        remark(plain_text(f"  {column.name}: {column.type}{f' ({words[0]})' if words else ''}{nulls}"))
 
 
 def _show_problems(problems: Sequence[Any], count: int, *, as_json: bool) -> None:

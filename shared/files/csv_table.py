@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PIECE = 1 << 16
 _SEEN_RECORDS = 200  # from which the separator is told
 _BLANKS = " \t"
+_STATED = re.compile(r"sep=([^\r\n\"])\r?\n")
 
 
 class CsvTable:
@@ -37,8 +39,11 @@ class CsvTable:
         self._path = path
         self.encoding = _encoding(path, encoding)
         self.separator = separator or ","
+        beginning = self._beginning()
+        stated = _STATED.match(beginning)  # Excel writes its separator into a line of its own
+        self._skipped = 1 if stated else 0
         if separator is None:
-            self.separator = _separator(self._beginning())
+            self.separator = stated[1] if stated else _separator(beginning)
         _, first = next(self._records(), (0, []))
         self.names: Sequence[str] = [name.strip(_BLANKS) for name in first]
         if not first:
@@ -81,7 +86,7 @@ class CsvTable:
     def _of_block(self, line: int, block: bytes) -> Iterator[tuple[int, list[str]]]:
         text = csv_records.require_strict(block, line, self.separator)
         for first, record in csv_records.records(text, line, self.separator):
-            if not csv_records.is_blank(record):
+            if first > self._skipped and not csv_records.is_blank(record):
                 yield first, record
 
     def _pieces(self) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ class ColumnGuess:
     values: int = 0
     empty: int = 0
     null_words: int = 0
+    odd: tuple[int, str] | None = None  # the value that made a text of what had been numbers, days or the like
     _known: set[str] = field(default_factory=set)
     _forms: set[str] = field(default_factory=lambda: {"number", "uuid", "boolean", "date", "moment"})
     _styles: set[str] = field(default_factory=lambda: {numbers.POINT, numbers.COMMA})
@@ -56,7 +57,10 @@ class ColumnGuess:
             return
         if len(self._known) < _KNOWN_TEXTS:
             self._known.add(text)
+        had_others = len(self._known) > 1
         self._narrow(line, stripped)
+        if not self._forms and had_others:
+            self.odd = (line, stripped)
 
     def _narrow(self, line: int, text: str) -> None:
         if "number" in self._forms:

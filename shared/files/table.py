@@ -42,6 +42,7 @@ class Column:
     type: str  # PostgreSQL's name
     dress: Dress
     nulls: int = 0
+    odd: tuple[int, str] | None = None  # line and value for which it is text and nothing narrower
 
 
 def parse_types(pairs: Sequence[str]) -> dict[str, tuple[str, Dress | None]]:
@@ -97,19 +98,26 @@ def infer(
         if count % 2_000 == 0:
             on_row(line)
     file_uses_comma = any(guess.needs_comma for guess in guesses)
-    columns: list[Column] = []
-    faults: list[CellFault] = []
-    for position, guess in enumerate(guesses):
-        decided = _decide(guess, types.get(guess.name), table.known_types.get(guess.name), file_uses_comma)
-        if isinstance(decided, CellFault):
-            faults.append(decided)
-        else:
-            kind, dress = decided
-            nulls = guess.empty if kind == "text" else guess.empty + guess.null_words
-            columns.append(Column(guess.name, position, kind, dress, nulls))
+    found = [
+        _column(position, guess, types.get(guess.name), table.known_types.get(guess.name), file_uses_comma)
+        for position, guess in enumerate(guesses)
+    ]
+    faults = [column for column in found if isinstance(column, CellFault)]
     if faults:
         raise OpenTypes(faults)
-    return columns, count
+    return [column for column in found if isinstance(column, Column)], count
+
+
+def _column(
+    position: int, guess: ColumnGuess, given: tuple[str, Dress | None] | None, known: str | None, comma: bool
+) -> Column | CellFault:
+    decided = _decide(guess, given, known, comma)
+    if isinstance(decided, CellFault):
+        return decided
+    kind, dress = decided
+    nulls = guess.empty if kind == "text" else guess.empty + guess.null_words
+    odd = guess.odd if kind == "text" and given is None and known is None else None
+    return Column(guess.name, position, kind, dress, nulls, odd)
 
 
 class OpenTypes(TableRefused):

@@ -127,6 +127,23 @@ def test_separators_are_seen(tmp_path: Path, mark: str) -> None:
     assert read_csv(tmp_path, content)[1] == [["1", 'x,;|\ty "z"']]
 
 
+def test_the_value_that_makes_a_text_of_a_column_is_known(tmp_path: Path) -> None:
+    """So that a number that was misspelled is not overlooked; a column of words has none."""
+    path = tmp_path / "people.csv"
+    path.write_text("id;p;city\n1;1,5;Paris\n2;12 %;Lyon\n3;2,5;Nice\n")
+    columns, _ = infer(CsvTable(path), {})
+    assert [(column.type, column.odd) for column in columns] == [
+        ("integer", None),
+        ("text", (3, "12 %")),
+        ("text", None),
+    ]
+
+
+def test_a_separator_that_the_file_states_counts(tmp_path: Path) -> None:
+    """Excel's first line `sep=;` is no header."""
+    assert read_csv(tmp_path, "sep=;\r\na;b,c\r\n1;x\r\n") == ({"a": "integer", "b,c": "text"}, [["1", "x"]])
+
+
 REFUSALS = [
     ("a;b\n1;é\n".encode("cp1252"), {}, "line 2: is not UTF-8 text", "--encoding cp1252"),
     ("a,b\n1,2\n3\n", {}, "line 3: has 1 field, the header has 2", "--separator"),
