@@ -98,9 +98,7 @@ class NewVersion(Shape):
 
     upload_id: UUID
     file_name: str = Field(default="", max_length=200)
-    source: str | None = Field(
-        default=None, description="Where its features are; null: they come with each call."
-    )
+    source: str | None = Field(default=None, description="Where its features are; null: they come with each call.")
     positive: str | None = Field(default=None, description="The class whose probability is given, of two.")
     threshold: float | None = Field(default=None, ge=0, le=1)
     signature: dict[str, Any] | None = Field(default=None, description="Corrects what is found out.")

@@ -118,6 +118,8 @@ def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
         (["models"], 1, "DATABASE_URL"),
         (["worker"], 1, "DATABASE_URL and REDIS_URL"),
         (["clients", "import", "nowhere.csv"], 2, "nowhere.csv"),
+        (["bulk", "--all", "--idempotency-key", "a b"], 2, "--idempotency-key"),
+        (["bulk", "--all", "--idempotency-key", "x" * 256], 2, "1 to 255"),
         (["bulk", "--ids", "nowhere.csv"], 2, "nowhere.csv"),
         (["predict-raw", "--features", "nowhere.json"], 2, "nowhere.json"),
         (["models", "register", "nowhere"], 2, "nowhere"),
