@@ -50,7 +50,7 @@ class NoLiveModel(PredictqError):
     """No model version is live, so nothing can be scored."""
 
     def __init__(self) -> None:
-        super().__init__("No model is live. Train and promote one: predictq train --promote")
+        super().__init__("No model is live. Train and promote one: predictq train FILE.csv --target COLUMN --promote")
 
 
 class ModelChanged(PredictqError):

@@ -158,7 +158,7 @@ def test_what_cannot_be_accepted_says_why(engine: Engine) -> None:
     assert isinstance(accept(engine, single())[0], NoLiveModel)
     with pytest.raises(NoLiveModel):
         accept_selection(engine, bulk(), {})
-    with pytest.raises(NoLiveModel, match="predictq train --promote"):
+    with pytest.raises(NoLiveModel, match="predictq train"):
         accept_ids(engine, bulk(), ListedIds([1]), 1)
     version = add_model(engine)
     unknown, changed, good = accept(engine, single(99), single(1, model_version=version + 1), single(1))
