@@ -1,4 +1,4 @@
-"""Models from the command line: train them, wrap files of others, and put them into the registry."""
+"""Models from the command line: wrap files of others, and put models into the registry."""
 
 from __future__ import annotations
 
@@ -12,42 +12,14 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from cli.errors import FileRefused, UsageProblem
-from cli.progress import progress
 from model import artefact as artefacts
 from model.artefact import Artefact, build_artefact
-from model.csv_input import read_csv
-from model.dataset import generate
 from model.registration import new_version
-from model.report import write_report
-from model.train import TrainingResult, train
 from shared.models.registry import ModelVersion, promote_version, register_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import transaction
 from shared.sources.sample_features import CLIENT_FEATURES
 from shared.sources.source import read_source
-
-
-def train_model(
-    data: Path | None, sample_rows: int, *, estimator: str, seed: int, splits: int, quiet: bool
-) -> TrainingResult:
-    """Train on a labelled CSV file, or on `sample_rows` generated clients where `data` is None."""
-    frame = read_csv(data) if data else pd.concat(generate(sample_rows, seed), ignore_index=True)
-    source = data.name if data else f"{sample_rows:,} generated clients, seed {seed}"
-    with progress(f"training {estimator}", splits + 1, unit="steps", quiet=quiet) as meter:
-        return train(
-            frame,
-            estimator=estimator,
-            seed=seed,
-            splits=splits,
-            source=source,
-            progress=lambda done, _total: meter(done),
-        )
-
-
-def save_training(result: TrainingResult, directory: Path) -> None:
-    """Write the artefact, the plots and the figures into `directory`."""
-    artefacts.save(result.artefact, directory)
-    write_report(result, directory)
 
 
 def read_artefact(path: Path, signature: Path | None, threshold: float | None, positive_class: str) -> Artefact:

@@ -1,4 +1,4 @@
-"""`predictq clients`: import a file of clients, or generate samples."""
+"""`predictq clients`: import a file of clients."""
 
 # ruff: noqa: PLC0415 - SQLAlchemy and the settings take 0.3 s to import, which `predictq --help` must not wait for
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.files.managed_table import ImportReport
     from shared.sources.clients import LoadReport
 
-app = typer.Typer(no_args_is_help=True, help="Import clients, erase or export one, or generate samples.")
+app = typer.Typer(no_args_is_help=True, help="Import clients, erase or export one.")
 
 
 @app.command("import")
@@ -118,24 +118,3 @@ def _say_report(report: LoadReport | ImportReport, start: float) -> None:
     rate = report.total / (time.monotonic() - start)
     counts = f"{report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged"
     say(f"{report.total:,} clients: {counts} ({rate:,.0f} clients/s)")
-
-
-@app.command()
-def generate(
-    count: Annotated[int, typer.Argument(min=1, help="How many.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and ids give the same clients.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Add sample clients, shaped like the public HR attrition data, after the highest id there is."""
-    from cli.client_load import generate_clients
-    from cli.database import database
-
-    start = time.monotonic()
-    with database() as engine:
-        made = generate_clients(engine, count, seed, quiet=as_json)
-    if as_json:
-        say_json(asdict(made))
-        return
-    last = made.first_id + made.count - 1
-    rate = made.count / (time.monotonic() - start)
-    say(f"{made.count:,} clients generated, ids {made.first_id} to {last} ({rate:,.0f} clients/s)")

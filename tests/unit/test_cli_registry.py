@@ -12,8 +12,11 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from cli.errors import FileRefused, UsageProblem
-from cli.registry import read_artefact, save_training, train_model
+from cli.registry import read_artefact
+from examples.hr_attrition.dataset import generate
+from examples.hr_attrition.training import train_sample
 from model.errors import ArtefactError
+from model.training.saving import save_training
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 FEATURES = [{"name": "age", "kind": "integer", "minimum": 14}, {"name": "score", "kind": "number", "maximum": -1}]
@@ -76,7 +79,7 @@ def test_an_open_list_of_words_is_not_tried(tmp_path: Path, fitted: LogisticRegr
 
 def test_a_saved_training_can_be_registered_elsewhere(tmp_path: Path) -> None:
     """The directory of `train --output` holds all that is needed, plots and figures too."""
-    result = train_model(None, 400, estimator="logistic_regression", seed=1, splits=2, quiet=True)
+    result = train_sample(next(generate(400, seed=1)), seed=1, splits=2)
     save_training(result, tmp_path)
     assert read_artefact(tmp_path, None, None, "1").metadata == result.artefact.metadata
     plots = sorted(path.name for path in tmp_path.rglob("*.svg"))

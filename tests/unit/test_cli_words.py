@@ -199,6 +199,6 @@ def test_start_work_that_fails_says_why_and_what_hangs_is_ended() -> None:
     ):
         work.result()
     away = "postgresql+psycopg2://a:b@127.0.0.1:1/c"
-    with StartWork({**environment, "DATABASE_URL": away}, "train") as hanging:
+    with StartWork({**environment, "DATABASE_URL": away}, "example", "train", "hr_attrition") as hanging:
         pass
     assert hanging.has_ended

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.csv_input import read_csv
-from model.dataset import generate
+from examples.hr_attrition.csv_file import read_csv
+from examples.hr_attrition.dataset import generate
+from examples.hr_attrition.features import FEATURE_NAMES, FEATURES
 from shared.models.signature import FeatureKind
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data" / "hr_attrition.csv"
 
@@ -109,8 +109,8 @@ def test_no_client_contradicts_itself(sample: pd.DataFrame) -> None:
 
 def test_columns_and_types_are_those_of_the_signature(sample: pd.DataFrame) -> None:
     """Every value is one that PostgreSQL and the signature accept, in the exact type."""
-    assert list(sample.columns) == ["client_id", *CLIENT_FEATURE_NAMES, "attrition"]
-    for spec in CLIENT_FEATURES:
+    assert list(sample.columns) == ["client_id", *FEATURE_NAMES, "attrition"]
+    for spec in FEATURES:
         column = sample[spec.name]
         if spec.kind is FeatureKind.CATEGORY:
             assert set(column) == set(spec.categories)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.figures import Table
+from examples.hr_attrition.figures import Table
 
 Uniform = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model import figures
-from model.columns import TARGET
-from model.draw import Ints, Uniform, band, even, pick, quantile
-from model.leaving import leaving_probability
+from examples.hr_attrition import figures
+from examples.hr_attrition.draw import Ints, Uniform, band, even, pick, quantile
+from examples.hr_attrition.features import FEATURE_NAMES, FEATURES, TARGET
+from examples.hr_attrition.leaving import leaving_probability
 from shared.models.signature import FeatureKind
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 # One uniform number per client and name. Their order is part of the seed's meaning: append, never reorder.
 DRAWS = (
@@ -121,8 +120,8 @@ def _tenure(draws: Draws, columns: Columns) -> Columns:
 
 
 def _typed(columns: Columns) -> dict[str, pd.Series | NDArray[np.generic]]:
-    typed: dict[str, pd.Series | NDArray[np.generic]] = {name: columns[name] for name in CLIENT_FEATURE_NAMES}
-    for spec in CLIENT_FEATURES:
+    typed: dict[str, pd.Series | NDArray[np.generic]] = {name: columns[name] for name in FEATURE_NAMES}
+    for spec in FEATURES:
         if spec.kind is FeatureKind.CATEGORY:
             codes = pd.Categorical.from_codes(columns[spec.name], pd.Index(spec.categories))
             typed[spec.name] = pd.Series(codes).astype("str")

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.csv_input import read_csv
-from model.dataset import generate
+from examples.hr_attrition.csv_file import read_csv
+from examples.hr_attrition.dataset import generate
+from examples.hr_attrition.features import FEATURE_NAMES
 from model.errors import DataRefused
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 ROWS = next(generate(20, 1))
 
@@ -39,7 +39,7 @@ def test_the_public_data_sets_manner_is_read(tmp_path: Path) -> None:
     public["Attrition"] = np.where(ROWS["attrition"] == 1, "Yes", "No")
     public[["EmployeeCount", "Over18", "StandardHours", "EmployeeNumber"]] = [1, "Y", 80, 7]
     read = read_csv(written(tmp_path, public))
-    assert list(read.columns) == [*CLIENT_FEATURE_NAMES, "attrition"]
+    assert list(read.columns) == [*FEATURE_NAMES, "attrition"]
     assert read["over_time"].tolist() == ROWS["over_time"].tolist()
     assert read["attrition"].tolist() == ROWS["attrition"].tolist()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model.columns import BOOLEAN_WORDS, IGNORED_COLUMNS, TARGET, column_name
+from examples.hr_attrition.features import FEATURE_NAMES, FEATURES, IGNORED_COLUMNS, TARGET
+from model.columns import BOOLEAN_WORDS, column_name
 from model.errors import DataRefused
 from shared.models.signature import FeatureKind, FeatureSpec
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
 
 HEADER_LINES = 1
 
@@ -23,10 +23,10 @@ def read_csv(path: Path | str) -> pd.DataFrame:
     columns or the line and the value that is wrong.
     """
     text = _read_text(Path(path))
-    missing = [name for name in (*CLIENT_FEATURE_NAMES, TARGET) if name not in text]
+    missing = [name for name in (*FEATURE_NAMES, TARGET) if name not in text]
     if missing:
         raise DataRefused(f"{path}: missing columns: {', '.join(missing)}")
-    columns = {spec.name: _typed(text[spec.name], spec) for spec in CLIENT_FEATURES}
+    columns = {spec.name: _typed(text[spec.name], spec) for spec in FEATURES}
     columns[TARGET] = _booleans(text[TARGET]).astype(np.int64)
     return pd.DataFrame(columns)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.metrics import choose_threshold, interval, score
+from model.training.metrics import choose_threshold, interval, score
 
 
 def test_scores_are_those_of_the_leaving_class() -> None:
