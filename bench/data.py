@@ -41,7 +41,8 @@ def register(engine: Engine, artefact: Artefact) -> int:
             sha256=metadata.sha256,
             signature=metadata.signature,
             threshold=metadata.threshold,
-            metadata=metadata.to_json(),
+            metadata=metadata.description(),
+            classes=metadata.classes,
             artefact=artefact.content,
         )
         return promote_model(connection, model.version).version

@@ -54,7 +54,7 @@ STEPS = {
 def client_signature() -> Signature:
     """The signature of every estimator below: they impute missing numbers, not categories or booleans."""
     numeric = (FeatureKind.INTEGER, FeatureKind.NUMBER)
-    return Signature(tuple(replace(spec, nullable=spec.kind in numeric) for spec in CLIENT_FEATURES))
+    return Signature(tuple(replace(spec, nullable=spec.kind in numeric, dtype="") for spec in CLIENT_FEATURES))
 
 
 def _encoded(encoder: Any, imputer: Any) -> ColumnTransformer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.models.signature import FeatureProblem
+from shared.models.feature import FeatureProblem
 
 
 class PredictqError(Exception):

@@ -46,3 +46,4 @@ class RowError(StrEnum):
     MODEL_UNAVAILABLE = "model_unavailable"  # the model version cannot be loaded by any worker that tried
     ERASED = "erased"  # the client was erased; the row stays, and nothing of her
     INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN or something outside 0…1
+    INVALID_VALUE = "invalid_value"  # a regression answered NaN or something infinite

@@ -9,10 +9,13 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 
@@ -78,3 +81,41 @@ class SlowModel(TestModel):
         if len(features) >= self.least_rows:
             time.sleep(self.seconds)
         return super().predict_proba(features)
+
+
+@dataclass
+class OnLoading:
+    """A pickle of it hangs, dies, exits or raises while it is loaded."""
+
+    what: str
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return _misbehave, (self.what,)
+
+
+def _misbehave(what: str) -> None:
+    if what == "hangs":
+        time.sleep(3600)
+    elif what == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "exits":
+        raise SystemExit(7)
+    else:
+        raise RuntimeError(f"this pickle {what}")
+
+
+class PriorShift(LogisticRegression):  # type: ignore[misc]
+    """A logistic regression whose odds are corrected for the share of the positive class."""
+
+    def predict_proba(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2): a tenth of the odds."""
+        odds = super().predict_proba(rows)[:, 1] / super().predict_proba(rows)[:, 0] / 10
+        return np.column_stack([1 / (1 + odds), odds / (1 + odds)])
+
+
+class ScalerOfMine(StandardScaler):  # type: ignore[misc]
+    """A scaler that scales otherwise."""
+
+    def transform(self, rows: Any, copy: bool | None = None) -> Any:
+        """Twice what a scaler gives."""
+        return super().transform(rows, copy=copy) * 2

@@ -64,7 +64,8 @@ def add_model(
             sha256=artefact.metadata.sha256,
             signature=signature,
             threshold=threshold,
-            metadata=artefact.metadata.to_json(),
+            metadata=artefact.metadata.description(),
+            classes=artefact.metadata.classes,
             artefact=artefact.content,
         ).version
         if promote:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,8 @@ from sqlalchemy.sql import bindparam
 
 from shared.errors import ModelVersionUnknown, NoLiveModel
 from shared.models.signature import Signature
+from shared.models.task import Task
+from shared.models.version_digest import version_digest
 
 DEFAULT_MODEL = "default"  # the one model there is; its versions are what callers know
 
@@ -28,14 +29,21 @@ class ModelVersion:
     sha256: str
     signature: Signature
     threshold: float
+    classes: tuple[Any, ...]
+    requirements: str
+    digest: str  # of all that makes its answers
     metadata: dict[str, Any]
     created_at: datetime
     promoted_at: datetime | None
     is_live: bool
+    task: Task = Task.BINARY
+    source_id: int | None = None
+    file_format: str = "joblib"
 
 
 _SELECT = """
-SELECT v.id, v.version, v.title AS name, v.sha256, v.signature, v.threshold, v.metadata, v.created_at, v.promoted_at,
+SELECT v.id, v.version, v.title AS name, v.sha256, v.signature, v.threshold, v.classes, v.requirements, v.digest,
+       v.metadata, v.created_at, v.promoted_at,
        m.live_version_id IS NOT DISTINCT FROM v.id AS is_live
 FROM predictq.model_versions v JOIN predictq.models m ON m.name = v.model
 """
@@ -43,7 +51,8 @@ FROM predictq.model_versions v JOIN predictq.models m ON m.name = v.model
 
 def _model(row: Any) -> ModelVersion:
     values = row._asdict()
-    return ModelVersion(**{**values, "signature": Signature.from_json(values["signature"])})
+    read = {"signature": Signature.from_json(values["signature"]), "classes": tuple(values["classes"])}
+    return ModelVersion(**{**values, **read})
 
 
 def register_model(
@@ -55,6 +64,7 @@ def register_model(
     threshold: float,
     metadata: dict[str, Any],
     artefact: bytes,
+    classes: Sequence[Any] = (0, 1),
 ) -> ModelVersion:
     """Store a new version; it is not live until it is promoted."""
     connection.execute(_ADD_MODEL, {"model": DEFAULT_MODEL})
@@ -64,9 +74,10 @@ def register_model(
             "model": DEFAULT_MODEL,
             "title": name,
             "sha256": sha256,
-            "digest": version_digest(sha256, signature, threshold),
+            "digest": version_digest(sha256=sha256, signature=signature, classes=classes, threshold=threshold),
             "signature": signature.to_json(),
             "threshold": threshold,
+            "classes": list(classes),
             "metadata": metadata,
             "artefact": artefact,
         },
@@ -81,16 +92,14 @@ VALUES (:model, 'binary', (SELECT id FROM predictq.sources WHERE name = 'clients
 ON CONFLICT (name) DO UPDATE SET name = excluded.name
 """)
 _ADD_VERSION = text("""
-INSERT INTO predictq.model_versions (model, version, title, sha256, digest, signature, threshold, metadata, artefact)
-SELECT :model, coalesce(max(version), 0) + 1, :title, :sha256, :digest, :signature, :threshold, :metadata, :artefact
+INSERT INTO predictq.model_versions
+    (model, version, title, sha256, digest, signature, classes, threshold, metadata, artefact)
+SELECT :model, coalesce(max(version), 0) + 1, :title, :sha256, :digest, :signature, :classes, :threshold, :metadata,
+       :artefact
 FROM predictq.model_versions WHERE model = :model RETURNING version
-""").bindparams(bindparam("signature", type_=JSONB), bindparam("metadata", type_=JSONB))
-
-
-def version_digest(sha256: str, signature: Signature, threshold: float) -> str:
-    """SHA-256 in hex over all that makes a version's answers: its file, its signature and its threshold."""
-    parts = json.dumps([sha256, signature.to_json(), threshold], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(parts.encode()).hexdigest()
+""").bindparams(
+    bindparam("signature", type_=JSONB), bindparam("classes", type_=JSONB), bindparam("metadata", type_=JSONB)
+)
 
 
 def promote_model(connection: Connection, version: int) -> ModelVersion:

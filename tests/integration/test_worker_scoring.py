@@ -132,7 +132,8 @@ def test_probabilities_survive_to_the_last_bit(engine: Engine, scorer: Scorer) -
     with transaction(engine) as connection:
         version = register_model(
             connection, name="echo", sha256=artefact.metadata.sha256, signature=ECHO, threshold=0.5,
-            metadata=artefact.metadata.to_json(), artefact=artefact.content,
+            metadata=artefact.metadata.description(),
+            classes=artefact.metadata.classes, artefact=artefact.content,
         ).version  # fmt: skip
         promote_model(connection, version)
     jobs = submit_raw(engine, [{"pay%": value, 'a "quoted" name': 'x,"\\\n\t'} for value in EXACT] + [{}])

@@ -173,7 +173,8 @@ class Cluster:
                 sha256=artefact.metadata.sha256,
                 signature=SIGNATURE,
                 threshold=0.5,
-                metadata=artefact.metadata.to_json(),
+                metadata=artefact.metadata.description(),
+                classes=artefact.metadata.classes,
                 artefact=artefact.content,
             ).version
             promote_model(connection, version)

@@ -14,12 +14,14 @@ from model.metrics import Interval
 from model.plots import unbalanced
 from model.report import END, START, figures_text, write_report
 from model.train import TrainingReport, TrainingResult
-from shared.models.signature import Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
 
 
 def made_up(settings: dict[str, float], data: TrainingData | None) -> TrainingResult:
     dummy = DummyClassifier().fit([[0], [1]], [0, 1])
-    artefact = build_artefact(dummy, Signature(()), 0.4, name="dummy", training_data=data)
+    artefact = build_artefact(
+        dummy, Signature((FeatureSpec("x", FeatureKind.NUMBER),)), 0.4, name="dummy", training_data=data
+    )
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 200)
     scores = np.clip(0.4 * labels + random.random(200) * 0.6, 0, 1)

@@ -22,7 +22,6 @@ from shared.jobs.accept_bulk import ListedIds, rows_per_batch
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import Notice, format_notice, parse_notice, server_version
-from shared.models.registry import version_digest
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.sources.sample_features import CLIENT_FEATURES
@@ -97,13 +96,13 @@ def test_good_features_have_no_problem(change: dict[str, Any]) -> None:
     [
         ({"age": None}, "missing_feature", "age is missing"),
         ({"age": 30.5}, "invalid_feature", "age must be a whole number from 14 to 120"),
-        ({"age": 2**31}, "invalid_feature", "age must be a whole number from 14 to 120"),
+        ({"age": 2**31}, "invalid_feature", "age must be at most 120; got 2.14748e+09"),
         ({"age": 10**400}, "invalid_feature", "age must be a whole number"),
         ({"age": math.inf}, "invalid_feature", "age must be a whole number"),
         ({"age": True}, "invalid_feature", "age must be a whole number"),
         ({"age": "30"}, "invalid_feature", "age must be a whole number from 14 to 120"),
         ({"team": 30.5}, "invalid_feature", "team must be a whole number"),
-        ({"team": 2**31}, "invalid_feature", "team must be a whole number from -2147483648 to 2147483647"),
+        ({"team": 2**63}, "invalid_feature", "team must be a whole number from -9223372036854775808 to"),
         ({"rank": -1.5}, "invalid_feature", "rank must be a whole number of at least 0"),
         ({"age": 13}, "invalid_feature", "age must be at least 14; got 13"),
         ({"age": 121}, "invalid_feature", "age must be at most 120; got 121"),
@@ -174,19 +173,6 @@ def test_a_request_id_reads_back_as_it_was_said(batch_id: int, row: int) -> None
 def test_what_is_no_request_id_is_none(text: str) -> None:
     """Nothing but the one form is taken, whatever digits Unicode has, and no number that PostgreSQL could not hold."""
     assert parse_request_id(text) is None
-
-
-def test_a_digest_covers_all_that_makes_an_answer() -> None:
-    """Another file, signature or threshold is another version; the same ones are the same."""
-    digest = version_digest("a" * 64, SPEC, 0.5)
-    assert version_digest("a" * 64, Signature.from_json(json.loads(json.dumps(SPEC.to_json()))), 0.5) == digest
-    others = {
-        version_digest("b" * 64, SPEC, 0.5),
-        version_digest("a" * 64, Signature(SPEC.features[:-1]), 0.5),
-        version_digest("a" * 64, Signature(SPEC.features[::-1]), 0.5),
-        version_digest("a" * 64, SPEC, math.nextafter(0.5, 1)),
-    }
-    assert len(others | {digest}) == 5
 
 
 @pytest.mark.parametrize(
