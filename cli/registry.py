@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -19,11 +20,30 @@ from model.opening import size_refusal
 from model.report import write_report
 from model.train import TrainingResult, train
 from shared.models.registry import ModelVersion, promote_model, register_model
-from shared.models.signature import Signature, SignatureRefused
+from shared.models.signature import FeatureKind, Signature, SignatureRefused
 from shared.models.signature_reading import read_signature_text
 from shared.postgres.engine import transaction
 from shared.sources.sample_features import CLIENT_FEATURES
 from worker.models.registration import Offer, prepare, with_trial
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the sample's table, until sources are read from the database."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    comment: str | None = None
+
+
+_TYPES = {
+    FeatureKind.INTEGER: "integer",
+    FeatureKind.NUMBER: "double precision",
+    FeatureKind.BOOLEAN: "boolean",
+    FeatureKind.CATEGORY: "text",
+}
+_SAMPLE_COLUMNS = [_Column(spec.name, _TYPES[spec.kind]) for spec in CLIENT_FEATURES]
 
 
 def train_model(
@@ -75,7 +95,8 @@ def read_artefact(
     offer = Offer(
         path.read_bytes(),
         path.stem,
-        _read_signature(signature) if signature else Signature(CLIENT_FEATURES),
+        _read_signature(signature) if signature else None,
+        columns=_SAMPLE_COLUMNS,
         positive=positive_class,
         threshold=threshold,
         force=force,

@@ -22,10 +22,11 @@ import sklearn
 
 from model.errors import ArtefactCorrupt, ArtefactIncompatible
 from model.fingerprint import TrainingData
+from model.formats import format_of, open_file, versions_in
 from model.metadata import ArtefactMetadata
-from model.opening import open_model, size_refusal
+from model.opening import size_refusal
 from model.servable import ordered_classes, servable
-from model.stated import NOT_STATED, stated_versions
+from model.stated import NOT_STATED
 from shared.models.signature import Signature
 from shared.models.task import Task
 
@@ -97,7 +98,8 @@ def library_versions() -> dict[str, str]:
 
 def versions_of_file(content: bytes) -> dict[str, str]:
     """The versions that made a file, as far as it says: never this process's."""
-    return {"python": NOT_STATED, "scikit-learn": NOT_STATED, "numpy": NOT_STATED, **stated_versions(content)}
+    stated = versions_in(content, format_of(content))
+    return {"python": NOT_STATED, "scikit-learn": NOT_STATED, "numpy": NOT_STATED, **stated}
 
 
 def load(artefact: Artefact, *, digest: str | None = None, accept_patch: bool = False) -> Any:
@@ -106,9 +108,9 @@ def load(artefact: Artefact, *, digest: str | None = None, accept_patch: bool = 
     Raises ArtefactCorrupt or ArtefactIncompatible, before unpickling where it can.
     """
     check_digests(artefact, digest)
-    estimator = open_model(artefact.content, accept_patch=accept_patch)
-    found = servable(estimator)
     metadata = artefact.metadata
+    estimator = open_file(artefact.content, metadata.file_format, allow=None, accept_patch=accept_patch)
+    found = servable(estimator)
     if found.task is not metadata.task or set(map(repr, found.known)) != set(map(repr, metadata.classes)):
         raise ArtefactIncompatible(
             f"The file holds a {found.task.value} model of the classes {list(found.known)}, which was registered as a "

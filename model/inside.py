@@ -36,7 +36,8 @@ def inner(estimator: Any) -> Any:
     """What a search, a calibration or a chosen threshold was put around; the estimator itself where it is plain."""
     for _ in range(10):
         wrapped = next((getattr(estimator, key) for key in _WRAPPED if hasattr(estimator, key)), None)
-        if wrapped is None:
+        # What an ensemble calls so is a pattern that was never fitted; what selects columns gives it others.
+        if wrapped is None or hasattr(estimator, "estimators_") or hasattr(estimator, "support_"):
             return estimator
         estimator = wrapped
     return estimator

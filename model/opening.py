@@ -15,6 +15,9 @@ from sklearn.exceptions import InconsistentVersionWarning
 from model.errors import ArtefactCorrupt, ArtefactError, ArtefactIncompatible
 from model.stated import stated_versions
 
+_OF_A_SCRIPT = re.compile(
+    r"Can't get attribute '([^']+)' on <module '__main__'|module '__main__' has no attribute '([^']+)'"
+)
 MOST_BYTES = 200_000_000  # of one file: PostgreSQL takes no statement above 1 GB, and a byte costs four in it
 
 
@@ -90,11 +93,11 @@ def _refusal(content: bytes, error: Exception) -> ArtefactError:
             f"The file needs the Python module {error.name!r}, which is not installed here. Install {package!r} "
             "for the workers and for this command; retraining does not help."
         )
-    main = re.search(r"Can't get attribute '([^']+)' on <module '__main__'", str(error))
+    main = _OF_A_SCRIPT.search(str(error))
     if main:
         return ArtefactIncompatible(
-            f"{main.group(1)!r} was defined in the script or notebook that saved the file. Move it to a module that "
-            "the workers can import and save the model again, or save it with cloudpickle."
+            f"{main.group(1) or main.group(2)!r} was defined in the script or notebook that saved the file. Move it "
+            "to a module that the workers can import and save the model again, or save it with cloudpickle."
         )
     if isinstance(error, AttributeError | ImportError):
         return ArtefactIncompatible(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier, is_clusterer, is_outlier_detector, is_regressor
+from sklearn.base import BaseEstimator, ClusterMixin, OutlierMixin, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -57,7 +57,7 @@ def _no_model(found: Any) -> str | None:
     if isinstance(found, type):
         return f"The file holds the class {found.__name__}: save a fitted object of it."
     if not hasattr(found, "predict") and not hasattr(found, "predict_proba"):
-        if hasattr(found, "transform"):
+        if hasattr(found, "transform") and hasattr(found, "fit"):
             return f"{kind} makes features and no answers: save the fitted pipeline that ends in the model."
         if hasattr(found, "fit_predict"):
             return _clusters(kind)
@@ -71,9 +71,9 @@ def _unsuited(estimator: Any) -> str | None:
     module = type(last).__module__.partition(".")[0]
     if module in ("lightgbm", "xgboost", "catboost") and type(last).__name__ in ("Booster", "CatBoost"):
         return f"{name} is a raw booster: save the fitted {_booster_class(module)} that it belongs to."
-    if _is(is_clusterer, last):
+    if isinstance(last, ClusterMixin):
         return _clusters(name)
-    if _is(is_outlier_detector, last):
+    if isinstance(last, OutlierMixin):
         return f"{name} looks for outliers, which no task here stands for. Save a classifier or a regression."
     if hasattr(estimator, "predict_proba"):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from worker.models.frame import input_columns, to_frame
 from worker.models.linear_compile import NotLinear, compile_linear
 from worker.models.linear_model import Floats, LinearModel
 from worker.models.sample_rows import draw_table
+from worker.models.unknown_words import KnownWords, known_words
 from worker.pages.columns import FeatureColumn
 
 log = get_logger(__name__)
@@ -37,6 +38,7 @@ class LoadedModel:
     asking: Asking
     artefact: Artefact  # kept for the process apart, which loads it again
     linear: LinearModel | None  # the same sum without the pipeline's overhead, where the estimator is one
+    known_words: KnownWords = field(default_factory=dict)  # of encoders that pass over words they do not know
 
     @property
     def signature(self) -> Signature:
@@ -85,9 +87,15 @@ def load_model(
 ) -> LoadedModel:
     """Verify and open an artefact. Raises the errors of `model.artefact.load`."""
     estimator = load(artefact, digest=digest, accept_patch=accept_patch)
-    metadata = artefact.metadata
-    model = LoadedModel(version, ask(estimator, metadata.task, metadata.classes), artefact, linear=None)
-    return replace(model, linear=_checked_linear(model))
+    model = wrap(estimator, artefact, version)
+    return replace(model, linear=_checked_linear(model), known_words=known_words(estimator, model.signature))
+
+
+def wrap(estimator: Any, artefact: Artefact, version: int) -> LoadedModel:
+    """An estimator that is open already, to be asked itself and in no other way."""
+    return LoadedModel(
+        version, ask(estimator, artefact.metadata.task, artefact.metadata.classes), artefact, linear=None
+    )
 
 
 def _checked_linear(model: LoadedModel) -> LinearModel | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from shared.batches.claims import Claim
 from shared.models.signature import Signature
 from shared.status import RowError
 from worker.models.frame import input_columns
+from worker.models.unknown_words import KnownWords, count_unknown
 from worker.pages.encode import encode_features
 from worker.pages.key_filter import build_filter
 from worker.scoring.feature_reader import NO_KEY, Rows
@@ -43,7 +43,6 @@ class Answers:
     errors: dict[int, StatedError] = field(default_factory=dict)
     labels: npt.NDArray[np.int16] | None = None
     scores: npt.NDArray[np.float64] | None = None
-    notes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def none_yet(cls, rows: int) -> Answers:
@@ -63,7 +62,7 @@ class Answers:
             self.scores[numbers] = prediction.scores
 
     def part(self, first: int, last: int) -> Answers:
-        """The answers of rows `first` to `last`, which is not among them. Notes are of all rows and stay behind."""
+        """The answers of rows `first` to `last`, which is not among them."""
         errors = {number - first: error for number, error in self.errors.items() if first <= number < last}
         return Answers(
             self.values[first:last],
@@ -81,10 +80,11 @@ def make_page(
     signature: Signature,
     threshold: float | None,
     hash_keys: HashKeys,
+    known_words: KnownWords | None = None,
 ) -> Page:
     """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order.
 
-    `threshold` is of binary models; in the array of labels -1 stands for a row without an answer.
+    `threshold` is of binary models. Words that are not among `known_words` are counted in the page's notes.
     """
     numbers = sorted(answers.errors)
     values, labels, scores = answers.values, answers.labels, answers.scores
@@ -96,6 +96,8 @@ def make_page(
             labels[numbers], scores[numbers] = -1, np.nan
     hashes = _hashes(claim, rows, hash_keys)
     is_small = len(rows) < SMALL_PAGE
+    columns = input_columns(rows.features, signature) if rows.features.num_columns else None
+    unknown = count_unknown(columns, signature, known_words) if columns and known_words else None
     return Page(
         values=float_array(values),
         threshold=threshold,
@@ -104,10 +106,11 @@ def make_page(
         error_rows=numbers or None,
         error_codes=[answers.errors[number].code.value for number in numbers] or None,
         error_details=[answers.errors[number].detail for number in numbers] or None,
-        features=_features(rows, signature),
+        # None were read where the batch was refused as a whole.
+        features=None if columns is None else encode_features(columns, len(rows)),
         key_filter=None if is_small or hashes is None else build_filter(hashes),
         key_hashes=hashes.tolist() if is_small and hashes is not None else None,
-        notes=orjson.dumps(answers.notes).decode() if answers.notes else None,
+        notes=orjson.dumps({"unknown_categories": unknown}).decode() if unknown else None,
         seed=os.urandom(_SEED_BYTES),
     )
 
@@ -128,10 +131,3 @@ def _hashes(claim: Claim, rows: Rows, hash_keys: HashKeys) -> npt.NDArray[np.int
         return None
     named = rows.keys[rows.keys != NO_KEY]  # others came with their features, or were erased
     return hash_keys(named, claim.source_id)
-
-
-def _features(rows: Rows, signature: Signature) -> bytes | None:
-    """The page of features; None where none were read, because the batch was refused as a whole."""
-    if not rows.features.num_columns:
-        return None
-    return encode_features(input_columns(rows.features, signature), len(rows))

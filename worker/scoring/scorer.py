@@ -24,6 +24,7 @@ from shared.status import Queue, RowError
 from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.model_store import ModelStore
+from worker.models.unknown_words import KnownWords
 from worker.scoring.answers import Answers, StatedError, make_page
 from worker.scoring.feature_reader import Rows, read_rows
 from worker.scoring.isolation import IsolatedModel
@@ -127,7 +128,7 @@ class Scorer:
         metadata = model.artefact.metadata
         rows = read_rows(self.engine, claims, metadata.signature)
         answers = predict_rows(rows, metadata.signature, self._watched(model.predict), task=metadata.task)
-        return self._finish(claims, rows, answers, metadata)
+        return self._finish(claims, rows, answers, metadata, known_words=model.known_words)
 
     def _answer_apart(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         """Load the model and score the rows in a process apart: no code of the model runs in this one."""
@@ -157,7 +158,13 @@ class Scorer:
         return self._finish(claims, rows, answers, None)
 
     def _finish(
-        self, claims: Sequence[Claim], rows: Rows, answers: Answers, metadata: ArtefactMetadata | None
+        self,
+        claims: Sequence[Claim],
+        rows: Rows,
+        answers: Answers,
+        metadata: ArtefactMetadata | None,
+        *,
+        known_words: KnownWords | None = None,
     ) -> dict[int, Counts]:
         signature = Signature(()) if metadata is None else metadata.signature
         threshold = None if metadata is None else metadata.threshold
@@ -173,6 +180,7 @@ class Scorer:
                 signature=signature,
                 threshold=threshold,
                 hash_keys=self.key_hashes,
+                known_words=known_words,
             )
             pages.append((held, page))
             self._count_errors(held, own)
