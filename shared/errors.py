@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
-from shared.models.signature import FeatureProblem
+from shared.models.feature import FeatureProblem
 from shared.told_errors import words_of
 
 

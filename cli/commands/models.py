@@ -112,16 +112,24 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def register(
     file: Annotated[
-        Path, typer.Argument(exists=True, help="A joblib file that you trust, or a directory of `train --output`.")
+        Path,
+        typer.Argument(exists=True, help="A joblib or pickle file that you trust, or a directory of `train --output`."),
     ],
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="At or above it the label is 1; needed for a file.")
+        float | None,
+        typer.Option(min=0, max=1, help="At or above it the label is the positive class; needed for a file."),
     ] = None,
     signature: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="The features as JSON; default: the clients', none empty."),
     ] = None,
-    positive_class: Annotated[str, typer.Option(help="The class whose probability is given.")] = "1",
+    positive_class: Annotated[
+        str | None,
+        typer.Option("--positive", "--positive-class", help="The class whose probability is given; inferred if plain."),
+    ] = None,
+    force: Annotated[
+        str | None, typer.Option(help="Why the model is registered though its answers depend on a row's neighbours.")
+    ] = None,
     promote: Promote = False,
     as_json: AsJson = False,
 ) -> None:
@@ -130,12 +138,14 @@ def register(
     from cli.registry import read_artefact
     from cli.registry import register as put
 
-    artefact = read_artefact(file, signature, threshold, positive_class)
+    artefact = read_artefact(file, signature, threshold, positive_class, force=force)
     with database() as engine:
         model = put(engine, artefact, promote=promote)
     if as_json:
         say_json(_model_json(model))
     else:
+        for finding in artefact.metadata.findings:
+            remark(plain_text(finding))
         _say_registered(model)
 
 
