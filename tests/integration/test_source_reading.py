@@ -123,7 +123,7 @@ def test_keys_are_looked_up_in_their_index_whatever_the_memory(driver: PsycopgCo
         if kind != "bigint":
             asked = pa.array(fetch(driver, f"SELECT {column}::text FROM t WHERE n % 10 = 1 ORDER BY n"))
         things = source("t", {column: kind}, {"v": "integer"})
-    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")).columns, asked)
+    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")), asked)
     query = query.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT csv)")
     plan = "\n".join(fetch(driver, f"{session(things)}EXPLAIN {query}"))
     assert "found" in plan, plan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -159,13 +158,6 @@ def test_an_error_of_the_server_about_a_batch_ends_in_a_stated_error(
         run(driver, "CREATE OR REPLACE VIEW t AS SELECT k, v::integer AS v FROM base")
     elif fault == "gone":
         run(driver, "DROP VIEW t")
-    else:
-        with engine.begin() as connection:
-            columns = [{"name": name, "type": "integer", "nullable": True, "comment": None} for name in names]
-            connection.execute(
-                text("UPDATE predictq.sources SET columns = CAST(:columns AS jsonb) WHERE id = :id"),
-                {"columns": json.dumps(columns), "id": things.id},
-            )
     serve(engine, things, Signature(tuple(FeatureSpec(name, FeatureKind.INTEGER, nullable=True) for name in names)))
     accepted = bulk(engine, things, [1])
     outcomes: list[str] = []

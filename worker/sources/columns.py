@@ -7,7 +7,6 @@ it, and a numeric as the double nearest to its decimals.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import pyarrow as pa
 
@@ -49,13 +48,29 @@ class ReadingPlan:
 
     columns: tuple[ColumnPlan, ...]
     names: list[str]
+    select: str  # the expressions, each after a comma
     is_plain: bool  # whether every column is parsed as what it is
     lacking: str | None  # the first feature that the source has no column for
 
 
-@lru_cache(maxsize=32)
+_MOST_PLANS = 64
+_plans: dict[tuple[int, int], tuple[Source, Signature, ReadingPlan]] = {}
+
+
 def plan_columns(source: Source, signature: Signature) -> ReadingPlan:
-    """The way of each feature. One that the source does not have is null."""
+    """The way of each feature. One that the source does not have is null.
+
+    Kept for these very objects: to hash them takes longer than to read a client.
+    """
+    found = _plans.get((id(source), id(signature)))
+    if found is None or found[0] is not source or found[1] is not signature:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        found = _plans[id(source), id(signature)] = (source, signature, _plan(source, signature))
+    return found[2]
+
+
+def _plan(source: Source, signature: Signature) -> ReadingPlan:
     plans = []
     for spec in signature.features:
         column = source.column(spec.name)
@@ -66,7 +81,8 @@ def plan_columns(source: Source, signature: Signature) -> ReadingPlan:
         plans.append(ColumnPlan(spec.name, expression, parsed, final_type(spec)))
     lacking = next((plan.name for plan in plans if not plan.is_there), None)
     is_plain = all(plan.parsed == plan.final for plan in plans)
-    return ReadingPlan(tuple(plans), list(signature.names), is_plain, lacking)
+    select = "".join(f", {plan.expression}" for plan in plans)
+    return ReadingPlan(tuple(plans), list(signature.names), select, is_plain, lacking)
 
 
 def _reading(column: str, kind: str, spec: FeatureSpec) -> tuple[str, pa.DataType]:
