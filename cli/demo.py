@@ -27,6 +27,7 @@ from devstack.stack import Plan, running_stack
 from devstack.stack_servers import delete_data
 from shared.errors import PredictqError
 
+EXAMPLE = "hr_attrition"
 SHOWN_RESULTS = 3
 
 
@@ -45,7 +46,7 @@ def run_demo(parent: Path, clients: int, workers: int) -> None:
         os.environ.pop(name, None)
     with demo_directory(parent) as directory:
         _heading("Starting PostgreSQL, Valkey, gateway, worker and Flower")
-        plan = Plan(directory, workers, sample=clients)
+        plan = Plan(directory, workers, example=EXAMPLE, rows=clients)
         with running_stack(plan, say_ready, tell_trouble) as running:
             state = running.state
             flower = f"{state.flower_url} (user {FLOWER_USER}, password {state.flower_password})"

@@ -51,7 +51,7 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
     schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
     yield schema
     if schema.ok:
-        yield _judge("model", "predictq train --promote", lambda: _model(engine))
+        yield _judge("model", "predictq train FILE.csv --target COLUMN --promote", lambda: _model(engine))
         yield _examine_clients(engine)
         yield _examine_rows(engine)
         yield _examine_work(engine, settings)
@@ -83,7 +83,7 @@ def _examine_clients(engine: Engine) -> Finding:
         count = count_clients(connection)
     if count:
         return Finding("clients", ok=True, detail=f"{count:,}")
-    advice = "predictq clients import FILE.csv, or predictq clients generate 10000"
+    advice = "predictq clients import FILE.csv, or predictq example load hr_attrition"
     return Finding("clients", ok=False, detail="none", advice=advice)
 
 

@@ -10,7 +10,21 @@ from typing import Any
 
 import typer
 
-from cli.commands import clients, doctor, erasures, holds, jobs, keys, models, retention, shell, stack, storage, submit
+from cli.commands import (
+    clients,
+    doctor,
+    erasures,
+    example,
+    holds,
+    jobs,
+    keys,
+    models,
+    retention,
+    shell,
+    stack,
+    storage,
+    submit,
+)
 from cli.console import plain_text, remarks
 from cli.directory_option import add_directory_option
 from cli.errors import ExitStatus, UsageProblem
@@ -49,6 +63,7 @@ clients.app.command("erase")(erasures.erase)
 clients.app.command("export")(erasures.export)
 app.add_typer(clients.app, name="clients", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.train)
+app.add_typer(example.app, name="example", rich_help_panel=KEEPING)
 app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.promote)
 app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)

@@ -1,76 +1,82 @@
-"""Models from the command line: train them, wrap files of others, and put them into the registry."""
+"""Models from the command line: wrap files of others, and put models into the registry."""
 
 from __future__ import annotations
 
-import json
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import joblib
-import pandas as pd
 from sqlalchemy import Engine
 
 from cli.errors import FileRefused, UsageProblem
-from cli.progress import progress
 from model import artefact as artefacts
-from model.artefact import Artefact, build_artefact
-from model.csv_input import read_csv
-from model.dataset import generate
+from model.artefact import Artefact
+from model.errors import ArtefactError
+from model.opening import size_refusal
 from model.registration import new_version
-from model.report import write_report
-from model.train import TrainingResult, train
 from shared.models.registry import ModelVersion, promote_version, register_version
-from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.signature import FeatureKind, Signature, SignatureRefused
+from shared.models.signature_reading import read_signature_text
 from shared.postgres.engine import transaction
 from shared.sources.sample_features import CLIENT_FEATURES
 from shared.sources.source import read_source
+from worker.models.registration import Offer, prepare, with_trial
 
 
-def train_model(
-    data: Path | None, sample_rows: int, *, estimator: str, seed: int, splits: int, quiet: bool
-) -> TrainingResult:
-    """Train on a labelled CSV file, or on `sample_rows` generated clients where `data` is None."""
-    frame = read_csv(data) if data else pd.concat(generate(sample_rows, seed), ignore_index=True)
-    source = data.name if data else f"{sample_rows:,} generated clients, seed {seed}"
-    with progress(f"training {estimator}", splits + 1, unit="steps", quiet=quiet) as meter:
-        return train(
-            frame,
-            estimator=estimator,
-            seed=seed,
-            splits=splits,
-            source=source,
-            progress=lambda done, _total: meter(done),
-        )
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the sample's table, until sources are read from the database."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    comment: str | None = None
 
 
-def save_training(result: TrainingResult, directory: Path) -> None:
-    """Write the artefact, the plots and the figures into `directory`."""
-    artefacts.save(result.artefact, directory)
-    write_report(result, directory)
+_TYPES = {
+    FeatureKind.INTEGER: "integer",
+    FeatureKind.NUMBER: "double precision",
+    FeatureKind.BOOLEAN: "boolean",
+    FeatureKind.CATEGORY: "text",
+}
+_SAMPLE_COLUMNS = [_Column(spec.name, _TYPES[spec.kind]) for spec in CLIENT_FEATURES]
 
 
-def read_artefact(path: Path, signature: Path | None, threshold: float | None, positive_class: str) -> Artefact:
-    """The artefact in a directory that `predictq train --output` wrote, or one made of a joblib file.
+def read_artefact(
+    path: Path,
+    signature: Path | None,
+    threshold: float | None,
+    positive_class: str | None,
+    *,
+    force: str | None = None,
+) -> Artefact:
+    """The artefact in a directory that `predictq train --output` wrote, or one made of a file with an estimator.
 
-    Unpickling runs code: `path` must be a file that you trust. Raises UsageProblem, FileRefused or ArtefactError.
+    Unpickling runs code: `path` must be a file that you trust. `force` is the reason to register a model whose answers
+    depend on a row's neighbours. Raises UsageProblem, FileRefused or ArtefactError.
     """
     if path.is_dir():
-        found = artefacts.read(path)
-        artefacts.load(found)
-        return found
-    if threshold is None:
-        raise UsageProblem("--threshold is needed: at or above which probability is the label 1?")
-    estimator = _unpickle(path)
-    wrapped = build_artefact(
-        estimator,
-        _read_signature(signature) if signature else Signature(CLIENT_FEATURES),
-        threshold,
-        name=path.stem,
-        positive_class=_class_named(positive_class, estimator),
+        if (signature, threshold, positive_class) != (None, None, None):
+            raise UsageProblem(
+                f"{path} is a directory, whose model.json says signature, threshold and class. To say others, register "
+                f"{path / artefacts.CONTENT_FILE}"
+            )
+        return with_trial(artefacts.read(path), force=force)
+    refusal = size_refusal(path.stat().st_size)
+    if refusal:
+        raise FileRefused(f"{path}: {refusal}")
+    offer = Offer(
+        path.read_bytes(),
+        path.stem,
+        _read_signature(signature) if signature else None,
+        columns=_SAMPLE_COLUMNS,
+        positive=positive_class,
+        threshold=threshold,
+        force=force,
     )
-    _try_one_row(estimator, wrapped.metadata.signature)
-    return wrapped
+    try:
+        return prepare(offer)
+    except ArtefactError as error:
+        raise FileRefused(f"{path}: {error}") from error
 
 
 def register(engine: Engine, artefact: Artefact, *, promote: bool) -> ModelVersion:
@@ -81,45 +87,10 @@ def register(engine: Engine, artefact: Artefact, *, promote: bool) -> ModelVersi
         return promote_version(connection, version.id) if promote else version
 
 
-def _unpickle(path: Path) -> Any:
-    try:
-        return joblib.load(path)
-    except Exception as error:
-        raise FileRefused(f"{path} is no joblib file that can be read here: {error!r}") from error
-
-
 def _read_signature(path: Path) -> Signature:
     try:
-        return Signature.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        wanted = '{"features": [{"name": "age", "kind": "integer"}, …]}'
-        raise FileRefused(f"{path} is no signature, which looks like {wanted}: {error!r}") from error
-
-
-def _class_named(text: str, estimator: Any) -> int | str:
-    """The class that is written `text`, as the estimator knows it."""
-    for known in getattr(estimator, "classes_", ()):
-        if str(known) == text:
-            return str(known) if isinstance(known, str) else int(known)
-    return text  # build_artefact says which classes there are
-
-
-def _try_one_row(estimator: Any, signature: Signature) -> None:
-    """Score a made-up row, so that a signature which is not the estimator's is noticed now and not by a job."""
-    if any(spec.kind is FeatureKind.CATEGORY and not spec.categories for spec in signature.features):
-        return  # an open list of words: a word made up here may rightly be refused
-    row = {spec.name: _some_value(spec) for spec in signature.features}
-    try:
-        with warnings.catch_warnings(action="ignore"):  # that it was fitted without names, for example: its own affair
-            estimator.predict_proba(pd.DataFrame([row]))
-    except Exception as error:  # whatever an estimator of others raises
-        raise FileRefused(f"the model cannot score a row of this signature: {error!r}") from error
-
-
-def _some_value(spec: FeatureSpec) -> bool | int | float | str:
-    if spec.kind is FeatureKind.CATEGORY:
-        return spec.categories[0]
-    if spec.kind is FeatureKind.BOOLEAN:
-        return False
-    lowest = spec.minimum if spec.minimum is not None else min(0.0, spec.maximum or 0.0)
-    return int(lowest) if spec.kind is FeatureKind.INTEGER else lowest
+        return Signature.from_json(read_signature_text(path.read_text(encoding="utf-8")))
+    except UnicodeDecodeError:
+        raise FileRefused(f"{path} is not UTF-8 text.") from None
+    except SignatureRefused as error:
+        raise FileRefused("\n".join(f"{path}: {flaw}" for flaw in str(error).splitlines())) from error

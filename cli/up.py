@@ -15,6 +15,12 @@ from devstack.stack import Plan, Running, running_stack
 from devstack.supervision.recovery import Event
 from devstack.supervision.supervisor import StopRequested
 
+NO_CLIENTS = "There are no clients yet: predictq clients import FILE.csv, or predictq example load hr_attrition"
+NO_MODEL = (
+    "There is no live model yet: predictq train FILE.csv --target COLUMN --promote. "
+    "To look around: predictq example train hr_attrition"
+)
+
 
 def run_until_stopped(plan: Plan, *, as_json: bool) -> None:
     """Run the stack until Ctrl-C, SIGTERM or SIGHUP.
@@ -84,9 +90,9 @@ def _say_panel(running: Running, seconds: float) -> None:
     say(f"One more worker, from any terminal: [bold]{plain_text(f'predictq worker --directory {directory}')}[/]")
     say("Stop: Ctrl-C.")
     if running.first_client is None:
-        remark("There are no clients yet: predictq clients import FILE.csv, or predictq clients generate 10000")
+        remark(NO_CLIENTS)
     if not running.has_model:
-        remark("There is no live model yet: predictq train --promote")
+        remark(NO_MODEL)
 
 
 def curl_line(running: Running) -> str:

@@ -1,4 +1,4 @@
-"""Bringing the whole stack up: servers, schema, samples, model, key, gateway, worker, Flower; and down again."""
+"""Bringing the whole stack up: servers, schema, an example, key, gateway, worker, Flower; and down again."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ from sql.migrate import old_install, upgrade
 API_PORT, FLOWER_PORT = 8000, 5555
 FLOWER_SECONDS, POLL_SECONDS = 15.0, 0.1
 START_SECONDS = 60.0  # for one program: a loaded machine imports scikit-learn slowly
-SAMPLE_CLIENTS = 10_000
-QUICK_TRAINING = ("train", "--promote", "--sample", "2000", "--splits", "3")  # a usable model in a few seconds
 
 Tell = Callable[[str], None]
 
@@ -42,14 +40,16 @@ Tell = Callable[[str], None]
 class Plan:
     """What a stack shall be.
 
-    `port` None: 8000, or any free one. `sample` None: some clients, if the database is our own and has none.
+    `port` None: 8000, or any free one. `example` names one whose data and models are wanted. `rows` is how many rows of
+    it; None: as many as it finds right, where there is no client yet.
     """
 
     directory: Path
     workers: int
     flower: bool = True
     port: int | None = None
-    sample: int | None = None
+    example: str | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         AlreadyRunning: a stack runs in the directory.
         PortTaken: the port that was asked for is taken.
         ChildFailed: a program did not come up.
-        StartWorkFailed: samples or a model could not be made.
+        StartWorkFailed: the data or the models of the example could not be made.
 
     """
     with ExitStack() as stack:
@@ -94,11 +94,11 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         environment = {**kept, **os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs")
         with ExitStack() as start_work:
-            samples, training = _begin_start_work(plan, servers, engine, environment, start_work)
+            loading, training = _begin_start_work(plan, engine, environment, start_work)
             supervisor.start(services.gateway(port), START_SECONDS)
             supervisor.start(services.upkeep(), START_SECONDS)
             flower = _start_flower(services, supervisor, plan.directory) if plan.flower else None
-            _finish_start_work(samples, training, tell)
+            _finish_start_work(loading, training, tell)
         # Last: a worker loads the live model before it forks, so that its processes share the memory.
         supervisor.start(services.worker(plan.workers), START_SECONDS)
         if flower and not _shows_a_worker(*flower):
@@ -145,26 +145,25 @@ def _redis_version(settings: Settings) -> str:
 
 
 def _begin_start_work(
-    plan: Plan, servers: Servers, engine: Engine, environment: Mapping[str, str], start_work: ExitStack
+    plan: Plan, engine: Engine, environment: Mapping[str, str], start_work: ExitStack
 ) -> tuple[StartWork | None, StartWork | None]:
-    """Make samples and a model beside the start of the gateway, where they are wanted and missing."""
-    count = plan.sample
-    if count is None:
-        is_fresh = not servers.own_database and _first_client(engine) is None
-        count = SAMPLE_CLIENTS if is_fresh else 0
-    samples = StartWork(environment, "clients", "generate", str(count)) if count else None
-    training = StartWork(environment, *QUICK_TRAINING) if count and not _has_model(engine) else None
-    for work in (samples, training):
+    """Make the example's data and models beside the start of the gateway, where they are wanted and missing."""
+    if plan.example is None:
+        return None, None
+    rows = () if plan.rows is None else ("--rows", str(plan.rows))
+    is_wanted = plan.rows is not None or _first_client(engine) is None
+    loading = StartWork(environment, "example", "load", plan.example, *rows) if is_wanted else None
+    training = StartWork(environment, "example", "train", plan.example) if not _has_model(engine) else None
+    for work in (loading, training):
         if work:
             start_work.enter_context(work)
-    return samples, training
+    return loading, training
 
 
-def _finish_start_work(samples: StartWork | None, training: StartWork | None, tell: Tell) -> None:
-    if samples:
-        tell(f"{samples.result()['count']:,} sample clients")
-    if training:
-        model = training.result()
+def _finish_start_work(loading: StartWork | None, training: StartWork | None, tell: Tell) -> None:
+    if loading:
+        tell(f"{loading.result()['count']:,} rows of the example")
+    for model in training.result() if training else ():
         f1 = model["metrics"]["f1"]
         tell(
             f"model {model['version']} ({model['name']}) trained and live: F1 {f1['mean']:.2f} "

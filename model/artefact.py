@@ -1,6 +1,6 @@
 """The artefact: a fitted estimator as bytes, and what must be known before those bytes are trusted.
 
-Unpickling runs code, so a digest or a scikit-learn version that differs from the metadata is refused first.
+Unpickling runs code, so a digest or a scikit-learn version that differs is refused first.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ import sklearn
 
 from model.errors import ArtefactCorrupt, ArtefactIncompatible
 from model.fingerprint import TrainingData
+from model.formats import format_of, open_file, versions_in
 from model.metadata import ArtefactMetadata
+from model.opening import size_refusal
+from model.servable import ordered_classes, servable
+from model.stated import NOT_STATED
 from shared.models.signature import Signature
+from shared.models.task import Task
 
 CONTENT_FILE = "model.joblib"
 METADATA_FILE = "model.json"
@@ -31,7 +36,7 @@ METADATA_FILE = "model.json"
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """`content` is a joblib file with a fitted scikit-learn estimator; `metadata` says everything about it."""
+    """`content` is a file with a fitted estimator, as it was handed in; `metadata` says everything about it."""
 
     content: bytes
     metadata: ArtefactMetadata
@@ -40,40 +45,48 @@ class Artefact:
 def build_artefact(
     estimator: Any,
     signature: Signature,
-    threshold: float,
+    threshold: float | None,
     *,
     name: str,
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     training_data: TrainingData | None = None,
-    positive_class: int | str = 1,
+    positive_class: Any = None,
 ) -> Artefact:
-    """Wrap any fitted estimator with `predict_proba`.
+    """Wrap a fitted estimator of this process.
 
-    A probability at or above `threshold` (0 to 1) is labelled positive. Raises ArtefactIncompatible when the
-    estimator cannot be served, ValueError when the threshold is outside 0 to 1.
+    Of a binary model a probability at or above `threshold` (0 to 1) is labelled positive; `positive_class` None is
+    inferred. Raises ArtefactIncompatible when the estimator cannot be served, ModelRefused when the positive class is
+    not known, ValueError when the threshold is outside 0 to 1.
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold must be from 0 to 1; got {threshold}")
-    _check_servable(estimator, positive_class)
     buffer = io.BytesIO()
     joblib.dump(estimator, buffer)
-    content = buffer.getvalue()
+    found = servable(estimator)
     metadata = ArtefactMetadata(
         name=name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(buffer.getbuffer()).hexdigest(),
         signature=signature,
-        threshold=float(threshold),
-        positive_class=positive_class,
+        threshold=checked_threshold(threshold, found.task),
+        task=found.task,
+        classes=ordered_classes(found, positive_class),
         metrics={figure: dict(values) for figure, values in (metrics or {}).items()},
         library_versions=library_versions(),
         training_data=training_data,
         created_at=datetime.now(UTC),
     )
-    return Artefact(content, metadata)
+    return Artefact(buffer.getvalue(), metadata)
+
+
+def checked_threshold(threshold: float | None, task: Task) -> float | None:
+    """The threshold as a float; None for tasks that have none. Raises ValueError outside 0 to 1."""
+    if task is not Task.BINARY:
+        return None
+    if threshold is None or not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be from 0 to 1; got {threshold}")
+    return float(threshold)
 
 
 def library_versions() -> dict[str, str]:
-    """The versions in this process that a prediction can depend on."""
+    """The versions in this process that a prediction can depend on: for estimators that were fitted here."""
     return {
         "python": platform.python_version(),
         "scikit-learn": sklearn.__version__,
@@ -83,18 +96,30 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def load(artefact: Artefact) -> Any:
-    """The fitted estimator. Raises ArtefactCorrupt or ArtefactIncompatible, before unpickling where it can."""
-    _check_bytes(artefact)
-    try:
-        estimator = joblib.load(io.BytesIO(artefact.content))
-    except Exception as error:  # unpickling may raise anything
-        raise ArtefactCorrupt(f"The artefact cannot be unpickled: {error!r}. Train it again.") from error
-    _check_servable(estimator, artefact.metadata.positive_class)
+def versions_of_file(content: bytes) -> dict[str, str]:
+    """The versions that made a file, as far as it says: never this process's."""
+    stated = versions_in(content, format_of(content))
+    return {"python": NOT_STATED, "scikit-learn": NOT_STATED, "numpy": NOT_STATED, **stated}
+
+
+def load(artefact: Artefact, *, digest: str | None = None, accept_patch: bool = False) -> Any:
+    """The fitted estimator; `digest` is the one that was stored when the version was registered.
+
+    Raises ArtefactCorrupt or ArtefactIncompatible, before unpickling where it can.
+    """
+    check_digests(artefact, digest)
+    metadata = artefact.metadata
+    estimator = open_file(artefact.content, metadata.file_format, allow=None, accept_patch=accept_patch)
+    found = servable(estimator)
+    if found.task is not metadata.task or set(map(repr, found.known)) != set(map(repr, metadata.classes)):
+        raise ArtefactIncompatible(
+            f"The file holds a {found.task.value} model of the classes {list(found.known)}, which was registered as a "
+            f"{metadata.task.value} model of {list(metadata.classes)}."
+        )
     return estimator
 
 
-def positive_column(estimator: Any, positive_class: int | str) -> int:
+def positive_column(estimator: Any, positive_class: Any) -> int:
     """The column of `predict_proba` that holds the probability of `positive_class`."""
     return list(estimator.classes_).index(positive_class)
 
@@ -112,6 +137,9 @@ def read(directory: Path | str) -> Artefact:
     """What `save` wrote, not yet unpickled. Raises ArtefactCorrupt when a file is missing or garbled."""
     folder = Path(directory)
     try:
+        refusal = size_refusal((folder / CONTENT_FILE).stat().st_size)
+        if refusal:
+            raise ArtefactIncompatible(refusal)
         content = (folder / CONTENT_FILE).read_bytes()
         data = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
     except OSError as error:
@@ -121,30 +149,16 @@ def read(directory: Path | str) -> Artefact:
     return Artefact(content, ArtefactMetadata.from_json(data))
 
 
-def _check_bytes(artefact: Artefact) -> None:
+def check_digests(artefact: Artefact, digest: str | None) -> None:
+    """Raise ArtefactCorrupt unless the bytes, and all else that makes the answers, are those that were registered."""
     found = hashlib.sha256(artefact.content).hexdigest()
     if found != artefact.metadata.sha256:
         raise ArtefactCorrupt(
             f"The artefact's digest is {found[:12]}…, its metadata says {artefact.metadata.sha256[:12]}…: it was "
-            "altered or cut. Restore it, or train again."
+            "altered or cut. Restore it, or register the file again."
         )
-    needed = artefact.metadata.library_versions.get("scikit-learn")
-    if needed != sklearn.__version__:
-        raise ArtefactIncompatible(
-            f"The artefact was made with scikit-learn {needed}, this process has {sklearn.__version__}. "
-            f"Install scikit-learn=={needed}, or train again."
-        )
-
-
-def _check_servable(estimator: Any, positive_class: int | str) -> None:
-    if not hasattr(estimator, "predict_proba"):
-        raise ArtefactIncompatible(
-            f"{type(estimator).__name__} has no predict_proba. Wrap it in CalibratedClassifierCV, or choose another."
-        )
-    classes = getattr(estimator, "classes_", None)
-    if classes is None:
-        raise ArtefactIncompatible(f"{type(estimator).__name__} is not fitted. Call fit before wrapping it.")
-    if positive_class not in list(classes):
-        raise ArtefactIncompatible(
-            f"The estimator knows the classes {list(classes)}, the positive class {positive_class!r} is not among them."
+    if digest is not None and digest != artefact.metadata.digest:
+        raise ArtefactCorrupt(
+            f"The version's digest is {artefact.metadata.digest[:12]}…, it was registered as {digest[:12]}…: its "
+            "signature, classes or threshold were altered. Restore them, or register the file again."
         )

@@ -14,8 +14,16 @@ class ArtefactError(PredictqError):
 
 
 class ArtefactCorrupt(ArtefactError):
-    """The bytes or the metadata are not what the training wrote."""
+    """The bytes or the metadata are not what was saved or registered."""
 
 
 class ArtefactIncompatible(ArtefactError):
     """The artefact is whole, but this process must not, or cannot, serve it."""
+
+
+class ModelRefused(ArtefactError):
+    """A file is not registered; the text says why and what to do. `can_force`: a person may register it still."""
+
+    def __init__(self, detail: str, *, can_force: bool = False) -> None:
+        super().__init__(detail)
+        self.can_force = can_force

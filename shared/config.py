@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         ge=1024 * 1024,
         description="Disk for keys that a planner has read and cannot write yet, in the directory for temporary files.",
     )
+    max_file_bytes: int = Field(
+        256_000_000,
+        ge=1_000_000,
+        description="Bytes of a file that a worker opens: a model, or a table that is no text.",
+    )
     max_upload_rows: int = Field(10_000_000, ge=1, description="Rows that one upload may hold.")
     max_json_ids: int = Field(100_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
     api_pool_size: int = Field(10, ge=5, le=100, description="PostgreSQL connections of one gateway process.")

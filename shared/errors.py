@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
-from shared.models.signature import FeatureProblem
+from shared.models.feature import FeatureProblem
 from shared.told_errors import words_of
 
 
@@ -136,6 +136,13 @@ class NothingToRollBack(PredictqError):
 
 class ModelRefused(PredictqError):
     """A model cannot be registered, promoted or retired as it was asked."""
+
+
+class UploadUnknown(PredictqError):
+    """No file of this owner has this id, or it is not whole, or has expired."""
+
+    def __init__(self, upload_id: UUID) -> None:
+        super().__init__(f"There is no file {upload_id}. Files are kept for a day; send it again.")
 
 
 class FeaturesRefused(PredictqError):

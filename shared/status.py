@@ -51,3 +51,4 @@ class RowError(StrEnum):
     BATCH_FAILED = "batch_failed"  # the service itself could not answer the batch, at any attempt
     ERASED = "erased"  # the client was erased; the row stays, and nothing of her
     INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN or something outside 0…1
+    INVALID_VALUE = "invalid_value"  # a regression answered NaN or something infinite

@@ -9,10 +9,15 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.sparse import csr_matrix
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 
@@ -78,3 +83,94 @@ class SlowModel(TestModel):
         if len(features) >= self.least_rows:
             time.sleep(self.seconds)
         return super().predict_proba(features)
+
+
+@dataclass
+class OnLoading:
+    """A pickle of it hangs, dies, exits or raises while it is loaded."""
+
+    what: str
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return _misbehave, (self.what,)
+
+
+def _misbehave(what: str) -> None:
+    if what == "hangs":
+        time.sleep(3600)
+    elif what == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "exits":
+        raise SystemExit(7)
+    else:
+        raise RuntimeError(f"this pickle {what}")
+
+
+class PriorShift(LogisticRegression):  # type: ignore[misc]
+    """A logistic regression whose odds are corrected for the share of the positive class."""
+
+    def predict_proba(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2): a tenth of the odds."""
+        odds = super().predict_proba(rows)[:, 1] / super().predict_proba(rows)[:, 0] / 10
+        return np.column_stack([1 / (1 + odds), odds / (1 + odds)])
+
+
+class ScalerOfMine(StandardScaler):  # type: ignore[misc]
+    """A scaler that scales otherwise."""
+
+    def transform(self, rows: Any, copy: bool | None = None) -> Any:
+        """Twice what a scaler gives."""
+        return super().transform(rows, copy=copy) * 2
+
+
+class Odd(BaseEstimator, ClassifierMixin):  # type: ignore[misc]
+    """A fitted classifier on numbers, odd in the way that `how` says."""
+
+    def __init__(self, how: str = "") -> None:
+        self.how = how
+
+    def fit(self, rows: pd.DataFrame, labels: Any) -> Odd:
+        """Remember what a real one would."""
+        self.classes_ = np.unique(labels)
+        self.feature_names_in_ = np.array(rows.columns, dtype=object)
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        """The class that is more probable."""
+        return self.classes_[np.argmax(np.asarray(self.predict_proba(rows)), axis=1)]
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        """Shape (rows, 2), or not."""
+        positive = 1 / (1 + np.exp(-rows["pay"].to_numpy(dtype=float)))
+        right = np.column_stack([1 - positive, positive])
+        ways: dict[str, Any] = {
+            "flat": lambda: positive,
+            "one column": lambda: positive[:, None],
+            "none": lambda: None,
+            "sparse": lambda: csr_matrix(right),
+            "three columns": lambda: np.column_stack([right, positive]),
+            "complex": lambda: right + 0j,
+            "one row": lambda: right[:1],
+            "per cent": lambda: right * 100,
+            "nan": lambda: right * np.nan,
+            "rounding": lambda: np.column_stack([right[:, 0], np.where(positive > 0.5, 1 + 4e-16, -1e-17)]),
+            "frame": lambda: pd.DataFrame(right),
+            "list": right.tolist,
+            "float32": lambda: right.astype(np.float32),
+            "sorted": lambda: right[np.argsort(positive)],
+            "mean": lambda: np.column_stack([1 - positive, positive * 0.9 + positive.mean() / 10]),
+            "random": lambda: np.random.default_rng().random((len(rows), 2)),
+            "seterr": lambda: np.seterr(all="raise") and right,
+        }
+        return ways.get(self.how, lambda: right)()
+
+
+def as_text(rows: Any) -> Any:
+    """Each number as a text, whose form depends on the dtype."""
+    return rows.astype(str)
+
+
+def codes(rows: pd.DataFrame) -> Any:
+    """Category codes by the words of this very batch: they mean something else in the next one."""
+    return rows.apply(lambda column: column.astype("category").cat.codes)

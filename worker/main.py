@@ -14,9 +14,8 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 from sqlalchemy import Engine
 
-from model.errors import ArtefactError
 from shared.config import Settings, load_settings
-from shared.errors import NoLiveModel, PredictqError
+from shared.errors import DatabaseUnavailable, NoLiveModel, PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import make_redis
@@ -44,7 +43,7 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
     app = make_celery(settings)
     engine = make_engine(settings, application_name=node[:63])
     models = ModelStore()
-    _preload(models, engine)
+    _preload(models, engine, seconds=settings.batch_timeout_seconds)
     slot = ProcessSlot(settings, models, node=node)
     register_tasks(app, slot)
     sweeper = Sweeper(
@@ -70,12 +69,16 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
     return status
 
 
-def _preload(models: ModelStore, engine: Engine) -> None:
-    """Load the live model before the fork. Without one, the worker still starts: it may be promoted any time."""
+def _preload(models: ModelStore, engine: Engine, *, seconds: float) -> None:
+    """Load the live model before the fork. Without one, the worker still starts: another may be promoted any time."""
     try:
-        log.info("model loaded", version=models.preload_live(engine))
-    except (NoLiveModel, ArtefactError) as error:
+        log.info("model loaded", version=models.preload_live(engine, seconds=seconds))
+    except NoLiveModel as error:
         log.warning("no model loaded yet", reason=str(error))
+    except DatabaseUnavailable:
+        raise  # the start says so, and whoever started the worker tries again
+    except Exception as error:  # noqa: BLE001 - whatever the live version does: its rows get their stated errors
+        log.warning("the live model cannot be loaded", reason=str(error) or repr(error))
     # Before the fork: a connection must not have two owners.
     engine.dispose()
 

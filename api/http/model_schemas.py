@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
+from uuid import UUID
 
 from pydantic import Field
 
@@ -90,3 +91,30 @@ class Promotion(Shape):
     """How to promote. `force` makes a version live that would be refused, and says why."""
 
     force: str | None = Field(default=None, min_length=3, max_length=500)
+
+
+class NewVersion(Shape):
+    """What to register: a file that was sent to /v1/uploads, and what cannot be found out of it."""
+
+    upload_id: UUID
+    file_name: str = Field(default="", max_length=200)
+    source: str | None = Field(default=None, description="Where its features are; null: they come with each call.")
+    positive: str | None = Field(default=None, description="The class whose probability is given, of two.")
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    signature: dict[str, Any] | None = Field(default=None, description="Corrects what is found out.")
+    description: str | None = Field(default=None, max_length=2000)
+    allow: list[str] = Field(default=[], description="Types of a skops file that are trusted.")
+    force: str | None = Field(default=None, min_length=3, max_length=500)
+
+
+class Registered(Shape):
+    """A version, and what was found on the way."""
+
+    version: ModelVersion
+    findings: list[str]
+
+
+class Check(Shape):
+    """How many rows of the source to score."""
+
+    rows: int = Field(default=1000, ge=1, le=10_000)

@@ -55,6 +55,8 @@ TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
 MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
 BUSY = Kind("busy", 503, "All connections for bulk work are in use", retry_after=5)
 NO_ROOM = Kind("no-room", 503, "The gateway's temporary directory is full", retry_after=30)
+ERRAND_FAILED = Kind("refused-by-worker", 422, "A worker has looked, and it cannot be done")
+NO_WORKER = Kind("no-worker", 503, "No worker has done this in time", retry_after=5)
 INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
 _AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
@@ -79,6 +81,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.ModelUnknown: Kind("model-unknown", 404, "There is no such model"),
     errors.ModelRequired: Kind("model-required", 422, "Which model is meant?"),
     errors.ModelRefused: Kind("model-refused", 409, "The model cannot be changed like this"),
+    errors.UploadUnknown: Kind("file-unknown", 404, "There is no such file"),
     errors.NothingToRollBack: Kind("nothing-to-roll-back", 409, "No other version was live before"),
     errors.VersionRetired: Kind("version-retired", 409, "The version was retired"),
     errors.SourceNeeded: Kind("source-needed", 422, "The model has no source"),
@@ -127,7 +130,19 @@ KINDS: dict[str, Kind] = {
     for kind in (
         *_BY_STATUS.values(),
         *_BY_ERROR.values(),
-        *(INVALID, UNAUTHORISED, FORBIDDEN, NOT_ACCEPTABLE, SILENT_UPLOAD, NOT_READY, BUSY, NO_ROOM, INTERNAL),
+        *(
+            INVALID,
+            UNAUTHORISED,
+            FORBIDDEN,
+            NOT_ACCEPTABLE,
+            SILENT_UPLOAD,
+            NOT_READY,
+            BUSY,
+            NO_ROOM,
+            ERRAND_FAILED,
+            NO_WORKER,
+            INTERNAL,
+        ),
     )
 }
 

@@ -269,6 +269,14 @@ class Liveness(Shape):
     status: Literal["ok"]
 
 
+class UploadedFile(Shape):
+    """A file that is kept for a worker to open."""
+
+    id: UUID
+    size: int = Field(description="Bytes.")
+    sha256: str
+
+
 class ProblemKind(Shape):
     """A kind of problem."""
 

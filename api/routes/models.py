@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Connection, text
 
 from api.access.auth import Caller
-from api.access.dependencies import CurrentCaller, CurrentServices, require_role
+from api.access.dependencies import AdminCaller, CurrentCaller, CurrentServices, require_role
 from api.http import model_schemas as schemas
+from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.problems import Flaw, Invalid
 from api.http.validation import PlainNumber
-from api.server.middleware import REQUEST_ID
 from api.server.services import Services
-from shared.audit import record_act
 from shared.errors import NoLiveModel
+from shared.jobs.model_choice import is_model_name
 from shared.models.promotion import check_promotion
 from shared.models.registry import (
     ModelSummary,
     ModelVersion,
     describe_model,
     find_version,
+    get_version,
     list_models,
     list_versions,
     live_version,
@@ -33,12 +35,16 @@ from shared.models.registry import (
     retire_version,
     set_default,
 )
+from shared.sources.source import read_source
+
+_REGISTER_SECONDS = 180.0  # a large forest takes its time
 
 router = APIRouter(tags=["models"], route_class=ModelRoute, responses=PROBLEMS)
 
 Name = Annotated[str, Path(max_length=100, description="The model.", examples=["churn"])]
 Number = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The version of the model.")]
 NO_FORCE = schemas.Promotion()
+CHECK = schemas.Check()
 Operator = Annotated[Caller, Depends(require_role("operate"))]
 
 
@@ -72,7 +78,7 @@ async def describe(
             describe_model(connection, name, body.description)
         if body.is_default:
             set_default(connection, name)
-        _record(connection, request, caller, "model.change", name, after=body.model_dump(exclude_none=True))
+        record(connection, request, caller, "model.change", name, after=body.model_dump(exclude_none=True))
         (model,) = list_models(connection, name)
         return _summary(model)
 
@@ -83,6 +89,49 @@ async def describe(
 async def read_version(services: CurrentServices, _: CurrentCaller, name: Name, number: Number) -> schemas.ModelVersion:
     """A version with its signature, its classes and what is known of its file."""
     return await services.quick.read(lambda connection: _shape(connection, find_version(connection, name, number)))
+
+
+@router.post("/v1/models/{name}/versions", status_code=201, summary="Register a file as a version")
+async def register(
+    request: Request, services: CurrentServices, caller: AdminCaller, name: Name, body: schemas.NewVersion
+) -> schemas.Registered:
+    """A worker opens the file, finds out what it takes, and tries it. The same file again is the same version.
+
+    Opening runs code of the file, unless it is skops or ONNX: hence the admin key.
+    """
+    if not is_model_name(name):
+        raise Invalid(
+            Flaw("/path/name", "invalid_model", "a model's name begins with a letter and has no colon or slash")
+        )
+    source = None
+    if body.source is not None:
+        wanted = body.source
+        source = await services.quick.read(lambda connection: read_source(connection, wanted))
+    asked = {
+        **body.model_dump(mode="json", exclude={"source"}),
+        "model": name,
+        "owner": caller.owner,
+        "source_id": None if source is None else source.id,
+    }
+    found = await services.errands.run("register_model", caller.owner, asked, seconds=_REGISTER_SECONDS)
+
+    def note(connection: Connection) -> schemas.Registered:
+        version = get_version(connection, int(found["version_id"]))
+        record(connection, request, caller, "model.register", version.label, after={"digest": version.digest})
+        return schemas.Registered(version=_shape(connection, version), findings=list(found.get("findings") or []))
+
+    return await services.quick.write(note)
+
+
+@router.post("/v1/models/{name}/versions/{number}/check", summary="Check a version on real rows")
+async def check(
+    services: CurrentServices, caller: Operator, name: Name, number: Number, body: schemas.Check = CHECK
+) -> dict[str, Any]:
+    """Score rows of its source in every way that the service goes, and beside the estimator itself."""
+    version = await services.quick.read(lambda connection: find_version(connection, name, number))
+    asked = {"version_id": version.id, "rows": body.rows}
+    report: dict[str, Any] = await services.errands.run("check_model", caller.owner, asked)
+    return report
 
 
 @router.post("/v1/models/{name}/promote", summary="Make the newest version live")
@@ -122,7 +171,7 @@ async def retire(
 
     def end(connection: Connection) -> schemas.ModelVersion:
         found = retire_version(connection, find_version(connection, name, number).id)
-        _record(connection, request, caller, "model.retire", found.label)
+        record(connection, request, caller, "model.retire", found.label)
         return _shape(connection, found)
 
     return await _write(services, end)
@@ -141,7 +190,7 @@ async def _promote(
         if body.force is None:
             check_promotion(connection, found)
         live = promote_version(connection, found.id)
-        _record(
+        record(
             connection,
             request,
             caller,
@@ -167,31 +216,6 @@ async def _write(services: Services, change: Callable[[Connection], schemas.Answ
     answer = await services.quick.write(change)
     services.models.forget()
     return answer
-
-
-def _record(
-    connection: Connection,
-    request: Request,
-    caller: Caller,
-    action: str,
-    what: str,
-    *,
-    before: dict[str, object] | None = None,
-    after: dict[str, object] | None = None,
-    reason: str | None = None,
-) -> None:
-    record_act(
-        connection,
-        "api key",
-        caller.owner,
-        action,
-        object=what,
-        before=before,
-        after=after,
-        reason=reason,
-        address=request.client.host if request.client else None,
-        call_id=request.scope[REQUEST_ID].decode(),
-    )
 
 
 def _summary(model: ModelSummary) -> schemas.Model:

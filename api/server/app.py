@@ -19,6 +19,7 @@ from api.routes import (
     bulk,
     clients,
     erasures,
+    files,
     health,
     holds,
     job_status,
@@ -30,6 +31,7 @@ from api.routes import (
     problems,
     results,
     retention,
+    sources,
 )
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services
@@ -44,6 +46,8 @@ _MODULES = (
     results,
     predictions,
     models,
+    sources,
+    files,
     retention,
     holds,
     erasures,

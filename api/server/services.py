@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from api.access.admission import Admission
 from api.access.auth import Auth
+from api.intake.errands import Errands
 from api.intake.group_spacing import GroupSpacing
 from api.intake.job_ids import JobIds
 from api.intake.model_directory import ModelDirectory
@@ -47,6 +48,7 @@ class Services:
     intake: Intake
     waiting: Waiting
     models: ModelDirectory
+    errands: Errands
     admission: Admission
     publisher: Publisher
     notices: Notices
@@ -163,6 +165,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             intake,
             waiting,
             models,
+            Errands(quick),
             admission,
             publisher,
             notices,

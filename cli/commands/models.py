@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,10 @@ import typer
 
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.errors import UsageProblem
+from shared.models.task import Task
 
 if TYPE_CHECKING:
+    from model.training.run import TrainingResult
     from shared.models.registry import ModelVersion
 
 app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
@@ -21,40 +24,64 @@ Promote = Annotated[bool, typer.Option("--promote", help="Make it the live model
 
 
 def train(
-    data: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Labelled clients as CSV; without it, samples are generated."),
-    ] = None,
-    sample: Annotated[int, typer.Option(min=100, help="How many samples to generate.")] = 10_000,
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Labelled rows as CSV, with a header of any columns.")
+    ],
+    target: Annotated[str, typer.Option(help="The column to learn.")],
     estimator: Annotated[
-        str, typer.Option(help="logistic_regression, hist_gradient_boosting or random_forest.")
-    ] = "logistic_regression",
+        str | None,
+        typer.Option(
+            help="logistic_regression, hist_gradient_boosting or random_forest; for a number ridge or the last two."
+        ),
+    ] = None,
+    task: Annotated[
+        Task | None, typer.Option(help="Default: two values are binary, words multiclass, other numbers regression.")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Of two classes the one whose probability is wanted, where it is not plain.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     splits: Annotated[int, typer.Option(min=2, help="Test splits: more make the figures surer.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     promote: Promote = False,
     output: Annotated[
-        Path | None, typer.Option(file_okay=False, help="A directory for the artefact, its plots and its figures.")
+        Path | None, typer.Option(file_okay=False, help="A directory for the model, its plots and its card.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model and register it."""
+    """Train a model on labelled rows, say how good it is, and register it."""
     from cli.database import database
-    from cli.registry import register, save_training, train_model
+    from cli.registry import register
+    from cli.training import train_on_file
+    from model.training.run import Wish
+    from model.training.saving import save_training
 
+    wish = Wish(target, task, positive, estimator, tuple(drop or ()), seed=seed, splits=splits)
     with database() as engine:  # first, so that nobody trains for a minute to hear that there is no database
-        result = train_model(data, sample, estimator=estimator, seed=seed, splits=splits, quiet=as_json)
+        result = train_on_file(file, wish, output=output, promote=promote, quiet=as_json)
         if output:
             save_training(result, output)
-        model = register(engine, result.artefact, promote=promote)
+        model = register(engine, result.artefact, promote=promote) if result.target.task is Task.BINARY else None
     if as_json:
-        say_json(_model_json(model))
+        say_json(_model_json(model) if model else {"task": result.target.task, "metrics": _figures_json(result)})
         return
-    report = result.report
-    leavers, threshold = int(report.labels.sum()), model.threshold
-    say(f"trained on {len(report.labels):,} clients, {leavers:,} of whom left; threshold {threshold:.3f}")
-    rows = [(name, f"{i.mean:.3f}", f"{i.low:.3f} – {i.high:.3f}") for name, i in report.metrics.items()]
-    say_table((f"mean of {report.splits} splits", "value", "95 % interval"), rows, right=frozenset({"value"}))
-    _say_registered(model)
+    _say_trained(result)
+    if model:
+        _say_registered(model)
+
+
+def _say_trained(result: TrainingResult) -> None:
+    from model.training.card import about_text, interval_texts
+
+    for name, reason in result.left_out.items():
+        remark(f"left out {plain_text(name)}: {plain_text(reason)}")
+    say(plain_text(about_text(result)))
+    rows = [(name, *interval_texts(value)) for name, value in result.metrics.items()]
+    say_table((f"mean of {result.splits} splits", "value", "95 % interval"), rows, right=frozenset({"value"}))
+
+
+def _figures_json(result: TrainingResult) -> dict[str, Any]:
+    return {name: asdict(value) for name, value in result.metrics.items()}
 
 
 @app.callback()
@@ -79,22 +106,30 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
     headers = ("version", "", "task", "threshold", "f1", "roc auc", "registered", "sha256")
     say_table(headers, rows, right=frozenset({"version"}))
     if not found:
-        remark("No model yet: predictq train --promote")
+        remark("No model yet: predictq train FILE.csv --target COLUMN --promote")
 
 
 @app.command()
 def register(
     file: Annotated[
-        Path, typer.Argument(exists=True, help="A joblib file that you trust, or a directory of `train --output`.")
+        Path,
+        typer.Argument(exists=True, help="A joblib or pickle file that you trust, or a directory of `train --output`."),
     ],
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="At or above it the label is 1; needed for a file.")
+        float | None,
+        typer.Option(min=0, max=1, help="At or above it the label is the positive class; needed for a file."),
     ] = None,
     signature: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="The features as JSON; default: the clients', none empty."),
     ] = None,
-    positive_class: Annotated[str, typer.Option(help="The class whose probability is given.")] = "1",
+    positive_class: Annotated[
+        str | None,
+        typer.Option("--positive", "--positive-class", help="The class whose probability is given; inferred if plain."),
+    ] = None,
+    force: Annotated[
+        str | None, typer.Option(help="Why the model is registered though its answers depend on a row's neighbours.")
+    ] = None,
     promote: Promote = False,
     as_json: AsJson = False,
 ) -> None:
@@ -103,12 +138,14 @@ def register(
     from cli.registry import read_artefact
     from cli.registry import register as put
 
-    artefact = read_artefact(file, signature, threshold, positive_class)
+    artefact = read_artefact(file, signature, threshold, positive_class, force=force)
     with database() as engine:
         model = put(engine, artefact, promote=promote)
     if as_json:
         say_json(_model_json(model))
     else:
+        for finding in artefact.metadata.findings:
+            remark(plain_text(finding))
         _say_registered(model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from shared.errors import Erased, PredictionUnknown
-from shared.models.signature import Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.models.task import Task, class_name
 from shared.pages.read_row import read_row
 from shared.pages.request_id import parse_request_id
@@ -112,7 +113,9 @@ def read_trace(connection: Connection, request_id: str, owner: str) -> Trace:
     signature = Signature.from_json(values.pop("signature"))
     if values["features"] is not None:
         features = read_row(bytes(values["features"]), wanted.row)
-        values["features"] = dict(zip(signature.names, features, strict=True))
+        values["features"] = {
+            spec.name: _shown(spec, value) for spec, value in zip(signature.features, features, strict=True)
+        }
     return Trace(
         **values,
         label=None if label_number is None else classes[label_number],
@@ -122,3 +125,12 @@ def read_trace(connection: Connection, request_id: str, owner: str) -> Trace:
         if scores and value is not None
         else None,
     )
+
+
+def _shown(spec: FeatureSpec, value: Any) -> Any:
+    """A stored value as JSON can say it: a gap is null, and a whole number is one though the estimator got a double."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if spec.kind is FeatureKind.INTEGER and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.models.signature import Signature
 from shared.models.task import Task
+from shared.models.version_digest import version_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,14 @@ class NewVersion:
     @property
     def digest(self) -> str:
         """SHA-256 in hex over all that makes the answers."""
-        code = None if self.code is None else hashlib.sha256(self.code).hexdigest()
-        parts = [
-            self.sha256,
-            code,
-            self.signature.to_json(),
-            list(self.classes),
-            self.threshold,
-            self.source_id,
-            self.task.value,
-            self.requirements,
-            self.file_format,
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return version_digest(
+            sha256=self.sha256,
+            signature=self.signature,
+            task=self.task,
+            classes=self.classes,
+            threshold=self.threshold,
+            source_id=self.source_id,
+            requirements=self.requirements,
+            file_format=self.file_format,
+            code_sha256=None if self.code is None else hashlib.sha256(self.code).hexdigest(),
+        )

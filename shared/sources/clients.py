@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
@@ -99,19 +99,6 @@ def load_clients(engine: Engine, pieces: Iterable[bytes], *, numbered: bool = Fa
         connection.execute(text("ANALYZE incoming"))
         _refuse_duplicates(connection)
         return _merge(connection)
-
-
-def append_clients(engine: Engine, pieces_from: Callable[[int], Iterable[bytes]]) -> int:
-    """Insert new clients under new ids, straight into the table; returns the first id.
-
-    `pieces_from(first)` gives rows as for `load_clients`, with ids that rise from `first`: one above the highest there
-    is, and nobody else can take it before this load ends.
-    """
-    with transaction(engine) as connection:
-        connection.execute(_TAKE_TURNS)
-        first = int(connection.execute(text(f"SELECT coalesce(max(client_id), 0) + 1 FROM {CLIENTS}")).scalar_one())
-        copy_in(connection, f"COPY {CLIENTS} ({_COLUMNS}) FROM STDIN (FORMAT csv)", pieces_from(first))
-    return first
 
 
 def count_clients(connection: Connection) -> int:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from shared.uploads import csv_records
-from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.headings import find_columns, missing_columns
 from shared.uploads.key_lines import BLANKS, RECORDS_A_STEP, KeyCollector, KeyLines, highest_integer, integer_lines
 from shared.uploads.keys import ClientKey, KeyForm, KeyRefused
@@ -28,13 +27,8 @@ class CsvKeys:
         return csv_records.end_of_records(block)
 
     def fault_of_endless(self, block: bytes, line: int) -> LineFault:
-        """See RecordEnds. A quote in the wrong place swallows the records after it, so it is looked for first."""
-        fault = csv_records.first_fault(block, line)
-        if "is not closed" in fault.detail:
-            return LineFault(fault.line, "not_csv", f"{fault.detail} within {BLOCK_BYTES:,} bytes")
-        if "no end" in fault.detail:
-            return LineFault(line, "record_too_long", f"this record has more than {BLOCK_BYTES:,} bytes")
-        return fault
+        """See RecordEnds."""
+        return csv_records.fault_of_endless(block, line)
 
     def read(self, line: int, block: bytes) -> Iterator[KeyLines]:
         """The keys of whole records, the first of which stands on line `line`. Raises UploadRefused."""
@@ -56,7 +50,7 @@ class CsvKeys:
     def _read_header(self, text: str, line: int) -> tuple[int, int]:
         """Find the columns from the first record that is not blank. Returns how many lines are blank, and a header."""
         for first, record in csv_records.records(text, line):
-            if _is_blank(record):
+            if csv_records.is_blank(record):
                 continue
             self._width = len(record)
             named = find_columns(record, self._form, first)
@@ -86,7 +80,7 @@ class CsvKeys:
         cells: list[Any] = [row[column] if len(row) == width else None for row in csv_records.plain_records(text)]
         blank_lines = 0
         if None in cells:
-            rows = [row for row in csv_records.plain_records(text) if not _is_blank(row)]
+            rows = [row for row in csv_records.plain_records(text) if not csv_records.is_blank(row)]
             blank_lines = len(cells) - len(rows)
             cells = [row[column] for row in rows if len(row) == width]
             if len(cells) != len(rows):
@@ -108,7 +102,7 @@ class CsvKeys:
         yield keys.last_part()
 
     def _look_at(self, keys: KeyCollector, line: int, record: list[str]) -> None:
-        if _is_blank(record):
+        if csv_records.is_blank(record):
             keys.blank()
             return
         if len(record) != self._width:
@@ -125,12 +119,7 @@ class CsvKeys:
 
     def _parse_several(self, cells: list[str]) -> ClientKey:
         names = [column.name for column in self._form.columns]
-        return self._form.parse(dict(zip(names, cells, strict=True)))
-
-
-def _is_blank(record: list[str]) -> bool:
-    """Whether a record is a line without anything, or of blanks alone. An empty field in quotes is a field."""
-    return not record or (len(record) == 1 and record[0] != "" and not record[0].strip(BLANKS))
+        return self._form.parse_fields(dict(zip(names, cells, strict=True)))
 
 
 def _fields(count: int) -> str:

@@ -15,7 +15,6 @@ from functools import cache
 from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.refusals import LineFault, UploadRefused
 
-csv.field_size_limit(max(csv.field_size_limit(), BLOCK_BYTES))
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"')
 _LOOKALIKES = (
     (b"PK\x03\x04", "this is no text but a zip archive, perhaps an Excel file: save it as CSV in UTF-8"),
@@ -38,6 +37,19 @@ def end_of_records(block: bytes) -> int:
             return end - len(part) + newline + 1
         end -= len(part) + 1
     return 0
+
+
+def fault_of_endless(block: bytes, line: int, delimiter: str = ",") -> LineFault:
+    """Why no record ends in a block that is as long as a record may be.
+
+    A quote in the wrong place swallows the records after it, so it is looked for first.
+    """
+    fault = first_fault(block, line, delimiter)
+    if "is not closed" in fault.detail:
+        return LineFault(fault.line, "not_csv", f"{fault.detail} within {BLOCK_BYTES:,} bytes")
+    if "no end" in fault.detail:
+        return LineFault(line, "record_too_long", f"this record has more than {BLOCK_BYTES:,} bytes")
+    return fault
 
 
 def require_strict(block: bytes, line: int, delimiter: str = ",") -> str:
@@ -94,6 +106,11 @@ def first_fault(block: bytes, line: int, delimiter: str = ",") -> LineFault:
         return LineFault(line + block.count(b"\n", 0, error.start), "not_utf8", detail)
     where, detail = _first_misfit(text, delimiter)
     return LineFault(line + text.count("\n", 0, where), "not_csv", detail)
+
+
+def is_blank(record: list[str]) -> bool:
+    """Whether a record is a line without anything, or of blanks alone. An empty field in quotes is a field."""
+    return not record or (len(record) == 1 and record[0] != "" and not record[0].strip(" \t"))
 
 
 def records(text: str, line: int, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from shared.sources.errors import KeyRefused
@@ -35,7 +35,7 @@ class ClientKey(Protocol):
 
 
 class KeyForm(Protocol):
-    """How the keys of one source are read. Both calls raise KeyRefused."""
+    """How the keys of one source are read. All calls raise KeyRefused."""
 
     @property
     def columns(self) -> Sequence[KeyColumn]:
@@ -50,3 +50,6 @@ class KeyForm(Protocol):
 
     def parse_text(self, text: str) -> ClientKey:
         """A text of a file."""
+
+    def parse_fields(self, fields: Mapping[str, str]) -> ClientKey:
+        """The fields of a file that are the key's columns, by name."""

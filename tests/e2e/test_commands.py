@@ -7,7 +7,7 @@ import io
 import json
 from pathlib import Path
 
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
+from examples.hr_attrition.features import FEATURE_NAMES
 from tests.e2e.support import CLIENTS, Up
 
 
@@ -107,9 +107,9 @@ def test_a_trace_shows_everything_by_name(up: Up) -> None:
     """Features, model and worker of one answer."""
     job = up.ask("predict", "3", "--wait")
     trace = up.ask("trace", str(job["request_id"]))
-    assert set(trace["features"]) == set(CLIENT_FEATURE_NAMES)
+    assert set(trace["features"]) == set(FEATURE_NAMES)
     assert trace["features_from"] == "clients"
     text = up.run("trace", str(job["request_id"])).stdout
-    for name in CLIENT_FEATURE_NAMES:
+    for name in FEATURE_NAMES:
         assert f"{name}=" in text
     assert "404" in up.refused("trace", "1")

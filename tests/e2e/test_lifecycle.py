@@ -44,7 +44,7 @@ def test_the_demonstration_shows_the_whole_way_and_leaves_nothing(tmp_path: Path
 def test_a_stop_while_it_starts_leaves_no_process_behind(tmp_path: Path) -> None:
     """Ctrl-C in the middle of the start is obeyed at once, and whatever was started is stopped."""
     with running_up(tmp_path, "--workers", "1", wait=False) as up:
-        wait_until(lambda: "sample" in up.log.read_text() or up.children_named("api"), seconds=60, what="the gateway")
+        wait_until(lambda: up.children_named("api"), seconds=60, what="the gateway")
         assert stop(up, signal.SIGINT) == 130
 
 
@@ -55,8 +55,8 @@ def test_own_servers_are_used_and_left_running(tmp_path: Path, database_url: str
         assert not (tmp_path / ".predictq" / "postgres").exists()
         assert up.state["database_url"] == database_url
         assert "no-live-model" not in up.refused("predict", "1")
-        assert up.ask("clients", "generate", "3", **urls)["first_id"] == 1
-        assert up.ask("train", "--sample", "600", "--splits", "2", "--promote")["is_live"]
+        assert up.ask("example", "load", "hr_attrition", "--rows", "3", **urls)["first_id"] == 1
+        assert up.ask("example", "train", "hr_attrition")[0]["is_live"]
         assert up.ask("predict", "1", "--wait")["status"] == "succeeded"
         assert stop(up, signal.SIGINT) == 0
     engine = create_engine(database_url)
@@ -66,11 +66,11 @@ def test_own_servers_are_used_and_left_running(tmp_path: Path, database_url: str
 
 
 def test_a_restart_keeps_clients_and_key(tmp_path: Path) -> None:
-    """What was loaded yesterday is there today, under the same key, in a terminal of ASCII, too; no more samples."""
+    """What was loaded yesterday is there today, under the same key, in a terminal of ASCII, too; nothing is added."""
     plan = ("--workers", "1", "--no-flower")
-    with running_up(tmp_path, *plan, "--sample", "0", delete=False) as up:
+    with running_up(tmp_path, *plan, delete=False) as up:
         key = up.state["api_key"]
-        up.ask("clients", "generate", "2")
+        up.ask("example", "load", "hr_attrition", "--rows", "2")
         assert "no live model" in up.log.read_text()
         assert "No model is live" in up.refused("predict", "1")
         assert stop(up, signal.SIGTERM) == 0
@@ -78,7 +78,7 @@ def test_a_restart_keeps_clients_and_key(tmp_path: Path) -> None:
     with running_up(tmp_path, *plan, **ASCII) as up:
         assert "+ gateway" in up.log.read_text()
         assert up.state["api_key"] == key
-        assert up.ask("clients", "generate", "1")["first_id"] == 3
+        assert up.ask("example", "load", "hr_attrition", "--rows", "1")["first_id"] == 3
 
 
 @pytest.mark.parametrize(

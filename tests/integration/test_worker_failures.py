@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import pickle
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
@@ -21,8 +26,18 @@ from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, take
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
-from tests.models import TestModel, right_answer
-from tests.support import add_clients, add_model, change_client, job_of, submit_bulk
+from tests.models import SIGNATURE, OnLoading, TestModel, right_answer
+from tests.support import (
+    add_clients,
+    add_model,
+    change_client,
+    job_of,
+    publish,
+    submit_bulk,
+    wait_for_job,
+    wait_until,
+    worker_process,
+)
 from worker.scoring.scorer import Scorer
 
 
@@ -59,31 +74,39 @@ def test_rows_that_kill_or_hang_the_model_are_found_at_the_last_attempt(
     assert rows[1].probability == right_answer(**features_of(1))
 
 
-def corrupt(engine: Engine, change: dict[str, Any], content: bytes | None = None) -> int:
-    """Register and promote a model whose metadata do not fit."""
-    artefact = build_artefact(TestModel(), Signature(()), 0.5, name="bad")
+def corrupt(engine: Engine, content: bytes, sha256: str | None = None) -> int:
+    """Register and promote a model whose file does not fit."""
+    artefact = build_artefact(TestModel(), SIGNATURE, 0.5, name="bad")
     with transaction(engine) as connection:
         new = new_version(artefact, source_id=read_source(connection, "clients").id)
-        new = replace(new, metadata={**artefact.metadata.to_json(), **change}, artefact=content or artefact.content)
+        new = replace(new, sha256=sha256 or hashlib.sha256(content).hexdigest(), artefact=content)
         version = register_version(connection, new).id
         promote_version(connection, version)
     return version
 
 
+OLD = pickle.dumps(LogisticRegression().fit([[0.0], [1.0]], [0, 1])).replace(
+    b"\x8c\x05" + sklearn.__version__.encode(), b"\x8c\x051.5.2"
+)
+
+
 @pytest.mark.parametrize(
-    ("change", "content", "words"),
+    ("content", "sha256", "words"),
     [
-        ({}, b"cut", "digest"),
-        ({"library_versions": {"scikit-learn": "0.1"}}, None, "scikit-learn 0.1"),
-        ({"library_versions": None}, None, "metadata is not as the training wrote it"),
+        (b"cut", "0" * 64, "digest"),
+        (OLD, None, "scikit-learn 1.5.2"),
+        (pickle.dumps(OnLoading("exits")), None, "ends the process that loads it (exit 7)"),
+        (pickle.dumps({"model": TestModel(), "columns": []}), None, "a dict with model, columns: save the model alone"),
+        (b"", None, "is empty"),
     ],
+    ids=["cut", "old", "exits", "dict", "empty"],
 )
 def test_a_model_that_cannot_be_loaded_is_stated_on_every_row(
-    engine: Engine, scorer: Scorer, change: dict[str, Any], content: bytes | None, words: str
+    engine: Engine, scorer: Scorer, content: bytes, sha256: str | None, words: str
 ) -> None:
     """After the attempt cap every row says why its model is unavailable; batches of good models go on meanwhile."""
     add_clients(engine, 3)
-    corrupt(engine, change, content)
+    corrupt(engine, content, sha256)
     accepted = submit_bulk(engine, [1, 2, 999])
     add_model(engine)
     good = submit_bulk(engine, [3])
@@ -123,6 +146,64 @@ def test_what_an_exception_says_goes_to_no_row_of_its_batch(
     assert {row.error_detail for row in results(engine, accepted)} == {
         f"batch {accepted.batch_ids[0]} could not be scored"
     }
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("hangs", "The model was not loaded within 0.5 s."),
+        ("dies", "The model ended the process that loaded it (signal 9)."),
+    ],
+)
+def test_a_model_that_hangs_or_dies_while_it_is_loaded_is_stated_at_the_last_attempt(
+    engine: Engine, scorer: Scorer, settings: Settings, what: str, words: str
+) -> None:
+    """Then no code of the model runs in the scoring process: a process apart loads it, under a time-out."""
+    add_clients(engine, 1)
+    corrupt(engine, pickle.dumps(OnLoading(what)))
+    accepted = submit_bulk(engine, [1])
+    lost_attempts(engine, 2)
+    patient = replace(scorer, settings=settings.model_copy(update={"batch_timeout_seconds": 0.5}))
+    assert patient.work(Queue.BULK) == ["finished"]
+    (row,) = results(engine, accepted)
+    assert (row.error_code, row.error_detail) == ("model_unavailable", words)
+
+
+@pytest.mark.parametrize("change", ["threshold = 0.9", "classes = '[1, 0]'", "signature = '{SIGNATURE}'"])
+def test_a_version_that_was_altered_is_not_loaded(engine: Engine, scorer: Scorer, change: str) -> None:
+    """Its digest covers threshold, classes and signature: an altered version answers nothing."""
+    add_clients(engine, 1)
+    version = add_model(engine)
+    other = json.dumps(Signature(SIGNATURE.features[::-1]).to_json()).replace("'", "''")
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE predictq.model_versions DISABLE TRIGGER USER"))
+        assignment = change.replace("{SIGNATURE}", other)
+        statement = f"UPDATE predictq.model_versions SET {assignment} WHERE version = {version}"
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+    accepted = submit_bulk(engine, [1])
+    lost_attempts(engine, 2)
+    assert scorer.work(Queue.BULK) == ["finished"]
+    (row,) = results(engine, accepted)
+    assert row.error_code == "model_unavailable"
+    assert "were altered" in (row.error_detail or "")
+
+
+@pytest.mark.parametrize("what", ["hangs", "dies", "exits", "raises"])
+def test_a_worker_starts_whatever_the_live_version_does(
+    engine: Engine, settings: Settings, what: str, tmp_path: Path
+) -> None:
+    """It says so, takes work, and scores with the version that is promoted then."""
+    add_clients(engine, 1)
+    corrupt(engine, pickle.dumps(OnLoading(what)))
+    quick = settings.model_copy(update={"batch_timeout_seconds": 4.0, "lease_seconds": 5.0})
+    log = tmp_path / "worker.log"
+    with worker_process(quick, log=log):
+        wait_until(lambda: "worker starts" in log.read_text(), what="the start", seconds=60)
+        assert "the live model cannot be loaded" in log.read_text()
+        add_model(engine)
+        accepted = submit_bulk(engine, [1])
+        publish(quick, accepted)
+        assert wait_for_job(engine, accepted.job_id).succeeded == 1
 
 
 def test_a_batch_that_cannot_be_read_is_given_up_with_a_stated_error(engine: Engine, scorer: Scorer) -> None:

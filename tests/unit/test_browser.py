@@ -38,7 +38,7 @@ def test_an_installation_that_brings_none_ends_with_a_sentence(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(find, "PLACES", ())
     monkeypatch.setattr(find, "_own", lambda: tmp_path / "none")
-    monkeypatch.setattr(install.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(SystemExit, match="tests of pages fail"):
         install.main()
     assert tried == [[sys.executable, "-m", "playwright", "install", "chromium"]]

@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,12 +20,13 @@ from redis import Redis
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
 from shared.jobs.accept_bulk import rows_per_batch
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.key_pages import KeyPage, ListedIds
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import Notice, format_notice, parse_notice, server_version
-from shared.models.registry import version_digest
+from shared.models.new_version import NewVersion
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
+from shared.models.task import Task
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.sources.sample_features import CLIENT_FEATURES
 from shared.status import Queue
@@ -98,13 +100,13 @@ def test_good_features_have_no_problem(change: dict[str, Any]) -> None:
     [
         ({"age": None}, "missing_feature", "age is missing"),
         ({"age": 30.5}, "invalid_feature", "age must be a whole number from 14 to 120"),
-        ({"age": 2**31}, "invalid_feature", "age must be a whole number from 14 to 120"),
+        ({"age": 2**31}, "invalid_feature", "age must be at most 120; got 2.14748e+09"),
         ({"age": 10**400}, "invalid_feature", "age must be a whole number"),
         ({"age": math.inf}, "invalid_feature", "age must be a whole number"),
         ({"age": True}, "invalid_feature", "age must be a whole number"),
         ({"age": "30"}, "invalid_feature", "age must be a whole number from 14 to 120"),
         ({"team": 30.5}, "invalid_feature", "team must be a whole number"),
-        ({"team": 2**31}, "invalid_feature", "team must be a whole number from -2147483648 to 2147483647"),
+        ({"team": 2**63}, "invalid_feature", "team must be a whole number from -9223372036854775808 to"),
         ({"rank": -1.5}, "invalid_feature", "rank must be a whole number of at least 0"),
         ({"age": 13}, "invalid_feature", "age must be at least 14; got 13"),
         ({"age": 121}, "invalid_feature", "age must be at most 120; got 121"),
@@ -178,16 +180,20 @@ def test_what_is_no_request_id_is_none(text: str) -> None:
 
 
 def test_a_digest_covers_all_that_makes_an_answer() -> None:
-    """Another file, signature or threshold is another version; the same ones are the same."""
-    digest = version_digest("a" * 64, SPEC, 0.5)
-    assert version_digest("a" * 64, Signature.from_json(json.loads(json.dumps(SPEC.to_json()))), 0.5) == digest
+    """Another file, signature, threshold, class or source is another version; the same ones are the same."""
+    new = NewVersion("churn", Task.BINARY, 1, "a" * 64, SPEC, [0, 1], 0.5, {}, b"")
+    again = replace(new, signature=Signature.from_json(json.loads(json.dumps(SPEC.to_json()))), metadata={"x": 1})
+    assert again.digest == new.digest
     others = {
-        version_digest("b" * 64, SPEC, 0.5),
-        version_digest("a" * 64, Signature(SPEC.features[:-1]), 0.5),
-        version_digest("a" * 64, Signature(SPEC.features[::-1]), 0.5),
-        version_digest("a" * 64, SPEC, math.nextafter(0.5, 1)),
+        replace(new, sha256="b" * 64).digest,
+        replace(new, signature=Signature(SPEC.features[:-1])).digest,
+        replace(new, signature=Signature(SPEC.features[::-1])).digest,
+        replace(new, threshold=math.nextafter(0.5, 1)).digest,
+        replace(new, classes=[1, 0]).digest,
+        replace(new, source_id=2).digest,
+        replace(new, code=b"x").digest,
     }
-    assert len(others | {digest}) == 5
+    assert len(others | {new.digest}) == 8
 
 
 @pytest.mark.parametrize(
@@ -203,7 +209,7 @@ def test_a_job_is_cut_so_that_workers_share_it(count: int, rows: int) -> None:
 def test_listed_ids_can_be_read_again(rows: int, ids: list[bytes]) -> None:
     """A list gives its ids in order, and again from the start."""
     listed = ListedIds([1, 2, 3])
-    assert list(listed.pages(rows)) == list(listed.pages(rows)) == ids
+    assert list(listed.pages(rows)) == list(listed.pages(rows)) == [KeyPage(keys) for keys in ids]
 
 
 def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.config import Settings
-from shared.errors import ClientUnknown, DatabaseUnavailable, FilterRefused, NoLiveModel
+from shared.errors import DatabaseUnavailable, FilterRefused, NoLiveModel
 from shared.logging import configure_logging, get_logger
 from shared.told_errors import traceback_without_values, words_of
 
@@ -65,7 +65,7 @@ def test_words_of_an_error() -> None:
     assert words_of(ValueError(MARKER)) == "ValueError"
     assert words_of(ConnectionRefusedError(111, "refused")) == "ConnectionRefusedError: [Errno 111] refused"
     assert words_of(NoLiveModel()).startswith("NoLiveModel: No model is live")
-    assert words_of(ClientUnknown(73313)) == "ClientUnknown"
+    assert words_of(FilterRefused("age", MARKER)) == "FilterRefused"
     assert str(DatabaseUnavailable(ValueError(MARKER))) == "PostgreSQL does not answer: ValueError"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -251,6 +252,9 @@ class TextKey:
 
     def parse_text(self, text: str) -> ClientKey:
         return self.parse(text)
+
+    def parse_fields(self, fields: Mapping[str, str]) -> ClientKey:
+        return self.parse(dict(fields))
 
 
 def test_text_keys_are_elements_of_an_array() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -19,10 +18,12 @@ from hypothesis import strategies as st
 from kombu.asynchronous.timer import Timer
 from redis.exceptions import ConnectionError as RedisDown
 
+from model.answering import Prediction
 from model.artefact import build_artefact
 from shared.batches.claims import Claim
 from shared.messaging.messages import Notice
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.task import Task
 from shared.status import RowError
 from tests.models import SIGNATURE, SlowModel, TestModel, right_answer
 from worker.celery import notifier
@@ -56,11 +57,11 @@ def test_bad_rows_cost_only_themselves(kinds: list[str]) -> None:
     values = {"raises": -1.0, "nan": -2.0, "high": -3.0, "missing": None}
     rows = rows_of([values.get(kind, number / 1000) for number, kind in enumerate(kinds)])
 
-    def predict(table: pa.Table) -> npt.NDArray[np.float64]:
+    def predict(table: pa.Table) -> Prediction:
         x = table["x"].to_numpy()
         if -1.0 in x:
             raise RuntimeError("one of these")
-        return np.where(x == -2.0, np.nan, np.where(x == -3.0, 1.5, x))
+        return Prediction(np.where(x == -2.0, np.nan, np.where(x == -3.0, 1.5, x)))
 
     answers = predict_rows(rows, ONE, predict)
     codes = {
@@ -74,13 +75,32 @@ def test_bad_rows_cost_only_themselves(kinds: list[str]) -> None:
     }
     for number, kind in enumerate(kinds):
         if kind == "good":
-            assert answers.probabilities[number] == number / 1000
+            assert answers.values[number] == number / 1000
 
 
 def test_an_answer_of_the_wrong_shape_is_an_error() -> None:
-    """A model that answers with too few probabilities is told on, not padded."""
-    answers = predict_rows(rows_of([0.1]), ONE, lambda _: np.zeros(2))
-    assert answers.errors[0].detail == "the model answered with shape (2,) for 1 rows"
+    """A model that answers another number of times than it was asked is told on, not padded, and no row is blamed."""
+    calls = []
+
+    def predict(table: pa.Table) -> Prediction:
+        calls.append(table.num_rows)
+        return Prediction(np.zeros(1))
+
+    answers = predict_rows(rows_of([0.1, 0.2, 0.3]), ONE, predict)
+    assert {error.code for error in answers.errors.values()} == {RowError.MODEL_FAILED}
+    assert answers.errors[0].detail == "the model answered 1 times for 3 rows"
+    assert (len(answers.errors), calls) == (3, [3])
+
+
+def test_a_regression_may_answer_anything_but_no_number() -> None:
+    """Its values have no bounds; NaN and infinity are stated errors of their rows."""
+    rows = rows_of([0.0, 1.0, 2.0])
+    answers = predict_rows(rows, ONE, lambda _: Prediction(np.array([-5e9, np.nan, np.inf])), task=Task.REGRESSION)
+    assert answers.values[0] == -5e9
+    assert {number: error.code for number, error in answers.errors.items()} == {
+        1: RowError.INVALID_VALUE,
+        2: RowError.INVALID_VALUE,
+    }
 
 
 @given(st.text(st.characters(), max_size=600))
@@ -128,10 +148,10 @@ def test_the_search_for_bad_rows_has_an_end() -> None:
     """When the time for a batch is used up, what is left fails at once instead of hanging on."""
     artefact = build_artefact(SlowModel(seconds=0), SIGNATURE, 0.5, name="t")
     with IsolatedModel(artefact, rows=1, call_timeout_seconds=60, search_seconds=60) as apart:
-        assert apart.probabilities(FEATURES).shape == (1,)
+        assert apart.predict(FEATURES).values.shape == (1,)
         apart._deadline = 0
         with pytest.raises(PredictionFailed, match="given up after 60 s"):
-            apart.probabilities(FEATURES)
+            apart.predict(FEATURES)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +167,7 @@ def test_a_call_apart_tells_what_became_of_it(age: int, answer: str) -> None:
     model = load_model(build_artefact(TestModel(poisonous=True), SIGNATURE, 0.5, name="t"), version=1)
     bad = FEATURES.set_column(0, "age", pa.array([age]))
     assert _call_in_fork(model, bad, 0.3) == answer
-    assert _call_in_fork(model, FEATURES, 10).tolist() == [right_answer(30, 1, "Sales", True)]
+    assert _call_in_fork(model, FEATURES, 10).values.tolist() == [right_answer(30, 1, "Sales", True)]
 
 
 def a_claim(batch_id: int) -> Claim:
@@ -231,7 +251,7 @@ def test_a_part_of_the_answers_has_its_own_errors() -> None:
     errors = {number: StatedError(RowError.MODEL_FAILED, str(number)) for number in (0, 2, 3)}
     answers = Answers(np.array([np.nan, 0.1, np.nan, np.nan, 0.4]), errors)
     parts = [answers.part(0, 2), answers.part(2, 3), answers.part(3, 5)]
-    assert [part.probabilities.tolist()[-1] for part in parts][::2] == [0.1, 0.4]
+    assert [part.values.tolist()[-1] for part in parts][::2] == [0.1, 0.4]
     assert [{n: error.detail for n, error in part.errors.items()} for part in parts] == [{0: "0"}, {0: "2"}, {0: "3"}]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from worker.errands.models import ModelErrands
 from worker.sources.errands import SourceErrands
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
@@ -15,9 +16,11 @@ Handlers = Mapping[str, Handler]
 
 def make_handlers(engine: Engine) -> Handlers:
     """All that a process does. `engine` leads to predictq's own database."""
-    sources = SourceErrands(engine)
+    sources, models = SourceErrands(engine), ModelErrands(engine)
     return {
         "describe_source": sources.describe,
         "check_source": sources.check,
         "count": sources.count,
+        "register_model": models.register,
+        "check_model": models.check,
     }

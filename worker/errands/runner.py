@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from model.errors import ArtefactError
 from shared.errands import ClaimedErrand, claim_errand, extend_errand, finish_errand
-from shared.errors import DatabaseUnavailable, FilterRefused, PredictqError
+from shared.errors import DatabaseUnavailable, FilterRefused, ModelRefused, PredictqError, UploadUnknown
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit
 from shared.postgres.outages import driver_error, reason
@@ -31,6 +32,9 @@ _CODES: dict[type[Exception], str] = {
     SourceUnknown: "source_unknown",
     SourceInUse: "source_in_use",
     FilterRefused: "filter_refused",
+    ArtefactError: "model_refused",
+    ModelRefused: "model_refused",
+    UploadUnknown: "file_unknown",
 }
 
 

@@ -2,32 +2,26 @@
 
 A fitted pipeline of imputers, one-hot encoders, element-wise functions, scalers and a logistic regression is one
 sum: intercept + Σ weight × term, where a term is one feature's value, its logarithm, "is at least", or "is this
-category". `compile_linear` reads that sum off the fitted steps. What it does not know in full it leaves to
-scikit-learn, and worker.models.model_store checks the compiled form against the pipeline before it is used.
+category". `worker.models.linear_compile` reads that sum off the fitted steps. Rows that this form is not made for (an
+unknown category that the encoder refuses, numbers near the end of what a double holds) it leaves to scikit-learn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from shared.models.signature import FeatureKind, Signature
-from worker.scoring.feature_reader import columns_of
+from shared.pages.layout import Missing
+from worker.pages.columns import FeatureColumn
 
 Floats = npt.NDArray[np.float64]
+
+_HUGE = 1e150  # beyond it a scaled value may be infinite, which scikit-learn refuses and a sum does not notice
 
 
 class Operation(Enum):
@@ -43,12 +37,13 @@ class Operation(Enum):
 class Term:
     """One column somewhere in the pipeline: `scale` × operation(feature) + `offset`."""
 
-    feature: str
+    feature: int  # its place in the signature
     operation: Operation = Operation.VALUE
     argument: Any = None
-    fill: float | None = None  # stands in for a missing value
+    fill: float | str | None = None  # stands in for a missing value
     scale: float = 1.0
     offset: float = 0.0
+    takes_unknown: bool = False  # of a category: whether its encoder makes zeros of a word that it does not know
 
     @property
     def is_plain(self) -> bool:
@@ -56,41 +51,70 @@ class Term:
         return self.operation is Operation.VALUE and self.scale == 1.0 and self.offset == 0.0
 
 
-class NotLinear(Exception):
-    """The estimator has a part that is not known here."""
+@dataclass(frozen=True, slots=True)
+class WordWeights:
+    """What the words of a text feature add. None: scikit-learn has to say."""
+
+    weights: Mapping[str, float]
+    unknown: float | None
+    missing: float | None
+
+    def of(self, column: FeatureColumn) -> Floats:
+        """What each row adds; NaN where only scikit-learn can say."""
+        assert column.words is not None
+        states = column.states()
+        codes = column.values if states is None else np.where(states == Missing.PRESENT, column.values, -1)
+        words = column.words.to_pylist()
+        # None is NaN here; a word that no row has does no harm.
+        table = np.array([*(self.weights.get(word, self.unknown) for word in words), self.missing], dtype=np.float64)
+        found: Floats = table[codes]
+        return found
 
 
 class LinearModel:
     """`intercept` + the sum of the terms, through the logistic function: three matrix products, whatever the terms."""
 
-    def __init__(self, intercept: float, terms: Mapping[str, Sequence[Term]]) -> None:
-        """`terms` by feature; those of a category are all of CATEGORY, the others of the numeric operations."""
+    def __init__(
+        self, intercept: float, numbers: Mapping[int, Sequence[Term]], words: Mapping[int, WordWeights]
+    ) -> None:
+        """`numbers` has the terms of numeric features by their place in the signature, all of one fill each."""
         self._intercept = intercept
-        self._words = {
-            name: {term.argument: term.scale for term in group}
-            for name, group in terms.items()
-            if group[0].operation is Operation.CATEGORY
-        }
-        self._fills = {name: group[0].fill for name, group in terms.items() if name not in self._words}
-        places = {name: place for place, name in enumerate(self._fills)}
-        numeric = [term for name in self._fills for term in terms[name]]
+        self._words = dict(words)
+        self._fills = {feature: terms[0].fill for feature, terms in numbers.items()}
+        places = {feature: place for place, feature in enumerate(self._fills)}
+        numeric = [term for terms in numbers.values() for term in terms]
         self._values = _Weights.of(numeric, Operation.VALUE, places)
         self._logs = _Weights.of(numeric, Operation.LOG1P, places)
         self._steps = _Weights.of(numeric, Operation.AT_LEAST, places)
 
-    def probabilities(self, features: pa.Table) -> Floats:
-        """Probability of the positive class per row; categories may come dictionary-encoded."""
-        columns = dict(zip(features.column_names, columns_of(features), strict=True))
-        numbers = np.empty((features.num_rows, len(self._fills)), order="F")
-        for place, (name, fill) in enumerate(self._fills.items()):
-            numbers[:, place] = _numbers(columns[name], fill)
-        total = self._values.apply(numbers) + self._intercept
+    def logits(self, columns: Sequence[FeatureColumn]) -> Floats:
+        """The log-odds of the positive class per row of `input_columns`; NaN where scikit-learn must answer."""
+        # A model that was loaded here may have made numpy raise where it should warn.
+        with np.errstate(all="ignore"):
+            return self._logits(columns)
+
+    def probabilities(self, columns: Sequence[FeatureColumn]) -> Floats | None:
+        """Probability of the positive class per row; None where scikit-learn must answer one of them, and so all."""
+        total = self.logits(columns)
+        if np.isnan(total).any():
+            return None
+        with np.errstate(all="ignore"):  # a hopeless case is exactly 0
+            return np.asarray(1.0 / (1.0 + np.exp(-total)), dtype=np.float64)
+
+    def _logits(self, columns: Sequence[FeatureColumn]) -> Floats:
+        numbers = np.empty((len(columns[0]), len(self._fills)), order="F")
+        for place, (feature, fill) in enumerate(self._fills.items()):
+            numbers[:, place] = _numbers(columns[feature], fill)
+        total: Floats = self._values.apply(numbers) + self._intercept
         total += self._logs.apply(numbers, np.log1p)
         total += self._steps.apply(numbers, lambda chosen: chosen >= self._steps.arguments)
-        for name, weights in self._words.items():
-            total += _category_weights(columns[name], weights)
-        with np.errstate(over="ignore"):  # a hopeless case is exactly 0
-            return np.asarray(1.0 / (1.0 + np.exp(-total)), dtype=np.float64)
+        for feature, weights in self._words.items():
+            total += weights.of(columns[feature])
+        if numbers.size and not (numbers.max() < _HUGE and numbers.min() > -_HUGE):  # or one of them is no number
+            total[~(np.abs(numbers) < _HUGE).all(axis=1)] = np.nan
+        if not np.isfinite(total).all():
+            total[~np.isfinite(total)] = np.nan
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +126,7 @@ class _Weights:
     scales: Floats
 
     @classmethod
-    def of(cls, terms: Sequence[Term], operation: Operation, places: Mapping[str, int]) -> _Weights:
+    def of(cls, terms: Sequence[Term], operation: Operation, places: Mapping[int, int]) -> _Weights:
         chosen = [term for term in terms if term.operation is operation]
         return cls(
             np.array([places[term.feature] for term in chosen], dtype=np.intp),
@@ -116,131 +140,8 @@ class _Weights:
         return weighted
 
 
-def _numbers(column: pa.Array, fill: float | None) -> npt.NDArray[Any]:
-    if column.null_count:
-        column = pc.fill_null(column.cast(pa.float64()), np.nan if fill is None else fill)
-    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return values
-
-
-def _category_weights(column: pa.Array, weights: Mapping[Any, float]) -> Floats:
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    table = np.array([weights[word] for word in encoded.dictionary.to_pylist()])
-    return np.asarray(table[encoded.indices.to_numpy()], dtype=np.float64)
-
-
-def compile_linear(estimator: Any, signature: Signature, positive_column: int) -> LinearModel:
-    """The sum behind the probability in `positive_column`. Raises NotLinear where it is not such a sum."""
-    if not isinstance(estimator, Pipeline) or positive_column != 1:
-        raise NotLinear(type(estimator).__name__)
-    columns = [Term(name) for name in signature.names]
-    *steps, classifier = [step for _, step in estimator.steps]
-    for step in steps:
-        columns = _through(step, columns)
-    if not isinstance(classifier, LogisticRegression) or classifier.coef_.shape != (1, len(columns)):
-        raise NotLinear(type(classifier).__name__)
-    weights = classifier.coef_[0]
-    intercept = float(classifier.intercept_[0])
-    intercept += float(sum(weight * term.offset for weight, term in zip(weights, columns, strict=True)))
-    scaled = [
-        replace(term, scale=float(weight) * term.scale, offset=0.0)
-        for weight, term in zip(weights, columns, strict=True)
-    ]
-    return LinearModel(intercept, _by_feature(scaled, signature))
-
-
-def _by_feature(columns: list[Term], signature: Signature) -> dict[str, tuple[Term, ...]]:
-    grouped: dict[str, list[Term]] = {}
-    for term in columns:
-        grouped.setdefault(term.feature, []).append(term)
-    for spec in signature.features:
-        terms = grouped.get(spec.name, [])
-        known = {term.argument for term in terms if term.operation is Operation.CATEGORY}
-        if known and not (set(spec.categories) <= known and spec.categories):
-            raise NotLinear(f"{spec.name} may hold a category that the encoder does not know")
-        if len({term.fill for term in terms}) > 1 or (spec.kind is FeatureKind.CATEGORY and terms and not known):
-            raise NotLinear(f"{spec.name} is used in two ways")
-    return {name: tuple(terms) for name, terms in grouped.items()}
-
-
-def _through(step: Any, columns: list[Term]) -> list[Term]:
-    """The columns after one fitted step."""
-    if step in ("passthrough", None):
-        return columns
-    handler = _HANDLERS.get(type(step))
-    if handler is None:
-        raise NotLinear(type(step).__name__)
-    return handler(step, columns)
-
-
-def _select(step: ColumnTransformer, columns: list[Term]) -> list[Term]:
-    selected: list[Term] = []
-    names = [term.feature for term in columns]
-    for _, part, chosen in step.transformers_:
-        if part == "drop" and len(chosen):
-            raise NotLinear("a dropped column")
-        if isinstance(chosen, slice):
-            inputs = columns[chosen]
-        else:
-            inputs = [columns[names.index(key) if isinstance(key, str) else int(key)] for key in chosen]
-        selected += _through(part, inputs)
-    return selected
-
-
-def _impute(step: SimpleImputer, columns: list[Term]) -> list[Term]:
-    fills = np.asarray(step.statistics_, dtype=np.float64)
-    if step.add_indicator or np.isnan(fills).any() or not all(term.is_plain for term in columns):
-        raise NotLinear("an imputer that does more than fill in")
-    return [replace(term, fill=float(fill)) for term, fill in zip(columns, fills, strict=True)]
-
-
-def _one_hot(step: OneHotEncoder, columns: list[Term]) -> list[Term]:
-    if step.drop is not None or step.min_frequency is not None or step.max_categories is not None:
-        raise NotLinear("a one-hot encoder that drops or merges categories")
-    return [
-        replace(term, operation=Operation.CATEGORY, argument=category)
-        for term, categories in zip(columns, step.categories_, strict=True)
-        for category in categories
-    ]
-
-
-def _apply(step: FunctionTransformer, columns: list[Term]) -> list[Term]:
-    function = step.func
-    if function is None:
-        return columns
-    if step.kw_args or not all(term.is_plain for term in columns):
-        raise NotLinear("a function of a function")
-    if function is np.log1p:
-        return [replace(term, operation=Operation.LOG1P) for term in columns]
-    if isinstance(function, partial) and function.func is np.less_equal and len(function.args) == 1:
-        grades = np.broadcast_to(function.args[0], len(columns))
-        return [
-            replace(term, operation=Operation.AT_LEAST, argument=float(grade))
-            for term, grade in zip(columns, grades, strict=True)
-        ]
-    raise NotLinear(f"the function {function!r}")
-
-
-def _scale(step: StandardScaler, columns: list[Term]) -> list[Term]:
-    means = step.mean_ if step.with_mean else np.zeros(len(columns))
-    scales = step.scale_ if step.with_std else np.ones(len(columns))
-    return [
-        replace(term, scale=term.scale / float(scale), offset=(term.offset - float(mean)) / float(scale))
-        for term, mean, scale in zip(columns, means, scales, strict=True)
-    ]
-
-
-def _chain(step: Pipeline, columns: list[Term]) -> list[Term]:
-    for _, part in step.steps:
-        columns = _through(part, columns)
-    return columns
-
-
-_HANDLERS: dict[type, Callable[[Any, list[Term]], list[Term]]] = {
-    ColumnTransformer: _select,
-    SimpleImputer: _impute,
-    OneHotEncoder: _one_hot,
-    FunctionTransformer: _apply,
-    StandardScaler: _scale,
-    Pipeline: _chain,
-}
+def _numbers(column: FeatureColumn, fill: float | str | None) -> npt.NDArray[Any]:
+    states = column.states()
+    if states is None:
+        return column.values
+    return np.where(states == Missing.PRESENT, column.values, np.nan if fill is None else fill)

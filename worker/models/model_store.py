@@ -1,111 +1,23 @@
-"""Loading models: each version once per process, the live one before the pool forks so that its pages are shared."""
+"""Keeping models: each version is loaded once per process, and the least used leaves when there are too many."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
 from sqlalchemy import Engine
 
-from model.artefact import Artefact, load, positive_column
-from model.metadata import ArtefactMetadata
-from shared.logging import get_logger
-from shared.models.registry import get_version, live_version, read_artefact
-from shared.models.signature import Signature
+from model.artefact import Artefact
+from shared.models.registry import live_version
 from shared.postgres.engine import transaction
-from worker.models.linear_model import LinearModel, NotLinear, compile_linear
-from worker.models.sample_rows import draw_table
+from worker.models.load_trial import try_loading
+from worker.models.loaded_model import LoadedModel, load_model
+from worker.models.stored_version import StoredVersion, read_version
 
-log = get_logger(__name__)
-
-_SAMPLE_ROWS = 500
-_TOLERANCE = 1e-9  # floating-point sums in another order differ by about 1e-15
-
-
-class Estimator(Protocol):
-    """Any fitted scikit-learn classifier with probabilities."""
-
-    classes_: npt.NDArray[Any]
-
-    def predict_proba(self, features: Any) -> npt.NDArray[np.float64]:
-        """Class probabilities, shape (rows, classes)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model version ready to score."""
-
-    version: int
-    estimator: Estimator
-    signature: Signature
-    threshold: float
-    positive_column: int  # which column of predict_proba is the probability
-    artefact: Artefact  # kept for the process apart, which loads it again
-    linear: LinearModel | None  # the same sum without the pipeline's overhead, where the estimator is one
-
-    def probabilities(self, features: pa.Table) -> npt.NDArray[np.float64]:
-        """Probability of the positive class for each row of `features`, a table in signature order."""
-        if self.linear is not None:
-            return self.linear.probabilities(features)
-        return self.pipeline_probabilities(features)
-
-    def pipeline_probabilities(self, features: pa.Table) -> npt.NDArray[np.float64]:
-        """The same through scikit-learn itself."""
-        answers = np.asarray(self.estimator.predict_proba(to_frame(features)), dtype=np.float64)
-        return answers[:, self.positive_column]
-
-
-def to_frame(features: pa.Table) -> pd.DataFrame:
-    """The pandas frame that models are trained on: integers with gaps are floats with NaN, categories are strings."""
-    plain = pa.schema(
-        (field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in features.schema
-    )
-    frame: pd.DataFrame = features.cast(plain).to_pandas()
-    return frame
-
-
-def load_model(artefact: Artefact, version: int) -> LoadedModel:
-    """Verify and unpickle an artefact. Raises the errors of `model.artefact.load`."""
-    estimator = load(artefact)
-    metadata = artefact.metadata
-    model = LoadedModel(
-        version=version,
-        estimator=estimator,
-        signature=metadata.signature,
-        threshold=metadata.threshold,
-        positive_column=positive_column(estimator, metadata.positive_class),
-        artefact=artefact,
-        linear=None,
-    )
-    return replace(model, linear=_checked_linear(model))
-
-
-def _checked_linear(model: LoadedModel) -> LinearModel | None:
-    """The compiled form, if there is one and it agrees with scikit-learn on rows drawn over the whole signature."""
-    try:
-        linear = compile_linear(model.estimator, model.signature, model.positive_column)
-    except NotLinear as error:
-        log.info("scored by scikit-learn", version=model.version, reason=str(error))
-        return None
-    sample = draw_table(model.signature, _SAMPLE_ROWS)
-    try:
-        difference = float(np.abs(linear.probabilities(sample) - model.pipeline_probabilities(sample)).max())
-    except Exception as error:  # noqa: BLE001 - the pipeline cannot take every row that its signature allows
-        log.warning("compiled form not comparable, scored by scikit-learn", version=model.version, reason=repr(error))
-        return None
-    if not difference < _TOLERANCE:
-        log.warning("compiled form differs, scored by scikit-learn", version=model.version, difference=difference)
-        return None
-    return linear
+__all__ = ["Artefact", "LoadedModel", "ModelStore", "load_model"]
 
 
 class ModelStore:
-    """The model versions that this process has loaded; the least used leaves when there are too many."""
+    """The model versions that this process has loaded."""
 
     def __init__(self, *, most: int = 4) -> None:
         self._most = most
@@ -114,21 +26,38 @@ class ModelStore:
     def get(self, engine: Engine, version: int) -> LoadedModel:
         """The version with that number in the database, loaded when this process first needs it."""
         if version not in self._models:
-            self._models[version] = self._read(engine, version)
-            if len(self._models) > self._most:
-                self._models.popitem(last=False)
+            self._keep(version, self.load(self.read(engine, version)))
         self._models.move_to_end(version)
         return self._models[version]
 
-    def preload_live(self, engine: Engine) -> int | None:
-        """Load the live version, if there is one; returns its number. Raises NoLiveModel."""
+    def holds(self, version: int) -> bool:
+        """Whether the version is loaded."""
+        return version in self._models
+
+    def read(self, engine: Engine, version: int) -> StoredVersion:
+        """The version as it is stored, not opened: no code of its file has run."""
+        with transaction(engine) as connection:
+            return read_version(connection, version)
+
+    def preload_live(self, engine: Engine, *, seconds: float) -> int | None:
+        """Load the live version, if there is one, for the processes that are forked from this one.
+
+        It is loaded in a fork first: what hangs or ends its process costs that fork and not the worker. Returns its
+        number in the database. Raises NoLiveModel, ArtefactError.
+        """
         with transaction(engine) as connection:
             version = live_version(connection).id
-        return self.get(engine, version).version
+        stored = self.read(engine, version)
+        try_loading(stored, seconds=seconds)
+        self._keep(version, self.load(stored))
+        return version
 
     @staticmethod
-    def _read(engine: Engine, version: int) -> LoadedModel:
-        with transaction(engine) as connection:
-            record = get_version(connection, version)
-            content = read_artefact(connection, version)
-        return load_model(Artefact(content, ArtefactMetadata.from_json(record.metadata)), version)
+    def load(stored: StoredVersion) -> LoadedModel:
+        """The version opened. Raises ArtefactError."""
+        return load_model(stored.artefact, stored.version_id, digest=stored.digest)
+
+    def _keep(self, version: int, model: LoadedModel) -> None:
+        self._models[version] = model
+        if len(self._models) > self._most:
+            self._models.popitem(last=False)

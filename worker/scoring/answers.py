@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from model.answering import Prediction
 from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim
+from shared.models.signature import Signature
 from shared.status import RowError
+from worker.models.frame import input_columns
+from worker.models.unknown_words import KnownWords, count_unknown
 from worker.pages.encode import encode_features
-from worker.pages.from_arrow import from_arrow
 from worker.pages.key_filter import build_filter
-from worker.scoring.feature_reader import Rows, columns_of
+from worker.scoring.feature_reader import Rows
 from worker.sources.key_columns import Keys
 
 SMALL_PAGE = 64  # rows below which a client is found by key_hashes, and from which by the page's own filter
@@ -27,7 +30,7 @@ HashKeys = Callable[[Keys, int], npt.NDArray[np.int64]]  # keys and their source
 
 @dataclass(frozen=True, slots=True)
 class StatedError:
-    """Why a row has no probability: `code` for programs, `detail` for people."""
+    """Why a row has no answer: `code` for programs, `detail` for people."""
 
     code: RowError
     detail: str
@@ -35,37 +38,87 @@ class StatedError:
 
 @dataclass(slots=True)
 class Answers:
-    """One probability per row, NaN where `errors` (by row number) says why there is none."""
+    """One answer per row, or by row number in `errors` why there is none. See `Prediction` for the arrays."""
 
-    probabilities: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
     errors: dict[int, StatedError] = field(default_factory=dict)
+    labels: npt.NDArray[np.int16] | None = None
+    scores: npt.NDArray[np.float64] | None = None
+
+    @classmethod
+    def none_yet(cls, rows: int) -> Answers:
+        """No answer to any of `rows` rows."""
+        return cls(np.full(rows, np.nan))
+
+    def put(self, numbers: npt.NDArray[np.intp], prediction: Prediction) -> None:
+        """Take over the answers to the rows of these numbers."""
+        self.values[numbers] = prediction.values
+        if prediction.labels is not None:
+            if self.labels is None:
+                self.labels = np.full(len(self.values), -1, dtype=np.int16)
+            self.labels[numbers] = prediction.labels
+        if prediction.scores is not None:
+            if self.scores is None:
+                self.scores = np.full((len(self.values), prediction.scores.shape[1]), np.nan)
+            self.scores[numbers] = prediction.scores
 
     def part(self, first: int, last: int) -> Answers:
         """The answers of rows `first` to `last`, which is not among them."""
         errors = {number - first: error for number, error in self.errors.items() if first <= number < last}
-        return Answers(self.probabilities[first:last], errors)
+        return Answers(
+            self.values[first:last],
+            errors,
+            None if self.labels is None else self.labels[first:last],
+            None if self.scores is None else self.scores[first:last],
+        )
 
 
-def make_page(claim: Claim, rows: Rows, answers: Answers, *, threshold: float | None, hash_keys: HashKeys) -> Page:
-    """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order."""
+def make_page(
+    claim: Claim,
+    rows: Rows,
+    answers: Answers,
+    *,
+    signature: Signature,
+    threshold: float | None,
+    hash_keys: HashKeys,
+    known_words: KnownWords | None = None,
+) -> Page:
+    """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order.
+
+    `threshold` is of binary models. Words that are not among `known_words` are counted in the page's notes.
+    """
     numbers = sorted(answers.errors)
-    values = answers.probabilities
+    values, labels, scores = answers.values, answers.labels, answers.scores
     if numbers:
         values = values.copy()
         values[numbers] = np.nan
+        if labels is not None and scores is not None:
+            labels, scores = labels.copy(), scores.copy()
+            labels[numbers], scores[numbers] = -1, np.nan
     hashes = _hashes(claim, rows, hash_keys)
     is_small = len(rows) < SMALL_PAGE
+    columns = input_columns(rows.features, signature) if rows.features.num_columns else None
+    unknown = count_unknown(columns, signature, known_words) if columns and known_words else None
     return Page(
         values=float_array(values),
         threshold=threshold,
+        labels=None if labels is None else label_array(labels),
+        scores=None if scores is None else float_array(scores.reshape(-1)),
         error_rows=numbers or None,
         error_codes=[answers.errors[number].code.value for number in numbers] or None,
         error_details=[answers.errors[number].detail for number in numbers] or None,
-        features=_features(rows),
+        # None were read where the batch was refused as a whole.
+        features=None if columns is None else encode_features(columns, len(rows)),
         key_filter=None if is_small or hashes is None else build_filter(hashes),
         key_hashes=hashes.tolist() if is_small and hashes is not None else None,
+        notes=orjson.dumps({"unknown_categories": unknown}).decode() if unknown else None,
         seed=os.urandom(_SEED_BYTES),
     )
+
+
+def label_array(labels: npt.NDArray[np.int16]) -> str:
+    """The text of an int2 array, -1 as NULL."""
+    return "{" + ",".join("NULL" if label < 0 else str(label) for label in labels.tolist()) + "}"
 
 
 def float_array(values: npt.NDArray[np.float64]) -> str:
@@ -78,9 +131,3 @@ def _hashes(claim: Claim, rows: Rows, hash_keys: HashKeys) -> npt.NDArray[np.int
     if claim.source_id is None:
         return None
     return hash_keys(rows.named_keys(), claim.source_id)  # others came with their features, or were erased
-
-
-def _features(rows: Rows) -> bytes | None:
-    """The page of features; None where none were read, because the batch was refused as a whole."""
-    columns = [from_arrow(column) for column in columns_of(rows.features)]
-    return encode_features(columns, len(rows)) if columns else None

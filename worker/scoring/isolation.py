@@ -18,18 +18,19 @@ import time
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from model.answering import Prediction, WrongAnswer
 from model.artefact import Artefact
-from model.metadata import ArtefactMetadata
-from worker.models.model_store import LoadedModel, load_model
+from model.errors import ArtefactError, ArtefactIncompatible
+from worker.models.frame import input_columns
+from worker.models.loaded_model import LoadedModel, load_model
 from worker.scoring.prediction import PredictionFailed
 
 _LENGTH = struct.Struct("!Q")
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
-_START_SECONDS = 60  # to import the libraries and load the model, on a busy machine
+_START_SECONDS = 60  # to import the libraries, and again to load the model, on a busy machine
+_READY = "ready"
 _LEAST_CALL_SECONDS = 5  # for a part of a batch, however small
 _MARGIN_SECONDS = 10  # for the host to tell that a call took too long
 _SEARCH_SECONDS = 2700  # for all calls of one batch: well below the time limit of its task
@@ -38,7 +39,7 @@ _SEARCH_SECONDS = 2700  # for all calls of one batch: well below the time limit 
 class IsolatedModel:
     """A model in a process of its own, for the rows of one batch.
 
-    `probabilities` raises PredictionFailed when that process dies or hangs. A call for all `rows` may take
+    `predict` raises PredictionFailed when that process dies or hangs. A call for all `rows` may take
     `call_timeout_seconds`, one for a part of them accordingly less: else a few rows that hang take hours to find.
     """
 
@@ -49,21 +50,23 @@ class IsolatedModel:
         rows: int,
         call_timeout_seconds: float,
         search_seconds: float = _SEARCH_SECONDS,
+        load_seconds: float = _START_SECONDS,
     ) -> None:
         self._artefact = artefact
         self._rows = rows
         self._timeout = call_timeout_seconds
         self._search_seconds = search_seconds
+        self._load_seconds = load_seconds
         self._deadline = time.monotonic() + search_seconds
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Start the process. Raises PredictionFailed where it cannot even load the model: no row is to blame."""
-        try:
-            self._start()
-        except (BrokenPipeError, EOFError, TimeoutError) as error:
-            self._stop()
-            raise PredictionFailed(f"the process apart did not start: {error!r}") from error
+        """Start the process and load the model in it.
+
+        Raises PredictionFailed where the process does not start, and ArtefactError where the model cannot be loaded in
+        it, hangs there or ends it. No row is to blame for either.
+        """
+        self._start()
         return self
 
     def __exit__(
@@ -71,8 +74,8 @@ class IsolatedModel:
     ) -> None:
         self._stop()
 
-    def probabilities(self, features: pa.Table) -> npt.NDArray[np.float64]:
-        """Probability of the positive class per row. Raises PredictionFailed with the reason."""
+    def predict(self, features: pa.Table) -> Prediction:
+        """The answers to the rows. Raises PredictionFailed with the reason, WrongAnswer."""
         seconds = self._call_seconds(features.num_rows)
         if seconds <= 0:
             raise PredictionFailed(f"not scored: the search for bad rows was given up after {self._search_seconds:g} s")
@@ -87,7 +90,10 @@ class IsolatedModel:
             raise PredictionFailed(str(error)) from None
         if isinstance(answer, str):
             raise PredictionFailed(answer)
-        return np.asarray(answer, dtype=np.float64)
+        if isinstance(answer, WrongAnswer):
+            raise answer
+        found: Prediction = answer
+        return found
 
     def _call_seconds(self, rows: int) -> float:
         share = max(self._timeout * rows / self._rows, min(self._timeout, _LEAST_CALL_SECONDS))
@@ -97,9 +103,26 @@ class IsolatedModel:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "worker.scoring.isolation"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        _send(_pipe(self._child.stdin), (self._artefact.content, self._artefact.metadata.to_json()))
-        self._receive(self._child, _START_SECONDS, "the model did not load within")
+        try:
+            _send(_pipe(self._child.stdin), self._artefact)
+            self._receive(self._child, _START_SECONDS, "the process apart did not start within")
+        except (BrokenPipeError, EOFError, TimeoutError) as error:
+            self._stop()
+            raise PredictionFailed(f"the process apart did not start: {error!r}") from error
+        self._await_model(self._child)
         return self._child
+
+    def _await_model(self, child: subprocess.Popen[bytes]) -> None:
+        try:
+            words = self._receive(child, self._load_seconds, "The model was not loaded within")
+        except TimeoutError as error:
+            self._stop()
+            raise ArtefactIncompatible(f"{error}.") from None
+        except EOFError:
+            raise ArtefactIncompatible(f"The model ended the process that loaded it ({self._end()}).") from None
+        if words != _READY:
+            self._stop()
+            raise ArtefactError(words)
 
     def _receive(self, child: subprocess.Popen[bytes], seconds: float, words: str) -> Any:
         deadline = time.monotonic() + seconds
@@ -172,18 +195,30 @@ def serve() -> None:
     os.dup2(2, 1)
     calls = sys.stdin.buffer
     try:
-        content, metadata = _read(calls)
-        model = load_model(Artefact(content, ArtefactMetadata.from_json(metadata)), version=0)
-        _send(answers, "ready")
-        while True:
+        artefact = _read(calls)
+        _send(answers, "started")
+        model = _load(artefact, answers)
+        while model is not None:
             features, seconds = _read(calls)
             _send(answers, _call_in_fork(model, features, seconds))
     except EOFError:
         return
 
 
+def _load(artefact: Artefact, answers: IO[bytes]) -> LoadedModel | None:
+    """The model, or None after the reason was told."""
+    try:
+        model = load_model(artefact, version=0)
+    except Exception as error:  # noqa: BLE001 - told to the worker, which states it on the rows
+        words = str(error) if isinstance(error, ArtefactError) else f"{type(error).__name__}: {str(error)[:500]}"
+        _send(answers, words)
+        return None
+    _send(answers, _READY)
+    return model
+
+
 def _call_in_fork(model: LoadedModel, features: pa.Table, seconds: float) -> Any:
-    """The probabilities, or a text that says why there are none."""
+    """The prediction, or a text that says why there is none."""
     source, target = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -206,7 +241,9 @@ def _answer_and_exit(model: LoadedModel, features: pa.Table, seconds: float, tar
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        answer: Any = model.pipeline_probabilities(features)
+        answer: Any = model.ask_estimator(input_columns(features, model.signature))
+    except WrongAnswer as error:
+        answer = error
     except Exception as error:  # noqa: BLE001 - told to the worker, which isolates the row
         answer = f"the model raised {type(error).__name__}: {str(error)[:500]}"
     with os.fdopen(target, "wb") as pipe:

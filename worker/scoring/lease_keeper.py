@@ -23,6 +23,8 @@ from shared.logging import get_logger
 
 log = get_logger(__name__)
 
+_CALL_WORDS = "the model did not answer within"
+
 
 class LeaseKeeper:
     """Keeps the leases of the batches in hand. `engine` must have a connection to spare for this thread."""
@@ -34,6 +36,7 @@ class LeaseKeeper:
         self._claims: tuple[Claim, ...] = ()
         self._lost: set[tuple[int, int]] = set()  # batch and fence of claims that need not be extended any more
         self._call_started: float | None = None
+        self._call_words = _CALL_WORDS
         threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
 
     @contextmanager
@@ -46,8 +49,12 @@ class LeaseKeeper:
             self._claims = ()
 
     @contextmanager
-    def watching_call(self) -> Iterator[None]:
-        """End this process when the block, one call of the model, takes longer than the time-out."""
+    def watching_call(self, words: str = _CALL_WORDS) -> Iterator[None]:
+        """End this process when the block, one call of the model or its loading, takes longer than the time-out.
+
+        `words` and the seconds are then the reason of the failed attempt.
+        """
+        self._call_words = words
         self._call_started = time.monotonic()
         try:
             yield
@@ -90,7 +97,7 @@ class LeaseKeeper:
 
     def _end_process(self, claims: Sequence[Claim]) -> None:
         """A call that hangs cannot be interrupted; give the batches back, then end the process it hangs in."""
-        reason = f"the model did not answer within {self._call_timeout:g} s"
+        reason = f"{self._call_words} {self._call_timeout:g} s"
         try:
             for claim in claims:
                 log.error("model hangs", batch_id=claim.batch_id, attempt=claim.attempt, reason=reason)

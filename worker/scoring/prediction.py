@@ -1,46 +1,57 @@
-"""Prediction of a batch: one predict_proba for all rows, and a search for the poisonous ones when it fails."""
+"""Prediction of a batch: one call of the model for all rows, and a search for the poisonous ones when it fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from model.answering import Prediction, WrongAnswer
 from shared.models.signature import Signature
+from shared.models.task import Task
 from shared.status import RowError
 from worker.scoring.answers import Answers, StatedError
 from worker.scoring.feature_reader import Rows
 from worker.scoring.row_checks import find_errors
 
-Predict = Callable[[pa.Table], npt.NDArray[np.float64]]
+Predict = Callable[[pa.Table], Prediction]
 
 
 class PredictionFailed(Exception):
     """The model did not answer for these rows: it raised, hung, or ended its process."""
 
 
-def predict_rows(rows: Rows, signature: Signature, predict: Predict) -> Answers:
+def predict_rows(rows: Rows, signature: Signature, predict: Predict, *, task: Task = Task.BINARY) -> Answers:
     """One answer or stated error per row.
 
-    `predict` maps a table of n rows to n probabilities, or raises. A row for which it raises even when alone
-    gets the error; its neighbours get their answers.
+    `predict` maps a table of n rows to n answers, or raises. A row for which it raises even when alone gets the error;
+    its neighbours get their answers. An answer of the wrong form for several rows is the model's fault, and so the
+    error of all of them.
     """
-    answers = Answers(np.full(len(rows), np.nan), find_errors(rows, signature))
+    answers = Answers.none_yet(len(rows))
+    answers.errors.update(find_errors(rows, signature))
     good = np.ones(len(rows), dtype=np.bool_)
     good[list(answers.errors)] = False
     numbers = np.flatnonzero(good)
     if len(numbers):
         table = rows.features if len(numbers) == len(rows) else rows.features.filter(pa.array(good))
-        _predict_part(table, numbers, predict, answers)
+        try:
+            _predict_part(table, numbers, predict, answers)
+        except WrongAnswer as error:
+            stated = StatedError(RowError.MODEL_FAILED, storable(str(error)))
+            answers.errors.update(dict.fromkeys(map(int, numbers), stated))
+        else:
+            _check_values(numbers, answers, task)
     return answers
 
 
 def _predict_part(table: pa.Table, numbers: npt.NDArray[np.intp], predict: Predict, answers: Answers) -> None:
     try:
-        probabilities = _checked(predict(table), table.num_rows)
+        prediction = _right_count(predict(table), table.num_rows)
+    except WrongAnswer:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises must not cost its neighbours
         if table.num_rows == 1:
             answers.errors[int(numbers[0])] = StatedError(RowError.MODEL_FAILED, _words(error))
@@ -49,19 +60,25 @@ def _predict_part(table: pa.Table, numbers: npt.NDArray[np.intp], predict: Predi
         _predict_part(table.slice(0, middle), numbers[:middle], predict, answers)
         _predict_part(table.slice(middle), numbers[middle:], predict, answers)
         return
-    answers.probabilities[numbers] = probabilities
-    for number in numbers[~((probabilities >= 0) & (probabilities <= 1))]:
-        value = answers.probabilities[number]
-        answers.errors[int(number)] = StatedError(
-            RowError.INVALID_PROBABILITY, f"the model answered {value}, which is no probability"
-        )
+    answers.put(numbers, prediction)
 
 
-def _checked(probabilities: Any, count: int) -> npt.NDArray[np.float64]:
-    array = np.asarray(probabilities, dtype=np.float64)
-    if array.shape != (count,):
-        raise PredictionFailed(f"the model answered with shape {array.shape} for {count} rows")
-    return array
+def _right_count(prediction: Prediction, rows: int) -> Prediction:
+    if len(prediction) != rows:
+        raise WrongAnswer(f"the model answered {len(prediction)} times for {rows} rows")
+    return prediction
+
+
+def _check_values(numbers: npt.NDArray[np.intp], answers: Answers, task: Task) -> None:
+    """State the error of each row whose answer is no answer of this task."""
+    values = answers.values[numbers]
+    is_fine = np.isfinite(values) if task is Task.REGRESSION else (values >= 0) & (values <= 1)
+    code = RowError.INVALID_VALUE if task is Task.REGRESSION else RowError.INVALID_PROBABILITY
+    what = "no value" if task is Task.REGRESSION else "no probability"
+    for number in numbers[~is_fine]:
+        if int(number) not in answers.errors:
+            detail = f"the model answered {answers.values[number]}, which is {what}"
+            answers.errors[int(number)] = StatedError(code, detail)
 
 
 def storable(text: str) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Engine
 
+from model.answering import Prediction
 from model.errors import ArtefactError
+from model.metadata import ArtefactMetadata
 from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim, Counts, claim, finish, record_failure
 from shared.batches.unloadable import unloadable
@@ -21,11 +21,13 @@ from shared.config import Settings
 from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
+from shared.models.signature import Signature
 from shared.postgres.outages import driver_error, is_outage, reason
 from shared.status import Queue, RowError
 from worker import metrics
 from worker.celery.notifier import Notifier
-from worker.models.model_store import LoadedModel, ModelStore
+from worker.models.model_store import ModelStore
+from worker.models.unknown_words import KnownWords
 from worker.scoring.answers import Answers, StatedError, make_page
 from worker.scoring.feature_reader import Rows, read_keys, read_rows
 from worker.scoring.isolation import IsolatedModel
@@ -144,26 +146,37 @@ class Scorer:
         record_failure(self.engine, held, why, retry_after_seconds=_RETRY_SECONDS, is_counted=is_counted)
 
     def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
+        held = claims[0]
+        is_last = held.attempt >= self.settings.max_attempts
         try:
-            model = self.models.get(self.engine, claims[0].model_version_id)
+            if is_last:
+                return self._answer_apart(claims)
+            # A model may hang while it is loaded, too.
+            with self.keeper.watching_call("the model was not loaded within"):
+                model = self.models.get(self.engine, held.model_version_id)
         except ArtefactError as error:
-            if claims[0].attempt < self.settings.max_attempts:
+            if not is_last:
                 raise  # another worker, with other library versions, may be able to
             return self._refuse(claims, StatedError(RowError.MODEL_UNAVAILABLE, storable(str(error))))
-        rows = read_rows(self.sources, claims, model.signature)
-        answers = self._predict(claims[0], model, rows)
-        return self._finish(claims, rows, answers, model.threshold)
+        metadata = model.artefact.metadata
+        rows = read_rows(self.sources, claims, metadata.signature)
+        answers = predict_rows(rows, metadata.signature, self._watched(model.predict), task=metadata.task)
+        return self._finish(claims, rows, answers, metadata, known_words=model.known_words)
 
-    def _predict(self, held: Claim, model: LoadedModel, rows: Rows) -> Answers:
-        if held.attempt < self.settings.max_attempts:
-            return predict_rows(rows, model.signature, self._watched(model.probabilities))
+    def _answer_apart(self, claims: Sequence[Claim]) -> dict[int, Counts]:
+        """Load the model and score the rows in a process apart: no code of the model runs in this one."""
+        held = claims[0]
         log.warning("scoring in a process apart", batch_id=held.batch_id, attempt=held.attempt)
+        artefact = self.models.read(self.engine, held.model_version_id).checked()
+        metadata = artefact.metadata
+        rows = read_rows(self.sources, claims, metadata.signature)
         timeout = self.settings.batch_timeout_seconds
-        with IsolatedModel(model.artefact, rows=len(rows), call_timeout_seconds=timeout) as apart:
-            return predict_rows(rows, model.signature, apart.probabilities)
+        with IsolatedModel(artefact, rows=len(rows), call_timeout_seconds=timeout, load_seconds=timeout) as apart:
+            answers = predict_rows(rows, metadata.signature, apart.predict, task=metadata.task)
+        return self._finish(claims, rows, answers, metadata)
 
     def _watched(self, predict: Predict) -> Predict:
-        def watched(table: pa.Table) -> npt.NDArray[np.float64]:
+        def watched(table: pa.Table) -> Prediction:
             with self.keeper.watching_call():
                 return predict(table)
 
@@ -172,20 +185,37 @@ class Scorer:
     def _refuse(self, claims: Sequence[Claim], error: StatedError) -> dict[int, Counts]:
         """State the same error for every row: no worker that tried could score the batch."""
         rows = read_keys(claims)
-        answers = Answers(np.full(len(rows), np.nan), dict.fromkeys(range(len(rows)), error))
+        answers = Answers.none_yet(len(rows))
+        answers.errors.update(dict.fromkeys(range(len(rows)), error))
         return self._finish(claims, rows, answers, None)
 
     def _finish(
-        self, claims: Sequence[Claim], rows: Rows, answers: Answers, threshold: float | None
+        self,
+        claims: Sequence[Claim],
+        rows: Rows,
+        answers: Answers,
+        metadata: ArtefactMetadata | None,
+        *,
+        known_words: KnownWords | None = None,
     ) -> dict[int, Counts]:
         for number, why in rows.refused.items():  # found while they were read
             answers.errors[number] = StatedError(why.code, why.detail)
+        signature = Signature(()) if metadata is None else metadata.signature
+        threshold = None if metadata is None else metadata.threshold
         pages: list[tuple[Claim, Page]] = []
         first = 0
         for held in claims:
             last = first + held.request_count
             own = answers.part(first, last)
-            page = make_page(held, rows.part(first, last), own, threshold=threshold, hash_keys=self.key_hashes)
+            page = make_page(
+                held,
+                rows.part(first, last),
+                own,
+                signature=signature,
+                threshold=threshold,
+                hash_keys=self.key_hashes,
+                known_words=known_words,
+            )
             pages.append((held, page))
             self._count_errors(held, own)
             first = last

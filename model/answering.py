@@ -1,0 +1,134 @@
+"""Asking an estimator: its answers for a frame, in one form for the three tasks, or what is wrong with them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from model.inside import first_step
+from shared.models.task import Task
+
+Floats = npt.NDArray[np.float64]
+ROUNDING = 1e-9  # so far outside 0…1 a probability may be by rounding; it is then 0 or 1
+
+
+class WrongAnswer(Exception):
+    """The model answers in a form that no row can be blamed for: the wrong shape, or something that is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answers to n rows.
+
+    `values` (n,): binary: the probability of the positive class; multiclass: that of the label; regression: the value.
+    `labels` (n,) and `scores` (n, classes) are of multiclass alone: class numbers, and the probability of each class.
+    A row whose numbers make no sense has NaN in `values`, or what was answered where that tells more.
+    """
+
+    values: Floats
+    labels: npt.NDArray[np.int16] | None = None
+    scores: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Any) -> Prediction:
+        """The answers of these rows: places, a slice or a mask."""
+        return Prediction(
+            self.values[rows],
+            None if self.labels is None else self.labels[rows],
+            None if self.scores is None else self.scores[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How one estimator is asked. `columns`: for each class of the version, the column of predict_proba."""
+
+    estimator: Any
+    task: Task
+    columns: tuple[int, ...] = ()
+    takes_series: bool = False
+
+    def __call__(self, frame: pd.DataFrame) -> Prediction:
+        """The estimator's answers to the rows of `frame`. Raises WrongAnswer, and whatever the estimator raises."""
+        given = frame.iloc[:, 0] if self.takes_series else frame
+        # What a model sets for the whole process must not outlive the call; its warnings are its own affair.
+        with np.errstate(), warnings.catch_warnings(action="ignore"):
+            if self.task is Task.REGRESSION:
+                return _regression(self.estimator.predict(given), len(frame))
+            answers = self.estimator.predict_proba(given)
+            return classified(answers, len(frame), self.task, self.columns, _class_count(self.estimator))
+
+
+def ask(estimator: Any, task: Task, classes: Sequence[Any]) -> Asking:
+    """How `estimator` is asked for the classes of a version. Raises ValueError where it does not know one of them."""
+    known = [] if task is Task.REGRESSION else list(estimator.classes_)
+    columns = tuple(known.index(label) for label in classes) if task is not Task.REGRESSION else ()
+    return Asking(estimator, task, columns, takes_series=wants_series(estimator))
+
+
+def wants_series(estimator: Any) -> bool:
+    """Whether it was fitted on a column of texts and not on a frame: its first part turns texts into counts."""
+    if getattr(estimator, "feature_names_in_", None) is not None:
+        return False
+    module = type(first_step(estimator)).__module__
+    return module.startswith("sklearn.feature_extraction.text")
+
+
+def _class_count(estimator: Any) -> int:
+    return len(estimator.classes_)
+
+
+def classified(answers: Any, rows: int, task: Task, columns: Sequence[int], classes: int) -> Prediction:
+    """The prediction in what predict_proba has answered."""
+    scores = _matrix(answers, rows, classes)[:, list(columns)]
+    with np.errstate(all="ignore"):
+        scores = np.where((scores < 0) & (scores >= -ROUNDING), 0.0, scores)
+        scores = np.where((scores > 1) & (scores <= 1 + ROUNDING), 1.0, scores)
+        if task is Task.BINARY:
+            return Prediction(np.ascontiguousarray(scores[:, 1]))
+        is_bad = ~((scores >= 0) & (scores <= 1)).all(axis=1)
+        labels = np.argmax(scores, axis=1)
+        values = scores[np.arange(rows), labels]
+        if is_bad.any():
+            values = np.where(is_bad, np.nan, values)
+        return Prediction(values, labels.astype(np.int16), scores)
+
+
+def _matrix(answers: Any, rows: int, classes: int) -> Floats:
+    if answers is None or hasattr(answers, "toarray") or (isinstance(answers, list) and not answers):
+        raise WrongAnswer(
+            f"predict_proba answered with {type(answers).__name__}, not with an array of ({rows}, {classes})"
+        )
+    array = _numbers(answers, "predict_proba")
+    if array.shape != (rows, classes):
+        raise WrongAnswer(f"predict_proba answered with shape {array.shape} for {rows} rows and {classes} classes")
+    return array
+
+
+def _regression(answers: Any, rows: int) -> Prediction:
+    if answers is None or hasattr(answers, "toarray"):
+        raise WrongAnswer(f"predict answered with {type(answers).__name__}, not with {rows} numbers")
+    array = _numbers(answers, "predict")
+    if array.shape == (rows, 1):
+        array = array[:, 0]
+    if array.shape != (rows,):
+        raise WrongAnswer(f"predict answered with shape {array.shape} for {rows} rows")
+    return Prediction(np.ascontiguousarray(array))
+
+
+def _numbers(answers: Any, method: str) -> Floats:
+    try:
+        array = np.asarray(answers)
+        if array.dtype.kind in "biufOU":
+            return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise WrongAnswer(f"{method} answered with something that is no array of numbers: {error}") from None
+    raise WrongAnswer(f"{method} answered with numbers of type {array.dtype}")

@@ -1,0 +1,116 @@
+"""Opening a model's file. joblib, pickle and cloudpickle run code of the file: only trusted bytes come here."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from typing import Any
+
+import joblib
+import numpy as np
+import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
+
+from model.errors import ArtefactCorrupt, ArtefactError, ArtefactIncompatible
+from model.stated import stated_versions
+
+_OF_A_SCRIPT = re.compile(
+    r"Can't get attribute '([^']+)' on <module '__main__'|module '__main__' has no attribute '([^']+)'"
+)
+MOST_BYTES = 200_000_000  # of one file: PostgreSQL takes no statement above 1 GB, and a byte costs four in it
+
+
+def size_refusal(size: int) -> str | None:
+    """Why a file of `size` bytes is not taken, or None. Asked before it is read."""
+    if size <= MOST_BYTES:
+        return None
+    return (
+        f"The file has {size / 1e6:,.0f} MB; the most is {MOST_BYTES / 1e6:,.0f} MB. Save it with joblib's compress=3, "
+        "or train fewer or smaller trees."
+    )
+
+
+def open_model(content: bytes, *, accept_patch: bool = False) -> Any:
+    """What a joblib, pickle or cloudpickle file holds.
+
+    Raises ArtefactIncompatible, where it was made with another scikit-learn or needs what is not installed here, and
+    ArtefactCorrupt. With `accept_patch` another patch release of scikit-learn is not refused: then its answers are to
+    be compared with ones that the other release gave.
+    """
+    refusal = release_refusal(stated_versions(content).get("scikit-learn"), accept_patch=accept_patch)
+    if refusal:
+        raise ArtefactIncompatible(refusal)
+    found, warned = _unpickle(content)
+    refusal = release_refusal(warned, accept_patch=accept_patch)
+    if refusal:
+        raise ArtefactIncompatible(refusal)
+    return found
+
+
+def release_refusal(stated: str | None, *, accept_patch: bool = False) -> str | None:
+    """Why a file that says `stated` of its scikit-learn is not served by this process, or None."""
+    here = sklearn.__version__
+    if stated is None or stated == here:
+        return None
+    if accept_patch and is_patch_apart(stated, here):
+        return None
+    return (
+        f"The file was made with scikit-learn {stated}, this process has {here}: the same pickle may answer otherwise "
+        f"there. Install scikit-learn=={stated} in the workers, or train it again with {here}."
+    )
+
+
+def is_patch_apart(one: str, other: str) -> bool:
+    """Whether two releases differ in their last number alone."""
+    first, second = re.match(r"(\d+\.\d+)\.\d+$", one), re.match(r"(\d+\.\d+)\.\d+$", other)
+    return bool(first and second and first.group(1) == second.group(1))
+
+
+def _unpickle(content: bytes) -> tuple[Any, str | None]:
+    """The object, and the scikit-learn that a warning on loading has named."""
+    with warnings.catch_warnings(record=True) as caught, np.errstate():
+        warnings.simplefilter("always")
+        try:
+            found = joblib.load(io.BytesIO(content))
+        except MemoryError as error:
+            raise ArtefactIncompatible("The file needs more memory than this process has.") from error
+        except SystemExit as error:
+            raise ArtefactCorrupt(f"Code in the file ends the process that loads it (exit {error.code}).") from error
+        except Exception as error:  # unpickling may raise anything
+            raise _refusal(content, error) from error
+    for warning in caught:
+        if isinstance(warning.message, InconsistentVersionWarning):
+            return found, str(warning.message.original_sklearn_version)
+    return found, None
+
+
+def _refusal(content: bytes, error: Exception) -> ArtefactError:
+    text = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return ArtefactIncompatible(
+            f"The file needs the Python module {error.name!r}, which is not installed here. Install {package!r} "
+            "for the workers and for this command; retraining does not help."
+        )
+    main = _OF_A_SCRIPT.search(str(error))
+    if main:
+        return ArtefactIncompatible(
+            f"{main.group(1) or main.group(2)!r} was defined in the script or notebook that saved the file. Move it "
+            "to a module that the workers can import and save the model again, or save it with cloudpickle."
+        )
+    if isinstance(error, AttributeError | ImportError):
+        return ArtefactIncompatible(
+            f"The file names something that the libraries here do not have ({text}). It was probably saved with "
+            "another version of a library: install that version, or save the model with this one."
+        )
+    return ArtefactCorrupt(f"The file {_kind_of(content)} It cannot be unpickled ({text}).")
+
+
+def _kind_of(content: bytes) -> str:
+    if not content:
+        return "is empty."
+    start = content[:2000]
+    if start[:1] not in (b"\x80", b"(", b"c") and all(9 <= byte < 127 for byte in start):
+        return f"holds text, not a model: it begins with {start[:30].decode()!r}."
+    return "is no whole joblib or pickle file: it was cut, altered, or is of another kind."

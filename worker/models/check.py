@@ -1,0 +1,142 @@
+"""`models check`: real rows scored in every way that the service goes, beside the estimator itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.answering import Prediction
+from model.errors import ModelRefused
+from shared.models.task import Task, class_name
+from worker.models.frame import input_columns, to_frame
+from worker.models.loaded_model import LoadedModel
+from worker.models.unknown_words import count_unknown
+from worker.pages.decode import decode_features
+from worker.pages.encode import encode_features
+from worker.scoring.feature_reader import Rows
+from worker.scoring.prediction import predict_rows
+
+TOLERANCE = 1e-12  # relative: what "the same answer" means
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What a check has seen. `differences` is empty where every answer is the estimator's own."""
+
+    rows: int
+    answered: int
+    seconds_per_row: float
+    errors: dict[str, int] = field(default_factory=dict)  # rows by error code
+    first_errors: dict[str, str] = field(default_factory=dict)  # a detail for each code
+    nulls: dict[str, int] = field(default_factory=dict)  # by feature
+    unknown_categories: dict[str, int] = field(default_factory=dict)  # by feature
+    labels: dict[str, int] = field(default_factory=dict)
+    quantiles: dict[str, float] = field(default_factory=dict)  # of probabilities or values
+    differences: dict[str, str] = field(default_factory=dict)  # by the way that was gone
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether every way gave the estimator's own answers."""
+        return not self.differences
+
+    def to_json(self) -> dict[str, Any]:
+        """For the wire."""
+        return {**asdict(self), "is_equal": self.is_equal}
+
+
+def check_model(model: LoadedModel, features: pa.Table) -> CheckReport:
+    """Score the rows of `features`, in signature order, through the service and past it. Raises ModelRefused."""
+    rows = features.num_rows
+    if not rows:
+        raise ModelRefused("There are no rows to check the model with.")
+    started = time.perf_counter()
+    keys, is_known = np.arange(rows, dtype=np.int64), np.ones(rows, dtype=np.bool_)
+    answers = predict_rows(Rows(keys, is_known, features), model.signature, model.predict, task=model.task)
+    report = CheckReport(rows, rows - len(answers.errors), (time.perf_counter() - started) / rows)
+    for error in answers.errors.values():
+        report.errors[error.code.value] = report.errors.get(error.code.value, 0) + 1
+        report.first_errors.setdefault(error.code.value, error.detail)
+    report.nulls = {
+        spec.name: column.null_count
+        for spec, column in zip(model.signature.features, features.columns, strict=True)
+        if column.null_count
+    }
+    good = np.ones(rows, dtype=np.bool_)
+    good[list(answers.errors)] = False
+    if good.any():
+        served = Prediction(answers.values, answers.labels, answers.scores).take(good)
+        _compare(model, features.filter(pa.array(good)), served, report)
+        _describe(model, served, report)
+    return report
+
+
+def _compare(model: LoadedModel, features: pa.Table, served: Prediction, report: CheckReport) -> None:
+    columns = input_columns(features, model.signature)
+    report.unknown_categories = count_unknown(columns, model.signature, model.known_words)
+    stored = decode_features(encode_features(columns, features.num_rows))
+    frame = to_frame(columns, model.signature)
+    ways = {
+        "the estimator itself": model.asking(frame),
+        "a stored page": model.predict_columns(stored),
+    }
+    for words, own in ways.items():
+        difference = _difference(model, served, own)
+        if difference:
+            report.differences[words] = difference
+    if model.task is not Task.REGRESSION and hasattr(model.estimator, "predict"):
+        _compare_labels(model, frame, served, report)
+
+
+def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str | None:
+    mine, theirs = _numbers(served), _numbers(own)
+    with np.errstate(all="ignore"):
+        apart = np.abs(mine - theirs) / np.maximum(np.abs(theirs), np.finfo(float).tiny)
+    # One unit of rounding near 0 is a large share of it and no difference.
+    is_apart = (apart > TOLERANCE) & (np.abs(mine - theirs) > TOLERANCE * 1e-3)
+    labels = _label_numbers(model, served) != _label_numbers(model, own)
+    if not is_apart.any() and not labels.any():
+        return None
+    most = float(np.max(np.abs(mine - theirs)))
+    return f"{int(is_apart.any(axis=1).sum())} rows differ by up to {most:.3g}, {int(labels.sum())} labels differ"
+
+
+def _compare_labels(model: LoadedModel, frame: Any, served: Prediction, report: CheckReport) -> None:
+    """What `predict` would say, for people to know: it may go by another rule than the probabilities."""
+    try:
+        said = [str(label) for label in np.asarray(model.estimator.predict(_given(model, frame))).reshape(-1)]
+    except Exception:  # noqa: BLE001 - only its probabilities are served
+        return
+    mine = [str(model.classes[number]) for number in _label_numbers(model, served)]
+    differing = sum(one != other for one, other in zip(mine, said, strict=True)) if len(mine) == len(said) else 0
+    if differing:
+        report.first_errors["labels"] = f"{differing} labels are not those that the estimator's predict gives"
+
+
+def _given(model: LoadedModel, frame: Any) -> Any:
+    return frame.iloc[:, 0] if model.asking.takes_series else frame
+
+
+def _numbers(answers: Prediction) -> npt.NDArray[np.float64]:
+    return answers.values[:, None] if answers.scores is None else answers.scores
+
+
+def _label_numbers(model: LoadedModel, answers: Prediction) -> npt.NDArray[Any]:
+    if model.task is Task.BINARY and model.threshold is not None:
+        return (answers.values >= model.threshold).astype(int)
+    return np.zeros(len(answers), dtype=int) if answers.labels is None else answers.labels
+
+
+def _describe(model: LoadedModel, served: Prediction, report: CheckReport) -> None:
+    found = np.quantile(served.values, _QUANTILES)
+    report.quantiles = {f"{share:.0%}": float(value) for share, value in zip(_QUANTILES, found, strict=True)}
+    if model.task is not Task.REGRESSION:
+        numbers, counts = np.unique(_label_numbers(model, served), return_counts=True)
+        report.labels = {
+            class_name(model.classes[int(n)]): int(count) for n, count in zip(numbers, counts, strict=True)
+        }

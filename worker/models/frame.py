@@ -1,0 +1,132 @@
+"""What the estimator is given: a batch's table as typed columns, and these as a pandas frame.
+
+This is the one way from values to the estimator. Scoring, registration, `models check` and a replay go it, and all of
+them can start at the columns of a stored page as well. A dtype follows from the signature, never from a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.models.feature import EXACT_INTEGER
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.pages.layout import Missing
+from worker.pages.columns import FeatureColumn
+from worker.pages.from_arrow import from_arrow
+
+ARROW_TYPES = {
+    FeatureKind.INTEGER: pa.int64(),
+    FeatureKind.NUMBER: pa.float64(),
+    FeatureKind.BOOLEAN: pa.bool_(),
+    FeatureKind.CATEGORY: pa.dictionary(pa.int32(), pa.string()),
+    FeatureKind.DATETIME: pa.timestamp("us"),
+}
+_NOTHING = {"nan": Missing.NAN, "none": Missing.NONE}
+_DOUBLES = ("float64", "float32")
+
+
+def arrow_type(spec: FeatureSpec) -> pa.DataType:
+    """The type in which a feature travels through the worker."""
+    return pa.timestamp("us", "UTC") if spec.dtype == "datetime64[us, UTC]" else ARROW_TYPES[spec.kind]
+
+
+def input_columns(features: pa.Table, signature: Signature) -> list[FeatureColumn]:
+    """The estimator's input, and what is stored of it: the columns of a table in signature order, converted.
+
+    A whole number that a double cannot hold, in a column of doubles, is None: its row has an error.
+    """
+    return [_input_column(spec, column) for spec, column in zip(signature.features, _chunks(features), strict=True)]
+
+
+def _chunks(table: pa.Table) -> list[pa.Array]:
+    """The columns of a table of at most one chunk, as arrays."""
+    batches = table.combine_chunks().to_batches()
+    if not batches:
+        return [pa.array([], field.type) for field in table.schema]
+    return list(batches[0].columns)
+
+
+def _input_column(spec: FeatureSpec, column: pa.Array) -> FeatureColumn:
+    if spec.kind is FeatureKind.INTEGER and spec.dtype in _DOUBLES:
+        return _whole_doubles(spec, column)
+    if spec.kind is FeatureKind.BOOLEAN and spec.dtype == "float64":
+        return from_arrow(column.cast(pa.int8()).cast(pa.float64()))
+    if spec.dtype == "float32":
+        found = from_arrow(column.cast(pa.float64()))
+        return FeatureColumn(found.dtype, _as_float32(found.values), found.missing)
+    if spec.dtype in ("object", "category"):
+        return from_arrow(column, null=_NOTHING[spec.missing])
+    return from_arrow(column)
+
+
+def _whole_doubles(spec: FeatureSpec, column: pa.Array) -> FeatureColumn:
+    refused = None
+    if len(column) and not _is_within(column, EXACT_INTEGER):
+        beyond = pc.or_(pc.less(column, -EXACT_INTEGER), pc.greater(column, EXACT_INTEGER))
+        refused = pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)
+    found = from_arrow(column.cast(pa.float64(), safe=False), refused=refused)
+    values = _as_float32(found.values) if spec.dtype == "float32" else found.values
+    return FeatureColumn(found.dtype, values, found.missing)
+
+
+def _is_within(column: pa.Array, most: int) -> bool:
+    ends = pc.min_max(column)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    return low is None or (low >= -most and high <= most)
+
+
+def _as_float32(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # such a row has an error
+        return values.astype(np.float32).astype(np.float64)
+
+
+def to_frame(columns: Sequence[FeatureColumn], signature: Signature) -> pd.DataFrame:
+    """The pandas frame that the estimator gets, from `input_columns` or from a page's stored columns."""
+    data = {spec.name: _values(spec, column) for spec, column in zip(signature.features, columns, strict=True)}
+    return pd.DataFrame(data, copy=False)
+
+
+def _values(spec: FeatureSpec, column: FeatureColumn) -> Any:
+    if spec.dtype == "category":
+        return _categorical(spec, column)
+    if spec.dtype == "object":
+        # Said again, because pandas makes strings of its own of an array of objects.
+        return pd.Series(_objects(column), dtype=object)
+    if spec.dtype == "float32":
+        return column.to_numpy().astype(np.float32)
+    if spec.dtype.endswith("UTC]"):
+        return pd.Series(column.to_numpy()).dt.tz_localize("UTC")
+    return column.to_numpy()
+
+
+def _objects(column: FeatureColumn) -> npt.NDArray[Any]:
+    """Texts or booleans as Python objects, None or nan where there is none."""
+    states = column.states()
+    if column.words is None:
+        cells = column.values.astype(object)
+    elif len(column.words):
+        words = np.array(column.words.to_pylist(), dtype=object)
+        # What a code says where a value is missing does not matter, and may be nonsense.
+        cells = words[column.values if states is None else np.where(states == Missing.PRESENT, column.values, 0)]
+    else:
+        cells = np.empty(len(column), dtype=object)
+    if states is not None:
+        cells[states == Missing.NONE] = None
+        cells[states == Missing.NAN] = np.nan
+    return cells
+
+
+def _categorical(spec: FeatureSpec, column: FeatureColumn) -> Any:
+    places = {word: place for place, word in enumerate(spec.categories)}
+    words = [] if column.words is None else column.words.to_pylist()
+    table = np.array([*(places.get(word, -1) for word in words), -1], dtype=np.intp)
+    states = column.states()
+    codes = column.values if states is None else np.where(states == Missing.PRESENT, column.values, -1)
+    return pd.Categorical.from_codes(table[codes], categories=pd.Index(spec.categories))

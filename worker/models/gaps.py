@@ -1,0 +1,63 @@
+"""Which features a model takes with a value missing: found out by trying, because nothing else tells for sure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pyarrow as pa
+
+from model.anchors import find_anchors
+from shared.models.feature import FeatureSpec
+from shared.models.signature import Signature
+from worker.models.frame import input_columns, to_frame
+from worker.models.loaded_model import LoadedModel
+from worker.models.sample_rows import draw_table
+
+_TRIES = 10
+
+
+def settle_gaps(model: LoadedModel, *, said: Collection[str] = ()) -> Signature:
+    """The signature in which only those features are nullable whose gap the model answers.
+
+    Features named in `said` stay as they are. Where no drawn row is answered at all nothing is changed.
+    """
+    signature = model.signature
+    table = draw_table(signature, _TRIES, anchors=find_anchors(model.estimator, signature.names), with_unknown=False)
+    full = _without_gaps(table)
+    base = next((row for row in range(_TRIES) if _answers(model, full.slice(row, 1))), None)
+    if base is None:
+        return signature
+    features = []
+    for place, spec in enumerate(signature.features):
+        if spec.nullable and spec.name not in said:
+            gap = full.slice(base, 1).set_column(place, spec.name, pa.nulls(1, full.schema.field(place).type))
+            features.append(spec if _answers(model, gap) else _full(spec))
+        else:
+            features.append(spec)
+    return Signature(tuple(features))
+
+
+def _without_gaps(table: pa.Table) -> pa.Table:
+    """The table with each gap filled with a value of its column."""
+    columns = []
+    for column in table.columns:
+        array = column.combine_chunks()
+        known = array.drop_null()
+        places = [place % max(len(known), 1) for place in range(len(array))]
+        columns.append(known.take(pa.array(places)) if len(known) else array)
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _answers(model: LoadedModel, table: pa.Table) -> bool:
+    try:
+        prediction = model.asking(to_frame(input_columns(table, model.signature), model.signature))
+    except Exception:  # noqa: BLE001 - whatever an estimator of others raises: it does not take this row
+        return False
+    return bool(prediction.values[0] == prediction.values[0])
+
+
+def _full(spec: FeatureSpec) -> FeatureSpec:
+    keeps = spec.dtype in ("category", "float32", "object") and spec.kind != "boolean"
+    dtype = spec.dtype if keeps or spec.kind == "datetime" else ""
+    return replace(spec, nullable=False, dtype=dtype)

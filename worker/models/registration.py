@@ -1,0 +1,147 @@
+"""From a file that somebody hands in to an artefact that can be registered, with what was found on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from model.artefact import Artefact, checked_threshold, versions_of_file
+from model.errors import ModelRefused
+from model.formats import format_of, open_file
+from model.infer import Column, infer_signature
+from model.metadata import ArtefactMetadata
+from model.opening import size_refusal
+from model.servable import Servable, ordered_classes, own_threshold, servable
+from shared.models.signature import Signature, find_feature, missing_columns
+from shared.models.task import Task
+from worker.models.gaps import settle_gaps
+from worker.models.loaded_model import LoadedModel, load_model, wrap
+from worker.models.trial import try_out
+
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A file to register, and what is said about it.
+
+    `signature` corrects what is inferred, feature by feature, or says all where the file names no features. `columns`
+    are the source's; None where features come with each call. `allow` names types of a skops file that are trusted.
+    `force`: why it is registered in spite of the trial's doubts.
+    """
+
+    content: bytes
+    name: str
+    signature: Signature | None = None
+    columns: Sequence[Column] | None = None
+    source_id: int | None = None
+    positive: str | None = None
+    threshold: float | None = None
+    allow: Sequence[str] = ()
+    force: str | None = None
+
+
+def prepare(offer: Offer) -> Artefact:
+    """Open the file, find out what it takes and what it answers, and try it on drawn rows.
+
+    Opening runs code of the file, unless it is skops or ONNX. What was found stands in the metadata's `findings`.
+    Raises ModelRefused and the other ArtefactErrors, each with what to do.
+    """
+    refusal = size_refusal(len(offer.content))
+    if refusal:
+        raise ModelRefused(refusal)
+    file_format = format_of(offer.content)
+    estimator = open_file(offer.content, file_format, allow=tuple(offer.allow))
+    found = servable(estimator)
+    classes = ordered_classes(found, offer.positive)
+    threshold, findings = _threshold(offer, estimator, found, classes)
+    signature, notes = _signature(offer, estimator)
+    metadata = ArtefactMetadata(
+        name=offer.name,
+        sha256=hashlib.sha256(offer.content).hexdigest(),
+        signature=signature,
+        threshold=threshold,
+        task=found.task,
+        classes=classes,
+        metrics={},
+        library_versions=versions_of_file(offer.content),
+        training_data=None,
+        created_at=datetime.now(UTC),
+        file_format=file_format,
+        source_id=offer.source_id,
+        findings=[*notes, *findings],
+    )
+    artefact = Artefact(offer.content, metadata)
+    settled = settle_gaps(wrap(estimator, artefact, version=0), said=_said(offer))
+    return with_trial(replace(artefact, metadata=replace(metadata, signature=settled)), force=offer.force)
+
+
+def _threshold(
+    offer: Offer, estimator: Any, found: Servable, classes: tuple[Any, ...]
+) -> tuple[float | None, list[str]]:
+    if found.task is not Task.BINARY:
+        if offer.threshold is not None:
+            raise ModelRefused(f"--threshold is for models of two classes; this one is a {found.task.value} model.")
+        return None, []
+    own = own_threshold(estimator, classes)
+    try:
+        if offer.threshold is not None:
+            threshold = checked_threshold(offer.threshold, found.task)
+            differs = own is not None and own != threshold
+            return threshold, [f"the estimator's own threshold is {own:g}, not {threshold:g}"] if differs else []
+    except ValueError as error:
+        raise ModelRefused(f"The {error}.") from error
+    if own is not None:
+        return own, [f"threshold {own:.6g}, which the estimator holds itself"]
+    return DEFAULT_THRESHOLD, [f"threshold {DEFAULT_THRESHOLD}: none was given"]
+
+
+def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
+    """The inferred signature with what was said of it put in."""
+    try:
+        inferred = infer_signature(estimator, offer.columns)
+    except ModelRefused:
+        if offer.signature is None:
+            raise
+        return offer.signature, _lacking(offer, offer.signature)
+    if offer.signature is None:
+        return inferred.signature, inferred.notes
+    strange = [name for name in offer.signature.names if name not in inferred.signature.names]
+    if strange:
+        raise ModelRefused(
+            f"The signature names {', '.join(map(repr, strange))}, and the model has no such feature. It has "
+            f"{', '.join(map(repr, inferred.signature.names[:20]))}."
+        )
+    features = tuple(find_feature(offer.signature.features, spec.name) or spec for spec in inferred.signature.features)
+    return Signature(features), inferred.notes
+
+
+def _lacking(offer: Offer, signature: Signature) -> list[str]:
+    if offer.columns is None:
+        return []
+    lacking = missing_columns(signature, [column.name for column in offer.columns])
+    return [f"the source lacks {len(lacking)} of the model's features: {', '.join(lacking[:10])}"] if lacking else []
+
+
+def _said(offer: Offer) -> frozenset[str]:
+    """The features of which a person has said what they are."""
+    return frozenset() if offer.signature is None else frozenset(offer.signature.names)
+
+
+def with_trial(artefact: Artefact, *, force: str | None = None) -> Artefact:
+    """The artefact with what its trial has found. Raises ModelRefused, with `can_force` where the trial only doubts."""
+    model: LoadedModel = load_model(artefact, version=0)
+    trial = try_out(model)
+    if trial.doubts and force is None:
+        raise ModelRefused(
+            f"This model's answers are not each row's own: {'; '.join(trial.doubts)}. Mend the model, or register it "
+            'all the same with --force "REASON".',
+            can_force=True,
+        )
+    findings = [*artefact.metadata.findings, *trial.notes, *trial.doubts]
+    if trial.doubts:
+        findings.append(f"registered all the same: {force}")
+    return replace(artefact, metadata=replace(artefact.metadata, findings=findings))

@@ -1,0 +1,55 @@
+"""A version as PostgreSQL holds it, put together for loading: the one place where registry and artefact meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from model.artefact import Artefact, check_digests
+from model.errors import ArtefactCorrupt
+from model.metadata import ArtefactMetadata
+from shared.models.registry import ModelVersion, get_version, read_artefact
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A version that nobody has opened yet. `digest` was stored at registration, over all that makes its answers."""
+
+    version_id: int
+    artefact: Artefact
+    digest: str
+
+    def checked(self) -> Artefact:
+        """The artefact once its digests are found right. Raises ArtefactCorrupt."""
+        check_digests(self.artefact, self.digest)
+        return self.artefact
+
+
+def read_version(connection: Connection, version_id: int) -> StoredVersion:
+    """A version by its number in the database. Raises ModelVersionUnknown, ArtefactCorrupt."""
+    record = get_version(connection, version_id)
+    return StoredVersion(version_id, Artefact(read_artefact(connection, version_id), _metadata(record)), record.digest)
+
+
+def _metadata(record: ModelVersion) -> ArtefactMetadata:
+    described: dict[str, Any] = record.metadata
+    try:
+        return ArtefactMetadata(
+            name=str(described.get("name", "")),
+            sha256=record.sha256,
+            signature=record.signature,
+            threshold=record.threshold,
+            task=record.task,
+            classes=record.classes,
+            metrics=dict(described.get("metrics") or {}),
+            library_versions=dict(described.get("library_versions") or {}),
+            training_data=None,
+            created_at=record.created_at,
+            source_id=record.source_id,
+            requirements=record.requirements,
+            file_format=record.file_format,
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ArtefactCorrupt(f"The version's record is not as registration wrote it: {error!r}") from error

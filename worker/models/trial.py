@@ -1,0 +1,171 @@
+"""The trial of a model before it is registered: drawn rows, scored together, alone, backwards and twice.
+
+An answer must be that row's own: the same whatever its neighbours are, and the same again. What does not answer so, or
+answers in another form than a page can hold, is refused now and not by a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from model.anchors import find_anchors
+from model.answering import Prediction, WrongAnswer
+from model.errors import ModelRefused
+from shared.models.signature import FeatureKind, Signature
+from shared.models.task import Task
+from worker.models.frame import input_columns
+from worker.models.loaded_model import LoadedModel
+from worker.models.sample_rows import draw_table
+
+TRIAL_ROWS = 50
+_TOLERANCE = 1e-9  # floating-point sums in another order differ by about 1e-15
+_TOLERANCE32 = 1e-5  # and those of float32, in which graphs of ONNX compute, by about 1e-7
+_FEW = 3
+
+
+@dataclass(slots=True)
+class Trial:
+    """What the trial has seen. `notes` are for a person to read; `doubts` stop a registration that is not forced."""
+
+    rows: int
+    answered: int
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def try_out(model: LoadedModel, *, rows: int = TRIAL_ROWS) -> Trial:
+    """Score drawn rows in every way. Raises ModelRefused where no row can be answered in a form that fits."""
+    anchors = find_anchors(model.estimator, model.signature.names)
+    table = _with_edges(draw_table(model.signature, rows, anchors=anchors), model.signature)
+    answered, alone, first_error = _one_by_one(model, table)
+    trial = Trial(rows, len(answered))
+    if not len(answered):
+        raise ModelRefused(_nothing_answered(model, first_error))
+    if len(answered) < rows:
+        trial.notes.append(
+            f"{rows - len(answered)} of {rows} drawn rows were refused by the model itself, one with: {first_error}"
+        )
+    table = table.take(pa.array(answered))
+    together = _together(model, table)
+    _check_values(model, together, trial)
+    _compare(model, table, together, alone, trial)
+    return trial
+
+
+def _with_edges(table: pa.Table, signature: Signature) -> pa.Table:
+    """The table with a first row that lacks nothing and a second that lacks all that may be missing."""
+    columns = []
+    for spec, column in zip(signature.features, table.columns, strict=True):
+        array = column.combine_chunks()
+        filled = array.drop_null()
+        first = filled.slice(0, 1) if len(filled) else array.slice(0, 1)
+        second = pa.nulls(1, array.type) if spec.nullable else array.slice(1, 1)
+        columns.append(pa.chunked_array([first, second, array.slice(2)]).combine_chunks())
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _one_by_one(model: LoadedModel, table: pa.Table) -> tuple[npt.NDArray[np.intp], list[Prediction], str]:
+    """Which rows are answered alone, their answers, and what the first other one raised."""
+    numbers, answers, first_error = [], [], ""
+    for row in range(table.num_rows):
+        try:
+            answers.append(_ask(model, table.slice(row, 1)))
+            numbers.append(row)
+        except WrongAnswer as error:
+            raise ModelRefused(_with_advice(model, str(error))) from error
+        except Exception as error:  # noqa: BLE001 - whatever an estimator of others raises
+            first_error = first_error or words_of(error)
+    return np.array(numbers, dtype=np.intp), answers, first_error
+
+
+def _ask(model: LoadedModel, table: pa.Table) -> Prediction:
+    return model.ask_estimator(input_columns(table, model.signature))
+
+
+def _together(model: LoadedModel, table: pa.Table) -> Prediction:
+    try:
+        return _ask(model, table)
+    except WrongAnswer as error:
+        raise ModelRefused(_with_advice(model, str(error))) from error
+    except Exception as error:
+        raise ModelRefused(
+            f"The model answers each of {table.num_rows} rows alone and not all of them together: {words_of(error)}"
+        ) from error
+
+
+def _with_advice(model: LoadedModel, words: str) -> str:
+    texts = [spec for spec in model.signature.features if spec.kind is FeatureKind.CATEGORY]
+    if len(texts) == 1 and len(model.signature.features) == 1:
+        return (
+            f"{words}. It was probably fitted on a series of texts, and a frame is what it gets: fit it on a frame, "
+            f"with ColumnTransformer([('text', TfidfVectorizer(), {texts[0].name!r})]) as the first step."
+        )
+    return f"{words}."
+
+
+def _nothing_answered(model: LoadedModel, error: str) -> str:
+    kinds = ", ".join(f"{spec.name} {spec.kind}" for spec in model.signature.features[:8])
+    more = "" if len(model.signature.features) <= 8 else ", …"
+    return f"The model cannot score a row of this signature ({kinds}{more}): {error}"
+
+
+def _check_values(model: LoadedModel, answers: Prediction, trial: Trial) -> None:
+    values = answers.values
+    known = values[~np.isnan(values)]
+    if not len(known):
+        raise ModelRefused(f"The model answered with no number for any of {len(values)} drawn rows.")
+    if len(known) < len(values):
+        trial.notes.append(f"{len(values) - len(known)} of {len(values)} drawn rows were answered with no number")
+    if model.task is Task.REGRESSION:
+        return
+    outside = known[(known < 0) | (known > 1)]
+    if len(outside):
+        raise ModelRefused(
+            f"The model answered {outside[0]:.6g}, and a probability is from 0 to 1."
+            + (" Does it answer in per cent? Divide by 100." if 1 < outside[0] <= 100 else "")
+        )
+
+
+def _compare(model: LoadedModel, table: pa.Table, together: Prediction, alone: list[Prediction], trial: Trial) -> None:
+    backwards = pa.array(np.arange(table.num_rows)[::-1])
+    ways: dict[str, Callable[[], Any]] = {
+        "alone": lambda: np.concatenate([_numbers(answer) for answer in alone]),
+        "backwards": lambda: _numbers(_together(model, table.take(backwards)))[::-1],
+        "a second time": lambda: _numbers(_together(model, table)),
+        "through the service": lambda: _numbers(model.predict(table)),
+    }
+    expected = _numbers(together)
+    is_single = any(spec.dtype == "float32" for spec in model.signature.features)
+    tolerance = _TOLERANCE32 if is_single else _TOLERANCE
+    for words, answer in ways.items():
+        rows, most = _difference(expected, answer(), tolerance)
+        if rows:
+            trial.doubts.append(
+                f"{rows} of {table.num_rows} drawn rows get another answer when scored {words}: by up to {most:.3g}"
+            )
+
+
+def _numbers(answers: Prediction) -> npt.NDArray[np.float64]:
+    """All numbers of the answers, a row for each."""
+    return answers.values[:, None] if answers.scores is None else answers.scores
+
+
+def _difference(expected: Any, found: Any, tolerance: float) -> tuple[int, float]:
+    """How many rows differ, and by how much at most, measured by the answer's own size where that is above 1."""
+    with np.errstate(all="ignore"):
+        apart = np.abs(expected - found) / np.maximum(1.0, np.abs(expected))
+    apart = np.where(np.isnan(expected) & np.isnan(found), 0.0, apart)
+    apart = np.where(np.isnan(apart), np.where(expected == found, 0.0, np.inf), apart).max(axis=1)
+    return int((apart > tolerance).sum()), float(apart.max())
+
+
+def words_of(error: Exception) -> str:
+    """The first line of what an estimator raised, for a person."""
+    text = str(error).strip().partition("\n")[0][:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
