@@ -16,7 +16,7 @@ import pyarrow.compute as pa_compute
 from shared.batches.claims import Claim
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
-from worker.sources.columns import final_type
+from worker.models.frame import arrow_type
 from worker.sources.key_columns import NO_KEY, Keys, key_array, keys_of, named, wanted_keys
 from worker.sources.reader import SourceReader
 from worker.sources.reading import Found
@@ -133,7 +133,7 @@ def _refusals(found: Found, wanted: npt.NDArray[np.intp] | None, places: npt.NDA
 
 
 def _without_source(keys: Keys, signature: Signature) -> Rows:
-    columns = {spec.name: pa.nulls(len(keys), final_type(spec)) for spec in signature.features}
+    columns = {spec.name: pa.nulls(len(keys), arrow_type(spec)) for spec in signature.features}
     return Rows(keys, np.zeros(len(keys), dtype=np.bool_), pa.table(columns))
 
 
@@ -158,7 +158,7 @@ def _replace(
     mask[rows] = True
     columns = []
     for spec, column in zip(signature.features, columns_of(features), strict=True):
-        kind = final_type(spec)
+        kind = arrow_type(spec)
         plain = pa.string() if spec.kind is FeatureKind.CATEGORY else kind
         values = _column_of([given[row].get(spec.name) for row in rows], spec, plain, rows, refused)
         columns.append(pa_compute.replace_with_mask(column.cast(plain), pa.array(mask), values).cast(kind))
@@ -184,6 +184,6 @@ def _plain(spec: FeatureSpec, value: Any) -> Any:
     """A value out of JSON as Arrow takes it. The gateway has checked that it is one of the feature's kind."""
     if spec.kind is FeatureKind.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)  # 30.0 is a whole number in JSON
-    if spec.kind.value == "datetime" and isinstance(value, str):
+    if spec.kind is FeatureKind.DATETIME and isinstance(value, str):
         return datetime.fromisoformat(value)
     return value

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from shared.models.signature import FeatureSpec, Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.source import Source
 from shared.sources.sql import quoted
+from worker.models.frame import arrow_type
 
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
 FLOATS = frozenset({"real", "double precision"})
@@ -21,7 +22,6 @@ TIMES = frozenset({"date", "timestamp", "timestamptz"})
 FEATURE_TYPES = INTEGERS | FLOATS | TEXTS | TIMES | {"numeric", "boolean"}
 
 _WORDS = pa.dictionary(pa.int32(), pa.string())
-_FINAL = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "category": _WORDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,6 @@ class ColumnPlan:
     parsed: pa.DataType
     final: pa.DataType
     is_there: bool = True  # whether the source has such a column
-
-
-def final_type(spec: FeatureSpec) -> pa.DataType:
-    """The type in which a feature travels through the worker."""
-    if spec.kind.value == "datetime":
-        return pa.timestamp("us", "UTC") if _has_zone(spec) else pa.timestamp("us")
-    return _FINAL[spec.kind.value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,10 +68,10 @@ def _plan(source: Source, signature: Signature) -> ReadingPlan:
     for spec in signature.features:
         column = source.column(spec.name)
         if column is None:
-            plans.append(ColumnPlan(spec.name, "NULL", final_type(spec), final_type(spec), is_there=False))
+            plans.append(ColumnPlan(spec.name, "NULL", arrow_type(spec), arrow_type(spec), is_there=False))
             continue
         expression, parsed = _reading(f"c.{quoted(column.name)}", column.type, spec)
-        plans.append(ColumnPlan(spec.name, expression, parsed, final_type(spec)))
+        plans.append(ColumnPlan(spec.name, expression, parsed, arrow_type(spec)))
     lacking = next((plan.name for plan in plans if not plan.is_there), None)
     is_plain = all(plan.parsed == plan.final for plan in plans)
     select = "".join(f", {plan.expression}" for plan in plans)
@@ -87,16 +80,16 @@ def _plan(source: Source, signature: Signature) -> ReadingPlan:
 
 def _reading(column: str, kind: str, spec: FeatureSpec) -> tuple[str, pa.DataType]:
     """The SQL expression, and the type of its text."""
-    final = final_type(spec)
-    if spec.kind.value == "datetime":
+    final = arrow_type(spec)
+    if spec.kind is FeatureKind.DATETIME:
         return _time(column, kind, has_zone=_has_zone(spec)), final
-    if kind == "boolean" and spec.kind.value != "boolean":
-        return (f"{column}::text", _WORDS) if spec.kind.value == "category" else (f"{column}::integer", final)
-    if spec.kind.value == "integer":
+    if kind == "boolean" and spec.kind is not FeatureKind.BOOLEAN:
+        return (f"{column}::text", _WORDS) if spec.kind is FeatureKind.CATEGORY else (f"{column}::integer", final)
+    if spec.kind is FeatureKind.INTEGER:
         if kind == "numeric":
             return f"trim_scale({column})", final
         return column, pa.float64() if kind in FLOATS else final  # a double of 1e15 is written 1e+15
-    if spec.kind.value == "boolean" and kind != "boolean":
+    if spec.kind is FeatureKind.BOOLEAN and kind != "boolean":
         return column, pa.float64()
     return column, final
 
@@ -110,4 +103,4 @@ def _time(column: str, kind: str, *, has_zone: bool) -> str:
 
 
 def _has_zone(spec: FeatureSpec) -> bool:
-    return str(getattr(spec, "dtype", "")).endswith("UTC]")
+    return spec.dtype.endswith("UTC]")
