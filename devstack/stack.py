@@ -87,7 +87,10 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         stack.callback(engine.dispose)
         tell(_migrated(engine, servers, settings))
         make_private_directory(plan.directory / "logs")
-        kept = {"PREDICTQ_ERASURE_DIRECTORY": str(plan.directory)}
+        kept = {
+            "PREDICTQ_ERASURE_DIRECTORY": str(plan.directory),
+            "PREDICTQ_ENV_FILE": str((plan.directory / ".env").absolute()),  # addresses of sources elsewhere
+        }
         environment = {**kept, **os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs")
         key = local_key(engine, plan.directory)
