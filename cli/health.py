@@ -18,11 +18,16 @@ from shared.config import Settings, load_settings
 from shared.errors import PredictqError
 from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis, server_version
+from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_model
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.clients import count_clients
 
 PING_SECONDS = 2.0
+
+
+class LiveModelFails(PredictqError):
+    """The live version cannot be loaded, or its work fails for another reason."""
 
 
 def examine() -> list[Finding]:
@@ -50,7 +55,7 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
     schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
     yield schema
     if schema.ok:
-        yield _judge("model", "predictq train --promote", lambda: _model(engine))
+        yield _judge("model", "predictq train --promote, or predictq promote VERSION", lambda: _model(engine))
         yield _examine_clients(engine)
         yield _examine_rows(engine)
         yield from examine_upkeep(engine, settings.disk_bytes)
@@ -71,6 +76,9 @@ def _schema(engine: Engine) -> str:
 def _model(engine: Engine) -> str:
     with transaction(engine) as connection:
         model = live_model(connection)
+        failure = why_not_loaded(connection, model.id)
+    if failure is not None:
+        raise LiveModelFails(f"the work of version {model.version} ({model.name}), which is live, fails: {failure}")
     return f"version {model.version} ({model.name}) is live, threshold {model.threshold:.3f}"
 
 
