@@ -10,7 +10,8 @@ SELECT detail FROM (
     SELECT b.last_error AS detail, b.id, 0 AS rank FROM predictq.prediction_batches b
     WHERE b.model_version_id = :version AND b.last_error IS NOT NULL AND b.attempts > 0
     UNION ALL
-    SELECT CASE WHEN o.error_codes[1] = 'model_unavailable' AND o.succeeded = 0 THEN o.error_details[1] END, o.batch_id, 1
+    SELECT CASE WHEN o.error_codes[1] = 'model_unavailable' AND o.succeeded = 0 THEN o.error_details[1] END,
+           o.batch_id, 1
     FROM (SELECT * FROM predictq.batch_outputs ORDER BY batch_id DESC LIMIT 100) o WHERE o.model_version_id = :version
 ) found ORDER BY rank, id DESC LIMIT 1
 """)
