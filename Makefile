@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: catalogue help demo up test older-postgres test-compose check coverage torture torture-quick bench bench-quick lock clean
+.PHONY: catalogue help demo up test older-postgres browser test-compose check coverage torture torture-quick bench bench-quick lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,10 +40,14 @@ up: .venv/.runtime ## Set everything up and leave the stack running until Ctrl-C
 
 test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processes
 	-@$(MAKE) --no-print-directory older-postgres
+	-@$(MAKE) --no-print-directory browser
 	@$(BIN)/python -m pytest -n $(PROCESSES)
 
 older-postgres: .venv/.dev ## Make sure that the tests have a PostgreSQL 15, 16 or 17 (on a Mac it may come from Homebrew)
 	@$(BIN)/python -m tests.older_postgres >/dev/null || { [ "$$(uname)" = Darwin ] && brew install postgresql@17; }
+
+browser: .venv/.dev ## Make sure that the tests have a Chromium or Chrome: the machine's, else one is installed
+	@$(BIN)/python -m tests.browser
 
 test-compose: .venv/.dev ## Build the images and prove the compose stack; needs a Docker engine
 	@$(BIN)/python -m pytest -s -m compose tests/compose

@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow.csv as pa_csv
 from sqlalchemy import Connection, Engine, text
 
+from examples.hr_attrition.features import FEATURE_NAMES
 from model.artefact import Artefact, load
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import driver_connection, transaction
 from shared.sources.clients import CLIENTS
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _TOLERANCE = 1e-9
-_FEATURES = ", ".join(f"c.{name}" for name in CLIENT_FEATURE_NAMES)
+_FEATURES = ", ".join(f"c.{name}" for name in FEATURE_NAMES)
 
 
 _ANSWERS = """
@@ -98,7 +98,7 @@ def compare(frame: pd.DataFrame, artefact: Artefact, count: int) -> int:
     missing = int(frame["probability"].isna().sum())
     if missing:
         raise WrongAnswer(f"{missing:,} of {count:,} accepted have no answer")
-    right = load(artefact).predict_proba(frame[list(CLIENT_FEATURE_NAMES)])[:, 1]
+    right = load(artefact).predict_proba(frame[list(FEATURE_NAMES)])[:, 1]
     wrong = np.abs(right - frame["probability"]) > _TOLERANCE
     wrong |= (frame["probability"] >= artefact.metadata.threshold) != frame["label"].astype(bool)
     if wrong.any():

@@ -1,16 +1,18 @@
-"""Where the stack is: an option, else the environment, else the stack.json of a `predictq up` at or above here."""
+"""Where the stack is: options, else the environment, else the stack.json of a `predictq up` at or above here."""
 
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.errors import NoStack
+from cli.errors import GatewayDown, NoStack
 from devstack.errors import NotRunning
 from devstack.state import STATE_FILE, StackState, load_state
 
 STACK_DIRECTORY = ".predictq"
+_chosen: ContextVar[Path | None] = ContextVar("directory", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +23,34 @@ class ApiAddress:
     key: str | None
 
 
+def choose_directory(directory: Path | None) -> None:
+    """Have all that follows use the stack of `directory`, over the environment and the place where we are."""
+    _chosen.set(directory)
+
+
 def find_stack(start: Path | None = None) -> StackState | None:
-    """The running stack whose directory is in `start` (default: here) or the nearest directory above it."""
+    """The running stack of the chosen directory, else of `start` (default: here) or the nearest directory above it."""
+    if chosen := _chosen.get():
+        return _stack_of(chosen) or _stack_of(chosen / STACK_DIRECTORY)
     here = (start or Path.cwd()).resolve()
-    for place in (here, *here.parents):
-        directory = place / STACK_DIRECTORY
-        if os.access(directory / STATE_FILE, os.R_OK):
-            try:
-                return load_state(directory)
-            except NotRunning:  # it died without a word; one further up may be alive
-                continue
-    return None
+    return next(filter(None, (_stack_of(place / STACK_DIRECTORY) for place in (here, *here.parents))), None)
+
+
+def stack_or_fail() -> StackState:
+    """The running stack. Raises NoStack."""
+    stack = find_stack()
+    if stack is None:
+        raise _no_stack("stack", "")
+    return stack
+
+
+def _stack_of(directory: Path) -> StackState | None:
+    if not os.access(directory / STATE_FILE, os.R_OK):
+        return None
+    try:
+        return load_state(directory)
+    except NotRunning:  # it died without a word; one further up may be alive
+        return None
 
 
 def api_address(url: str | None, key: str | None) -> ApiAddress:
@@ -39,29 +58,51 @@ def api_address(url: str | None, key: str | None) -> ApiAddress:
 
     Raises:
         NoStack: there is no stack here and no address was given.
+        GatewayDown: the stack's gateway is not up, and its key is for nobody else.
 
     """
     stack = find_stack()
+    if _chosen.get() and url == os.environ.get("PREDICTQ_API_URL"):
+        # Those of the environment are of another stack.
+        url, key = None, None if url else key
     if url is None:
         if stack is None:
-            raise NoStack("gateway", "PREDICTQ_API_URL and PREDICTQ_API_KEY")
-        return ApiAddress(stack.api_url, key or stack.api_key)
+            raise _no_stack("gateway", "PREDICTQ_API_URL and PREDICTQ_API_KEY")
+        return ApiAddress(stack.api_url, key or _own_key(stack))
+    url = url.rstrip("/")
     # The local stack's key goes to nobody but the local stack.
-    is_local = stack is not None and stack.api_url == url.rstrip("/")
-    return ApiAddress(url.rstrip("/"), key or (stack.api_key if stack and is_local else None))
+    is_local = stack is not None and stack.api_url == url
+    return ApiAddress(url, key or (_own_key(stack) if stack and is_local else None))
+
+
+def known_gateway() -> str | None:
+    """The address of the gateway, where one is known; for calls without a key."""
+    here: str | None = getattr(find_stack(), "api_url", None)
+    return here if _chosen.get() else os.environ.get("PREDICTQ_API_URL") or here
+
+
+def _own_key(stack: StackState) -> str:
+    if not stack.has_its_gateway():
+        raise GatewayDown(stack.api_url)
+    return stack.api_key
 
 
 def fill_environment(*, redis: bool = False) -> None:
-    """Set DATABASE_URL, and REDIS_URL too, from the stack where the environment lacks them.
+    """Set DATABASE_URL, and REDIS_URL too, from the stack where the environment lacks them or a directory was chosen.
 
     Raises:
         NoStack: there is no stack here and a variable is not set.
 
     """
     needed = ["DATABASE_URL", *(["REDIS_URL"] if redis else [])]
-    missing = [name for name in needed if not os.environ.get(name)]
+    missing = [name for name in needed if _chosen.get() or not os.environ.get(name)]
     stack = find_stack() if missing else None
     if missing and stack is None:
-        raise NoStack("database" if "DATABASE_URL" in missing else "Redis", " and ".join(missing))
+        raise _no_stack("database" if "DATABASE_URL" in missing else "Redis", " and ".join(missing))
     if stack is not None:
         os.environ.update({name: getattr(stack, name.lower()) for name in missing})
+
+
+def _no_stack(what: str, variable: str) -> NoStack:
+    chosen = _chosen.get()
+    return NoStack(what, variable) if chosen is None else NoStack.at(what, chosen)

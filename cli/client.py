@@ -13,6 +13,7 @@ import httpx
 
 from cli.address import ApiAddress
 from cli.errors import GatewayAway, GatewayRefused
+from cli.words import as_commands
 
 BUSY = (429, 503)  # the gateway names the seconds after which to come again
 PATIENCE_SECONDS = 60.0  # how long one call is repeated
@@ -54,19 +55,24 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, client_id: int, *, wait: bool = False) -> Json:
-        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute."""
-        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait)
+    def predict(self, client_id: int, *, wait: bool = False, key: str | None = None) -> Json:
+        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute.
 
-    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False) -> Json:
+        The same `key` (an Idempotency-Key) makes one job, here and below, however often it is sent.
+        """
+        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait, key=key)
+
+    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False, key: str | None = None) -> Json:
         """The same for features given in the call."""
-        return self._submit("/v1/predict_raw", {"features": features}, wait=wait)
+        return self._submit("/v1/predict_raw", {"features": features}, wait=wait, key=key)
 
-    def submit_where(self, where: Mapping[str, Any]) -> Json:
+    def submit_where(self, where: Mapping[str, Any], *, key: str | None = None) -> Json:
         """A bulk job of all clients that fit; of all there are when `where` is empty."""
-        return self._submit("/v1/jobs", {"where": where} if where else {"all": True})
+        return self._submit("/v1/jobs", {"where": where} if where else {"all": True}, key=key)
 
-    def submit_file(self, path: Path, content_type: str, on_bytes: Callable[[int], None]) -> Json:
+    def submit_file(
+        self, path: Path, content_type: str, on_bytes: Callable[[int], None], *, key: str | None = None
+    ) -> Json:
         """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many bytes are sent."""
         self.jobs(limit=1)  # a wrong key or a missing gateway is noticed before a long upload, not after
 
@@ -78,7 +84,7 @@ class ApiClient:
                     sent += len(piece)
                     on_bytes(sent)
 
-        headers = {"Content-Type": content_type, **_new_key()}
+        headers = {"Content-Type": content_type, **_keyed(key)}
         return self._json("POST", "/v1/jobs", headers=headers, content=content)
 
     def job(self, job_id: str, *, wait_seconds: int = 0) -> Json:
@@ -122,8 +128,8 @@ class ApiClient:
         answer: Json = response.json() if response.content else {}
         return answer
 
-    def _submit(self, path: str, document: Json, *, wait: bool = False) -> Json:
-        return self._json("POST", path, headers={**_new_key(), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
+    def _submit(self, path: str, document: Json, *, wait: bool = False, key: str | None = None) -> Json:
+        return self._json("POST", path, headers={**_keyed(key), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
         document: Json = self._call(method, path, **request).json()
@@ -181,8 +187,8 @@ def _is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
     return response.status_code in BUSY and "no-live-model" not in response.text
 
 
-def _new_key() -> dict[str, str]:
-    return {"Idempotency-Key": str(uuid.uuid4())}
+def _keyed(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
 
 
 def _prefer(seconds: int) -> dict[str, str]:
@@ -205,4 +211,4 @@ def _refusal(response: httpx.Response) -> GatewayRefused:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key."
     flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
     more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:SHOWN_FLAWS])
-    return GatewayRefused(response.status_code, f"{detail} ({more})" if more else detail)
+    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 from cli.errors import FileRefused
-from model.columns import IGNORED_COLUMNS, TARGET, column_name, parse_boolean
+from model.columns import column_name, parse_boolean
 from shared.errors import PredictqError
 from shared.models.signature import FeatureKind, FeatureSpec, check_value
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
+from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES, IGNORED_COLUMNS, TARGET
 
 SHOWN_PROBLEMS = 20
 CLIENT_ID = "client_id"

@@ -25,7 +25,10 @@ Source = Annotated[str, typer.Option(help="The source that the client is of.")]
 def read_key(parts: list[str], *, composite: bool) -> str | dict[str, str]:
     """The key as the gateway takes it. Raises UsageProblem, which does not repeat it."""
     if parts == ["-"]:
-        parts = [line for line in sys.stdin.read().splitlines() if line]
+        try:
+            parts = [line for line in sys.stdin.buffer.read().decode().splitlines() if line]
+        except UnicodeDecodeError:
+            raise UsageProblem("the key on standard input is not UTF-8") from None
     if not composite:
         if len(parts) != 1:
             raise UsageProblem("name one client; for a key of several parts add --composite")

@@ -1,21 +1,18 @@
-"""Loading clients: a file of the user's, or generated samples."""
+"""Loading clients from a file of the user's."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from cli.client_csv import check_csv
 from cli.errors import FileRefused
 from cli.progress import Meter, progress
-from shared.postgres.engine import transaction
-from shared.sources.clients import CLIENTS, LoadReport, append_clients, load_clients
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
+from shared.sources.clients import LoadReport, load_clients
 
 PIECE_BYTES = 256 * 1024
 IN_MEMORY_BYTES = 8 * 1024 * 1024  # above this the checked rows go to a temporary file
@@ -44,38 +41,3 @@ def _pieces(source: IO[bytes], meter: Meter) -> Iterator[bytes]:
         yield piece
         sent += len(piece)
         meter(sent)
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """The sample clients that were added: `count` of them, with ids that rise from `first_id`."""
-
-    first_id: int
-    count: int
-
-
-def generate_clients(engine: Engine, count: int, seed: int, *, quiet: bool) -> Generated:
-    """Add `count` sample clients after the highest id there is."""
-    with progress("generating clients", count, unit="clients", quiet=quiet) as meter:
-        first_id = append_clients(engine, lambda first: _samples(count, seed, first, meter))
-    with transaction(engine) as connection:
-        # The planner must not take a table that was empty a moment ago for small.
-        connection.execute(text(f"ANALYZE {CLIENTS}"))
-    return Generated(first_id, count)
-
-
-def _samples(count: int, seed: int, first_id: int, meter: Meter) -> Iterator[bytes]:
-    import pyarrow as pa  # noqa: PLC0415 - with pandas a second and 100 MB that an import of a file can do without
-    from pyarrow import csv  # noqa: PLC0415
-
-    from model.dataset import generate  # noqa: PLC0415
-
-    options = csv.WriteOptions(include_header=False)
-    done = 0
-    for frame in generate(count, seed, first_id):
-        buffer = pa.BufferOutputStream()
-        table = pa.Table.from_pandas(frame[["client_id", *CLIENT_FEATURE_NAMES]], preserve_index=False)
-        csv.write_csv(table, buffer, options)
-        yield buffer.getvalue().to_pybytes()
-        done += len(frame)
-        meter(done)

@@ -42,13 +42,18 @@ def say_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right
     for header in headers:
         table.add_column(header, justify="right" if header in right else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*("" if cell is None else escape(_visible(str(cell), "")) for cell in row))
     _wide.print(table)
 
 
 def plain_text(text: object) -> str:
-    """`text` with nothing in it that the console would take for markup."""
-    return escape(str(text))
+    """`text` with nothing in it that the console would take for markup, or a terminal for a command."""
+    return escape(_visible(str(text), "\n\t"))
+
+
+def _visible(text: str, kept: str) -> str:
+    """`text` with control and direction characters, but for those `kept`, written out: a name may hold them."""
+    return "".join(letter if letter.isprintable() or letter in kept else repr(letter)[1:-1] for letter in text)
 
 
 def _plain(value: Any) -> str:

@@ -22,10 +22,12 @@ from cli.up import say_ready, tell_trouble
 from cli.watching import exit_status, wait_for, watch
 from devstack.errors import NotWritable
 from devstack.files import make_private_directory
+from devstack.services import FLOWER_USER
 from devstack.stack import Plan, running_stack
 from devstack.stack_servers import delete_data
 from shared.errors import PredictqError
 
+EXAMPLE = "hr_attrition"
 SHOWN_RESULTS = 3
 
 
@@ -44,11 +46,11 @@ def run_demo(parent: Path, clients: int, workers: int) -> None:
         os.environ.pop(name, None)
     with demo_directory(parent) as directory:
         _heading("Starting PostgreSQL, Valkey, gateway, worker and Flower")
-        plan = Plan(directory, workers, sample=clients)
+        plan = Plan(directory, workers, example=EXAMPLE, rows=clients)
         with running_stack(plan, say_ready, tell_trouble) as running:
-            say_ready(
-                f"up after {time.monotonic() - start:.0f} s: {running.state.api_url}/docs, {running.state.flower_url}"
-            )
+            state = running.state
+            flower = f"{state.flower_url} (user {FLOWER_USER}, password {state.flower_password})"
+            say_ready(f"up after {time.monotonic() - start:.0f} s: {state.api_url}/docs, {flower}")
             with ApiClient(ApiAddress(running.state.api_url, running.state.api_key)) as client:
                 _show(client, running.first_client or 1)
     _heading(f"Done in {time.monotonic() - start:.0f} s; everything is stopped and its data deleted")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from pathlib import Path
+from shlex import quote
+from typing import Self
 
 from shared.errors import PredictqError
 
@@ -35,6 +38,23 @@ class GatewayAway(PredictqError):
         )
 
 
+class ProgramMissing(PredictqError):
+    """A program that a command hands over to is not on this machine."""
+
+    def __init__(self, name: str, package: str) -> None:
+        super().__init__(f"there is no {name} on this machine: install {package}")
+
+
+class GatewayDown(PredictqError):
+    """The gateway of the stack here is not up, and whoever has its port must not get its key."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"the gateway of this stack is not up: no program of it listens at {url}. `predictq up` starts it again by "
+            "itself; its logs say why it ended"
+        )
+
+
 class GatewayRefused(PredictqError):
     """The gateway answered with an error."""
 
@@ -50,7 +70,16 @@ class RunFailed(PredictqError):
 class NoStack(PredictqError):
     """No stack was found and no address given."""
 
-    def __init__(self, what: str, variable: str) -> None:
+    def __init__(self, what: str, variable: str = "") -> None:
         super().__init__(
-            f"no {what}: run this beside a running `predictq up` (in its directory or below), or set {variable}"
+            f"no {what}: run this beside a running `predictq up` (in its directory or below), or name its directory by "
+            "--directory" + (f", or set {variable}" if variable else "")
         )
+
+    @classmethod
+    def at(cls, what: str, directory: Path) -> Self:
+        """The same where a directory was named."""
+        error = cls(what)
+        start = f"predictq up --directory {quote(str(directory))}"
+        error.args = (f"no {what}: nothing runs in {directory}. Start it with: {start}",)
+        return error

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 
-from cli.address import fill_environment, find_stack
+from cli.address import fill_environment, known_gateway
 from cli.database import require_schema
 from cli.errors import GatewayAway, GatewayRefused, NoStack
 from cli.finding import Finding
 from cli.upkeep_health import examine_upkeep
+from cli.words import as_commands, database_advice
 from shared.batches.row_accounting import STAYS, read_row_account
+from shared.batches.stalls import read_stalls
 from shared.config import Settings, load_settings
-from shared.errors import PredictqError
+from shared.errors import NoLiveModel, PredictqError
 from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis, server_version
 from shared.models.load_failures import why_not_loaded
-from shared.models.registry import live_model
+from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.clients import count_clients
 
@@ -50,14 +51,15 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
             version = connection.execute(text("SHOW server_version")).scalar_one()
         yield Finding("database", ok=True, detail=f"PostgreSQL {version}")
     except PredictqError as error:
-        yield Finding("database", ok=False, detail=str(error), advice="start it, or correct DATABASE_URL")
+        yield Finding("database", ok=False, detail=str(error), advice=database_advice(str(error)))
         return
     schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
     yield schema
     if schema.ok:
-        yield _judge("model", "predictq train --promote, or predictq promote VERSION", lambda: _model(engine))
+        yield _judge("model", "predictq train FILE.csv --target COLUMN --promote", lambda: _model(engine))
         yield _examine_clients(engine)
         yield _examine_rows(engine)
+        yield _examine_work(engine, settings)
         yield from examine_upkeep(engine, settings.disk_bytes)
 
 
@@ -65,7 +67,7 @@ def _judge(name: str, advice: str, examination: Callable[[], str]) -> Finding:
     try:
         return Finding(name, ok=True, detail=examination())
     except PredictqError as error:
-        return Finding(name, ok=False, detail=str(error), advice=advice)
+        return Finding(name, ok=False, detail=as_commands(str(error)), advice=advice)
 
 
 def _schema(engine: Engine) -> str:
@@ -75,11 +77,14 @@ def _schema(engine: Engine) -> str:
 
 def _model(engine: Engine) -> str:
     with transaction(engine) as connection:
-        model = live_model(connection)
-        failure = why_not_loaded(connection, model.id)
-    if failure is not None:
-        raise LiveModelFails(f"the work of version {model.version} ({model.name}), which is live, fails: {failure}")
-    return f"version {model.version} ({model.name}) is live, threshold {model.threshold:.3f}"
+        live = live_versions(connection)
+        failures = {version.label: why_not_loaded(connection, version.id) for version in live}
+    if not live:
+        raise NoLiveModel
+    for label, failure in failures.items():
+        if failure is not None:
+            raise LiveModelFails(f"the work of {label}, which is live, fails: {failure}")
+    return ", ".join(version.label for version in live)
 
 
 def _examine_clients(engine: Engine) -> Finding:
@@ -87,7 +92,7 @@ def _examine_clients(engine: Engine) -> Finding:
         count = count_clients(connection)
     if count:
         return Finding("clients", ok=True, detail=f"{count:,}")
-    advice = "predictq clients import FILE.csv, or predictq clients generate 10000"
+    advice = "predictq clients import FILE.csv, or predictq example load hr_attrition"
     return Finding("clients", ok=False, detail="none", advice=advice)
 
 
@@ -118,6 +123,15 @@ def _examine_rows(engine: Engine) -> Finding:
     return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")
 
 
+def _examine_work(engine: Engine, settings: Settings) -> Finding:
+    with transaction(engine) as connection:
+        stalls = read_stalls(connection, settings.stall_seconds)
+    if not stalls:
+        return Finding("work", ok=True, detail="nothing waits in vain")
+    detail = "; ".join(stall.words for stall in stalls)
+    return Finding("work", ok=False, detail=detail, advice="see below whether workers answer, and read their logs")
+
+
 def _examine_redis(settings: Settings) -> Iterator[Finding]:
     try:
         with make_redis(settings) as redis:
@@ -135,7 +149,7 @@ def _examine_redis(settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_gateway() -> Iterator[Finding]:
-    url = os.environ.get("PREDICTQ_API_URL") or getattr(find_stack(), "api_url", None)
+    url = known_gateway()
     if url is None:
         return  # none is known here; it may well run elsewhere
     yield _judge("gateway", "predictq up, or predictq api", lambda: _gateway(url))

@@ -76,7 +76,7 @@ def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     return [
         ("client", str(trace["client_id"]) if trace.get("client_id") is not None else None),
         ("answer", _outcome(trace)),
-        ("model", f"{trace['model_version']} {plain_text(trace['model_name'])}, SHA-256 {trace['model_sha256'][:16]}…"),
+        ("model", f"{plain_text(trace['model'])}:{trace['model_version']}, SHA-256 {trace['model_sha256'][:16]}…"),
         ("worker", plain_text(f"{trace['worker']}, batch {trace['batch_id']}") if trace.get("worker") else None),
         ("times", ", ".join(f"{word} {moment[11:23]}" for word, moment in moments if moment) + " (UTC)"),
     ]

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import traceback
+from typing import Any
 
 import typer
 
-from cli.commands import clients, doctor, erasures, holds, jobs, keys, models, retention, stack, storage, submit
+from cli.commands import (
+    clients,
+    doctor,
+    erasures,
+    example,
+    holds,
+    jobs,
+    keys,
+    models,
+    retention,
+    shell,
+    stack,
+    storage,
+    submit,
+)
 from cli.console import plain_text, remarks
+from cli.directory_option import add_directory_option
 from cli.errors import ExitStatus, UsageProblem
+from cli.terminal import make_output_safe
+from cli.words import as_commands, database_advice
 from devstack.errors import EmbeddedError
-from shared.errors import PredictqError
+from shared.errors import DatabaseUnavailable, PredictqError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +49,8 @@ app.command(rich_help_panel=RUNNING)(stack.api)
 app.command(rich_help_panel=RUNNING)(stack.upkeep)
 app.command(rich_help_panel=RUNNING)(stack.migrate)
 app.command(rich_help_panel=RUNNING)(doctor.doctor)
+app.command(rich_help_panel=RUNNING)(shell.url)
+app.command(rich_help_panel=RUNNING, context_settings=shell.PASSED_ON)(shell.psql)
 app.command(rich_help_panel=ASKING)(submit.predict)
 app.command("predict-raw", rich_help_panel=ASKING)(submit.predict_raw)
 app.command(rich_help_panel=ASKING)(submit.bulk)
@@ -41,6 +63,7 @@ clients.app.command("erase")(erasures.erase)
 clients.app.command("export")(erasures.export)
 app.add_typer(clients.app, name="clients", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.train)
+app.add_typer(example.app, name="example", rich_help_panel=KEEPING)
 app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.promote)
 app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)
@@ -53,8 +76,9 @@ app.command(rich_help_panel=KEEPING)(storage.storage)
 
 def main() -> int:
     """Run the command line; returns the exit status."""
+    make_output_safe()
     try:
-        status = app(standalone_mode=False)
+        status = _command()(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,11 +89,31 @@ def main() -> int:
         return _fail(error.format_message() or "see predictq --help", error.exit_code)
     except UsageProblem as error:
         return _fail(str(error), ExitStatus.USAGE)
+    except DatabaseUnavailable as error:
+        return _fail(f"{error}: {database_advice(str(error))}", ExitStatus.FAILED)
     except (PredictqError, EmbeddedError) as error:
-        return _fail(str(error), ExitStatus.FAILED)
+        return _fail(as_commands(str(error)), ExitStatus.FAILED)
     except OSError as error:
         return _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", ExitStatus.FAILED)
+    except Exception as error:  # noqa: BLE001 - nobody foresaw it, and a traceback is no answer
+        return _fail(_unforeseen(error), ExitStatus.FAILED)
     return status if isinstance(status, int) else ExitStatus.DONE
+
+
+def _command() -> Any:
+    command = typer.main.get_command(app)
+    add_directory_option(command)
+    return command
+
+
+def _unforeseen(error: Exception) -> str:
+    """One line; the traceback, which may hold values, goes to a file of its owner alone."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="predictq-error-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as kept:
+        traceback.print_exception(error, file=kept)
+    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return f"this should not happen ({said}). Please report it with {kept.name}, which tells where"
 
 
 def _fail(text: str, status: int) -> int:

@@ -18,6 +18,12 @@ ApiUrl = Annotated[
         "--api-url", envvar="PREDICTQ_API_URL", help="The gateway; by default the `predictq up` of this directory."
     ),
 ]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key", metavar="KEY", help="A word of yours: repeated with it, the command makes no second job."
+    ),
+]
 ApiKeyText = Annotated[
     str | None,
     typer.Option("--api-key", envvar="PREDICTQ_API_KEY", help="The key to call it with; safer in the variable."),

@@ -1,29 +1,24 @@
-"""Models from the command line: train them, wrap files of others, and put them into the registry."""
+"""Models from the command line: wrap files of others, and put models into the registry."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from sqlalchemy import Engine
 
 from cli.errors import FileRefused, UsageProblem
-from cli.progress import progress
 from model import artefact as artefacts
 from model.artefact import Artefact
-from model.csv_input import read_csv
-from model.dataset import generate
 from model.errors import ArtefactError
-from model.metadata import ArtefactMetadata
 from model.opening import size_refusal
-from model.report import write_report
-from model.train import TrainingResult, train
-from shared.models.registry import ModelVersion, promote_model, register_model
+from model.registration import new_version
+from shared.models.registry import ModelVersion, promote_version, register_version
 from shared.models.signature import FeatureKind, Signature, SignatureRefused
 from shared.models.signature_reading import read_signature_text
 from shared.postgres.engine import transaction
 from shared.sources.sample_features import CLIENT_FEATURES
+from shared.sources.source import read_source
 from worker.models.registration import Offer, prepare, with_trial
 
 
@@ -44,29 +39,6 @@ _TYPES = {
     FeatureKind.CATEGORY: "text",
 }
 _SAMPLE_COLUMNS = [_Column(spec.name, _TYPES[spec.kind]) for spec in CLIENT_FEATURES]
-
-
-def train_model(
-    data: Path | None, sample_rows: int, *, estimator: str, seed: int, splits: int, quiet: bool
-) -> TrainingResult:
-    """Train on a labelled CSV file, or on `sample_rows` generated clients where `data` is None."""
-    frame = read_csv(data) if data else pd.concat(generate(sample_rows, seed), ignore_index=True)
-    source = data.name if data else f"{sample_rows:,} generated clients, seed {seed}"
-    with progress(f"training {estimator}", splits + 1, unit="steps", quiet=quiet) as meter:
-        return train(
-            frame,
-            estimator=estimator,
-            seed=seed,
-            splits=splits,
-            source=source,
-            progress=lambda done, _total: meter(done),
-        )
-
-
-def save_training(result: TrainingResult, directory: Path) -> None:
-    """Write the artefact, the plots and the figures into `directory`."""
-    artefacts.save(result.artefact, directory)
-    write_report(result, directory)
 
 
 def read_artefact(
@@ -109,25 +81,10 @@ def read_artefact(
 
 def register(engine: Engine, artefact: Artefact, *, promote: bool) -> ModelVersion:
     """Put an artefact into the registry; with `promote` it is live when this returns."""
-    metadata = artefact.metadata
     with transaction(engine) as connection:
-        model = register_model(
-            connection,
-            name=metadata.name,
-            sha256=metadata.sha256,
-            signature=metadata.signature,
-            threshold=_binary_threshold(metadata),
-            classes=metadata.classes,
-            metadata=metadata.description(),
-            artefact=artefact.content,
-        )
-        return promote_model(connection, model.version) if promote else model
-
-
-def _binary_threshold(metadata: ArtefactMetadata) -> float:
-    if metadata.threshold is None:
-        raise UsageProblem(f"Models of the task {metadata.task} cannot be registered yet.")
-    return metadata.threshold
+        source = read_source(connection, "clients")
+        version = register_version(connection, new_version(artefact, source_id=source.id))
+        return promote_version(connection, version.id) if promote else version
 
 
 def _read_signature(path: Path) -> Signature:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
+from shlex import quote
 
 from rich.panel import Panel
 
 from cli.console import output, plain_text, remark, say, say_json
+from devstack.services import FLOWER_USER
 from devstack.stack import Plan, Running, running_stack
 from devstack.supervision.recovery import Event
 from devstack.supervision.supervisor import StopRequested
+
+NO_CLIENTS = "There are no clients yet: predictq clients import FILE.csv, or predictq example load hr_attrition"
+NO_MODEL = (
+    "There is no live model yet: predictq train FILE.csv --target COLUMN --promote. "
+    "To look around: predictq example train hr_attrition"
+)
 
 
 def run_until_stopped(plan: Plan, *, as_json: bool) -> None:
@@ -58,11 +66,13 @@ def tell_trouble(name: str, event: Event, detail: str) -> None:
 
 def _say_panel(running: Running, seconds: float) -> None:
     state = running.state
+    login = f"user {FLOWER_USER}, password {state.flower_password}"
+    flower = f"{state.flower_url}  {login}" if state.flower_url else None
     facts = [
         ("Gateway", state.api_url),
         ("Try it", f"{state.api_url}/docs"),
         ("Metrics", f"{state.api_url}/metrics"),
-        ("Flower", state.flower_url),
+        ("Flower", flower),
         ("Key", state.api_key),
         ("Logs", str(running.logs)),
     ]
@@ -76,11 +86,13 @@ def _say_panel(running: Running, seconds: float) -> None:
     )
     say("Predict:")
     say(plain_text(curl_line(running)))
-    say("One more worker, from any terminal: [bold]predictq worker[/].  Stop: Ctrl-C.")
+    directory = quote(str(running.directory))
+    say(f"One more worker, from any terminal: [bold]{plain_text(f'predictq worker --directory {directory}')}[/]")
+    say("Stop: Ctrl-C.")
     if running.first_client is None:
-        remark("There are no clients yet: predictq clients import FILE.csv, or predictq clients generate 10000")
+        remark(NO_CLIENTS)
     if not running.has_model:
-        remark("There is no live model yet: predictq train --promote")
+        remark(NO_MODEL)
 
 
 def curl_line(running: Running) -> str:

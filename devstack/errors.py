@@ -22,7 +22,7 @@ class NotRunning(EmbeddedError):
     """No stack runs in the directory."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(f"nothing runs in {directory}: start it with `predictq up`, or name its directory")
+        super().__init__(f"nothing runs in {directory}: start it with `predictq up`, or name another by --directory")
 
 
 class NotPrepared(EmbeddedError):

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from devstack.errors import NotWritable
 
@@ -24,6 +25,13 @@ def make_private_directory(directory: Path) -> None:
         raise NotWritable(directory) from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise NotWritable(directory)
+
+
+def open_private_log(path: Path) -> BinaryIO:
+    """`path`, to be written on at its end; of mode 0600, whatever an earlier release left."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "ab")
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -11,6 +12,7 @@ from shared.api_keys import create_key, find_key
 from shared.postgres.engine import transaction
 
 KEY_FILE = "api-key"
+FLOWER_FILE = "flower-password"
 OWNER = "local"
 
 
@@ -24,3 +26,11 @@ def local_key(engine: Engine, directory: Path) -> str:
         key, _ = create_key(connection, OWNER, is_admin=True)
     write_private(path, key)
     return key
+
+
+def flower_password(directory: Path) -> str:
+    """Flower's password, made once; the file in `directory` that holds it is 0600."""
+    path = directory / FLOWER_FILE
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(12))
+    return path.read_text(encoding="utf-8").strip()

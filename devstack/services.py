@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import json
 import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import Signals
 
@@ -19,6 +21,14 @@ from shared.config import Settings
 from shared.messaging.celery_app import living_workers
 
 PING_SECONDS = 0.5
+FLOWER_USER = "predictq"
+# 10,000 tasks take 120 MB; its own limit, 100,000, would take about 500 MB. A message says only that a queue has work:
+# so which queue that was, and what became of it, belong on the page.
+FLOWER = {
+    "FLOWER_MAX_TASKS": "10000",
+    "FLOWER_PURGE_OFFLINE_WORKERS": "300",
+    "FLOWER_TASKS_COLUMNS": "name,args,state,result,received,runtime,worker,uuid",
+}
 TAKEN = {"ddress already in use": "Another program took the port: start again, or ask for another one with --port."}
 
 
@@ -34,11 +44,14 @@ class Services:
         """The gateway on 127.0.0.1:`port`; ready when it answers, with a live model or without."""
         return self._child("gateway", ["api", "--port", str(port)], lambda: answers(port, "/health/live"))
 
-    def flower(self, port: int) -> Child:
+    def flower(self, port: int, password: str) -> Child:
         """Flower on 127.0.0.1:`port`. It keeps nothing, and takes long to say goodbye: it is ended at once."""
-        return self._child(
+        child = self._child(
             "flower", ["devstack.flower", str(port)], lambda: answers(port, "/healthcheck"), stop_signal=Signals.SIGKILL
         )
+        # The user's own settings of Flower win, but for the password: `up` prints the one that holds.
+        own = {**FLOWER, **child.env, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
+        return replace(child, env=own)
 
     def worker(self, processes: int) -> Child:
         """One worker for both queues, with that many pool processes; ready when it answers a ping."""
@@ -88,6 +101,20 @@ def answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def shows_a_worker(port: int, password: str) -> bool:
+    """Whether the page of Flower on 127.0.0.1:`port` has a worker that is alive: `/healthcheck` is 200 without any."""
+    login = base64.b64encode(f"{FLOWER_USER}:{password}".encode()).decode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/workers?json=1", headers={"Authorization": f"Basic {login}"})
+        workers = json.loads(connection.getresponse().read())["data"]
+    except (OSError, http.client.HTTPException, ValueError):  # not there, or no JSON: a page of login
+        return False
+    finally:
+        connection.close()
+    return any(worker["status"] for worker in workers)
 
 
 def _replies(settings: Settings, node: str) -> bool:

@@ -1,8 +1,9 @@
-"""Bringing the whole stack up: servers, schema, samples, model, key, gateway, worker, Flower; and down again."""
+"""Bringing the whole stack up: servers, schema, an example, key, gateway, worker, Flower; and down again."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,26 +14,24 @@ from sqlalchemy import Engine, text
 
 from devstack.errors import PortTaken
 from devstack.files import make_private_directory
-from devstack.local_key import local_key
+from devstack.local_key import flower_password, local_key
 from devstack.servers.ports import free_port, is_free
-from devstack.services import Services
+from devstack.services import Services, shows_a_worker
 from devstack.stack_servers import Servers, start_servers
 from devstack.start_work import StartWork
 from devstack.state import StackState, StateDirectory
-from devstack.supervision.recovery import OnEvent
+from devstack.supervision.recovery import Event, OnEvent
 from devstack.supervision.supervisor import Supervisor
 from shared.config import Settings, load_settings
-from shared.errors import NoLiveModel
 from shared.messaging.messages import make_redis, server_version
-from shared.models.registry import live_model
+from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.clients import CLIENTS
 from sql.migrate import old_install, upgrade
 
 API_PORT, FLOWER_PORT = 8000, 5555
+FLOWER_SECONDS, POLL_SECONDS = 15.0, 0.1
 START_SECONDS = 60.0  # for one program: a loaded machine imports scikit-learn slowly
-SAMPLE_CLIENTS = 10_000
-QUICK_TRAINING = ("train", "--promote", "--sample", "2000", "--splits", "3")  # a usable model in a few seconds
 
 Tell = Callable[[str], None]
 
@@ -41,14 +40,16 @@ Tell = Callable[[str], None]
 class Plan:
     """What a stack shall be.
 
-    `port` None: 8000, or any free one. `sample` None: some clients, if the database is our own and has none.
+    `port` None: 8000, or any free one. `example` names one whose data and models are wanted. `rows` is how many rows of
+    it; None: as many as it finds right, where there is no client yet.
     """
 
     directory: Path
     workers: int
     flower: bool = True
     port: int | None = None
-    sample: int | None = None
+    example: str | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Running:
 
     supervisor: Supervisor
     state: StackState
+    directory: Path
     logs: Path
     first_client: int | None  # the lowest client id there is
     has_model: bool
@@ -72,7 +74,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         AlreadyRunning: a stack runs in the directory.
         PortTaken: the port that was asked for is taken.
         ChildFailed: a program did not come up.
-        StartWorkFailed: samples or a model could not be made.
+        StartWorkFailed: the data or the models of the example could not be made.
 
     """
     with ExitStack() as stack:
@@ -89,13 +91,15 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         environment = {**kept, **os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs")
         with ExitStack() as start_work:
-            samples, training = _begin_start_work(plan, servers, engine, environment, start_work)
+            loading, training = _begin_start_work(plan, engine, environment, start_work)
             supervisor.start(services.gateway(port), START_SECONDS)
             supervisor.start(services.upkeep(), START_SECONDS)
-            flower_port = _start_flower(services, supervisor) if plan.flower else None
-            _finish_start_work(samples, training, tell)
+            flower = _start_flower(services, supervisor, plan.directory) if plan.flower else None
+            _finish_start_work(loading, training, tell)
         # Last: a worker loads the live model before it forks, so that its processes share the memory.
         supervisor.start(services.worker(plan.workers), START_SECONDS)
+        if flower and not _shows_a_worker(*flower):
+            on_event("flower", Event.FAILING, f"it shows no worker; its log is {services.logs / 'flower.log'}")
         tell(f"gateway, worker (processes: {plan.workers})" + (" and Flower" if plan.flower else ""))
         state = StackState(
             pid=os.getpid(),
@@ -103,10 +107,11 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             redis_url=servers.redis_url,
             api_url=f"http://127.0.0.1:{port}",
             api_key=local_key(engine, plan.directory),
-            flower_url=f"http://127.0.0.1:{flower_port}" if flower_port else None,
+            flower_url=f"http://127.0.0.1:{flower[0]}" if flower else None,
+            flower_password=flower[1] if flower else None,
         )
         directory.publish(state)
-        yield Running(supervisor, state, services.logs, _first_client(engine), _has_model(engine))
+        yield Running(supervisor, state, directory.path, services.logs, _first_client(engine), _has_model(engine))
 
 
 def _choose_port(wanted: int | None) -> int:
@@ -137,26 +142,25 @@ def _redis_version(settings: Settings) -> str:
 
 
 def _begin_start_work(
-    plan: Plan, servers: Servers, engine: Engine, environment: Mapping[str, str], start_work: ExitStack
+    plan: Plan, engine: Engine, environment: Mapping[str, str], start_work: ExitStack
 ) -> tuple[StartWork | None, StartWork | None]:
-    """Make samples and a model beside the start of the gateway, where they are wanted and missing."""
-    count = plan.sample
-    if count is None:
-        is_fresh = not servers.own_database and _first_client(engine) is None
-        count = SAMPLE_CLIENTS if is_fresh else 0
-    samples = StartWork(environment, "clients", "generate", str(count)) if count else None
-    training = StartWork(environment, *QUICK_TRAINING) if count and not _has_model(engine) else None
-    for work in (samples, training):
+    """Make the example's data and models beside the start of the gateway, where they are wanted and missing."""
+    if plan.example is None:
+        return None, None
+    rows = () if plan.rows is None else ("--rows", str(plan.rows))
+    is_wanted = plan.rows is not None or _first_client(engine) is None
+    loading = StartWork(environment, "example", "load", plan.example, *rows) if is_wanted else None
+    training = StartWork(environment, "example", "train", plan.example) if not _has_model(engine) else None
+    for work in (loading, training):
         if work:
             start_work.enter_context(work)
-    return samples, training
+    return loading, training
 
 
-def _finish_start_work(samples: StartWork | None, training: StartWork | None, tell: Tell) -> None:
-    if samples:
-        tell(f"{samples.result()['count']:,} sample clients")
-    if training:
-        model = training.result()
+def _finish_start_work(loading: StartWork | None, training: StartWork | None, tell: Tell) -> None:
+    if loading:
+        tell(f"{loading.result()['count']:,} rows of the example")
+    for model in training.result() if training else ():
         f1 = model["metrics"]["f1"]
         tell(
             f"model {model['version']} ({model['name']}) trained and live: F1 {f1['mean']:.2f} "
@@ -164,10 +168,20 @@ def _finish_start_work(samples: StartWork | None, training: StartWork | None, te
         )
 
 
-def _start_flower(services: Services, supervisor: Supervisor) -> int:
+def _start_flower(services: Services, supervisor: Supervisor, directory: Path) -> tuple[int, str]:
+    """Its port and its password."""
     port = FLOWER_PORT if is_free(FLOWER_PORT) else free_port()
-    supervisor.start(services.flower(port), START_SECONDS)
-    return port
+    password = flower_password(directory)
+    supervisor.start(services.flower(port, password), START_SECONDS)
+    return port, password
+
+
+def _shows_a_worker(port: int, password: str) -> bool:
+    """Whether Flower shows the worker, which it learns from the next sign of life: every 2 s."""
+    deadline = time.monotonic() + FLOWER_SECONDS
+    while not (shown := shows_a_worker(port, password)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return shown
 
 
 def _first_client(engine: Engine) -> int | None:
@@ -177,9 +191,5 @@ def _first_client(engine: Engine) -> int | None:
 
 
 def _has_model(engine: Engine) -> bool:
-    try:
-        with transaction(engine) as connection:
-            live_model(connection)
-    except NoLiveModel:
-        return False
-    return True
+    with transaction(engine) as connection:
+        return bool(live_versions(connection))

@@ -3,12 +3,13 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
 from devstack.errors import NotRunning
 from devstack.files import make_private_directory, write_private
-from devstack.lock import DirectoryLock
+from devstack.lock import DirectoryLock, is_held
 
 STATE_FILE = "stack.json"
 
@@ -23,6 +24,11 @@ class StackState:
     api_url: str
     api_key: str
     flower_url: str | None = None
+    flower_password: str | None = None  # of the user `predictq`
+
+    def has_its_gateway(self) -> bool:
+        """Whether a program of this very stack listens at `api_url`: while it is down, a stranger's may."""
+        return _listens(self.pid, urlsplit(self.api_url).port)
 
 
 class StateDirectory:
@@ -68,14 +74,34 @@ class StateDirectory:
 def load_state(directory: Path) -> StackState:
     """Where the stack of `directory` is.
 
+    A process id alone is not believed: it may be a stranger's by now. The stack that wrote the file holds the lock.
+
     Raises:
         NotRunning: none runs there, or it died without a word.
 
     """
+    if not is_held(directory):
+        raise NotRunning(directory)
     try:
         state = StackState(**json.loads((directory / STATE_FILE).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise NotRunning(directory) from None
-    if not psutil.pid_exists(state.pid):
-        raise NotRunning(directory)
     return state
+
+
+def _listens(pid: int, port: int | None) -> bool:
+    """Whether process `pid`, or one that it started, listens on `port`."""
+    try:
+        supervisor = psutil.Process(pid)
+        family = [supervisor, *supervisor.children(recursive=True)]
+    except psutil.Error:
+        return False
+    return any(_has_port(process, port) for process in family)
+
+
+def _has_port(process: psutil.Process, port: int | None) -> bool:
+    try:
+        found = process.net_connections("tcp")
+    except psutil.Error:  # gone, or another account's: not a gateway of ours
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import re
 
-TARGET = "attrition"
-
-# Columns of the public data set that carry no information, or only an identity.
-IGNORED_COLUMNS = frozenset({"employee_count", "employee_number", "over18", "standard_hours", "client_id"})
-
 BOOLEAN_WORDS = {
     "yes": True, "no": False, "true": True, "false": False, "1": True, "0": False, "t": True, "f": False,
 }  # fmt: skip

@@ -6,9 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.addresses import postgres_address, redis_address
 from shared.errors import PredictqError
 
 
@@ -32,10 +33,11 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(
         validation_alias="DATABASE_URL",
-        description="Where PostgreSQL is, as postgresql+psycopg2://user:password@host:port/database.",
+        description="Where PostgreSQL is, as postgresql://user:password@host:port/database.",
     )
     redis_url: SecretStr = Field(
-        validation_alias="REDIS_URL", description="Where Redis is, as redis://:password@host:port/0."
+        validation_alias="REDIS_URL",
+        description="Where Redis is, as redis://:password@host:port/0, or rediss:// for TLS.",
     )
     environment: Environment = Field(
         Environment.PRODUCTION, description="`development` allows what would be unsafe elsewhere."
@@ -66,9 +68,22 @@ class Settings(BaseSettings):
         ge=1024 * 1024,
         description="Disk for keys that a planner has read and cannot write yet, in the directory for temporary files.",
     )
+    max_file_bytes: int = Field(
+        256_000_000,
+        ge=1_000_000,
+        description="Bytes of a file that a worker opens: a model, or a table that is no text.",
+    )
     max_upload_rows: int = Field(10_000_000, ge=1, description="Rows that one upload may hold.")
     max_json_ids: int = Field(100_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
-    api_pool_size: int = Field(8, ge=4, le=100, description="PostgreSQL connections of one gateway process.")
+    api_pool_size: int = Field(10, ge=5, le=100, description="PostgreSQL connections of one gateway process.")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="The path under which a proxy shows the gateway, as /predictq; empty: at the root of its host.",
+    )
+    stall_seconds: float = Field(
+        60, ge=1, description="How long rows may wait, while none is answered, before /health says so."
+    )
     upload_timeout_seconds: float = Field(30, gt=0, description="Silence after which an upload is given up.")
 
     lease_seconds: float = Field(
@@ -86,6 +101,11 @@ class Settings(BaseSettings):
         le=20,
         description="At this attempt the rows are scored in a process apart, to find the poisonous.",
     )
+    patience_seconds: float = Field(
+        3600,
+        ge=1,
+        description="How long rows wait for a source that is away, or for a worker that can load their model.",
+    )
     sweep_seconds: float = Field(2, ge=0.1, le=60, description="Pause between two rounds of the sweeper.")
     dispatch_grace_seconds: float = Field(
         4, ge=0.1, le=600, description="How long a fresh batch may wait before the sweeper looks after it."
@@ -100,14 +120,23 @@ class Settings(BaseSettings):
         None,
         description="Where the upkeep process keeps hashes of erased clients, outside the database; empty: nowhere.",
     )
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="Address on which a worker serves its Prometheus metrics, which ask for no key."
+    )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 takes a free one.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _read_database_url(cls, given: SecretStr) -> SecretStr:
+        return SecretStr(postgres_address(given.get_secret_value()))
+
+    @field_validator("redis_url")
+    @classmethod
+    def _read_redis_url(cls, given: SecretStr) -> SecretStr:
+        return SecretStr(redis_address(given.get_secret_value()))
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
-        if not self.database_url.get_secret_value().startswith("postgresql+psycopg2://"):
-            raise ValueError("DATABASE_URL must start with postgresql+psycopg2://")
-        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
-            raise ValueError("REDIS_URL must start with redis:// or rediss://")
         if self.environment is Environment.PRODUCTION and self.auth_disabled:
             raise ValueError("PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only")
         if self.batch_timeout_seconds < self.lease_seconds / 3:
@@ -129,8 +158,12 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
     if not location:
-        return message.removeprefix("Value error, ")
+        return message
     name = str(location[0])
-    variable = name if name.isupper() else f"PREDICTQ_{name.upper()}"
-    return f"{variable}: {'is not set' if message == 'Field required' else message}"
+    is_address = name.upper() in ("DATABASE_URL", "REDIS_URL")
+    variable = name.upper() if is_address else f"PREDICTQ_{name.upper()}"
+    if message == "Field required":
+        return f"{variable}: is not set"
+    return f"{variable} {message}" if is_address else f"{variable}: {message}"

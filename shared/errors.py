@@ -3,72 +3,152 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 from uuid import UUID
 
 from shared.models.feature import FeatureProblem
+from shared.told_errors import words_of
 
 
 class PredictqError(Exception):
     """Base of every error that predictq raises on purpose; its text is fit for a user."""
 
+    tells_values: ClassVar[bool] = False  # whether the text may repeat what somebody sent: then no log has it
+
 
 class DatabaseUnavailable(PredictqError):
     """PostgreSQL cannot be reached, or refuses connections.
 
-    The text names the server as the driver does: it is for operators, not for callers of the gateway.
+    The text names the server as the driver does: it is for operators. Callers of the gateway are told `for_callers`.
     """
 
+    for_callers: ClassVar[str] = "PostgreSQL does not answer."
+    may_be_repeated: ClassVar[bool] = True  # whether another connection may bring an answer
+
     def __init__(self, cause: BaseException) -> None:
-        first_line = str(cause).strip().partition("\n")[0]
-        super().__init__(f"PostgreSQL does not answer: {first_line}")
+        super().__init__(f"{self.for_callers.partition('.')[0]}: {words_of(cause)}")
 
 
 class DatabaseBlocked(DatabaseUnavailable):
     """PostgreSQL waited in vain for a lock that somebody else holds. Nothing was changed."""
 
 
+class DatabaseReadOnly(DatabaseUnavailable):
+    """PostgreSQL answers, and takes no writes, as after a failover to a standby. Nothing was changed."""
+
+    for_callers = "PostgreSQL is read-only. Nothing was changed: try again when it takes writes."
+    may_be_repeated = False
+
+
+class StatementCancelled(DatabaseUnavailable):
+    """PostgreSQL answers, and gave up a statement: its time was over, or somebody cancelled it."""
+
+    for_callers = "PostgreSQL cancelled a statement, which took too long or was stopped by somebody. It is not away."
+    may_be_repeated = False
+
+
 class OutcomeOpen(DatabaseUnavailable):
     """PostgreSQL fell silent while it accepted a job, which may be there or still get there."""
 
+    for_callers = (
+        "PostgreSQL does not answer. Whether the job was accepted is open: send it again with the same "
+        "Idempotency-Key, and it is accepted once."
+    )
+
     def __init__(self) -> None:
-        PredictqError.__init__(
-            self,
-            "PostgreSQL does not answer. Whether the job was accepted is open: send it again with the same "
-            "Idempotency-Key, and it is accepted once.",
-        )
+        PredictqError.__init__(self, self.for_callers)
 
 
 class ClientUnknown(PredictqError):
-    """A single prediction names a client that is not in `clients`."""
+    """A single prediction names a client that its source does not have. The key stands in no text: texts reach logs."""
 
-    def __init__(self, client_id: int) -> None:
-        super().__init__(f"There is no client {client_id}. Import it first, or send its features to /v1/predict_raw.")
-        self.client_id = client_id
+    def __init__(self, source: str) -> None:
+        super().__init__(f"The source {source} has no client with this key. Its features can be sent instead.")
+
+
+class SourceTooSlow(PredictqError):
+    """A single prediction by key, of a source that has no way to one key but reading all of them."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"The source {source} is read as a whole, and one prediction cannot wait for that. Send a bulk job, or the "
+            "features."
+        )
+
+
+class SourceNeeded(PredictqError):
+    """Clients were named for a model whose features come with each call."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"Model {model} has no source: its features come with each call or upload.")
 
 
 class NoLiveModel(PredictqError):
-    """No model version is live, so nothing can be scored."""
+    """No version is live, of the model that was named or of any, so nothing can be scored."""
+
+    def __init__(self, model: str | None = None) -> None:
+        whose = "No model" if model is None else f"No version of model {model}"
+        super().__init__(f"{whose} is live. Promote one: predictq promote {model or 'NAME'}")
+        self.model = model
+
+
+class ModelRequired(PredictqError):
+    """The call names no model, and none is the default."""
 
     def __init__(self) -> None:
-        super().__init__("No model is live. Train and promote one: predictq train --promote")
+        super().__init__("Name a model: none is the default. An admin chooses one with predictq models default NAME.")
+
+
+class ModelUnknown(PredictqError):
+    """No model has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no model {name[:100]!r}.")
 
 
 class ModelChanged(PredictqError):
-    """Another model version went live after the features of this call were checked."""
+    """Another version went live after the features of this call were checked."""
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"Model version {version} went live during this call. Send it again.")
+        super().__init__(f"Version {version} of the model went live during this call. Send it again.")
 
 
 class ModelVersionUnknown(PredictqError):
     """The model version does not exist."""
 
-    def __init__(self, version: int) -> None:
-        super().__init__(f"There is no model version {version}. List them with GET /v1/models.")
+    def __init__(self, version: str) -> None:
+        super().__init__(f"There is no model version {version[:120]}.")
+
+
+class VersionRetired(PredictqError):
+    """The version's file is gone."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(f"{label} was retired: its file is gone. Register the file again.")
+
+
+class NothingToRollBack(PredictqError):
+    """No other version of the model was live before."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"No other version of model {model} was live before the present one.")
+
+
+class ModelRefused(PredictqError):
+    """A model cannot be registered, promoted or retired as it was asked."""
+
+
+class UploadUnknown(PredictqError):
+    """No file of this owner has this id, or it is not whole, or has expired."""
+
+    def __init__(self, upload_id: UUID) -> None:
+        super().__init__(f"There is no file {upload_id}. Files are kept for a day; send it again.")
 
 
 class FeaturesRefused(PredictqError):
     """The features given in a call do not fit the live model's signature."""
+
+    tells_values = True
 
     def __init__(self, problems: Sequence[FeatureProblem]) -> None:
         super().__init__("; ".join(problem.detail for problem in problems))
@@ -77,6 +157,8 @@ class FeaturesRefused(PredictqError):
 
 class FilterRefused(PredictqError):
     """A bulk filter names a column or a value that cannot be compared."""
+
+    tells_values = True
 
     def __init__(self, column: str, detail: str) -> None:
         super().__init__(detail)

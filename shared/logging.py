@@ -8,6 +8,7 @@ import sys
 import structlog
 
 from shared.config import Settings
+from shared.told_errors import traceback_without_values, words_of
 
 
 def configure_logging(settings: Settings, *, service: str) -> None:
@@ -17,7 +18,7 @@ def configure_logging(settings: Settings, *, service: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _tell_exception,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -47,6 +48,19 @@ def configure_logging(settings: Settings, *, service: str) -> None:
     root.setLevel(settings.log_level)
     logging.getLogger("alembic").setLevel("WARNING")
     logging.getLogger("uvicorn.access").disabled = True  # a line per call costs more than the call
+
+
+def _tell_exception(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Put a traceback in the place of `exc_info`; it has no text that could hold a value, and nor has the message."""
+    given = event.pop("exc_info", None)
+    if not given:
+        return event
+    error = given if isinstance(given, BaseException) else (given if isinstance(given, tuple) else sys.exc_info())[1]
+    if error is not None:
+        event["exception"] = traceback_without_values(error)
+        for text in filter(None, (repr(error), str(error))):  # libraries put it into their messages, too
+            event["event"] = str(event["event"]).replace(text, words_of(error))
+    return event
 
 
 def _adder(key: str, value: str) -> structlog.typing.Processor:

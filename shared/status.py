@@ -39,11 +39,16 @@ SCORING_QUEUES = (Queue.INTERACTIVE, Queue.BULK)  # what scoring processes take 
 class RowError(StrEnum):
     """Why a row has an error in place of an answer, as stored in `batch_outputs.error_codes`."""
 
-    UNKNOWN_CLIENT = "unknown_client"  # the client id is not in `clients`
+    UNKNOWN_CLIENT = "unknown_client"  # the source has no client of this key
+    AMBIGUOUS_KEY = "ambiguous_key"  # the source has more than one row of this key
+    INVALID_KEY = "invalid_key"  # the source cannot have such a key
     MISSING_FEATURE = "missing_feature"  # a feature that the model needs is null
     INVALID_FEATURE = "invalid_feature"  # a feature has a value that the model does not know
     MODEL_FAILED = "model_failed"  # the model raised, hung or killed its process on this very row
     MODEL_UNAVAILABLE = "model_unavailable"  # the model version cannot be loaded by any worker that tried
+    SOURCE_FAILED = "source_failed"  # the source answers, and cannot give what the model needs
+    SOURCE_UNAVAILABLE = "source_unavailable"  # the source was away for too long
+    BATCH_FAILED = "batch_failed"  # the service itself could not answer the batch, at any attempt
     ERASED = "erased"  # the client was erased; the row stays, and nothing of her
     INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN or something outside 0…1
     INVALID_VALUE = "invalid_value"  # a regression answered NaN or something infinite

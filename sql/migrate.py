@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from shared.sources.clients import create_clients_table
+from sql.refusals import check_schema_is_ours, explaining
 
 # Any fixed number: two `predictq migrate` at once must take turns, and advisory locks are named by number.
 _MIGRATION_LOCK = 0x70726564
@@ -20,9 +21,15 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
     """Upgrade to `revision`; returns the revisions before and after (None: an empty database).
 
     All steps run in one transaction, so a failed upgrade leaves the database as it was.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached, or does not let us in.
+        MigrationRefused: something stands in the way; the text says what to do.
+
     """
-    with engine.begin() as connection:
+    with explaining(), engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        check_schema_is_ours(connection, known_revisions())
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)
         command.upgrade(alembic_config(connection), revision)
@@ -50,6 +57,11 @@ def head_revision() -> str:
     if head is None:
         raise RuntimeError("sql/versions holds no migration")
     return head
+
+
+def known_revisions() -> frozenset[str]:
+    """All revisions that this code can start from."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 _OLD_REVISIONS = ("0001", "0002", "0003")

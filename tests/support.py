@@ -9,22 +9,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from uuid_utils.compat import uuid7
 
-from model.artefact import build_artefact
+from model.artefact import Artefact, build_artefact
+from model.registration import new_version
 from shared.config import Settings
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
-from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.accept_bulk import BulkJob, accept_keys
+from shared.jobs.accept_singles import Accepted, SingleJob, Target, accept_singles
+from shared.jobs.key_pages import ListedIds
+from shared.jobs.model_choice import DEFAULT, ModelChoice
 from shared.jobs.records import JobRecord, read_job
 from shared.messaging.messages import make_redis, publish_work
-from shared.models.registry import promote_model, register_model
+from shared.models.registry import promote_version, register_version
 from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, transaction
+from shared.sources.keys import ClientKey
+from shared.sources.lookup import lookup_of
+from shared.sources.source import read_source
 from tests.models import SIGNATURE, TestModel
 
 T = TypeVar("T")
@@ -56,21 +63,43 @@ def add_model(
 
     In a fresh database, versions and their numbers in the tables are the same.
     """
-    artefact = build_artefact(estimator or TestModel(), signature, threshold, name="test")
+    estimator = estimator or TestModel()
+    vars(estimator)["serial"] = next(_serial)  # the very same file again would be the version that is there
+    artefact = build_artefact(estimator, signature, threshold, name="test")
     with transaction(engine) as connection:
-        version = register_model(
-            connection,
-            name="test",
-            sha256=artefact.metadata.sha256,
-            signature=signature,
-            threshold=threshold,
-            metadata=artefact.metadata.description(),
-            classes=artefact.metadata.classes,
-            artefact=artefact.content,
-        ).version
+        version_id = register_artefact(connection, artefact)
         if promote:
-            promote_model(connection, version)
-    return version
+            promote_version(connection, version_id)
+    return version_id
+
+
+_serial = count(1)
+
+
+def register_artefact(connection: Connection, artefact: Artefact) -> int:
+    """Register an artefact for the sample's source; returns the number of the version in the database."""
+    source = read_source(connection, "clients")
+    return register_version(connection, new_version(artefact, source_id=source.id)).id
+
+
+def target_of(engine: Engine, choice: ModelChoice = DEFAULT) -> Target:
+    """What a gateway finds for jobs of the sample's source."""
+    with autocommit(engine) as connection:
+        source = read_source(connection, "clients")
+    return Target(choice, source.key_form.storage, lookup_of(source), source.id)
+
+
+def single_job(
+    engine: Engine, client_id: int | None = 1, *, owner: str = OWNER, target: Target | None = None, **more: Any
+) -> SingleJob:
+    """A job of one client of the sample's source."""
+    key = None if client_id is None else ClientKey(str(client_id))
+    return SingleJob(uuid7(), owner, target or target_of(engine), key, **more)
+
+
+def bulk_job(engine: Engine, *, owner: str = OWNER, batch_rows: int = 100, **more: Any) -> BulkJob:
+    """A bulk job of clients of the sample's source."""
+    return BulkJob(uuid7(), owner, batch_rows, target_of(engine), **more)
 
 
 def add_clients(engine: Engine, count: int, *, first: int = 1) -> None:
@@ -96,7 +125,8 @@ def change_client(engine: Engine, client_id: int, **features: Any) -> None:
 
 def submit_singles(engine: Engine, client_ids: Sequence[int]) -> list[Accepted]:
     """Accept one single job per client, all in one batch."""
-    jobs = [SingleJob(uuid7(), OWNER, client_id) for client_id in client_ids]
+    target = target_of(engine)
+    jobs = [single_job(engine, client_id, target=target) for client_id in client_ids]
     with autocommit(engine) as connection:
         answers = accept_singles(connection, jobs)
     refused = [answer for answer in answers if not isinstance(answer, Accepted)]
@@ -107,7 +137,7 @@ def submit_singles(engine: Engine, client_ids: Sequence[int]) -> list[Accepted]:
 
 def submit_bulk(engine: Engine, client_ids: Sequence[int], *, batch_rows: int = 100) -> Accepted:
     """Accept one bulk job."""
-    return accept_ids(engine, BulkJob(uuid7(), OWNER, batch_rows), ListedIds(client_ids), len(client_ids))
+    return accept_keys(engine, bulk_job(engine, batch_rows=batch_rows), ListedIds(client_ids), len(client_ids))
 
 
 def publish(settings: Settings, accepted: Accepted) -> None:

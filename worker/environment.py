@@ -16,12 +16,17 @@ def prepare_environment() -> None:
     Replicas are processes: numeric threads on top of them only fight for the same cores. The directory goes when
     the process ends; those of workers that were killed go when the next one starts.
     """
-    for name in _THREAD_VARIABLES:
-        os.environ.setdefault(name, "1")
+    limit_threads()
     _remove_leftovers()
     directory = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
     atexit.register(_remove, directory, os.getpid())
+
+
+def limit_threads() -> None:
+    """One thread for the numeric libraries of this process."""
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")
 
 
 def _remove(directory: str, owner: int) -> None:

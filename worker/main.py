@@ -27,7 +27,7 @@ from worker.celery.pool_process import ProcessSlot
 from worker.celery.queue_order import QueueOrder
 from worker.celery.tasks import register_tasks
 from worker.models.model_store import ModelStore
-from worker.planning.process import PlannerProcess
+from worker.side_process import SideProcess
 from worker.upkeep.sweeper import Sweeper
 
 log = get_logger(__name__)
@@ -52,14 +52,19 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
         sweep_seconds=settings.sweep_seconds,
         grace_seconds=settings.dispatch_grace_seconds,
     )
-    planner = PlannerProcess(node)
+    beside = [
+        SideProcess("worker.planning", node, label="planner"),
+        SideProcess("worker.errands", node, label="errands"),
+    ]
     _connect_signals(slot, engine, sweeper)
     gc.freeze()  # the model's objects stay out of collections, so their pages stay shared with the pool
-    with metrics.serve_metrics(settings.worker_metrics_port) as port:
+    with metrics.serve_metrics(settings.worker_metrics_host, settings.worker_metrics_port) as port:
         log.info("worker starts", node=node, concurrency=concurrency, queues=list(queues), metrics_port=port)
-        planner.start()
+        for process in beside:
+            process.start()
         status = _consume(app, node, concurrency, queues)
-    planner.stop()
+    for process in beside:
+        process.stop()
     sweeper.stop()
     return status
 

@@ -32,11 +32,11 @@ QUEUED = Gauge(
 
 
 @contextmanager
-def serve_metrics(port: int) -> Iterator[int]:
-    """Serve /metrics for all processes of this worker on `port` (0: any free one); yields the port."""
+def serve_metrics(host: str, port: int) -> Iterator[int]:
+    """Serve /metrics for all processes of this worker on `host`:`port` (0: any free one); yields the port."""
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    server, thread = start_http_server(port, registry=registry)
+    server, thread = start_http_server(port, addr=host, registry=registry)
     try:
         yield _port_of(server)
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.http.problems import Unauthorised
-from api.server.coalescer import Coalescer
+from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.api_keys import ALL_ROLES, ApiKey, find_key
 
@@ -54,7 +54,7 @@ class Auth:
         self._known: dict[bytes, _Known] = {}
         self._asking: dict[bytes, asyncio.Task[_Known]] = {}
         self._look_ups: Coalescer[str, ApiKey | None] = Coalescer(
-            self._find,
+            each_alone(self._find),
             threads.executor,
             max_items=_MOST,
             patience_seconds=PATIENCE_SECONDS,

@@ -12,6 +12,7 @@ from fastapi import Query
 from starlette.requests import Request
 
 from api.http.problems import Flaw, Invalid, pointer
+from api.http.root_path import rooted
 
 Cursor = Annotated[str | None, Query(description="Go on after a page: its `next`.")]
 
@@ -56,4 +57,4 @@ def bad_cursor() -> Invalid:
 
 def next_link(path: str, parameters: Iterable[tuple[str, object]]) -> str:
     """The value of a Link header to the next page (RFC 8288)."""
-    return f'<{path}?{urlencode(list(parameters))}>; rel="next"'
+    return f'<{rooted(path)}?{urlencode(list(parameters))}>; rel="next"'

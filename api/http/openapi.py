@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from api.http import schemas
 from api.http.problems import MEDIA_TYPE
+from api.http.root_path import rooted
 
 API_KEY = HTTPBearer(scheme_name="API key", description="A key made by `predictq keys create`.", auto_error=False)
 BEARER = Security(API_KEY)  # for direct routes: named in the documents, never run, as these ask `Auth` themselves
@@ -207,6 +208,8 @@ def openapi(app: FastAPI) -> _Json:
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
     )
+    if root := rooted(""):
+        document["servers"] = [{"url": root}]
     shapes = schemas.ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**shapes.pop("$defs"), "ProblemShape": shapes}
     return document

@@ -9,12 +9,14 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from sqlalchemy.exc import ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shared import errors
 from shared.erasure import errors as erasure
 from shared.retention import errors as retention
+from shared.sources import errors as sources
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FLAWS = 20  # named in one answer: enough to see the pattern
@@ -53,17 +55,37 @@ TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
 MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
 BUSY = Kind("busy", 503, "All connections for bulk work are in use", retry_after=5)
 NO_ROOM = Kind("no-room", 503, "The gateway's temporary directory is full", retry_after=30)
+ERRAND_FAILED = Kind("refused-by-worker", 422, "A worker has looked, and it cannot be done")
+NO_WORKER = Kind("no-worker", 503, "No worker has done this in time", retry_after=5)
 INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
 _AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
 
+_SCHEMA = Kind("schema-missing", 503, "The database has not the tables that this version needs", retry_after=10)
+_SCHEMA_DETAIL = (
+    "The tables of predictq are not in the database, are of another version, or its role may not use them. "
+    "The operator has to run predictq migrate; /health/ready tells more."
+)
+# A table, column, schema or function is not there, or may not be used.
+_OF_SCHEMA = frozenset({"42P01", "42703", "3F000", "42883", "42501"})
+
 _PERIOD = Kind("period-refused", 422, "Answers cannot be kept for that long")
+
+_KEY = Kind("client-key-refused", 422, "This cannot be a key of the source")
 
 _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.ClientUnknown: Kind("client-unknown", 404, "There is no such client"),
     errors.JobUnknown: Kind("job-unknown", 404, "There is no such job"),
     errors.PredictionUnknown: Kind("prediction-unknown", 404, "There is no such prediction"),
     errors.Erased: Kind("erased", 410, "The client has been erased"),
+    errors.ModelUnknown: Kind("model-unknown", 404, "There is no such model"),
+    errors.ModelRequired: Kind("model-required", 422, "Which model is meant?"),
+    errors.ModelRefused: Kind("model-refused", 409, "The model cannot be changed like this"),
+    errors.UploadUnknown: Kind("file-unknown", 404, "There is no such file"),
+    errors.NothingToRollBack: Kind("nothing-to-roll-back", 409, "No other version was live before"),
+    errors.VersionRetired: Kind("version-retired", 409, "The version was retired"),
+    errors.SourceNeeded: Kind("source-needed", 422, "The model has no source"),
+    errors.SourceTooSlow: Kind("source-too-slow", 422, "The source is read as a whole"),
     errors.ModelVersionUnknown: Kind("model-version-unknown", 404, "There is no such model version"),
     errors.FeaturesRefused: Kind("features-refused", 422, "The features do not fit the live model"),
     errors.FilterRefused: Kind("filter-refused", 422, "The filter cannot be applied"),
@@ -79,20 +101,26 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.QuotaExceeded: Kind("quota-exceeded", 429, "Your quota of waiting work is used up", retry_after=5),
     errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
     errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),
-    erasure.SourceUnknown: Kind("source-unknown", 404, "There is no such source"),
-    erasure.ClientKeyRefused: Kind("client-key-refused", 422, "This cannot be a key of the source"),
+    sources.SourceUnknown: Kind("source-unknown", 404, "There is no such source"),
+    sources.SourceExists: Kind("source-exists", 409, "There is a source of this name"),
+    sources.SourceRefused: Kind("source-refused", 422, "This cannot be a source"),
+    sources.SourceInUse: Kind("source-in-use", 409, "Live models read the source"),
+    sources.KeyRefused: _KEY,
+    erasure.ClientKeyRefused: _KEY,
     erasure.ErasureUnknown: Kind("erasure-unknown", 404, "There is no such erasure"),
     erasure.ClientHeld: Kind("held", 409, "A legal hold forbids it"),
     retention.PeriodRefused: _PERIOD,
     retention.BelowFloor: _PERIOD,
     retention.FloorRefused: _PERIOD,
-    retention.ModelNameUnknown: Kind("model-unknown", 404, "There is no such model"),
     retention.HoldRefused: Kind("hold-refused", 422, "This cannot be held"),
     retention.HoldUnknown: Kind("hold-unknown", 404, "There is no such hold"),
     retention.RunUnknown: Kind("retention-run-unknown", 404, "There is no such run of retention"),
     errors.DatabaseUnavailable: _AWAY,
     errors.DatabaseBlocked: _AWAY,
+    errors.DatabaseReadOnly: Kind("database-read-only", 503, "PostgreSQL is read-only", retry_after=5),
+    errors.StatementCancelled: Kind("statement-cancelled", 503, "PostgreSQL cancelled a statement", retry_after=5),
     errors.OutcomeOpen: _AWAY,
+    errors.SchemaOutdated: _SCHEMA,
 }
 
 _BY_STATUS = {kind.status: kind for kind in (MALFORMED, NOT_FOUND, METHOD, TOO_LARGE, MEDIA)}
@@ -102,7 +130,19 @@ KINDS: dict[str, Kind] = {
     for kind in (
         *_BY_STATUS.values(),
         *_BY_ERROR.values(),
-        *(INVALID, UNAUTHORISED, FORBIDDEN, NOT_ACCEPTABLE, SILENT_UPLOAD, NOT_READY, BUSY, NO_ROOM, INTERNAL),
+        *(
+            INVALID,
+            UNAUTHORISED,
+            FORBIDDEN,
+            NOT_ACCEPTABLE,
+            SILENT_UPLOAD,
+            NOT_READY,
+            BUSY,
+            NO_ROOM,
+            ERRAND_FAILED,
+            NO_WORKER,
+            INTERNAL,
+        ),
     )
 }
 
@@ -146,16 +186,22 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, errors.PredictqError):
         kind = _BY_ERROR.get(type(error))
-        # The text of the plain error names the server.
-        hides = isinstance(error, errors.DatabaseUnavailable) and not isinstance(error, errors.OutcomeOpen)
-        detail = f"{DATABASE_AWAY}." if hides else str(error)
+        # Its text names the server.
+        detail = error.for_callers if isinstance(error, errors.DatabaseUnavailable) else str(error)
         return None if kind is None else Problem(kind, detail, _flaws_of(error))
+    if is_about_schema(error):
+        return Problem(_SCHEMA, _SCHEMA_DETAIL)
     if isinstance(error, OSError) and error.errno == ENOSPC:
         return Problem(NO_ROOM, "There is no room to hold the rows until they are accepted. Nothing was accepted.")
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code) or _plain(error.status_code)
         return Problem(kind, _detail(kind, error), headers=error.headers or {})
     return None
+
+
+def is_about_schema(error: Exception) -> bool:
+    """Whether the database lacks what this version needs. Every statement is ours, so that it is no caller's fault."""
+    return isinstance(error, ProgrammingError) and getattr(error.orig, "pgcode", None) in _OF_SCHEMA
 
 
 def _plain(status: int) -> Kind:

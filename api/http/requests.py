@@ -101,7 +101,21 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise Problem(MALFORMED, f"The body is not JSON: {error}") from None
     if type(content) is not dict:
         raise Invalid(Flaw("", "object_expected", "The body must be a JSON object."))
+    if b"\\u0000" in body and (where := _find_nul(content)) is not None:
+        raise Invalid(Flaw(where, "nul_in_text", f"{where} holds the character NUL, which PostgreSQL cannot store."))
     return content
+
+
+def _find_nul(value: Any) -> str | None:
+    """The pointer of the first text with a NUL in it, names included; None without one."""
+    if type(value) is str:
+        return "" if "\0" in value else None
+    items = value.items() if type(value) is dict else enumerate(value) if type(value) is list else ()
+    for name, item in items:
+        found = "" if "\0" in str(name) else _find_nul(item)
+        if found is not None:
+            return pointer(str(name).replace("\0", "\\u0000")) + found
+    return None
 
 
 def unknown_fields(content: dict[str, Any], *known: str) -> list[Flaw]:

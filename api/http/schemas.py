@@ -11,8 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from api.intake.client_ids import MAX_CLIENT_ID
-from shared.models.signature import FeatureKind
+from shared.models.task import Task
 from shared.status import JobStatus, RowError
 
 # As orjson writes it in the answers that are made without these models.
@@ -21,7 +20,8 @@ Time = Annotated[
     PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-Label = bool | int | str
+Label = bool | int | float | str
+ClientId = int | str | dict[str, Any]  # as the caller wrote it; an object of columns for a composite key
 # Named here, not checked: a worker of a newer release may know one more.
 RowCode = Annotated[str, WithJsonSchema({"type": "string", "enum": [item.value for item in RowError]})]
 
@@ -34,31 +34,55 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class PredictBody(Shape):
-    """One client."""
+ModelName = Annotated[
+    str | None,
+    Field(
+        default=None,
+        max_length=110,
+        examples=["churn"],
+        description="`churn`, or `churn:3` for one of its versions (role `operate`); without it the default model.",
+    ),
+]
 
-    client_id: int = Field(ge=1, le=MAX_CLIENT_ID, examples=[5])
+
+class PredictBody(Shape):
+    """One client of the model's source."""
+
+    client_id: ClientId = Field(examples=[5, "P-00000017", {"country": "FR", "no": 17}])
+    model: ModelName
 
 
 class PredictRawBody(Shape):
-    """Features by name, as the live model's signature wants them."""
+    """Features by name, as the model's signature wants them; `client_id` is a reference that comes back."""
 
     features: dict[str, int | float | bool | str | None]
+    client_id: ClientId | None = None
+    model: ModelName
 
 
-class JobByIds(Shape):
+class NewJob(Shape):
+    """What all jobs may say of themselves."""
+
+    model: ModelName
+    name: Annotated[str | None, Field(default=None, max_length=200, description="What you call the job.")]
+    deadline: Annotated[
+        datetime | None, Field(default=None, description="What is not answered by then ends in `deadline_passed`.")
+    ]
+
+
+class JobByIds(NewJob):
     """A job of these clients, in this order."""
 
-    client_ids: list[int] = Field(min_length=1)
+    client_ids: list[ClientId] = Field(min_length=1)
 
 
-class JobByFilter(Shape):
-    """A job of every client whose features equal these; a list means any of its values."""
+class JobByFilter(NewJob):
+    """A job of every client whose columns are as given: a value, a list, null, or a range of gte, gt, lt, lte."""
 
-    where: dict[str, Any] = Field(min_length=1, examples=[{"department": "Sales", "job_level": [1, 2]}])
+    where: dict[str, Any] = Field(min_length=1, examples=[{"department": "Sales", "age": {"gte": 30, "lt": 40}}])
 
 
-class JobOfAll(Shape):
+class JobOfAll(NewJob):
     """A job of all clients."""
 
     all: Literal[True]
@@ -84,12 +108,21 @@ class Links(Shape):
 
 
 class Result(Shape):
-    """An answer. `label` is 1, or what the model calls it, where the probability reaches the threshold."""
+    """An answer, by the model's task.
 
-    client_id: int | None
-    probability: float
-    label: Label
-    threshold: float
+    A binary model gives `probability`, `label` and `threshold`: the label is the positive class where the probability
+    reaches the threshold. A multiclass model gives `label`, its `probability`, and `probabilities` by class. A
+    regression gives `value`.
+    """
+
+    client_id: ClientId | None
+    key: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+    label: Label | None = None
+    threshold: float | None = None
+    value: float | None = None
+    model: str
     model_version: int
 
 
@@ -117,14 +150,18 @@ class Job(Shape):
     kind: Literal["single", "bulk"]
     status: JobStatus
     request_counts: Counts
+    model: str
     model_version: int
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
     cancelled_at: Time | None
     links: Links
+    name: str | None = None
+    deadline: Time | None = None
     request_id: str | None = Field(default=None, examples=["1042-7"])
-    client_id: int | None = None
+    client_id: ClientId | None = None
+    key: str | None = Field(default=None, description="The canonical key where it differs from `client_id`.")
     result: Result | None = None
     error: JobProblem | None = None
     snapshots: int | None = None
@@ -141,13 +178,17 @@ class Row(Shape):
     """The answer to one request, or why there is none."""
 
     request_id: str = Field(examples=["1042-7"])
-    client_id: int | None
+    client_id: ClientId | None
     probability: float | None
     label: Label | None
     threshold: float | None
     model_version: int
     error_code: RowCode | None
     error_detail: str | None
+    model: str
+    key: str | None = Field(description="The canonical key where it differs from `client_id`.")
+    value: float | None
+    probabilities: dict[str, float] | None = None
 
 
 class ResultPage(Shape):
@@ -165,9 +206,11 @@ class Trace(Shape):
     request_id: str = Field(examples=["1042-7"])
     job_id: UUID
     job_kind: Literal["single", "bulk"]
-    client_id: int | None
+    client_id: ClientId | None
+    key: str | None
+    model: str
     model_version: int
-    model_name: str
+    task: Task
     model_sha256: str
     version_digest: str
     batch_id: int
@@ -175,57 +218,16 @@ class Trace(Shape):
     attempts: int
     worker: str | None
     probability: float | None
+    probabilities: dict[str, float] | None
     label: Label | None
     threshold: float | None
+    value: float | None
     features_from: str | None = Field(description="`request`, or the name of the source.")
     features: dict[str, Any] | None = Field(description="By name, exactly as they were scored.")
     fence: int | None
     claimed_at: Time | None
     answered_at: Time | None
     error: RowProblem | None
-
-
-class Feature(Shape):
-    """One feature of a model."""
-
-    name: str
-    kind: FeatureKind
-    nullable: bool
-    categories: list[str]
-    minimum: float | None
-    maximum: float | None
-    dtype: str
-    missing: str
-    column_type: str | None
-    title: str | None
-    unit: str | None
-    description: str | None
-
-
-class Signature(Shape):
-    """The features in the model's order."""
-
-    features: list[Feature]
-
-
-class Model(Shape):
-    """A model version."""
-
-    version: int
-    name: str
-    sha256: str
-    signature: Signature
-    threshold: float
-    metadata: dict[str, Any]
-    created_at: Time
-    promoted_at: Time | None
-    is_live: bool
-
-
-class ModelList(Shape):
-    """All model versions, newest first."""
-
-    models: list[Model]
 
 
 class Readiness(Shape):
@@ -244,19 +246,35 @@ class QueueHealth(Shape):
     oldest_seconds: float
 
 
+class BackgroundHealth(Shape):
+    """Something that runs beside the calls. `failures` are since the start; each was followed by a new start."""
+
+    well: bool
+    failures: int
+
+
 class Health(Readiness):
     """The same in detail."""
 
-    live_model_version: int | None
+    live_models: dict[str, int] = Field(description="The live version of each model that has one.")
     redis: Literal["ok", "away"]
     queues: dict[str, QueueHealth]
     open_waiters: int
+    background: dict[str, BackgroundHealth]
 
 
 class Liveness(Shape):
     """The process answers."""
 
     status: Literal["ok"]
+
+
+class UploadedFile(Shape):
+    """A file that is kept for a worker to open."""
+
+    id: UUID
+    size: int = Field(description="Bytes.")
+    sha256: str
 
 
 class ProblemKind(Shape):

@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import BeforeValidator
 
-from api.http.problems import MALFORMED, MOST_FLAWS, NOT_FOUND, Flaw, Invalid, Problem, pointer
+from api.http.problems import MALFORMED, MOST_FLAWS, NOT_FOUND, Flaw, Invalid, Problem, pointer, problem_of
+from shared.errors import ModelVersionUnknown
+from shared.retention.errors import HoldUnknown, RunUnknown
 
 _OBJECT_EXPECTED = ("model_attributes_type", "model_type", "dict_type")
 # By pydantic's type of an error.
 _CODES = {"missing": "missing", "extra_forbidden": "unknown_field"} | dict.fromkeys(_OBJECT_EXPECTED, "object_expected")
 _PLACES = {"query": "invalid_parameter", "header": "invalid_header", "cookie": "invalid_cookie"}  # else a body
+# A path that cannot name anything is answered as one that names nothing: a call has one kind of 404.
+_UNKNOWN = {"number": ModelVersionUnknown, "hold_id": HoldUnknown, "run_id": RunUnknown}
+_LONGEST_SHOWN = 80
 _SHOULD = re.compile(r"^\w+ should\b")  # pydantic says "Input should be …", "String should have …"
 
 
@@ -26,10 +32,25 @@ def problem_of_validation(error: RequestValidationError) -> Problem:
     for item in found:
         place, *rest = item["loc"]
         if place == "path":
-            return Problem(NOT_FOUND, f"There is no {rest[0]} {str(item['input'])[:80]!r}.")
+            return _unknown(rest[0], str(item["input"])[:_LONGEST_SHOWN])
         if item["type"] == "json_invalid":
             return Problem(MALFORMED, f"The body is not JSON: {item['ctx']['error']}")
     return Invalid(*map(_flaw, found))
+
+
+def _require_plain_digits(text: str) -> str:
+    if not (text.isascii() and text.isdigit()) or text.startswith("0"):
+        raise ValueError("write it in digits, without a zero before them")
+    return text
+
+
+PlainNumber = BeforeValidator(_require_plain_digits)  # of a path: 1 and neither 001, +1, 1.0 nor ١
+
+
+def _unknown(parameter: str, text: str) -> Problem:
+    error = _UNKNOWN.get(parameter)
+    found = None if error is None else problem_of(error(text))
+    return found or Problem(NOT_FOUND, f"There is no {parameter} {text!r}.")
 
 
 def _flaw(item: Mapping[str, Any]) -> Flaw:

@@ -29,6 +29,7 @@ from shared.jobs.records import read_jobs
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit
 from shared.status import Queue
+from shared.told_errors import words_of
 
 log = get_logger(__name__)
 
@@ -115,7 +116,7 @@ class BulkIntake:
             if earlier is not None:
                 return earlier
             with self._idempotency.holding(job.owner, job.idempotency_key):
-                accepted = await self._threads.run_long(lambda: self._accept(attempt, job, accept))
+                accepted = await self._threads.run_long(lambda: self._accept(attempt, job, accept), owner=job.owner)
             if not accepted.replayed:
                 room.keep()
                 self._metrics.accepted_bulk(room.rows)
@@ -126,7 +127,7 @@ class BulkIntake:
         if task.cancelled() or attempt.is_awaited:
             return
         error = task.exception()
-        log.warning("bulk_acceptance_ended_unattended", outcome="accepted" if error is None else str(error))
+        log.warning("bulk_acceptance_ended_unattended", outcome="accepted" if error is None else words_of(error))
 
     async def _is_at_work(self, attempt: _Attempt) -> bool:
         backend = self._threads.backend_of(attempt.thread)
@@ -148,7 +149,9 @@ class BulkIntake:
             return accept(self._threads.engine)
         except DatabaseBlocked:
             raise
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as error:
+            if not error.may_be_repeated:
+                raise
             # Whether it was committed is not known; as with single jobs, look, and only then try once more.
             found = self._look_up(attempt, job.job_id)
             if found is None and not attempt.is_awaited:
@@ -176,7 +179,7 @@ class BulkIntake:
                     raise
                 sleep(0.1)
             else:
-                return None if record is None else Accepted(job_id, record.model_version, Queue.BULK, ())
+                return None if record is None else Accepted(job_id, record.model, record.model_version, Queue.BULK, ())
 
 
 def _is_free(connection: Connection, backend: int | None) -> bool:

@@ -12,6 +12,7 @@ from threading import Thread
 
 from shared.logging import get_logger
 from shared.status import Queue as WorkQueue
+from shared.told_errors import words_of
 
 log = get_logger(__name__)
 
@@ -71,7 +72,9 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper delivers and the thread must live
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             self._open_until = time.monotonic() + self._pause
-            log.warning("publish_failed", queue=queue, batches=batches, error=str(error), pause_seconds=self._pause)
+            log.warning(
+                "publish_failed", queue=queue, batches=batches, error=words_of(error), pause_seconds=self._pause
+            )
             return False
         self._pause = 0.0
         self.published += batches

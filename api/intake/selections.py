@@ -1,52 +1,95 @@
-"""What the JSON body of a bulk job selects: ids in a list, a filter, or all clients."""
+"""What the JSON body of a bulk job asks for: a list, a filter, or all clients; and what it says of the job."""
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from api.http.problems import MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem
+from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.http.requests import unknown_fields
-from api.intake.client_ids import MAX_CLIENT_ID, are_client_ids, positions_of_others
+from api.intake.client_ids import are_whole_numbers, parse_client_ids
+from shared.jobs.key_pages import KeyPages, ListedIds, ListedKeys
+from shared.sources.keys import KeyForm
 from shared.sources.selection import check_filter
+from shared.sources.source import Source
+
+_FIELDS = ("client_ids", "where", "all", "model", "name", "deadline")
+_LONGEST_NAME = 200
 
 
-def parse_selection(content: dict[str, Any], *, max_ids: int) -> tuple[list[int] | None, dict[str, Any]]:
-    """A list of ids, or None and a filter, {} for all. Raises Problem or FilterRefused."""
-    flaws = unknown_fields(content, "client_ids", "where", "all")
-    if not flaws and len(content) != 1:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The body of a bulk job, as far as it can be read without knowing the model."""
+
+    model: object  # its name, as it was given; None: the default
+    name: str | None
+    deadline: datetime | None
+    client_ids: Sequence[object] | None
+    where: Mapping[str, Any]  # {} for all clients, and where a list was given
+
+
+def parse_asked(content: dict[str, Any], *, max_ids: int) -> Asked:
+    """Read the body of a bulk job. Raises Problem."""
+    flaws = unknown_fields(content, *_FIELDS)
+    if not flaws and sum(field in content for field in ("client_ids", "where", "all")) != 1:
         flaws.append(Flaw("", "one_of", "give exactly one of client_ids, where and all"))
     if flaws:
         raise Invalid(*flaws)
-    if "client_ids" in content:
-        return _checked_ids(content["client_ids"], max_ids), {}
-    if "where" in content:
-        return None, _checked_filter(content["where"])
-    if content["all"] is not True:
+    if "all" in content and content["all"] is not True:
         raise Invalid(Flaw("/all", "true_expected", "all must be true"))
-    return None, {}
-
-
-def _checked_filter(where: Any) -> dict[str, Any]:
-    if type(where) is not dict or not where:
+    where = content.get("where", {})
+    if "where" in content and (type(where) is not dict or not where):
         detail = 'where must be an object of columns and values, and not empty: send {"all": true} for all clients'
         raise Invalid(Flaw("/where", "filter_expected", detail))
-    check_filter(where)
-    return where
+    ids = _checked_list(content["client_ids"], max_ids) if "client_ids" in content else None
+    return Asked(content.get("model"), job_name(content.get("name")), job_deadline(content.get("deadline")), ids, where)
 
 
-def _checked_ids(ids: Any, max_ids: int) -> list[int]:
+def listed_keys(ids: Sequence[object], keys: KeyForm) -> KeyPages:
+    """The clients of a list. Raises Invalid."""
+    given = list(ids)
+    if keys.storage == "int8" and are_whole_numbers(given) and keys.columns[0].type == "bigint":
+        return ListedIds(given)  # type: ignore[arg-type]  # all are int
+    return ListedKeys(parse_client_ids(given, keys), keys.storage)
+
+
+def checked_filter(where: Mapping[str, Any], source: Source) -> None:
+    """Raise FilterRefused where the filter names what the source does not have, or compares it with what it is not."""
+    check_filter(where, source)
+
+
+def _checked_list(ids: Any, max_ids: int) -> list[object]:
     if type(ids) is not list or not ids:
         raise Invalid(Flaw("/client_ids", "ids_expected", "client_ids must be a list of at least one client id"))
     if len(ids) > max_ids:
         detail = f"client_ids may hold {max_ids:,} ids; send more as an upload of text/csv or application/x-ndjson."
         raise Problem(TOO_LARGE, detail)
-    if are_client_ids(ids):
-        return ids
-    detail = f"must be a whole number from 1 to {MAX_CLIENT_ID}"
-    raise Invalid(
-        *(
-            Flaw(f"/client_ids/{n}", "invalid_client_id", f"client_ids[{n}] {detail}")
-            for n in islice(positions_of_others(ids), MOST_FLAWS)
-        )
-    )
+    return ids
+
+
+def job_name(name: object) -> str | None:
+    """What the owner calls the job. Raises Invalid."""
+    if name is None:
+        return None
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        detail = f"name must be a text of 1 to {_LONGEST_NAME} printable characters"
+        raise Invalid(Flaw("/name", "invalid_name", detail))
+    return name
+
+
+def job_deadline(text: object) -> datetime | None:
+    """When the job must have ended. Raises Invalid."""
+    if text is None:
+        return None
+    try:
+        deadline = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        deadline = None
+    if deadline is None or deadline.tzinfo is None:
+        detail = "deadline must be a time with its zone, as in 2026-11-26T18:00:00Z"
+        raise Invalid(Flaw("/deadline", "invalid_deadline", detail))
+    if deadline <= datetime.now(UTC):
+        raise Invalid(Flaw("/deadline", "deadline_passed", "deadline lies in the past"))
+    return deadline

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from api.access.admission import REFUSALS, Admission
 from api.access.auth import Caller
 from api.access.idempotency import Idempotency
+from api.http.problems import is_about_schema
 from api.intake.bulk_jobs import BulkIntake
 from api.intake.group_spacing import GroupSpacing
 from api.intake.publisher import Publisher
@@ -57,13 +58,13 @@ class Intake:
         self._publisher = publisher
         self._admission = admission
         self._metrics = metrics
-        self._idempotency = Idempotency(quick)
+        self.idempotency = Idempotency(quick)
         self.bulk = BulkIntake(
             quick=quick,
             bulk=bulk,
             publisher=publisher,
             admission=admission,
-            idempotency=self._idempotency,
+            idempotency=self.idempotency,
             metrics=metrics,
         )
         self._singles: Coalescer[SingleJob, Accepted] = Coalescer(
@@ -78,14 +79,14 @@ class Intake:
 
     async def accept_single(self, caller: Caller, job: SingleJob) -> Accepted:
         """Commit a single job. Raises what `accept_singles` answers, and DatabaseUnavailable."""
-        earlier = await self._idempotency.admit(job, lambda: self._admission.check(caller, 1))
+        earlier = await self.idempotency.admit(job, lambda: self._admission.check(caller, 1))
         if earlier is not None:
             return earlier
         current().make_error = OutcomeOpen
         if job.idempotency_key is None:
             accepted = await self._singles.submit(job)
         else:
-            with self._idempotency.holding(job.owner, job.idempotency_key):
+            with self.idempotency.holding(job.owner, job.idempotency_key):
                 accepted = await self._singles.submit(job)
         if not accepted.replayed:
             self._admission.add(job.owner, 1)
@@ -98,7 +99,7 @@ class Intake:
             self._admission.check(caller, 1)
         except REFUSALS:
             # With a payload that no job has, so that any job of this key answers that it was another.
-            if await self._idempotency.earlier(caller.owner, key, None) is None:
+            if await self.idempotency.earlier(caller.owner, key, None) is None:
                 raise
 
     async def drain(self) -> None:
@@ -113,11 +114,12 @@ class Intake:
         try:
             answers = self._accept(jobs)
         except DatabaseUnavailable as error:
-            answers = self._settle_unknown(jobs, error)
-        except DBAPIError as error:
-            # Something in one job that PostgreSQL refuses: the others must not pay for it. Nothing was committed.
-            if len(jobs) == 1:
-                return [error]
+            answers = self._settle_unknown(jobs, error) if error.may_be_repeated else [error for _ in jobs]
+        except Exception as error:  # noqa: BLE001 - raised again, to the caller whose job it is
+            # Something in one job that PostgreSQL or its driver refuses: the others must not pay for it. Nothing was
+            # committed.
+            if len(jobs) == 1 or is_about_schema(error):
+                return [error for _ in jobs]
             return [answer for job in jobs for answer in self._accept_group([job])]
         batches = {batch_id for answer in answers if isinstance(answer, Accepted) for batch_id in answer.batch_ids}
         self._group_spacing.sent(batches)
@@ -152,9 +154,11 @@ class Intake:
                 repeated = dict(zip((job.job_id for job in missing), self._accept(missing), strict=True))
             except DatabaseUnavailable as still:
                 error = still
+                if not still.may_be_repeated:
+                    break
                 sleep(0.1)
-            except DBAPIError as refusal:
-                if met_itself(refusal):
+            except Exception as refusal:  # noqa: BLE001 - as above
+                if isinstance(refusal, DBAPIError) and met_itself(refusal):
                     continue
                 if len(jobs) == 1:
                     return [refusal]
@@ -169,6 +173,7 @@ class Intake:
         return {
             record.job_id: Accepted(
                 record.job_id,
+                record.model,
                 record.model_version,
                 Queue.INTERACTIVE,
                 (record.request_id.batch_id,),

@@ -1,4 +1,4 @@
-"""Uploads of client ids: checked piece by piece at C speed and spooled to disk, so that memory stays flat.
+"""Uploads of client keys: read block by block at C speed and spooled to disk, so that memory stays flat.
 
 Nothing touches the database before the last byte has come: a slow or dead client holds no transaction.
 """
@@ -11,26 +11,30 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Self
 
+import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Flaw, Invalid, Problem
-from api.intake.id_files import BadRows, RowReader
+from shared.jobs.key_pages import KeyPage
+from shared.uploads.key_lines import KeyLines
+from shared.uploads.reader import KeyReader
+from shared.uploads.refusals import UploadRefused
 
 _IN_MEMORY = 1_000_000  # bytes that are spooled in memory before a file is made
 _PIECE = 1 << 18  # bytes that are read from the spool at once
-_LONGEST_RECORD = 1_000_000  # bytes without an end of line that are taken for one record
 
 
 class Upload:
-    """Client ids as they come in; afterwards their number, their hash, and themselves."""
+    """Client keys as they come in; afterwards their number, their hash, and themselves."""
 
-    def __init__(self, reader: RowReader, *, max_rows: int) -> None:
+    def __init__(self, reader: KeyReader, *, max_rows: int) -> None:
         self._reader = reader
         self._max_rows = max_rows
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        self._spellings: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - as above
         self._hash = hashlib.sha256()
-        self._rest = b""
+        self._blank_lines = 0
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -38,6 +42,7 @@ class Upload:
 
     def __exit__(self, *_: object) -> None:
         self._spool.close()
+        self._spellings.close()
 
     async def receive_all(self, receive: Receive, *, silence_seconds: float) -> None:
         """Take the whole body. Raises Problem 408 after so long a silence, 413 or 422; ClientDisconnect."""
@@ -51,32 +56,36 @@ class Upload:
                 ) from None
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            self.feed(message.get("body", b""))
-            if not message.get("more_body", False):
-                self.finish()
+            has_ended = not message.get("more_body", False)
+            for _ in self.steps(message.get("body", b""), is_last=has_ended):
+                await asyncio.sleep(0)  # a block costs a millisecond or two, and others wait for this thread
+            if has_ended:
                 return
 
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes of the body. Raises Problem 413 or 422."""
-        data = self._rest + piece
-        end = self._reader.complete(data)
-        self._rest = data[end:]
-        if end:
-            self._take(data[:end])
-        if len(self._rest) > _LONGEST_RECORD:
-            raise Invalid(Flaw("", "record_too_long", f"A record after row {self.count:,} has no end."))
+    def steps(self, piece: bytes, *, is_last: bool = False) -> Iterator[None]:
+        """Take the next bytes of the body, a block at each step. Raises Problem 413 or 422."""
+        try:
+            for found in self._reader.feed(piece):
+                self._keep(found)
+                yield
+            if is_last:
+                for found in self._reader.finish():
+                    self._keep(found)
+        except UploadRefused as refused:
+            raise Invalid(*(Flaw(f"/line/{fault.line}", fault.code, str(fault)) for fault in refused.faults)) from None
 
-    def finish(self) -> None:
-        """The body has ended: its last line may lack an end."""
-        if self._rest:
-            self._take(self._rest + b"\n")
-            self._rest = b""
+    def pages(self, rows: int) -> Iterator[KeyPage]:
+        """The keys in order, `rows` at a time; from the start at each call.
 
-    def pages(self, rows: int) -> Iterator[bytes]:
-        """The ids in order, `rows` at a time, separated by commas; from the start at each call.
-
-        Lines are counted and commas put in by the piece: no Python object is made for an id.
+        Lines are counted and commas put in by the piece: no Python object is made for a key that is written as it is
+        shown. How the others were written lies in a spool of its own.
         """
+        self._spellings.seek(0)
+        spellings = _Spellings(self._spellings)
+        for number, keys in enumerate(self._arrays(rows)):
+            yield KeyPage(keys, spellings.of_page(number * rows, rows))
+
+    def _arrays(self, rows: int) -> Iterator[bytes]:
         self._spool.seek(0)
         data, lines = b"", 0
         while piece := self._spool.read(_PIECE):
@@ -94,19 +103,43 @@ class Upload:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the ids, one per line, in hex."""
+        """SHA-256 of the keys, one per line, in hex."""
         return self._hash.hexdigest()
 
-    def _take(self, data: bytes) -> None:
-        try:
-            lines = self._reader.read(data)
-        except BadRows as bad:
-            raise Invalid(*bad.flaws) from None
-        self.count += lines.count(b"\n")
-        if self.count > self._max_rows:
-            raise Problem(TOO_LARGE, f"An upload may hold {self._max_rows:,} rows. Cut it into several.")
-        self._hash.update(lines)
-        self._spool.write(lines)
+    def _keep(self, found: KeyLines) -> None:
+        for row, written in found.spelled.items():
+            self._spellings.write(b"%d %b\n" % (self.count + row, orjson.dumps(written)))
+        self.count += found.count
+        self._blank_lines += found.blank_lines
+        if self.count > self._max_rows or self._blank_lines > self._max_rows:
+            detail = f"An upload may hold {self._max_rows:,} rows, and as many blank lines. Cut it into several."
+            raise Problem(TOO_LARGE, detail)
+        self._hash.update(found.lines)
+        self._spool.write(found.lines)
+
+
+class _Spellings:
+    """How keys were written, row by row in rising order: the number of the row, a blank, and JSON on each line."""
+
+    def __init__(self, lines: IO[bytes]) -> None:
+        self._lines = lines
+        self._next = self._read()
+
+    def of_page(self, first: int, rows: int) -> bytes | None:
+        """Those of `rows` rows from `first` on as a JSON object by row of the page; None where there is none."""
+        members = []
+        while self._next is not None and self._next[0] < first + rows:
+            row, written = self._next
+            members.append(b'"%d":%b' % (row - first, written))
+            self._next = self._read()
+        return b"{%b}" % b",".join(members) if members else None
+
+    def _read(self) -> tuple[int, bytes] | None:
+        line = self._lines.readline()
+        if not line:
+            return None
+        row, _, written = line.rstrip(b"\n").partition(b" ")
+        return int(row), written
 
 
 def _end_of_lines(data: bytes, start: int, lines: int) -> int:

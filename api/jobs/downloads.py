@@ -16,6 +16,7 @@ from api.server.database_threads import DatabaseThreads
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit
+from shared.told_errors import words_of
 
 log = get_logger(__name__)
 
@@ -48,13 +49,13 @@ class CopyStream:
         self._has_begun = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, threads: DatabaseThreads) -> None:
-        """Begin to read in one of `threads`."""
-        self._task = asyncio.create_task(self._run(threads))
+    def start(self, threads: DatabaseThreads, *, owner: str | None = None) -> None:
+        """Begin to read in one of `threads`, in the share of `owner`."""
+        self._task = asyncio.create_task(self._run(threads, owner))
 
-    async def _run(self, threads: DatabaseThreads) -> None:
+    async def _run(self, threads: DatabaseThreads, owner: str | None) -> None:
         try:
-            await threads.run_long(lambda: self._produce(threads.engine), queue_seconds=_QUEUE_SECONDS)
+            await threads.run_long(lambda: self._produce(threads.engine), queue_seconds=_QUEUE_SECONDS, owner=owner)
         except Stopped:
             return
         except Exception as error:  # noqa: BLE001 - raised again, to the reader
@@ -123,7 +124,7 @@ def _give_back(connection: Connection) -> None:
     try:
         connection.execute(_AS_BEFORE)
     except DBAPIError as error:
-        log.info("connection_lost_after_download", error=str(error))
+        log.info("connection_lost_after_download", error=words_of(error))
         connection.invalidate()
 
 
@@ -173,11 +174,16 @@ async def _pieces(stream: CopyStream, first: bytes) -> AsyncIterator[bytes]:
 
 
 async def copy_response(
-    threads: DatabaseThreads, copy: Callable[[Connection, IO[bytes]], None], media_type: str, headers: Mapping[str, str]
+    threads: DatabaseThreads,
+    copy: Callable[[Connection, IO[bytes]], None],
+    media_type: str,
+    headers: Mapping[str, str],
+    *,
+    owner: str | None = None,
 ) -> CopyResponse:
     """Stream a COPY. An error before the first byte is raised here; a later one breaks the connection off."""
     stream = CopyStream(copy)
-    stream.start(threads)
+    stream.start(threads, owner=owner)
     try:
         first = await stream.next()
     except BaseException:

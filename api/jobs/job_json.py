@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 
 from api.http.requests import Raw
+from api.http.root_path import rooted
 from shared.jobs.records import JobRecord
+from shared.models.task import Task, class_name
 
 POLL_SECONDS = b"1"  # what Retry-After advises while a job is not done
 
@@ -18,7 +20,7 @@ def job_json(job: JobRecord) -> dict[str, Any]:
     A single one carries its request and its client, and its result or error once there is one. A bulk job carries an
     error where it failed as a whole, and `snapshots` where its rows were found in several readings.
     """
-    path = f"/v1/jobs/{job.job_id}"
+    path = rooted(f"/v1/jobs/{job.job_id}")
     body: dict[str, Any] = {
         "id": job.job_id,
         "kind": job.kind,
@@ -29,6 +31,7 @@ def job_json(job: JobRecord) -> dict[str, Any]:
             "failed": job.failed,
             "cancelled": job.cancelled,
         },
+        "model": job.model,
         "model_version": job.model_version,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -36,9 +39,13 @@ def job_json(job: JobRecord) -> dict[str, Any]:
         "cancelled_at": job.cancelled_at,
         "links": {"self": path, "results": f"{path}/results", "cancel": f"{path}/cancel"},
     }
+    if job.name is not None:
+        body["name"] = job.name
+    if job.deadline is not None:
+        body["deadline"] = job.deadline
     if job.request_id is not None:
         body["request_id"] = str(job.request_id)
-        body["client_id"] = job.client_id
+        body |= _client(job)
         body["result"] = _result(job)
     if job.request_id is not None or job.error_code is not None:
         body["error"] = error_json(job.error_code, job.error_detail)
@@ -52,16 +59,25 @@ def error_json(code: str | None, detail: str | None) -> dict[str, Any] | None:
     return None if code is None else {"code": code, "detail": detail}
 
 
+def _client(job: JobRecord) -> dict[str, Any]:
+    """Who the answer is about: as the caller wrote it, and the canonical key where that differs."""
+    return {"client_id": job.client_id} if job.key is None else {"client_id": job.client_id, "key": job.key}
+
+
 def _result(job: JobRecord) -> dict[str, Any] | None:
-    if job.probability is None:
+    if job.value is None:
         return None
-    return {
-        "client_id": job.client_id,
-        "probability": job.probability,
-        "label": job.label,
-        "threshold": job.threshold,
-        "model_version": job.model_version,
-    }
+    return {**_client(job), **answer_json(job), "model": job.model, "model_version": job.model_version}
+
+
+def answer_json(answer: JobRecord) -> dict[str, Any]:
+    """What a model says of one client, by its task."""
+    if answer.task is Task.REGRESSION:
+        return {"value": answer.value}
+    if answer.task is Task.BINARY:
+        return {"probability": answer.value, "label": answer.label, "threshold": answer.threshold}
+    probabilities = dict(zip(map(class_name, answer.classes or ()), answer.scores or (), strict=True))
+    return {"probability": answer.value, "label": answer.label, "probabilities": probabilities}
 
 
 def job_bytes(job: JobRecord) -> bytes:
@@ -74,7 +90,7 @@ def job_response(job: JobRecord, waited: int, *, replayed: bool = False) -> Raw:
 
     `waited` are the seconds that `Prefer: wait` asked for; 0 without it.
     """
-    headers = [(b"location", f"/v1/jobs/{job.job_id}".encode())]
+    headers = [(b"location", rooted(f"/v1/jobs/{job.job_id}").encode())]
     if replayed:
         headers.append((b"idempotency-replayed", b"true"))
     if job.status.is_terminal and (waited or replayed):

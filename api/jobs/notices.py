@@ -22,7 +22,7 @@ class Notices(Background):
     """A subscription that survives Redis. A notice may be lost at any time: callers poll as well, only slower."""
 
     def __init__(self, redis_url: str, on_notice: Callable[[Notice], None]) -> None:
-        self._redis = Redis.from_url(redis_url, **REDIS_OPTIONS, decode_responses=True)
+        self._redis = Redis.from_url(redis_url, **REDIS_OPTIONS)  # bytes: text may be no text
         self._on_notice = on_notice
         self.is_subscribed = False
 
@@ -42,6 +42,9 @@ class Notices(Background):
                     log.warning("notices_lost", error=str(error))
                     pause = 0.1
                 self.is_subscribed = False
+            except BaseException:
+                self.is_subscribed = False
+                raise
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
@@ -54,10 +57,10 @@ class Notices(Background):
                 if message is not None:
                     self._take(message["data"])
 
-    def _take(self, text: str) -> None:
+    def _take(self, data: bytes) -> None:
         try:
-            notice = parse_notice(text)
-        except ValueError:
-            log.warning("notice_not_understood", notice=text[:100])
+            notice = parse_notice(data.decode("ascii"))
+        except ValueError:  # of which UnicodeDecodeError is one
+            log.warning("notice_not_understood", notice=repr(data[:100]))
             return
         self._on_notice(notice)

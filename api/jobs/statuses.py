@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from api.server.coalescer import Coalescer
+from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.errors import JobUnknown
 from shared.jobs.accept_singles import Accepted
@@ -23,7 +25,7 @@ class Statuses:
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
         self._reads: Coalescer[UUID, JobRecord | None] = Coalescer(
-            self._read_group,
+            each_alone(self._read_group),
             threads.executor,
             max_items=_MOST,
             patience_seconds=PATIENCE_SECONDS,
@@ -37,7 +39,16 @@ class Statuses:
             raise JobUnknown(job_id)
         return job
 
-    async def after(self, accepted: Accepted, owner: str, client_id: int | None = None) -> JobRecord:
+    async def after(
+        self,
+        accepted: Accepted,
+        owner: str,
+        client_id: Any = None,
+        key: str | None = None,
+        *,
+        name: str | None = None,
+        deadline: datetime | None = None,
+    ) -> JobRecord:
         """The job that was accepted, for `owner` and of `client_id` where it is single. Raises what `read` does.
 
         What was accepted just now needs no read; a replay is the earlier job, as it stands now.
@@ -49,12 +60,15 @@ class Statuses:
             "bulk" if accepted.request_id is None else "single",
             owner,
             JobStatus.QUEUED,
+            accepted.model,
             accepted.model_version,
             *(accepted.request_count, 0, 0, 0),
             accepted.created_at,
-            *(None, None, None, None, None),
             request_id=accepted.request_id,
             client_id=client_id,
+            key=key,
+            name=name,
+            deadline=deadline,
         )
 
     def _read_group(self, job_ids: Sequence[UUID]) -> list[JobRecord | None]:

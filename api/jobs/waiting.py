@@ -6,13 +6,18 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from uuid import UUID
+
+from starlette.requests import ClientDisconnect
 
 from api.jobs.statuses import Statuses
 from api.server.deadline import current
 from shared.errors import DatabaseUnavailable
 from shared.jobs.records import JobRecord
 from shared.messaging.messages import Notice
+
+HasLeft = Callable[[], Awaitable[bool]]
 
 _FIRST_POLL, _LONGEST_POLL = 0.25, 2.0  # seconds
 _LAST_READ = 0.5  # seconds for the read after the wait
@@ -86,8 +91,11 @@ class Waiting:
             for waiter in waiters:
                 waiter.event.set()
 
-    async def wait(self, job: JobRecord, seconds: float) -> JobRecord:
-        """The job as soon as it can no longer change, or as it stands after `seconds`, or stood when last read."""
+    async def wait(self, job: JobRecord, seconds: float, has_left: HasLeft | None = None) -> JobRecord:
+        """The job as soon as it can no longer change, or as it stands after `seconds`, or stood when last read.
+
+        `has_left` says whether the caller has hung up; then ClientDisconnect is raised.
+        """
         if job.status.is_terminal or seconds <= 0:
             return job
         current().extend(seconds)
@@ -96,7 +104,7 @@ class Waiting:
         self._waiters.setdefault(key, set()).add(waiter)
         self.open += 1
         try:
-            return await self._wait(job, waiter, time.monotonic() + seconds)
+            return await self._wait(job, waiter, time.monotonic() + seconds, has_left)
         finally:
             self.open -= 1
             waiter.leave()
@@ -121,7 +129,7 @@ class Waiting:
             waiter.event.set()
         return waiter
 
-    async def _wait(self, job: JobRecord, waiter: _Waiter, deadline: float) -> JobRecord:
+    async def _wait(self, job: JobRecord, waiter: _Waiter, deadline: float, has_left: HasLeft | None) -> JobRecord:
         poll = _FIRST_POLL
         while not self._released and (left := deadline - time.monotonic()) > 0:
             try:
@@ -129,6 +137,9 @@ class Waiting:
                     await waiter.event.wait()
             except TimeoutError:
                 poll = min(_LONGEST_POLL, poll * 2)
+                # Asked only here: most waits end before, and a task for each that listens for the end would be felt.
+                if has_left is not None and await has_left():
+                    raise ClientDisconnect from None
             waiter.event.clear()
             waiter.rows_left = None  # what is noticed from here on may be read or not
             with contextlib.suppress(TimeoutError, DatabaseUnavailable):  # the caller asked for patience

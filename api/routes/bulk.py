@@ -1,4 +1,4 @@
-"""Bulk jobs: by ids, by a filter, or by an upload."""
+"""Bulk jobs: by keys, by a filter, or by an upload."""
 
 from __future__ import annotations
 
@@ -15,72 +15,105 @@ from starlette.responses import Response
 from api.http import openapi
 from api.http.direct_route import DirectRoute
 from api.http.requests import JSON_LIMIT, parse_object, read_body, refuse_encoding, require_json
-from api.intake.id_files import CsvReader, NdjsonReader, RowReader
-from api.intake.selections import parse_selection
+from api.intake.model_directory import ServedModel
+from api.intake.selections import Asked, checked_filter, job_deadline, job_name, listed_keys, parse_asked
 from api.intake.uploads import Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids, accept_selection
+from shared.errors import ModelChanged, SourceNeeded
+from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.accept_singles import Accepted
+from shared.sources.keys import KeyForm
+from shared.uploads.reader import KeyReader
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
-_READERS: dict[bytes, Callable[[], RowReader]] = {
-    b"text/csv": CsvReader,
-    b"application/x-ndjson": NdjsonReader,
-    b"application/ndjson": NdjsonReader,
+_READERS: dict[bytes, Callable[[KeyForm], KeyReader]] = {
+    b"text/csv": KeyReader.of_csv,
+    b"application/x-ndjson": KeyReader.of_ndjson,
+    b"application/ndjson": KeyReader.of_ndjson,
 }
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
+_ROUTE = "/v1/jobs"
 
 
 @router.post("/v1/jobs", **openapi.CREATE_JOB)
 async def create_job(request: Request) -> Response:
-    """Ask for predictions of many clients: by ids, by a filter on their features, all, or as an upload."""
+    """Ask for predictions of many clients: by their keys, by a filter on their columns, all, or as an upload."""
     call = await keyed_call(request)
     media_type = call.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
     make_reader = _READERS.get(media_type)
-    accepted = await (_accept_json(call, request) if make_reader is None else _receive(call, request, make_reader()))
-    return await call.answer(accepted)
+    if make_reader is not None:
+        return await _receive(call, request, make_reader)
+    return await _accept_json(call, request)
 
 
-async def _receive(call: KeyedCall, request: Request, reader: RowReader) -> Accepted:
+async def _receive(call: KeyedCall, request: Request, make_reader: Callable[[KeyForm], KeyReader]) -> Response:
     refuse_encoding(call.headers)
     settings = call.services.settings
+    asked = _asked_by_query(request)
+    model = await call.services.models.find(call.caller, asked.model)
+    keys = model.key_form()
     await call.services.intake.admit_upload(call.caller, call.key)
     with ExitStack() as resources:
-        upload = resources.enter_context(Upload(reader, max_rows=settings.max_upload_rows))
+        upload = resources.enter_context(Upload(make_reader(keys), max_rows=settings.max_upload_rows))
         with current().paused():
             await upload.receive_all(request.receive, silence_seconds=settings.upload_timeout_seconds)
-        job = await _new_job(call, upload.digest)
-        accept = partial(accept_ids, job=job, client_ids=upload, count=upload.count)
-        return await call.services.intake.bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
+        payload = orjson.dumps([asked.model, upload.digest])
+        job = await _new_job(call, asked, model, payload)
+        accept = partial(accept_keys, job=job, keys=upload, count=upload.count)
+        bulk = call.services.intake.bulk
+        accepted = await bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
+    return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
 
 
-async def _accept_json(call: KeyedCall, request: Request) -> Accepted:
+def _asked_by_query(request: Request) -> Asked:
+    """What an upload says of its job, in the query."""
+    given = request.query_params
+    return Asked(given.get("model"), job_name(given.get("name")), job_deadline(given.get("deadline")), None, {})
+
+
+async def _accept_json(call: KeyedCall, request: Request) -> Response:
     require_json(call.headers, "text/csv", "application/x-ndjson")
     most = call.services.settings.max_json_ids
     body = await read_body(request.receive, max(JSON_LIMIT, most * _BYTES_PER_ID))
-    ids, where = parse_selection(parse_object(body), max_ids=most)
-    if ids is None:
-        job = await _new_job(call, _digest(orjson.dumps(where, option=orjson.OPT_SORT_KEYS)))
-        return await call.services.intake.bulk.accept(
-            call.caller, job, 0, partial(accept_selection, job=job, where=where)
-        )
-    # As an upload's: the same ids are the same payload. Without a key nobody asks.
-    job = await _new_job(call, _digest("".join(f"{item}\n" for item in ids).encode()) if call.key else "")
-    accept = partial(accept_ids, job=job, client_ids=ListedIds(ids), count=len(ids))
-    return await call.services.intake.bulk.accept(call.caller, job, len(ids), accept)
+    asked = parse_asked(parse_object(body), max_ids=most)
+    try:
+        accepted = await _accept_asked(call, asked)
+    except ModelChanged:
+        call.services.models.forget()
+        accepted = await _accept_asked(call, asked)
+    return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
 
 
-async def _new_job(call: KeyedCall, digest: str) -> BulkJob:
+async def _accept_asked(call: KeyedCall, asked: Asked) -> Accepted:
+    model = await call.services.models.find(call.caller, asked.model)
+    bulk = call.services.intake.bulk
+    if asked.client_ids is None:
+        if model.source is None:
+            raise SourceNeeded(model.version.model)
+        checked_filter(asked.where, model.source)
+        job = await _new_job(call, asked, model, _payload(call, asked.model, asked.where))
+        return await bulk.accept(call.caller, job, 0, partial(accept_selection, job=job, where=asked.where))
+    keys = listed_keys(asked.client_ids, model.key_form())
+    job = await _new_job(call, asked, model, _payload(call, asked.model, asked.client_ids))
+    count = len(asked.client_ids)
+    return await bulk.accept(call.caller, job, count, partial(accept_keys, job=job, keys=keys, count=count))
+
+
+def _payload(call: KeyedCall, *asked: object) -> bytes:
+    """What is asked for, in one spelling. Without a key nobody wants to know."""
+    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS) if call.key else b""
+
+
+async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, payload: bytes) -> BulkJob:
     return BulkJob(
         await call.services.job_ids.new(),
         call.caller.owner,
         call.services.settings.bulk_batch_rows,
+        model.target,
         idempotency_key=call.key,
-        payload_hash=call.payload_hash(b"/v1/jobs", digest.encode()),
+        payload_hash=call.payload_hash(_ROUTE, hashlib.sha256(payload).digest()),
+        name=asked.name,
+        deadline=asked.deadline,
     )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

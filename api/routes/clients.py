@@ -46,11 +46,11 @@ async def export(
         return key
 
     def work() -> bytes:
-        with transaction(services.bulk.engine) as connection:
+        with transaction(services.downloads.engine) as connection:
             key = begin(connection)  # said before anything is read, and kept whatever happens then
-        return orjson.dumps(export_client(services.bulk.engine, key), default=_plain)
+        return orjson.dumps(export_client(services.downloads.engine, key), default=_plain)
 
-    content = await services.bulk.run_long(work)
+    content = await services.downloads.run_long(work)
     headers = {"Content-Disposition": 'attachment; filename="client-export.json"', "Cache-Control": "no-store"}
     return Response(content, media_type="application/json", headers=headers)
 

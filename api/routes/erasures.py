@@ -13,6 +13,7 @@ from api.access.dependencies import AdminCaller, CurrentServices
 from api.http import erasure_schemas as schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.root_path import rooted
 from api.server.middleware import REQUEST_ID
 from shared.audit import record_act
 from shared.erasure.errors import ErasureUnknown
@@ -76,7 +77,7 @@ async def read_one(services: CurrentServices, _: AdminCaller, erasure_id: Erasur
 
 
 def _accepted(response: Response, asked: ErasureRecord) -> schemas.Erasure:
-    response.headers["Location"] = f"/v1/erasures/{asked.id}"
+    response.headers["Location"] = rooted(f"/v1/erasures/{asked.id}")
     return _shape(asked)
 
 

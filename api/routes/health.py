@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -12,10 +13,9 @@ from starlette.responses import Response
 from api.access.dependencies import CurrentServices
 from api.http import schemas
 from api.http.model_route import ModelRoute
-from api.http.problems import DATABASE_AWAY
 from api.server.services import Services
-from shared.errors import DatabaseUnavailable, NoLiveModel, SchemaOutdated
-from shared.models.registry import live_model
+from shared.errors import DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, SchemaOutdated
+from shared.models.registry import list_models
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 
 router = APIRouter(tags=["health"], route_class=ModelRoute)
@@ -58,42 +58,62 @@ def _status_code(found: schemas.Readiness) -> int:
 
 async def _check(services: Services) -> schemas.Health:
     status: Literal["ok", "degraded", "unavailable"] = "ok"
-    reasons, version = [], None
+    reasons: list[str] = []
+    live: dict[str, int] = {}
     redis = services.notices.is_subscribed and services.publisher.is_healthy
     if not redis:
         status = "degraded"
         reasons.append(_REDIS_AWAY)
+    for reason in _warnings(services):
+        status = "degraded"
+        reasons.append(reason)
     try:
-        version = await services.quick.read(_live_version)
-    except NoLiveModel as error:  # worth a note: the service itself is as it should be
-        reasons.append(str(error))
+        live = await services.quick.read(_live_versions)
+        if not live:  # worth a note: the service itself is as it should be
+            reasons.append(str(NoLiveModel()))
     except (DatabaseUnavailable, SchemaOutdated) as error:
         status = "unavailable"
         reasons.insert(0, _why_unavailable(services, error))
     return schemas.Health(
         status=status,
         reasons=reasons,
-        live_model_version=version,
+        live_models=live,
         redis="ok" if redis else "away",
         queues={
             item.queue.value: schemas.QueueHealth.model_validate(item, from_attributes=True)
             for item in services.admission.backlog
         },
         open_waiters=services.waiting.open,
+        background={
+            name: schemas.BackgroundHealth(well=task.is_well, failures=task.failures)
+            for name, task in services.background.items()
+        },
     )
+
+
+def _warnings(services: Services) -> Iterator[str]:
+    """What is not as it should be, though jobs can be accepted."""
+    for stall in services.stall_watch.stalls:
+        yield f"{stall.words}: predictq doctor tells more"
+    for name, task in services.background.items():
+        if not task.is_well:
+            yield f"The background task {name} has failed and was started again: the log tells why"
 
 
 def _why_unavailable(services: Services, error: DatabaseUnavailable | SchemaOutdated) -> str:
     if isinstance(error, SchemaOutdated):
         return str(error)
     services.outage_log.note(error, path="/health")
-    return DATABASE_AWAY
+    return error.for_callers.removesuffix(".")
 
 
-def _live_version(connection: Connection) -> int:
+def _live_versions(connection: Connection) -> dict[str, int]:
+    if connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on":
+        connection.invalidate()  # the next look is over a new one: what is at its end may take writes by then
+        raise DatabaseReadOnly(RuntimeError())
     if connection.execute(text(f"SELECT to_regclass('{VERSION_TABLE}')")).scalar_one() is None:
         raise SchemaOutdated(None, SCHEMA_REVISION)
     found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
     if found != SCHEMA_REVISION:
         raise SchemaOutdated(found, SCHEMA_REVISION)
-    return live_model(connection).version
+    return {model.name: model.live_version for model in list_models(connection) if model.live_version is not None}

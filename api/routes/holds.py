@@ -12,6 +12,7 @@ from api.access.dependencies import AdminCaller, CurrentServices
 from api.http import retention_schemas as schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.validation import PlainNumber
 from api.server.middleware import REQUEST_ID
 from shared.audit import record_act
 from shared.retention.client_key import canonical_key
@@ -19,7 +20,7 @@ from shared.retention.holds import Hold, add_hold, list_holds, release_hold
 
 router = APIRouter(tags=["holds"], route_class=ModelRoute, responses=PROBLEMS)
 
-HoldId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The hold.")]
+HoldId = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The hold.")]
 
 
 @router.get("/v1/holds", summary="All holds")

@@ -25,5 +25,5 @@ async def read_job(request: Request) -> Response:
     job = await services.statuses.read(parse_job_id(request.scope["path"].split("/")[3]), caller.owner)
     seconds = wait_seconds(request, headers)
     if seconds:
-        job = await services.waiting.wait(job, seconds)
+        job = await services.waiting.wait(job, seconds, request.is_disconnected)
     return status_response(job, seconds)

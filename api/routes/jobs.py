@@ -33,8 +33,9 @@ async def read_jobs(
 ) -> dict[str, Any]:
     """The caller's jobs, newest first. A `Link` header leads to the next page."""
     before = _job_of(cursor)
-    jobs = await services.quick.read(
-        lambda connection: list_jobs(connection, caller.owner, limit=limit + 1, before=before, status=status)
+    jobs = await services.lists.read(
+        lambda connection: list_jobs(connection, caller.owner, limit=limit + 1, before=before, status=status),
+        owner=caller.owner,
     )
     following = None
     if len(jobs) > limit:
@@ -50,7 +51,9 @@ async def read_jobs(
 )
 async def cancel(services: CurrentServices, caller: CurrentCaller, job_id: JobId) -> dict[str, Any]:
     """Stop what is not scored yet; what is scored stays. Doing it twice is the same as once."""
-    job = await services.quick.write(lambda connection: cancel_job(connection, job_id, caller.owner))
+    job = await services.lists.write(
+        lambda connection: cancel_job(connection, job_id, caller.owner), owner=caller.owner
+    )
     services.waiting.notify(Notice(job.batch_id or 0, None if job.kind == "single" else job.job_id))
     return job_json(job)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +12,9 @@ from starlette.responses import Response
 from api.access.auth import Caller
 from api.http.requests import Headers, headers_of, idempotency_key, wait_seconds
 from api.jobs.job_json import job_response
+from api.jobs.waiting import HasLeft
 from api.server.services import Services, services_of
+from shared.errors import PredictqError
 from shared.jobs.accept_singles import Accepted
 
 
@@ -24,16 +27,33 @@ class KeyedCall:
     caller: Caller
     key: str | None  # its Idempotency-Key
     wait_seconds: int  # 0: do not wait
+    has_left: HasLeft  # whether the caller has hung up
 
-    def payload_hash(self, route: bytes, asked: bytes) -> str | None:
-        """What tells another payload or route under the same key: SHA-256 in hex; None without a key."""
-        return self.key and hashlib.sha256(b"%b\n%b" % (route, asked)).hexdigest()
+    def payload_hash(self, route: str, asked: bytes) -> str | None:
+        """What tells another payload or route under the same key: SHA-256 in hex; None without a key.
 
-    async def answer(self, accepted: Accepted, client_id: int | None = None) -> Response:
-        """The job that was accepted, once it has ended or the caller waits no longer. Raises what `Statuses` does."""
-        job = await self.services.statuses.after(accepted, self.caller.owner, client_id)
+        `asked` is what the caller sent, in one spelling, and depends on no model.
+        """
+        return self.key and hashlib.sha256(b"%b\n%b" % (route.encode(), asked)).hexdigest()
+
+    async def earlier(self, route: str, asked: bytes) -> Accepted | None:
+        """The job that this call repeats. Raises IdempotencyKeyReused, Erased or DatabaseUnavailable."""
+        found = await self.services.intake.idempotency.earlier(
+            self.caller.owner, self.key, self.payload_hash(route, asked)
+        )
+        if isinstance(found, PredictqError):
+            raise found
+        return found
+
+    async def answer(self, accepted: Accepted, client_id: Any = None, key: str | None = None, **more: Any) -> Response:
+        """The job that was accepted, once it has ended or the caller waits no longer. Raises what `Statuses` does.
+
+        Of a single one `client_id` is what the caller wrote, `key` its canonical form where that differs; `more` are
+        the name and the deadline of the job.
+        """
+        job = await self.services.statuses.after(accepted, self.caller.owner, client_id, key, **more)
         if self.wait_seconds:
-            job = await self.services.waiting.wait(job, self.wait_seconds)
+            job = await self.services.waiting.wait(job, self.wait_seconds, self.has_left)
         return job_response(job, self.wait_seconds, replayed=accepted.replayed)
 
 
@@ -42,4 +62,5 @@ async def keyed_call(request: Request) -> KeyedCall:
     services = services_of(request)
     headers = headers_of(request)
     caller = await services.auth.caller(headers.get(b"authorization"))
-    return KeyedCall(services, headers, caller, idempotency_key(headers), wait_seconds(request, headers))
+    seconds = wait_seconds(request, headers)
+    return KeyedCall(services, headers, caller, idempotency_key(headers), seconds, request.is_disconnected)

@@ -1,41 +1,232 @@
-"""Model versions: which there are, and which one new jobs are pinned to."""
+"""Models and their versions: which there are, and which version new jobs are pinned to."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path, Request
+from sqlalchemy import Connection, text
 
-from api.access.dependencies import AdminCaller, CurrentCaller, CurrentServices
-from api.http import schemas
+from api.access.auth import Caller
+from api.access.dependencies import AdminCaller, CurrentCaller, CurrentServices, require_role
+from api.http import model_schemas as schemas
+from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
-from shared.models.registry import ModelVersion, get_model, list_models, promote_model
+from api.http.problems import Flaw, Invalid
+from api.http.validation import PlainNumber
+from api.server.services import Services
+from shared.errors import NoLiveModel
+from shared.jobs.model_choice import is_model_name
+from shared.models.promotion import check_promotion
+from shared.models.registry import (
+    ModelSummary,
+    ModelVersion,
+    describe_model,
+    find_version,
+    get_version,
+    list_models,
+    list_versions,
+    live_version,
+    newest_checked,
+    previous_version,
+    promote_version,
+    retire_version,
+    set_default,
+)
+from shared.sources.source import read_source
+
+_REGISTER_SECONDS = 180.0  # a large forest takes its time
 
 router = APIRouter(tags=["models"], route_class=ModelRoute, responses=PROBLEMS)
 
-Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="The model version.")]
+Name = Annotated[str, Path(max_length=100, description="The model.", examples=["churn"])]
+Number = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The version of the model.")]
+NO_FORCE = schemas.Promotion()
+CHECK = schemas.Check()
+Operator = Annotated[Caller, Depends(require_role("operate"))]
 
 
-@router.get("/v1/models", summary="All model versions")
+@router.get("/v1/models", summary="All models")
 async def read_models(services: CurrentServices, _: CurrentCaller) -> schemas.ModelList:
-    """All model versions, newest first."""
-    return schemas.ModelList(models=[_shape(model) for model in await services.quick.read(list_models)])
+    """All models by name, with what is live of each."""
+    found = await services.quick.read(list_models)
+    return schemas.ModelList(models=[_summary(model) for model in found])
 
 
-@router.get("/v1/models/{version}", summary="A model version")
-async def read_model(services: CurrentServices, _: CurrentCaller, version: Version) -> schemas.Model:
-    """One model version with its signature: the features that predict_raw takes while it is live."""
-    return _shape(await services.quick.read(lambda connection: get_model(connection, version)))
+@router.get("/v1/models/{name}", summary="A model")
+async def read_model(services: CurrentServices, _: CurrentCaller, name: Name) -> schemas.ModelWithVersions:
+    """A model with all its versions, newest first. A version's signature names the features that predict_raw takes."""
+
+    def read(connection: Connection) -> schemas.ModelWithVersions:
+        (model,) = list_models(connection, name)
+        versions = [_shape(connection, version) for version in list_versions(connection, name)]
+        return schemas.ModelWithVersions(**_summary(model).model_dump(), all_versions=versions)
+
+    return await services.quick.read(read)
 
 
-@router.post("/v1/models/{version}/promote", summary="Make a model live")
-async def promote(services: CurrentServices, _: AdminCaller, version: Version) -> schemas.Model:
-    """Make a version the live one. Accepted jobs keep theirs. Needs an admin key."""
-    model = await services.quick.write(lambda connection: promote_model(connection, version))
-    services.live_model.forget()
-    return _shape(model)
+@router.patch("/v1/models/{name}", summary="Describe a model")
+async def describe(
+    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.ModelChange
+) -> schemas.Model:
+    """Change what people read about a model, or make it the one that calls mean which name none."""
+
+    def change(connection: Connection) -> schemas.Model:
+        if body.description is not None:
+            describe_model(connection, name, body.description)
+        if body.is_default:
+            set_default(connection, name)
+        record(connection, request, caller, "model.change", name, after=body.model_dump(exclude_none=True))
+        (model,) = list_models(connection, name)
+        return _summary(model)
+
+    return await _write(services, change)
 
 
-def _shape(model: ModelVersion) -> schemas.Model:
+@router.get("/v1/models/{name}/versions/{number}", summary="A model version")
+async def read_version(services: CurrentServices, _: CurrentCaller, name: Name, number: Number) -> schemas.ModelVersion:
+    """A version with its signature, its classes and what is known of its file."""
+    return await services.quick.read(lambda connection: _shape(connection, find_version(connection, name, number)))
+
+
+@router.post("/v1/models/{name}/versions", status_code=201, summary="Register a file as a version")
+async def register(
+    request: Request, services: CurrentServices, caller: AdminCaller, name: Name, body: schemas.NewVersion
+) -> schemas.Registered:
+    """A worker opens the file, finds out what it takes, and tries it. The same file again is the same version.
+
+    Opening runs code of the file, unless it is skops or ONNX: hence the admin key.
+    """
+    if not is_model_name(name):
+        raise Invalid(
+            Flaw("/path/name", "invalid_model", "a model's name begins with a letter and has no colon or slash")
+        )
+    source = None
+    if body.source is not None:
+        wanted = body.source
+        source = await services.quick.read(lambda connection: read_source(connection, wanted))
+    asked = {
+        **body.model_dump(mode="json", exclude={"source"}),
+        "model": name,
+        "owner": caller.owner,
+        "source_id": None if source is None else source.id,
+    }
+    found = await services.errands.run("register_model", caller.owner, asked, seconds=_REGISTER_SECONDS)
+
+    def note(connection: Connection) -> schemas.Registered:
+        version = get_version(connection, int(found["version_id"]))
+        record(connection, request, caller, "model.register", version.label, after={"digest": version.digest})
+        return schemas.Registered(version=_shape(connection, version), findings=list(found.get("findings") or []))
+
+    return await services.quick.write(note)
+
+
+@router.post("/v1/models/{name}/versions/{number}/check", summary="Check a version on real rows")
+async def check(
+    services: CurrentServices, caller: Operator, name: Name, number: Number, body: schemas.Check = CHECK
+) -> dict[str, Any]:
+    """Score rows of its source in every way that the service goes, and beside the estimator itself."""
+    version = await services.quick.read(lambda connection: find_version(connection, name, number))
+    asked = {"version_id": version.id, "rows": body.rows}
+    report: dict[str, Any] = await services.errands.run("check_model", caller.owner, asked)
+    return report
+
+
+@router.post("/v1/models/{name}/promote", summary="Make the newest version live")
+async def promote_newest(
+    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion = NO_FORCE
+) -> schemas.ModelVersion:
+    """Make the newest checked version live. Accepted jobs keep theirs."""
+    return await _promote(request, services, caller, body, lambda connection: newest_checked(connection, name))
+
+
+@router.post("/v1/models/{name}/versions/{number}/promote", summary="Make a version live")
+async def promote(
+    request: Request,
+    services: CurrentServices,
+    caller: Operator,
+    name: Name,
+    number: Number,
+    body: schemas.Promotion = NO_FORCE,
+) -> schemas.ModelVersion:
+    """Make a version live. Accepted jobs keep theirs. Refused where its source lacks what it needs."""
+    return await _promote(request, services, caller, body, lambda connection: find_version(connection, name, number))
+
+
+@router.post("/v1/models/{name}/rollback", summary="Go back to the version before")
+async def rollback(
+    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion = NO_FORCE
+) -> schemas.ModelVersion:
+    """Make the version live again that was live before the present one."""
+    return await _promote(request, services, caller, body, lambda connection: previous_version(connection, name))
+
+
+@router.post("/v1/models/{name}/versions/{number}/retire", summary="Free the bytes of a version")
+async def retire(
+    request: Request, services: CurrentServices, caller: Operator, name: Name, number: Number
+) -> schemas.ModelVersion:
+    """Forget the file of a version that is not live. What it answered stays readable; it can never be live again."""
+
+    def end(connection: Connection) -> schemas.ModelVersion:
+        found = retire_version(connection, find_version(connection, name, number).id)
+        record(connection, request, caller, "model.retire", found.label)
+        return _shape(connection, found)
+
+    return await _write(services, end)
+
+
+async def _promote(
+    request: Request,
+    services: Services,
+    caller: Caller,
+    body: schemas.Promotion,
+    find: Callable[[Connection], ModelVersion],
+) -> schemas.ModelVersion:
+    def make_live(connection: Connection) -> schemas.ModelVersion:
+        found = find(connection)
+        before = _live_label(connection, found.model)
+        if body.force is None:
+            check_promotion(connection, found)
+        live = promote_version(connection, found.id)
+        record(
+            connection,
+            request,
+            caller,
+            "model.promote",
+            live.model,
+            before={"live": before},
+            after={"live": live.label},
+            reason=body.force,
+        )
+        return _shape(connection, live)
+
+    return await _write(services, make_live)
+
+
+def _live_label(connection: Connection, model: str) -> str | None:
+    try:
+        return live_version(connection, model).label
+    except NoLiveModel:
+        return None
+
+
+async def _write(services: Services, change: Callable[[Connection], schemas.Answer]) -> schemas.Answer:
+    answer = await services.quick.write(change)
+    services.models.forget()
+    return answer
+
+
+def _summary(model: ModelSummary) -> schemas.Model:
     return schemas.Model.model_validate(model, from_attributes=True)
+
+
+def _shape(connection: Connection, version: ModelVersion) -> schemas.ModelVersion:
+    source = connection.execute(
+        text("SELECT name FROM predictq.sources WHERE id = :id"), {"id": version.source_id}
+    ).scalar_one_or_none()
+    names = [name for name in schemas.ModelVersion.model_fields if name != "source"]
+    return schemas.ModelVersion.model_validate(
+        {**{name: getattr(version, name) for name in names}, "source": source}, from_attributes=True
+    )

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from api.http.direct_route import DirectRoute
+from api.http.root_path import rooted
 
 ASSETS = "/docs/assets"
 
@@ -22,11 +23,11 @@ router = APIRouter(route_class=DirectRoute)
 async def docs(_request: Request) -> Response:
     """The calls, to read about and to try by hand."""
     return get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url=rooted("/openapi.json"),
         title="predictq",
-        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS}/swagger-ui.css",
-        swagger_favicon_url=f"{ASSETS}/favicon.png",
+        swagger_js_url=rooted(f"{ASSETS}/swagger-ui-bundle.js"),
+        swagger_css_url=rooted(f"{ASSETS}/swagger-ui.css"),
+        swagger_favicon_url=rooted(f"{ASSETS}/favicon.png"),
     )
 
 

@@ -1,7 +1,8 @@
-"""Single predictions: by client id, or by features given in the call."""
+"""Single predictions: by client key, or by features given in the call."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -13,11 +14,13 @@ from api.http import openapi
 from api.http.direct_route import DirectRoute
 from api.http.problems import Flaw, Invalid
 from api.http.requests import parse_object, read_body, require_json, unknown_fields
-from api.intake.client_ids import MAX_CLIENT_ID, is_client_id
+from api.intake.client_ids import parse_client_id, parse_reference
+from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
-from shared.errors import FeaturesRefused, ModelChanged
+from shared.errors import FeaturesRefused, ModelChanged, NoLiveModel
 from shared.jobs.accept_singles import Accepted, SingleJob
 from shared.models.signature import FeatureKind, Signature
+from shared.sources.keys import ClientKey
 
 router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
@@ -27,53 +30,84 @@ async def predict(request: Request) -> Response:
     """Ask for one prediction from a client's features as they are stored when a worker gets to it."""
     call = await keyed_call(request)
     require_json(call.headers)
-    client_id = parse_client_id(await read_body(request.receive))
-    job = SingleJob(
-        await call.services.job_ids.new(),
-        call.caller.owner,
-        client_id,
-        idempotency_key=call.key,
-        payload_hash=call.payload_hash(b"/v1/predict", b"%d" % client_id),
-    )
-    return await call.answer(await call.services.intake.accept_single(call.caller, job), client_id)
+    content = parse_object(await read_body(request.receive))
+    if flaws := unknown_fields(content, "client_id", "model"):
+        raise Invalid(*flaws)
+    client_id = content.get("client_id")
+    asked = orjson.dumps([content.get("model"), client_id], option=orjson.OPT_SORT_KEYS) if call.key else b""
+    keys: list[ClientKey] = []
+
+    async def accept(model: ServedModel) -> Accepted:
+        key = parse_client_id(content, model.single_keys())
+        keys.append(key)
+        return await _accept(call, model, "/v1/predict", asked, key=key)
+
+    accepted = await _with_model(call, content.get("model"), accept)
+    return await call.answer(accepted, client_id, _shown(keys))
 
 
 @router.post("/v1/predict_raw", **openapi.PREDICT_RAW)
 async def predict_raw(request: Request) -> Response:
-    """Ask for one prediction from features given here; they are checked against the live model."""
+    """Ask for one prediction from features given here; they are checked against the model that is live."""
     call = await keyed_call(request)
     require_json(call.headers)
-    values = parse_features(await read_body(request.receive))
-    try:
-        accepted = await _accept_features(call, values)
-    except ModelChanged:
-        call.services.live_model.forget()
-        accepted = await _accept_features(call, values)
-    return await call.answer(accepted)
-
-
-def parse_client_id(body: bytes) -> int:
-    """The client id in `{"client_id": 123}`. Raises Problem."""
-    content = parse_object(body)
+    content = parse_object(await read_body(request.receive))
+    values = parse_features(content)
     client_id = content.get("client_id")
-    if len(content) == 1 and is_client_id(client_id):
-        return client_id
-    raise Invalid(*unknown_fields(content, "client_id"), *_client_id_flaws(content))
+    asked = _canonical({**content, "features": values}) if call.key else b""
+    keys: list[ClientKey] = []
+
+    async def accept(model: ServedModel) -> Accepted:
+        if client_id is not None:
+            keys.append(parse_client_id(content, model.keys) if model.keys else parse_reference(content))
+        features = canonical_features(model.version.signature, dict(values)).decode()
+        key = keys[-1] if keys else None
+        return await _accept(call, model, "/v1/predict_raw", asked, key=key, features=features)
+
+    try:
+        accepted = await _with_model(call, content.get("model"), accept)
+    except (FeaturesRefused, Invalid, NoLiveModel):
+        # What was accepted under this key stays accepted, whatever model is live by now.
+        earlier = await call.earlier("/v1/predict_raw", asked)
+        if earlier is None:
+            raise
+        accepted = earlier
+    return await call.answer(accepted, client_id, _shown(keys))
 
 
-def _client_id_flaws(content: dict[str, Any]) -> list[Flaw]:
-    if "client_id" not in content:
-        return [Flaw("/client_id", "missing", "client_id is missing")]
-    if is_client_id(content["client_id"]):
-        return []
-    detail = f"client_id must be a whole number from 1 to {MAX_CLIENT_ID}"
-    return [Flaw("/client_id", "invalid_client_id", detail)]
+def _shown(keys: list[ClientKey]) -> str | None:
+    return keys[-1].canonical if keys and keys[-1].spelled is not None else None
 
 
-def parse_features(body: bytes) -> dict[str, Any]:
-    """The features in `{"features": {name: value}}`. Raises Problem."""
-    content = parse_object(body)
-    flaws = unknown_fields(content, "features")
+async def _with_model(call: KeyedCall, name: object, accept: Callable[[ServedModel], Awaitable[Accepted]]) -> Accepted:
+    """Accept by the model that the call means; once more where another version went live on the way."""
+    directory = call.services.models
+    try:
+        return await accept(await directory.find(call.caller, name))
+    except ModelChanged:
+        directory.forget()
+        return await accept(await directory.find(call.caller, name))
+
+
+async def _accept(
+    call: KeyedCall, model: ServedModel, route: str, asked: bytes, *, key: ClientKey | None, features: str | None = None
+) -> Accepted:
+    job = SingleJob(
+        await call.services.job_ids.new(),
+        call.caller.owner,
+        model.target,
+        key,
+        features,
+        idempotency_key=call.key,
+        payload_hash=call.payload_hash(route, asked),
+        checked_version=None if features is None else model.version.version,
+    )
+    return await call.services.intake.accept_single(call.caller, job)
+
+
+def parse_features(content: dict[str, Any]) -> dict[str, Any]:
+    """The features in `{"features": {name: value}}`. Raises Invalid."""
+    flaws = unknown_fields(content, "features", "client_id", "model")
     features = content.get("features")
     if type(features) is not dict:
         flaws.append(Flaw("/features", "object_expected", "features must be an object of feature names and values"))
@@ -82,18 +116,13 @@ def parse_features(body: bytes) -> dict[str, Any]:
     return dict(features or {})
 
 
-async def _accept_features(call: KeyedCall, values: dict[str, Any]) -> Accepted:
-    model = await call.services.live_model.get()
-    text = canonical_features(model.signature, values)
-    job = SingleJob(
-        await call.services.job_ids.new(),
-        call.caller.owner,
-        features=text.decode(),
-        idempotency_key=call.key,
-        payload_hash=call.payload_hash(b"/v1/predict_raw", text),
-        model_version=model.version,
-    )
-    return await call.services.intake.accept_single(call.caller, job)
+def _canonical(content: dict[str, Any]) -> bytes:
+    """What was asked, whatever model is live: sorted, and whole numbers alike however they are written."""
+    features = {
+        name: int(value) if type(value) is float and value.is_integer() else value
+        for name, value in content["features"].items()
+    }
+    return orjson.dumps({**content, "features": features}, option=orjson.OPT_SORT_KEYS)
 
 
 def canonical_features(signature: Signature, values: dict[str, Any]) -> bytes:

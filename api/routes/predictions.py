@@ -24,7 +24,10 @@ RequestIdText = Annotated[
 @router.get("/v1/predictions/{request_id}", summary="The trace of a prediction")
 async def trace(services: CurrentServices, caller: CurrentCaller, request_id: RequestIdText) -> schemas.Trace:
     """From the answer back to the exact features, model version, worker and attempt that made it."""
-    return _shape(await services.quick.read(lambda connection: read_trace(connection, request_id, caller.owner)))
+    found = await services.lists.read(
+        lambda connection: read_trace(connection, request_id, caller.owner), owner=caller.owner
+    )
+    return _shape(found)
 
 
 def _shape(found: Trace) -> schemas.Trace:

@@ -44,9 +44,9 @@ async def results(request: Request) -> Response:
     media_type = choose(headers.get(b"accept", b"*/*").decode("latin-1"), (_JSON, _CSV, _NDJSON))
     extent = await services.quick.read(lambda connection: _extent(connection, job_id, caller.owner))
     if media_type == _JSON:
-        return await _page(request, job_id, extent)
+        return await _page(request, job_id, extent, caller.owner)
     return await copy_response(
-        services.bulk,
+        services.downloads,
         partial(_copy, job_id=job_id, end=extent.end, as_json=media_type == _NDJSON),
         media_type,
         {
@@ -54,6 +54,7 @@ async def results(request: Request) -> Response:
             "Content-Disposition": f'attachment; filename="{job_id}.{_SUFFIX[media_type]}"',
             "Vary": "Accept",
         },
+        owner=caller.owner,
     )
 
 
@@ -72,18 +73,18 @@ def _copy(connection: Connection, target: IO[bytes], *, job_id: UUID, end: int, 
     copy_results(connection, job_id, end=end, target=target, as_json=as_json)
 
 
-async def _page(request: Request, job_id: UUID, extent: Readable) -> Response:
+async def _page(request: Request, job_id: UUID, extent: Readable, owner: str) -> Response:
     limit = limit_of(request, default=_PAGE, most=_LARGEST_PAGE)
     after = _after(request, job_id)
-    rows = await services_of(request).quick.read(
-        lambda connection: read_results(connection, job_id, end=extent.end, after=after, limit=limit + 1)
+    rows = await services_of(request).lists.read(
+        lambda connection: read_results(connection, job_id, end=extent.end, after=after, limit=limit + 1), owner=owner
     )
     has_more = len(rows) > limit
     rows = rows[:limit]
     cursor = None
     headers = [(b"x-predictq-complete", b"true" if extent.complete else b"false"), (b"vary", b"accept")]
     if has_more or not extent.complete:
-        cursor = make_cursor(job_id, rows[-1].request_id if rows else after or _BEFORE_ALL)
+        cursor = make_cursor(job_id, rows[-1]["request_id"] if rows else after or _BEFORE_ALL)
         link = next_link(request.scope["path"], [("limit", limit), ("cursor", cursor)])
         headers.append((b"link", link.encode()))
     if not (has_more or extent.complete):

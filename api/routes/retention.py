@@ -14,6 +14,7 @@ from api.access.dependencies import AdminCaller, CurrentServices, require_role
 from api.http import retention_schemas as schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.root_path import rooted
 from api.server.deadline import current
 from api.server.middleware import REQUEST_ID
 from shared.audit import record_act
@@ -83,7 +84,7 @@ async def run(
     """With `dry_run` the answer says what would go. Else the upkeep process carries it out: 202, and where to look."""
     if body.dry_run:
         current().at_least(_LONG_SECONDS)
-        report = await services.bulk.run_long(lambda: dry_run(services.bulk.engine, datetime.now(UTC)))
+        report = await services.downloads.run_long(lambda: dry_run(services.downloads.engine, datetime.now(UTC)))
         return schemas.RetentionRun(id=None, status="done", report=_report(report))
 
     def ask(connection: Connection) -> AskedRun:
@@ -93,7 +94,7 @@ async def run(
 
     asked = await services.quick.write(ask)
     response.status_code = 202
-    response.headers["Location"] = f"/v1/retention/runs/{asked.id}"
+    response.headers["Location"] = rooted(f"/v1/retention/runs/{asked.id}")
     return _run(asked)
 
 
@@ -108,7 +109,7 @@ async def read_storage(services: CurrentServices, _: OperateCaller) -> schemas.S
     """Bytes by model and month, growth, and when the disk is full. Needs the role `operate`."""
 
     def read() -> schemas.Storage:
-        with autocommit(services.bulk.engine) as connection:
+        with autocommit(services.downloads.engine) as connection:
             usage = read_usage(connection)
             disk = read_disk(connection, usage.lately_bytes, services.settings.disk_bytes)
         return schemas.Storage(
@@ -121,7 +122,7 @@ async def read_storage(services: CurrentServices, _: OperateCaller) -> schemas.S
         )
 
     current().at_least(_LONG_SECONDS)
-    return await services.bulk.run_long(read)
+    return await services.downloads.run_long(read)
 
 
 def _kept(policy: Policy, model: str | None) -> dict[str, Any]:

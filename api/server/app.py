@@ -19,6 +19,7 @@ from api.routes import (
     bulk,
     clients,
     erasures,
+    files,
     health,
     holds,
     job_status,
@@ -30,6 +31,7 @@ from api.routes import (
     problems,
     results,
     retention,
+    sources,
 )
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services
@@ -44,6 +46,8 @@ _MODULES = (
     results,
     predictions,
     models,
+    sources,
+    files,
     retention,
     holds,
     erasures,
@@ -63,6 +67,8 @@ To try it here, press *Authorize* and paste an API key. Every error is `applicat
 class Gateway(FastAPI):
     """FastAPI with the middleware outermost, so that even an answer 500 passes through it."""
 
+    public_root = ""  # the path under which a proxy shows it
+
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made when it is first asked for."""
         if self.openapi_schema is None:
@@ -76,7 +82,7 @@ class Gateway(FastAPI):
             ("POST", "/v1/predict_raw"): predict.predict_raw,
             ("GET", JOB_ROUTE): job_status.read_job,
         }
-        return Middleware(super().build_middleware_stack(), direct)
+        return Middleware(super().build_middleware_stack(), direct, self.public_root)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -99,6 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked for anew at every call otherwise
     )
+    app.public_root = settings.root_path
     for kind in (Exception, PredictqError, Problem, HTTPException):
         app.add_exception_handler(kind, _answer_error)
     for module in _MODULES:

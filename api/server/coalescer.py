@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
+from shared.errors import DatabaseUnavailable
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -20,6 +22,22 @@ def at_once(_: int) -> float:
 def no_end(_: int) -> float:
     """How many are enough where only the spacing ends a wait."""
     return math.inf
+
+
+def each_alone(
+    flush: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
+) -> Callable[[Sequence[Item]], Sequence[Answer | Exception]]:
+    """`flush` for reads: one item that makes it raise fails alone. An outage is everybody's."""
+
+    def flush_each(items: Sequence[Item]) -> Sequence[Answer | Exception]:
+        try:
+            return flush(items)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again, to the caller whose item it is
+            return [error] if len(items) == 1 else [answer for item in items for answer in flush_each([item])]
+
+    return flush_each
 
 
 class Coalescer(Generic[Item, Answer]):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
@@ -39,7 +41,10 @@ def late() -> DatabaseUnavailable:
 
 
 class DatabaseThreads:
-    """As many threads as connections; work waits in line for a thread, never for a connection."""
+    """As many threads as connections; work waits in line for a thread, never for a connection.
+
+    Work that names its owner leaves one thread to the others: nobody has all of them at a time, unless there is one.
+    """
 
     def __init__(
         self,
@@ -61,39 +66,50 @@ class DatabaseThreads:
         event.listen(self.engine, "checkout", self._note_backend)
         self._free = asyncio.Semaphore(size)
         self.executor = ThreadPoolExecutor(size, thread_name_prefix=f"api-{name}")
+        self._most_of_owner = max(1, size - 1)
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def read(self, query: Callable[[Connection], Answer]) -> Answer:
+    async def read(self, query: Callable[[Connection], Answer], *, owner: str | None = None) -> Answer:
         """Run a query that changes nothing; repeated once when its connection turns out to be lost.
 
         Raises DatabaseUnavailable, at the latest after `PATIENCE_SECONDS`.
         """
-        return await self._run(lambda: read_twice(self, query))
+        return await self._run(lambda: read_twice(self, query), owner)
 
-    async def write(self, change: Callable[[Connection], Answer]) -> Answer:
+    async def write(self, change: Callable[[Connection], Answer], *, owner: str | None = None) -> Answer:
         """Run a change in one transaction. Raises DatabaseUnavailable, also where the outcome is not known."""
 
         def run() -> Answer:
             with transaction(self.engine) as connection:
                 return change(connection)
 
-        return await self._run(run)
+        return await self._run(run, owner)
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """Run something in one of these threads, whenever one is free, and as long as it takes."""
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
-    async def run_long(self, work: Callable[[], Answer], *, queue_seconds: float = _QUEUE_SECONDS) -> Answer:
+    async def run_long(
+        self, work: Callable[[], Answer], *, queue_seconds: float = _QUEUE_SECONDS, owner: str | None = None
+    ) -> Answer:
         """Run something that may take its time. Raises Problem 503 when no thread comes free in `queue_seconds`.
 
         Once begun it goes on, and keeps its thread, even when this call is cancelled.
         """
+        held: list[asyncio.Semaphore] = []
         try:
             async with asyncio.timeout(queue_seconds):
-                await self._free.acquire()
+                for semaphore in (self._share_of(owner), self._free):
+                    await semaphore.acquire()
+                    held.append(semaphore)
         except TimeoutError:
-            raise Problem(BUSY, "All connections for bulk work are in use. Try again in a moment.") from None
+            _release(held)
+            raise Problem(BUSY, "All connections for work of this kind are in use. Try again in a moment.") from None
+        except BaseException:
+            _release(held)
+            raise
         future = asyncio.get_running_loop().run_in_executor(self.executor, work)
-        future.add_done_callback(lambda _: self._free.release())
+        future.add_done_callback(lambda _: _release(held))
         return await asyncio.shield(future)
 
     def backend_of(self, thread: int | None) -> int | None:
@@ -103,11 +119,35 @@ class DatabaseThreads:
     def _note_backend(self, driver: PsycopgConnection, *_: object) -> None:
         self._backends[threading.get_ident()] = driver.info.backend_pid
 
-    async def _run(self, work: Callable[[], Answer]) -> Answer:
+    def _share_of(self, owner: str | None) -> asyncio.Semaphore:
+        """The threads that one owner may have at a time; without one, no limit but the line of all."""
+        if owner is None:
+            return asyncio.Semaphore()
+        share = self._shares.get(owner)
+        if share is None:
+            share = self._shares[owner] = asyncio.Semaphore(self._most_of_owner)
+        return share
+
+    async def _run(self, work: Callable[[], Answer], owner: str | None) -> Answer:
         try:
-            return await asyncio.wait_for(self.run(work), PATIENCE_SECONDS)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await (self.run(work) if owner is None else self._run_of(owner, work))
         except TimeoutError:
             raise late() from None
+
+    async def _run_of(self, owner: str, work: Callable[[], Answer]) -> Answer:
+        """Run something in the owner's share, which it takes up until its thread is done, whoever left before."""
+        loop = asyncio.get_running_loop()
+        share = self._share_of(owner)
+        await share.acquire()
+        future = self.executor.submit(work)
+
+        def give_back(_: Future[Answer]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(share.release)
+
+        future.add_done_callback(give_back)
+        return await asyncio.wrap_future(future)
 
     def warm(self) -> None:
         """Open a connection ahead of the first caller; raises DatabaseUnavailable."""
@@ -120,12 +160,19 @@ class DatabaseThreads:
         self.engine.dispose()
 
 
+def _release(held: list[asyncio.Semaphore]) -> None:
+    for semaphore in held:
+        semaphore.release()
+
+
 def read_twice(threads: DatabaseThreads, query: Callable[[Connection], Answer]) -> Answer:
     """Run a query in this thread; a lost connection is replaced and the query repeated once."""
     try:
         with autocommit(threads.engine) as connection:
             return query(connection)
-    except DatabaseUnavailable:
+    except DatabaseUnavailable as error:
+        if not error.may_be_repeated:
+            raise
         # The pool has dropped all its connections by now, so this one is new.
         with autocommit(threads.engine) as connection:
             return query(connection)

@@ -17,6 +17,9 @@ class JoinedWritesProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.transport = JoiningTransport(transport, self.loop)  # type: ignore[assignment]  # all that is used of one
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: a header of a caller's is no reason for a line in the log. The call is answered as without it."""
+
 
 class JoiningTransport:
     """The methods of a transport that uvicorn writes with; a head that nothing follows at once goes out by itself."""

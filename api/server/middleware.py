@@ -16,12 +16,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import INTERNAL, Problem, problem_of, render
+from api.http.problems import INTERNAL, NOT_FOUND, Problem, is_about_schema, problem_of, render
+from api.http.root_path import rooted, set_root
 from api.server.deadline import Deadline, current
 from api.watch.metrics import Metrics
 from api.watch.outage_log import OutageLog
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
+from shared.told_errors import words_of
 
 log = get_logger(__name__)
 
@@ -40,8 +42,9 @@ JOB_ROUTE = "/v1/jobs/{job_id}"
 class Middleware:
     """Wraps the whole application. `direct` names the endpoints of the busiest calls by method and route."""
 
-    def __init__(self, app: ASGIApp, direct: Mapping[tuple[str, str], Endpoint]) -> None:
+    def __init__(self, app: ASGIApp, direct: Mapping[tuple[str, str], Endpoint], root: str = "") -> None:
         self._app = app
+        self._root = root
         self._direct = dict(direct)
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -51,6 +54,7 @@ class Middleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = self._under_root(scope)
         started = time.perf_counter()
         method = scope["method"]
         request_id = scope[REQUEST_ID] = self._request_id(scope)
@@ -84,12 +88,21 @@ class Middleware:
             metrics: Metrics = scope["app"].state.services.metrics
             metrics.observe(method, route or _route_of(scope), status, time.perf_counter() - started)
 
+    def _under_root(self, scope: Scope) -> Scope:
+        """The call as it were at the root of its host, whether or not the proxy took the root path away."""
+        if not self._root:
+            return scope
+        set_root(self._root)
+        path: str = scope["path"]
+        return {**scope, "path": path.removeprefix(self._root)} if path.startswith(f"{self._root}/") else scope
+
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the router find who answers, and answer for whoever does not begin to in time."""
         try:
+            _refuse_nul(scope)
             with Deadline():
                 await self._app(scope, receive, send)
-        except DatabaseUnavailable as error:  # the deadline's: within the application each becomes an answer
+        except (Problem, DatabaseUnavailable) as error:  # the deadline's: within the application each becomes an answer
             await error_response(Request(scope), error)(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple[str, Endpoint | None]:
@@ -126,10 +139,18 @@ def error_response(request: Request, error: Exception) -> Response:
     if isinstance(error, DatabaseUnavailable):
         outage_log: OutageLog = request.app.state.services.outage_log
         outage_log.note(error, request_id=request_id, path=request.url.path)
+    if is_about_schema(error):
+        log.error("schema_missing", request_id=request_id, path=request.url.path, reason=words_of(error))
     if problem is None:
         log.error("unexpected_error", request_id=request_id, path=request.url.path, exc_info=error)
         problem = Problem(INTERNAL, f"Tell the operator this request id, it is in the log: {request_id}")
-    return render(problem, instance=request.scope["path"], request_id=request_id)
+    return render(problem, instance=rooted(request.scope["path"]), request_id=request_id)
+
+
+def _refuse_nul(scope: Scope) -> None:
+    """Raise Problem 404 where path or parameters hold a NUL: no text in PostgreSQL does, and its driver fails."""
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+        raise Problem(NOT_FOUND, "No path and no parameter holds the character NUL.")
 
 
 class _HeadSent(ClientDisconnect):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,19 +11,22 @@ from starlette.requests import Request
 
 from api.access.admission import Admission
 from api.access.auth import Auth
+from api.intake.errands import Errands
 from api.intake.group_spacing import GroupSpacing
 from api.intake.job_ids import JobIds
-from api.intake.live_model import LiveModel
+from api.intake.model_directory import ModelDirectory
 from api.intake.publisher import Publisher
 from api.intake.single_jobs import LOOK_UP_LOCK_SECONDS, Intake
 from api.jobs.notices import Notices
 from api.jobs.statuses import Statuses
 from api.jobs.waiting import Waiting
+from api.server.background import Background
 from api.server.database_clock import DatabaseClock
 from api.server.database_threads import LOCK_SECONDS, DatabaseThreads
 from api.watch.metrics import Metrics
 from api.watch.outage_log import OutageLog
 from api.watch.row_accounting import RowAccounting
+from api.watch.stall_watch import StallWatch
 from shared.batches.row_accounting import RowAccount
 from shared.batches.sweep import Backlog
 from shared.config import Settings
@@ -35,19 +38,24 @@ class Services:
     """Everything that a route may need."""
 
     settings: Settings
-    quick: DatabaseThreads
-    bulk: DatabaseThreads
+    quick: DatabaseThreads  # look-ups that every call needs, and statuses
+    lists: DatabaseThreads  # what grows with what a caller has: lists, pages of results, traces, cancels
+    bulk: DatabaseThreads  # acceptance of bulk jobs
+    downloads: DatabaseThreads  # long readings: downloads, exports, reports
     auth: Auth
     statuses: Statuses
     job_ids: JobIds
     intake: Intake
     waiting: Waiting
-    live_model: LiveModel
+    models: ModelDirectory
+    errands: Errands
     admission: Admission
     publisher: Publisher
     notices: Notices
     metrics: Metrics
     outage_log: OutageLog
+    stall_watch: StallWatch
+    background: Mapping[str, Background]  # what runs beside the calls, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,14 @@ class _State:
     waiting: Waiting
     publisher: Publisher
     notices: Notices
+    stall_watch: StallWatch
+    background: Mapping[str, Background]
+
+    def failures(self) -> Mapping[str, int]:
+        return {name: task.failures for name, task in self.background.items()}
+
+    def stalled_seconds(self) -> float:
+        return self.stall_watch.stalled_seconds
 
     def row_account(self) -> RowAccount | None:
         return self.row_accounting.row_account
@@ -88,12 +104,16 @@ def services_of(request: Request) -> Services:
 @asynccontextmanager
 async def running_services(settings: Settings) -> AsyncIterator[Services]:
     """Build and start everything; neither PostgreSQL nor Redis needs to be there yet."""
-    # One connection for the group commit, some for quick reads, the rest for what streams a million rows.
-    quick_size = (settings.api_pool_size - 1) // 3
+    # One connection for the group commit; of the others each kind of work has its own, so that none can take all.
+    size = (settings.api_pool_size - 1) // 4
     singles = DatabaseThreads(settings, "intake", 1, lock_seconds=LOOK_UP_LOCK_SECONDS)
-    quick = DatabaseThreads(settings, "quick", quick_size)
-    bulk_size = settings.api_pool_size - 1 - quick_size
-    bulk = DatabaseThreads(settings, "bulk", bulk_size, statement_seconds=None, lock_seconds=LOCK_SECONDS)
+    quick = DatabaseThreads(settings, "quick", size)
+    lists = DatabaseThreads(settings, "lists", size)
+    bulk = DatabaseThreads(settings, "bulk", size, statement_seconds=None, lock_seconds=LOCK_SECONDS)
+    downloads_size = settings.api_pool_size - 1 - 3 * size
+    downloads = DatabaseThreads(
+        settings, "downloads", downloads_size, statement_seconds=None, lock_seconds=LOCK_SECONDS
+    )
     redis = make_redis(settings, fails_at_once=True)
     publisher = Publisher(partial(publish_work, redis))
     statuses = Statuses(quick)
@@ -108,8 +128,15 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     outage_log = OutageLog()
     clock = DatabaseClock()
     admission = Admission(settings, quick, clock, outage_log)
-    row_accounting = RowAccounting(bulk)
-    metrics = Metrics(_State(admission, row_accounting, waiting, publisher, notices))
+    row_accounting = RowAccounting(downloads)
+    stall_watch = StallWatch(lists, settings.stall_seconds)
+    background: dict[str, Background] = {
+        "notices": notices,
+        "admission": admission,
+        "row_accounting": row_accounting,
+        "stall_watch": stall_watch,
+    }
+    metrics = Metrics(_State(admission, row_accounting, waiting, publisher, notices, stall_watch, background))
     intake = Intake(
         settings,
         quick=quick,
@@ -121,35 +148,38 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         group_spacing=group_spacing,
     )
     auth = Auth(quick, disabled=settings.auth_disabled)
-    live_model = LiveModel(quick)
+    models = ModelDirectory(quick)
     publisher.start()
-    notices.start()
-    admission.start()
-    row_accounting.start()
+    for name, task in background.items():
+        task.start(name)
     try:
         yield Services(
             settings,
             quick,
+            lists,
             bulk,
+            downloads,
             auth,
             statuses,
             JobIds(clock, quick),
             intake,
             waiting,
-            live_model,
+            models,
+            Errands(quick),
             admission,
             publisher,
             notices,
             metrics,
             outage_log,
+            stall_watch,
+            background,
         )
     finally:
         waiting.release()
         await intake.drain()
-        await row_accounting.stop()
-        await admission.stop()
-        await notices.stop()
+        for task in reversed(background.values()):
+            await task.stop()
         publisher.stop()
         redis.close()
-        for threads in (singles, quick, bulk):
+        for threads in (singles, quick, lists, bulk, downloads):
             threads.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Protocol
 
@@ -36,6 +36,12 @@ class State(Protocol):
 
     def is_subscribed(self) -> bool:
         """Whether notices come in."""
+
+    def failures(self) -> Mapping[str, int]:
+        """How often each background task has failed and was started again."""
+
+    def stalled_seconds(self) -> float:
+        """For how long rows have waited while none was answered; 0 while work goes on."""
 
 
 class Metrics:
@@ -97,6 +103,15 @@ class _StateCollector(Collector):
         yield from (batches, rows, oldest)
         yield from _row_account(state.row_account())
         yield GaugeMetricFamily("predictq_open_waiters", "Calls that wait for a job.", state.open_waiters())
+        yield GaugeMetricFamily(
+            "predictq_stalled_seconds", "Seconds for which rows wait and none was answered.", state.stalled_seconds()
+        )
+        failures = CounterMetricFamily(
+            "predictq_background_failures", "Background tasks that failed and were started again.", labels=["task"]
+        )
+        for task, count in state.failures().items():
+            failures.add_metric([task], count)
+        yield failures
         yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
         yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
         yield CounterMetricFamily(

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from bench.peers.store import engine, model
+from examples.hr_attrition.features import FEATURE_NAMES
 from shared.postgres.engine import driver_connection
 from shared.sources.clients import CLIENTS
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _CHUNK = 10_000
 _OPTIONS = pa_csv.ConvertOptions(true_values=["t"], false_values=["f"])
@@ -27,14 +27,14 @@ def main() -> None:
     rows = int(sys.argv[1])
     chosen = model()
     began = time.perf_counter()
-    columns = ", ".join(("client_id", *CLIENT_FEATURE_NAMES))
+    columns = ", ".join(("client_id", *FEATURE_NAMES))
     with engine().connect() as bound, driver_connection(bound).cursor() as cursor:
         for first in range(1, rows + 1, _CHUNK):
             query = f"SELECT {columns} FROM {CLIENTS} WHERE client_id >= {first} AND client_id < {first + _CHUNK}"
             out = io.BytesIO()
             cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", out)
             table = pa_csv.read_csv(pa.py_buffer(out.getbuffer()), convert_options=_OPTIONS)
-            features = table.select(list(CLIENT_FEATURE_NAMES)).to_pandas()
+            features = table.select(list(FEATURE_NAMES)).to_pandas()
             probabilities = chosen.estimator.predict_proba(features)[:, 1]
             answers = {
                 "client_id": table["client_id"],

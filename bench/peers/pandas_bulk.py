@@ -8,8 +8,8 @@ import time
 import pandas as pd
 
 from bench.peers.store import engine, model
+from examples.hr_attrition.features import FEATURE_NAMES
 from shared.sources.clients import CLIENTS
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 _CHUNK = 50_000
 
@@ -19,7 +19,7 @@ def main() -> None:
     rows = int(sys.argv[1])
     chosen = model()
     began = time.perf_counter()
-    columns = ", ".join(("client_id", *CLIENT_FEATURE_NAMES))
+    columns = ", ".join(("client_id", *FEATURE_NAMES))
     done = 0
     for first in range(1, rows + 1, _CHUNK):
         last = min(first + _CHUNK, rows + 1)
@@ -28,7 +28,7 @@ def main() -> None:
         ids = range(done + 1, done + len(frame) + 1)
         requests = pd.DataFrame({"id": ids, "client_id": frame["client_id"]})
         requests.to_sql("peer_requests", engine(), if_exists="append", index=False)
-        probabilities = chosen.estimator.predict_proba(frame[list(CLIENT_FEATURE_NAMES)])[:, 1]
+        probabilities = chosen.estimator.predict_proba(frame[list(FEATURE_NAMES)])[:, 1]
         answers = pd.DataFrame({"request_id": ids, "probability": probabilities})
         answers["label"] = (answers["probability"] >= chosen.threshold).astype(int)
         answers.to_sql("peer_answers", engine(), if_exists="append", index=False)

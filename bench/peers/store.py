@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Engine, create_engine, text
 
+from examples.hr_attrition.features import FEATURE_NAMES
 from model.artefact import load, read
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 TABLES = """
 DROP TABLE IF EXISTS peer_answers, peer_requests, copy_answers;
@@ -31,7 +31,7 @@ CREATE TABLE copy_answers (client_id bigint, probability double precision, label
 
 _INSERT_REQUEST = text("INSERT INTO peer_requests (client_id) VALUES (:client_id) RETURNING id")
 _SELECT_FEATURES = text(
-    f"""SELECT {", ".join(f"c.{name}" for name in CLIENT_FEATURE_NAMES)}
+    f"""SELECT {", ".join(f"c.{name}" for name in FEATURE_NAMES)}
         FROM peer_requests r JOIN predictq_data.clients c USING (client_id) WHERE r.id = :id"""
 )
 _INSERT_ANSWER = text("INSERT INTO peer_answers (request_id, probability, label) VALUES (:id, :probability, :label)")

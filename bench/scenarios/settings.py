@@ -18,7 +18,7 @@ SINGLES: dict[str, Mapping[str, str]] = {
     "linger 5 ms": {"PREDICTQ_LINGER_MS": "5"},
     "linger 20 ms": {"PREDICTQ_LINGER_MS": "20"},
     "groups of at most 64": {"PREDICTQ_MAX_GROUP": "64"},
-    "pool of 4": {"PREDICTQ_API_POOL_SIZE": "4"},
+    "pool of 5": {"PREDICTQ_API_POOL_SIZE": "5"},
     "pool of 16": {"PREDICTQ_API_POOL_SIZE": "16"},
     "default again": {},
 }

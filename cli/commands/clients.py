@@ -1,28 +1,59 @@
-"""`predictq clients`: import a file of clients, or generate samples."""
+"""`predictq clients`: import a file of clients."""
 
 # ruff: noqa: PLC0415 - SQLAlchemy and the settings take 0.3 s to import, which `predictq --help` must not wait for
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.console import AsJson, plain_text, remark, say, say_json
 
-app = typer.Typer(no_args_is_help=True, help="Import clients, erase or export one, or generate samples.")
+if TYPE_CHECKING:
+    from cli.table_import import ImportOptions, Plan
+    from shared.files.managed_table import ImportReport
+    from shared.sources.clients import LoadReport
+
+app = typer.Typer(no_args_is_help=True, help="Import clients, erase or export one.")
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A CSV file with a header.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, .xlsx, .parquet or .arrow.")
+    ],
+    source: Annotated[str | None, typer.Option(help="The source's name; by default the file's.")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="The column that names a client; repeat it for several.")
+    ] = None,
+    types: Annotated[
+        list[str] | None, typer.Option(help="COLUMN=TYPE, may be repeated: zip=text, born=date:dmy.")
+    ] = None,
+    separator: Annotated[str | None, typer.Option(help="Between the columns of a CSV file.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="The decimal mark: . or ,")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of a CSV file: utf-8, utf-16, cp1252, …")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook; by default the first one.")] = None,
     ignore_extra: Annotated[bool, typer.Option("--ignore-extra", help="Leave unknown columns out.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Insert new clients and update changed ones. All rows, or none."""
+    """Make a table of clients from a file, or insert new and update changed ones. All rows, or none."""
+    from cli.sample_file import is_sample
+    from cli.table_import import ImportOptions
+
+    options = ImportOptions(source, key or (), types or (), separator, decimal, encoding, sheet, ignore_extra)
+    is_plain = options == ImportOptions(source=source, ignore_extra=ignore_extra) and source in {None, "clients"}
+    if is_plain and is_sample(file):
+        _import_sample(file, ignore_extra=ignore_extra, as_json=as_json)
+    else:
+        _import_any(file, options, as_json=as_json)
+
+
+def _import_sample(file: Path, *, ignore_extra: bool, as_json: bool) -> None:
     from cli.client_csv import RowsRefused
     from cli.client_load import import_file
     from cli.database import database
@@ -32,35 +63,58 @@ def import_(
         with database() as engine:
             report = import_file(engine, file, ignore_extra=ignore_extra, quiet=as_json)
     except RowsRefused as error:
-        if as_json:
-            say_json({"wrong_rows": error.count, "problems": [asdict(problem) for problem in error.problems]})
-        for problem in error.problems if not as_json else ():
-            remark(plain_text(problem))
+        _show_problems(error.problems, error.count, as_json=as_json)
         raise
     if as_json:
         say_json(asdict(report))
         return
+    _say_report(report, start)
+
+
+def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
+    from cli.database import database
+    from cli.table_import import import_table
+    from shared.files.refusals import CellsRefused
+
+    show = _say_nothing if as_json else _show_plan
+    start = time.monotonic()
+    try:
+        with database() as engine:
+            plan, report = import_table(engine, file, options, on_plan=show, quiet=as_json)
+    except CellsRefused as error:
+        _show_problems(error.problems, error.count, as_json=as_json)
+        raise
+    if as_json:
+        columns = {column.name: column.type for column in plan.columns}
+        say_json({"source": plan.name, "key": plan.key, "columns": columns, **asdict(report)})
+        return
+    _say_report(report, start)
+
+
+def _say_nothing(_plan: Plan) -> None:
+    """JSON tells it at the end."""
+
+
+def _show_plan(plan: Plan) -> None:
+    """What was understood of the file, before a row is written."""
+    what = "a new table" if plan.is_new else "the table that is there"
+    name, key = plain_text(plan.name), plain_text(", ".join(plan.key))
+    remark(f"{plan.rows:,} rows for {name}, {what}; the key is {key}:")
+    for column in plan.columns:
+        words = [column.dress.in_words(column.type)] if column.dress.in_words(column.type) else []
+        words += [f"for line {column.odd[0]} holds {column.odd[1][:40]!r}"] if column.odd else []
+        nulls = f", {column.nulls:,} empty" if column.nulls else ""
+        remark(plain_text(f"  {column.name}: {column.type}{f' ({words[0]})' if words else ''}{nulls}"))
+
+
+def _show_problems(problems: Sequence[Any], count: int, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"wrong_rows": count, "problems": [asdict(problem) for problem in problems]})
+    for problem in problems if not as_json else ():
+        remark(plain_text(problem))
+
+
+def _say_report(report: LoadReport | ImportReport, start: float) -> None:
     rate = report.total / (time.monotonic() - start)
     counts = f"{report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged"
     say(f"{report.total:,} clients: {counts} ({rate:,.0f} clients/s)")
-
-
-@app.command()
-def generate(
-    count: Annotated[int, typer.Argument(min=1, help="How many.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and ids give the same clients.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Add sample clients, shaped like the public HR attrition data, after the highest id there is."""
-    from cli.client_load import generate_clients
-    from cli.database import database
-
-    start = time.monotonic()
-    with database() as engine:
-        made = generate_clients(engine, count, seed, quiet=as_json)
-    if as_json:
-        say_json(asdict(made))
-        return
-    last = made.first_id + made.count - 1
-    rate = made.count / (time.monotonic() - start)
-    say(f"{made.count:,} clients generated, ids {made.first_id} to {last} ({rate:,.0f} clients/s)")

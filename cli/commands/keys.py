@@ -9,6 +9,9 @@ from typing import Annotated
 import typer
 
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.errors import UsageProblem
+
+LONGEST_OWNER = 100
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 
@@ -23,6 +26,8 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it, for the only time."""
+    if not owner.strip() or not owner.isprintable() or len(owner) > LONGEST_OWNER:
+        raise UsageProblem(f"OWNER must be a name of 1 to {LONGEST_OWNER} visible characters")
     from cli.database import database
     from shared.api_keys import create_key
     from shared.postgres.engine import transaction

@@ -12,6 +12,7 @@ import typer
 
 from cli.address import STACK_DIRECTORY
 from cli.console import AsJson, say, say_json
+from cli.errors import UsageProblem
 
 PROCESSORS = os.cpu_count() or 1
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
@@ -20,13 +21,10 @@ Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 def up(
     workers: Workers = PROCESSORS,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000 if it is free.")] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Add so many sample clients and, lacking a model, train one; default: 10,000 where all is new.",
-        ),
+    example: Annotated[
+        str | None, typer.Option(help="Bring data and, lacking a model, trained ones, such as hr_attrition.")
     ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="How many rows of the example to add.")] = None,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower, to watch Celery.")] = True,
     directory: Annotated[Path, typer.Option(file_okay=False, help="Where data, logs and addresses are kept.")] = Path(
         STACK_DIRECTORY
@@ -37,21 +35,29 @@ def up(
 
     DATABASE_URL and REDIS_URL name servers of yours to use in place of new ones.
     """
+    from cli.example import require_example
     from cli.up import run_until_stopped
     from devstack.stack import Plan
 
-    plan = Plan(directory.resolve(), workers, flower=flower, port=port, sample=sample)
+    if example is not None:
+        require_example(example)
+    elif rows is not None:
+        raise UsageProblem("--rows says how many rows of an example: name one, with --example hr_attrition")
+    plan = Plan(directory.resolve(), workers, flower=flower, port=port, example=example, rows=rows)
     run_until_stopped(plan, as_json=as_json)
 
 
 def demo(
     clients: Annotated[int, typer.Option(min=1, help="How many sample clients to score.")] = 50_000,
     workers: Workers = PROCESSORS,
+    directory: Annotated[Path, typer.Option(file_okay=False, help="In which the demonstration has its own.")] = Path(
+        STACK_DIRECTORY
+    ),
 ) -> None:
     """Run everything once from an empty directory: load, train, predict, score in bulk, trace; then stop."""
     from cli.demo import run_demo
 
-    run_demo(Path(STACK_DIRECTORY).resolve(), clients, workers)
+    run_demo(directory.resolve(), clients, workers)
 
 
 def worker(

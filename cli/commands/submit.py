@@ -16,17 +16,19 @@ import typer
 
 from cli.console import AsJson, remark, say, say_json
 from cli.errors import FileRefused, UsageProblem
-from cli.options import ApiKeyText, ApiUrl, api_client
+from cli.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.progress import progress
 
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
+LONGEST_KEY = 255
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
 
 
 def predict(
     client_id: Annotated[int, typer.Argument(min=1, help="A client in the database.")],
     wait: Wait = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -35,7 +37,7 @@ def predict(
     from cli.watching import wait_for
 
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict(client_id, wait=wait)
+        job = client.predict(client_id, wait=wait, key=_checked(idempotency_key))
         _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -45,6 +47,7 @@ def predict_raw(
         typer.Option(help="JSON {name: value}; - reads standard input."),
     ],
     wait: Wait = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -55,7 +58,7 @@ def predict_raw(
     _require_file("--features", features)
     values = _read_features(features)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict_raw(values, wait=wait)
+        job = client.predict_raw(values, wait=wait, key=_checked(idempotency_key))
         _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -71,6 +74,7 @@ def bulk(
         list[str] | None, typer.Option(help="COLUMN=VALUE, may be repeated; values of one column are alternatives.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")] = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -84,7 +88,8 @@ def bulk(
 
     condition = _condition(where or [])
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = _upload(client, ids, quiet=as_json) if ids else client.submit_where(condition)
+        key = _checked(idempotency_key)
+        job = _upload(client, ids, key, quiet=as_json) if ids else client.submit_where(condition, key=key)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
         _finish(job, waited=watch, as_json=as_json)
@@ -105,25 +110,32 @@ def _finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
         raise typer.Exit(exit_status(job))
 
 
+def _checked(key: str | None) -> str | None:
+    """The key as a header takes it. Raises UsageProblem."""
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key):
+        raise UsageProblem(f"--idempotency-key KEY is 1 to {LONGEST_KEY} visible ASCII characters")
+    return key
+
+
 def _require_file(option: str, path: Path) -> None:
     if str(path) != STANDARD_INPUT and not path.is_file():
         raise UsageProblem(f"{option} {path}: there is no such file")
 
 
-def _upload(client: Any, path: Path, *, quiet: bool) -> dict[str, Any]:
+def _upload(client: Any, path: Path, key: str | None, *, quiet: bool) -> dict[str, Any]:
     content_type = "application/x-ndjson" if path.suffix in NDJSON_ENDINGS else "text/csv"
     if str(path) != STANDARD_INPUT:
-        return _send(client, path, content_type, quiet=quiet)
+        return _send(client, path, content_type, key, quiet=quiet)
     # What is piped in can be read once, and a call may have to be repeated.
     with tempfile.NamedTemporaryFile() as kept:
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
-        return _send(client, Path(kept.name), content_type, quiet=quiet)
+        return _send(client, Path(kept.name), content_type, key, quiet=quiet)
 
 
-def _send(client: Any, path: Path, content_type: str, *, quiet: bool) -> dict[str, Any]:
+def _send(client: Any, path: Path, content_type: str, key: str | None, *, quiet: bool) -> dict[str, Any]:
     with progress("sending", path.stat().st_size, unit="bytes", quiet=quiet) as meter:
-        job: dict[str, Any] = client.submit_file(path, content_type, meter)
+        job: dict[str, Any] = client.submit_file(path, content_type, meter, key=key)
         return job
 
 
@@ -148,10 +160,12 @@ def _typed(text: str) -> Any:
 
 
 def _read_features(path: Path) -> dict[str, Any]:
-    text = sys.stdin.read() if str(path) == STANDARD_INPUT else path.read_text(encoding="utf-8")
+    content = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
     try:
-        values = json.loads(text)
-    except ValueError as error:
+        values = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise FileRefused(f"--features {path} is not UTF-8: byte {error.start + 1} is no part of a letter") from error
+    except (ValueError, RecursionError) as error:
         raise FileRefused(f"--features {path} is not JSON: {error}") from error
     if isinstance(values, dict) and isinstance(values.get("features"), dict):
         values = values["features"]  # the whole body of a call is as good

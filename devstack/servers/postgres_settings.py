@@ -7,6 +7,17 @@ from pathlib import Path
 import psutil
 
 MEGABYTE = 1024 * 1024
+# No log of the server holds a value. Messages of errors quote them ("invalid input syntax for type integer: …"), so do
+# details ("Key (owner, key)=(…) already exists"), and statements are full of them. Gateway and workers log what failed.
+QUIET = {
+    "log_min_messages": "log",  # ranks above `error` here: what goes wrong in the server itself is still said
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_min_duration_statement": "-1",
+    "log_statement": "none",
+}
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -24,6 +35,7 @@ def default_settings() -> dict[str, str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] %a ",
+        **QUIET,
     }
     if not _roomy(Path("/dev/shm")):  # noqa: S108 - asked for its size only
         # Containers give /dev/shm 64 MB, too few for a parallel join.

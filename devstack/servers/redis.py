@@ -1,7 +1,7 @@
 """A server of our own that speaks Redis' protocol: Valkey, or the Redis of this machine."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from signal import SIGTERM
 
@@ -19,8 +19,16 @@ DEFAULTS = {
     "appendfsync": "everysec",
     "save": "",
     "maxmemory-policy": "noeviction",  # a broker may refuse a message, but must not lose one
+    "maxmemory": "256mb",  # as in compose: room for more than 200,000 waiting batches
     "tcp-backlog": "128",  # the default is more than most kernels grant, and warns
 }
+# Nobody here needs them, and with them whoever has the password writes files as our user, reads the password back or
+# makes the server another's replica. EVALSHA and SCRIPT stay: kombu's lock on unacknowledged messages is a script.
+# By their names, since no ACL suits every version: Redis 6.0 knows no channels in one.
+REFUSED = frozenset((
+    "ACL", "BGREWRITEAOF", "BGSAVE", "CLUSTER", "CONFIG", "DEBUG", "EVAL", "MIGRATE", "MODULE", "MONITOR", "PSYNC",
+    "REPLICAOF", "SAVE", "SHUTDOWN", "SLAVEOF", "SYNC",
+))  # fmt: skip
 OTHER_SERVER = "The data are of a newer or another server: move the directory away; batches that wait are sent again."
 ADVICE = {
     "Address already in use": "Another program took the port: start again, and another one is chosen.",
@@ -36,14 +44,22 @@ ADVICE = {
 class EmbeddedRedis(EmbeddedServer):
     """Valkey or Redis in `data_dir`, persistent (append-only file) and behind a password.
 
-    `settings` go over the defaults under the server's own names.
+    `settings` go over the defaults under the server's own names. Commands that are `refused` are not there at all.
     """
 
     name = "redis"
 
-    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        port: int | None = None,
+        refused: Collection[str] = REFUSED,
+    ) -> None:
         """Nothing is touched yet."""
         super().__init__(data_dir, port)
+        self._refused = refused
         self._settings = dict(settings or {})
 
     @property
@@ -79,7 +95,8 @@ class EmbeddedRedis(EmbeddedServer):
             "daemonize": "no",
             "logfile": "",
         }
-        lines = (f"{name} {_quoted(value)}" for name, value in (DEFAULTS | self._settings | own).items())
+        lines = [f"{name} {_quoted(value)}" for name, value in (DEFAULTS | self._settings | own).items()]
+        lines += [f'rename-command {command} ""' for command in sorted(self._refused)]
         write_private(self.data_dir / CONFIG, "\n".join(lines) + "\n")
 
     def _clear(self) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from devstack.errors import ChildFailed
+from devstack.files import open_private_log
 from devstack.supervision import die_with_parent
 from devstack.supervision.child import Child, nothing
 
@@ -119,7 +120,7 @@ class ChildProcess:
             time.sleep(POLL_SECONDS)
 
     def _spawn(self) -> None:
-        with self.child.log_path.open("ab") as log:
+        with open_private_log(self.child.log_path) as log:
             self._log_start = log.tell()
             self._group_reaped = False
             self.popen = subprocess.Popen(
@@ -130,6 +131,7 @@ class ChildProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
+                umask=0o077,  # what it writes, Redis' append-only file for one, is its owner's
             )
 
     def _command(self) -> list[str]:

@@ -115,15 +115,22 @@ def extend_lease(engine: Engine, claim: Claim, *, lease_seconds: float) -> None:
         raise FenceLost(claim.batch_id, claim.fence)
 
 
-def record_failure(engine: Engine, claim: Claim, error: str, *, retry_after_seconds: float) -> None:
-    """End a claim early, with the reason: the batch can be claimed again after a pause."""
+def record_failure(
+    engine: Engine, claim: Claim, error: str, *, retry_after_seconds: float, is_counted: bool = True
+) -> None:
+    """End a claim early, with the reason: the batch can be claimed again after a pause.
+
+    Without `is_counted` the claim is no attempt: the batch had nothing to do with it.
+    """
     with autocommit(engine) as connection:
         connection.execute(
             text("""UPDATE predictq.prediction_batches
-                    SET lease_until = clock_timestamp() + make_interval(secs => :pause), last_error = :error
+                    SET lease_until = clock_timestamp() + make_interval(secs => :pause), last_error = :error,
+                        attempts = greatest(attempts - CAST(NOT :counted AS integer), 0)
                     WHERE id = :id AND fence = :fence AND status = 'running'"""),
             {
                 "error": error[:2000],
+                "counted": is_counted,
                 "pause": retry_after_seconds,
                 "id": claim.batch_id,
                 "fence": claim.fence,

@@ -11,13 +11,6 @@ class ErasureError(PredictqError):
     """Base of every error about erasures."""
 
 
-class SourceUnknown(ErasureError):
-    """No source has this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no source {name[:100]!r}.")
-
-
 class ClientKeyRefused(ErasureError):
     """The given client key cannot be a key of the source."""
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.erasure.errors import ClientKeyRefused, SourceUnknown
+from shared.erasure.errors import ClientKeyRefused
 from shared.pages.key_hash import hash_key, hash_keys
-
-MOST_BYTES = 1000
-_INT8 = range(-(2**63) + 1, 2**63)  # the lowest stands for a row that names no client
-_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,19}\s*", re.ASCII)
+from shared.sources.errors import KeyRefused, SourceUnknown
+from shared.sources.keys import KeyColumn, KeyForm
 
 ClientId = int | str | dict[str, int | str]  # as a caller writes it
 
@@ -31,6 +25,12 @@ class KeySource:
     columns: tuple[str, ...]  # in key order
     relation: tuple[str, str]  # schema and name
     is_here: bool  # in predictq's own database
+    types: tuple[str, ...]  # of the columns
+
+    @property
+    def form(self) -> KeyForm:
+        """How the keys are written."""
+        return KeyForm(tuple(map(KeyColumn, self.columns, self.types)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,57 +80,20 @@ def source_by_id(connection: Connection, source_id: int) -> KeySource:
 
 
 def _source(row: Any) -> KeySource:
-    columns = tuple(column["name"] if isinstance(column, dict) else str(column) for column in row.key_columns)
-    return KeySource(row.id, row.name, row.key_storage, columns, (row.relation_schema, row.relation_name), row.is_here)
+    columns = tuple(column["name"] for column in row.key_columns)
+    types = tuple(column["type"] for column in row.key_columns)
+    relation = (row.relation_schema, row.relation_name)
+    return KeySource(row.id, row.name, row.key_storage, columns, relation, row.is_here, types)
 
 
 def client_key(source: KeySource, given: object) -> ClientKey:
     """The key that a caller wrote as `given`. Raises ClientKeyRefused, whose text does not repeat it."""
-    if len(source.columns) > 1:
-        return ClientKey(source, _composite(source, given))
-    if isinstance(given, dict):
-        raise ClientKeyRefused(f"must be one value: the key of {source.name} is one column")
-    value: int | str = _READ[source.storage](given)
-    return ClientKey(source, value)
+    try:
+        return stored_key(source, source.form.parse(given).canonical)
+    except KeyRefused as error:
+        raise ClientKeyRefused(error.detail) from None
 
 
 def stored_key(source: KeySource, canonical: str) -> ClientKey:
     """The key of a canonical text that is stored with us."""
     return ClientKey(source, int(canonical) if source.storage == "int8" else canonical)
-
-
-def _whole(given: object) -> int:
-    if isinstance(given, str) and _WHOLE.fullmatch(given):
-        given = int(given)
-    if isinstance(given, bool) or not isinstance(given, int) or given not in _INT8:
-        raise ClientKeyRefused("must be a whole number of at most 64 bits, or its digits as a string")
-    return given
-
-
-def _uuid(given: object) -> str:
-    try:
-        return str(UUID(_text(given)))
-    except ValueError:
-        raise ClientKeyRefused("must be a UUID") from None
-
-
-def _text(given: object) -> str:
-    if not isinstance(given, str):
-        raise ClientKeyRefused("must be a string")
-    try:
-        encoded = given.encode()
-    except UnicodeEncodeError:
-        raise ClientKeyRefused("holds half a character (a lone surrogate)") from None
-    if b"\x00" in encoded or len(encoded) > MOST_BYTES:
-        raise ClientKeyRefused(f"must be at most {MOST_BYTES:,} bytes, without the character NUL")
-    return given
-
-
-def _composite(source: KeySource, given: object) -> str:
-    if not isinstance(given, dict) or set(given) != set(source.columns):
-        raise ClientKeyRefused(f"must be an object with {', '.join(source.columns)}")
-    parts = [str(part) if type(part := given[name]) is int else _text(part) for name in source.columns]
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-
-
-_READ: dict[str, Callable[[object], int | str]] = {"int8": _whole, "uuid": _uuid, "text": _text}

@@ -1,6 +1,7 @@
 """Acceptance of single jobs: what makes a 202 true.
 
-One statement commits the jobs, their batch and its page of requests, or nothing.
+One statement commits the jobs, their batches and their pages of requests, or nothing. Jobs of one model version share a
+batch.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+import orjson
+from sqlalchemy import Connection, TextClause, text
 
 from shared.errors import (
     ClientUnknown,
@@ -18,25 +22,45 @@ from shared.errors import (
     IdempotencyKeyInFlight,
     IdempotencyKeyReused,
     ModelChanged,
-    NoLiveModel,
     PredictqError,
+    VersionRetired,
 )
+from shared.jobs.model_choice import DEFAULT, ModelChoice
+from shared.models.registry import find_version, live_version
 from shared.pages.request_id import RequestId
-from shared.sources.clients import CLIENTS
+from shared.sources.keys import ClientKey
+from shared.sources.lookup import Lookup
 from shared.status import Queue
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What a job is for: a model, its source, how keys of it are stored, and how it is asked for one; None: it is not.
+
+    With a source, a version that reads another one is not the model that was meant: ModelChanged.
+    """
+
+    choice: ModelChoice = DEFAULT
+    storage: str = "text"
+    lookup: Lookup | None = None
+    source_id: int | None = None
+
+
+ANY_TARGET = Target()
+
+
+@dataclass(frozen=True, slots=True)
 class SingleJob:
-    """One prediction to accept: a client id, or features as JSON text. Exactly one of the two is given."""
+    """One prediction to accept: a client's key, or features as JSON text. With features a key is a reference only."""
 
     job_id: UUID
     owner: str
-    client_id: int | None = None
+    target: Target
+    key: ClientKey | None = None
     features: str | None = None
     idempotency_key: str | None = None
     payload_hash: str | None = None  # SHA-256 of what was asked, in hex; given with the key
-    model_version: int | None = None  # the version whose signature the features were checked against
+    checked_version: int | None = None  # the number of the version whose signature the features were checked against
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,7 @@ class Accepted:
     """A job that is in PostgreSQL. `batch_ids` are what to publish; empty for a replay, which was published."""
 
     job_id: UUID
+    model: str
     model_version: int
     queue: Queue
     batch_ids: tuple[int, ...]
@@ -53,119 +78,173 @@ class Accepted:
     request_count: int | None = 1  # rows of that job; None while they are counted
 
 
-# The client is looked up by a scalar subquery: EXISTS under OR may be hashed, which reads the whole table's keys.
-_IS_KNOWN = f"(SELECT c.client_id FROM {CLIENTS} c WHERE c.client_id = i.client_id) IS NOT NULL"
 # Nothing of a job that is refused is stored: who may come in is known before the first insert.
 _ACCEPT_SINGLES = f"""
 WITH input AS (
-    SELECT * FROM unnest(CAST(:job_ids AS uuid[]), CAST(:owners AS text[]), CAST(:client_ids AS bigint[]),
-                         CAST(:features AS text[]), CAST(:keys AS text[]), CAST(:hashes AS text[]),
-                         CAST(:versions AS integer[]))
-        WITH ORDINALITY AS i(job_id, owner, client_id, features, key, payload_hash, model_version, n)
-), live AS MATERIALIZED (
-    SELECT v.id, v.version, v.requirements, m.source_id
-    FROM predictq.models m JOIN predictq.model_versions v ON v.id = m.live_version_id WHERE m.is_default
+    SELECT * FROM unnest(CAST(:job_ids AS uuid[]), CAST(:owners AS text[]), CAST(:targets AS integer[]),
+                         CAST(:keys_int8 AS bigint[]), CAST(:keys_uuid AS uuid[]), CAST(:keys_text AS text[]),
+                         CAST(:spelled AS text[]), CAST(:features AS text[]), CAST(:keys AS text[]),
+                         CAST(:hashes AS text[]), CAST(:versions AS integer[]))
+        WITH ORDINALITY AS i(job_id, owner, target, key_int8, key_uuid, key_text, spelled, features, key, payload_hash,
+                             checked_version, n)
+), target AS MATERIALIZED (
+    SELECT t.n, v.id AS model_version_id, v.model, v.version, v.requirements, v.source_id
+    FROM unnest(CAST(:models AS text[]), CAST(:numbers AS integer[]), CAST(:sources AS integer[]))
+        WITH ORDINALITY AS t (model, number, source_id, n)
+    JOIN predictq.models m ON CASE WHEN t.model IS NULL THEN m.is_default ELSE m.name = t.model END
+    JOIN predictq.model_versions v
+        ON v.model = m.name AND CASE WHEN t.number IS NULL THEN v.id = m.live_version_id ELSE v.version = t.number END
+    WHERE v.retired_at IS NULL AND (t.source_id IS NULL OR v.source_id = t.source_id)
 ), possible AS MATERIALIZED (
-    SELECT i.* FROM input i CROSS JOIN live l
+    SELECT i.* FROM input i JOIN target t ON t.n = i.target
     WHERE (i.features IS NOT NULL OR {{is_known}})
-        AND (i.model_version IS NULL OR i.model_version = l.version)
+        AND (i.checked_version IS NULL OR i.checked_version = t.version)
 ), kept_keys AS (
     INSERT INTO predictq.idempotency_keys (owner, key, payload_hash, job_id)
     SELECT owner, key, payload_hash, job_id FROM possible WHERE key IS NOT NULL ORDER BY owner, key
     ON CONFLICT (owner, key) DO NOTHING
     RETURNING job_id
 ), accepted AS MATERIALIZED (
-    SELECT p.*, (row_number() OVER (ORDER BY p.n) - 1)::integer AS row
+    SELECT p.*, (row_number() OVER (PARTITION BY p.target ORDER BY p.n) - 1)::integer AS row
     FROM possible p WHERE p.key IS NULL OR p.job_id IN (SELECT k.job_id FROM kept_keys k)
 ), batch AS MATERIALIZED (
-    SELECT nextval('predictq.batch_ids') AS id, l.* FROM (SELECT FROM accepted LIMIT 1) a, live l
-           (model_version_id, version, requirements, source_id)
+    SELECT nextval('predictq.batch_ids') AS id, t.*
+    FROM target t WHERE t.n IN (SELECT a.target FROM accepted a)
 ), new_jobs AS (
     INSERT INTO predictq.jobs (id, kind, owner, model_version_id, batch_id, row_number, request_count, source_id)
     SELECT a.job_id, 'single', a.owner, b.model_version_id, b.id, a.row, 1,
-           CASE WHEN a.client_id IS NOT NULL THEN b.source_id END
-    FROM accepted a CROSS JOIN batch b
+           CASE WHEN a.features IS NULL THEN b.source_id END
+    FROM accepted a JOIN batch b ON b.n = a.target
 ), new_batch AS (
     INSERT INTO predictq.prediction_batches (id, queue, requirements, model_version_id, request_count)
-    SELECT b.id, '{Queue.INTERACTIVE}', b.requirements, b.model_version_id, (SELECT count(*) FROM accepted) FROM batch b
+    SELECT b.id, '{Queue.INTERACTIVE}', b.requirements, b.model_version_id,
+           (SELECT count(*) FROM accepted a WHERE a.target = b.n)
+    FROM batch b
 ), new_page AS (
-    INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_ids, keys_int8, given)
-    SELECT b.id, count(*), CASE WHEN count(a.client_id) > 0 THEN b.source_id END, array_agg(a.job_id ORDER BY a.row),
-           CASE WHEN count(a.client_id) > 0 THEN array_agg(a.client_id ORDER BY a.row) END,
+    INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_ids, keys_int8, keys_uuid, keys_text,
+                                         spelled, given)
+    SELECT b.id, count(*), CASE WHEN count(*) > count(a.features) THEN b.source_id END,
+           array_agg(a.job_id ORDER BY a.row),
+           CASE WHEN count(a.key_int8) > 0 THEN array_agg(a.key_int8 ORDER BY a.row) END,
+           CASE WHEN count(a.key_uuid) > 0 THEN array_agg(a.key_uuid ORDER BY a.row) END,
+           CASE WHEN count(a.key_text) > 0 THEN array_agg(a.key_text ORDER BY a.row) END,
+           jsonb_object_agg(a.row, a.spelled::jsonb) FILTER (WHERE a.spelled IS NOT NULL),
            CASE WHEN count(a.features) > 0 THEN array_agg(a.features ORDER BY a.row) END
-    FROM accepted a CROSS JOIN batch b GROUP BY b.id, b.source_id
+    FROM accepted a JOIN batch b ON b.n = a.target GROUP BY b.id, b.source_id
 )
-SELECT a.job_id, b.id AS batch_id, a.row, b.version, now() AS created_at FROM accepted a CROSS JOIN batch b
+SELECT a.job_id, b.id AS batch_id, a.row, b.model, b.version, now() AS created_at
+FROM accepted a JOIN batch b ON b.n = a.target
 """
-_LOOKING_UP, _UNSEEN = (text(_ACCEPT_SINGLES.format(is_known=condition)) for condition in (_IS_KNOWN, "true"))
+
+
+@lru_cache(maxsize=256)
+def _statement(conditions: tuple[str, ...]) -> TextClause:
+    """The statement for a group whose targets, in this order, are asked by these conditions on `i`."""
+    if len(conditions) == 1:
+        is_known = conditions[0]
+    else:
+        cases = " ".join(f"WHEN {number} THEN {condition}" for number, condition in enumerate(conditions, start=1))
+        is_known = f"CASE i.target {cases} END"
+    # A colon in a user's name would be taken for a parameter.
+    return text(_ACCEPT_SINGLES.replace("{is_known}", is_known.replace(":", "\\:")))
 
 
 def accept_singles(
     connection: Connection, jobs: Sequence[SingleJob], *, look_up: bool = True
 ) -> list[Accepted | PredictqError]:
-    """Commit single jobs together as one batch, in one statement; `connection` must be in autocommit.
+    """Commit single jobs together, in one statement; `connection` must be in autocommit.
 
-    Without `look_up` the table of clients is not asked: one that is not there gets its stated error from a worker.
+    Without `look_up` no source is asked: a client that is not there gets its stated error from a worker.
 
-    Returns, in the order of `jobs`, the accepted job or why it was not: ClientUnknown, NoLiveModel,
-    IdempotencyKeyReused, ModelChanged (check the features again, then retry) or, where another gateway is accepting
-    the same key right now, IdempotencyKeyInFlight.
+    Returns, in the order of `jobs`, the accepted job or why it was not: ClientUnknown, NoLiveModel, ModelRequired,
+    ModelUnknown, ModelVersionUnknown, IdempotencyKeyReused, ModelChanged (check the features again, then retry) or,
+    where another gateway is accepting the same key right now, IdempotencyKeyInFlight.
     """
-    rows = connection.execute(
-        _LOOKING_UP if look_up else _UNSEEN,
-        {
-            "job_ids": [str(job.job_id) for job in jobs],
-            "owners": [job.owner for job in jobs],
-            "client_ids": [job.client_id for job in jobs],
-            "features": [job.features for job in jobs],
-            "keys": [job.idempotency_key for job in jobs],
-            "hashes": [job.payload_hash for job in jobs],
-            "versions": [job.model_version for job in jobs],
-        },
+    targets = list(dict.fromkeys(job.target for job in jobs))
+    conditions = tuple(
+        target.lookup.condition if look_up and target.lookup is not None else "true" for target in targets
     )
+    rows = connection.execute(_statement(conditions), _values(jobs, targets))
     accepted = {job_id: rest for job_id, *rest in rows}
     left = [job for job in jobs if job.job_id not in accepted]
-    refusals = _explain(connection, left, look_up=look_up) if left else {}
+    refusals = {job.job_id: _explain(connection, job, look_up=look_up) for job in left}
     answers: list[Accepted | PredictqError] = []
     for job in jobs:
         if job.job_id not in accepted:
             answers.append(refusals[job.job_id])
             continue
-        batch_id, row, version, created_at = accepted[job.job_id]
+        batch_id, row, model, version, created_at = accepted[job.job_id]
         request_id = RequestId(batch_id, row)
-        answers.append(Accepted(job.job_id, version, Queue.INTERACTIVE, (batch_id,), request_id, created_at=created_at))
+        answers.append(
+            Accepted(job.job_id, model, version, Queue.INTERACTIVE, (batch_id,), request_id, created_at=created_at)
+        )
     return answers
 
 
-def _explain(
-    connection: Connection, jobs: Sequence[SingleJob], *, look_up: bool
-) -> dict[UUID, Accepted | PredictqError]:
-    """Why these jobs were not inserted: a known key (then the earlier job answers), a missing client, no model."""
-    live = connection.execute(_LIVE_VERSION).scalar_one_or_none()
-    answers: dict[UUID, Accepted | PredictqError] = {}
-    for job in jobs:
-        earlier = earlier_job(connection, job.owner, job.idempotency_key, job.payload_hash)
-        if earlier is not None:
-            answers[job.job_id] = earlier
-        elif live is None:
-            answers[job.job_id] = NoLiveModel()
-        elif look_up and job.client_id is not None and not _client_exists(connection, job.client_id):
-            answers[job.job_id] = ClientUnknown(job.client_id)
-        elif job.model_version not in (None, live):
-            answers[job.job_id] = ModelChanged(live)
-        else:  # the key, the client or the model changed between the two statements
-            answers[job.job_id] = IdempotencyKeyInFlight()
-    return answers
+def _values(jobs: Sequence[SingleJob], targets: Sequence[Target]) -> dict[str, Any]:
+    numbers = {target: number for number, target in enumerate(targets, start=1)}
+    return {
+        "job_ids": [str(job.job_id) for job in jobs],
+        "owners": [job.owner for job in jobs],
+        "targets": [numbers[job.target] for job in jobs],
+        "keys_int8": [_key(job, "int8") for job in jobs],
+        "keys_uuid": [_key(job, "uuid") for job in jobs],
+        "keys_text": [_key(job, "text") for job in jobs],
+        "spelled": [_spelled(job.key) for job in jobs],
+        "features": [job.features for job in jobs],
+        "keys": [job.idempotency_key for job in jobs],
+        "hashes": [job.payload_hash for job in jobs],
+        "versions": [job.checked_version for job in jobs],
+        "models": [target.choice.model for target in targets],
+        "numbers": [target.choice.version for target in targets],
+        "sources": [target.source_id for target in targets],
+    }
 
 
-_LIVE_VERSION = text("""
-SELECT v.version FROM predictq.models m JOIN predictq.model_versions v ON v.id = m.live_version_id WHERE m.is_default
-""")
+def _key(job: SingleJob, storage: str) -> str | int | None:
+    if job.key is None or job.target.storage != storage:
+        return None
+    return int(job.key.canonical) if storage == "int8" else job.key.canonical
 
 
-def _client_exists(connection: Connection, client_id: int) -> bool:
-    query = text(f"SELECT 1 FROM {CLIENTS} WHERE client_id = :client_id")
-    return connection.execute(query, {"client_id": client_id}).first() is not None
+def _spelled(key: ClientKey | None) -> str | None:
+    return None if key is None or key.spelled is None else orjson.dumps(key.spelled).decode()
+
+
+def _explain(connection: Connection, job: SingleJob, *, look_up: bool) -> Accepted | PredictqError:
+    """Why a job was not inserted: a known key (then the earlier job answers), no such model or version, no client."""
+    earlier = earlier_job(connection, job.owner, job.idempotency_key, job.payload_hash)
+    if earlier is not None:
+        return earlier
+    choice = job.target.choice
+    try:
+        if choice.model is not None and choice.version is not None:
+            version = find_version(connection, choice.model, choice.version)
+        else:
+            version = live_version(connection, choice.model)
+    except PredictqError as error:
+        return error
+    if version.retired_at is not None:
+        return VersionRetired(version.label)
+    if job.target.source_id not in (None, version.source_id):
+        return ModelChanged(version.version)
+    lookup = job.target.lookup
+    if look_up and job.features is None and lookup is not None and not _is_known(connection, job):
+        return ClientUnknown(lookup.source)
+    if job.checked_version not in (None, version.version):
+        return ModelChanged(version.version)
+    return IdempotencyKeyInFlight()  # the key, the client or the model changed between the two statements
+
+
+def _is_known(connection: Connection, job: SingleJob) -> bool:
+    if job.target.lookup is None:
+        return True
+    condition = job.target.lookup.condition.replace(":", "\\:")
+    query = text(f"""
+SELECT {condition} FROM (SELECT CAST(:key_int8 AS bigint) AS key_int8, CAST(:key_uuid AS uuid) AS key_uuid,
+                                CAST(:key_text AS text) AS key_text) i""")
+    values = {f"key_{storage}": _key(job, storage) for storage in ("int8", "uuid", "text")}
+    return bool(connection.execute(query, values).scalar_one())
 
 
 def earlier_job(
@@ -186,11 +265,11 @@ def earlier_job(
         return IdempotencyKeyReused()
     queue = Queue.INTERACTIVE if row.kind == "single" else Queue.BULK
     request_id = None if row.batch_id is None else RequestId(row.batch_id, row.row_number)
-    return Accepted(row.job_id, row.version, queue, (), request_id, replayed=True)
+    return Accepted(row.job_id, row.model, row.version, queue, (), request_id, replayed=True)
 
 
 _EARLIER = text("""
-SELECT k.job_id, k.payload_hash, j.kind, j.batch_id, j.row_number, v.version
+SELECT k.job_id, k.payload_hash, j.kind, j.batch_id, j.row_number, v.model, v.version
 FROM predictq.idempotency_keys k
 JOIN predictq.jobs j ON j.id = k.job_id
 JOIN predictq.model_versions v ON v.id = j.model_version_id

@@ -36,14 +36,15 @@ class Selection:
     job_id: UUID
     owner: str
     where: Mapping[str, Any]
-    source_id: int | None
+    source_id: int
+    storage: str  # how its keys are kept: int8, uuid or text
 
 
 @dataclass(frozen=True, slots=True)
-class KeyPage:
-    """The keys of one batch, in key order."""
+class PlannedPage:
+    """The keys of one batch, in key order: the elements of an array, in COPY's text format. `last_key` is canonical."""
 
-    keys: bytes  # as decimal text separated by commas
+    keys: bytes
     rows: int
     last_key: str
 
@@ -52,12 +53,14 @@ def read_selection(engine: Engine, held: Claim) -> Selection:
     """What the claimed plan selects. Raises FenceLost where its job is not a plan any more."""
     with autocommit(engine) as connection:
         row = connection.execute(
-            text("SELECT owner, selection, source_id FROM predictq.jobs WHERE id = :id AND status IS NULL"),
+            text("""SELECT j.owner, j.selection, j.source_id, s.key_storage
+                    FROM predictq.jobs j JOIN predictq.sources s ON s.id = j.source_id
+                    WHERE j.id = :id AND j.status IS NULL"""),
             {"id": _job_id(held)},
         ).one_or_none()
     if row is None or held.job_id is None or row.selection is None:
         raise FenceLost(held.batch_id, held.fence)
-    return Selection(held.job_id, row.owner, row.selection["where"], row.source_id)
+    return Selection(held.job_id, row.owner, row.selection["where"], row.source_id, row.key_storage)
 
 
 def read_room(engine: Engine, owner: str, *, owner_limit: int, service_limit: int) -> int:
@@ -79,7 +82,13 @@ FROM predictq.prediction_batches
 
 
 def write_pages(
-    engine: Engine, held: Claim, selection: Selection, pages: Sequence[KeyPage], *, is_new_reading: bool, lease: float
+    engine: Engine,
+    held: Claim,
+    selection: Selection,
+    pages: Sequence[PlannedPage],
+    *,
+    is_new_reading: bool,
+    lease: float,
 ) -> list[int]:
     """Commit these pages as batches that wait, with the last key as the mark from which another claim goes on.
 
@@ -99,7 +108,7 @@ def write_pages(
         batch_ids: list[int] | None = connection.execute(_ADD_BATCHES, values).scalar_one()
         if batch_ids is None:
             raise FenceLost(held.batch_id, held.fence)
-        copy_in(connection, _COPY_PAGES, _page_lines(selection, batch_ids, pages))
+        copy_in(connection, _COPY_PAGES.format(storage=selection.storage), _page_lines(selection, batch_ids, pages))
     return batch_ids
 
 
@@ -126,14 +135,13 @@ WITH plan AS (
 )
 SELECT array_agg(id ORDER BY n) FROM ids
 """)
-_COPY_PAGES = "COPY predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_int8) FROM STDIN"
+_COPY_PAGES = "COPY predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_{storage}) FROM STDIN"
 
 
-def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[KeyPage]) -> Iterator[bytes]:
-    source = b"\\N" if selection.source_id is None else b"%d" % selection.source_id
+def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[PlannedPage]) -> Iterator[bytes]:
     job_id = str(selection.job_id).encode()
     for batch_id, page in zip(batch_ids, pages, strict=True):
-        yield b"%d\t%d\t%b\t%b\t{%b}\n" % (batch_id, page.rows, source, job_id, page.keys)
+        yield b"%d\t%d\t%d\t%b\t{%b}\n" % (batch_id, page.rows, selection.source_id, job_id, page.keys)
 
 
 def end_plan(engine: Engine, held: Claim, *, is_new_reading: bool) -> int:

@@ -11,35 +11,51 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from shared.errors import JobUnknown
+from shared.models.task import Task
 from shared.pages.request_id import RequestId
 from shared.status import JobStatus
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as it stands now. `request_id` and what follows are of a single job only, empty until it is answered."""
+    """A job as it stands now. What follows `request_id` is of a single job only, empty until it is answered.
+
+    `client_id` is what the caller wrote: a number, a text or an object; `key` is its canonical form where that differs.
+    """
 
     job_id: UUID
     kind: str  # "single" or "bulk"
     owner: str
     status: JobStatus
+    model: str
     model_version: int
     total: int | None  # None while the rows of a selection are counted
     succeeded: int
     failed: int
     cancelled: int
     created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    cancelled_at: datetime | None
-    error_code: str | None  # of a bulk job that failed as a whole; of a single job, of its row
-    error_detail: str | None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    error_code: str | None = None  # of a bulk job that failed as a whole; of a single job, of its row
+    error_detail: str | None = None
     snapshots: int | None = None  # of a selection: in how many readings its rows were found
     request_id: RequestId | None = None
-    client_id: int | None = None
-    probability: float | None = None
-    label: bool | int | str | None = None
+    client_id: Any = None
+    key: str | None = None
+    task: Task = Task.BINARY
+    value: float | None = None  # the probability, of the positive class or of the label; of a regression, the value
+    label: bool | int | float | str | None = None
     threshold: float | None = None
+    classes: list[Any] | None = None  # with the probability of each in `scores`
+    scores: list[float] | None = None
+    name: str | None = None
+    deadline: datetime | None = None
+
+    @property
+    def probability(self) -> float | None:
+        """Of the positive class, or of the label; None where there is no answer, and of a regression."""
+        return None if self.task is Task.REGRESSION else self.value
 
     @property
     def batch_id(self) -> int | None:
@@ -53,14 +69,15 @@ class JobRecord:
 
 
 def _record(row: Any) -> JobRecord:
-    (job_id, kind, owner, status, version, total, succeeded, failed, cancelled, created, started, finished, stopped,
-     error_code, error_detail, snapshots, batch_id, row_number, client_id, probability, label,
-     threshold) = row  # fmt: skip
+    (job_id, kind, owner, status, model, version, total, succeeded, failed, cancelled, created, started, finished,
+     stopped, error_code, error_detail, snapshots, batch_id, row_number, key_int8, client, key, task, value, label,
+     threshold, classes, scores, name, deadline) = row  # fmt: skip
     return JobRecord(
         job_id,
         kind,
         owner,
         JobStatus(status),
+        model,
         version,
         total,
         succeeded,
@@ -74,10 +91,16 @@ def _record(row: Any) -> JobRecord:
         error_detail,
         snapshots,
         None if batch_id is None else RequestId(batch_id, row_number),
-        client_id,
-        probability,
+        key_int8 if client is None else client,
+        key,
+        Task(task),
+        value,
         label,
         threshold,
+        classes,
+        scores,
+        name,
+        deadline,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from shared.errors import Erased, PredictionUnknown
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.task import Task, class_name
 from shared.pages.read_row import read_row
 from shared.pages.request_id import parse_request_id
 
@@ -24,9 +25,11 @@ class Trace:
     job_id: UUID
     job_kind: str
     owner: str
-    client_id: int | None
+    client_id: Any  # what the caller wrote: a number, a text, or an object for a composite key
+    key: str | None  # its canonical form where that differs
+    model: str
     model_version: int
-    model_name: str
+    task: Task
     model_sha256: str
     version_digest: str
     batch_id: int
@@ -34,8 +37,10 @@ class Trace:
     attempts: int
     worker: str | None
     probability: float | None
-    label: int | str | None
+    probabilities: dict[str, float] | None  # of each class, where there are more than two
+    label: bool | int | float | str | None
     threshold: float | None
+    value: float | None  # of a regression
     error_code: str | None
     error_detail: str | None
     features_from: str | None  # "request", or the name of the source
@@ -48,10 +53,16 @@ class Trace:
 # One row out of its page, by subscript: each array is opened once. What an open batch knows comes from its own row.
 _TRACE = text("""
 SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id, j.kind AS job_kind, j.owner,
-       r.keys_int8[CAST(:row AS integer) + 1] AS client_id, v.version AS model_version, v.title AS model_name,
-       v.sha256 AS model_sha256, v.digest AS version_digest, r.batch_id, r.created_at AS accepted_at,
+       coalesce(k.spelled, to_jsonb(k.key_int8), to_jsonb(k.key_uuid), predictq.natural_key(s.key_columns, k.key_text))
+           AS client_id,
+       CASE WHEN k.spelled IS NOT NULL THEN coalesce(k.key_int8::text, k.key_uuid::text, k.key_text) END AS key,
+       v.model, v.version AS model_version, v.task, v.sha256 AS model_sha256, v.digest AS version_digest,
+       r.batch_id, r.created_at AS accepted_at,
        coalesce(o.attempts, b.attempts, 0) AS attempts, coalesce(o.worker, b.worker) AS worker,
-       o."values"[CAST(:row AS integer) + 1] AS probability,
+       o."values"[CAST(:row AS integer) + 1] AS value,
+       CASE WHEN v.task = 'multiclass' THEN
+           o.scores[CAST(:row AS integer) * jsonb_array_length(v.classes) + 1
+                    : (CAST(:row AS integer) + 1) * jsonb_array_length(v.classes)] END AS scores,
        coalesce(o.labels[CAST(:row AS integer) + 1],
                 (o."values"[CAST(:row AS integer) + 1] >= o.threshold)::integer) AS label_number,
        CASE WHEN o."values"[CAST(:row AS integer) + 1] IS NOT NULL THEN o.threshold END AS threshold,
@@ -67,6 +78,11 @@ FROM predictq.batch_requests r
 JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[CAST(:row AS integer) + 1])
 JOIN predictq.model_versions v ON v.id = j.model_version_id
 LEFT JOIN predictq.sources s ON s.id = r.source_id
+CROSS JOIN LATERAL (
+    SELECT r.keys_int8[CAST(:row AS integer) + 1] AS key_int8, r.keys_uuid[CAST(:row AS integer) + 1] AS key_uuid,
+           r.keys_text[CAST(:row AS integer) + 1] AS key_text,
+           r.spelled -> CAST(CAST(:row AS integer) AS text) AS spelled
+) k
 LEFT JOIN predictq.prediction_batches b ON b.id = r.batch_id
 LEFT JOIN predictq.batch_outputs o ON o.batch_id = r.batch_id AND j.status IS DISTINCT FROM 'cancelled'
 LEFT JOIN LATERAL (SELECT array_position(o.error_rows, CAST(:row AS integer)) AS position) e ON true
@@ -92,13 +108,23 @@ def read_trace(connection: Connection, request_id: str, owner: str) -> Trace:
     if values.pop("is_erased"):
         raise Erased(f"Prediction {request_id}")
     classes, label_number = values.pop("classes"), values.pop("label_number")
+    value, scores = values.pop("value"), values.pop("scores")
+    task = values["task"] = Task(values["task"])
     signature = Signature.from_json(values.pop("signature"))
     if values["features"] is not None:
         features = read_row(bytes(values["features"]), wanted.row)
         values["features"] = {
             spec.name: _shown(spec, value) for spec, value in zip(signature.features, features, strict=True)
         }
-    return Trace(**values, label=None if label_number is None else classes[label_number])
+    return Trace(
+        **values,
+        label=None if label_number is None else classes[label_number],
+        probability=None if task is Task.REGRESSION else value,
+        value=value if task is Task.REGRESSION else None,
+        probabilities=dict(zip(map(class_name, classes), scores, strict=True))
+        if scores and value is not None
+        else None,
+    )
 
 
 def _shown(spec: FeatureSpec, value: Any) -> Any:

@@ -1,49 +1,68 @@
-"""The model registry: every version with its artefact in PostgreSQL, so that a worker needs no other store."""
+"""The model registry: models by name, and every version with its artefact in PostgreSQL.
+
+A worker needs no other store. What makes a version's answers never changes once it is registered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.sql import bindparam
 
-from shared.errors import ModelVersionUnknown, NoLiveModel
+from shared.errors import (
+    ModelRefused,
+    ModelRequired,
+    ModelUnknown,
+    ModelVersionUnknown,
+    NoLiveModel,
+    NothingToRollBack,
+    VersionRetired,
+)
+from shared.models.new_version import NewVersion
 from shared.models.signature import Signature
 from shared.models.task import Task
-from shared.models.version_digest import version_digest
-
-DEFAULT_MODEL = "default"  # the one model there is; its versions are what callers know
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A registered version, without its artefact. `metadata` is what the training wrote about itself."""
+    """A registered version, without its artefact. `metadata` is what was found out about its file and its training.
+
+    `classes` are the words of the labels: of a binary model the negative, then the positive one; of a regression none.
+    """
 
     id: int
-    version: int
-    name: str
-    sha256: str
-    signature: Signature
-    threshold: float
-    classes: tuple[Any, ...]
-    requirements: str
+    model: str
+    version: int  # counted from 1 for each model
+    title: str
+    task: Task
+    source_id: int | None
+    sha256: str  # of the file, as it was handed in
     digest: str  # of all that makes its answers
+    signature: Signature
+    classes: tuple[Any, ...]
+    threshold: float | None  # of a binary model
+    requirements: str
+    file_format: str
     metadata: dict[str, Any]
+    state: str
     created_at: datetime
+    checked_at: datetime | None
     promoted_at: datetime | None
+    retired_at: datetime | None
     is_live: bool
-    task: Task = Task.BINARY
-    source_id: int | None = None
-    file_format: str = "joblib"
+
+    @property
+    def label(self) -> str:
+        """The version as people name it: `churn:3`."""
+        return f"{self.model}:{self.version}"
 
 
 _SELECT = """
-SELECT v.id, v.version, v.title AS name, v.sha256, v.signature, v.threshold, v.classes, v.requirements, v.digest,
-       v.metadata, v.created_at, v.promoted_at,
+SELECT v.id, v.model, v.version, v.title, v.task, v.source_id, v.sha256, v.digest, v.signature, v.classes, v.threshold,
+       v.requirements, v.file_format, v.metadata, v.state, v.created_at, v.checked_at, v.promoted_at, v.retired_at,
        m.live_version_id IS NOT DISTINCT FROM v.id AS is_live
 FROM predictq.model_versions v JOIN predictq.models m ON m.name = v.model
 """
@@ -51,105 +70,275 @@ FROM predictq.model_versions v JOIN predictq.models m ON m.name = v.model
 
 def _model(row: Any) -> ModelVersion:
     values = row._asdict()
-    read = {"signature": Signature.from_json(values["signature"]), "classes": tuple(values["classes"])}
-    return ModelVersion(**{**values, **read})
+    return ModelVersion(
+        **{
+            **values,
+            "signature": Signature.from_json(values["signature"]),
+            "classes": tuple(values["classes"]),
+            "task": Task(values["task"]),
+        }
+    )
 
 
-def register_model(
-    connection: Connection,
-    *,
-    name: str,
-    sha256: str,
-    signature: Signature,
-    threshold: float,
-    metadata: dict[str, Any],
-    artefact: bytes,
-    classes: Sequence[Any] = (0, 1),
-) -> ModelVersion:
-    """Store a new version; it is not live until it is promoted."""
-    connection.execute(_ADD_MODEL, {"model": DEFAULT_MODEL})
-    version = connection.execute(
-        _ADD_VERSION,
-        {
-            "model": DEFAULT_MODEL,
-            "title": name,
-            "sha256": sha256,
-            "digest": version_digest(sha256=sha256, signature=signature, classes=classes, threshold=threshold),
-            "signature": signature.to_json(),
-            "threshold": threshold,
-            "classes": list(classes),
-            "metadata": metadata,
-            "artefact": artefact,
-        },
-    ).scalar_one()
-    return get_model(connection, version)
+def register_version(connection: Connection, new: NewVersion) -> ModelVersion:
+    """Store a version under the next number of its model; the very same one again is the one that is there already.
+
+    It is not live until it is promoted. Raises ModelRefused where the model has another task or another source.
+    """
+    values = {
+        "model": new.model,
+        "task": new.task.value,
+        "source_id": new.source_id,
+        "title": new.title or new.model,
+        "sha256": new.sha256,
+        "digest": new.digest,
+        "signature": new.signature.to_json(),
+        "classes": list(new.classes),
+        "threshold": new.threshold,
+        "requirements": new.requirements,
+        "file_format": new.file_format,
+        "metadata": new.metadata,
+        "artefact": new.artefact,
+        "code": new.code,
+    }
+    known = connection.execute(_ADD_MODEL, values).one()
+    if known.task != new.task.value:
+        raise ModelRefused(f"Model {new.model} is of the task {known.task}, this file is a {new.task.value} model.")
+    same = connection.execute(_SAME, values).scalar_one_or_none()
+    version_id = same or connection.execute(_ADD_VERSION, values).scalar_one()
+    connection.execute(_CHECKED, {"id": version_id})
+    return get_version(connection, version_id)
 
 
 # Held until the end of the transaction: two registrations at once must not draw the same number.
 _ADD_MODEL = text("""
-INSERT INTO predictq.models (name, task, source_id, is_default)
-VALUES (:model, 'binary', (SELECT id FROM predictq.sources WHERE name = 'clients'), true)
-ON CONFLICT (name) DO UPDATE SET name = excluded.name
+INSERT INTO predictq.models AS m (name, task, source_id) VALUES (:model, :task, :source_id)
+ON CONFLICT (name) DO UPDATE SET source_id = coalesce(m.source_id, excluded.source_id) RETURNING m.task, m.source_id
 """)
+_SAME = text("SELECT id FROM predictq.model_versions WHERE model = :model AND digest = :digest AND retired_at IS NULL")
 _ADD_VERSION = text("""
-INSERT INTO predictq.model_versions
-    (model, version, title, sha256, digest, signature, classes, threshold, metadata, artefact)
-SELECT :model, coalesce(max(version), 0) + 1, :title, :sha256, :digest, :signature, :classes, :threshold, :metadata,
-       :artefact
-FROM predictq.model_versions WHERE model = :model RETURNING version
+INSERT INTO predictq.model_versions (model, version, title, task, source_id, sha256, digest, signature, classes,
+                                     threshold, requirements, file_format, metadata, artefact, code)
+SELECT :model, coalesce(max(version), 0) + 1, :title, :task, :source_id, :sha256, :digest, :signature, :classes,
+       :threshold, :requirements, :file_format, :metadata, :artefact, :code
+FROM predictq.model_versions WHERE model = :model RETURNING id
 """).bindparams(
-    bindparam("signature", type_=JSONB), bindparam("classes", type_=JSONB), bindparam("metadata", type_=JSONB)
+    bindparam("signature", type_=JSONB), bindparam("metadata", type_=JSONB), bindparam("classes", type_=JSONB)
 )
+_CHECKED = text("""
+UPDATE predictq.model_versions SET state = 'checked', checked_at = now() WHERE id = :id AND state = 'registered'
+""")
 
 
-def promote_model(connection: Connection, version: int) -> ModelVersion:
-    """Make `version` the one that new jobs are pinned to. Accepted jobs keep theirs. Raises ModelVersionUnknown."""
-    model = get_model(connection, version)
-    connection.execute(
-        text("UPDATE predictq.models SET live_version_id = :id WHERE name = :model"),
-        {"id": model.id, "model": DEFAULT_MODEL},
-    )
-    if not model.is_live:
+def promote_version(connection: Connection, version_id: int) -> ModelVersion:
+    """Make a version the one that new jobs of its model are pinned to. Accepted jobs keep theirs.
+
+    The first model that is promoted becomes the default. Raises ModelVersionUnknown, and VersionRetired.
+    """
+    found = get_version(connection, version_id)
+    if found.retired_at is not None:
+        raise VersionRetired(found.label)
+    values = {"id": found.id, "model": found.model}
+    # Locked before anything is asked: two promotions at once take turns, and only one model becomes the first.
+    connection.execute(text("SELECT FROM predictq.models ORDER BY name FOR UPDATE"))
+    connection.execute(_MAKE_LIVE, values)
+    if not found.is_live:
+        connection.execute(text("UPDATE predictq.model_versions SET promoted_at = now() WHERE id = :id"), values)
         connection.execute(
-            text("UPDATE predictq.model_versions SET promoted_at = now() WHERE id = :id"), {"id": model.id}
+            text("INSERT INTO predictq.promotions (model, model_version_id) VALUES (:model, :id)"), values
         )
-    return get_model(connection, version)
+    return get_version(connection, version_id)
 
 
-def get_model(connection: Connection, version: int) -> ModelVersion:
-    """One version. Raises ModelVersionUnknown."""
-    row = connection.execute(text(f"{_SELECT} WHERE v.version = :version"), {"version": version}).one_or_none()
-    if row is None:
-        raise ModelVersionUnknown(version)
-    return _model(row)
+_MAKE_LIVE = text("""
+UPDATE predictq.models SET live_version_id = :id,
+       is_default = is_default OR NOT EXISTS (SELECT FROM predictq.models d WHERE d.is_default)
+WHERE name = :model
+""")
+
+
+def previous_version(connection: Connection, model: str) -> ModelVersion:
+    """The version that was live before the present one. Raises ModelUnknown, and NothingToRollBack."""
+    _require_model(connection, model)
+    version_id = connection.execute(_PREVIOUS, {"model": model}).scalar_one_or_none()
+    if version_id is None:
+        raise NothingToRollBack(model)
+    return get_version(connection, version_id)
+
+
+_PREVIOUS = text("""
+SELECT p.model_version_id FROM predictq.promotions p
+JOIN predictq.models m ON m.name = p.model
+JOIN predictq.model_versions v ON v.id = p.model_version_id
+WHERE p.model = :model AND p.model_version_id <> m.live_version_id AND v.retired_at IS NULL
+  AND p.id < (SELECT max(l.id) FROM predictq.promotions l
+              WHERE l.model = p.model AND l.model_version_id = m.live_version_id)
+ORDER BY p.id DESC LIMIT 1
+""")
+
+
+def set_default(connection: Connection, model: str) -> None:
+    """Make `model` the one that calls mean which name none. Raises ModelUnknown."""
+    _require_model(connection, model)
+    connection.execute(
+        text("UPDATE predictq.models SET is_default = false WHERE is_default AND name <> :name"), {"name": model}
+    )
+    connection.execute(text("UPDATE predictq.models SET is_default = true WHERE name = :name"), {"name": model})
+
+
+def retire_version(connection: Connection, version_id: int) -> ModelVersion:
+    """Free the bytes of a version that is not live and has no open work; what it answered stays readable.
+
+    Raises ModelVersionUnknown, and ModelRefused where it is live or still has work.
+    """
+    found = get_version(connection, version_id)
+    if found.is_live:
+        raise ModelRefused(f"{found.label} is live. Promote another version first.")
+    is_busy = connection.execute(
+        text("SELECT 1 FROM predictq.prediction_batches WHERE model_version_id = :id LIMIT 1"), {"id": version_id}
+    ).first()
+    if is_busy:
+        raise ModelRefused(f"Jobs of {found.label} are still open. Wait for their end, or cancel them.")
+    connection.execute(_RETIRE, {"id": version_id})
+    return get_version(connection, version_id)
+
+
+_RETIRE = text("""
+UPDATE predictq.model_versions SET state = 'retired', retired_at = now(), artefact = NULL, code = NULL
+WHERE id = :id AND retired_at IS NULL
+""")
+
+
+def _require_model(connection: Connection, name: str) -> None:
+    if connection.execute(text("SELECT 1 FROM predictq.models WHERE name = :name"), {"name": name}).first() is None:
+        raise ModelUnknown(name)
 
 
 def get_version(connection: Connection, version_id: int) -> ModelVersion:
     """One version by its number in the database. Raises ModelVersionUnknown."""
     row = connection.execute(text(f"{_SELECT} WHERE v.id = :id"), {"id": version_id}).one_or_none()
     if row is None:
-        raise ModelVersionUnknown(version_id)
+        raise ModelVersionUnknown(str(version_id))
     return _model(row)
 
 
-def live_model(connection: Connection) -> ModelVersion:
-    """The version that new jobs are pinned to. Raises NoLiveModel."""
-    row = connection.execute(text(f"{_SELECT} WHERE m.is_default AND m.live_version_id = v.id")).one_or_none()
+def find_version(connection: Connection, model: str, version: int) -> ModelVersion:
+    """A version as people name it. Raises ModelUnknown, and ModelVersionUnknown."""
+    row = connection.execute(
+        text(f"{_SELECT} WHERE v.model = :model AND v.version = :version"), {"model": model, "version": version}
+    ).one_or_none()
     if row is None:
-        raise NoLiveModel
+        _require_model(connection, model)
+        raise ModelVersionUnknown(f"{model}:{version}")
     return _model(row)
 
 
-def list_models(connection: Connection) -> list[ModelVersion]:
-    """All versions, newest first."""
-    return [_model(row) for row in connection.execute(text(f"{_SELECT} ORDER BY v.id DESC"))]
+def newest_checked(connection: Connection, model: str) -> ModelVersion:
+    """The newest version of `model` that was checked. Raises ModelUnknown, and ModelVersionUnknown."""
+    row = connection.execute(
+        text(f"{_SELECT} WHERE v.model = :model AND v.state = 'checked' ORDER BY v.version DESC LIMIT 1"),
+        {"model": model},
+    ).one_or_none()
+    if row is None:
+        _require_model(connection, model)
+        raise ModelVersionUnknown(f"{model} (none that was checked)")
+    return _model(row)
+
+
+def live_version(connection: Connection, model: str | None = None) -> ModelVersion:
+    """The version that new jobs of a model are pinned to; without a name that of the default model.
+
+    Raises ModelUnknown, ModelRequired where no model is the default, and NoLiveModel.
+    """
+    condition = "m.is_default" if model is None else "m.name = :model"
+    row = connection.execute(
+        text(f"{_SELECT} WHERE {condition} AND m.live_version_id = v.id"), {} if model is None else {"model": model}
+    ).one_or_none()
+    if row is not None:
+        return _model(row)
+    if model is not None:
+        _require_model(connection, model)
+    elif connection.execute(text("SELECT 1 FROM predictq.models WHERE live_version_id IS NOT NULL LIMIT 1")).first():
+        raise ModelRequired
+    raise NoLiveModel(model)
+
+
+def live_versions(connection: Connection) -> list[ModelVersion]:
+    """The live version of each model that has one, by name."""
+    rows = connection.execute(text(f"{_SELECT} WHERE m.live_version_id = v.id ORDER BY v.model"))
+    return [_model(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInUse:
+    """A model, and which of its versions is live."""
+
+    name: str
+    is_default: bool
+    live_version_id: int | None
+
+
+def read_models_in_use(connection: Connection) -> list[ModelInUse]:
+    """All models, and what is live of them: few columns, for whoever asks every second."""
+    rows = connection.execute(text("SELECT name, is_default, live_version_id FROM predictq.models"))
+    return [ModelInUse(*row) for row in rows]
+
+
+def list_versions(connection: Connection, model: str | None = None) -> list[ModelVersion]:
+    """All versions, of one model or of all, newest first. Raises ModelUnknown."""
+    if model is None:
+        return [_model(row) for row in connection.execute(text(f"{_SELECT} ORDER BY v.id DESC"))]
+    _require_model(connection, model)
+    rows = connection.execute(text(f"{_SELECT} WHERE v.model = :model ORDER BY v.version DESC"), {"model": model})
+    return [_model(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A model as lists show it."""
+
+    name: str
+    task: Task
+    source: str | None
+    description: str
+    is_default: bool
+    live_version: int | None
+    versions: int
+    created_at: datetime
+
+
+def list_models(connection: Connection, name: str | None = None) -> list[ModelSummary]:
+    """The models by name, all of them or one. Raises ModelUnknown."""
+    rows = connection.execute(_MODELS, {"name": name}).all()
+    if name is not None and not rows:
+        raise ModelUnknown(name)
+    return [ModelSummary(**{**row._asdict(), "task": Task(row.task)}) for row in rows]
+
+
+_MODELS = text("""
+SELECT m.name, m.task, s.name AS source, m.description, m.is_default, v.version AS live_version,
+       (SELECT count(*) FROM predictq.model_versions a WHERE a.model = m.name) AS versions, m.created_at
+FROM predictq.models m
+LEFT JOIN predictq.model_versions v ON v.id = m.live_version_id
+LEFT JOIN predictq.sources s ON s.id = coalesce(v.source_id, m.source_id)
+WHERE CAST(:name AS text) IS NULL OR m.name = :name
+ORDER BY m.name
+""")
+
+
+def describe_model(connection: Connection, name: str, description: str) -> None:
+    """Set what people read about a model. Raises ModelUnknown."""
+    _require_model(connection, name)
+    connection.execute(
+        text("UPDATE predictq.models SET description = :text WHERE name = :name"), {"name": name, "text": description}
+    )
 
 
 def read_artefact(connection: Connection, version_id: int) -> bytes:
-    """The joblib file of a version, as bytes. Raises ModelVersionUnknown."""
+    """The file of a version, as bytes. Raises ModelVersionUnknown, also where it was retired."""
     content = connection.execute(
         text("SELECT artefact FROM predictq.model_versions WHERE id = :id"), {"id": version_id}
     ).scalar_one_or_none()
     if content is None:
-        raise ModelVersionUnknown(version_id)
+        raise ModelVersionUnknown(str(version_id))
     return bytes(content)

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from psycopg2.errors import LockNotAvailable
+from psycopg2.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.config import Settings
-from shared.errors import DatabaseBlocked, DatabaseUnavailable
+from shared.errors import DatabaseBlocked, DatabaseReadOnly, DatabaseUnavailable, StatementCancelled
 
 # A dead peer is noticed after about 5 + 3 × 2 s idle, or after 10 s with data on its way, rather than after hours.
 _CONNECT = {
@@ -56,16 +57,14 @@ def make_engine(
     """An engine with its own pool of at most `pool_size` connections; used by turns, or `newest_first`.
 
     `application_name` shows in pg_stat_activity. A statement that runs longer than `statement_timeout_seconds`, or
-    waits for one lock for longer than `lock_timeout_seconds`, is cancelled by the server.
+    waits for one lock for longer than `lock_timeout_seconds`, is cancelled by the server; None is no limit, whatever
+    the role or the database says.
     """
     connect: dict[str, Any] = dict(_CONNECT, application_name=application_name)
-    options = [_DEFAULTS, _SESSION]
-    if statement_timeout_seconds is not None:
-        options.append(f"-c statement_timeout={int(statement_timeout_seconds * 1000)}")
-    if lock_timeout_seconds is not None:
-        options.append(f"-c lock_timeout={int(lock_timeout_seconds * 1000)}")
-    connect["options"] = " ".join(options)
-    return create_engine(
+    limits = {"statement_timeout": statement_timeout_seconds, "lock_timeout": lock_timeout_seconds}
+    options = [f"-c {name}={int((seconds or 0) * 1000)}" for name, seconds in limits.items()]
+    connect["options"] = " ".join([_DEFAULTS, _SESSION, *options])
+    engine = create_engine(
         settings.database_url.get_secret_value(),
         connect_args=connect,
         pool_size=pool_size,
@@ -75,6 +74,14 @@ def make_engine(
         hide_parameters=True,  # an error's text must not repeat a client key
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
     )
+    event.listen(engine, "handle_error", _leave_read_only)
+    return engine
+
+
+def _leave_read_only(context: ExceptionContext) -> None:
+    """Drop the connections to a server that has become read-only: the address may lead to another one by now."""
+    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 @contextmanager
@@ -125,19 +132,30 @@ def _roll_back(driver: PsycopgConnection) -> None:
 
 @contextmanager
 def naming_failures() -> Iterator[None]:
-    """Turn the driver's ways to say that the server is away into `DatabaseUnavailable`."""
+    """Turn the driver's ways to say that the server is away, or takes no writes, into `DatabaseUnavailable`."""
     try:
         yield
     except PoolTimeout as error:
         raise DatabaseUnavailable(error) from error
     except (OperationalError, InterfaceError) as error:
         raise _named(error.orig or error) from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+    except (psycopg2.OperationalError, psycopg2.InterfaceError, ReadOnlySqlTransaction) as error:
         raise _named(error) from error
+    except InternalError as error:
+        if isinstance(error.orig, ReadOnlySqlTransaction):
+            raise _named(error.orig) from error
+        raise
+
+
+_NAMES = (
+    (LockNotAvailable, DatabaseBlocked),
+    (QueryCanceled, StatementCancelled),
+    (ReadOnlySqlTransaction, DatabaseReadOnly),
+)
 
 
 def _named(cause: BaseException) -> DatabaseUnavailable:
-    return DatabaseBlocked(cause) if isinstance(cause, LockNotAvailable) else DatabaseUnavailable(cause)
+    return next((named for kind, named in _NAMES if isinstance(cause, kind)), DatabaseUnavailable)(cause)
 
 
 def driver_connection(connection: Connection) -> PsycopgConnection:

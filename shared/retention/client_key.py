@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from shared.erasure.keys import MOST_BYTES, client_key, read_source
+from shared.erasure.keys import client_key, read_source
 from shared.retention.errors import HoldRefused
+from shared.sources.key_types import MOST_BYTES
 
 
 def canonical_key(connection: Connection, written: Any, source: str | None) -> str:

@@ -33,17 +33,10 @@ class FloorRefused(RetentionError):
         super().__init__(detail)
 
 
-class ModelNameUnknown(RetentionError):
-    """No model has this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no model {name[:100]}.")
-
-
 class HoldUnknown(RetentionError):
     """No hold has this number, or it was released."""
 
-    def __init__(self, hold_id: int) -> None:
+    def __init__(self, hold_id: int | str) -> None:
         super().__init__(f"There is no hold {hold_id}. List them with: predictq holds list")
 
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.retention.errors import HoldRefused, HoldUnknown, ModelNameUnknown
+from shared.errors import ModelUnknown
+from shared.retention.errors import HoldRefused, HoldUnknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,13 @@ def add_hold(
     client_key: str | None = None,
     source: str | None = None,
 ) -> Hold:
-    """Hold a model, a job or a client (the key in its canonical form). Raises HoldRefused, ModelNameUnknown."""
+    """Hold a model, a job or a client (the key in its canonical form). Raises HoldRefused, ModelUnknown."""
     if sum(given is not None for given in (model, job_id, client_key)) != 1:
         raise HoldRefused("A hold names one thing: a model, a job or a client.")
     if source is not None and client_key is None:
         raise HoldRefused("Only a hold on a client names a source.")
     if model is not None and connection.execute(_MODEL, {"model": model}).first() is None:
-        raise ModelNameUnknown(model)
+        raise ModelUnknown(model)
     if job_id is not None and connection.execute(_JOB, {"job_id": str(job_id)}).first() is None:
         raise HoldRefused(f"There is no job {job_id} to hold.")
     source_id = None if source is None else connection.execute(_SOURCE, {"source": source}).scalar_one_or_none()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from shared.retention.errors import BelowFloor, FloorRefused, ModelNameUnknown
+from shared.errors import ModelUnknown
+from shared.retention.errors import BelowFloor, FloorRefused
 from shared.retention.period import ENDLESS, FOR_EVER, PERIOD_SQL, parse_period
 
 
@@ -49,7 +50,7 @@ def set_period(connection: Connection, period: str | None, *, model: str | None 
     """Keep answers for `period`, those of one model or, with no model, of all that have none of their own.
 
     "for ever" keeps them. None, for a model, takes its own period away, so that the default holds.
-    Raises PeriodRefused, BelowFloor, ModelNameUnknown.
+    Raises PeriodRefused, BelowFloor, ModelUnknown.
     """
     wanted = None if period is None else parse_period(period)
     if wanted is not None:
@@ -59,7 +60,7 @@ def set_period(connection: Connection, period: str | None, *, model: str | None 
     else:
         kept = ENDLESS if period is not None and wanted is None else wanted
         if connection.execute(_SET_MODEL, {"period": kept, "model": model}).rowcount == 0:
-            raise ModelNameUnknown(model)
+            raise ModelUnknown(model)
     return read_policy(connection)
 
 

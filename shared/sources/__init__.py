@@ -1,4 +1,4 @@
-"""Where features come from: the table of clients, filters on it, and the list of the sample features.
+"""Where features come from: the sources that are known, their keys, filters on them; and, still, the sample's clients.
 
-Nothing here knows jobs or batches.
+Nothing here knows jobs or batches, and nothing here connects to a source.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
@@ -12,6 +12,7 @@ from shared.models.signature import FeatureKind, FeatureSpec
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES, CLIENT_FEATURES
+from shared.sources.source import KeyColumn, Source, SourceColumn, add_source, list_sources
 
 CLIENTS = "predictq_data.clients"  # where the sample's clients are; predictq reads it as it would read a user's table
 
@@ -34,13 +35,11 @@ def create_clients_table(connection: Connection) -> None:
     connection.execute(
         text(f"CREATE TABLE IF NOT EXISTS {CLIENTS} (\n    client_id bigint PRIMARY KEY,\n    {columns}\n)")
     )
-    connection.execute(
-        text("""
-INSERT INTO predictq.sources (name, relation_schema, relation_name, key_columns, key_storage)
-VALUES ('clients', 'predictq_data', 'clients', '[{"name": "client_id", "type": "bigint"}]', 'int8')
-ON CONFLICT (name) DO NOTHING
-""")
-    )
+    if not any(source.name == "clients" for source in list_sources(connection)):
+        found = tuple(SourceColumn(spec.name, _SQL_TYPES[spec.kind]) for spec in CLIENT_FEATURES)
+        schema, relation = CLIENTS.split(".")
+        key = (KeyColumn("client_id", "bigint"),)
+        add_source(connection, Source(0, "clients", None, schema, relation, key, found))
 
 
 def _column(spec: FeatureSpec) -> str:
@@ -100,19 +99,6 @@ def load_clients(engine: Engine, pieces: Iterable[bytes], *, numbered: bool = Fa
         connection.execute(text("ANALYZE incoming"))
         _refuse_duplicates(connection)
         return _merge(connection)
-
-
-def append_clients(engine: Engine, pieces_from: Callable[[int], Iterable[bytes]]) -> int:
-    """Insert new clients under new ids, straight into the table; returns the first id.
-
-    `pieces_from(first)` gives rows as for `load_clients`, with ids that rise from `first`: one above the highest there
-    is, and nobody else can take it before this load ends.
-    """
-    with transaction(engine) as connection:
-        connection.execute(_TAKE_TURNS)
-        first = int(connection.execute(text(f"SELECT coalesce(max(client_id), 0) + 1 FROM {CLIENTS}")).scalar_one())
-        copy_in(connection, f"COPY {CLIENTS} ({_COLUMNS}) FROM STDIN (FORMAT csv)", pieces_from(first))
-    return first
 
 
 def count_clients(connection: Connection) -> int:

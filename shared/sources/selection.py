@@ -1,4 +1,8 @@
-"""Which clients a filter selects: its condition in SQL, checked before anything is accepted."""
+"""Which clients of a source a filter selects: its condition in SQL, checked before anything is accepted.
+
+A filter names key columns, columns that can be features, and those that were named for filters when the source was
+added: no others, for what can be compared can be found out.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +10,142 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import FilterRefused
-from shared.models.signature import FeatureKind, FeatureSpec, check_value, find_feature
-from shared.sources.clients import CLIENTS
-from shared.sources.sample_features import CLIENT_FEATURES
+from shared.sources.filter_values import ORDERED, value_text
+from shared.sources.key_types import Unfit
+from shared.sources.source import Source
+from shared.sources.sql import SQL_TYPES, key_sql, quoted, relation
+
+_RANGES = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
+_MOST_VALUES = 10_000  # of one column
+
+# As literals that mean the same whatever standard_conforming_strings says.
+_BACKSLASH, _BACKSLASHES, _QUOTE, _QUOTED = r"E'\\'", r"E'\\\\'", "'\"'", r"""E'\\"'"""
 
 
-def check_filter(where: Mapping[str, Any]) -> None:
-    """Raise FilterRefused where a filter names no such column, or a value of the wrong type."""
-    for name, value in where.items():
-        spec = find_feature(CLIENT_FEATURES, name)
-        if spec is None:
-            raise FilterRefused(name, f"clients have no feature {name!r}")
-        for item in _values(value):
-            problem = None if item is None else check_value(spec, item)
-            if problem is not None:
-                raise FilterRefused(name, problem.detail)
+def check_filter(where: Mapping[str, Any], source: Source) -> None:
+    """Raise FilterRefused where a filter names what the source does not have, or compares it with what it is not."""
+    conditions(where, source)
 
 
-def selection_query(where: Mapping[str, Any], *, after: str | None) -> tuple[str, dict[str, Any]]:
-    """The query for the keys, in key order and greater than `after`, of all clients whose columns equal `where`.
+def conditions(where: Mapping[str, Any], source: Source) -> tuple[list[str], dict[str, Any]]:
+    """SQL conditions on the relation `c`, and their parameters for the driver. Raises FilterRefused.
 
-    Each column equals its value, or one of its values when that is a list. Returns SQL for the driver and its
-    parameters. Raises FilterRefused.
+    Each column equals its value, or one of a list, or lies within a range: `{"gte": 30, "lt": 40}`. null is a value.
     """
-    check_filter(where)
-    parameters: dict[str, Any] = {}
-    conditions = ["true"]
+    kinds = _comparable(source)
+    parameters: dict[str, Any] = {"yes": True}  # the driver reads %% as % only where there is a parameter
+    found = ["%(yes)s"]
     for number, (name, value) in enumerate(where.items()):
-        spec = find_feature(CLIENT_FEATURES, name)
-        if spec is None:
-            raise FilterRefused(name, f"clients have no feature {name!r}")
-        conditions.append(_condition(spec, _values(value), f"value{number}", parameters))
+        kind = kinds.get(name)
+        if kind is None:
+            raise FilterRefused(name, f"the source {source.name} has no column {name[:100]!r} that can be filtered by")
+        try:
+            if isinstance(value, dict):
+                found.append(_range(name, kind, value, f"value{number}", parameters))
+            else:
+                found.append(_equality(name, kind, value, f"value{number}", parameters))
+        except Unfit as error:
+            raise FilterRefused(name, f"{name} {error}") from None
+    return found, parameters
+
+
+def selection_query(
+    source: Source, where: Mapping[str, Any], *, after: str | None, citext_schema: str | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The query for the keys, in key order and greater than `after`, of the clients that `where` selects, {} for all.
+
+    One column: the key as PostgreSQL writes it as an element of an array. `after` is a canonical key. Returns SQL for
+    the driver and its parameters. Raises FilterRefused.
+    """
+    found, parameters = conditions(where, source)
+    key = key_sql(source.key, citext_schema)
+    columns = [_for_driver(column) for column in key.columns]
+    found += [f"{column} IS NOT NULL" for column in columns]
     if after is not None:
-        parameters["after"] = int(after)
-        conditions.append("c.client_id > %(after)s")
-    query = f"SELECT c.client_id FROM {CLIENTS} c WHERE {' AND '.join(conditions)} ORDER BY c.client_id"
+        places = []
+        for number, (part, kind) in enumerate(zip(source.key_form.parts(after), key.types, strict=True)):
+            parameters[f"after{number}"] = part
+            places.append(f"%(after{number})s::{kind}")
+        above = ">" if "citext" in [column.type for column in source.key] else "OPERATOR(pg_catalog.>)"
+        if len(key.columns) == 1:
+            above = key.equals[0].replace(".=)", ".>)")
+        found.append(f"({', '.join(columns)}) {above} ({', '.join(places)})")
+    query = (
+        f"SELECT {_for_driver(_element(source, key.texts))} FROM {_for_driver(relation(source))} c "
+        f"WHERE {' AND '.join(found)} ORDER BY {', '.join(columns)}"
+    )
     return query, parameters
 
 
-def _condition(spec: FeatureSpec, values: list[Any], parameter: str, parameters: dict[str, Any]) -> str:
-    given = [int(item) if spec.kind is FeatureKind.INTEGER else item for item in values if item is not None]
-    parameters[parameter] = given
-    kind = {"integer": "bigint", "number": "float8", "boolean": "boolean", "category": "text"}[spec.kind]
-    condition = f"c.{spec.name} = ANY (%({parameter})s::{kind}[])"
-    return f"({condition} OR c.{spec.name} IS NULL)" if None in values else condition
+def count_query(source: Source, where: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The query that counts the clients that `where` selects. Raises FilterRefused."""
+    found, parameters = conditions(where, source)
+    return f"SELECT pg_catalog.count(*) FROM {_for_driver(relation(source))} c WHERE {' AND '.join(found)}", parameters
 
 
-def _values(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _for_driver(sql: str) -> str:
+    """SQL without parameters, for a statement that has some."""
+    return sql.replace("%", "%%")
+
+
+def _comparable(source: Source) -> dict[str, str]:
+    """The types of the columns that a filter may name."""
+    kinds = {column.name: column.type for column in (*source.filters, *source.columns)}
+    return kinds | {column.name: column.type for column in source.key}
+
+
+def _equality(name: str, kind: str, value: Any, parameter: str, parameters: dict[str, Any]) -> str:
+    values = value if isinstance(value, list) else [value]
+    if len(values) > _MOST_VALUES:
+        raise Unfit(f"is compared with more than {_MOST_VALUES:,} values: upload the clients' keys instead")
+    column, cast = _sides(name, kind)
+    parameters[parameter] = [value_text(kind, item) for item in values if item is not None]
+    if kind == "citext":
+        given = f"pg_catalog.unnest(%({parameter})s::{cast}[]) AS word"
+        condition = f"{column} IN (SELECT pg_catalog.lower(word) FROM {given})"
+    else:
+        condition = f"{column} OPERATOR(pg_catalog.=) ANY (%({parameter})s::{cast}[])"
+    return f"({condition} OR {column} IS NULL)" if None in values else f"({condition})"
+
+
+def _range(name: str, kind: str, value: Mapping[str, Any], parameter: str, parameters: dict[str, Any]) -> str:
+    if not value or not set(value) <= set(_RANGES):
+        raise Unfit(f"must be compared with a value, a list, or a range of {', '.join(_RANGES)}")
+    if kind not in ORDERED:
+        raise Unfit(f"has no order, for its type is {kind}: compare it with a value or a list")
+    column, cast = _sides(name, kind)
+    found = []
+    for place, limit in value.items():
+        parameters[f"{parameter}_{place}"] = value_text(kind, limit)
+        found.append(f"{column} OPERATOR(pg_catalog.{_RANGES[place]}) %({parameter}_{place})s::{cast}")
+    return f"({' AND '.join(found)})"
+
+
+def _sides(name: str, kind: str) -> tuple[str, str]:
+    """The column as it is compared, and the type of what it is compared with: that of the column.
+
+    As a double, 0.64 would equal no real.
+    """
+    column = _for_driver(f"c.{quoted(name)}")
+    if kind == "citext":  # its own operator is in some schema or other
+        return f"pg_catalog.lower({column}::pg_catalog.text)", "pg_catalog.text"
+    if kind == "enum":  # a word that is none of its own is no error
+        return f"{column}::pg_catalog.text", "pg_catalog.text"
+    return column, SQL_TYPES[kind]
+
+
+def _element(source: Source, texts: tuple[str, ...]) -> str:
+    """The canonical key as an element of an array: as it is, or in quotes."""
+    if source.key_form.storage != "text":
+        return texts[0]
+    parts = [f"({text})::pg_catalog.text" for text in texts]
+    parts = [
+        f"pg_catalog.lower({part})" if column.type == "citext" else part
+        for part, column in zip(parts, source.key, strict=True)
+    ]
+    whole = parts[0]
+    if len(parts) > 1:
+        members = " || ',' || ".join(f"pg_catalog.to_json({part})::pg_catalog.text" for part in parts)
+        whole = f"'[' || {members} || ']'"
+    escaped = f"pg_catalog.replace(pg_catalog.replace({whole}, {_BACKSLASH}, {_BACKSLASHES}), {_QUOTE}, {_QUOTED})"
+    return f"{_QUOTE} || {escaped} || {_QUOTE}"

@@ -75,8 +75,8 @@ class Stack:
 
     def fill(self) -> None:
         """Load clients, train and promote a model, make a key."""
-        self.tool("clients", "generate", str(CLIENTS))
-        self.tool("train", "--splits", "3", "--promote")
+        self.tool("example", "load", "hr_attrition", "--rows", str(CLIENTS))
+        self.tool("example", "train", "hr_attrition")
         made = json.loads(self.tool("keys", "create", "compose-test", "--json"))
         self._environment["PREDICTQ_API_KEY"] = made["key"]
 

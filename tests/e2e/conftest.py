@@ -13,5 +13,5 @@ from tests.e2e.support import CLIENTS, Up, running_up
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running `predictq up` with a model and sample clients."""
     directory = tmp_path_factory.mktemp("stack")
-    with running_up(directory, "--sample", str(CLIENTS), "--workers", "2") as up:
+    with running_up(directory, "--example", "hr_attrition", "--rows", str(CLIENTS), "--workers", "2") as up:
         yield up

@@ -101,7 +101,7 @@ def running_up(
     up = Up(directory, process, log)
     try:
         if wait:
-            wait_until(lambda: is_ready(up), seconds=120, what="predictq up")
+            wait_until(lambda: is_ready(up), seconds=240, what="predictq up")
         yield up
     finally:
         if process.poll() is None:

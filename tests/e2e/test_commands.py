@@ -7,7 +7,7 @@ import io
 import json
 from pathlib import Path
 
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
+from examples.hr_attrition.features import FEATURE_NAMES
 from tests.e2e.support import CLIENTS, Up
 
 
@@ -46,6 +46,9 @@ def test_bulk_by_filter_and_of_all_clients(up: Up) -> None:
     some = up.run("bulk", "--where", "department=Sales", "--where", "over_time=true", "--watch")
     assert some.returncode == 0
     assert "rows/s" in some.stdout
+    twice = [up.ask("bulk", "--where", "department=Sales", "--idempotency-key", "tonight")["id"] for _ in range(2)]
+    assert twice[0] == twice[1]
+    assert "visible ASCII" in up.refused("bulk", "--all", "--idempotency-key", "é", status=2)
     assert "shoe_size" in up.refused("bulk", "--where", "shoe_size=44")
 
 
@@ -104,9 +107,9 @@ def test_a_trace_shows_everything_by_name(up: Up) -> None:
     """Features, model and worker of one answer."""
     job = up.ask("predict", "3", "--wait")
     trace = up.ask("trace", str(job["request_id"]))
-    assert set(trace["features"]) == set(CLIENT_FEATURE_NAMES)
+    assert set(trace["features"]) == set(FEATURE_NAMES)
     assert trace["features_from"] == "clients"
     text = up.run("trace", str(job["request_id"])).stdout
-    for name in CLIENT_FEATURE_NAMES:
+    for name in FEATURE_NAMES:
         assert f"{name}=" in text
     assert "404" in up.refused("trace", "1")

@@ -6,10 +6,14 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 from sqlalchemy import create_engine, text
 
+from devstack.stack_servers import delete_data
 from tests.e2e.support import command_of, predictq, running_up, stop
 from tests.support import wait_until
+
+ASCII = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
 
 
 def test_the_demonstration_shows_the_whole_way_and_leaves_nothing(tmp_path: Path) -> None:
@@ -40,7 +44,7 @@ def test_the_demonstration_shows_the_whole_way_and_leaves_nothing(tmp_path: Path
 def test_a_stop_while_it_starts_leaves_no_process_behind(tmp_path: Path) -> None:
     """Ctrl-C in the middle of the start is obeyed at once, and whatever was started is stopped."""
     with running_up(tmp_path, "--workers", "1", wait=False) as up:
-        wait_until(lambda: "sample" in up.log.read_text() or up.children_named("api"), seconds=60, what="the gateway")
+        wait_until(lambda: up.children_named("api"), seconds=60, what="the gateway")
         assert stop(up, signal.SIGINT) == 130
 
 
@@ -51,8 +55,8 @@ def test_own_servers_are_used_and_left_running(tmp_path: Path, database_url: str
         assert not (tmp_path / ".predictq" / "postgres").exists()
         assert up.state["database_url"] == database_url
         assert "no-live-model" not in up.refused("predict", "1")
-        assert up.ask("clients", "generate", "3", **urls)["first_id"] == 1
-        assert up.ask("train", "--sample", "600", "--splits", "2", "--promote")["is_live"]
+        assert up.ask("example", "load", "hr_attrition", "--rows", "3", **urls)["first_id"] == 1
+        assert up.ask("example", "train", "hr_attrition")[0]["is_live"]
         assert up.ask("predict", "1", "--wait")["status"] == "succeeded"
         assert stop(up, signal.SIGINT) == 0
     engine = create_engine(database_url)
@@ -62,15 +66,32 @@ def test_own_servers_are_used_and_left_running(tmp_path: Path, database_url: str
 
 
 def test_a_restart_keeps_clients_and_key(tmp_path: Path) -> None:
-    """What was loaded yesterday is there today, under the same key; samples are not added again."""
+    """What was loaded yesterday is there today, under the same key, in a terminal of ASCII, too; nothing is added."""
     plan = ("--workers", "1", "--no-flower")
-    with running_up(tmp_path, *plan, "--sample", "0", delete=False) as up:
+    with running_up(tmp_path, *plan, delete=False) as up:
         key = up.state["api_key"]
-        up.ask("clients", "generate", "2")
+        up.ask("example", "load", "hr_attrition", "--rows", "2")
         assert "no live model" in up.log.read_text()
         assert "No model is live" in up.refused("predict", "1")
         assert stop(up, signal.SIGTERM) == 0
         assert "stopped" in up.log.read_text()
-    with running_up(tmp_path, *plan) as up:
+    with running_up(tmp_path, *plan, **ASCII) as up:
+        assert "+ gateway" in up.log.read_text()
         assert up.state["api_key"] == key
-        assert up.ask("clients", "generate", "1")["first_id"] == 3
+        assert up.ask("example", "load", "hr_attrition", "--rows", "1")["first_id"] == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg2://a:b@127.0.0.1:1/c", "start it, or correct DATABASE_URL"),
+        ("postgresql+psycopg2://a:b@/c?host=/nowhere", "start it, or correct DATABASE_URL"),
+    ],
+)
+def test_up_says_in_a_line_that_the_database_is_away(tmp_path: Path, url: str, said: str) -> None:
+    """No traceback, nothing left running."""
+    result = predictq(tmp_path, "up", DATABASE_URL=url)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert said in result.stderr
+    delete_data(tmp_path / ".predictq")

@@ -10,8 +10,10 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
+
 from devstack.servers.ports import free_port, is_free
-from tests.e2e.support import PREDICTQ, Up, command_of, environment
+from tests.e2e.support import PREDICTQ, Up, command_of, environment, predictq
 from tests.support import wait_until
 
 
@@ -34,12 +36,50 @@ def test_secrets_are_kept_from_other_users(up: Up) -> None:
     directory = up.directory / ".predictq"
     for name in ("stack.json", "api-key"):
         assert (directory / name).stat().st_mode & 0o077 == 0
+    logs = [up.directory / ".predictq" / place for place in ("postgres/postgres.log", "redis/redis.log")]
+    for log in (*logs, *(directory / "logs").iterdir()):
+        assert log.stat().st_mode & 0o077 == 0, log
     state = up.state
     password = state["redis_url"].split("@")[0].rpartition(":")[2]
     for process in up.family():
         command = " ".join(command_of(process))
         assert password not in command
         assert state["api_key"] not in command
+        assert state["flower_password"] not in command
+
+
+def test_nothing_listens_for_other_machines(up: Up) -> None:
+    """Gateway, servers, Flower and the metrics of workers are reached from this machine alone."""
+    places = {
+        one.laddr.ip
+        for process in up.family()
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    }
+    assert places == {"127.0.0.1"}
+    assert '"metrics_port"' in (up.directory / ".predictq" / "logs" / "worker.log").read_text()
+
+
+def test_a_stack_is_found_from_anywhere_by_its_directory(up: Up, tmp_path: Path) -> None:
+    """Whatever the place and the environment are of."""
+    directory = ("--directory", str(up.directory / ".predictq"))
+    away = {"DATABASE_URL": "postgresql+psycopg2://a:b@127.0.0.1:1/c", "PREDICTQ_API_URL": "http://127.0.0.1:1"}
+    for command in (["jobs"], ["keys", "list"], ["doctor"], ["models"], ["predict", "1", "--wait"]):
+        result = predictq(tmp_path, *command, *directory, **away)
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert predictq(tmp_path, "url", *directory).stdout.strip() == up.state["api_url"]
+    assert "nothing runs in" in predictq(tmp_path, "jobs", "--directory", str(tmp_path)).stderr
+
+
+def test_psql_opens_a_shell_on_the_stacks_database(up: Up, tmp_path: Path) -> None:
+    """With the embedded psql, and with the machine's where it has one. Tables are found by their names."""
+    embedded = {"PATH": str(tmp_path)}
+    for path in (embedded, *([{}] if shutil.which("psql") else [])):
+        for table in ("jobs", "clients"):
+            result = up.run("psql", "-At", "-c", f"SELECT count(*) > 0 FROM {table}", **path)
+            assert (result.returncode, result.stdout) == (0, "t\n"), result.stderr
+        piped = up.run("psql", text="SELECT current_user;\n", **path)
+        assert (piped.returncode, "predictq" in piped.stdout) == (0, True), piped.stderr
 
 
 def test_a_second_stack_in_the_same_directory_is_refused(up: Up) -> None:
@@ -67,11 +107,15 @@ def test_a_killed_child_is_started_again(up: Up) -> None:
 
 
 def test_a_worker_joins_takes_work_and_its_death_loses_nothing(up: Up) -> None:
-    """`predictq worker` in a second terminal shares the load; killed without warning, its batches are scored again."""
+    """The line that `up` prints shares the load, from anywhere; killed, its batches are scored again."""
+    (line,) = (line for line in up.log.read_text().splitlines() if line.startswith("One more worker"))
+    printed = shlex.split(line.partition(": ")[2])
+    assert printed[:2] == ["predictq", "worker"]
+    printed[0] = PREDICTQ
     with (up.directory / "second.log").open("wb") as log:
         second = subprocess.Popen(
-            [PREDICTQ, "worker", "--concurrency", "1", "--name", "second"],
-            cwd=up.directory, env=environment(PREDICTQ_LEASE_SECONDS="2"), stdout=log, stderr=log,
+            [*printed, "--concurrency", "1", "--name", "second"],
+            cwd="/", env=environment(PREDICTQ_LEASE_SECONDS="2"), stdout=log, stderr=log,
         )  # fmt: skip
     try:
         wait_until(lambda: "second@" in up.run("doctor").stdout, seconds=60, what="the second worker's answer")

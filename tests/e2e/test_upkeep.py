@@ -10,21 +10,22 @@ from pathlib import Path
 import joblib
 from sklearn.linear_model import LogisticRegression
 
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
+from examples.hr_attrition.dataset import generate
+from examples.hr_attrition.features import FEATURE_NAMES
 from tests.e2e.support import PREDICTQ, Up, environment
 from tests.support import wait_until
 
 
 def test_clients_are_imported_and_bad_files_refused_whole(up: Up, tmp_path: Path) -> None:
     """A file comes in as a whole or not at all, and unchanged rows stay as they are."""
-    made = up.ask("clients", "generate", "5", "--seed", "9")
+    made = up.ask("example", "load", "hr_attrition", "--rows", "5", "--seed", "9")
     job = up.ask("predict", str(made["first_id"]), "--wait")
     features = up.ask("trace", str(job["request_id"]))["features"]
     path = tmp_path / "clients.csv"
 
     def write(*rows: dict[str, object]) -> None:
         with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["client_id", *CLIENT_FEATURE_NAMES])
+            writer = csv.DictWriter(file, ["client_id", *FEATURE_NAMES])
             writer.writeheader()
             writer.writerows(rows)
 
@@ -40,12 +41,15 @@ def test_clients_are_imported_and_bad_files_refused_whole(up: Up, tmp_path: Path
     assert "404" in up.refused("predict", "700002")
     write(first, first)
     assert "line 2 and on line 3" in up.refused("clients", "import", str(path))
-    assert "generated, ids" in up.run("clients", "generate", "1").stdout
+    assert "rows generated" in up.run("example", "load", "hr_attrition", "--rows", "1").stdout
 
 
 def test_models_are_trained_registered_and_promoted(up: Up, tmp_path: Path) -> None:
     """A promoted model scores the next prediction, with no restart; old versions stay to go back to."""
-    trained = up.run("train", "--sample", "600", "--splits", "2", "--output", str(tmp_path / "out"))
+    people = tmp_path / "people.csv"
+    next(generate(600, seed=3)).to_csv(people, index=False)
+    arguments = ["train", str(people), "--target", "attrition", "--drop", "client_id", "--splits", "2"]
+    trained = up.run(*arguments, "--output", str(tmp_path / "out"))
     assert trained.returncode == 0, trained.stderr
     assert "95 % interval" in trained.stdout
     estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])

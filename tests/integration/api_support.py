@@ -20,6 +20,7 @@ from shared.config import Settings
 from shared.messaging.messages import NOTICES, Notice, format_notice
 from shared.postgres.engine import transaction
 from shared.sources.selection import selection_query
+from shared.sources.source import read_source
 from shared.status import Queue
 from tests.support import wait_until
 
@@ -103,7 +104,8 @@ def plan_selections(engine: Engine, *, batch_rows: int = 10, pages: int | None =
 def _plan(connection: Connection, held: Claim, batch_rows: int, pages: int | None) -> None:
     values = {"plan": held.batch_id, "job": str(held.job_id)}
     selection = connection.execute(text("SELECT selection FROM predictq.jobs WHERE id = :job"), values).scalar_one()
-    found = [key for (key,) in connection.exec_driver_sql(*selection_query(selection["where"], after=None))]
+    source = read_source(connection, "clients")
+    found = [key for (key,) in connection.exec_driver_sql(*selection_query(source, selection["where"], after=None))]
     parts = [found[start : start + batch_rows] for start in range(0, len(found), batch_rows)]
     for keys in parts[:pages]:
         connection.execute(_ADD_PAGE, {**values, "keys": keys, "rows": len(keys)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ def places(engine: Engine, key: ClientKey) -> list[Place]:
 
 def add_source(engine: Engine, name: str, storage: str, key_columns: Sequence[str] = ("code",)) -> int:
     """A source whose keys are stored as `storage`, with a model that is not live."""
-    columns = "[" + ", ".join(f'{{"name": "{column}", "type": "text"}}' for column in key_columns) + "]"
+    kind = {"int8": "bigint"}.get(storage, storage)
+    columns = json.dumps([{"name": column, "type": kind} for column in key_columns])
     with transaction(engine) as connection:
         return int(
             connection.execute(

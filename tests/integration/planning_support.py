@@ -13,16 +13,15 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine, text
-from uuid_utils.compat import uuid7
 
 from shared.batches.claims import claim
 from shared.batches.row_accounting import RowAccount, read_row_account
 from shared.config import Settings
-from shared.jobs.accept_bulk import BulkJob, accept_selection
+from shared.jobs.accept_bulk import accept_selection
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
 from tests.integration.jobs_support import answer
-from tests.support import OWNER, ROOT, environment, stop
+from tests.support import OWNER, ROOT, bulk_job, environment, stop
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def planner_process(settings: Settings, *, name: str = "p") -> Iterator[subproce
 
 def select(engine: Engine, where: Mapping[str, Any] | None = None, *, owner: str = OWNER) -> UUID:
     """Accept a job of all clients that `where` names. No message is sent: planners ask PostgreSQL, too."""
-    return accept_selection(engine, BulkJob(uuid7(), owner, 100), where or {}).job_id
+    return accept_selection(engine, bulk_job(engine, owner=owner, batch_rows=100), where or {}).job_id
 
 
 def plan_of(engine: Engine, job_id: UUID) -> Any:

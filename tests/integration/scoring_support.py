@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Engine
-from uuid_utils.compat import uuid7
 
-from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
-from shared.jobs.results import ResultRow, read_results, readable
+from shared.jobs.accept_singles import Accepted, accept_singles
+from shared.jobs.results import read_results, readable
 from shared.jobs.trace import Trace, read_trace
 from shared.postgres.engine import autocommit
 from shared.status import Queue
-from tests.support import OWNER
+from tests.support import OWNER, single_job
 from worker.scoring.scorer import Scorer
 
 
@@ -28,11 +28,12 @@ def features_of(client_id: int) -> dict[str, Any]:
     }
 
 
-def results(engine: Engine, accepted: Accepted) -> list[ResultRow]:
+def results(engine: Engine, accepted: Accepted) -> list[SimpleNamespace]:
     with autocommit(engine) as connection:
         extent = readable(connection, accepted.job_id)
         assert extent is not None
-        return read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
+        rows = read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
+    return [SimpleNamespace(**row) for row in rows]
 
 
 def trace_of(engine: Engine, request_id: object) -> Trace:
@@ -43,9 +44,7 @@ def trace_of(engine: Engine, request_id: object) -> Trace:
 def submit_raw(engine: Engine, given: Sequence[dict[str, Any] | int]) -> list[Accepted]:
     """One batch of single jobs, some with features of their own and some naming clients."""
     jobs = [
-        SingleJob(uuid7(), OWNER, item)
-        if isinstance(item, int)
-        else SingleJob(uuid7(), OWNER, features=json.dumps(item))
+        single_job(engine, item) if isinstance(item, int) else single_job(engine, None, features=json.dumps(item))
         for item in given
     ]
     with autocommit(engine) as connection:

@@ -71,7 +71,7 @@ def test_without_authentication_everybody_is_anonymous(settings: Settings, engin
     add_model(engine)
     with running_gateway(settings.model_copy(update={"auth_disabled": True})) as gateway:
         assert gateway.get("/v1/jobs").status_code == 200
-        assert gateway.post("/v1/models/1/promote").status_code == 200
+        assert gateway.post("/v1/models/default/versions/1/promote").status_code == 200
 
 
 def test_made_up_keys_do_not_fill_the_memory(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+from uuid_utils.compat import uuid7
 
+from api.intake import single_jobs
+from api.server.coalescer import each_alone
 from api.watch import outage_log
 from shared.config import Settings
+from shared.errors import DatabaseUnavailable
+from shared.jobs.accept_singles import Accepted, SingleJob
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.integration.network import Network
 from tests.support import add_clients, add_model, wait_until
@@ -164,6 +169,40 @@ def test_one_bad_job_never_costs_its_neighbours(gateway: Gateway, engine: Engine
         wait_until(lambda: len(singles._waiting) == 3, what="a group waits")
         holder.close()
         assert sorted(call.result().status_code for call in calls) == [202, 202, 202, 500]
+
+
+@pytest.mark.parametrize("error", [ValueError("NUL (0x00)"), UnicodeEncodeError("utf-8", "x", 0, 1, "odd")])
+def test_what_the_driver_refuses_never_costs_its_neighbours(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A value that never gets to PostgreSQL fails its own job, and no other of the group."""
+    accept = single_jobs.accept_singles
+
+    def refuse_three(connection: Connection, jobs: Sequence[SingleJob], **options: bool) -> object:
+        if any(job.client_id == 3 for job in jobs):
+            raise error
+        return accept(connection, jobs, **options)
+
+    monkeypatch.setattr(single_jobs, "accept_singles", refuse_three)
+    jobs = [SingleJob(uuid7(), "alice", client_id) for client_id in (1, 2, 3, 4)]
+    answers = gateway.services.intake._accept_group(jobs)
+    assert [isinstance(answer, Accepted) for answer in answers] == [True, True, False, True]
+    assert answers[2] is error
+
+
+def test_one_bad_read_never_costs_its_neighbours() -> None:
+    """Reads that are asked together: what one of them raises is its own. An outage is everybody's."""
+
+    def read(items: Sequence[int]) -> list[int]:
+        if 9 in items:
+            raise DatabaseUnavailable(OSError("away"))
+        return [10 // item for item in items]
+
+    answers = each_alone(read)([5, 0, 2])
+    assert (answers[0], answers[2]) == (2, 5)
+    assert isinstance(answers[1], ZeroDivisionError)
+    with pytest.raises(DatabaseUnavailable):
+        each_alone(read)([5, 9])
 
 
 @pytest.mark.parametrize(("path", "body"), [("/v1/predict", ONE), ("/v1/jobs", {"client_ids": [1, 2]})])

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
-from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
+from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import add_clients, add_model
 
 RAW = {"age": 30, "monthly_income": 2000, "department": "Sales", "over_time": True}
@@ -159,6 +159,8 @@ def test_a_bad_selection_is_refused(
     [
         (b"1\nx\n", CSV, 422),
         (b"client_id\n", CSV, 422),
+        (b'client_id,n\n1,"abc\n2,x\n3,x\n', CSV, 422),
+        (b"client_id\r1\r2\n3\n4\n", CSV, 422),
         (b"", CSV, 422),
         (b"1\n" * 1001, CSV, 413),
         (b"1\n", {**CSV, "Content-Encoding": "gzip"}, 415),
@@ -205,3 +207,47 @@ def test_a_media_type_that_cannot_be_given_is_406(gateway: Gateway) -> None:
     location = gateway.post("/v1/jobs", json={"all": True}).headers["location"]
     answer = gateway.get(f"{location}/results", headers={"Accept": "application/pdf"})
     assert (answer.status_code, answer.json()["type"]) == (406, "/problems/not-acceptable")
+
+
+@pytest.mark.parametrize("text", [r"a\u0000b", r"\u0000", r"\ud800", r"x\udc00y"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/predict", '{"client_id": "TEXT"}'),
+        ("POST", "/v1/predict", '{"TEXT": 1}'),
+        ("POST", "/v1/predict_raw", '{"features": {"department": "TEXT"}}'),
+        ("POST", "/v1/predict_raw", '{"features": {"TEXT": 1}}'),
+        ("POST", "/v1/jobs", '{"client_ids": ["TEXT"]}'),
+        ("POST", "/v1/jobs", '{"where": {"department": ["Sales", "TEXT"]}}'),
+        ("POST", "/v1/jobs", '{"where": {"TEXT": 1}}'),
+        ("POST", "/v1/erasures", '{"client_id": "TEXT", "reason": "x"}'),
+        ("POST", "/v1/erasures", '{"client_id": 1, "reason": "TEXT"}'),
+        ("POST", "/v1/erasures", '{"client_id": {"a": "TEXT"}, "reason": "x"}'),
+        ("POST", "/v1/clients/export", '{"client_id": 1, "source": "TEXT"}'),
+        ("POST", "/v1/holds", '{"client_id": "TEXT", "reason": "x"}'),
+        ("POST", "/v1/holds", '{"model": "TEXT", "reason": "x"}'),
+        ("PUT", "/v1/retention", '{"keep_for": "13 months", "model": "TEXT"}'),
+        ("PUT", "/v1/retention/floor", '{"floor": "TEXT"}'),
+    ],
+)
+def test_nul_and_halves_of_characters_are_refused(
+    gateway: Gateway, shared_engine: Engine, method: str, path: str, body: str, text: str
+) -> None:
+    """Wherever a text can stand: neither PostgreSQL nor its driver takes them, so that a 500 would be the answer."""
+    admin = {**bearer(new_key(shared_engine, "root", is_admin=True)), "Content-Type": "application/json"}
+    answer = gateway.request(method, path, content=body.replace("TEXT", text), headers=admin)
+    assert answer.status_code in (400, 422), answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/jobs/%00", "/v1/jobs/%00/results", "/v1/predictions/1-%00", "/v1/models/%00", "/v1/erasures/%00"),
+        *("/v1/retention/runs/%00", "/v1/jobs?cursor=%00", "/v1/jobs?status=%00", "/problems/%00", "/docs/assets/%00"),
+        *("/v1/jobs/%ed%a0%80", "/v1/predictions/%ed%a0%80", "/v1/jobs?cursor=%ed%a0%80"),
+    ],
+)
+def test_no_path_and_no_parameter_holds_them(gateway: Gateway, shared_engine: Engine, path: str) -> None:
+    """Refused as what is not there, or not valid."""
+    admin = bearer(new_key(shared_engine, "root", is_admin=True))
+    assert gateway.get(path, headers=admin).status_code in (404, 422)

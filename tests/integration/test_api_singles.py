@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model, wait_until
 
@@ -57,7 +58,14 @@ def test_the_result_is_in_the_job(gateway: Gateway, engine: Engine) -> None:
     assert "retry-after" not in read.headers
     assert job["status"] == "succeeded"
     assert job["request_counts"] == {"total": 1, "succeeded": 1, "failed": 0, "cancelled": 0}
-    assert job["result"] == {"client_id": 5, "probability": 0.25, "label": 0, "threshold": 0.5, "model_version": 1}
+    assert job["result"] == {
+        "client_id": 5,
+        "probability": 0.25,
+        "label": 0,
+        "threshold": 0.5,
+        "model": "default",
+        "model_version": 1,
+    }
     assert job["created_at"] <= job["started_at"] <= job["finished_at"]
     assert job["error"] is None
 
@@ -128,7 +136,7 @@ def test_a_key_that_is_being_accepted_right_now_is_409(gateway: Gateway, engine:
         connection.execute(text("LOCK TABLE predictq.jobs IN SHARE MODE"))
         slow = threading.Thread(target=lambda: statuses.append(gateway.post("/v1/predict", **call).status_code))
         slow.start()
-        wait_until(lambda: gateway.services.intake._idempotency._in_flight, what="the first call is in flight")
+        wait_until(lambda: gateway.services.intake.idempotency._in_flight, what="the first call is in flight")
         second = gateway.post("/v1/predict", **call)
     slow.join()
     assert second.status_code == 409
@@ -226,3 +234,25 @@ DO $$ BEGIN
     EXECUTE format('ALTER DATABASE %I SET search_path = later, pg_catalog', current_database());
 END $$;
 """
+
+
+@pytest.mark.parametrize("value", [30, 30.0])
+def test_a_key_leads_to_its_job_whatever_model_is_live(gateway: Gateway, engine: Engine, value: float) -> None:
+    """Another model takes other features: the repetition of what was accepted is its job, another payload a 422."""
+    asked = {"features": {**RAW, "age": 30}}
+    keyed = {"Idempotency-Key": "k"}
+    first = gateway.post("/v1/predict_raw", json=asked, headers=keyed)
+    assert first.status_code == 202
+    add_model(engine, signature=Signature((FeatureSpec("age", FeatureKind.CATEGORY, nullable=False),)))
+    gateway.services.models.forget()
+    assert gateway.post("/v1/predict_raw", json=asked).status_code == 422, "the live model takes it no more"
+    again = gateway.post("/v1/predict_raw", json={"features": {**RAW, "age": value}}, headers=keyed)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert again.headers["idempotency-replayed"] == "true"
+    for features in ({**RAW, "age": 31}, {"age": "a word"}):
+        other = gateway.post("/v1/predict_raw", json={"features": features}, headers=keyed)
+        assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.models SET live_version_id = NULL"))
+    gateway.services.models.forget()
+    assert gateway.post("/v1/predict_raw", json=asked, headers=keyed).json()["id"] == first.json()["id"]

@@ -39,17 +39,30 @@ def test_models_are_listed_and_promoted_by_admins_only(gateway: Gateway, engine:
     """The live version is the one that new jobs are pinned to; accepted jobs keep theirs."""
     add_model(engine, promote=False)
     old = gateway.post("/v1/predict", json=ONE).json()
-    assert [(m["version"], m["is_live"]) for m in gateway.get("/v1/models").json()["models"]] == [(2, False), (1, True)]
-    assert gateway.post("/v1/models/2/promote").json()["type"] == "/problems/forbidden"
+    (model,) = gateway.get("/v1/models").json()["models"]
+    assert (model["name"], model["live_version"], model["versions"], model["is_default"]) == ("default", 1, 2, True)
+    versions = gateway.get("/v1/models/default").json()["all_versions"]
+    assert [(version["version"], version["is_live"]) for version in versions] == [(2, False), (1, True)]
+    assert gateway.post("/v1/models/default/promote").json()["type"] == "/problems/forbidden"
     admin = bearer(new_key(engine, "root", is_admin=True))
-    promoted = gateway.post("/v1/models/2/promote", headers=admin)
-    assert (promoted.status_code, promoted.json()["is_live"]) == (200, True)
-    assert gateway.get("/v1/models/1").json()["signature"]["features"][0]["name"] == "age"
+    promoted = gateway.post("/v1/models/default/promote", headers=admin)
+    assert (promoted.status_code, promoted.json()["version"], promoted.json()["is_live"]) == (200, 2, True)
+    first = gateway.get("/v1/models/default/versions/1").json()
+    assert first["signature"]["features"][0]["name"] == "age"
     assert gateway.post("/v1/predict", json=ONE).json()["model_version"] == 2
     assert gateway.get(f"/v1/jobs/{old['id']}").json()["model_version"] == 1
-    for version in ("3", "nonsense", "9" * 20):
-        assert gateway.get(f"/v1/models/{version}").status_code == 404
-        assert gateway.post(f"/v1/models/{version}/promote", headers=admin).status_code == 404
+    back = gateway.post("/v1/models/default/rollback", headers=admin).json()
+    assert (back["version"], back["is_live"]) == (1, True)
+    for path in ("/v1/models/nobody", "/v1/models/nobody/versions/1"):
+        assert gateway.get(path).json()["type"] == "/problems/model-unknown"
+        assert gateway.post(f"{path}/promote", headers=admin).json()["type"] == "/problems/model-unknown"
+    for number in ("3", "nonsense", "9" * 10, "9" * 20, "001", "+1", "1.0", "-1", "0", "%D9%A1"):
+        path = f"/v1/models/default/versions/{number}"
+        for answer in (gateway.get(path), gateway.post(f"{path}/promote", headers=admin)):
+            assert (answer.status_code, answer.json()["type"]) == (404, "/problems/model-version-unknown")
+    for request_id in ("-1", "1", "1-", "01-0", "9" * 19 + "-0", "1-9999999", "%D9%A1-0", "x"):
+        answer = gateway.get(f"/v1/predictions/{request_id}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/prediction-unknown")
 
 
 def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
@@ -59,7 +72,7 @@ def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
     gateway.post("/v1/jobs", json={"all": True})
     wait_until(lambda: gateway.get("/health").json()["queues"]["plan"]["queued_batches"] == 1, what="sampled")
     assert gateway.get("/health").json()["queues"]["bulk"]["waiting_rows"] == 10
-    assert gateway.get("/health").json()["live_model_version"] == 1
+    assert gateway.get("/health").json()["live_models"] == {"default": 1}
     for statement, reason in (
         (f"UPDATE {VERSION_TABLE} SET version_num = '0001'", "at schema 0001"),
         (f"DROP TABLE {VERSION_TABLE}", "at schema none"),
@@ -80,7 +93,7 @@ def test_no_live_model_is_a_note(gateway: Gateway, engine: Engine) -> None:
     ready = gateway.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
     assert "No model is live" in ready.json()["reasons"][0]
-    assert gateway.get("/health").json()["live_model_version"] is None
+    assert gateway.get("/health").json()["live_models"] == {}
     assert gateway.post("/v1/predict", json=ONE).json()["type"] == "/problems/no-live-model"
 
 

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from cli.client_load import generate_clients, import_file
+from cli.client_load import import_file
 from shared.postgres.engine import transaction
 from shared.sources.clients import (
     DuplicateClients,
     LoadReport,
-    append_clients,
-    count_clients,
     create_clients_table,
     load_clients,
 )
@@ -83,27 +81,6 @@ def test_a_source_that_fails_half_way_leaves_nothing_and_keeps_its_own_error(eng
     with pytest.raises(KeyboardInterrupt):
         load_clients(engine, pieces(KeyboardInterrupt()))
     assert clients_of(engine) == {}
-
-
-def test_appended_clients_continue_after_the_highest_id(engine: Engine) -> None:
-    """Samples never overwrite a client."""
-    load_clients(engine, [line(10)])
-    assert append_clients(engine, lambda first: [line(first), line(first + 1)]) == 11
-    assert set(clients_of(engine)) == {10, 11, 12}
-
-
-def test_generated_clients_are_the_same_for_the_same_seed_and_ids(engine: Engine) -> None:
-    """A sample can be made again elsewhere, in any number of steps."""
-    assert generate_clients(engine, 30, 5, quiet=True).first_id == 1
-    assert generate_clients(engine, 20, 5, quiet=True).first_id == 31
-    fingerprint = text("SELECT md5(string_agg(c::text, ',' ORDER BY client_id)) FROM predictq_data.clients c")
-    with transaction(engine) as connection:
-        first = connection.execute(fingerprint).scalar_one()
-        connection.execute(text("DELETE FROM predictq_data.clients"))
-    generate_clients(engine, 50, 5, quiet=True)
-    with transaction(engine) as connection:
-        assert connection.execute(fingerprint).scalar_one() == first
-        assert count_clients(connection) == 50
 
 
 def test_the_public_data_set_is_imported_and_imported_again_without_change(

@@ -233,3 +233,33 @@ def test_a_copy_of_the_programs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for program in ("postgres", "initdb", "psql"):
         said = subprocess.run([copy / program, "--version"], capture_output=True, text=True, check=True).stdout
         assert "(PostgreSQL)" in said
+
+
+def test_redis_takes_no_command_that_reaches_beyond_it(tmp_path: Path) -> None:
+    """Whoever has the password writes no file, reads no setting, runs no script and fills no memory without end."""
+    asked = (
+        ["CONFIG", "SET", "dir", "/tmp"], ["CONFIG", "GET", "requirepass"], ["ACL", "LIST"], ["EVAL", "return 1", "0"],
+        ["MODULE", "LIST"], ["DEBUG", "SLEEP", "0"], ["SLAVEOF", "NO", "ONE"], ["REPLICAOF", "NO", "ONE"], ["SAVE"],
+        ["BGSAVE"], ["BGREWRITEAOF"], ["MONITOR"], ["SHUTDOWN", "NOSAVE"], ["MIGRATE", "h", "1", "k", "0", "1"],
+    )  # fmt: skip
+    with EmbeddedRedis(tmp_path / "redis") as server, redis.Redis.from_url(server.url) as client:
+        for command in asked:
+            with pytest.raises(redis.ResponseError, match="unknown command"):
+                client.execute_command(*command)
+        memory = client.info("memory")
+        assert (memory["maxmemory"], memory["maxmemory_policy"]) == (256 * 1024**2, "noeviction")
+        with client.lock("kombu takes this one", timeout=5):
+            pass
+
+
+def test_what_servers_write_is_their_owners_alone(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
+    """Logs and the append-only file are 0600, whatever umask they are started under and an earlier release left."""
+    broker = EmbeddedRedis(tmp_path / "redis")
+    broker.data_dir.mkdir()
+    broker.log_path.touch(mode=0o644)
+    with broker:
+        assert count(broker, "key") == 1
+        written = [path for path in broker.data_dir.rglob("*") if path.is_file()]
+        assert len(written) >= 4
+        for path in (*written, postgres.log_path):
+            assert path.stat().st_mode & 0o077 == 0, path

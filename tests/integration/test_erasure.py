@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -21,8 +22,9 @@ from shared.config import Settings
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureInterrupted
 from shared.erasure.keys import ClientKey
 from shared.errors import Erased
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
-from shared.jobs.accept_singles import SingleJob, accept_singles
+from shared.jobs.accept_bulk import accept_keys
+from shared.jobs.accept_singles import accept_singles
+from shared.jobs.key_pages import ListedIds
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
@@ -43,8 +45,10 @@ from tests.support import (
     ROOT,
     add_clients,
     add_model,
+    bulk_job,
     environment,
     job_of,
+    single_job,
     submit_bulk,
     submit_singles,
     wait_until,
@@ -277,22 +281,21 @@ def test_a_hold_that_comes_after_the_call_ends_the_erasure(engine: Engine, key: 
 
 def test_a_repeated_call_is_told_that_it_is_gone(engine: Engine, key: ClientKey) -> None:
     """The payload's hash is forgotten, so a replayed Idempotency-Key answers Erased; a key made of hers is gone."""
-    single = SingleJob(uuid7(), OWNER, PERSON, idempotency_key="k1", payload_hash="ab")
-    named = SingleJob(uuid7(), OWNER, PERSON, idempotency_key=f"client-{PERSON}", payload_hash="cd")
-    other = SingleJob(uuid7(), OWNER, 5, idempotency_key="k2", payload_hash="ef")
+    single = single_job(engine, PERSON, idempotency_key="k1", payload_hash="ab")
+    named = single_job(engine, PERSON, idempotency_key=f"client-{PERSON}", payload_hash="cd")
+    other = single_job(engine, 5, idempotency_key="k2", payload_hash="ef")
     with autocommit(engine) as connection:
         accept_singles(connection, [single, named, other])
-    bulk = BulkJob(uuid7(), OWNER, 10, "k3", "01")
-    accept_ids(engine, bulk, ListedIds([PERSON]), 1)
+    bulk = bulk_job(engine, batch_rows=10, idempotency_key="k3", payload_hash="01")
+    accept_keys(engine, bulk, ListedIds([PERSON]), 1)
     erase(engine, key)
     with autocommit(engine) as connection:
-        again = [SingleJob(uuid7(), OWNER, item.client_id, None, item.idempotency_key, item.payload_hash)
-                 for item in (single, other)]  # fmt: skip
+        again = [replace(item, job_id=uuid7()) for item in (single, other)]
         gone, there = accept_singles(connection, again)
     assert isinstance(gone, Erased)
     assert not isinstance(there, Exception)
     with pytest.raises(Erased):
-        accept_ids(engine, bulk, ListedIds([PERSON]), 1)
+        accept_keys(engine, bulk, ListedIds([PERSON]), 1)
     assert str(PERSON) not in everything(engine)
 
 

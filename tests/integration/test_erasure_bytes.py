@@ -15,20 +15,19 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
-from uuid_utils.compat import uuid7
 
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.batches.claims import claim
 from shared.config import Settings
 from shared.erasure.compact import compact
 from shared.erasure.keys import ClientKey
-from shared.jobs.accept_singles import SingleJob, accept_singles
+from shared.jobs.accept_singles import accept_singles
 from shared.logging import configure_logging
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
 from tests.integration.erasure_support import PERSON, add_page, ask, erase, erasure, everything, key_of
 from tests.integration.scoring_support import score
-from tests.support import OWNER, add_clients, add_model, publish, submit_bulk, submit_singles
+from tests.support import add_clients, add_model, publish, single_job, submit_bulk, submit_singles
 from worker.erasure.duties import ErasureDuty
 from worker.scoring.scorer import Scorer
 
@@ -159,7 +158,7 @@ def test_her_bytes_are_found_before_and_nowhere_after(
     ]  # fmt: skip
     submit_bulk(engine, [*range(1, 500), PERSON], batch_rows=1000)
     submit_singles(engine, [PERSON, 1, 2])
-    singles = [SingleJob(uuid7(), OWNER, PERSON, idempotency_key=f"of-{PERSON}", payload_hash="ab")]
+    singles = [single_job(engine, PERSON, idempotency_key=f"of-{PERSON}", payload_hash="ab")]
     with autocommit(engine) as connection:
         accept_singles(connection, singles)
     score(scorer, Queue.BULK)

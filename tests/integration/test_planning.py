@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from shared.api_keys import create_key
 from shared.config import Settings
 from shared.errors import FenceLost
-from shared.jobs.planning import JobError, KeyPage, end_plan, fail_job, give_back_plan, read_selection, write_pages
+from shared.jobs.planning import JobError, PlannedPage, end_plan, fail_job, give_back_plan, read_selection, write_pages
 from shared.messaging.messages import make_redis, publish_work
 from shared.postgres.engine import transaction
 from shared.status import JobStatus, Queue
@@ -110,7 +110,7 @@ def _plan_by_hand(engine: Engine, settings: Settings, *, pages: int) -> None:
     """Plan the first hundreds of clients of the next plan, and give the claim back."""
     held = take(engine, Queue.PLAN)
     lists = [range(100 * n + 1, 100 * n + 101) for n in range(pages)]
-    made = [KeyPage(",".join(map(str, keys)).encode(), 100, str(keys[-1])) for keys in lists]
+    made = [PlannedPage(",".join(map(str, keys)).encode(), 100, str(keys[-1])) for keys in lists]
     write_pages(engine, held, read_selection(engine, held), made, is_new_reading=True, lease=settings.lease_seconds)
     give_back_plan(engine, held)
 
@@ -120,7 +120,7 @@ def test_only_the_newest_claim_may_write(engine: Engine, settings: Settings) -> 
     add_clients(engine, 100)
     job_id = select(engine)
     old = take(engine, Queue.PLAN, lease=0)
-    selection, page = read_selection(engine, old), KeyPage(b"1,2", 2, "2")
+    selection, page = read_selection(engine, old), PlannedPage(b"1,2", 2, "2")
     newest = take(engine, Queue.PLAN)
     for act in (
         lambda: write_pages(engine, old, selection, [page], is_new_reading=True, lease=60),

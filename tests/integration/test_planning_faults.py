@@ -201,8 +201,8 @@ def _make_long(engine: Engine) -> None:
 
 _KEEPER = """
 import time
-from worker.planning.process import PlannerProcess
-keeper = PlannerProcess("kept")
+from worker.side_process import SideProcess
+keeper = SideProcess("worker.planning", "kept", label="planner")
 keeper.start()
 time.sleep(600)
 """

@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
-from uuid_utils.compat import uuid7
 
-from shared.jobs.accept_bulk import BulkJob, accept_selection
+from shared.jobs.accept_bulk import accept_selection
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import transaction
 from shared.status import JobStatus, Queue
 from sql.migrate import head_revision, old_install, upgrade
 from tests.integration.scoring_support import features_of, results, score, trace_of
 from tests.models import right_answer
-from tests.support import OWNER, ROOT, add_clients, add_model, job_of, submit_bulk, submit_singles
+from tests.support import OWNER, ROOT, add_clients, add_model, bulk_job, job_of, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 
 # Tables of ours by name, with other columns; a function and types that would be found first by a careless statement.
@@ -114,7 +113,7 @@ def test_a_whole_life_beside_tables_of_the_same_names(engine: Engine, scorer: Sc
     add_model(engine)
     (single,) = submit_singles(engine, [1])
     bulk = submit_bulk(engine, [2, 99])
-    stopped = accept_selection(engine, BulkJob(uuid7(), OWNER, 10), {})
+    stopped = accept_selection(engine, bulk_job(engine, batch_rows=10), {})
     with transaction(engine) as connection:
         assert cancel_job(connection, stopped.job_id, OWNER).status is JobStatus.CANCELLED
     assert score(scorer) == score(scorer, Queue.BULK) == ["finished"]

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import Engine, text
-from uuid_utils.compat import uuid7
 
+from model.registration import SAMPLE_MODEL
 from shared.batches.claims import MOST_INTERACTIVE, Claim, claim, record_failure
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
-from shared.models.registry import DEFAULT_MODEL, promote_model
+from shared.jobs.accept_bulk import accept_keys
+from shared.jobs.key_pages import ListedIds
+from shared.models.registry import promote_version
 from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.integration.jobs_support import answer, take
-from tests.support import OWNER, add_clients, add_model, submit_bulk, submit_singles
+from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def run(engine: Engine, statement: str, **values: object) -> None:
 
 def submit(engine: Engine, owner: str, batches: int) -> list[int]:
     """A bulk job of one row per batch; its batches."""
-    accepted = accept_ids(engine, BulkJob(uuid7(), owner, 1), ListedIds([1] * batches), batches)
+    accepted = accept_keys(engine, bulk_job(engine, owner=owner, batch_rows=1), ListedIds([1] * batches), batches)
     return list(accepted.batch_ids)
 
 
@@ -104,20 +105,20 @@ def test_work_that_a_worker_cannot_load_is_left_to_others(ready: Engine) -> None
         run(ready, f"UPDATE predictq.{table} SET model_version_id = :id", id=heavy)
     run(ready, "UPDATE predictq.prediction_batches SET requirements = 'torch'")
     plain = submit(ready, "bob", 1)
-    assert [held.batch_id for held in claim_all(ready, models=[DEFAULT_MODEL])] == plain
+    assert [held.batch_id for held in claim_all(ready, models=[SAMPLE_MODEL])] == plain
     for queue in (Queue.BULK, Queue.INTERACTIVE):
         assert claim_all(ready, queue) == []
-        assert claim_all(ready, queue, requirements=["", "torch"], models=[DEFAULT_MODEL]) == []
+        assert claim_all(ready, queue, requirements=["", "torch"], models=[SAMPLE_MODEL]) == []
     (held,) = claim_all(ready, Queue.INTERACTIVE, requirements=["torch"], models=["other"])
     assert held.batch_id == single
     record_failure(ready, held, "worker died", retry_after_seconds=0)
     assert claim_all(ready, Queue.INTERACTIVE) == []
-    assert claim_all(ready, Queue.INTERACTIVE, requirements=["torch"], models=[DEFAULT_MODEL]) == []
+    assert claim_all(ready, Queue.INTERACTIVE, requirements=["torch"], models=[SAMPLE_MODEL]) == []
     assert len(claim_all(ready, Queue.INTERACTIVE, requirements=["torch"])) == 1
     assert len(claim_all(ready, requirements=["torch"])) == 1
 
 
-@pytest.mark.parametrize("paused", [{"queue": "bulk"}, {"model": DEFAULT_MODEL}, {"queue": "bulk", "model": "default"}])
+@pytest.mark.parametrize("paused", [{"queue": "bulk"}, {"model": SAMPLE_MODEL}, {"queue": "bulk", "model": "default"}])
 def test_a_pause_holds_back_and_loses_nothing(ready: Engine, paused: dict[str, str]) -> None:
     """Nothing new is claimed, nor what a dead worker left; what is in hand is finished; afterwards all goes on."""
     waiting = submit(ready, OWNER, 3)
@@ -180,7 +181,7 @@ def test_a_job_of_a_version_that_went_out_of_service_is_still_claimed(ready: Eng
     """Which version is live matters to new jobs only."""
     batches = submit(ready, OWNER, 1)
     with transaction(ready) as connection:
-        promote_model(connection, add_model(ready))
+        promote_version(connection, add_model(ready))
     (held,) = claim_all(ready)
     assert (held.batch_id, held.model_version_id) == (batches[0], 1)
     assert submit_bulk(ready, [1]).model_version == 2

@@ -8,17 +8,17 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
-from uuid_utils.compat import uuid7
 
 from shared.batches.claims import claim
 from shared.config import Settings
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
+from shared.jobs.accept_bulk import accept_keys
 from shared.jobs.accept_singles import Accepted
+from shared.jobs.key_pages import ListedIds
 from shared.jobs.records import JobRecord, cancel_job
 from shared.postgres.engine import make_engine, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, cancel, take
-from tests.support import OWNER, add_clients, add_model, job_of, wait_until
+from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, wait_until
 
 _COUNT_ENDS = """
 CREATE TABLE public.ends (job_id uuid, status text);
@@ -45,7 +45,7 @@ def ready(settings: Settings) -> Iterator[Engine]:
 
 def submit(engine: Engine, batches: int) -> Accepted:
     """A bulk job of one row per batch."""
-    return accept_ids(engine, BulkJob(uuid7(), OWNER, 1), ListedIds([1] * batches), batches)
+    return accept_keys(engine, bulk_job(engine, batch_rows=1), ListedIds([1] * batches), batches)
 
 
 def ends(engine: Engine, job_id: UUID) -> list[str]:
@@ -186,7 +186,7 @@ def test_an_ended_job_does_not_end_again(ready: Engine) -> None:
 @pytest.mark.parametrize(("errors", "status"), [(0, "succeeded"), (1, "succeeded"), (2, "failed")])
 def test_how_a_job_ends_is_told_by_its_rows(ready: Engine, errors: int, status: str) -> None:
     """It has failed when no row has an answer, and succeeded when one has."""
-    accepted = accept_ids(ready, BulkJob(uuid7(), OWNER, 2), ListedIds([1, 2]), 2)
+    accepted = accept_keys(ready, bulk_job(ready, batch_rows=2), ListedIds([1, 2]), 2)
     answer(ready, take(ready), errors=errors)
     job = assert_ended(ready, accepted, JobStatus(status))
     assert (job.succeeded, job.failed) == (2 - errors, errors)

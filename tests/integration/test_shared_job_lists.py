@@ -10,16 +10,16 @@ from sqlalchemy import Connection, Engine, text
 from uuid_utils.compat import uuid7
 
 from shared.batches.claims import Claim
-from shared.jobs.accept_bulk import BulkJob, accept_selection
+from shared.jobs.accept_bulk import accept_selection
 from shared.jobs.accept_singles import Accepted
 from shared.jobs.lists import list_jobs
-from shared.jobs.planning import KeyPage, end_plan, give_back_plan, read_selection, write_pages
+from shared.jobs.planning import PlannedPage, end_plan, give_back_plan, read_selection, write_pages
 from shared.jobs.records import JobRecord, read_jobs
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, cancel, take
 from tests.integration.plan_support import plans_of, rows_of, scanned_whole
-from tests.support import OWNER, add_clients, add_model, submit_bulk, submit_singles
+from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
 
 _MANY = 50_000
 
@@ -62,19 +62,19 @@ def one_of_each(engine: Engine) -> dict[str, list[UUID]]:
     take(engine), take(engine)
     single = submit_singles(engine, [4])[0]
     take(engine, Queue.INTERACTIVE)
-    planned, given_back = (accept_selection(engine, BulkJob(uuid7(), OWNER, 10), {}) for _ in range(2))
+    planned, given_back = (accept_selection(engine, bulk_job(engine, batch_rows=10), {}) for _ in range(2))
     plan(engine, take(engine, Queue.PLAN))
     give_back_plan(engine, take(engine, Queue.PLAN))  # claimed once, and waiting again
     note("running", half, claimed, single, planned, given_back)
     waiting = [submit_bulk(engine, [1]), submit_singles(engine, [5])[0]]
-    waiting.append(accept_selection(engine, BulkJob(uuid7(), OWNER, 10), {}))
+    waiting.append(accept_selection(engine, bulk_job(engine, batch_rows=10), {}))
     note("queued", *waiting)
     return found
 
 
 def plan(engine: Engine, held: Claim) -> None:
     """Plan a job of one batch, which then waits."""
-    pages = [KeyPage(b"1,2", 2, "2")]
+    pages = [PlannedPage(b"1,2", 2, "2")]
     write_pages(engine, held, read_selection(engine, held), pages, is_new_reading=True, lease=60)
     end_plan(engine, held, is_new_reading=False)
 

@@ -12,15 +12,15 @@ from shared.api_keys import KeyUnknown, create_key, find_key, list_keys, revoke_
 from shared.batches.claims import Counts, claim
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable, JobUnknown, ModelVersionUnknown, NoLiveModel, PredictionUnknown
-from shared.jobs.accept_singles import SingleJob, accept_singles
+from shared.jobs.accept_singles import accept_singles
 from shared.jobs.lists import list_jobs
 from shared.jobs.records import JobRecord, cancel_job, read_job
 from shared.jobs.trace import read_trace
-from shared.models.registry import get_model, list_models, live_model, promote_model, read_artefact
+from shared.models.registry import get_version, list_versions, live_version, promote_version, read_artefact
 from shared.postgres.engine import autocommit, make_engine, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, cancel, take
-from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, submit_singles, wait_until
+from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, submit_singles, wait_until
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_jobs_are_listed_newest_first_in_pages(ready: Engine) -> None:
     for _ in accepted[:3]:
         answer(ready, take(ready))
     with autocommit(ready) as connection:
-        accept_singles(connection, [SingleJob(uuid7(), "stranger", 1)])
+        accept_singles(connection, [single_job(ready, 1, owner="stranger")])
         pages: list[JobRecord] = []
         while page := list_jobs(connection, OWNER, limit=3, before=pages[-1].job_id if pages else None):
             pages += page
@@ -178,18 +178,21 @@ def test_models_are_registered_promoted_and_read(engine: Engine) -> None:
     """One version is live at a time; unknown versions are said to be unknown."""
     with transaction(engine) as connection:
         with pytest.raises(NoLiveModel):
-            live_model(connection)
+            live_version(connection)
         with pytest.raises(ModelVersionUnknown):
-            promote_model(connection, 1)
+            promote_version(connection, 1)
         with pytest.raises(ModelVersionUnknown):
             read_artefact(connection, 1)
     first, second = add_model(engine), add_model(engine, promote=False)
     with transaction(engine) as connection:
-        assert live_model(connection).version == first
-        assert promote_model(connection, second).is_live
-        promoted_at = get_model(connection, second).promoted_at
-        assert promote_model(connection, second).promoted_at == promoted_at
-        assert [(model.version, model.is_live) for model in list_models(connection)] == [(second, True), (first, False)]
+        assert live_version(connection).version == first
+        assert promote_version(connection, second).is_live
+        promoted_at = get_version(connection, second).promoted_at
+        assert promote_version(connection, second).promoted_at == promoted_at
+        assert [(model.version, model.is_live) for model in list_versions(connection)] == [
+            (second, True),
+            (first, False),
+        ]
         assert len(read_artefact(connection, first)) > 0
 
 

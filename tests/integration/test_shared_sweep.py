@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import Engine, text
-from uuid_utils.compat import uuid7
 
+from model.registration import SAMPLE_MODEL
 from shared.batches.claims import record_failure
 from shared.batches.sweep import backlog, missing_messages, owner_backlog
-from shared.jobs.accept_bulk import BulkJob, accept_selection
+from shared.jobs.accept_bulk import accept_selection
 from shared.jobs.accept_singles import Accepted
-from shared.models.registry import DEFAULT_MODEL
 from shared.postgres.engine import transaction
 from shared.status import SCORING_QUEUES, Queue
 from tests.integration.jobs_support import cancel, take
-from tests.support import OWNER, add_clients, add_model, submit_bulk, submit_singles
+from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ def test_work_in_hand_needs_no_message_until_its_lease_runs_out(ready: Engine) -
     assert missing(ready) == {"interactive": 0, "bulk": 0}
 
 
-@pytest.mark.parametrize(("paused", "left"), [({"queue": "bulk"}, 1), ({"model": DEFAULT_MODEL}, 0)])
+@pytest.mark.parametrize(("paused", "left"), [({"queue": "bulk"}, 1), ({"model": SAMPLE_MODEL}, 0)])
 def test_what_is_held_back_needs_no_message(ready: Engine, paused: dict[str, str], left: int) -> None:
     """A paused queue or model gets none, waiting or with a lease that ran out; the rest does. Its end brings all."""
     age(ready, submit_bulk(ready, [1, 2], batch_rows=1))
@@ -104,7 +103,7 @@ def test_what_no_worker_here_can_load_needs_no_message(ready: Engine) -> None:
 
 def test_a_plan_is_not_the_scoring_workers_to_sweep(ready: Engine) -> None:
     """Plans have a process of their own: no message on the queues of the others brings one forward."""
-    accepted = accept_selection(ready, BulkJob(uuid7(), OWNER, 10), {})
+    accepted = accept_selection(ready, bulk_job(ready, batch_rows=10), {})
     age(ready, accepted)
     assert missing(ready) == {"interactive": 0, "bulk": 0}
     record_failure(ready, take(ready, Queue.PLAN), "planner died", retry_after_seconds=0)
@@ -116,7 +115,7 @@ def test_the_backlog_counts_what_waits(ready: Engine) -> None:
     submit_bulk(ready, [1, 2, 3], batch_rows=2)
     singles = submit_singles(ready, [1, 2])
     take(ready, Queue.INTERACTIVE)
-    accept_selection(ready, BulkJob(uuid7(), OWNER, 10), {})
+    accept_selection(ready, bulk_job(ready, batch_rows=10), {})
     cancel(ready, singles[1].job_id)
     by_queue = {item.queue: (item.queued_batches, item.running_batches, item.waiting_rows) for item in backlog(ready)}
     assert by_queue == {Queue.INTERACTIVE: (0, 1, 1), Queue.PLAN: (1, 0, 0), Queue.BULK: (2, 0, 3)}

@@ -26,11 +26,12 @@ from shared.batches.claims import Claim, claim, extend_lease, finish, record_fai
 from shared.batches.row_accounting import read_row_account
 from shared.batches.sweep import missing_messages
 from shared.errors import FenceLost
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
-from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.accept_bulk import accept_keys
+from shared.jobs.accept_singles import Accepted, accept_singles
+from shared.jobs.key_pages import ListedIds
 from shared.jobs.lists import list_jobs
 from shared.jobs.records import JobRecord, read_jobs
-from shared.models.registry import promote_model
+from shared.models.registry import promote_version
 from shared.postgres.engine import autocommit, transaction
 from shared.status import SCORING_QUEUES, JobStatus, Queue
 from tests.integration.jobs_support import cancel, page_of
@@ -44,7 +45,7 @@ from tests.integration.state_machine_support import (
     pause,
     refused_page,
 )
-from tests.support import add_clients, add_model
+from tests.support import add_clients, add_model, bulk_job, single_job
 
 CHOICE = st.integers(0, 10_000)
 QUEUES = st.sampled_from(SCORING_QUEUES)
@@ -77,11 +78,11 @@ class Life(RuleBasedStateMachine):
     def promote(self, choice: int) -> None:
         self.live = self.versions[choice]
         with transaction(self.engine) as connection:
-            promote_model(connection, self.live)
+            promote_version(connection, self.live)
 
     @rule(owner=st.integers(0, 1), count=st.integers(1, 3))
     def accept_singles(self, owner: int, count: int) -> None:
-        asked = [SingleJob(uuid7(), self.owners[owner], number) for number in range(1, count + 1)]
+        asked = [single_job(self.engine, number, owner=self.owners[owner]) for number in range(1, count + 1)]
         with autocommit(self.engine) as connection:
             accepted = accept_singles(connection, asked)
         for answer in accepted:
@@ -92,8 +93,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(owner=st.integers(0, 1), count=st.integers(1, 5), batch_rows=st.integers(1, 3))
     def accept_bulk(self, owner: int, count: int, batch_rows: int) -> None:
-        asked = BulkJob(uuid7(), self.owners[owner], batch_rows)
-        accepted = accept_ids(self.engine, asked, ListedIds(range(count)), count)
+        asked = bulk_job(self.engine, owner=self.owners[owner], batch_rows=batch_rows)
+        accepted = accept_keys(self.engine, asked, ListedIds(range(count)), count)
         requests: list[Request] = []
         for batch_id in accepted.batch_ids:
             rows = min(count - len(requests), batch_rows)

@@ -15,13 +15,15 @@ from sqlalchemy import Engine, text
 
 from cli.health import LiveModelFails, _model
 from model.artefact import build_artefact
+from model.registration import new_version
 from shared.batches.claims import extend_lease
 from shared.config import Settings
 from shared.errors import FenceLost
 from shared.jobs.accept_singles import Accepted
-from shared.models.registry import promote_model, register_model
+from shared.models.registry import promote_version, register_version
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction
+from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, take
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
@@ -77,16 +79,10 @@ def corrupt(engine: Engine, content: bytes, sha256: str | None = None) -> int:
     """Register and promote a model whose file does not fit."""
     artefact = build_artefact(TestModel(), SIGNATURE, 0.5, name="bad")
     with transaction(engine) as connection:
-        version = register_model(
-            connection,
-            name="bad",
-            sha256=sha256 or hashlib.sha256(content).hexdigest(),
-            signature=SIGNATURE,
-            threshold=0.5,
-            metadata=artefact.metadata.description(),
-            artefact=content,
-        ).version
-        promote_model(connection, version)
+        new = new_version(artefact, source_id=read_source(connection, "clients").id)
+        new = replace(new, sha256=sha256 or hashlib.sha256(content).hexdigest(), artefact=content)
+        version = register_version(connection, new).id
+        promote_version(connection, version)
     return version
 
 
@@ -116,7 +112,7 @@ def test_a_model_that_cannot_be_loaded_is_stated_on_every_row(
     add_model(engine)
     good = submit_bulk(engine, [3])
     outcomes = []
-    assert "is live" in _model(engine)  # of the good one
+    assert _model(engine)  # the good one is live
     for _ in range(4):  # the good one between the tries of the other: its lease runs on until it is given back
         outcomes += scorer.work(Queue.BULK)
         if len(outcomes) != 1:
@@ -127,6 +123,31 @@ def test_a_model_that_cannot_be_loaded_is_stated_on_every_row(
     assert {row.error_code for row in rows} == {"model_unavailable"}
     assert all(words in (row.error_detail or "") for row in rows)
     assert len(rows) == 3
+
+
+def test_what_an_exception_says_goes_to_no_row_of_its_batch(
+    engine: Engine, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may quote a row of somebody else. Rows have a sentence and the batch; the table has the type and no text."""
+    add_clients(engine, 2)
+    add_model(engine)
+    accepted = submit_bulk(engine, [1, 2])
+
+    def quote(*_: object) -> None:
+        raise ValueError("Row #1: 35300000,,t,777000")
+
+    monkeypatch.setattr("worker.scoring.scorer.predict_rows", quote)
+    outcomes = []
+    for _ in range(scorer.settings.max_attempts + 1):
+        outcomes += scorer.work(Queue.BULK)
+        with transaction(engine) as connection:
+            kept = connection.execute(text("SELECT last_error FROM predictq.prediction_batches")).scalars().all()
+        assert kept in (["ValueError"], [])
+        expire(engine)
+    assert outcomes == ["failed", "failed", "failed", "finished"]
+    assert {row.error_detail for row in results(engine, accepted)} == {
+        f"batch {accepted.batch_ids[0]} could not be scored"
+    }
 
 
 @pytest.mark.parametrize(
@@ -148,7 +169,7 @@ def test_a_model_that_hangs_or_dies_while_it_is_loaded_is_stated_at_the_last_att
     assert patient.work(Queue.BULK) == ["finished"]
     (row,) = results(engine, accepted)
     assert (row.error_code, row.error_detail) == ("model_unavailable", words)
-    with pytest.raises(LiveModelFails, match=r"version \d+ \(bad\), which is live, fails: The model"):
+    with pytest.raises(LiveModelFails, match=r"the work of \w+:\d+, which is live, fails: The model"):
         _model(engine)
 
 
@@ -199,9 +220,12 @@ def test_a_batch_that_cannot_be_read_is_given_up_with_a_stated_error(engine: Eng
         expire(engine)
     assert outcomes == ["failed", "failed", "failed", "finished"]
     record = job_of(engine, job.job_id)
-    assert (record.status, record.error_code) == (JobStatus.FAILED, "model_failed")
+    assert (record.status, record.error_code) == (JobStatus.FAILED, "batch_failed")
+    # A batch is shared: the text of an error may hold what another caller sent.
+    assert "old" not in (record.error_detail or "")
+    assert str(job.batch_ids[0]) in (record.error_detail or "")
     trace = trace_of(engine, job.request_id)
-    assert (trace.error_code, trace.attempts, trace.features) == ("model_failed", 4, None)  # it was never scored
+    assert (trace.error_code, trace.attempts, trace.features) == ("batch_failed", 4, None)  # it was never scored
 
 
 def test_a_process_apart_that_cannot_start_gives_the_batch_back(
@@ -223,7 +247,7 @@ def test_a_process_apart_that_cannot_start_gives_the_batch_back(
 def submit_with(engine: Engine, version: int) -> Accepted:
     """A bulk job of client 1 for an earlier version."""
     with transaction(engine) as connection:
-        promote_model(connection, version)
+        promote_version(connection, version)
     return submit_bulk(engine, [1])
 
 

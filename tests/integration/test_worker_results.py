@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sqlalchemy import Engine
 
 from shared.jobs.accept_singles import Accepted
 from shared.jobs.records import cancel_job
-from shared.jobs.results import Readable, ResultRow, copy_results, read_results, readable
+from shared.jobs.results import Readable, copy_results, read_results, readable
 from shared.pages.request_id import parse_request_id
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
@@ -44,7 +45,7 @@ def test_awkward_error_texts_are_stored_and_exported(engine: Engine, scorer: Sco
     assert [row.error_detail for row in rows] == [
         'the model raised RuntimeError: nul \N{REPLACEMENT CHARACTER}, quote ", comma, back\\slash, ünïcode 😀, lone ?'
     ] * 3
-    assert exported(engine, accepted) == [{name: getattr(row, name) for name in ResultRow.__slots__} for row in rows]
+    assert exported(engine, accepted) == [vars(row) for row in rows]
 
 
 def exported(engine: Engine, accepted: Accepted) -> list[dict[str, Any]]:
@@ -69,14 +70,14 @@ def test_exports_equal_what_is_read(engine: Engine, scorer: Scorer) -> None:
     score(scorer, Queue.BULK)
     rows = results(engine, accepted)
     assert len(rows) == 31
-    assert exported(engine, accepted) == [{name: getattr(row, name) for name in ResultRow.__slots__} for row in rows]
+    assert exported(engine, accepted) == [vars(row) for row in rows]
     with autocommit(engine) as connection:
-        paged: list[ResultRow] = []
+        paged: list[dict[str, Any]] = []
         last = None
         while page := read_results(connection, accepted.job_id, end=2**60, after=last, limit=4):
             paged += page
-            last = parse_request_id(page[-1].request_id)
-    assert paged == rows
+            last = parse_request_id(page[-1]["request_id"])
+    assert [SimpleNamespace(**row) for row in paged] == rows
 
 
 def test_results_end_where_the_first_open_batch_begins(engine: Engine) -> None:

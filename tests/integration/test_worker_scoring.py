@@ -12,15 +12,18 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
-from shared.models.registry import promote_model, register_model
+from shared.models.registry import promote_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
-from shared.postgres.engine import autocommit, transaction
+from shared.postgres.engine import autocommit, driver_connection, transaction
+from shared.sources.source import read_source
+from shared.sources.sql import key_sql
 from shared.status import JobStatus, Queue
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
-from tests.support import add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
-from worker.scoring.feature_reader import _statement
+from tests.support import add_clients, add_model, change_client, job_of, register_artefact, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
+from worker.sources.columns import plan_columns
+from worker.sources.statements import copy_by_keys, session
 
 
 @pytest.mark.parametrize(("count", "batch_rows"), [(1, 100), (99, 100), (100, 100), (101, 100), (250, 100), (7, 1)])
@@ -68,8 +71,16 @@ def test_clients_are_read_by_their_index_whatever_the_memory(engine: Engine, sco
     with transaction(engine) as connection:
         connection.execute(text("ANALYZE predictq_data.clients"))
     keys = np.arange(1, 20_000, 20, dtype=np.int64)
-    told, _, query = _statement(keys, SIGNATURE).removesuffix(" TO STDOUT (FORMAT csv)").rpartition("COPY ")
     with autocommit(scorer.engine) as connection:
+        source = read_source(connection, "clients")
+        query = copy_by_keys(
+            driver_connection(connection),
+            source,
+            key_sql(source.key, None),
+            plan_columns(source, SIGNATURE).columns,
+            keys,
+        )
+        told, query = session(source), query.removeprefix("COPY ").removesuffix(" TO STDOUT (FORMAT csv)")
         connection.exec_driver_sql(f"SET work_mem = '{memory}'")
         plan = "\n".join(connection.exec_driver_sql(f"{told}EXPLAIN {query[1:-1]}").scalars())
         assert "clients_pkey" in plan
@@ -130,12 +141,7 @@ def test_probabilities_survive_to_the_last_bit(engine: Engine, scorer: Scorer) -
     """What the model answered is what is read, bit for bit, from features given in the call."""
     artefact = build_artefact(Echo(), ECHO, 0.5, name="echo", positive_class="go")
     with transaction(engine) as connection:
-        version = register_model(
-            connection, name="echo", sha256=artefact.metadata.sha256, signature=ECHO, threshold=0.5,
-            metadata=artefact.metadata.description(),
-            classes=artefact.metadata.classes, artefact=artefact.content,
-        ).version  # fmt: skip
-        promote_model(connection, version)
+        promote_version(connection, register_artefact(connection, artefact))
     jobs = submit_raw(engine, [{"pay%": value, 'a "quoted" name': 'x,"\\\n\t'} for value in EXACT] + [{}])
     score(scorer)
     assert [job_of(engine, job.job_id).probability for job in jobs] == [*EXACT, 0.125]
@@ -167,7 +173,7 @@ def test_a_feature_that_no_table_has_is_missing_for_clients(engine: Engine, scor
     accepted = submit_bulk(engine, [1])
     score(scorer, Queue.BULK)
     (row,) = results(engine, accepted)
-    assert (row.error_code, row.error_detail) == ("missing_feature", "shoe_size is missing")
+    assert (row.error_code, row.error_detail) == ("missing_feature", "the source has no column shoe_size")
 
 
 def test_each_bad_row_states_its_own_error(engine: Engine, scorer: Scorer) -> None:

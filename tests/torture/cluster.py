@@ -17,11 +17,13 @@ from sqlalchemy import Engine, create_engine
 
 from devstack.servers.location import POINTER
 from devstack.servers.postgres import EmbeddedPostgres
-from devstack.servers.redis import EmbeddedRedis
+from devstack.servers.redis import REFUSED, EmbeddedRedis
 from model.artefact import build_artefact
+from model.registration import new_version
 from shared.api_keys import create_key
-from shared.models.registry import promote_model, register_model
+from shared.models.registry import promote_version, register_version
 from shared.sources.clients import create_clients_table
+from shared.sources.source import read_source
 from sql.migrate import upgrade
 from tests.models import SIGNATURE
 from tests.torture import population
@@ -74,7 +76,7 @@ class Cluster:
         if plan.postgres_disk is not None:
             _place_postgres(directory / "postgres", plan.postgres_disk)
         self.postgres = EmbeddedPostgres(directory / "postgres", settings=_POSTGRES)
-        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis")
+        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis", refused=REFUSED - {"CONFIG"})
         self.freezer = Freezer()
         self.offsets: dict[int, float] = {}  # what each model version adds to the right answer
         self.gateways: list[Service] = []
@@ -167,17 +169,9 @@ class Cluster:
         artefact = build_artefact(TortureModel(offset=offset), SIGNATURE, 0.5, name="torture")
         engine = self._engine()
         with engine.begin() as connection:
-            version = register_model(
-                connection,
-                name="torture",
-                sha256=artefact.metadata.sha256,
-                signature=SIGNATURE,
-                threshold=0.5,
-                metadata=artefact.metadata.description(),
-                classes=artefact.metadata.classes,
-                artefact=artefact.content,
-            ).version
-            promote_model(connection, version)
+            source = read_source(connection, "clients")
+            registered = register_version(connection, new_version(artefact, source_id=source.id))
+            version = promote_version(connection, registered.id).version
         engine.dispose()
         self.offsets[version] = offset
         return version

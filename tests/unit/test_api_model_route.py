@@ -130,7 +130,7 @@ def test_a_body_that_cannot_be_read_is_refused(content: bytes, media_type: str, 
 
 def test_a_path_that_names_nothing_is_404() -> None:
     """Whatever else is wrong; a job that cannot be one is an unknown job."""
-    assert call("POST", "/things/one?limit=9", json={}).json()["type"] == "/problems/not-found"
+    assert call("POST", "/things/one?limit=9", json={}).json()["type"] == "/problems/model-version-unknown"
     assert call("GET", "/jobs/nonsense").json()["type"] == "/problems/job-unknown"
 
 

@@ -19,6 +19,7 @@ from shared import errors
 from shared.erasure import errors as erasure_errors
 from shared.messaging.messages import Notice
 from shared.retention import errors as retention_errors
+from shared.sources import errors as source_errors
 from shared.status import Queue
 from tests.support import wait_until
 
@@ -89,13 +90,14 @@ def test_what_cannot_be_given_is_406(accept: str) -> None:
 def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
     """Kinds have unique codes, and what a call can raise is mapped; the worker's own errors are nobody's answer."""
     nobodys = {
-        *(errors.PredictqError, errors.FenceLost, errors.SchemaOutdated),
+        *(errors.PredictqError, errors.FenceLost),
         *(erasure_errors.ErasureError, erasure_errors.ErasureInterrupted),
         *(erasure_errors.ErasureLogRefused, erasure_errors.NoHashSecret),
         *(retention_errors.RetentionError, retention_errors.RetentionBusy),
         *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged),
+        source_errors.SourceError,
     }
-    modules = (errors, retention_errors, erasure_errors)
+    modules = (errors, retention_errors, erasure_errors, source_errors)
     found = [each for module in modules for each in vars(module).values()]
     raised = {each for each in found if isinstance(each, type) and issubclass(each, Exception)}
     assert raised - nobodys == set(_BY_ERROR)
@@ -204,8 +206,8 @@ def test_a_notice_that_nobody_understands_is_ignored() -> None:
 
     async def run() -> None:
         notices = Notices("redis://127.0.0.1:1/0", taken.append)
-        for text in ("nonsense", "7::many", "7:"):
-            notices._take(text)
+        for data in (b"nonsense", b"7::many", b"\xff\xfe\xfa", "７:".encode(), b"7:"):
+            notices._take(data)
         await notices.stop()
 
     asyncio.run(run())

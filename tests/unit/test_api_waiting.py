@@ -26,7 +26,7 @@ class Book:
 
     def __init__(self) -> None:
         self.job = JobRecord(
-            uuid4(), "bulk", "alice", JobStatus.QUEUED, 1, *(30, 0, 0, 0), datetime.now(UTC), *[None] * 5
+            uuid4(), "bulk", "alice", JobStatus.QUEUED, "churn", 1, *(30, 0, 0, 0), datetime.now(UTC), *[None] * 5
         )
         self.reads = 0
         self.before_answer: Callable[[], None] = lambda: None

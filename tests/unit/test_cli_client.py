@@ -118,6 +118,17 @@ def test_two_submissions_have_two_keys(gateway: Gateway, client: ApiClient) -> N
     assert [json.loads(body) for _, _, _, body in gateway.asked] == [{"all": True}, {"features": {"age": 41}}]
 
 
+def test_a_submission_may_bring_its_own_key(gateway: Gateway, client: ApiClient, tmp_path: Path) -> None:
+    """What a cron job repeats under its own key is one job."""
+    ids = tmp_path / "ids.csv"
+    ids.write_bytes(b"1\n")
+    gateway.answers = [Answer(202, JOB)]
+    client.submit_where({}, key="nightly-26")
+    gateway.answers = [Answer(200, {"jobs": [], "next": None}), Answer(202, JOB)]
+    client.submit_file(ids, "text/csv", lambda _: None, key="nightly-26")
+    assert keys_of(gateway) == {"nightly-26"}
+
+
 def test_a_connection_lost_on_the_way_is_tried_again(gateway: Gateway, client: ApiClient) -> None:
     """A gateway that restarts in the middle of things is forgiven, and the user is told."""
     told: list[Exception] = []

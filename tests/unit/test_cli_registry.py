@@ -18,8 +18,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from cli.errors import FileRefused, UsageProblem
-from cli.registry import read_artefact, save_training, train_model
-from model.dataset import generate
+from cli.registry import read_artefact
+from examples.hr_attrition.dataset import generate
+from examples.hr_attrition.training import train_sample
+from model.training.saving import save_training
 from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 FEATURES = [{"name": "age", "kind": "integer", "minimum": 14}, {"name": "score", "kind": "number", "maximum": -1}]
@@ -97,7 +99,7 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
 
 def test_a_saved_training_can_be_registered_elsewhere(tmp_path: Path) -> None:
     """The directory of `train --output` holds all that is needed, plots and figures too."""
-    result = train_model(None, 400, estimator="logistic_regression", seed=1, splits=2, quiet=True)
+    result = train_sample(next(generate(400, seed=1)), seed=1, splits=2)
     save_training(result, tmp_path)
     assert read_artefact(tmp_path, None, None, None).metadata == result.artefact.metadata
     plots = sorted(path.name for path in tmp_path.rglob("*.svg"))

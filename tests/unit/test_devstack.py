@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from devstack.errors import (
     UserUnnamed,
 )
 from devstack.files import write_private
+from devstack.lock import is_held
 from devstack.servers.accounts import Account, can_enter, unprivileged_account
 from devstack.servers.ports import free_port, is_free
 from devstack.servers.postgres_settings import default_settings, render
@@ -50,9 +52,22 @@ def test_a_second_stack_is_refused_and_a_third_party_finds_the_first(tmp_path: P
 def test_the_state_of_a_dead_stack_is_not_believed(tmp_path: Path) -> None:
     """What a killed supervisor left behind leads nobody astray."""
     with StateDirectory(tmp_path) as state:
-        state.publish(StackState(2**22 + 1, "postgresql://", "redis://", "http://127.0.0.1:1", "pq_key"))
-        with pytest.raises(NotRunning):
-            load_state(tmp_path)
+        state.publish(STATE)
+        left = (tmp_path / "stack.json").read_text()
+    (tmp_path / "stack.json").write_text(left)
+    with pytest.raises(NotRunning):
+        load_state(tmp_path)
+
+
+def test_asking_for_a_stack_does_not_keep_one_from_starting(tmp_path: Path) -> None:
+    """Whoever asks holds the lock for a moment: a start in that moment waits for it to end."""
+    (tmp_path / "lock").touch()
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(lambda: [is_held(tmp_path) for _ in range(3000)])
+        for _ in range(100):
+            with StateDirectory(tmp_path):
+                pass
+        asking.result()
 
 
 def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:

@@ -47,6 +47,12 @@ class Idle:
     def publish_failures(self) -> int:
         return 0
 
+    def failures(self) -> dict[str, int]:
+        return {"notices": 1}
+
+    def stalled_seconds(self) -> float:
+        return 0.0
+
     def is_subscribed(self) -> bool:
         return True
 
@@ -88,7 +94,7 @@ def test_every_setting_is_explained_with_its_default() -> None:
     expected = {}
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias or f"PREDICTQ_{name.upper()}")
-        has_no_default = field.is_required() or field.default is None
+        has_no_default = field.is_required() or field.default in (None, "")
         expected[variable] = "–" if has_no_default else _as_variable(field.default)
     assert {name: explained.get(name, ["", ""])[1] for name in expected} == expected
 

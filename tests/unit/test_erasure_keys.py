@@ -15,7 +15,8 @@ SECRET = bytes(range(32))
 
 
 def source(storage: str, *columns: str) -> KeySource:
-    return KeySource(3, "s", storage, columns or ("id",), ("public", "s"), is_here=True)
+    types = ("text", "integer") if columns else ({"int8": "bigint"}.get(storage, storage),)
+    return KeySource(3, "s", storage, columns or ("id",), ("public", "s"), is_here=True, types=types)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,13 @@ def test_other_keys_in_files() -> None:
     assert is_free_of([b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12"], "text/csv", uuid)
     assert not is_free_of([b"nothing"], "text/csv", ClientKey(source("text"), 'a "b"'))
     assert not is_free_of([b"CLIENTX"], "text/csv", ClientKey(source("text"), "clientx"))
+
+
+SPELLINGS = [("citext", "ABC", "abc"), ("numeric", "1.10", "1.1"), ("char", "a ", "a")]
+
+
+@pytest.mark.parametrize(("kind", "given", "canonical"), SPELLINGS)
+def test_a_client_is_erased_however_her_key_is_spelled(kind: str, given: str, canonical: str) -> None:
+    """Pages hold one form of a key: what is erased is looked for in that form, and not as it was typed."""
+    source = KeySource(3, "s", "text", ("k",), ("public", "s"), is_here=True, types=(kind,))
+    assert client_key(source, given).text == canonical

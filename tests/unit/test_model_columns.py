@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from model.columns import column_name, parse_boolean
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 
 @pytest.mark.parametrize(
@@ -22,11 +21,6 @@ from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 def test_headers_of_any_manner_name_one_column(header: str, name: str) -> None:
     """CamelCase, spaces, dashes and a byte-order mark do not matter."""
     assert column_name(header) == name
-
-
-def test_our_own_names_stay_as_they_are() -> None:
-    """A CSV that we wrote is read back under the same names."""
-    assert [column_name(name) for name in CLIENT_FEATURE_NAMES] == list(CLIENT_FEATURE_NAMES)
 
 
 @pytest.mark.parametrize(

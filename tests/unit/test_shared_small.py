@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -18,11 +19,14 @@ from redis import Redis
 
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
-from shared.jobs.accept_bulk import ListedIds, rows_per_batch
+from shared.jobs.accept_bulk import rows_per_batch
+from shared.jobs.key_pages import KeyPage, ListedIds
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import Notice, format_notice, parse_notice, server_version
+from shared.models.new_version import NewVersion
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
+from shared.models.task import Task
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.sources.sample_features import CLIENT_FEATURES
 from shared.status import Queue
@@ -55,7 +59,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"database_url": None}, "DATABASE_URL: is not set"),
         ({"redis_url": None}, "REDIS_URL: is not set"),
-        ({"database_url": "postgresql://u@h/db"}, r"DATABASE_URL must start with postgresql\+psycopg2://"),
+        ({"database_url": "mysql://u@h/db"}, "DATABASE_URL must start with postgresql://"),
         ({"redis_url": "amqp://h"}, "REDIS_URL must start with redis://"),
         ({"auth_disabled": True}, "PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only"),
         ({"lease_seconds": 600, "batch_timeout_seconds": 60}, "must be longer than a third of the lease"),
@@ -175,6 +179,23 @@ def test_what_is_no_request_id_is_none(text: str) -> None:
     assert parse_request_id(text) is None
 
 
+def test_a_digest_covers_all_that_makes_an_answer() -> None:
+    """Another file, signature, threshold, class or source is another version; the same ones are the same."""
+    new = NewVersion("churn", Task.BINARY, 1, "a" * 64, SPEC, [0, 1], 0.5, {}, b"")
+    again = replace(new, signature=Signature.from_json(json.loads(json.dumps(SPEC.to_json()))), metadata={"x": 1})
+    assert again.digest == new.digest
+    others = {
+        replace(new, sha256="b" * 64).digest,
+        replace(new, signature=Signature(SPEC.features[:-1])).digest,
+        replace(new, signature=Signature(SPEC.features[::-1])).digest,
+        replace(new, threshold=math.nextafter(0.5, 1)).digest,
+        replace(new, classes=[1, 0]).digest,
+        replace(new, source_id=2).digest,
+        replace(new, code=b"x").digest,
+    }
+    assert len(others | {new.digest}) == 8
+
+
 @pytest.mark.parametrize(
     ("count", "rows"), [(1, 5000), (5000, 5000), (40_000, 5000), (40_001, 5001), (80_000, 10_000), (10**7, 10_000)]
 )
@@ -188,7 +209,7 @@ def test_a_job_is_cut_so_that_workers_share_it(count: int, rows: int) -> None:
 def test_listed_ids_can_be_read_again(rows: int, ids: list[bytes]) -> None:
     """A list gives its ids in order, and again from the start."""
     listed = ListedIds([1, 2, 3])
-    assert list(listed.pages(rows)) == list(listed.pages(rows)) == ids
+    assert list(listed.pages(rows)) == list(listed.pages(rows)) == [KeyPage(keys) for keys in ids]
 
 
 def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:
@@ -234,9 +255,10 @@ def test_all_logs_take_one_form(capsys: pytest.CaptureFixture[str], log_format: 
         events = [json.loads(line) for line in written.splitlines()]
         assert [event["level"] for event in events] == ["info", "warning", "error", "warning"]
         assert {event["service"] for event in events} == {"test"}
-        assert "ValueError: bad" in events[2]["exception"]
+        assert events[2]["exception"].splitlines()[-1] == "ValueError", "no text that could hold a value"
 
 
 def test_a_database_error_is_one_line() -> None:
     """The driver's many lines are cut to the first."""
-    assert str(DatabaseUnavailable(OSError("refused\n\tIs it running?"))) == "PostgreSQL does not answer: refused"
+    error = OSError("refused\n\tIs it running?")
+    assert str(DatabaseUnavailable(error)) == "PostgreSQL does not answer: OSError: refused"

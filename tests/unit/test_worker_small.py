@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu.asynchronous.timer import Timer
 from redis.exceptions import ConnectionError as RedisDown
 
 from model.answering import Prediction
@@ -26,6 +27,7 @@ from shared.models.task import Task
 from shared.status import RowError
 from tests.models import SIGNATURE, SlowModel, TestModel, right_answer
 from worker.celery import notifier
+from worker.celery.consumer import drop_ended
 from worker.main import main
 from worker.models.model_store import load_model
 from worker.scoring import lease_keeper
@@ -312,3 +314,22 @@ def test_a_worker_without_settings_says_which(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("DATABASE_URL", raising=False)
     with pytest.raises(SystemExit, match="worker: DATABASE_URL: is not set"):
         main([])
+
+
+def test_timers_of_ended_tasks_do_not_stay() -> None:
+    """Those that were cancelled leave the heap; the others fire at their times, in order."""
+    timer, fired = Timer(), list[int]()
+    entries = [timer.call_after(0.001 * n if n % 10 else 3300 + n, fired.append, (n,)) for n in range(100, 0, -1)]
+    for entry in entries:
+        if entry.args[0] % 10 == 0 or entry.args[0] % 2:
+            entry.cancel()
+    loop = iter(timer)
+    drop_ended(timer)
+    assert len(timer) == 40
+    while timer:
+        _, entry = next(loop)
+        if entry is not None:
+            entry()
+        if not len(timer):
+            break
+    assert fired == [n for n in range(1, 101) if n % 2 == 0 and n % 10]

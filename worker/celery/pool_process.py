@@ -14,6 +14,7 @@ from worker.models.model_store import ModelStore
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.scorer import Scorer
+from worker.sources.reader import SourceReader
 
 
 class ProcessSlot:
@@ -46,6 +47,7 @@ class ProcessSlot:
             ),
             notifier=Notifier(make_redis(self._settings)),
             key_hashes=KeyHashes(engine),
+            sources=SourceReader(engine, patience_seconds=self._settings.patience_seconds),
             settings=self._settings,
             worker=worker,
         )

@@ -11,5 +11,6 @@ def register_tasks(app: Celery, slot: ProcessSlot) -> None:
     """Add the task to `app`; `slot` holds the scorer of whichever process runs it."""
 
     @app.task(name=WORK_TASK)
-    def work(queue: str) -> None:
-        slot.scorer.work(Queue(queue))
+    def work(queue: str) -> str:
+        # Kept nowhere; Flower shows it while it watches.
+        return ", ".join(slot.scorer.work(Queue(queue)))

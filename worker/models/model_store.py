@@ -7,7 +7,7 @@ from collections import OrderedDict
 from sqlalchemy import Engine
 
 from model.artefact import Artefact
-from shared.models.registry import live_model
+from shared.models.registry import live_version
 from shared.postgres.engine import transaction
 from worker.models.load_trial import try_loading
 from worker.models.loaded_model import LoadedModel, load_model
@@ -46,7 +46,7 @@ class ModelStore:
         number in the database. Raises NoLiveModel, ArtefactError.
         """
         with transaction(engine) as connection:
-            version = live_model(connection).id
+            version = live_version(connection).id
         stored = self.read(engine, version)
         try_loading(stored, seconds=seconds)
         self._keep(version, self.load(stored))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import psycopg2
-from psycopg2.errors import LockNotAvailable, lookup
-from sqlalchemy.exc import DBAPIError
-
-from shared.errors import DatabaseBlocked, DatabaseUnavailable, FilterRefused, PredictqError
+from shared.errors import FilterRefused, PredictqError
 from shared.jobs.planning import JobError
+from shared.postgres.outages import LOCKED, driver_error, is_outage, reason
+from worker.sources.failures import SourceAway
 
 
 class PlanFailed(PredictqError):
@@ -39,6 +37,13 @@ class SourceStalled(PlanFailed):
         )
 
 
+class PlanSourceAway(PlanFailed):
+    """The database of the source does not answer: no fault of the plan, which is not counted as an attempt."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(JobError.SOURCE_UNAVAILABLE, detail)
+
+
 class PlanGivenBack(PredictqError):
     """Somebody else plans on later: this planner stops, or there is no room for more rows now."""
 
@@ -47,37 +52,30 @@ def source_failure(error: Exception) -> PlanFailed:
     """What a failed reading of the source is called."""
     if isinstance(error, PlanFailed):
         return error
-    cause = _driver_error(error)
-    if isinstance(error, DatabaseBlocked) or isinstance(cause, LockNotAvailable):
+    if isinstance(error, SourceAway):
+        return PlanSourceAway(str(error))
+    cause = driver_error(error)
+    if cause is not None and cause.pgcode == LOCKED:
         return PlanFailed(
             JobError.SOURCE_UNAVAILABLE,
             "The source is locked by somebody else, for example by an ALTER TABLE that is not committed.",
         )
-    if isinstance(error, DatabaseUnavailable) or isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError):
+    if is_outage(error):
         return PlanFailed(JobError.SOURCE_UNAVAILABLE, "The source does not answer.")
-    return PlanFailed(JobError.PLANNING_FAILED, _reason(error, cause))
+    return PlanFailed(JobError.PLANNING_FAILED, _reason(error))
 
 
 def planning_failure(error: Exception) -> PlanFailed:
     """What any other failure of an attempt is called."""
     if isinstance(error, PlanFailed):
         return error
-    return PlanFailed(JobError.PLANNING_FAILED, _reason(error, _driver_error(error)))
+    return PlanFailed(JobError.PLANNING_FAILED, _reason(error))
 
 
-def _driver_error(error: BaseException) -> BaseException | None:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return cause if isinstance(cause, psycopg2.Error) else None
-
-
-def _reason(error: Exception, cause: BaseException | None) -> str:
-    """The first line of the reason. Errors of classes 22 and 23 quote values: of those, the name only."""
-    if isinstance(cause, psycopg2.Error) and cause.pgcode:
-        name = lookup(cause.pgcode).__name__
-        message = (cause.diag.message_primary or "").partition("\n")[0]
-        return name if cause.pgcode[:2] in ("22", "23") else f"{name}: {message}"
+def _reason(error: Exception) -> str:
+    """The first line of the reason, without values."""
     if isinstance(error, FilterRefused):
         return f"The filter does not fit the source any more: column {error.column}."
-    if isinstance(error, PredictqError):
+    if isinstance(error, PredictqError) and driver_error(error) is None:
         return str(error).partition("\n")[0]
-    return type(error).__name__
+    return reason(error)

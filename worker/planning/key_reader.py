@@ -5,19 +5,23 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
-from sqlalchemy import Engine
 
 from shared.config import Settings
 from shared.jobs.planning import Selection
 from shared.postgres.engine import autocommit, driver_connection, make_engine
-from shared.sources.selection import selection_query
+from shared.sources.selection import check_filter, selection_query
+from shared.sources.source import Source
+from shared.sources.sql import SETTINGS
 from worker.planning.failures import SourceStalled, source_failure
 from worker.planning.spool import KeySpool
+from worker.sources.citext import find_citext, has_citext
+from worker.sources.connections import Remote
+from worker.sources.failures import source_failure as read_failure
 
 _LOCK_SECONDS = 5
 _STALL_SECONDS = 60  # without a key
@@ -25,19 +29,45 @@ _PATIENCE_SECONDS = 5  # for which the source may wait for space in the spool, i
 _CANCEL_EVERY_SECONDS = 0.2  # one that came before its statement has no effect
 
 
-def make_source_engine(settings: Settings, name: str) -> Engine:
-    """Connections to the source: a plan's statement may take its time, and may not wait long for a lock."""
-    return make_engine(
-        settings, application_name=name[:63], statement_timeout_seconds=0, lock_timeout_seconds=_LOCK_SECONDS
-    )
+OpenSource = Callable[[Source], AbstractContextManager[PsycopgConnection]]
+
+
+def make_opener(settings: Settings, name: str) -> OpenSource:
+    """What opens a connection to a source, in autocommit, for one reading: the next plan is long to come."""
+    engine = make_engine(settings, application_name=name[:63])
+
+    @contextmanager
+    def opened(source: Source) -> Iterator[PsycopgConnection]:
+        if source.url_variable is None:
+            with autocommit(engine) as connection:
+                try:
+                    yield driver_connection(connection)
+                finally:
+                    connection.invalidate()  # it may stand in the middle of a COPY
+            return
+        remote = Remote(source.url_variable)
+        try:
+            with remote.connected(source) as driver:
+                yield driver
+        except psycopg2.Error as error:
+            raise read_failure(source.name, error) from None
+        finally:
+            remote.close()
+
+    return opened
 
 
 class KeyReader:
     """One reading of a selection, from after a key on. A context: at its end the reading has stopped."""
 
-    def __init__(self, engine: Engine, selection: Selection, *, after: str | None, spool_bytes: int) -> None:
-        self._engine = engine
-        self._query = selection_query(selection.where, after=after)
+    def __init__(
+        self, opened: OpenSource, source: Source, selection: Selection, *, after: str | None, spool_bytes: int
+    ) -> None:
+        check_filter(selection.where, source)
+        self._opened = opened
+        self._source = source
+        self._where = selection.where
+        self._after = after
         self._driver: PsycopgConnection | None = None
         self.spool = KeySpool(spool_bytes, patience_seconds=_PATIENCE_SECONDS)
         self._thread = threading.Thread(target=self._run, name="key-reader", daemon=True)
@@ -73,21 +103,25 @@ class KeyReader:
 
     def _run(self) -> None:
         try:
-            self._copy(*self._query)
+            with self._opened(self._source) as driver:
+                self._copy(driver)
         except Exception as error:  # noqa: BLE001 - raised in the planner's own thread, by `check`
             self.spool.end(error)
         else:
             self.spool.end()
 
-    def _copy(self, query: str, parameters: Mapping[str, Any]) -> None:
-        with autocommit(self._engine) as connection:
-            driver = driver_connection(connection)
-            try:
-                with driver.cursor() as cursor:
-                    cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    self._driver = driver
-                    statement = cursor.mogrify(query, dict(parameters)).decode()
-                    cursor.copy_expert(f"COPY ({statement}) TO STDOUT", self.spool.incoming)
-            finally:
-                self._driver = None
-                connection.invalidate()  # it may stand in the middle of a COPY, and the next plan is long to come
+    def _copy(self, driver: PsycopgConnection) -> None:
+        schema = find_citext(driver, self._source).schema if has_citext(self._source) else None
+        query, parameters = selection_query(self._source, self._where, after=self._after, citext_schema=schema)
+        try:
+            with driver.cursor() as cursor:
+                # A plan's statement may take its time, and may not wait long for a lock.
+                cursor.execute(
+                    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'; "
+                    f"SET LOCAL statement_timeout = 0; {SETTINGS}"
+                )
+                self._driver = driver
+                statement = cursor.mogrify(query, parameters).decode()
+                cursor.copy_expert(f"COPY ({statement}) TO STDOUT", self.spool.incoming)
+        finally:
+            self._driver = None

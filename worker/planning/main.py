@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import signal
 import sys
@@ -16,13 +15,12 @@ from shared.logging import configure_logging, get_logger
 from shared.messaging.messages import make_redis
 from shared.postgres.engine import make_engine
 from worker.planning.doorbell import Doorbell
-from worker.planning.key_reader import make_source_engine
+from worker.planning.key_reader import make_opener
 from worker.planning.plan_run import Tools
 from worker.planning.planner import Planner
+from worker.side_process import end_with
 
 log = get_logger(__name__)
-
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def run(settings: Settings, *, name: str) -> None:
@@ -32,7 +30,7 @@ def run(settings: Settings, *, name: str) -> None:
         signal.signal(number, lambda *_: stopped.set())
     tools = Tools(
         engine=make_engine(settings, application_name=name[:63], pool_size=2),
-        source=make_source_engine(settings, name),
+        open_source=make_opener(settings, name),
         doorbell=Doorbell(make_redis(settings, fails_at_once=True), stopped),
         settings=settings,
         stopped=stopped,
@@ -51,18 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--parent", type=int, help="end with this process, which started the planner")
     options = parser.parse_args(arguments)
     if options.parent is not None:
-        _end_with(options.parent)
+        end_with(options.parent, name="planner")
     try:
         settings = load_settings()
         configure_logging(settings, service="planner")
         run(settings, name=options.name)
     except PredictqError as error:
         sys.exit(f"planner: {error}")
-
-
-def _end_with(parent: int) -> None:
-    """Ask Linux to end this process with its parent. The plan in hand is then claimed anew when its lease is over."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before Linux was asked
-        sys.exit("planner: the worker that started it has ended")

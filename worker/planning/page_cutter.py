@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from shared.jobs.accept_bulk import rows_per_batch
-from shared.jobs.planning import KeyPage
+from shared.jobs.planning import PlannedPage
 from worker.planning.spool import KeySpool
 
 FIRST_ROWS = 1_000  # of a job: it is answered while the others are still written
@@ -36,7 +37,7 @@ class PageCutter:
         """Whether nothing is left to cut, and nothing will come."""
         return self._spool.is_ended and self.ahead == 0
 
-    def next_page(self) -> KeyPage | None:
+    def next_page(self) -> PlannedPage | None:
         """The next page; None while too few rows have come for it, and when there is none."""
         is_ended = self._spool.is_ended  # before the rows are looked at: they do not change any more, then
         ahead = self.ahead
@@ -60,7 +61,7 @@ class PageCutter:
             self._incomplete_since = now
         return now - self._incomplete_since >= (_LINGER_SECONDS if self.planned else _FIRST_LINGER_SECONDS)
 
-    def _take(self, rows: int) -> KeyPage:
+    def _take(self, rows: int) -> PlannedPage:
         while self._lines < rows:
             taken = self._spool.take(_TAKE_BYTES)
             self._text += taken
@@ -69,4 +70,14 @@ class PageCutter:
         self._lines -= rows
         self._cut += rows
         self.planned += rows
-        return KeyPage(b",".join(keys), rows, keys[-1].decode())
+        return PlannedPage(b",".join(keys), rows, canonical(keys[-1]))
+
+
+def canonical(line: bytes) -> str:
+    """The canonical key in a line of COPY's text format that holds it as an element of an array."""
+    text = _ESCAPED.sub(lambda found: _CONTROLS.get(found[1], found[1]), line.decode())
+    return _ESCAPED.sub(r"\1", text[1:-1]) if text.startswith('"') else text
+
+
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)

@@ -10,14 +10,17 @@ from sqlalchemy import Engine
 
 from shared.batches.claims import Claim
 from shared.config import Settings
-from shared.jobs.planning import KeyPage, Selection, end_plan, read_room, write_pages
+from shared.jobs.planning import PlannedPage, Selection, end_plan, read_room, write_pages
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
+from shared.postgres.engine import autocommit
+from shared.sources.source import get_source
 from worker.planning.doorbell import Doorbell
 from worker.planning.failures import PlanGivenBack, TooManyRows
-from worker.planning.key_reader import KeyReader
+from worker.planning.key_reader import KeyReader, OpenSource
 from worker.planning.lease_beat import LeaseBeat
 from worker.planning.page_cutter import PageCutter
+from worker.sources.circuit import Circuit
 
 log = get_logger(__name__)
 
@@ -32,7 +35,7 @@ class Tools:
     """What a planner process has: built once, by its entry module."""
 
     engine: Engine  # two connections: the plan's own, and the heartbeat's
-    source: Engine
+    open_source: OpenSource
     doorbell: Doorbell
     settings: Settings
     stopped: threading.Event
@@ -69,9 +72,12 @@ class PlanRun:
         """
         tools, held = self._tools, self._held
         spool_bytes = tools.settings.plan_spool_bytes
+        with autocommit(tools.engine) as connection:
+            source = get_source(connection, self._selection.source_id)
+        opened, after = tools.open_source, held.planned_key
         with (
             LeaseBeat(tools.engine, held, lease_seconds=tools.settings.lease_seconds) as beat,
-            KeyReader(tools.source, self._selection, after=held.planned_key, spool_bytes=spool_bytes) as reader,
+            KeyReader(opened, source, self._selection, after=after, spool_bytes=spool_bytes) as reader,
         ):
             self._write_what_is_read(beat, reader)
             beat.check()
@@ -79,6 +85,8 @@ class PlanRun:
             if reader.spool.is_cut_short:
                 raise PlanGivenBack("the source was read so far; somebody reads on from there")
             total = end_plan(tools.engine, held, is_new_reading=self._is_new_reading)
+        if source.is_away:
+            Circuit(tools.engine, tools.settings.patience_seconds).close(source.id)
         log.info("job planned", job_id=str(held.job_id), rows=total)
         tools.doorbell.job_changed(Notice(held.batch_id, held.job_id))
 
@@ -105,11 +113,11 @@ class PlanRun:
         if reader.spool.is_cut_short:
             reader.stop()
 
-    def _cut(self, cutter: PageCutter) -> list[KeyPage]:
+    def _cut(self, cutter: PageCutter) -> list[PlannedPage]:
         """The pages for one transaction; none while too few rows have come, or there is no room for them."""
         room = self._tools.room(self._selection.owner)
         self._note_room(room)
-        pages: list[KeyPage] = []
+        pages: list[PlannedPage] = []
         while room > 0 and len(pages) < _MOST_PAGES and (page := cutter.next_page()):
             pages.append(page)
             room -= page.rows
@@ -124,7 +132,7 @@ class PlanRun:
         elif now - self._no_room_since > _PAUSE_SECONDS:
             raise PlanGivenBack("as many rows wait as may")
 
-    def _write(self, pages: list[KeyPage]) -> None:
+    def _write(self, pages: list[PlannedPage]) -> None:
         batch_ids = write_pages(
             self._tools.engine,
             self._held,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from shared.batches.claims import Claim, claim, record_failure
+from shared.batches.unloadable import waiting_requirements
 from shared.errors import DatabaseUnavailable, FenceLost
 from shared.jobs.planning import JobError, Selection, fail_job, give_back_plan, read_selection
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.status import Queue
-from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows, planning_failure
+from worker.planning.failures import PlanFailed, PlanGivenBack, PlanSourceAway, TooManyRows, planning_failure
 from worker.planning.plan_run import PlanRun, Tools
+from worker.sources.circuit import Circuit
 
 log = get_logger(__name__)
 
@@ -62,7 +64,11 @@ class Planner:
         """
         tools, without_room = self._tools, set[str]()
         lease = tools.settings.lease_seconds
-        while claims := claim(tools.engine, Queue.PLAN, worker=tools.worker, lease_seconds=lease):
+        # A plan needs no model, so no worker is asked what it can load.
+        every = waiting_requirements(tools.engine, Queue.PLAN)
+        while every and (
+            claims := claim(tools.engine, Queue.PLAN, worker=tools.worker, lease_seconds=lease, requirements=every)
+        ):
             held = claims[0]
             try:
                 selection = read_selection(tools.engine, held)
@@ -91,9 +97,11 @@ class Planner:
             give_back_plan(self._tools.engine, held)
 
     def _fail(self, held: Claim, failure: PlanFailed, *, attempt: int) -> None:
-        if attempt < self._tools.settings.max_attempts and not isinstance(failure, TooManyRows):
+        is_away = isinstance(failure, PlanSourceAway) and not self._is_given_up(held)
+        if is_away or (attempt < self._tools.settings.max_attempts and not isinstance(failure, TooManyRows)):
             reason = f"{failure.code}: {failure}"
-            record_failure(self._tools.engine, held, reason, retry_after_seconds=_RETRY_SECONDS)
+            pause = _RETRY_SECONDS
+            record_failure(self._tools.engine, held, reason, retry_after_seconds=pause, is_counted=not is_away)
             return
         try:
             fail_job(self._tools.engine, held, failure.code, str(failure))
@@ -101,3 +109,8 @@ class Planner:
             self._leave(held, end)
         else:
             self._tools.doorbell.job_changed(Notice(held.batch_id, held.job_id))
+
+    def _is_given_up(self, held: Claim) -> bool:
+        """Whether the source of a plan has been away for too long. Nobody claims its work while it is looked for."""
+        tools = self._tools
+        return Circuit(tools.engine, tools.settings.patience_seconds).open(read_selection(tools.engine, held).source_id)

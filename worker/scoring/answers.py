@@ -19,12 +19,13 @@ from worker.models.frame import input_columns
 from worker.models.unknown_words import KnownWords, count_unknown
 from worker.pages.encode import encode_features
 from worker.pages.key_filter import build_filter
-from worker.scoring.feature_reader import NO_KEY, Rows
+from worker.scoring.feature_reader import Rows
+from worker.sources.key_columns import Keys
 
 SMALL_PAGE = 64  # rows below which a client is found by key_hashes, and from which by the page's own filter
 _SEED_BYTES = 32
 
-HashKeys = Callable[[npt.NDArray[np.int64], int], npt.NDArray[np.int64]]  # keys and their source
+HashKeys = Callable[[Keys, int], npt.NDArray[np.int64]]  # keys and their source
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +130,4 @@ def float_array(values: npt.NDArray[np.float64]) -> str:
 def _hashes(claim: Claim, rows: Rows, hash_keys: HashKeys) -> npt.NDArray[np.int64] | None:
     if claim.source_id is None:
         return None
-    named = rows.keys[rows.keys != NO_KEY]  # others came with their features, or were erased
-    return hash_keys(named, claim.source_id)
+    return hash_keys(rows.named_keys(), claim.source_id)  # others came with their features, or were erased

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from shared.installation import read_installation
 from shared.pages.key_hash import HashKeys, hash_keys
 from shared.postgres.engine import autocommit
-from worker.pages.key_hash import hash_numbers
+from worker.pages.key_hash import hash_numbers, hash_texts
+from worker.sources.key_columns import Keys
 
 
 class KeyHashes:
@@ -19,9 +20,10 @@ class KeyHashes:
         self._engine = engine
         self._keys: dict[int, HashKeys] = {}
 
-    def __call__(self, keys: npt.NDArray[np.int64], source_id: int) -> npt.NDArray[np.int64]:
-        """The hashes of integer keys of one source, in their order."""
+    def __call__(self, keys: Keys, source_id: int) -> npt.NDArray[np.int64]:
+        """The hashes of keys of one source, in their order."""
         if source_id not in self._keys:
             with autocommit(self._engine) as connection:
                 self._keys[source_id] = hash_keys(read_installation(connection).hash_secret, source_id)
-        return hash_numbers(self._keys[source_id], keys)
+        secret = self._keys[source_id]
+        return hash_numbers(secret, keys) if isinstance(keys, np.ndarray) else hash_texts(secret, keys)

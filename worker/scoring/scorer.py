@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import pyarrow as pa
@@ -15,26 +16,33 @@ from model.errors import ArtefactError
 from model.metadata import ArtefactMetadata
 from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim, Counts, claim, finish, record_failure
+from shared.batches.unloadable import unloadable
 from shared.config import Settings
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.models.signature import Signature
+from shared.postgres.outages import driver_error, is_outage, reason
 from shared.status import Queue, RowError
 from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.model_store import ModelStore
 from worker.models.unknown_words import KnownWords
 from worker.scoring.answers import Answers, StatedError, make_page
-from worker.scoring.feature_reader import Rows, read_rows
+from worker.scoring.feature_reader import Rows, read_keys, read_rows
 from worker.scoring.isolation import IsolatedModel
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.prediction import Predict, predict_rows, storable
+from worker.sources.failures import SourceAway, SourceFailed, SourceGivenUp
+from worker.sources.reader import SourceReader
 
 log = get_logger(__name__)
 
 _RETRY_SECONDS = 2.0  # pause before a batch is tried again
+_WAITING_SECONDS = 30.0  # for which a batch is left that no worker can load, and has not waited for long yet
+_LOOK_SECONDS = 30.0  # between two looks for such
+_NOBODY = "no worker that runs has the libraries that this model version needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,10 @@ class Scorer:
     keeper: LeaseKeeper
     notifier: Notifier
     key_hashes: KeyHashes
+    sources: SourceReader
     settings: Settings
     worker: str  # who claims: node name and process id
+    next_look: dict[Queue, float] = field(default_factory=dict)  # for batches that no worker can load
 
     def work(self, queue: Queue) -> list[str]:
         """Do what a queue has to do next, if it has. Returns what became of each batch, as the metrics call it.
@@ -57,11 +67,11 @@ class Scorer:
         outcomes: list[str] = []
         try:
             claims = self._claim(queue)
-            # Batches that share a claim and a model version share a reading of the features and a call of the model.
-            for _, together in groupby(sorted(claims, key=_by_version), key=_by_version):
+            # Batches of one claim that share model version and source share a reading and a call of the model.
+            for _, together in groupby(sorted(claims, key=_alike), key=_alike):
                 outcomes += self._score(list(together))
             if not claims:
-                outcomes.append("not_needed")
+                outcomes += self._refuse_the_unloadable(queue) or ["not_needed"]
         except DatabaseUnavailable as error:
             log.warning("batches left to the sweeper", queue=queue.value, reason=str(error))
             outcomes.append("interrupted")
@@ -77,23 +87,44 @@ class Scorer:
             # Most often a connection that died while it lay idle in the pool: a new one tells.
             return claim(self.engine, queue, worker=self.worker, lease_seconds=lease)
 
+    def _refuse_the_unloadable(self, queue: Queue) -> list[str]:
+        """End a batch that has waited for too long for a worker that can load its model, if there is one."""
+        now = time.monotonic()
+        if now < self.next_look.get(queue, 0.0):
+            return []
+        self.next_look[queue] = now + min(_LOOK_SECONDS, self.settings.patience_seconds / 10)
+        wanted = unloadable(self.engine, queue, patience_seconds=self.settings.patience_seconds)
+        if not wanted:
+            return []
+        lease = self.settings.lease_seconds
+        outcomes = []
+        for held in claim(self.engine, queue, worker=self.worker, lease_seconds=lease, requirements=wanted):
+            if held.waited_seconds < self.settings.patience_seconds:
+                record_failure(self.engine, held, "it waits", retry_after_seconds=_WAITING_SECONDS, is_counted=False)
+                continue
+            started = time.monotonic()
+            counts = self._refuse([held], StatedError(RowError.MODEL_UNAVAILABLE, _NOBODY))
+            outcomes.append(self._tell(held, counts.get(held.batch_id), time.monotonic() - started))
+        return outcomes
+
     def _score(self, claims: list[Claim]) -> list[str]:
         started = time.monotonic()
         with self.keeper.keeping(claims):
             try:
                 counts = self._answer(claims)
-            except DatabaseUnavailable:
-                raise
             except Exception as error:
+                if isinstance(error, DatabaseUnavailable) and is_outage(error):
+                    raise
                 if len(claims) > 1:
                     # Something of one batch: the others must not pay for it.
                     return [outcome for held in claims for outcome in self._score([held])]
-                log.exception("batch failed", batch_id=claims[0].batch_id, attempt=claims[0].attempt)
-                if claims[0].attempt <= self.settings.max_attempts:
+                is_away = isinstance(error, SourceAway) and not isinstance(error, SourceGivenUp)
+                is_early = claims[0].attempt <= self.settings.max_attempts
+                if is_away or (is_early and not isinstance(error, SourceGivenUp)):
                     self._give_back(claims[0], error)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
-                counts = self._refuse(claims, RowError.MODEL_FAILED, storable(f"{type(error).__name__}: {error}"))
+                counts = self._refuse(claims, _final(claims[0], error))
         seconds = time.monotonic() - started
         return [self._tell(held, counts.get(held.batch_id), seconds) for held in claims]
 
@@ -109,8 +140,10 @@ class Scorer:
 
     def _give_back(self, held: Claim, error: Exception) -> None:
         """Not the rows' fault and not an outage: keep the reason where people look, and try again later."""
-        reason = storable(f"{type(error).__name__}: {error}")
-        record_failure(self.engine, held, reason, retry_after_seconds=_RETRY_SECONDS)
+        why = _why(error)
+        log.error("batch failed", batch_id=held.batch_id, attempt=held.attempt, reason=why, where=_where(error))
+        is_counted = not isinstance(error, SourceAway)
+        record_failure(self.engine, held, why, retry_after_seconds=_RETRY_SECONDS, is_counted=is_counted)
 
     def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         held = claims[0]
@@ -123,9 +156,9 @@ class Scorer:
         except ArtefactError as error:
             if not self._is_last(held):
                 raise  # another worker, with other library versions, may be able to
-            return self._refuse(claims, RowError.MODEL_UNAVAILABLE, storable(str(error)))
+            return self._refuse(claims, StatedError(RowError.MODEL_UNAVAILABLE, storable(str(error))))
         metadata = model.artefact.metadata
-        rows = read_rows(self.engine, claims, metadata.signature)
+        rows = read_rows(self.sources, claims, metadata.signature)
         answers = predict_rows(rows, metadata.signature, self._watched(model.predict), task=metadata.task)
         return self._finish(claims, rows, answers, metadata, known_words=model.known_words)
 
@@ -138,7 +171,7 @@ class Scorer:
         log.warning("scoring in a process apart", batch_id=held.batch_id, attempt=held.attempt)
         artefact = self.models.read(self.engine, held.model_version_id).checked()
         metadata = artefact.metadata
-        rows = read_rows(self.engine, claims, metadata.signature)
+        rows = read_rows(self.sources, claims, metadata.signature)
         timeout = self.settings.batch_timeout_seconds
         with IsolatedModel(artefact, rows=len(rows), call_timeout_seconds=timeout, load_seconds=timeout) as apart:
             answers = predict_rows(rows, metadata.signature, apart.predict, task=metadata.task)
@@ -151,10 +184,9 @@ class Scorer:
 
         return watched
 
-    def _refuse(self, claims: Sequence[Claim], code: RowError, reason: str) -> dict[int, Counts]:
+    def _refuse(self, claims: Sequence[Claim], error: StatedError) -> dict[int, Counts]:
         """State the same error for every row: no worker that tried could score the batch."""
-        rows = read_rows(self.engine, claims, Signature(()))
-        error = StatedError(code, reason)
+        rows = read_keys(claims)
         answers = Answers.none_yet(len(rows))
         answers.errors.update(dict.fromkeys(range(len(rows)), error))
         return self._finish(claims, rows, answers, None)
@@ -168,6 +200,8 @@ class Scorer:
         *,
         known_words: KnownWords | None = None,
     ) -> dict[int, Counts]:
+        for number, why in rows.refused.items():  # found while they were read
+            answers.errors[number] = StatedError(why.code, why.detail)
         signature = Signature(()) if metadata is None else metadata.signature
         threshold = None if metadata is None else metadata.threshold
         pages: list[tuple[Claim, Page]] = []
@@ -205,8 +239,30 @@ class Scorer:
         metrics.LOADED_VERSION.set(held.model_version_id)
 
 
-_POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE})
+_POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE, RowError.SOURCE_FAILED, RowError.BATCH_FAILED})
 
 
-def _by_version(held: Claim) -> int:
-    return held.model_version_id
+def _final(held: Claim, error: Exception) -> StatedError:
+    """What callers are told. A batch is shared, so the text of an error, which may hold values of others, is not."""
+    if isinstance(error, SourceGivenUp):
+        return StatedError(RowError.SOURCE_UNAVAILABLE, storable(str(error)))
+    if isinstance(error, SourceFailed):
+        return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
+    return StatedError(RowError.BATCH_FAILED, f"batch {held.batch_id} could not be scored")
+
+
+def _alike(held: Claim) -> tuple[int, int]:
+    return held.model_version_id, held.source_id or 0
+
+
+def _why(error: Exception) -> str:
+    """What happened, for operators: without values, which the text of an error may repeat."""
+    if isinstance(error, PredictqError | ArtefactError) and driver_error(error) is None:
+        return storable(str(error))
+    return reason(error)
+
+
+def _where(error: Exception) -> str:
+    """Where in the code, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)

@@ -19,15 +19,21 @@ CREATE TABLE predictq.sources (
     key_columns jsonb NOT NULL,
     key_storage text NOT NULL CHECK (key_storage IN ('int8', 'uuid', 'text')),
     columns jsonb NOT NULL DEFAULT '[]',
+    filters jsonb NOT NULL DEFAULT '[]',
     settings jsonb NOT NULL DEFAULT '{}',
     measured jsonb NOT NULL DEFAULT '{}',
     is_scan boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
-    removed_at timestamptz
+    removed_at timestamptz,
+    away_since timestamptz,
+    probe_at timestamptz,
+    probes integer NOT NULL DEFAULT 0,
+    is_given_up boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE predictq.sources IS
     'Where features come from: a relation, its key and its columns. url_variable names the environment variable that '
-    'holds the address of a source elsewhere; null means this database.';
+    'holds the address of a source elsewhere; null means this database. Of one that does not answer, away_since says since '
+    'when, and nothing of it is claimed before probe_at.';
 
 CREATE TABLE predictq.models (
     name text PRIMARY KEY CHECK (name ~ '^[[:alpha:]]' AND length(name) <= 100 AND name !~ '[[:cntrl:]]'),
@@ -35,6 +41,7 @@ CREATE TABLE predictq.models (
     source_id integer REFERENCES predictq.sources,
     live_version_id integer,
     is_default boolean NOT NULL DEFAULT false,
+    description text NOT NULL DEFAULT '' CHECK (length(description) <= 2000),
     retention interval CHECK (retention > interval '0'),
     created_at timestamptz NOT NULL DEFAULT now()
 );
@@ -47,25 +54,44 @@ CREATE TABLE predictq.model_versions (
     version integer NOT NULL CHECK (version > 0),
     title text NOT NULL,
     state text NOT NULL DEFAULT 'registered' CHECK (state IN ('registered', 'checked', 'retired')),
+    task text NOT NULL CHECK (task IN ('binary', 'multiclass', 'regression')),
+    source_id integer REFERENCES predictq.sources,
     sha256 text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
     digest text NOT NULL CHECK (digest ~ '^[0-9a-f]{64}$'),
     signature jsonb NOT NULL,
-    classes jsonb NOT NULL DEFAULT '[0, 1]',
+    classes jsonb NOT NULL DEFAULT '[]',
     threshold double precision CHECK (threshold BETWEEN 0 AND 1),
     requirements text NOT NULL DEFAULT '',
+    file_format text NOT NULL DEFAULT 'joblib',
     metadata jsonb NOT NULL,
     artefact bytea,
+    code bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     checked_at timestamptz,
     promoted_at timestamptz,
     retired_at timestamptz,
     UNIQUE (model, version),
-    CONSTRAINT model_versions_bytes_until_retired CHECK ((artefact IS NULL) = (retired_at IS NOT NULL))
+    UNIQUE (model, digest),
+    CONSTRAINT model_versions_bytes_until_retired CHECK ((artefact IS NULL) = (retired_at IS NOT NULL)),
+    CONSTRAINT model_versions_answer_by_task CHECK (
+        CASE task WHEN 'binary' THEN jsonb_array_length(classes) = 2 AND threshold IS NOT NULL
+                  WHEN 'multiclass' THEN jsonb_array_length(classes) > 2 AND threshold IS NULL
+                  ELSE jsonb_array_length(classes) = 0 AND threshold IS NULL END)
 );
 ALTER TABLE predictq.models ADD CONSTRAINT models_live_version_id_fkey
     FOREIGN KEY (live_version_id) REFERENCES predictq.model_versions (id);
 COMMENT ON TABLE predictq.model_versions IS
-    'Every registered version with its artefact. What makes an answer never changes; digest covers all of it.';
+    'Every registered version with its artefact and the code that it brings. What makes an answer never changes; digest '
+    'covers all of it. classes are the words of the labels: of a binary model the negative one, then the positive one.';
+
+CREATE TABLE predictq.promotions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model text NOT NULL REFERENCES predictq.models,
+    model_version_id integer NOT NULL REFERENCES predictq.model_versions,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX promotions_model ON predictq.promotions (model, id);
+COMMENT ON TABLE predictq.promotions IS 'Which version of a model went live when: where a rollback goes back to.';
 
 CREATE TABLE predictq.reference_rows (
     model_version_id integer NOT NULL REFERENCES predictq.model_versions,

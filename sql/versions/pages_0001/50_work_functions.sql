@@ -4,7 +4,11 @@ CREATE FUNCTION predictq.is_paused(p_queue text, p_model_version_id integer) RET
     RETURN EXISTS (
         SELECT FROM predictq.pauses p
         WHERE (p.queue IS NULL OR p.queue = p_queue)
-          AND (p.model IS NULL OR p.model = (SELECT v.model FROM predictq.model_versions v WHERE v.id = p_model_version_id)));
+          AND (p.model IS NULL OR p.model = (SELECT v.model FROM predictq.model_versions v WHERE v.id = p_model_version_id))
+    ) OR EXISTS (  -- a source that is away; single predictions may bring their features, and are looked at one by one
+        SELECT FROM predictq.sources s
+        WHERE s.probe_at > clock_timestamp() AND NOT s.is_given_up AND p_queue <> 'interactive'
+          AND s.id = (SELECT v.source_id FROM predictq.model_versions v WHERE v.id = p_model_version_id));
 
 CREATE FUNCTION predictq.next_batches(p_queue text, p_requirements text[], p_models text[], p_most integer)
 RETURNS bigint[] LANGUAGE plpgsql AS $$

@@ -1,6 +1,20 @@
 -- Rows for people and BI tools, out of pages. Quick by created_at, batch_id and, of bulk jobs, job_id; one answer by
 -- its id is the functions' work: no view could be quick by a computed id.
 
+-- What a client key is in JSON where nobody has spelled it otherwise: a text, or an object for a composite key.
+CREATE FUNCTION predictq.natural_key(key_columns jsonb, canonical text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
+    SELECT CASE WHEN canonical IS NULL THEN NULL
+                WHEN coalesce(jsonb_array_length(key_columns), 1) = 1 THEN to_jsonb(canonical)
+                ELSE (SELECT jsonb_object_agg(c.value ->> 'name',
+                          CASE WHEN c.value ->> 'type' IN ('smallint', 'integer', 'bigint')
+                               THEN to_jsonb((k.value #>> '{}')::bigint) ELSE k.value END)
+                      FROM jsonb_array_elements(key_columns) WITH ORDINALITY c (value, n)
+                      JOIN jsonb_array_elements(canonical::jsonb) WITH ORDINALITY k (value, n) USING (n)) END
+$$;
+COMMENT ON FUNCTION predictq.natural_key IS
+    'A canonical text key as it is shown in JSON: the text itself, or an object of the key''s columns.';
+
 CREATE FUNCTION predictq.request_rows(
     job_ids uuid[], keys_int8 bigint[], keys_uuid uuid[], keys_text text[], given text[])
 RETURNS TABLE (row_number integer, single_job_id uuid, client_id text, features text)
@@ -50,9 +64,11 @@ COMMENT ON VIEW predictq.prediction_requests IS
     'request_id.';
 
 CREATE VIEW predictq.prediction_outputs AS
-SELECT o.batch_id || '-' || r.row_number AS request_id, r.value AS probability,
+SELECT o.batch_id || '-' || r.row_number AS request_id,
+       CASE WHEN v.task <> 'regression' THEN r.value END AS probability,
        predictq.label_of(v.classes, r.value, o.threshold, r.label_number) AS label,
-       CASE WHEN r.value IS NOT NULL THEN o.threshold END AS threshold, v.model, v.version AS model_version,
+       CASE WHEN r.value IS NOT NULL THEN o.threshold END AS threshold,
+       CASE WHEN v.task = 'regression' THEN r.value END AS value, v.model, v.version AS model_version,
        r.error_code, r.error_detail, o.fence, o.created_at, o.job_id, o.batch_id, r.row_number
 FROM predictq.batch_outputs o
 JOIN predictq.model_versions v ON v.id = o.model_version_id
@@ -64,8 +80,10 @@ COMMENT ON VIEW predictq.prediction_outputs IS
 CREATE VIEW predictq.prediction_trace AS
 SELECT o.batch_id || '-' || r.row_number AS request_id, o.job_id, q.single_job_id,
        CASE WHEN o.job_id IS NULL THEN 'single' ELSE 'bulk' END AS job_kind, q.client_id,
-       r.value AS probability, predictq.label_of(v.classes, r.value, o.threshold, r.label_number) AS label,
-       CASE WHEN r.value IS NOT NULL THEN o.threshold END AS threshold, r.error_code, r.error_detail,
+       CASE WHEN v.task <> 'regression' THEN r.value END AS probability,
+       predictq.label_of(v.classes, r.value, o.threshold, r.label_number) AS label,
+       CASE WHEN r.value IS NOT NULL THEN o.threshold END AS threshold,
+       CASE WHEN v.task = 'regression' THEN r.value END AS value, r.error_code, r.error_detail,
        v.model, v.version AS model_version, v.sha256 AS model_sha256, v.digest AS version_digest,
        o.batch_id, r.row_number, o.worker, o.fence, o.attempts, p.created_at AS accepted_at, o.claimed_at,
        o.created_at AS answered_at

@@ -8,10 +8,11 @@ CREATE INDEX prediction_batches_job_begun ON predictq.prediction_batches (job_id
 
 CREATE FUNCTION predictq.read_jobs(p_ids uuid[])
 RETURNS TABLE (
-    job_id uuid, kind text, owner text, status text, model_version integer, total bigint, succeeded bigint,
+    job_id uuid, kind text, owner text, status text, model text, model_version integer, total bigint, succeeded bigint,
     failed bigint, cancelled bigint, created_at timestamptz, started_at timestamptz, finished_at timestamptz,
     cancelled_at timestamptz, error_code text, error_detail text, snapshots integer, batch_id bigint, row_number integer,
-    client_id bigint, probability double precision, label jsonb, threshold double precision)
+    client_id bigint, client jsonb, key text, task text, value double precision, label jsonb,
+    threshold double precision, classes jsonb, scores double precision[], name text, deadline timestamptz)
 LANGUAGE plpgsql STABLE ROWS 10
 -- Indexes alone: the plan is kept, and the tables that it was made for may have been empty.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -23,23 +24,39 @@ BEGIN
     SELECT j.id, j.kind, j.owner,
            CASE WHEN j.status IS NOT NULL THEN j.status WHEN o.batch_id IS NOT NULL THEN 'succeeded'
                 WHEN b.claimed_at IS NOT NULL THEN 'running' ELSE 'queued' END,
-           v.version, j.request_count, (j.status IS NULL AND o.batch_id IS NOT NULL)::integer::bigint,
+           v.model, v.version, j.request_count, (j.status IS NULL AND o.batch_id IS NOT NULL)::integer::bigint,
            (j.status IS NOT DISTINCT FROM 'failed')::integer::bigint,
            (j.status IS NOT DISTINCT FROM 'cancelled')::integer::bigint,
            j.created_at, coalesce(o.claimed_at, b.claimed_at), coalesce(j.finished_at, o.created_at), j.cancelled_at,
            coalesce(j.error_code, o.error_codes[a.error]), coalesce(j.error_detail, o.error_details[a.error]),
-           j.snapshots, j.batch_id, j.row_number, r.keys_int8[j.row_number + 1], a.probability,
-           CASE WHEN a.probability IS NOT NULL THEN
-               v.classes -> coalesce(o.labels[j.row_number + 1], (a.probability >= o.threshold)::integer)::integer END,
-           CASE WHEN a.probability IS NOT NULL THEN o.threshold END
+           j.snapshots, j.batch_id, j.row_number, k.key_int8,
+           -- An integer that was written as one is all there is to say of it.
+           CASE WHEN k.spelled IS NOT NULL THEN k.spelled
+                WHEN k.key_text IS NOT NULL THEN predictq.natural_key(s.key_columns, k.key_text)
+                WHEN k.key_uuid IS NOT NULL THEN to_jsonb(k.key_uuid) END,
+           CASE WHEN k.spelled IS NOT NULL THEN coalesce(k.key_int8::text, k.key_uuid::text, k.key_text) END,
+           v.task, a.value,
+           CASE WHEN a.value IS NOT NULL THEN
+               v.classes -> coalesce(o.labels[j.row_number + 1], (a.value >= o.threshold)::integer)::integer END,
+           CASE WHEN a.value IS NOT NULL THEN o.threshold END,
+           CASE WHEN v.task = 'multiclass' THEN v.classes END,
+           CASE WHEN v.task = 'multiclass' AND a.value IS NOT NULL THEN
+               o.scores[j.row_number * jsonb_array_length(v.classes) + 1
+                        : (j.row_number + 1) * jsonb_array_length(v.classes)] END,
+           j.name, j.deadline
     FROM unnest(p_ids) AS wanted (id)
     JOIN predictq.jobs j ON j.id = wanted.id
     JOIN predictq.model_versions v ON v.id = j.model_version_id
     LEFT JOIN predictq.batch_requests r ON r.batch_id = j.batch_id
+    LEFT JOIN predictq.sources s ON s.id = r.source_id
     LEFT JOIN predictq.prediction_batches b ON b.id = j.batch_id
     LEFT JOIN predictq.batch_outputs o ON o.batch_id = j.batch_id
+    CROSS JOIN LATERAL (
+        SELECT r.keys_int8[j.row_number + 1] AS key_int8, r.keys_uuid[j.row_number + 1] AS key_uuid,
+               r.keys_text[j.row_number + 1] AS key_text, r.spelled -> j.row_number::text AS spelled
+    ) k
     LEFT JOIN LATERAL (
-        SELECT o."values"[j.row_number + 1] AS probability, array_position(o.error_rows, j.row_number) AS error
+        SELECT o."values"[j.row_number + 1] AS value, array_position(o.error_rows, j.row_number) AS error
         WHERE j.status IS DISTINCT FROM 'cancelled'
     ) a ON true
     WHERE j.kind = 'single'
@@ -47,10 +64,11 @@ BEGIN
     SELECT j.id, j.kind, j.owner,
            CASE WHEN j.status IS NOT NULL THEN j.status
                 WHEN least(j.started_at, o.started_at, b.started_at) IS NOT NULL THEN 'running' ELSE 'queued' END,
-           v.version, j.request_count, coalesce(j.succeeded, o.succeeded), coalesce(j.failed, o.failed),
+           v.model, v.version, j.request_count, coalesce(j.succeeded, o.succeeded), coalesce(j.failed, o.failed),
            coalesce(j.cancelled, o.cancelled), j.created_at, least(j.started_at, o.started_at, b.started_at),
            j.finished_at, j.cancelled_at, j.error_code, j.error_detail, j.snapshots,
-           NULL::bigint, NULL::integer, NULL::bigint, NULL::double precision, NULL::jsonb, NULL::double precision
+           NULL::bigint, NULL::integer, NULL::bigint, NULL::jsonb, NULL::text, v.task, NULL::double precision, NULL::jsonb,
+           NULL::double precision, NULL::jsonb, NULL::double precision[], j.name, j.deadline
     FROM unnest(p_ids) AS wanted (id)
     JOIN predictq.jobs j ON j.id = wanted.id
     JOIN predictq.model_versions v ON v.id = j.model_version_id

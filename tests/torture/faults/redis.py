@@ -50,11 +50,12 @@ def flushed(tools: Tools) -> Iterator[None]:
 def full(tools: Tools) -> Iterator[None]:
     """Maxmemory is reached: every write is refused."""
     with tools.cluster.redis_client() as client:
+        usual = client.config_get("maxmemory")["maxmemory"]
         client.config_set("maxmemory", "100kb")  # less than an empty Redis takes
     tools.hold(5)
     yield
     with tools.cluster.redis_client() as client:
-        client.config_set("maxmemory", "0")
+        client.config_set("maxmemory", usual)
     tools.cluster.heal()  # Celery ends a worker whose acknowledgement is refused; a supervisor starts it again
 
 

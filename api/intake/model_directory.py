@@ -1,0 +1,148 @@
+"""Which models there are, what is live of each, and how its source names clients: remembered for a moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from api.access.auth import Caller
+from api.http.problems import FORBIDDEN, Flaw, Invalid, Problem
+from api.server.coalescer import Coalescer
+from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
+from shared.errors import ModelRequired, ModelUnknown, NoLiveModel, SourceNeeded, SourceTooSlow, VersionRetired
+from shared.jobs.accept_singles import Target
+from shared.jobs.model_choice import ModelChoice
+from shared.models.registry import ModelVersion, find_version, get_version, read_models_in_use
+from shared.sources.keys import KeyForm
+from shared.sources.lookup import lookup_of
+from shared.sources.source import Source, get_source
+
+_REMEMBER_SECONDS = 1.0
+_MOST_PINNED = 100  # versions that are not live
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model version that a call means, with its source."""
+
+    version: ModelVersion
+    source: Source | None
+    keys: KeyForm | None
+    target: Target
+
+    def single_keys(self) -> KeyForm:
+        """How one client is named. Raises SourceNeeded, or SourceTooSlow where one client costs a reading of all."""
+        if self.source is not None and self.source.is_scan:
+            raise SourceTooSlow(self.source.name)
+        return self.key_form()
+
+    def key_form(self) -> KeyForm:
+        """How clients are named. Raises SourceNeeded."""
+        if self.keys is None:
+            raise SourceNeeded(self.version.model)
+        return self.keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read: models by name, and the default one's name."""
+
+    served: Mapping[str, ServedModel | None] = field(default_factory=dict)  # None: no version is live
+    default: str | None = None
+
+
+class ModelDirectory:
+    """What calls are held against: models, signatures and keys, at most a second old."""
+
+    def __init__(self, threads: DatabaseThreads) -> None:
+        self._threads = threads
+        self._known = _Known()
+        self._until = 0.0
+        self._pinned: dict[tuple[str, int], ServedModel] = {}
+        self._reads: Coalescer[None, _Known] = Coalescer(
+            self._read, threads.executor, max_items=10_000, patience_seconds=PATIENCE_SECONDS, make_late_error=late
+        )
+
+    async def find(self, caller: Caller, name: object) -> ServedModel:
+        """The version that a call means by its `model`, which may be absent (None).
+
+        Raises Invalid, Problem 403 where a version is named without the role for it, ModelUnknown, ModelRequired,
+        NoLiveModel, ModelVersionUnknown, VersionRetired and DatabaseUnavailable.
+        """
+        choice = ModelChoice() if name is None else ModelChoice.parse(name) if isinstance(name, str) else None
+        if choice is None:
+            raise Invalid(Flaw("/model", "invalid_model", 'model must be a name such as "churn", or "churn:3"'))
+        if choice.version is None:
+            return await self.live(choice.model)
+        if not (caller.is_admin or "operate" in caller.roles):
+            raise Problem(FORBIDDEN, "To name a version of a model takes a key with the role 'operate'.")
+        return await self._version(choice)
+
+    async def live(self, model: str | None = None) -> ServedModel:
+        """The live version of a model, of the default one without a name. Raises what `find` does."""
+        if time.monotonic() >= self._until:
+            self._known = await self._reads.submit(None)
+            self._until = time.monotonic() + _REMEMBER_SECONDS
+        known = self._known
+        wanted = known.default if model is None else model
+        if wanted is None:
+            raise ModelRequired if any(known.served.values()) else NoLiveModel()
+        if wanted not in known.served:
+            raise ModelUnknown(wanted)
+        served = known.served[wanted]
+        if served is None:
+            raise NoLiveModel(wanted)
+        return served
+
+    def forget(self) -> None:
+        """Ask again next time: something was promoted, or another model is the default."""
+        self._until = 0.0
+        self._pinned.clear()
+
+    async def _version(self, choice: ModelChoice) -> ServedModel:
+        name, number = choice.model or "", choice.version or 0
+        served = self._pinned.get((name, number))
+        if served is None:
+            served = await self._threads.read(lambda connection: _pinned(connection, name, number))
+            if len(self._pinned) >= _MOST_PINNED:
+                self._pinned.clear()
+            self._pinned[name, number] = served
+        if served.version.retired_at is not None:
+            raise VersionRetired(served.version.label)
+        return served
+
+    def _read(self, askers: Sequence[None]) -> list[_Known]:
+        known = self._known
+        return [read_twice(self._threads, lambda connection: _read(connection, known))] * len(askers)
+
+
+def _read(connection: Connection, known: _Known) -> _Known:
+    """What there is now. What of it was known before is not read again: a version never changes."""
+    served: dict[str, ServedModel | None] = {}
+    default = None
+    for row in read_models_in_use(connection):
+        before = known.served.get(row.name)
+        if row.is_default:
+            default = row.name
+        if row.live_version_id is None:
+            served[row.name] = None
+        elif before is not None and before.version.id == row.live_version_id:
+            served[row.name] = _serve(connection, before.version, ModelChoice(row.name))
+        else:
+            served[row.name] = _serve(connection, get_version(connection, row.live_version_id), ModelChoice(row.name))
+    return _Known(served, default)
+
+
+def _pinned(connection: Connection, model: str, number: int) -> ServedModel:
+    return _serve(connection, find_version(connection, model, number), ModelChoice(model, number))
+
+
+def _serve(connection: Connection, version: ModelVersion, choice: ModelChoice) -> ServedModel:
+    if version.source_id is None:
+        return ServedModel(version, None, None, Target(choice))
+    source = get_source(connection, version.source_id)
+    keys = source.key_form
+    return ServedModel(version, source, keys, Target(choice, keys.storage, lookup_of(source), source.id))

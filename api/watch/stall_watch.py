@@ -1,0 +1,43 @@
+"""Looking every few seconds whether work stands still, for /health and the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from api.server.background import Background
+from api.server.database_threads import DatabaseThreads
+from shared.batches.stalls import Stall, read_stalls
+from shared.errors import DatabaseUnavailable
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+_PAUSE_SECONDS = 2.0  # between two looks
+
+
+class StallWatch(Background):
+    """Tells when rows wait and none was answered for as long as the settings say."""
+
+    def __init__(self, threads: DatabaseThreads, seconds: float) -> None:
+        self._threads = threads
+        self._seconds = seconds
+        self.stalls: Sequence[Stall] = ()
+
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long rows have waited in vain; 0 while work goes on."""
+        return max((stall.seconds for stall in self.stalls), default=0.0)
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            with contextlib.suppress(DatabaseUnavailable):  # which is said elsewhere
+                found = await self._threads.read(lambda connection: read_stalls(connection, self._seconds))
+                if found and not self.stalls:
+                    log.error("work_stands_still", reasons=[stall.words for stall in found])
+                elif self.stalls and not found:
+                    log.warning("work_goes_on")
+                self.stalls = found
+            await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,53 @@
+"""Whether work stands still: rows wait, and for a while none like them was answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from shared.status import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A queue in which nothing moves."""
+
+    queue: Queue
+    seconds: float  # for which its oldest rows have waited
+
+    @property
+    def words(self) -> str:
+        """What an operator is told."""
+        return f"{_WORDS[self.queue]} for {self.seconds:.0f} s, and none was {_DONE[self.queue]} lately"
+
+
+_WORDS = {
+    Queue.INTERACTIVE: "Single predictions wait",
+    Queue.BULK: "Rows of bulk jobs wait",
+    Queue.PLAN: "Selections wait",
+}
+_DONE = {Queue.INTERACTIVE: "answered", Queue.BULK: "answered", Queue.PLAN: "planned"}
+
+# What is paused is meant to wait. Of selections a planner that holds one and renews its lease is progress.
+_STALLS = text("""
+SELECT q.queue, CAST(extract(epoch FROM clock_timestamp() - q.oldest) AS double precision) AS seconds FROM (
+    SELECT b.queue, min(b.created_at) AS oldest FROM predictq.prediction_batches b
+    WHERE b.created_at < clock_timestamp() - make_interval(secs => :seconds)
+        AND (NOT EXISTS (SELECT FROM predictq.pauses) OR NOT predictq.is_paused(b.queue, b.model_version_id))
+    GROUP BY b.queue
+) q WHERE CASE WHEN q.queue = 'plan' THEN NOT EXISTS (
+    SELECT FROM predictq.prediction_batches b
+    WHERE b.queue = 'plan' AND b.status = 'running' AND b.lease_until > clock_timestamp())
+ELSE NOT EXISTS (
+    SELECT FROM predictq.batch_outputs o
+    WHERE o.created_at > clock_timestamp() - make_interval(secs => :seconds)
+        AND (o.job_id IS NULL) = (q.queue = 'interactive'))
+END
+""")
+
+
+def read_stalls(connection: Connection, seconds: float) -> list[Stall]:
+    """The queues whose rows have waited for `seconds` while none of theirs was answered. Reads open batches only."""
+    rows = connection.execute(_STALLS, {"seconds": seconds})
+    return [Stall(Queue(queue), waited) for queue, waited in rows]

@@ -1,0 +1,129 @@
+"""Errands: what a worker does for a caller who waits, because workers alone open sources and models.
+
+An errand is a row: submitted by the gateway, claimed under a lease and a fence by a worker, and kept for an hour.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from uuid_utils.compat import uuid7
+
+from shared.postgres.engine import autocommit
+
+KINDS = ("describe_source", "check_source", "count", "register_model", "check_model")
+MOST_CLAIMS = 3  # of one errand, whose worker ended each time
+_KEPT = "1 hour"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """An errand as its caller sees it. `result` of one that failed is `{"code": …, "detail": …}`."""
+
+    id: UUID
+    kind: str
+    owner: str
+    status: str  # queued, running, done, failed
+    result: dict[str, Any] | None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether there is a result."""
+        return self.status in ("done", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedErrand:
+    """An errand in the hands of a worker until its lease runs out. Only the newest fence may finish it."""
+
+    id: UUID
+    kind: str
+    owner: str
+    arguments: dict[str, Any]
+    fence: int
+
+
+def submit(connection: Connection, kind: str, owner: str, arguments: dict[str, Any]) -> UUID:
+    """Ask a worker for something. Errands that are an hour old go."""
+    if kind not in KINDS:
+        raise ValueError(f"{kind} is no kind of errand")
+    errand_id = UUID(str(uuid7()))
+    connection.execute(text(f"DELETE FROM predictq.errands WHERE created_at < now() - interval '{_KEPT}'"))
+    connection.execute(_SUBMIT, {"id": str(errand_id), "kind": kind, "owner": owner, "arguments": arguments})
+    return errand_id
+
+
+def read(connection: Connection, errand_id: UUID) -> Errand | None:
+    """What became of an errand; None where there is none, or none any more."""
+    row = connection.execute(
+        text("SELECT id, kind, owner, status, result FROM predictq.errands WHERE id = :id"), {"id": str(errand_id)}
+    ).one_or_none()
+    return None if row is None else Errand(UUID(str(row.id)), row.kind, row.owner, row.status, row.result)
+
+
+def wait(engine: Engine, errand_id: UUID, *, seconds: float) -> Errand | None:
+    """What became of an errand once it has ended, or as it stands when the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with autocommit(engine) as connection:
+            found = read(connection, errand_id)
+        if found is None or found.is_ended or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def claim_errand(connection: Connection, *, worker: str, lease_seconds: float) -> ClaimedErrand | None:
+    """The errand that waits longest, or whose worker ended. One whose workers all ended is given up."""
+    connection.execute(_GIVE_UP)
+    row = connection.execute(_CLAIM, {"worker": worker, "lease": lease_seconds}).one_or_none()
+    if row is None:
+        return None
+    return ClaimedErrand(UUID(str(row.id)), row.kind, row.owner, row.arguments, row.fence)
+
+
+def extend_errand(connection: Connection, held: ClaimedErrand, *, lease_seconds: float) -> bool:
+    """Hold an errand for longer. Returns whether it still is this claim's."""
+    values = {"id": str(held.id), "fence": held.fence, "lease": lease_seconds}
+    return connection.execute(_EXTEND, values).rowcount == 1
+
+
+def finish_errand(connection: Connection, held: ClaimedErrand, result: dict[str, Any], *, failed: bool = False) -> bool:
+    """Store the result, if the claim is still the newest. Returns whether it was."""
+    values = {"id": str(held.id), "fence": held.fence, "result": result, "status": "failed" if failed else "done"}
+    return connection.execute(_FINISH, values).rowcount == 1
+
+
+_SUBMIT = text("""
+INSERT INTO predictq.errands (id, kind, owner, arguments) VALUES (:id, :kind, :owner, :arguments)
+""").bindparams(bindparam("arguments", type_=JSONB))
+
+_GIVE_UP = text(f"""
+UPDATE predictq.errands SET status = 'failed', lease_until = NULL, finished_at = clock_timestamp(),
+    result = '{{"code": "worker_ended", "detail": "The workers that tried ended at it. Ask the operator."}}'
+WHERE status = 'running' AND lease_until < clock_timestamp() AND fence >= {MOST_CLAIMS}
+""")
+
+_CLAIM = text("""
+UPDATE predictq.errands e SET status = 'running', fence = e.fence + 1, worker = :worker,
+    lease_until = clock_timestamp() + make_interval(secs => :lease)
+WHERE e.id = (
+    SELECT id FROM predictq.errands
+    WHERE status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp())
+    ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING e.id, e.kind, e.owner, e.arguments, e.fence
+""")
+
+_EXTEND = text("""
+UPDATE predictq.errands SET lease_until = clock_timestamp() + make_interval(secs => :lease)
+WHERE id = :id AND fence = :fence AND status = 'running'
+""")
+
+_FINISH = text("""
+UPDATE predictq.errands SET status = :status, result = :result, lease_until = NULL, finished_at = clock_timestamp()
+WHERE id = :id AND fence = :fence AND status = 'running'
+""").bindparams(bindparam("result", type_=JSONB))

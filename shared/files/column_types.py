@@ -1,0 +1,140 @@
+"""The types that a column of a file may have, and how a text of the file becomes a value of each."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.files import moments, numbers
+
+NULL_WORDS = frozenset({"NA", "N/A", "#N/A", "NULL", "null", "NaN", "nan", "None"})  # beside nothing; not in texts
+BOOLEAN_PAIRS = (("true", "false"), ("yes", "no"), ("oui", "non"), ("vrai", "faux"), ("ja", "nein"))
+_WORDS = {word: value for pair in BOOLEAN_PAIRS for word, value in zip(pair, ("true", "false"), strict=True)}
+INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+TYPES = (*INTEGER_LIMITS, "numeric", "double precision", "boolean", "date", "timestamp", "timestamptz", "uuid", "text")
+ALIASES = {
+    "int": "integer",
+    "float": "double precision",
+    "double": "double precision",
+    "real": "double precision",
+    "bool": "boolean",
+    "decimal": "numeric",
+    "string": "text",
+    "varchar": "text",
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+    "character varying": "text",
+}
+_BLANKS = " \t\u00a0\u202f"
+
+
+@dataclass(frozen=True, slots=True)
+class Dress:
+    """How the values of a column are written."""
+
+    decimal: str = numbers.POINT
+    order: str = moments.ISO
+
+    def in_words(self, kind: str) -> str:
+        """What a person must know of it; nothing where it is as usual."""
+        if kind in {"numeric", "double precision"} and self.decimal == numbers.COMMA:
+            return "decimal comma"
+        if kind in {"date", "timestamp", "timestamptz"} and self.order != moments.ISO:
+            return "dd/mm/yyyy" if self.order == moments.DAY_FIRST else "mm/dd/yyyy"
+        return ""
+
+
+class Misfit(Exception):
+    """A text is no value of its column's type. The text of the error says what it should be."""
+
+
+def read_value(text: str, kind: str, dress: Dress) -> str:
+    """A text of the file as PostgreSQL reads it; empty for null. Raises Misfit."""
+    if kind == "text":
+        if "\0" in text:
+            raise Misfit("holds a NUL character, which PostgreSQL cannot store")
+        return text
+    text = text.strip(_BLANKS)
+    if not text or text in NULL_WORDS:
+        return ""
+    return _READERS[kind](text, dress)
+
+
+def _integer(limit: int) -> Callable[[str, Dress], str]:
+    def read(text: str, dress: Dress) -> str:
+        number = _number(text, dress)
+        whole, _, rest = number.partition(".")
+        if rest.strip("0") or not re.fullmatch(r"[+-]?[0-9]+", whole):
+            raise Misfit(f"{text[:80]!r} is not a whole number")
+        if not -limit <= int(whole) < limit:
+            raise Misfit(f"{text[:80]} is not between {-limit} and {limit - 1}")
+        return str(int(whole))
+
+    return read
+
+
+def _number(text: str, dress: Dress) -> str:
+    if not numbers.fits(text, dress.decimal):
+        other = numbers.COMMA if dress.decimal == numbers.POINT else numbers.POINT
+        hint = f"; --decimal {other} reads it as one" if numbers.fits(text, other) else ""
+        raise Misfit(f"{text[:80]!r} is not a number{hint}")
+    return numbers.plain(text, dress.decimal)
+
+
+def _boolean(text: str, _: Dress) -> str:
+    word = _WORDS.get(text.casefold()) or {"1": "true", "0": "false"}.get(text)
+    if word is None:
+        raise Misfit(f"{text[:80]!r} is neither true nor false (yes/no, oui/non, 1/0)")
+    return word
+
+
+def _date(text: str, dress: Dress) -> str:
+    found = moments.read_date(text, dress.order) or moments.read_date(text, moments.ISO)
+    if found is None:
+        raise Misfit(f"{text[:80]!r} is no day such as 2024-12-31")
+    return found
+
+
+def _moment(text: str, dress: Dress) -> str:
+    found = moments.read_moment(text, dress.order) or moments.read_moment(text, moments.ISO)
+    if found is None:
+        day = moments.read_date(text, dress.order) or moments.read_date(text, moments.ISO)
+        if day is None:
+            raise Misfit(f"{text[:80]!r} is no moment such as 2024-12-31 23:59:59")
+        return day
+    return found[0]
+
+
+def _timestamp(text: str, dress: Dress) -> str:
+    value = _moment(text, dress)
+    if re.search(r"[+-][0-9]{2}:[0-9]{2}$", value):
+        raise Misfit(f"{text[:80]!r} has a time zone, and its column has none: --types COLUMN=timestamptz takes it")
+    return value
+
+
+def _timestamptz(text: str, dress: Dress) -> str:
+    value = _moment(text, dress)
+    if not re.search(r"[+-][0-9]{2}:[0-9]{2}$", value):
+        raise Misfit(f"{text[:80]!r} has no time zone, and its column has one: --types COLUMN=timestamp takes it")
+    return value
+
+
+def _uuid(text: str, _: Dress) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise Misfit(f"{text[:80]!r} is no uuid") from None
+
+
+_READERS: dict[str, Callable[[str, Dress], str]] = {
+    **{kind: _integer(limit) for kind, limit in INTEGER_LIMITS.items()},
+    "numeric": _number,
+    "double precision": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "timestamp": _timestamp,
+    "timestamptz": _timestamptz,
+    "uuid": _uuid,
+}

@@ -1,0 +1,192 @@
+"""A table in a file, whatever the file: names, rows, and the types that its columns have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.files import moments
+from shared.files.column_types import ALIASES, TYPES, Dress, Misfit, read_value
+from shared.files.guessing import ColumnGuess
+from shared.files.refusals import MOST_FAULTS, CellFault, CellsRefused, TableRefused
+
+MOST_NAME_BYTES = 63  # PostgreSQL cuts longer ones without a word
+_KNOWN_TEXTS = 5_000
+_OF_ONE_DRESS = frozenset({"text", "uuid", "boolean"})
+_ORDERS = {"dmy": moments.DAY_FIRST, "mdy": moments.MONTH_FIRST, "iso": moments.ISO}
+
+
+class TableFile(Protocol):
+    """Rows of texts that can be read from the start again, and types where the file itself says them."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the columns, in file order."""
+
+    @property
+    def known_types(self) -> Mapping[str, str]:
+        """By name: what the file itself states. The others are guessed."""
+
+    def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """The rows with the number of their first line. Raises TableRefused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as it is read."""
+
+    name: str
+    position: int  # in the file
+    type: str  # PostgreSQL's name
+    dress: Dress
+    nulls: int = 0
+    odd: tuple[int, str] | None = None  # line and value for which it is text and nothing narrower
+
+
+def parse_types(pairs: Sequence[str]) -> dict[str, tuple[str, Dress | None]]:
+    """`col=text` or `col=date:dmy`, by column. Raises TableRefused."""
+    found = {}
+    for pair in pairs:
+        name, equals, wanted = pair.rpartition("=")
+        kind, colon, order = wanted.strip().lower().partition(":")
+        kind = ALIASES.get(kind, kind)
+        if not equals or kind not in TYPES or (colon and order not in _ORDERS):
+            raise TableRefused(f"--types {pair}: write it as COLUMN=TYPE, with one of {', '.join(TYPES)}")
+        found[name.strip()] = (kind, Dress(order=_ORDERS[order]) if colon else None)
+    return found
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises TableRefused where a column cannot be one of PostgreSQL."""
+    for position, name in enumerate(names, 1):
+        if not name:
+            raise TableRefused(f"line 1: column {position} has no name; give it one, or delete the column")
+        if len(name.encode()) > MOST_NAME_BYTES:
+            raise TableRefused(
+                f"line 1: the name of column {position} is too long: {name[:80]!r}; 63 bytes are the most"
+            )
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
+            raise TableRefused(f"line 1: the name of column {position}, {name[:80]!r}, holds a control character")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise TableRefused(f"line 1: the column {twice[0]!r} stands twice")
+
+
+def infer(
+    table: TableFile,
+    types: Mapping[str, tuple[str, Dress | None]],
+    *,
+    decimal: str | None = None,
+    on_row: Callable[[int], None] = lambda _: None,
+) -> tuple[list[Column], int]:
+    """The columns with their types, seen over all rows, and how many rows there are.
+
+    `types` are the user's own. Raises TableRefused; CellsRefused with the values that leave a type open.
+    """
+    check_names(table.names)
+    unknown = [name for name in types if name not in table.names]
+    if unknown:
+        raise TableRefused(f"--types {unknown[0]}: the file has no such column; it has {', '.join(table.names)[:500]}")
+    guesses = [ColumnGuess(name, decimal) for name in table.names]
+    count = 0
+    for line, row in table.rows():
+        count += 1
+        for guess, text in zip(guesses, row, strict=True):
+            guess.see(line, text)
+        if count % 2_000 == 0:
+            on_row(line)
+    file_uses_comma = any(guess.needs_comma for guess in guesses)
+    found = [
+        _column(position, guess, types.get(guess.name), table.known_types.get(guess.name), file_uses_comma)
+        for position, guess in enumerate(guesses)
+    ]
+    faults = [column for column in found if isinstance(column, CellFault)]
+    if faults:
+        raise OpenTypes(faults)
+    return [column for column in found if isinstance(column, Column)], count
+
+
+def _column(
+    position: int, guess: ColumnGuess, given: tuple[str, Dress | None] | None, known: str | None, comma: bool
+) -> Column | CellFault:
+    decided = _decide(guess, given, known, comma)
+    if isinstance(decided, CellFault):
+        return decided
+    kind, dress = decided
+    nulls = guess.empty if kind == "text" else guess.empty + guess.null_words
+    odd = guess.odd if kind == "text" and given is None and known is None else None
+    return Column(guess.name, position, kind, dress, nulls, odd)
+
+
+class OpenTypes(TableRefused):
+    """Columns whose type cannot be told; each fault says what to type."""
+
+    def __init__(self, faults: Sequence[CellFault]) -> None:
+        super().__init__("nothing was imported: " + "; ".join(map(_shown, faults[:MOST_FAULTS])))
+        self.problems = tuple(faults)
+
+
+def _shown(fault: CellFault) -> str:
+    return str(fault) if fault.line else f"column {fault.column}: {fault.reason}"
+
+
+def _decide(
+    guess: ColumnGuess, given: tuple[str, Dress | None] | None, known: str | None, comma: bool
+) -> tuple[str, Dress] | CellFault:
+    """The user's word counts, then the file's, then what was seen. How values are written is seen in any case."""
+    if given is None and known is not None:
+        return known, Dress()
+    guessed = guess.decide(comma)
+    if given is None:
+        return guessed
+    kind, dress = given
+    if dress is not None:
+        return kind, dress
+    if not isinstance(guessed, CellFault):
+        return kind, guessed[1]
+    return (kind, Dress()) if kind in _OF_ONE_DRESS else guessed
+
+
+def converted_rows(
+    table: TableFile, columns: Sequence[Column], on_row: Callable[[int], None] = lambda _: None
+) -> Iterator[tuple[int, list[str]]]:
+    """All rows as PostgreSQL reads them, an empty text for null, columns in the order given.
+
+    Raises CellsRefused at the end where values do not fit; until then only rows that fit are given.
+    """
+    readers = [_Reader(column) for column in columns]
+    faults: list[CellFault] = []
+    count = 0
+    for number, (line, row) in enumerate(table.rows()):
+        values = []
+        for reader in readers:
+            try:
+                values.append(reader.read(row[reader.column.position]))
+            except Misfit as misfit:
+                count += 1
+                if len(faults) < MOST_FAULTS:
+                    faults.append(CellFault(line, reader.column.name, str(misfit)))
+        if not count:
+            yield line, values
+        if number % 2_000 == 0:
+            on_row(line)
+    if faults:
+        raise CellsRefused(faults, count)
+
+
+class _Reader:
+    """One column; the few texts that most rows share are read once."""
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self._known: dict[str, str] = {}
+
+    def read(self, text: str) -> str:
+        value = self._known.get(text)
+        if value is None:
+            value = read_value(text, self.column.type, self.column.dress)
+            if len(self._known) < _KNOWN_TEXTS:
+                self._known[text] = value
+        return value

@@ -1,0 +1,64 @@
+"""Which errors of PostgreSQL say that it is away, and which that what was asked cannot be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg2
+from psycopg2.errors import lookup
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.errors import DatabaseUnavailable
+
+# By SQLSTATE: the connection, a rollback for the sake of others, resources, the operator, the disk.
+_AWAY_CLASSES = frozenset({"08", "40", "53", "58"})
+_AWAY_CODES = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25006", "25P03"})
+LOCKED = "55P03"
+CANCELLED = "57014"  # by a time-out, or by somebody
+READ_ONLY = "25006"  # a write to a standby, or in a transaction that only reads
+_QUOTING_CLASSES = frozenset({"22", "23"})  # errors of these repeat values
+_LONGEST = 300
+
+
+def driver_error(error: BaseException) -> psycopg2.Error | None:
+    """The driver's error that `error` is, wraps or was raised from."""
+    for cause in _causes(error):
+        original = cause.orig if isinstance(cause, DBAPIError) else cause
+        if isinstance(original, psycopg2.Error):
+            return original
+    return None
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether PostgreSQL is away, refuses, or waits for others: the same may succeed later, whatever was asked.
+
+    Any other error of the server comes from what was asked, and would come again.
+    """
+    cause = driver_error(error)
+    if cause is None:
+        return any(isinstance(each, PoolTimeout | DatabaseUnavailable) for each in _causes(error))
+    if cause.pgcode is None:
+        return isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError)
+    return cause.pgcode in _AWAY_CODES or cause.pgcode[:2] in _AWAY_CLASSES
+
+
+def reason(error: BaseException) -> str:
+    """What happened, in one line without values, keys, statements and addresses."""
+    cause = driver_error(error)
+    if cause is None:
+        return type(error).__name__
+    if cause.pgcode is None:
+        return "the connection was lost or refused"
+    name = lookup(cause.pgcode).__name__
+    if cause.pgcode[:2] in _QUOTING_CLASSES:
+        return name
+    message = (cause.diag.message_primary or "").partition("\n")[0]
+    return f"{name}: {message}"[:_LONGEST]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

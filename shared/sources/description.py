@@ -1,0 +1,35 @@
+"""From what a worker found of a table to a source that can be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.sources.source import KeyColumn, Source, SourceColumn
+
+_MEASURED = ("kind", "rows", "is_exact", "seconds", "is_indexed", "notes", "not_features")
+
+
+def source_from(name: str, url_variable: str | None, found: Mapping[str, Any]) -> Source:
+    """The source that `describe_source` described: `found` is that errand's result. Its `id` is 0 until it is added."""
+    return Source(
+        id=0,
+        name=name,
+        url_variable=url_variable,
+        schema=found["schema"],
+        relation=found["relation"],
+        key=tuple(KeyColumn(item["name"], item["type"]) for item in found["key"]),
+        columns=tuple(_column(item) for item in found["columns"]),
+        filters=tuple(_column(item) for item in found["filters"]),
+        settings={"is_indexed": found["is_indexed"]},
+        is_scan=found["is_scan"],
+        measured={item: found[item] for item in _MEASURED} | {"null_fractions": _fractions(found)},
+    )
+
+
+def _column(item: Mapping[str, Any]) -> SourceColumn:
+    return SourceColumn(item["name"], item["type"], item["nullable"], item["comment"])
+
+
+def _fractions(found: Mapping[str, Any]) -> dict[str, float]:
+    return {item["name"]: item["null_fraction"] for item in found["columns"] if item["null_fraction"] is not None}

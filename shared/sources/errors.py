@@ -1,0 +1,49 @@
+"""What can be wrong with a source, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.errors import PredictqError
+
+
+class SourceError(PredictqError):
+    """Base of every error about sources."""
+
+
+class KeyRefused(SourceError):
+    """What was given cannot be a key of the source. `detail` says why and repeats nothing of it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"The client key {detail}.")
+        self.detail = detail
+
+
+class SourceUnknown(SourceError):
+    """No source has this name or number."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"There is no source {str(name)[:100]!r}.")
+
+
+class SourceExists(SourceError):
+    """A source of this name is there, or was and had other keys."""
+
+    def __init__(self, name: str, *, removed: bool) -> None:
+        was = "was removed, and its pages stay readable under this name" if removed else "is there already"
+        super().__init__(f"The source {name!r} {was}. Choose another name.")
+
+
+class SourceRefused(SourceError):
+    """What was given cannot be a source: its name, its key or its columns."""
+
+
+class SourceInUse(SourceError):
+    """Live model versions read the source. `models` are their names."""
+
+    def __init__(self, name: str, models: Sequence[str]) -> None:
+        super().__init__(
+            f"The source {name!r} cannot be removed: {', '.join(models)} reads it and is live. "
+            "Promote a version of another source first, or retire the model."
+        )
+        self.models = tuple(models)

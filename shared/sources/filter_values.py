@@ -1,0 +1,74 @@
+"""The values that a filter compares a column with: checked against its type, and written as PostgreSQL reads them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
+
+# Types that have an order people mean. Of texts it is that of the database.
+ORDERED = frozenset(
+    {"smallint", "integer", "bigint", "numeric", "real", "double precision", "date", "timestamp", "timestamptz"}
+    | {"text", "varchar", "char"}
+)
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+
+def value_text(kind: str, value: object) -> str:
+    """The text of a value for a column of this type. Raises Unfit."""
+    if kind in INTEGER_RANGES and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 30.0 is a whole number in JSON
+    reader = _READERS.get(kind) or KEY_TYPES.get(kind)
+    if reader is None:
+        raise Unfit(f"cannot be compared: its type is {kind}")
+    return reader(value)
+
+
+def _boolean(value: object) -> str:
+    if not isinstance(value, bool):
+        raise Unfit("must be true or false")
+    return str(value).lower()
+
+
+def _number(value: object) -> str:
+    if isinstance(value, str) and len(value) <= 1000 and _NUMBER.fullmatch(value):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+        raise Unfit("must be a finite number")
+    return repr(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a double can hold
+        return False
+
+
+def _time(*, has_zone: bool) -> Callable[[object], str]:
+    example = "2026-01-31T12:00:00Z" if has_zone else "2026-01-31T12:00:00"
+
+    def text(value: object) -> str:
+        try:
+            found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError:
+            found = None
+        if found is None or (found.tzinfo is not None) != has_zone:
+            raise Unfit(f"must be a time such as {example}")
+        return found.isoformat(sep=" ")
+
+    return text
+
+
+_READERS: dict[str, Callable[[object], str]] = {
+    "boolean": _boolean,
+    "numeric": _number,
+    "real": _number,
+    "double precision": _number,
+    "enum": KEY_TYPES["text"],
+    "timestamp": _time(has_zone=False),
+    "timestamptz": _time(has_zone=True),
+}

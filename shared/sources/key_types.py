@@ -1,0 +1,144 @@
+"""The canonical form of one value of each type that a key column may have, as PostgreSQL would print it."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Callable
+from decimal import Decimal
+
+MOST_BYTES = 1_000
+
+# The lowest bigint stands for a row that names no client.
+INTEGER_RANGES = {
+    "smallint": (-(2**15), 2**15 - 1),
+    "integer": (-(2**31), 2**31 - 1),
+    "bigint": (-(2**63) + 1, 2**63 - 1),
+}
+
+_BLANKS = " \t"  # around a number: PostgreSQL would skip line ends, too, but they hide a lost quote
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
+_UUID = re.compile(r"([0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}")
+_DATE = re.compile(r"([0-9]{4,7})-([0-9]{2})-([0-9]{2})( BC)?")
+_SHORT_DATE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})()")
+_NO_NUMBERS = {
+    "nan": "NaN",
+    "inf": "Infinity",
+    "+inf": "Infinity",
+    "-inf": "-Infinity",
+    "infinity": "Infinity",
+    "+infinity": "Infinity",
+    "-infinity": "-Infinity",
+}
+_FIRST_DAY = (-4713, 11, 24)  # 4714-11-24 BC, counted with a year 0
+_LAST_YEAR = 5_874_897
+
+
+class Unfit(ValueError):
+    """Why a value is none of the type; the text goes on after the name of what was given, and does not repeat it."""
+
+
+def _integer(kind: str) -> Callable[[object], str]:
+    least, most = INTEGER_RANGES[kind]
+    wanted = f"must be a whole number from {least} to {most}, or its digits as a string"
+
+    def canonical(value: object) -> str:
+        if type(value) is not int:
+            if not isinstance(value, str) or len(value) > MOST_BYTES:
+                raise Unfit(wanted)
+            digits = value.strip(_BLANKS)
+            if not _WHOLE.fullmatch(digits):
+                raise Unfit(wanted)
+            value = int(digits)
+        if not least <= value <= most:
+            raise Unfit(wanted)
+        return str(value)
+
+    return canonical
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit("must be a string")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise Unfit("holds half a character (a lone surrogate)") from None
+    if size > MOST_BYTES:
+        raise Unfit(f"must be at most {MOST_BYTES:,} bytes")
+    if "\0" in value:
+        raise Unfit("holds the character NUL")
+    return value
+
+
+def _char(value: object) -> str:
+    return _text(value).rstrip(" ")  # char(5) compares without the blanks that fill it up
+
+
+def _citext(value: object) -> str:
+    text = _text(value)
+    if text.isascii():
+        return text.lower()
+    # Letter by letter, as PostgreSQL does: Python's own way makes two of İ, and of Σ another at a word's end.
+    return _text("".join(letter.lower()[0] for letter in text))  # a letter may be longer when small
+
+
+def _numeric(value: object) -> str:
+    number = _text(value).strip(_BLANKS)
+    other = _NO_NUMBERS.get(number.lower())
+    if other is not None:
+        return other
+    if not _DECIMAL.fullmatch(number):
+        raise Unfit("must be a decimal number in a string, with a point")
+    sign, digits, exponent = Decimal(number).as_tuple()
+    if not isinstance(exponent, int) or not any(digits):
+        return "0"
+    if abs(exponent) > 2 * MOST_BYTES:  # before it is written out: it may have a thousand million digits
+        raise Unfit(f"must be at most {MOST_BYTES:,} digits")
+    text = format(Decimal((sign, digits, exponent)), "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    if len(text) > MOST_BYTES:
+        raise Unfit(f"must be at most {MOST_BYTES:,} digits")
+    return text
+
+
+def _uuid(value: object) -> str:
+    text = _text(value)
+    inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
+    if not _UUID.fullmatch(inner):
+        raise Unfit("must be a UUID")
+    digits = inner.replace("-", "").lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _date(value: object) -> str:
+    text = _text(value).strip(_BLANKS)
+    if text in ("infinity", "-infinity"):
+        return text
+    found = _DATE.fullmatch(text) or _SHORT_DATE.fullmatch(text)
+    if found is None:
+        raise Unfit("must be a date as in 2025-01-31")
+    year, month, day = (int(part) for part in found.groups()[:3])
+    era = found[4] or ""
+    counted = 1 - year if era else year
+    # Leap years repeat after 400 years; Python's calendar knows those from 1 to 9999.
+    if not 1 <= month <= 12 or not 1 <= day <= monthrange(counted % 400 + 2000, month)[1] or year == 0:
+        raise Unfit("must be a date that exists")
+    if (counted, month, day) < _FIRST_DAY or counted > _LAST_YEAR:
+        raise Unfit("must be a date that PostgreSQL knows")
+    return f"{year:04}-{month:02}-{day:02}{era}"
+
+
+KEY_TYPES: dict[str, Callable[[object], str]] = {
+    "smallint": _integer("smallint"),
+    "integer": _integer("integer"),
+    "bigint": _integer("bigint"),
+    "numeric": _numeric,
+    "text": _text,
+    "varchar": _text,
+    "char": _char,
+    "citext": _citext,
+    "uuid": _uuid,
+    "date": _date,
+}

@@ -1,0 +1,54 @@
+"""How the gateway asks a source in predictq's own database whether it has a client, within its acceptance of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.sources.source import Source
+
+# The key as it is stored in a page, in the type of the column; where it comes out of a composite key's text: `{}`.
+_STORED = {"smallint": "i.key_int8", "integer": "i.key_int8", "bigint": "i.key_int8", "uuid": "i.key_uuid"}
+_CAST = {
+    "smallint": "({})::smallint",
+    "integer": "({})::integer",
+    "bigint": "({})::bigint",
+    "numeric": "({})::numeric",
+    "text": "({})",
+    "varchar": "({})::varchar",
+    "char": "({})::bpchar",
+    "uuid": "({})::uuid",
+    "date": "({})::date",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """`condition` is SQL that is true where the client of the row `i` (key_int8, key_uuid, key_text) is known."""
+
+    source: str
+    condition: str
+
+
+def lookup_of(source: Source) -> Lookup | None:
+    """How `source` is asked; None where it is elsewhere, is read as a whole, or its key type has no plain name.
+
+    A scalar subquery: EXISTS under OR may be hashed, which reads all keys of the table.
+    """
+    if source.url_variable is not None or source.is_scan or not all(key.type in _CAST for key in source.key):
+        return None
+    if len(source.key) == 1:
+        key = source.key[0]
+        wanted = _STORED.get(key.type) or _CAST[key.type].format("i.key_text")
+        conditions = [f"c.{quote(key.name)} = {wanted}"]
+    else:
+        conditions = [
+            f"c.{quote(key.name)} = " + _CAST[key.type].format(f"i.key_text::jsonb ->> {number}")
+            for number, key in enumerate(source.key)
+        ]
+    relation = f"{quote(source.schema)}.{quote(source.relation)}"
+    return Lookup(source.name, f"(SELECT true FROM {relation} c WHERE {' AND '.join(conditions)} LIMIT 1) IS NOT NULL")
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,76 @@
+"""Sources in SQL: names, types and operators. A name of a user is a quoted identifier here, and nothing else.
+
+Types and operators are written with their schema: a search_path may hide them behind others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.sources.keys import KeyColumn
+from shared.sources.source import Source
+
+SQL_TYPES = {
+    "smallint": "pg_catalog.int2",
+    "integer": "pg_catalog.int4",
+    "bigint": "pg_catalog.int8",
+    "numeric": "pg_catalog.numeric",
+    "real": "pg_catalog.float4",
+    "double precision": "pg_catalog.float8",
+    "boolean": "pg_catalog.bool",
+    "text": "pg_catalog.text",
+    "varchar": "pg_catalog.text",
+    "char": "pg_catalog.bpchar",
+    "uuid": "pg_catalog.uuid",
+    "date": "pg_catalog.date",
+    "timestamp": "pg_catalog.timestamp",
+    "timestamptz": "pg_catalog.timestamptz",
+}
+_TEXTS = {"numeric": "pg_catalog.trim_scale({})", "char": "{}::pg_catalog.text", "citext": "{}::pg_catalog.text"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeySql:
+    """How the columns of a key are written in SQL, in key order."""
+
+    columns: tuple[str, ...]  # of the relation `c`
+    types: tuple[str, ...]
+    equals: tuple[str, ...]
+    texts: tuple[str, ...]  # expressions whose text is the canonical form; citext as it is stored
+
+
+def key_sql(key: Sequence[KeyColumn], citext_schema: str | None) -> KeySql:
+    """For the key of a source; `citext_schema` is where its database has that type."""
+    columns = tuple(f"c.{quoted(column.name)}" for column in key)
+    schemas = [quoted(citext_schema or "public") if column.type == "citext" else "pg_catalog" for column in key]
+    types = tuple(SQL_TYPES.get(column.type) or f"{schema}.citext" for column, schema in zip(key, schemas, strict=True))
+    texts = (_TEXTS.get(column.type, "{}").format(name) for column, name in zip(key, columns, strict=True))
+    return KeySql(columns, types, tuple(f"OPERATOR({schema}.=)" for schema in schemas), tuple(texts))
+
+
+def relation(source: Source) -> str:
+    """The relation of a source as SQL names it."""
+    return f"{quoted(source.schema)}.{quoted(source.relation)}"
+
+
+def quoted(name: str) -> str:
+    """A name as an identifier, whatever stands in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def array_text(values: Sequence[str]) -> str:
+    """PostgreSQL's text of an array of these texts."""
+    if not values:
+        return "{}"
+    joined = '","'.join(values)
+    if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
+        joined = '","'.join(value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return '{"' + joined + '"}'
+
+
+# Of the transaction alone: nobody's settings may change a text, or how a text is read.
+SETTINGS = (
+    "SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; "
+    "SET LOCAL TimeZone = 'UTC'; SET LOCAL bytea_output = 'hex'; "
+)

@@ -1,0 +1,67 @@
+"""Files on their way in: their bytes lie in PostgreSQL in pieces until a worker opens them, a day at most."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from shared.errors import UploadUnknown
+
+PIECE_BYTES = 1_048_576
+_KEPT = "1 day"
+
+
+def begin_file(connection: Connection, upload_id: UUID, owner: str, media_type: str) -> None:
+    """Make room for a file; those that have expired go."""
+    connection.execute(text("DELETE FROM predictq.uploads WHERE expires_at < now()"))
+    connection.execute(
+        text(f"""INSERT INTO predictq.uploads (id, owner, media_type, expires_at)
+                 VALUES (:id, :owner, :media_type, now() + interval '{_KEPT}')"""),
+        {"id": str(upload_id), "owner": owner, "media_type": media_type[:200]},
+    )
+
+
+def add_piece(connection: Connection, upload_id: UUID, number: int, content: bytes) -> None:
+    """Keep the next bytes of a file, PIECE_BYTES at most; pieces are numbered from 0."""
+    connection.execute(
+        text("INSERT INTO predictq.upload_pieces (upload_id, number, content) VALUES (:id, :number, :content)"),
+        {"id": str(upload_id), "number": number, "content": content},
+    )
+
+
+def end_file(connection: Connection, upload_id: UUID, *, size: int, sha256: str) -> None:
+    """The file is whole."""
+    connection.execute(
+        text("UPDATE predictq.uploads SET size = :size, sha256 = :sha256 WHERE id = :id"),
+        {"id": str(upload_id), "size": size, "sha256": sha256},
+    )
+
+
+def drop_file(connection: Connection, upload_id: UUID) -> None:
+    """Forget a file."""
+    connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": str(upload_id)})
+
+
+def read_file(connection: Connection, upload_id: UUID, owner: str) -> bytes:
+    """A whole file of `owner`. Raises UploadUnknown, also where it is another owner's, is not whole, or has expired."""
+    row = connection.execute(
+        text("SELECT sha256 FROM predictq.uploads WHERE id = :id AND owner = :owner AND expires_at > now()"),
+        {"id": str(upload_id), "owner": owner},
+    ).one_or_none()
+    if row is None or row.sha256 is None:
+        raise UploadUnknown(upload_id)
+    content = b"".join(_pieces(connection, upload_id))
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise UploadUnknown(upload_id)
+    return content
+
+
+def _pieces(connection: Connection, upload_id: UUID) -> Iterator[bytes]:
+    rows = connection.execute(
+        text("SELECT content FROM predictq.upload_pieces WHERE upload_id = :id ORDER BY number"), {"id": str(upload_id)}
+    )
+    for row in rows:
+        yield bytes(row.content)

@@ -1,0 +1,113 @@
+"""Uploads at the gateway: refusals as problems, limits while they run, and pages of what was taken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message
+
+from api.http.problems import Invalid, Problem
+from api.intake import uploads
+from api.intake.client_ids import MAX_CLIENT_ID
+from api.intake.uploads import Upload
+from shared.jobs.key_pages import KeyPage
+from shared.sources.keys import KeyColumn, KeyForm
+from shared.uploads.reader import KeyReader
+
+WHOLE = f"must be a whole number from {-(2**63) + 1} to {2**63 - 1}, or its digits as a string"
+INTEGER = KeyForm((KeyColumn("client_id", "bigint"),))
+
+
+def fill(upload: Upload, content: bytes) -> None:
+    for _ in upload.steps(content, is_last=True):
+        pass
+
+
+def test_a_refusal_points_to_its_lines() -> None:
+    """As a problem whose flaws name the line in pointer and sentence."""
+    with Upload(KeyReader.of_csv(INTEGER), max_rows=10) as upload, pytest.raises(Invalid) as caught:
+        fill(upload, b"1\nx\n3\n1.0\n")
+    assert [(flaw.pointer, flaw.code, flaw.detail) for flaw in caught.value.flaws] == [
+        ("/line/2", "invalid_client_id", f"line 2: {WHOLE}"),
+        ("/line/4", "invalid_client_id", f"line 4: {WHOLE}"),
+    ]
+
+
+@pytest.mark.parametrize("line", [b"1\n", b"\n", b"  \n"])
+def test_too_many_lines_are_refused_before_the_end(line: bytes) -> None:
+    """The limits of rows and of blank lines count while the upload still runs."""
+    with Upload(KeyReader.of_csv(INTEGER), max_rows=10) as upload, pytest.raises(Problem, match="10 rows") as caught:
+        for _ in upload.steps(line * 70_000):
+            pass
+    assert caught.value.kind.status == 413
+    with Upload(KeyReader.of_csv(INTEGER), max_rows=10) as upload:
+        fill(upload, line * 10)
+
+
+def test_others_have_their_turn_while_an_upload_is_parsed() -> None:
+    """However large the pieces are in which it comes: after each block of 64 kB the event loop goes round."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b" 1234567\n" * 200_000, "more_body": False}
+
+    async def run() -> None:
+        other = asyncio.create_task(others())
+        await upload.receive_all(receive, silence_seconds=5)
+        other.cancel()
+
+    with Upload(KeyReader.of_csv(INTEGER), max_rows=10**6) as upload:
+        asyncio.run(run())
+        assert upload.count == 200_000
+    assert turns >= 25
+
+
+def test_the_digest_is_of_the_ids_alone() -> None:
+    """The same ids have the same digest in every dress, so that an Idempotency-Key holds."""
+    digests = set()
+    for reader, content in (
+        (KeyReader.of_csv(INTEGER), b"client_id\r\n5\r\n6\r\n"),
+        (KeyReader.of_csv(INTEGER), b"5\n6"),
+        (KeyReader.of_ndjson(INTEGER), b'{"client_id": 5}\n6\n'),
+    ):
+        with Upload(reader, max_rows=10) as upload:
+            fill(upload, content)
+            digests.add(upload.digest)
+    assert len(digests) == 1
+
+
+@given(
+    st.lists(st.integers(1, MAX_CLIENT_ID), max_size=60),
+    st.integers(1, 70),
+    st.integers(1, 200),
+)
+def test_an_upload_is_handed_on_in_pages(ids: list[int], rows: int, piece: int) -> None:
+    """In order, each page full but the last, whatever is read from the spool at once; and from the start again."""
+    with pytest.MonkeyPatch.context() as patch, Upload(KeyReader.of_csv(INTEGER), max_rows=1000) as upload:
+        patch.setattr(uploads, "_PIECE", piece)
+        fill(upload, "".join(f"{item}\n" for item in ids).encode())
+        expected = [",".join(map(str, ids[start : start + rows])).encode() for start in range(0, len(ids), rows)]
+        for _ in range(2):
+            assert list(upload.pages(rows)) == [KeyPage(keys) for keys in expected]
+
+
+@given(st.lists(st.sampled_from(["1", "007", "12", "0"]), max_size=40), st.integers(1, 9))
+def test_how_keys_were_written_is_kept_by_page_and_row(texts: list[str], rows: int) -> None:
+    """Only where that is not the natural form."""
+    with Upload(KeyReader.of_csv(INTEGER), max_rows=1000) as upload:
+        fill(upload, "".join(f"{text}\n" for text in texts).encode())
+        for number, page in enumerate(upload.pages(rows)):
+            part = texts[number * rows : (number + 1) * rows]
+            assert page.keys == ",".join(str(int(text)) for text in part).encode()
+            spelled = {str(row): text for row, text in enumerate(part) if text != str(int(text))}
+            assert (page.spelled and json.loads(page.spelled)) == (spelled or None)

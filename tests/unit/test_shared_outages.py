@@ -1,0 +1,64 @@
+"""Which errors of PostgreSQL are outages, and what is said of any of them."""
+
+from __future__ import annotations
+
+import psycopg2
+import pytest
+from psycopg2 import errors
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.errors import DatabaseUnavailable
+from shared.postgres.outages import driver_error, is_outage, reason
+
+
+def raised(error: Exception, cause: BaseException | None = None) -> Exception:
+    """The error as `raise … from …` leaves it."""
+    error.__cause__ = cause
+    return error
+
+
+class Told(psycopg2.OperationalError):
+    """An error of the server with a code, which the driver alone can set otherwise."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__("secret-1")
+        self._code = code
+
+    @property
+    def pgcode(self) -> str:  # type: ignore[override]
+        """SQLSTATE."""
+        return self._code
+
+
+@pytest.mark.parametrize(
+    "code", ["08006", "57P01", "57P02", "57P03", "53300", "55P03", "57014", "40001", "40P01", "25006"]
+)
+def test_what_says_that_the_server_is_away_is_an_outage(code: str) -> None:
+    """The connection, the operator, resources, and waiting for others: the same may succeed later."""
+    assert is_outage(raised(DatabaseUnavailable(Told(code)), Told(code)))
+    assert is_outage(raised(DatabaseUnavailable(Told(code)), OperationalError("SELECT", {}, Told(code))))
+
+
+@pytest.mark.parametrize("code", ["54011", "54000", "22003", "22P02", "23505", "42703", "42P01", "XX000", "P0001"])
+def test_what_was_asked_for_is_no_outage(code: str) -> None:
+    """Too many columns, a value out of range, a column that is gone: it would come again for ever."""
+    assert not is_outage(raised(DatabaseUnavailable(Told(code)), Told(code)))
+
+
+def test_a_line_that_is_lost_and_a_pool_that_is_empty_are_outages() -> None:
+    """These have no code. Any other error is none of PostgreSQL's."""
+    assert is_outage(psycopg2.OperationalError("server closed the connection unexpectedly"))
+    assert is_outage(psycopg2.InterfaceError("connection already closed"))
+    assert is_outage(raised(DatabaseUnavailable(PoolTimeout()), PoolTimeout()))
+    assert not is_outage(ValueError("x"))
+    assert not is_outage(psycopg2.ProgrammingError("no results to fetch"))
+
+
+def test_a_reason_repeats_no_value() -> None:
+    """Neither of the server's words about values, nor of a client's."""
+    assert reason(ValueError("secret-1")) == "ValueError"
+    assert "secret" not in reason(Told("22P02"))
+    assert reason(Told("22P02")) == errors.InvalidTextRepresentation.__name__
+    assert "secret" not in reason(psycopg2.OperationalError("connection to secret-1 failed"))
+    assert driver_error(ValueError()) is None

@@ -1,0 +1,26 @@
+"""The kinds of errands that a worker knows, each a function from its arguments to its result, both JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Engine
+
+from worker.errands.models import ModelErrands
+from worker.sources.errands import SourceErrands
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+Handlers = Mapping[str, Handler]
+
+
+def make_handlers(engine: Engine) -> Handlers:
+    """All that a process does. `engine` leads to predictq's own database."""
+    sources, models = SourceErrands(engine), ModelErrands(engine)
+    return {
+        "describe_source": sources.describe,
+        "check_source": sources.check,
+        "count": sources.count,
+        "register_model": models.register,
+        "check_model": models.check,
+    }

@@ -1,0 +1,43 @@
+"""The entry of the errands: connections, signals, and the loop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from shared.config import load_settings
+from shared.errors import PredictqError
+from shared.logging import configure_logging, get_logger
+from shared.postgres.engine import make_engine
+from worker.errands.kinds import make_handlers
+from worker.errands.runner import ErrandRunner
+from worker.side_process import end_with
+
+log = get_logger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m worker.errands`: read the command line and the environment, and run until SIGTERM."""
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.errands", description="Open sources and models for callers who wait."
+    )
+    parser.add_argument("--name", default=f"errands-{os.getpid()}", help="unique on this machine")
+    parser.add_argument("--parent", type=int, help="end with this process, which started this one")
+    options = parser.parse_args(arguments)
+    if options.parent is not None:
+        end_with(options.parent, name="errands")
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        settings = load_settings()
+        configure_logging(settings, service="errands")
+        engine = make_engine(settings, application_name=options.name[:63], pool_size=3)
+        log.info("errands start", node=options.name)
+        ErrandRunner(engine, make_handlers(engine), worker=f"{options.name}/{os.getpid()}", stopped=stopped).run()
+    except PredictqError as error:
+        sys.exit(f"errands: {error}")

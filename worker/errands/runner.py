@@ -1,0 +1,112 @@
+"""The loop of the errands: take the next, hold it while it is done, and store what came of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from model.errors import ArtefactError
+from shared.errands import ClaimedErrand, claim_errand, extend_errand, finish_errand
+from shared.errors import DatabaseUnavailable, FilterRefused, ModelRefused, PredictqError, UploadUnknown
+from shared.logging import get_logger
+from shared.postgres.engine import autocommit
+from shared.postgres.outages import driver_error, reason
+from shared.sources.errors import SourceInUse, SourceRefused, SourceUnknown
+from worker.errands.kinds import Handlers
+from worker.sources.failures import SourceAway, SourceFailed
+
+log = get_logger(__name__)
+
+_LEASE_SECONDS = 15.0
+_ASK_SECONDS = 0.25  # between two questions, while nobody wants anything
+
+_CODES: dict[type[Exception], str] = {
+    SourceAway: "source_unavailable",
+    SourceFailed: "source_failed",
+    SourceRefused: "source_refused",
+    SourceUnknown: "source_unknown",
+    SourceInUse: "source_in_use",
+    FilterRefused: "filter_refused",
+    ArtefactError: "model_refused",
+    ModelRefused: "model_refused",
+    UploadUnknown: "file_unknown",
+}
+
+
+class ErrandRunner:
+    """Does errands one after the other until `stopped`. `engine` has two connections: one is for the lease."""
+
+    def __init__(self, engine: Engine, handlers: Handlers, *, worker: str, stopped: threading.Event) -> None:
+        self._engine = engine
+        self._handlers = handlers
+        self._worker = worker
+        self._stopped = stopped
+
+    def run(self) -> None:
+        """Until told to stop; the errand in hand is finished first."""
+        while not self._stopped.is_set():
+            try:
+                is_busy = self.do_next()
+            except (DatabaseUnavailable, SQLAlchemyError) as error:
+                log.warning("errands wait", reason=reason(error))
+                is_busy = False
+                self._stopped.wait(1)
+            if not is_busy:
+                self._stopped.wait(_ASK_SECONDS)
+
+    def do_next(self) -> bool:
+        """Do the errand whose turn it is. Returns whether there was one."""
+        with autocommit(self._engine) as connection:
+            held = claim_errand(connection, worker=self._worker, lease_seconds=_LEASE_SECONDS)
+        if held is None:
+            return False
+        with self._holding(held):
+            result, failed = self._do(held)
+        with autocommit(self._engine) as connection:
+            if not finish_errand(connection, held, result, failed=failed):
+                log.warning("result of an errand dropped", errand_id=str(held.id), kind=held.kind)
+        return True
+
+    def _do(self, held: ClaimedErrand) -> tuple[dict[str, Any], bool]:
+        handler = self._handlers.get(held.kind)
+        if handler is None:
+            return {"code": "unknown_errand", "detail": f"No worker here knows the errand {held.kind}."}, True
+        try:
+            return handler(held.arguments), False
+        except Exception as error:  # noqa: BLE001 - told to the caller, who waits
+            words = describe(error)
+            log.warning("errand failed", errand_id=str(held.id), kind=held.kind, **words)
+            return words, True
+
+    @contextmanager
+    def _holding(self, held: ClaimedErrand) -> Iterator[None]:
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(_LEASE_SECONDS / 3):
+                try:
+                    with autocommit(self._engine) as connection:
+                        extend_errand(connection, held, lease_seconds=_LEASE_SECONDS)
+                except (DatabaseUnavailable, SQLAlchemyError) as error:
+                    log.warning("heartbeat failed", errand_id=str(held.id), reason=reason(error))
+
+        thread = threading.Thread(target=beat, name="errand-beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """What a caller is told: a code for programs, a detail for people, without values out of errors of the server."""
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "errand_failed")
+    if isinstance(error, PredictqError) and driver_error(error) is None:
+        return {"code": code, "detail": str(error)}
+    return {"code": code, "detail": f"The worker failed: {reason(error)}."}

@@ -1,0 +1,60 @@
+"""Sources that are away: nobody claims their work meanwhile, and one process at a time looks whether they are back.
+
+The state is in PostgreSQL, for all processes: the claim passes over a source until its next probe is due. The pauses
+grow. When it has been away for too long its rows end in a stated error, still with a probe now and then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, text
+
+from shared.postgres.engine import autocommit
+
+_LONGEST_PAUSE_SECONDS = 30
+_PROBE_SECONDS = 20  # for which one process has the probe to itself
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """Opens and closes. `patience_seconds`: how long rows wait for a source."""
+
+    engine: Engine
+    patience_seconds: float
+
+    def take_probe(self, source_id: int) -> bool:
+        """Whether this process is the one to look whether a source is back."""
+        with autocommit(self.engine) as connection:
+            return connection.execute(_TAKE_PROBE, {"id": source_id}).rowcount == 1
+
+    def open(self, source_id: int) -> bool:
+        """A source was found away. Returns whether it has been for too long."""
+        with autocommit(self.engine) as connection:
+            values = {"id": source_id, "patience": self.patience_seconds}
+            return bool(connection.execute(_OPEN, values).scalar_one_or_none())
+
+    def close(self, source_id: int) -> None:
+        """A source that was away has answered."""
+        with autocommit(self.engine) as connection:
+            connection.execute(_CLOSE, {"id": source_id})
+
+
+_TAKE_PROBE = text(f"""
+UPDATE predictq.sources SET probe_at = clock_timestamp() + interval '{_PROBE_SECONDS} s'
+WHERE id = :id AND away_since IS NOT NULL AND probe_at <= clock_timestamp()
+""")
+
+_OPEN = text(f"""
+UPDATE predictq.sources SET
+    away_since = coalesce(away_since, clock_timestamp()),
+    probes = probes + 1,
+    probe_at = clock_timestamp() + make_interval(secs => least({_LONGEST_PAUSE_SECONDS}, 2 ^ least(probes, 10))),
+    is_given_up = coalesce(away_since < clock_timestamp() - make_interval(secs => :patience), false)
+WHERE id = :id RETURNING is_given_up
+""")
+
+_CLOSE = text("""
+UPDATE predictq.sources SET away_since = NULL, probe_at = NULL, probes = 0, is_given_up = false
+WHERE id = :id AND away_since IS NOT NULL
+""")

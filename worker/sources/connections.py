@@ -1,0 +1,101 @@
+"""A connection to a database that is not predictq's own. Its address stands in an environment variable, not with us."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+
+from shared.sources.source import Source
+from worker.sources.failures import SourceAway
+
+CONNECT_SECONDS = 3
+ENV_FILE_VARIABLE = "PREDICTQ_ENV_FILE"  # the stack's .env, which is read anew at each connection
+
+# A dead peer is noticed within seconds. No parallel plans and no compiled ones, as for our own tables.
+_KEEPALIVES: dict[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_SCHEMES = ("postgresql+psycopg2://", "postgresql+psycopg://", "postgresql://", "postgres://")
+
+
+class Remote:
+    """At most one connection, kept while it works. Raises SourceAway where the address is not known or refused."""
+
+    def __init__(self, variable: str, *, environment: Mapping[str, str] = os.environ) -> None:
+        self._variable = variable
+        self._environment = environment
+        self._driver: PsycopgConnection | None = None
+
+    @contextmanager
+    def connected(self, source: Source) -> Iterator[PsycopgConnection]:
+        """The connection, in autocommit. One that failed is closed, and the next use makes another."""
+        driver = self._driver
+        if driver is None or driver.closed:
+            driver = self._driver = self._connect(source)
+        try:
+            yield driver
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            with contextlib.suppress(psycopg2.Error):
+                driver.close()
+
+    def _connect(self, source: Source) -> PsycopgConnection:
+        address = find_address(self._variable, self._environment)
+        if address is None:
+            raise SourceAway(
+                f"The source {source.name} is in a database whose address this worker does not know: set the "
+                f"environment variable {self._variable} for it, or write it into the stack's .env, and start it again."
+            )
+        seconds = int(source.settings.get("connect_seconds", CONNECT_SECONDS))
+        driver: PsycopgConnection = psycopg2.connect(
+            address,
+            connect_timeout=max(2, seconds),  # libpq takes no less
+            client_encoding="UTF8",
+            application_name="predictq",
+            options="-c default_transaction_read_only=on -c jit=off -c max_parallel_workers_per_gather=0",
+            **_KEEPALIVES,
+        )
+        driver.autocommit = True
+        return driver
+
+
+def find_address(variable: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The address in an environment variable, else in the file that PREDICTQ_ENV_FILE names; as libpq takes it."""
+    address = environment.get(variable)
+    if not address and environment.get(ENV_FILE_VARIABLE):
+        address = _in_file(Path(environment[ENV_FILE_VARIABLE]), variable)
+    if not address:
+        return None
+    scheme = next((scheme for scheme in _SCHEMES if address.startswith(scheme)), None)
+    return address if scheme is None else "postgresql://" + address.removeprefix(scheme)
+
+
+def _in_file(path: Path, variable: str) -> str | None:
+    """The value of a line `VARIABLE=value`, with or without quotes around it."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, separator, value = line.strip().removeprefix("export ").partition("=")
+        if separator and name.strip() == variable:
+            value = value.strip()
+            return value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
+    return None

@@ -1,0 +1,46 @@
+"""Parts of a description of a source: columns as JSON, the features that are read to measure, the lines of GRANT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.models.signature import FeatureKind, FeatureSpec
+from shared.sources.source import SourceColumn
+from shared.sources.sql import quoted
+from worker.sources.catalogue import CatalogueColumn
+
+_KINDS = {
+    "smallint": FeatureKind.INTEGER,
+    "integer": FeatureKind.INTEGER,
+    "bigint": FeatureKind.INTEGER,
+    "boolean": FeatureKind.BOOLEAN,
+    "numeric": FeatureKind.NUMBER,
+    "real": FeatureKind.NUMBER,
+    "double precision": FeatureKind.NUMBER,
+}
+
+
+def measured_feature(column: SourceColumn) -> FeatureSpec:
+    """The column as a feature that may be missing, to see how long it takes to read."""
+    return FeatureSpec(column.name, _KINDS.get(column.type, FeatureKind.CATEGORY), nullable=True)
+
+
+def column_json(column: CatalogueColumn, null_fraction: float | None) -> dict[str, Any]:
+    """A column as callers see it; `null_fraction` from 0 to 1, None where nobody looked."""
+    return {
+        "name": column.name,
+        "type": column.type,
+        "nullable": column.nullable,
+        "comment": column.comment,
+        "null_fraction": null_fraction,
+    }
+
+
+def grant_lines(schema: str, relation: str, columns: Sequence[str], role: str) -> list[str]:
+    """What a database role needs to read a source: no more."""
+    names = ", ".join(quoted(name) for name in columns)
+    return [
+        f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {quoted(role)};",
+        f"GRANT SELECT ({names}) ON {quoted(schema)}.{quoted(relation)} TO {quoted(role)};",
+    ]

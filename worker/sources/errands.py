@@ -1,0 +1,145 @@
+"""What callers who wait want of sources: a description, a check of what changed, a count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+from sqlalchemy import Connection, Engine, text
+
+from shared.models.signature import Signature, find_feature
+from shared.postgres.engine import autocommit, driver_connection, transaction
+from shared.sources.description import source_from
+from shared.sources.errors import SourceRefused
+from shared.sources.selection import count_query
+from shared.sources.source import KeyColumn, Source, get_source, update_source
+from shared.sources.sql import quoted
+from worker.sources.connections import Remote
+from worker.sources.describing import describe
+from worker.sources.failures import source_failure
+from worker.sources.statements import session
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_COUNT_SECONDS = 25.0
+
+
+class SourceErrands:
+    """The errands about sources. `engine` leads to predictq's own database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def describe(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`describe_source`: {url_variable, table, key, columns, filters} to what was found."""
+        variable = arguments.get("url_variable") or None
+        if variable is not None and not _VARIABLE.fullmatch(variable):
+            raise SourceRefused("--url-env takes the name of an environment variable, and no address.")
+        with self._connected(_unnamed(str(arguments["table"]), variable)) as driver:
+            return describe(
+                driver,
+                str(arguments["table"]),
+                key=arguments.get("key") or (),
+                columns=arguments.get("columns") or (),
+                filters=arguments.get("filters") or (),
+            )
+
+    def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`check_source`: {source_id} to what was found, what changed, and which live versions that breaks."""
+        with autocommit(self._engine) as connection:
+            source = get_source(connection, int(arguments["source_id"]))
+        with self._connected(source) as driver:
+            found = describe(
+                driver,
+                f"{quoted(source.schema)}.{quoted(source.relation)}",
+                key=[column.name for column in source.key],
+                filters=[column.name for column in source.filters],
+            )
+        now = source_from(source.name, source.url_variable, found)
+        if now.key != source.key:
+            raise SourceRefused(
+                f"The key of {source.name} has another type now, and its pages would not fit: add it as a new source."
+            )
+        with transaction(self._engine) as connection:
+            broken = _broken(connection, source, now)
+            kept = {**now.settings, **{name: value for name, value in source.settings.items() if name != "is_indexed"}}
+            update_source(connection, replace(now, id=source.id, settings=kept))
+        return {**found, "changes": _changes(source, now), "broken": broken}
+
+    def count(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`count`: {source_id, where} to {count}."""
+        with autocommit(self._engine) as connection:
+            source = get_source(connection, int(arguments["source_id"]))
+        query, parameters = count_query(source, arguments.get("where") or {})
+        with self._connected(source) as driver, driver.cursor() as cursor:
+            try:
+                cursor.execute(session(source, statement_seconds=_COUNT_SECONDS) + query, parameters)
+                row = cursor.fetchone()
+            except psycopg2.Error as error:
+                raise source_failure(source.name, error) from None
+        return {"count": int(row[0]) if row else 0}
+
+    @contextmanager
+    def _connected(self, source: Source) -> Iterator[PsycopgConnection]:
+        if source.url_variable is None:
+            with autocommit(self._engine) as connection:
+                yield driver_connection(connection)
+            return
+        remote = Remote(source.url_variable)
+        try:
+            with remote.connected(source) as driver:
+                yield driver
+        except psycopg2.Error as error:
+            raise source_failure(source.name, error) from None
+        finally:
+            remote.close()
+
+
+def _unnamed(table: str, variable: str | None) -> Source:
+    return Source(0, table[:100], variable, "", "", (KeyColumn("k", "text"),))
+
+
+def _changes(before: Source, now: Source) -> list[str]:
+    """What is otherwise than when the source was added or checked last, a sentence each."""
+    found = []
+    for column in before.columns:
+        other = now.column(column.name)
+        if other is None:
+            found.append(f"{column.name} is gone, or may not be read any more.")
+        elif other.type != column.type:
+            found.append(f"{column.name} was {column.type} and is {other.type}.")
+        elif other.nullable != column.nullable:
+            found.append(f"{column.name} may be null now." if other.nullable else f"{column.name} is never null now.")
+    found += [f"{column.name} is new." for column in now.columns if before.column(column.name) is None]
+    if before.is_scan != now.is_scan:
+        found.append(
+            "It is too slow to be read by key now." if now.is_scan else "It is quick enough to be read by key now."
+        )
+    return found
+
+
+def _broken(connection: Connection, before: Source, now: Source) -> list[dict[str, Any]]:
+    """The live versions that need a column which is gone or has another type."""
+    rows = connection.execute(
+        text("""SELECT v.model, v.version, v.signature FROM predictq.models m
+                JOIN predictq.model_versions v ON v.id = m.live_version_id WHERE v.source_id = :id ORDER BY v.model"""),
+        {"id": before.id},
+    )
+    broken = []
+    for row in rows:
+        signature = Signature.from_json(row.signature)
+        lacking = [name for name in signature.names if now.column(name) is None]
+        changed = [
+            column.name
+            for column in before.columns
+            if (other := now.column(column.name)) is not None
+            and other.type != column.type
+            and find_feature(signature.features, column.name) is not None
+        ]
+        if lacking or changed:
+            broken.append({"model": row.model, "version": row.version, "lacking": lacking, "changed": changed})
+    return broken

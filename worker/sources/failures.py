@@ -1,0 +1,34 @@
+"""Why a source was not read. No text here holds a key, a value, a statement or an address."""
+
+from __future__ import annotations
+
+from shared.errors import PredictqError
+from shared.postgres.outages import CANCELLED, LOCKED, READ_ONLY, driver_error, is_outage, reason
+
+
+class SourceAway(PredictqError):
+    """The source cannot be reached, refuses, or is locked by somebody: later it may answer."""
+
+
+class SourceGivenUp(SourceAway):
+    """It has been away for too long: rows that need it end in an error."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The source {name} has not answered for too long.")
+
+
+class SourceFailed(PredictqError):
+    """The source answered that it cannot give what was asked: a column is gone, a view raises, it takes too long."""
+
+
+def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
+    """What a failed reading of the source `name` is called."""
+    cause = driver_error(error)
+    code = None if cause is None else cause.pgcode
+    if code == LOCKED:
+        return SourceAway(f"The source {name} is locked by somebody else, for example by an open ALTER TABLE.")
+    if code == CANCELLED:
+        return SourceFailed(f"The source {name} did not answer in time.")
+    if code != READ_ONLY and is_outage(error):
+        return SourceAway(f"The source {name} does not answer: {reason(error)}.")
+    return SourceFailed(f"The source {name} cannot be read: {reason(error)}.")

@@ -1,0 +1,151 @@
+"""Reading features by key: one COPY in one read-only transaction, and what became of each key."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+
+from shared.models.signature import Signature
+from shared.postgres.outages import driver_error
+from shared.sources.source import Source
+from shared.sources.sql import KeySql, key_sql
+from worker.sources.citext import Citext
+from worker.sources.columns import ReadingPlan, plan_columns
+from worker.sources.csv_table import Misfits, parse
+from worker.sources.failures import source_failure
+from worker.sources.key_columns import Keys, found_places
+from worker.sources.statements import copy_by_keys, key_is_number, probe, session
+
+_REFUSED_VALUES = "22"  # class of errors about values: a key may be none of its type
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a source has for the wanted keys. `places` are rows of `features` by wanted key, -1 where it has none."""
+
+    features: pa.Table
+    places: npt.NDArray[np.intp]
+    ambiguous: npt.NDArray[np.intp]  # wanted keys that more than one row has
+    refused: npt.NDArray[np.intp]  # wanted keys that cannot be asked for
+    misfits: Misfits = field(default_factory=dict)  # the feature whose value does not fit, by row of `features`
+    lacking: str | None = None  # the first feature that the source has no column for
+
+
+def read_features(
+    driver: PsycopgConnection, source: Source, signature: Signature, wanted: Keys, *, citext: Citext | None = None
+) -> Found:
+    """The features of the wanted keys, as they are now: in one statement, so from one snapshot.
+
+    The keys are distinct, and whole numbers rise: see wanted_keys.
+    `driver` commits by itself. `citext` is needed where the key has that type. Raises SourceAway, SourceFailed.
+    """
+    plan = plan_columns(source, signature)
+    key = key_sql(source.key, citext.schema if citext else None)
+    refused = _unspeakable(wanted, citext)
+    if len(refused):
+        return _without(driver, source, signature, wanted, refused, citext)
+    try:
+        data = _copy(driver, source, key, plan, wanted)
+    except psycopg2.Error as error:
+        refused = _refused_keys(driver, source, key, wanted, error)
+        if not len(refused):
+            raise source_failure(source.name, error) from None
+        return _without(driver, source, signature, wanted, refused, citext)
+    return _sorted_out(source, plan, wanted, data)
+
+
+def _copy(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> memoryview:
+    buffer = io.BytesIO()
+    with driver.cursor() as cursor:
+        cursor.copy_expert(session(source) + copy_by_keys(driver, source, key, plan.columns, wanted), buffer)
+    return buffer.getbuffer()
+
+
+def _sorted_out(source: Source, plan: ReadingPlan, wanted: Keys, data: memoryview) -> Found:
+    is_composite = len(source.key) > 1
+    found, features, misfits = parse(data, plan, is_number=is_composite or key_is_number(source))
+    if is_composite:
+        slots = found.to_numpy().astype(np.intp)
+    elif key_is_number(source):
+        slots = found_places(found.to_numpy(), wanted)
+    else:
+        slots = found_places(_small_letters(found) if source.key[0].type == "citext" else found, wanted)
+    places = np.full(len(wanted), -1, np.intp)
+    if len(slots) and slots.min() < 0:  # a server that takes for equal what is not: nobody asked for it
+        rows = np.flatnonzero(slots >= 0)
+        places[slots[rows]] = rows
+    else:
+        places[slots] = np.arange(len(slots))
+    counts = np.bincount(slots[slots >= 0], minlength=len(wanted))
+    return Found(features, places, np.flatnonzero(counts > 1), np.empty(0, np.intp), misfits, plan.lacking)
+
+
+def _small_letters(texts: pa.Array) -> pa.Array:
+    """The canonical form of citext; see shared.sources.key_types."""
+    if pc.all(pc.string_is_ascii(texts)).as_py() is not False:
+        return pc.ascii_lower(texts)
+    return pa.array(["".join(letter.lower()[0] for letter in text) for text in texts.to_pylist()], pa.string())
+
+
+def _unspeakable(wanted: Keys, citext: Citext | None) -> npt.NDArray[np.intp]:
+    """Keys of letters whose small form the source does not know: it would take another client for this one, or none."""
+    if citext is None or citext.knows_letters or isinstance(wanted, np.ndarray):
+        return np.empty(0, np.intp)
+    return np.flatnonzero(~pc.string_is_ascii(wanted).to_numpy(zero_copy_only=False))
+
+
+def _without(
+    driver: PsycopgConnection,
+    source: Source,
+    signature: Signature,
+    wanted: Keys,
+    refused: npt.NDArray[np.intp],
+    citext: Citext | None,
+) -> Found:
+    """The same for the keys that can be asked for."""
+    kept = np.setdiff1d(np.arange(len(wanted)), refused)
+    asked: Any = wanted[kept] if isinstance(wanted, np.ndarray) else wanted.take(pa.array(kept))
+    found = read_features(driver, source, signature, asked, citext=citext)
+    places = np.full(len(wanted), -1, np.intp)
+    places[kept] = found.places
+    both = np.union1d(refused, kept[found.refused])
+    return Found(found.features, places, kept[found.ambiguous], both, found.misfits, found.lacking)
+
+
+def _refused_keys(
+    driver: PsycopgConnection, source: Source, key: KeySql, wanted: Keys, error: psycopg2.Error
+) -> npt.NDArray[np.intp]:
+    """The keys that the source takes for no values of the type, found by halving; none where it is something else."""
+    if error.pgcode is None or not error.pgcode.startswith(_REFUSED_VALUES):
+        return np.empty(0, np.intp)
+    try:
+        return np.array(_search(driver, source, key, wanted, np.arange(len(wanted))), np.intp)
+    except psycopg2.Error as other:
+        raise source_failure(source.name, other) from None
+
+
+def _search(
+    driver: PsycopgConnection, source: Source, key: KeySql, wanted: Keys, numbers: npt.NDArray[np.intp]
+) -> list[int]:
+    asked: Any = wanted[numbers] if isinstance(wanted, np.ndarray) else wanted.take(pa.array(numbers))
+    try:
+        with driver.cursor() as cursor:
+            cursor.execute(session(source) + probe(driver, key, asked))
+    except psycopg2.Error as error:
+        cause = driver_error(error)
+        if cause is None or cause.pgcode is None or not cause.pgcode.startswith(_REFUSED_VALUES):
+            raise
+        if len(numbers) == 1:
+            return [int(numbers[0])]
+        middle = len(numbers) // 2
+        first = _search(driver, source, key, wanted, numbers[:middle])
+        return first + _search(driver, source, key, wanted, numbers[middle:])
+    return []

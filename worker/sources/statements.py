@@ -1,0 +1,80 @@
+"""The SQL that reads features by key: settings of the transaction, then one COPY."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import orjson
+from psycopg2.extensions import QuotedString
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+
+from shared.sources.source import Source
+from shared.sources.sql import SETTINGS, KeySql, array_text, relation
+from worker.sources.columns import INTEGERS, ColumnPlan
+from worker.sources.key_columns import Keys
+
+LOCK_SECONDS, STATEMENT_SECONDS = 5.0, 60.0
+
+
+def session(source: Source, *, statement_seconds: float | None = None) -> str:
+    """What is set for the transaction alone: nobody's settings may change a text, a plan, or how long it takes."""
+    settings = source.settings
+    lock = int(1000 * float(settings.get("lock_seconds", LOCK_SECONDS)))
+    allowed = settings.get("statement_seconds", STATEMENT_SECONDS) if statement_seconds is None else statement_seconds
+    merge = "SET LOCAL enable_mergejoin = off; " if settings.get("is_indexed") and len(source.key) > 1 else ""
+    return (
+        f"SET LOCAL transaction_read_only = on; SET LOCAL lock_timeout = {lock}; "
+        f"SET LOCAL statement_timeout = {int(1000 * float(allowed))}; "
+        f"SET LOCAL enable_hashjoin = off; {merge}{SETTINGS}"
+    )
+
+
+def copy_by_keys(
+    driver: PsycopgConnection, source: Source, key: KeySql, plans: Sequence[ColumnPlan], wanted: Keys
+) -> str:
+    """The COPY of the wanted clients: the key (of a composite one: its place in `wanted`), then the features."""
+    features = "".join(f", {plan.expression}" for plan in plans)
+    arrays = [f"{literal(driver, text)}::{kind}[]" for text, kind in zip(_arrays(wanted, key), key.types, strict=True)]
+    if len(key.columns) == 1:
+        where = f"WHERE {key.columns[0]} {key.equals[0]} ANY ({arrays[0]})"
+        return f"COPY (SELECT {key.texts[0]}{features} FROM {relation(source)} c {where}) TO STDOUT (FORMAT csv)"
+    names = ", ".join(f"k{number}" for number in range(len(arrays)))
+    pairs = zip(key.columns, key.equals, range(len(arrays)), strict=True)
+    matches = " AND ".join(f"{column} {equals} k.k{number}" for column, equals, number in pairs)
+    lists = ", ".join(f"pg_catalog.unnest({array})" for array in arrays)
+    return (
+        f"COPY (SELECT k.n - 1{features} FROM ROWS FROM ({lists}) WITH ORDINALITY k ({names}, n) "
+        f"JOIN {relation(source)} c ON {matches}) TO STDOUT (FORMAT csv)"
+    )
+
+
+def probe(driver: PsycopgConnection, key: KeySql, wanted: Keys) -> str:
+    """A statement that fails where a key is none of its column's type, and does nothing else."""
+    arrays = [f"{literal(driver, text)}::{kind}[]" for text, kind in zip(_arrays(wanted, key), key.types, strict=True)]
+    return f"SELECT {', '.join(f'pg_catalog.cardinality({array})' for array in arrays)}"
+
+
+def _arrays(wanted: Keys, key: KeySql) -> list[str]:
+    """PostgreSQL's text of an array for each column of the key."""
+    if isinstance(wanted, np.ndarray):
+        return ["{" + orjson.dumps(wanted, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1] + "}"]
+    texts: list[str] = wanted.to_pylist()
+    if len(key.columns) == 1:
+        return [array_text(texts)]
+    return [array_text(column) for column in zip(*map(json.loads, texts), strict=True)]
+
+
+def literal(driver: PsycopgConnection, text: str) -> str:
+    """A text as an SQL literal, as this connection's settings ask for."""
+    if "'" not in text and "\\" not in text and text.isascii():
+        return f"'{text}'"
+    adapted = QuotedString(text)
+    adapted.prepare(driver)
+    return adapted.getquoted().decode("utf-8")
+
+
+def key_is_number(source: Source) -> bool:
+    """Whether the keys are whole numbers."""
+    return len(source.key) == 1 and source.key[0].type in INTEGERS
