@@ -19,11 +19,16 @@ from shared.config import Settings, load_settings
 from shared.errors import NoLiveModel, PredictqError
 from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis, server_version
+from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.clients import count_clients
 
 PING_SECONDS = 2.0
+
+
+class LiveModelFails(PredictqError):
+    """The live version cannot be loaded, or its work fails for another reason."""
 
 
 def examine() -> list[Finding]:
@@ -73,8 +78,12 @@ def _schema(engine: Engine) -> str:
 def _model(engine: Engine) -> str:
     with transaction(engine) as connection:
         live = live_versions(connection)
+        failures = {version.label: why_not_loaded(connection, version.id) for version in live}
     if not live:
         raise NoLiveModel
+    for label, failure in failures.items():
+        if failure is not None:
+            raise LiveModelFails(f"the work of {label}, which is live, fails: {failure}")
     return ", ".join(version.label for version in live)
 
 

@@ -23,6 +23,12 @@ class Feature(Shape):
     categories: list[str]
     minimum: float | None
     maximum: float | None
+    dtype: str
+    missing: str
+    column_type: str | None
+    title: str | None
+    unit: str | None
+    description: str | None
 
 
 class Signature(Shape):

@@ -67,7 +67,7 @@ def test_models_are_trained_registered_and_promoted(up: Up, tmp_path: Path) -> N
     assert len(up.ask("models")) == again["version"]
     assert "mine" in up.run("models").stdout
     assert "There is no model version 99" in up.refused("promote", "99")
-    assert "--threshold is needed" in up.refused(*arguments, status=2)
+    assert "threshold 0.5: none was given" in up.run(*arguments).stderr
 
 
 def test_keys_are_made_listed_and_revoked(up: Up) -> None:

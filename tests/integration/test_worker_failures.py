@@ -13,6 +13,7 @@ import sklearn
 from sklearn.linear_model import LogisticRegression
 from sqlalchemy import Engine, text
 
+from cli.health import LiveModelFails, _model
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.batches.claims import extend_lease
@@ -111,6 +112,7 @@ def test_a_model_that_cannot_be_loaded_is_stated_on_every_row(
     add_model(engine)
     good = submit_bulk(engine, [3])
     outcomes = []
+    assert _model(engine)  # the good one is live
     for _ in range(4):  # the good one between the tries of the other: its lease runs on until it is given back
         outcomes += scorer.work(Queue.BULK)
         if len(outcomes) != 1:
@@ -167,6 +169,8 @@ def test_a_model_that_hangs_or_dies_while_it_is_loaded_is_stated_at_the_last_att
     assert patient.work(Queue.BULK) == ["finished"]
     (row,) = results(engine, accepted)
     assert (row.error_code, row.error_detail) == ("model_unavailable", words)
+    with pytest.raises(LiveModelFails, match=r"the work of \w+:\d+, which is live, fails: The model"):
+        _model(engine)
 
 
 @pytest.mark.parametrize("change", ["threshold = 0.9", "classes = '[1, 0]'", "signature = '{SIGNATURE}'"])

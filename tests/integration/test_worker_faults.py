@@ -201,7 +201,8 @@ def test_a_process_apart_ends_with_its_parent(tmp_path: Path) -> None:
         "artefact = build_artefact(SlowModel(seconds=3600), SIGNATURE, 0.5, name='t')\n"
         "with IsolatedModel(artefact, rows=1, call_timeout_seconds=600) as apart:\n"
         "    print('started', flush=True)\n"
-        "    apart.probabilities(pa.table({'age': [30]}))\n"
+        "    row = {'age': [30], 'monthly_income': [1], 'department': ['Sales'], 'over_time': [True]}\n"
+        "    apart.predict(pa.table(row))\n"
     )
     root = Path(__file__).parents[2]
     parent = subprocess.Popen(

@@ -10,6 +10,7 @@ from typing import Any
 import cloudpickle
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -52,9 +53,11 @@ def test_an_estimator_of_ones_own_is_wrapped_with_its_signature(tmp_path: Path, 
 
 def test_the_clients_features_are_the_default_signature(tmp_path: Path) -> None:
     """A model of all the stored features needs no signature file; classes may be words."""
-    path = dumped(tmp_path, DummyClassifier(strategy="prior").fit([[0], [1]], ["stays", "leaves"]))
+    people = pd.concat(generate(100, 1), ignore_index=True)[list(CLIENT_FEATURE_NAMES)]
+    path = dumped(tmp_path, DummyClassifier(strategy="prior").fit(people, ["stays", "leaves"] * 50))
     found = read_artefact(path, None, 0.5, "leaves").metadata
     assert found.signature.names == CLIENT_FEATURE_NAMES
+    assert {spec.column_type for spec in found.signature.features} == {"integer", "text", "boolean"}
     assert found.classes == ("stays", "leaves")
 
 
@@ -71,10 +74,10 @@ def test_the_files_own_bytes_are_registered(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_named(tmp_path: Path, fitted: LogisticRegression) -> None:
     """Each mistake has an error of its own that says what to do."""
     path = dumped(tmp_path, fitted)
-    with pytest.raises(FileRefused, match="--threshold is needed"):
-        read_artefact(path, None, None, "1")
-    with pytest.raises(FileRefused, match="cannot score a row of this signature"):
+    with pytest.raises(FileRefused, match="does not say what its 2 features are called"):
         read_artefact(path, None, 0.5, "1")
+    with pytest.raises(FileRefused, match="cannot score a row of this signature"):
+        read_artefact(path, signature(tmp_path, {"features": FEATURES[:1]}), 0.5, "1")
     with pytest.raises(FileRefused, match="positive class 'leaves' is not among them"):
         read_artefact(path, signature(tmp_path), 0.5, "leaves")
     with pytest.raises(FileRefused, match="a signature looks like"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,14 +42,20 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from sklearn.svm import LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
-from model.errors import ArtefactError, ModelRefused
+from model.errors import ArtefactError, ArtefactIncompatible, ModelRefused
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.models.task import Task
 from tests.models import Odd, TestModel, as_text, codes
+from tests.unit.test_worker_small import a_claim
 from worker.models.check import check_model
 from worker.models.frame import arrow_type
 from worker.models.loaded_model import load_model
+from worker.models.reference import make_reference, require_same_answers
 from worker.models.registration import Offer, prepare
+from worker.pages.decode import decode_features
+from worker.scoring.answers import make_page
+from worker.scoring.feature_reader import Rows
+from worker.scoring.prediction import predict_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -425,3 +432,43 @@ def test_unknown_words_are_counted_and_shown() -> None:
     assert report.nulls["pay"] == int(rows.pay.isna().sum())
     assert report.labels.keys() == {"0", "1"}
     assert 0 <= report.quantiles["0%"] <= report.quantiles["50%"] <= report.quantiles["100%"] <= 1
+
+
+def test_another_patch_release_is_held_to_the_answers_that_were_kept() -> None:
+    """The same to 1e-9, or refused with how many rows differ and by how much."""
+    model = load_model(registered(SERVED["tutorial"]()), 1)
+    reference = make_reference(model, table_of(model.signature, people(4)))
+    assert len(reference.answers) == ROWS
+    require_same_answers(model, reference)
+    model.estimator[-1].intercept_ += 1e-6
+    with pytest.raises(ArtefactIncompatible, match=f"{ROWS} of {ROWS} reference rows otherwise, by up to"):
+        require_same_answers(model, reference)
+
+
+@pytest.mark.parametrize("name", ["tutorial", "three classes", "regression"])
+def test_a_page_holds_the_answers_of_each_task(name: str) -> None:
+    """Values, labels and scores as PostgreSQL takes them; a row with an error has none of them; notes count words."""
+    model = load_model(registered(SERVED[name]()), 1)
+    rows = people(2).head(70)
+    rows["city"], rows.loc[1, "city"] = "A", "Nowhere"
+    table = table_of(model.signature, rows)
+    lost = Rows(np.arange(70, dtype=np.int64), np.arange(70) != 5, table)
+    answers = predict_rows(lost, model.signature, model.predict, task=model.task)
+    page = make_page(
+        a_claim(1), lost, answers, signature=model.signature, threshold=model.threshold,
+        hash_keys=lambda keys, _source: keys, known_words=model.known_words,
+    )  # fmt: skip
+    values = json.loads(f"[{page.values[1:-1]}]")
+    assert (page.error_rows, page.error_codes, values[5]) == ([5], ["unknown_client"], None)
+    assert page.notes == '{"unknown_categories":{"city":1}}'
+    own = model.predict(table)
+    assert values[7] == own.values[7]
+    if model.task is Task.MULTICLASS:
+        labels = page.labels[1:-1].split(",")
+        assert (len(labels), labels[5], int(labels[7])) == (70, "NULL", own.labels[7])
+        scores = json.loads(f"[{page.scores[1:-1]}]")
+        assert (len(scores), scores[21:24]) == (210, own.scores[7].tolist())
+    else:
+        assert (page.labels, page.scores) == (None, None)
+    columns = decode_features(page.features)
+    assert model.predict_columns(columns).values[7] == pytest.approx(own.values[7], rel=1e-12)

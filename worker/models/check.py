@@ -109,7 +109,8 @@ def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str 
 def _compare_labels(model: LoadedModel, frame: Any, served: Prediction, report: CheckReport) -> None:
     """What `predict` would say, for people to know: it may go by another rule than the probabilities."""
     try:
-        said = [str(label) for label in np.asarray(model.estimator.predict(_given(model, frame))).reshape(-1)]
+        with np.errstate():  # what the model sets for the whole process must not outlive the call
+            said = [str(label) for label in np.asarray(model.estimator.predict(_given(model, frame))).reshape(-1)]
     except Exception:  # noqa: BLE001 - only its probabilities are served
         return
     mine = [str(model.classes[number]) for number in _label_numbers(model, served)]

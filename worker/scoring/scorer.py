@@ -147,21 +147,23 @@ class Scorer:
 
     def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         held = claims[0]
-        is_last = held.attempt >= self.settings.max_attempts
         try:
-            if is_last:
+            if self._is_last(held):
                 return self._answer_apart(claims)
             # A model may hang while it is loaded, too.
             with self.keeper.watching_call("the model was not loaded within"):
                 model = self.models.get(self.engine, held.model_version_id)
         except ArtefactError as error:
-            if not is_last:
+            if not self._is_last(held):
                 raise  # another worker, with other library versions, may be able to
             return self._refuse(claims, StatedError(RowError.MODEL_UNAVAILABLE, storable(str(error))))
         metadata = model.artefact.metadata
         rows = read_rows(self.sources, claims, metadata.signature)
         answers = predict_rows(rows, metadata.signature, self._watched(model.predict), task=metadata.task)
         return self._finish(claims, rows, answers, metadata, known_words=model.known_words)
+
+    def _is_last(self, held: Claim) -> bool:
+        return held.attempt >= self.settings.max_attempts
 
     def _answer_apart(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         """Load the model and score the rows in a process apart: no code of the model runs in this one."""
