@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from dataclasses import asdict
@@ -15,10 +16,11 @@ from devstack.stack import Plan, Running, running_stack
 from devstack.supervision.recovery import Event
 from devstack.supervision.supervisor import StopRequested
 
-NO_CLIENTS = "There are no clients yet: predictq clients import FILE.csv, or predictq example load hr_attrition"
-NO_MODEL = (
-    "There is no live model yet: predictq train FILE.csv --target COLUMN --promote. "
-    "To look around: predictq example train hr_attrition"
+NEXT = (
+    "predictq sources add NAME --table SCHEMA.TABLE --key COLUMN   (or predictq clients import FILE.csv)",
+    "predictq models register MODEL FILE --source NAME",
+    "predictq promote MODEL",
+    "predictq predict CLIENT --wait",
 )
 
 
@@ -84,15 +86,17 @@ def _say_panel(running: Running, seconds: float) -> None:
         ),
         soft_wrap=True,
     )
-    say("Predict:")
-    say(plain_text(curl_line(running)))
+    if running.has_model and running.first_client is not None:
+        say("Predict:")
+        say(plain_text(curl_line(running)))
     directory = quote(str(running.directory))
     say(f"One more worker, from any terminal: [bold]{plain_text(f'predictq worker --directory {directory}')}[/]")
     say("Stop: Ctrl-C.")
-    if running.first_client is None:
-        remark(NO_CLIENTS)
     if not running.has_model:
-        remark(NO_MODEL)
+        say("No model is live yet. From another terminal:")
+        for line in NEXT:
+            say(f"  [bold]{plain_text(line)}[/]")
+        remark("To look around, on a stack that is stopped: predictq up --example hr_attrition")
 
 
 def curl_line(running: Running) -> str:
@@ -100,5 +104,5 @@ def curl_line(running: Running) -> str:
     state = running.state
     return (
         f"curl -s {state.api_url}/v1/predict -H 'Authorization: Bearer {state.api_key}' "
-        f"-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{{\"client_id\": {running.first_client or 1}}}'"
+        f"-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{json.dumps({'client_id': running.first_client})}'"
     )
