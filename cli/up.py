@@ -101,7 +101,7 @@ def _say_panel(running: Running, seconds: float) -> None:
 
 def curl_line(running: Running) -> str:
     """A call that works by copy and paste."""
-    state = running.state
+    state, body = running.state, json.dumps({"client_id": running.first_client})
     return (
         f"curl -s {state.api_url}/v1/predict -H 'Authorization: Bearer {state.api_key}' "
         f"-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{json.dumps({'client_id': running.first_client})}'"

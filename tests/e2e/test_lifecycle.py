@@ -71,7 +71,7 @@ def test_a_restart_keeps_clients_and_key(tmp_path: Path) -> None:
     with running_up(tmp_path, *plan, delete=False) as up:
         key = up.state["api_key"]
         up.ask("example", "load", "hr_attrition", "--rows", "2")
-        assert "no live model" in up.log.read_text()
+        assert "No model is live yet" in up.log.read_text()
         assert "No model is live" in up.refused("predict", "1")
         assert stop(up, signal.SIGTERM) == 0
         assert "stopped" in up.log.read_text()
