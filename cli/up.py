@@ -104,5 +104,5 @@ def curl_line(running: Running) -> str:
     state, body = running.state, json.dumps({"client_id": running.first_client})
     return (
         f"curl -s {state.api_url}/v1/predict -H 'Authorization: Bearer {state.api_key}' "
-        f"-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{json.dumps({'client_id': running.first_client})}'"
+        f"-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{body}'"
     )

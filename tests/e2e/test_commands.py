@@ -20,7 +20,7 @@ def test_predict_waits_for_probability_label_and_threshold(up: Up) -> None:
     assert f"client 5: probability {job['result']['probability']:.4f}" in told.stdout
     not_waited = up.run("predict", "5")
     assert (not_waited.returncode, "job " in not_waited.stdout) == (0, True)
-    assert "There is no client 999999" in up.refused("predict", "999999", "--wait")
+    assert "has no client with this key" in up.refused("predict", "999999", "--wait")
 
 
 def test_predict_raw_scores_what_it_is_given(up: Up, tmp_path: Path) -> None:
