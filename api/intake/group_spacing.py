@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Iterable
@@ -51,12 +50,13 @@ class GroupSpacing:
         return max(company, min(self._longest, self._lateness()))
 
     def enough(self, size: int) -> float:
-        """How many jobs need not wait for more after a group of `size`, while answers are on time.
+        """How many jobs need not wait for more after a group of `size`.
 
         As many as the last group had, and a few at least: callers who wait for their answer before they ask again have
-        all come back then, and to wait on would only keep them from it.
+        all come back then, and to wait on would only keep them from it. While answers are late a group must be one that
+        costs its workers little, too: they claim several of these at once.
         """
-        return max(_COMPANY, size) if self._lateness() == 0 else math.inf
+        return max(_COMPANY if self._lateness() == 0 else _ENOUGH, size)
 
     def _lateness(self) -> float:
         now = time.monotonic()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -27,7 +27,10 @@ def export_client(engine: Engine, key: ClientKey) -> Json:
     """One document of plain values: her predictions by batch, reference rows, holds, and her row as it is now."""
     with transaction(engine) as connection:
         secret = read_installation(connection).hash_secret
-        found = [row for place in find_client(connection, key, secret) for row in _predictions(connection, place)]
+        places = find_client(connection, key, secret)
+        pieces = (places[first : first + _PAGES] for first in range(0, len(places), _PAGES))
+        versions: dict[int, _Version] = {}
+        found = [row for piece in pieces for row in _predictions(connection, piece, versions)]
         _add_idempotency_keys(connection, found)
         references = connection.execute(_REFERENCES, {"source_id": key.source.id, "key": key.text}).all()
         holds = connection.execute(_HOLDS, {"source_id": key.source.id, "key": key.text}).all()
@@ -42,8 +45,11 @@ def export_client(engine: Engine, key: ClientKey) -> Json:
     }
 
 
-# A client has few rows in a page, most often one: each array is opened once for each.
+# A client has few rows in a page, most often one: each array is opened once for each. Many pages at a time, because to
+# plan the statement takes longer than to read a page. Indexes alone: the planner takes these few rows for many.
+_PAGES = 100  # of up to some 200 kB of features
 _ROWS = text("""
+SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
 SELECT r.batch_id || '-' || p.row AS request_id, j.id AS job_id, j.kind AS job_kind, j.name AS job_name, j.owner,
        CASE WHEN o.batch_id IS NULL THEN 'open'
             WHEN o."values" IS NULL OR p.row = ANY (o.cancelled_rows) THEN 'cancelled' ELSE 'answered' END AS state,
@@ -55,18 +61,17 @@ SELECT r.batch_id || '-' || p.row AS request_id, j.id AS job_id, j.kind AS job_k
        o.error_codes[e.position] AS error_code, o.error_details[e.position] AS error_detail,
        coalesce(o.claimed_at, b.claimed_at) AS claimed_at, o.created_at AS answered_at,
        coalesce(o.worker, b.worker) AS worker, coalesce(o.fence, b.fence) AS fence,
-       coalesce(o.attempts, b.attempts) AS attempts, p.row, v.signature, v.classes
-FROM unnest(CAST(:rows AS integer[])) AS p (row)
-JOIN predictq.batch_requests r ON r.batch_id = :batch_id
+       coalesce(o.attempts, b.attempts) AS attempts, p.row, v.id AS version_id, o.features
+FROM unnest(CAST(:batch_ids AS bigint[]), CAST(:rows AS integer[])) AS p (batch_id, row)
+JOIN predictq.batch_requests r ON r.batch_id = p.batch_id
 JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[p.row + 1])
 JOIN predictq.model_versions v ON v.id = j.model_version_id
 LEFT JOIN predictq.batch_outputs o ON o.batch_id = r.batch_id
 LEFT JOIN predictq.prediction_batches b ON b.id = r.batch_id
 CROSS JOIN LATERAL (SELECT coalesce(cardinality(o.scores), 0) / r.request_count AS classes) s
 CROSS JOIN LATERAL (SELECT array_position(o.error_rows, p.row) AS position) e
-ORDER BY p.row
+ORDER BY p.batch_id, p.row
 """)
-_FEATURES = text("SELECT features FROM predictq.batch_outputs WHERE batch_id = :batch_id")
 _REFERENCES = text("""
 SELECT v.model, v.version AS model_version, r.row_number, r.features, r.answer FROM predictq.reference_rows r
 JOIN predictq.model_versions v ON v.id = r.model_version_id JOIN predictq.models m ON m.name = v.model
@@ -78,17 +83,34 @@ WHERE released_at IS NULL AND client_key = :key AND (source_id IS NULL OR source
 """)
 
 
-def _predictions(connection: Connection, place: Place) -> Iterator[Json]:
-    rows = connection.execute(_ROWS, {"batch_id": place.batch_id, "rows": list(place.rows)}).all()
-    page = connection.execute(_FEATURES, {"batch_id": place.batch_id}).scalar_one_or_none()
-    for row in rows:
-        values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-        number, signature, classes = values.pop("row"), values.pop("signature"), values.pop("classes")
-        values["label"] = _label(values.pop("label_number"), values["value"], values["threshold"], classes)
+class _Version(NamedTuple):
+    """What is needed of a model version to read its answers."""
+
+    signature: Signature
+    classes: list[Any]
+
+
+_VERSION = text("SELECT signature, classes FROM predictq.model_versions WHERE id = :id")
+
+
+def _version(connection: Connection, version_id: int) -> _Version:
+    signature, classes = connection.execute(_VERSION, {"id": version_id}).one()
+    return _Version(Signature.from_json(signature), classes)
+
+
+def _predictions(connection: Connection, places: Sequence[Place], versions: dict[int, _Version]) -> Iterator[Json]:
+    wanted = [(place.batch_id, row) for place in places for row in place.rows]
+    batch_ids, rows = map(list, zip(*wanted, strict=True))
+    for found in connection.execute(_ROWS, {"batch_ids": batch_ids, "rows": rows}).all():
+        values = dict(found._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+        number, page, version_id = values.pop("row"), values.pop("features"), values.pop("version_id")
+        if version_id not in versions:
+            versions[version_id] = _version(connection, version_id)
+        version = versions[version_id]
+        values["label"] = _label(values.pop("label_number"), values["value"], values["threshold"], version.classes)
         values["given"] = None if values["given"] is None else json.loads(values["given"])
-        values["features"] = None
-        if page is not None and values["state"] == "answered":
-            values["features"] = _features(page, number, Signature.from_json(signature))
+        is_answered = page is not None and values["state"] == "answered"
+        values["features"] = _features(page, number, version.signature) if is_answered else None
         yield values
 
 

@@ -44,19 +44,7 @@ class Readable:
     complete: bool
 
 
-_READABLE = text("""
-SELECT j.kind, j.batch_id, o.batch_id IS NOT NULL AS is_answered,
-       (SELECT max(o.batch_id) FROM predictq.batch_outputs o
-        WHERE o.job_id = j.id AND o.batch_id >= j.first_batch_id) AS last,
-       b.first_open, b.is_open
-FROM predictq.jobs j
-LEFT JOIN predictq.batch_outputs o ON o.batch_id = j.batch_id
-CROSS JOIN LATERAL (
-    SELECT min(b.id) FILTER (WHERE b.queue <> 'plan') AS first_open, count(*) > 0 AS is_open
-    FROM predictq.prediction_batches b WHERE b.job_id = j.id
-) b
-WHERE j.id = :id
-""")
+_READABLE = text("SELECT * FROM predictq.read_extent(CAST(:id AS uuid))")
 
 
 def readable(connection: Connection, job_id: UUID) -> Readable | None:
@@ -64,9 +52,9 @@ def readable(connection: Connection, job_id: UUID) -> Readable | None:
     row = connection.execute(_READABLE, {"id": str(job_id)}).one()
     if row.kind == "single":
         return Readable(row.batch_id + 1, complete=True) if row.is_answered else None
-    if row.last is None:
+    if row.last_batch_id is None:
         return None if row.is_open else Readable(0, complete=True)
-    end = min(row.last + 1, row.first_open) if row.first_open is not None else row.last + 1
+    end = row.last_batch_id + 1 if row.first_open is None else min(row.last_batch_id + 1, row.first_open)
     return Readable(end, complete=not row.is_open)
 
 
@@ -121,7 +109,7 @@ def _pages(
     connection: Connection, job_id: UUID, *, after: RequestId | None, end: int, limit: int | None
 ) -> Iterator[Page]:
     """The pages that have rows after `after` and in a batch below `end`, in order, from the first such row on."""
-    after_batch = 0 if after is None else after.batch_id
+    after_batch = _first_batch(connection, job_id) if after is None else after.batch_id
     values = {"job_id": str(job_id), "after_batch": after_batch, "end": end, "limit": limit}
     for page in map(Page._make, connection.execute(_PAGES, values).all()):
         first = page.first
@@ -129,6 +117,12 @@ def _pages(
             first = max(first, after.row + 1)
         if first < page.last:
             yield page._replace(first=first)
+
+
+def _first_batch(connection: Connection, job_id: UUID) -> int:
+    """Asked apart: by a number that it knows the planner leaves older partitions out."""
+    query = text("SELECT coalesce(first_batch_id, batch_id) FROM predictq.jobs WHERE id = :id")
+    return connection.execute(query, {"id": str(job_id)}).scalar() or 0
 
 
 def read_results(

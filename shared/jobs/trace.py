@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from shared.errors import Erased, PredictionUnknown
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.models.task import Task, class_name
 from shared.pages.read_row import read_row
-from shared.pages.request_id import parse_request_id
+from shared.pages.request_id import RequestId, parse_request_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,12 @@ class Trace:
     answered_at: datetime | None
 
 
+# Whose row it is, is asked before: a job whose id the planner knows is looked for in one partition, and not planned for
+# in each week of all years.
+_JOB = text("""
+SELECT coalesce(r.job_id, r.job_ids[CAST(:row AS integer) + 1]) FROM predictq.batch_requests r
+WHERE r.batch_id = :batch_id
+""")
 # One row out of its page, by subscript: each array is opened once. What an open batch knows comes from its own row.
 _TRACE = text("""
 SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id, j.kind AS job_kind, j.owner,
@@ -75,7 +81,7 @@ SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id,
            (SELECT e.erased_rows FROM predictq.batch_outputs e WHERE e.batch_id = r.batch_id), b.erased_rows
        )) IS TRUE AS is_erased
 FROM predictq.batch_requests r
-JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[CAST(:row AS integer) + 1])
+JOIN predictq.jobs j ON j.id = CAST(:job_id AS uuid)
 JOIN predictq.model_versions v ON v.id = j.model_version_id
 LEFT JOIN predictq.sources s ON s.id = r.source_id
 CROSS JOIN LATERAL (
@@ -97,11 +103,7 @@ def read_trace(connection: Connection, request_id: str, owner: str) -> Trace:
     Raises PredictionUnknown, also where it is another owner's, and Erased.
     """
     wanted = parse_request_id(request_id)
-    row = (
-        None
-        if wanted is None
-        else connection.execute(_TRACE, {"batch_id": wanted.batch_id, "row": wanted.row, "owner": owner}).one_or_none()
-    )
+    row = None if wanted is None else _row(connection, wanted, owner)
     if wanted is None or row is None:
         raise PredictionUnknown(request_id)
     values = row._asdict()
@@ -134,3 +136,11 @@ def _shown(spec: FeatureSpec, value: Any) -> Any:
     if spec.kind is FeatureKind.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _row(connection: Connection, wanted: RequestId, owner: str) -> Row[Any] | None:
+    values = {"batch_id": wanted.batch_id, "row": wanted.row}
+    job_id = connection.execute(_JOB, values).scalar_one_or_none()
+    if job_id is None:
+        return None
+    return connection.execute(_TRACE, {**values, "owner": owner, "job_id": str(job_id)}).one_or_none()

@@ -203,3 +203,40 @@ def test_the_jobs_of_the_crowd_are_listed_right(crowded: Engine) -> None:
         "failed": len([n for n in range(7, _MANY + 1, 100) if n % 7 == 0]),
         "cancelled": len([n for n in range(7, _MANY + 1, 100) if n % 7 and n % 11 == 0]),
     }
+
+
+@pytest.fixture
+def of_one_owner(ready: Engine) -> Engine:
+    """Tens of thousands of jobs, all of one owner, in the order of their ids."""
+    with transaction(ready) as connection:
+        connection.execute(
+            text(f"""
+INSERT INTO predictq.jobs (id, kind, owner, model_version_id, batch_id, row_number, request_count)
+SELECT overlay(gen_random_uuid()::text PLACING
+               left(predictq.first_uuid_of(now() - make_interval(secs => n / 1000.0))::text, 14) FROM 1)::uuid,
+       'single', 'owner 7', 1, 1, n, 1 FROM generate_series({_MANY}, 1, -1) n
+""")
+        )
+    with transaction(ready) as connection:
+        connection.execute(text("ANALYZE"))
+    return ready
+
+
+@pytest.mark.parametrize("status", [None, *JobStatus])
+def test_the_list_of_another_owner_does_not_read_all_jobs(of_one_owner: Engine, status: JobStatus | None) -> None:
+    """Also where nearly all jobs are one owner's, and the plan was made for hers."""
+    (job,) = submit_singles(of_one_owner, [1])
+    assert ids(of_one_owner, status) == ([job.job_id] if status in (None, JobStatus.QUEUED) else [])
+    assert blocks_read(of_one_owner, "owner 7", status) < 400
+    assert blocks_read(of_one_owner, "stranger", status) < 100
+
+
+def blocks_read(engine: Engine, owner: str, status: JobStatus | None) -> int:
+    """How many blocks PostgreSQL looked at to find which jobs belong to a list."""
+    with autocommit(engine) as connection:
+        values = {"owner": owner, "status": status and status.value, "before": str(UUID(int=2**128 - 1)), "limit": 20}
+        find = "SELECT predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), :limit)"
+        connection.execute(text(find), values)  # plans
+        query = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {find}")
+        (plan,) = connection.execute(query, values).scalar_one()
+        return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from shared.jobs.trace import read_trace
 from shared.postgres.engine import transaction
 from shared.status import Queue
+from tests.integration.plan_support import plans_of
 from tests.integration.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import right_answer
-from tests.support import add_clients, add_model, change_client, submit_bulk, submit_singles
+from tests.support import OWNER, add_clients, add_model, change_client, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 
 
@@ -125,3 +127,16 @@ def test_writers_that_cross_can_neither_bend_a_trace_nor_lock_a_client(
 def _run(engine: Engine, step: Callable[[Connection], None]) -> None:
     with transaction(engine) as connection:
         step(connection)
+
+
+def test_a_trace_looks_for_its_job_in_one_partition(engine: Engine, scorer: Scorer) -> None:
+    """Years of jobs are a hundred partitions: to plan for each of them took longer than all the rest."""
+    add_clients(engine, 1)
+    add_model(engine)
+    (single,), bulk = submit_singles(engine, [1]), submit_bulk(engine, [1])
+    score(scorer)
+    score(scorer, Queue.BULK)
+    for request_id in (str(single.request_id), f"{bulk.batch_ids[0]}-0"):
+        plans = plans_of(engine, lambda connection, wanted=request_id: read_trace(connection, wanted, OWNER))
+        partitions = [node["Relation Name"] for nodes in plans for node in nodes if "Relation Name" in node]
+        assert len([name for name in partitions if name.startswith("jobs_")]) == 1
