@@ -209,5 +209,5 @@ def _read_features(path: Path) -> dict[str, Any]:
     if isinstance(values, dict) and isinstance(values.get("features"), dict):
         values = values["features"]  # the whole body of a call is as good
     if not isinstance(values, dict):
-        raise FileRefused(f'--features {path} must hold an object: {{"age": 41, …}}')
+        raise FileRefused(f'--features {path} must hold an object: {{"tenure": 41, …}}')
     return values

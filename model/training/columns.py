@@ -74,7 +74,8 @@ def _typed(column: pd.Series, spec: FeatureSpec) -> pd.Series:
         return column.astype(object).where(column.notna(), np.nan) if spec.nullable else column.astype(bool)
     if spec.kind is FeatureKind.CATEGORY:
         return column.astype(object).where(column.notna(), np.nan)
-    return (column if column.dt.tz is None else column.dt.tz_convert("UTC")).dt.as_unit("us")
+    times: pd.Series = (column if column.dt.tz is None else column.dt.tz_convert("UTC")).dt.as_unit("us")
+    return times
 
 
 def _feature(name: str, column: pd.Series) -> FeatureSpec | str:

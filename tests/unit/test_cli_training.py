@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cli.errors import UsageProblem
-from cli.registry import read_artefact
 from cli.training import train_on_file
+from model.artefact import read
 from model.training.run import Wish
 from model.training.saving import save_training
 from shared.models.signature import Signature
@@ -48,15 +47,8 @@ def test_a_regression_is_kept_as_a_file_with_its_signature(people: Path, tmp_pat
 def test_a_binary_model_is_kept_as_the_registry_takes_it(people: Path, tmp_path: Path) -> None:
     """Its directory is registered as it is; the positive class is the word that was asked for."""
     wish = Wish("state", positive="lapsed", drop=("price",), splits=2)
-    save_training(train_on_file(people, wish, output=None, promote=True, quiet=True), tmp_path / "out")
-    metadata = read_artefact(tmp_path / "out", None, None, "1").metadata
+    save_training(train_on_file(people, wish, quiet=True), tmp_path / "out")
+    metadata = read(tmp_path / "out").metadata
     assert metadata.positive_class == "lapsed"
     assert metadata.training_data is not None
     assert (metadata.training_data.source, metadata.training_data.rows) == ("people.csv", 120)
-
-
-@pytest.mark.parametrize(("output", "promote"), [(None, False), (Path("out"), True)])
-def test_a_model_that_nothing_would_be_left_of_is_not_trained(people: Path, output: Path | None, promote: bool) -> None:
-    """It is said before the time is spent, with what to type."""
-    with pytest.raises(UsageProblem, match=r"price makes a regression model.*give --output DIRECTORY"):
-        train_on_file(people, Wish("price"), output=output, promote=promote, quiet=True)
