@@ -121,7 +121,7 @@ def test_a_model_that_cannot_be_loaded_is_stated_on_every_row(
     assert job_of(engine, good.job_id).succeeded == 1
     rows = results(engine, accepted)
     assert {row.error_code for row in rows} == {"model_unavailable"}
-    assert all(words in (row.error_detail or "") for row in rows)
+    assert all(words in (row.error_detail or "") for row in rows), rows[0].error_detail
     assert len(rows) == 3
 
 
@@ -133,7 +133,7 @@ def test_what_an_exception_says_goes_to_no_row_of_its_batch(
     add_model(engine)
     accepted = submit_bulk(engine, [1, 2])
 
-    def quote(*_: object) -> None:
+    def quote(*_: object, **__: object) -> None:
         raise ValueError("Row #1: 35300000,,t,777000")
 
     monkeypatch.setattr("worker.scoring.scorer.predict_rows", quote)

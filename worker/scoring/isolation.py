@@ -133,7 +133,9 @@ class IsolatedModel:
             while len(data) < _LENGTH.size or len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
                 if not selector.select(max(0, deadline - time.monotonic())):
                     raise TimeoutError(f"{words} {seconds:g} s")
-                piece = os.read(output.fileno(), 1 << 20)
+                # No byte of the next message, which may be there already: one that cannot be loaded says so at once.
+                size = _LENGTH.size if len(data) < _LENGTH.size else _LENGTH.size + _LENGTH.unpack_from(data)[0]
+                piece = os.read(output.fileno(), min(size - len(data), 1 << 20))
                 if not piece:
                     raise EOFError
                 data += piece
