@@ -13,10 +13,10 @@ import pyarrow.csv as pa_csv
 from sqlalchemy import Connection, Engine, text
 
 from examples.hr_attrition.features import FEATURE_NAMES
+from examples.hr_attrition.load import TABLE as CLIENTS
 from model.artefact import Artefact, load
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import driver_connection, transaction
-from shared.sources.clients import CLIENTS
 
 _TOLERANCE = 1e-9
 _FEATURES = ", ".join(f"c.{name}" for name in FEATURE_NAMES)

@@ -55,37 +55,38 @@ class ApiClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, client_id: int, *, wait: bool = False, key: str | None = None) -> Json:
+    def predict(self, client_id: Any, *, model: str | None = None, wait: bool = False, key: str | None = None) -> Json:
         """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute.
 
         The same `key` (an Idempotency-Key) makes one job, here and below, however often it is sent.
         """
-        return self._submit("/v1/predict", {"client_id": client_id}, wait=wait, key=key)
+        return self._submit("/v1/predict", {"client_id": client_id, **_named(model)}, wait=wait, key=key)
 
-    def predict_raw(self, features: Mapping[str, Any], *, wait: bool = False, key: str | None = None) -> Json:
+    def predict_raw(
+        self, features: Mapping[str, Any], *, model: str | None = None, wait: bool = False, key: str | None = None
+    ) -> Json:
         """The same for features given in the call."""
-        return self._submit("/v1/predict_raw", {"features": features}, wait=wait, key=key)
+        return self._submit("/v1/predict_raw", {"features": features, **_named(model)}, wait=wait, key=key)
 
-    def submit_where(self, where: Mapping[str, Any], *, key: str | None = None) -> Json:
-        """A bulk job of all clients that fit; of all there are when `where` is empty."""
-        return self._submit("/v1/jobs", {"where": where} if where else {"all": True}, key=key)
+    def submit_where(self, where: Mapping[str, Any], *, key: str | None = None, **more: Any) -> Json:
+        """A bulk job of all clients that fit; of all there are when `where` is empty. `more`: model, name, deadline."""
+        given = {name: value for name, value in more.items() if value is not None}
+        return self._submit("/v1/jobs", {**({"where": where} if where else {"all": True}), **given}, key=key)
 
     def submit_file(
-        self, path: Path, content_type: str, on_bytes: Callable[[int], None], *, key: str | None = None
+        self, path: Path, content_type: str, on_bytes: Callable[[int], None], *, key: str | None = None, **more: Any
     ) -> Json:
         """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many bytes are sent."""
         self.jobs(limit=1)  # a wrong key or a missing gateway is noticed before a long upload, not after
-
-        def content() -> Iterator[bytes]:
-            sent = 0
-            with path.open("rb") as file:
-                while piece := file.read(PIECE_BYTES):
-                    yield piece
-                    sent += len(piece)
-                    on_bytes(sent)
-
         headers = {"Content-Type": content_type, **_keyed(key)}
-        return self._json("POST", "/v1/jobs", headers=headers, content=content)
+        given = {name: value for name, value in more.items() if value is not None}
+        return self._json("POST", "/v1/jobs", params=given, headers=headers, content=_content_of(path, on_bytes))
+
+    def send_file(self, path: Path, on_bytes: Callable[[int], None]) -> Json:
+        """Send a file for a worker to open; returns its id, size and SHA-256."""
+        self.jobs(limit=1)
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._json("POST", "/v1/uploads", headers=headers, content=_content_of(path, on_bytes))
 
     def job(self, job_id: str, *, wait_seconds: int = 0) -> Json:
         """The job as it stands; with `wait_seconds` the answer comes when it is finished, or after that time."""
@@ -185,6 +186,22 @@ def _is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
         return is_submission  # our own first attempt is still being accepted
     # A model goes live when somebody promotes one: that may be never.
     return response.status_code in BUSY and "no-live-model" not in response.text
+
+
+def _content_of(path: Path, on_bytes: Callable[[int], None]) -> Content:
+    def content() -> Iterator[bytes]:
+        sent = 0
+        with path.open("rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+                sent += len(piece)
+                on_bytes(sent)
+
+    return content
+
+
+def _named(model: str | None) -> Json:
+    return {} if model is None else {"model": model}
 
 
 def _keyed(key: str | None) -> dict[str, str]:

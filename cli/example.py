@@ -6,8 +6,10 @@ This is the only place where product code reaches one, and it knows none of them
 from __future__ import annotations
 
 import json
+import os
 import pkgutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 from sqlalchemy import Engine
 
 from cli.errors import UsageProblem
@@ -23,6 +26,7 @@ from devstack.services import module_command
 from shared.errors import PredictqError
 
 _PACKAGE = "examples"
+_GATEWAY_SECONDS, _LOOK_SECONDS = 60.0, 0.2
 
 
 class ExampleFailed(PredictqError):
@@ -75,12 +79,28 @@ def run_commands(commands: list[list[str]]) -> Iterator[tuple[list[str], Any]]:
 
     Raises ExampleFailed with what a command complained about; those after it are not run.
     """
+    wait_for_gateway()
     for command in commands:
         done = subprocess.run(module_command("cli", *command, "--json"), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             complaint = done.stderr.strip().splitlines() or ["it said nothing"]
             raise ExampleFailed(f"`predictq {' '.join(command)}` failed: {complaint[-1]}")
         yield command, json.loads(done.stdout)
+
+
+def wait_for_gateway() -> None:
+    """Return when the gateway answers: at the start of a stack the commands may come before it."""
+    from cli.address import api_address  # noqa: PLC0415 - a stack's programs set it in the environment
+
+    url = api_address(os.environ.get("PREDICTQ_API_URL"), None).url
+    deadline = time.monotonic() + _GATEWAY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/health/live", timeout=2).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(_LOOK_SECONDS)
 
 
 def _part(name: str, part: str) -> ModuleType:

@@ -22,9 +22,10 @@ from shared.messaging.messages import make_redis, server_version
 from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
-from shared.sources.clients import count_clients
+from shared.sources.source import list_sources
 
 PING_SECONDS = 2.0
+_SHOWN_SOURCES = 10
 
 
 class LiveModelFails(PredictqError):
@@ -56,8 +57,8 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
     schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
     yield schema
     if schema.ok:
-        yield _judge("model", "predictq train FILE.csv --target COLUMN --promote", lambda: _model(engine))
-        yield _examine_clients(engine)
+        yield _judge("model", "predictq models register NAME FILE --source SOURCE --promote", lambda: _model(engine))
+        yield _examine_sources(engine)
         yield _examine_rows(engine)
         yield _examine_work(engine, settings)
         yield from examine_upkeep(engine, settings.disk_bytes)
@@ -87,13 +88,15 @@ def _model(engine: Engine) -> str:
     return ", ".join(version.label for version in live)
 
 
-def _examine_clients(engine: Engine) -> Finding:
+def _examine_sources(engine: Engine) -> Finding:
     with transaction(engine) as connection:
-        count = count_clients(connection)
-    if count:
-        return Finding("clients", ok=True, detail=f"{count:,}")
-    advice = "predictq clients import FILE.csv, or predictq example load hr_attrition"
-    return Finding("clients", ok=False, detail="none", advice=advice)
+        found = [source.name for source in list_sources(connection)]
+    if found:
+        return Finding(
+            "sources", ok=True, detail=", ".join(found[:_SHOWN_SOURCES]) + (" …" if len(found) > _SHOWN_SOURCES else "")
+        )
+    advice = "predictq sources add NAME --table SCHEMA.TABLE --key COLUMN"
+    return Finding("sources", ok=True, detail="none: features come with each call", advice=advice)
 
 
 # Pages of requests against what was accepted, and pages of answers without a page of requests.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -30,11 +31,21 @@ def job_line(job: Mapping[str, Any]) -> str:
 
 
 def answer_text(result: Mapping[str, Any]) -> str:
-    """Probability, label and threshold of one prediction."""
-    who = f"client {result['client_id']}: " if result.get("client_id") is not None else ""
-    sign = "≥" if result["label"] else "<"
+    """One answer, as its model's task gives it."""
+    who = f"client {plain_text(_client(result['client_id']))}: " if result.get("client_id") is not None else ""
+    made = f"({plain_text(result['model'])}:{result['model_version']})"
+    if result.get("value") is not None:
+        return f"{who}[bold]{result['value']:.6g}[/] {made}"
+    label = plain_text(_client(result["label"]))
+    if result.get("threshold") is None:
+        return f"{who}[bold]{label}[/], probability {result['probability']:.4f} {made}"
+    sign = "≥" if result["probability"] >= result["threshold"] else "<"
     verdict = f"probability {result['probability']:.4f} {sign} threshold {result['threshold']:.4f} → label "
-    return f"{who}{verdict}[bold]{result['label']}[/] (model {result['model_version']})"
+    return f"{who}{verdict}[bold]{label}[/] {made}"
+
+
+def _client(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def counts_text(job: Mapping[str, Any]) -> str:
@@ -74,7 +85,7 @@ def trace_lines(trace: Mapping[str, Any]) -> list[str]:
 def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     moments = [(word, trace[f"{word}_at"]) for word in ("accepted", "claimed", "answered")]
     return [
-        ("client", str(trace["client_id"]) if trace.get("client_id") is not None else None),
+        ("client", plain_text(_client(trace["client_id"])) if trace.get("client_id") is not None else None),
         ("answer", _outcome(trace)),
         ("model", f"{plain_text(trace['model'])}:{trace['model_version']}, SHA-256 {trace['model_sha256'][:16]}…"),
         ("worker", plain_text(f"{trace['worker']}, batch {trace['batch_id']}") if trace.get("worker") else None),
@@ -85,7 +96,7 @@ def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
 def _outcome(trace: Mapping[str, Any]) -> str:
     if trace.get("error_code"):
         return plain_text(f"{trace['error_code']}: {trace['error_detail']}")
-    if trace.get("probability") is None:
+    if trace.get("probability") is None and trace.get("value") is None:
         return "not scored yet"
     return answer_text({**trace, "client_id": None})
 

@@ -21,6 +21,7 @@ from cli.commands import (
     models,
     retention,
     shell,
+    sources,
     stack,
     storage,
     submit,
@@ -37,7 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Asynchronous, traceable predictions from a scikit-learn model and clients in PostgreSQL.",
+    help="Asynchronous, traceable predictions from your models and your tables in PostgreSQL.",
 )
 
 RUNNING, ASKING, KEEPING = "Run it", "Ask for predictions", "Look after it"
@@ -66,6 +67,8 @@ app.command(rich_help_panel=KEEPING)(models.train)
 app.add_typer(example.app, name="example", rich_help_panel=KEEPING)
 app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.promote)
+app.command(rich_help_panel=KEEPING)(models.rollback)
+app.add_typer(sources.app, name="sources", rich_help_panel=KEEPING)
 app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)
 app.add_typer(retention.app, name="retention", rich_help_panel=KEEPING)
 app.add_typer(holds.app, name="holds", rich_help_panel=KEEPING)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
@@ -26,7 +27,6 @@ from shared.config import Settings, load_settings
 from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
-from shared.sources.clients import CLIENTS
 from sql.migrate import old_install, upgrade
 
 API_PORT, FLOWER_PORT = 8000, 5555
@@ -60,7 +60,7 @@ class Running:
     state: StackState
     directory: Path
     logs: Path
-    first_client: int | None  # the lowest client id there is
+    first_client: Any  # the key of the first row of the example that was loaded just now
     has_model: bool
 
 
@@ -87,17 +87,26 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         stack.callback(engine.dispose)
         tell(_migrated(engine, servers, settings))
         make_private_directory(plan.directory / "logs")
-        kept = {"PREDICTQ_ERASURE_DIRECTORY": str(plan.directory)}
+        kept = {
+            "PREDICTQ_ERASURE_DIRECTORY": str(plan.directory),
+            "PREDICTQ_ENV_FILE": str((plan.directory / ".env").absolute()),  # addresses of sources elsewhere
+        }
         environment = {**kept, **os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs")
+        key = local_key(engine, plan.directory)
+        own = {**environment, "PREDICTQ_API_URL": f"http://127.0.0.1:{port}", "PREDICTQ_API_KEY": key}
         with ExitStack() as start_work:
-            loading, training = _begin_start_work(plan, engine, environment, start_work)
+            loading = _begin_loading(plan, engine, own, start_work)
             supervisor.start(services.gateway(port), START_SECONDS)
             supervisor.start(services.upkeep(), START_SECONDS)
             flower = _start_flower(services, supervisor, plan.directory) if plan.flower else None
-            _finish_start_work(loading, training, tell)
-        # Last: a worker loads the live model before it forks, so that its processes share the memory.
-        supervisor.start(services.worker(plan.workers), START_SECONDS)
+            loaded = loading.result() if loading else None
+            if loaded:
+                tell(f"{loaded['count']:,} rows of the example")
+            # Its models are registered as anybody's are: by the gateway, which asks a worker.
+            training = _begin_training(plan, engine, own, start_work)
+            supervisor.start(services.worker(plan.workers), START_SECONDS)
+            _finish_training(training, tell)
         if flower and not _shows_a_worker(*flower):
             on_event("flower", Event.FAILING, f"it shows no worker; its log is {services.logs / 'flower.log'}")
         tell(f"gateway, worker (processes: {plan.workers})" + (" and Flower" if plan.flower else ""))
@@ -106,12 +115,13 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             database_url=servers.database_url,
             redis_url=servers.redis_url,
             api_url=f"http://127.0.0.1:{port}",
-            api_key=local_key(engine, plan.directory),
+            api_key=key,
             flower_url=f"http://127.0.0.1:{flower[0]}" if flower else None,
             flower_password=flower[1] if flower else None,
         )
         directory.publish(state)
-        yield Running(supervisor, state, directory.path, services.logs, _first_client(engine), _has_model(engine))
+        first_client = loaded["first_id"] if loaded else None
+        yield Running(supervisor, state, directory.path, services.logs, first_client, _has_model(engine))
 
 
 def _choose_port(wanted: int | None) -> int:
@@ -141,31 +151,28 @@ def _redis_version(settings: Settings) -> str:
         return "Redis"
 
 
-def _begin_start_work(
+def _begin_loading(
     plan: Plan, engine: Engine, environment: Mapping[str, str], start_work: ExitStack
-) -> tuple[StartWork | None, StartWork | None]:
-    """Make the example's data and models beside the start of the gateway, where they are wanted and missing."""
-    if plan.example is None:
-        return None, None
+) -> StartWork | None:
+    """Make the example's data beside the start of the gateway, where it is wanted and its models are not there yet."""
+    if plan.example is None or (plan.rows is None and _has_model(engine)):
+        return None
     rows = () if plan.rows is None else ("--rows", str(plan.rows))
-    is_wanted = plan.rows is not None or _first_client(engine) is None
-    loading = StartWork(environment, "example", "load", plan.example, *rows) if is_wanted else None
-    training = StartWork(environment, "example", "train", plan.example) if not _has_model(engine) else None
-    for work in (loading, training):
-        if work:
-            start_work.enter_context(work)
-    return loading, training
+    return start_work.enter_context(StartWork(environment, "example", "load", plan.example, *rows))
 
 
-def _finish_start_work(loading: StartWork | None, training: StartWork | None, tell: Tell) -> None:
-    if loading:
-        tell(f"{loading.result()['count']:,} rows of the example")
-    for model in training.result() if training else ():
-        f1 = model["metrics"]["f1"]
-        tell(
-            f"model {model['version']} ({model['name']}) trained and live: F1 {f1['mean']:.2f} "
-            f"({f1['low']:.2f} – {f1['high']:.2f}), threshold {model['threshold']:.3f}"
-        )
+def _begin_training(
+    plan: Plan, engine: Engine, environment: Mapping[str, str], start_work: ExitStack
+) -> StartWork | None:
+    if plan.example is None or _has_model(engine):
+        return None
+    return start_work.enter_context(StartWork(environment, "example", "train", plan.example))
+
+
+def _finish_training(training: StartWork | None, tell: Tell) -> None:
+    for answer in training.result() if training else ():
+        if "signature" in answer:  # a version; other commands of an example add sources
+            tell(f"model {answer['model']}:{answer['version']} trained" + (" and live" if answer["is_live"] else ""))
 
 
 def _start_flower(services: Services, supervisor: Supervisor, directory: Path) -> tuple[int, str]:
@@ -182,12 +189,6 @@ def _shows_a_worker(port: int, password: str) -> bool:
     while not (shown := shows_a_worker(port, password)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return shown
-
-
-def _first_client(engine: Engine) -> int | None:
-    with transaction(engine) as connection:
-        query = text(f"SELECT client_id FROM {CLIENTS} ORDER BY client_id LIMIT 1")
-        return connection.execute(query).scalar_one_or_none()
 
 
 def _has_model(engine: Engine) -> bool:

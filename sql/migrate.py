@@ -10,7 +10,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from shared.sources.clients import create_clients_table
 from sql.refusals import check_schema_is_ours, explaining
 
 # Any fixed number: two `predictq migrate` at once must take turns, and advisory locks are named by number.
@@ -33,7 +32,6 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)
         command.upgrade(alembic_config(connection), revision)
-        create_clients_table(connection)
         return before, current_revision(connection)
 
 

@@ -17,9 +17,9 @@ from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
-from shared.sources.clients import create_clients_table
 from sql.migrate import upgrade
 from tests.older_postgres import older_programs
+from tests.sample import create_clients_table
 
 _TESTS = Path(__file__).parent
 

@@ -138,20 +138,7 @@ PREDICT = _call(
     body={"application/json": {"schema": _schema(schemas.PredictBody), "example": {"client_id": 5}}},
 )
 
-# Words and booleans have to be given, numbers may be left out: this call works as it stands on the sample model.
-_RAW = {
-    "features": {
-        "age": 41,
-        "business_travel": "Travel_Rarely",
-        "department": "Sales",
-        "education_field": "Life Sciences",
-        "gender": "Female",
-        "job_role": "Sales Executive",
-        "marital_status": "Single",
-        "monthly_income": 5993,
-        "over_time": True,
-    }
-}
+_RAW = {"model": "churn", "features": {"tenure": 41, "plan": "basic", "monthly_fee": 19.9, "has_app": True}}
 PREDICT_RAW = _call(
     "Predict from features given here",
     _CREATED,
@@ -172,7 +159,7 @@ CREATE_JOB = _call(
             "schema": {"oneOf": [_schema(item) for item in (schemas.JobByIds, schemas.JobByFilter, schemas.JobOfAll)]},
             "examples": {
                 "ids": _example("Some clients", {"client_ids": [1, 2, 3]}),
-                "filter": _example("By features", {"where": {"department": "Sales", "job_level": [1, 2]}}),
+                "filter": _example("By features", {"where": {"region": "North", "plan": ["basic", "plus"]}}),
                 "all": _example("All clients", {"all": True}),
             },
         },

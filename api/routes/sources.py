@@ -85,5 +85,5 @@ async def remove(request: Request, services: CurrentServices, caller: AdminCalle
 
 def _shape(source: Source) -> schemas.Source:
     values = asdict(source)
-    names = schemas.Source.model_fields
-    return schemas.Source.model_validate({name: value for name, value in values.items() if name in names})
+    names = [field.alias or name for name, field in schemas.Source.model_fields.items()]
+    return schemas.Source.model_validate({name: values[name] for name in names})

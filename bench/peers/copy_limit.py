@@ -15,8 +15,8 @@ import pyarrow.csv as pa_csv
 
 from bench.peers.store import engine, model
 from examples.hr_attrition.features import FEATURE_NAMES
+from examples.hr_attrition.load import TABLE as CLIENTS
 from shared.postgres.engine import driver_connection
-from shared.sources.clients import CLIENTS
 
 _CHUNK = 10_000
 _OPTIONS = pa_csv.ConvertOptions(true_values=["t"], false_values=["f"])

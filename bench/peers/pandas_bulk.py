@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.peers.store import engine, model
 from examples.hr_attrition.features import FEATURE_NAMES
-from shared.sources.clients import CLIENTS
+from examples.hr_attrition.load import TABLE as CLIENTS
 
 _CHUNK = 50_000
 

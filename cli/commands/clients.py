@@ -17,7 +17,6 @@ from cli.console import AsJson, plain_text, remark, say, say_json
 if TYPE_CHECKING:
     from cli.table_import import ImportOptions, Plan
     from shared.files.managed_table import ImportReport
-    from shared.sources.clients import LoadReport
 
 app = typer.Typer(no_args_is_help=True, help="Import clients, erase or export one.")
 
@@ -42,33 +41,10 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Make a table of clients from a file, or insert new and update changed ones. All rows, or none."""
-    from cli.sample_file import is_sample
     from cli.table_import import ImportOptions
 
     options = ImportOptions(source, key or (), types or (), separator, decimal, encoding, sheet, ignore_extra)
-    is_plain = options == ImportOptions(source=source, ignore_extra=ignore_extra) and source in {None, "clients"}
-    if is_plain and is_sample(file):
-        _import_sample(file, ignore_extra=ignore_extra, as_json=as_json)
-    else:
-        _import_any(file, options, as_json=as_json)
-
-
-def _import_sample(file: Path, *, ignore_extra: bool, as_json: bool) -> None:
-    from cli.client_csv import RowsRefused
-    from cli.client_load import import_file
-    from cli.database import database
-
-    start = time.monotonic()
-    try:
-        with database() as engine:
-            report = import_file(engine, file, ignore_extra=ignore_extra, quiet=as_json)
-    except RowsRefused as error:
-        _show_problems(error.problems, error.count, as_json=as_json)
-        raise
-    if as_json:
-        say_json(asdict(report))
-        return
-    _say_report(report, start)
+    _import_any(file, options, as_json=as_json)
 
 
 def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
@@ -114,7 +90,7 @@ def _show_problems(problems: Sequence[Any], count: int, *, as_json: bool) -> Non
         remark(plain_text(problem))
 
 
-def _say_report(report: LoadReport | ImportReport, start: float) -> None:
+def _say_report(report: ImportReport, start: float) -> None:
     rate = report.total / (time.monotonic() - start)
     counts = f"{report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged"
     say(f"{report.total:,} clients: {counts} ({rate:,.0f} clients/s)")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from cli.job_text import job_line, trace_lines
 from cli.options import ApiKeyText, ApiUrl, api_client
 from cli.progress import progress
 
+BINARY_ENDINGS = (".parquet", ".arrow", ".feather", ".xlsx")
 CONTENT_TYPES = {".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}
 JobId = Annotated[str, typer.Argument(help="As `predictq jobs` shows it.")]
 
@@ -80,13 +82,21 @@ def results(
     job_id: JobId,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", dir_okay=False, help="CSV, or NDJSON by its ending; default: standard output."),
+        typer.Option(
+            "-o",
+            "--output",
+            dir_okay=False,
+            help="By its ending .csv, .ndjson, .parquet, .arrow or .xlsx; default: CSV.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row, in place of CSV.")] = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
 ) -> None:
     """Write a job's answers, in the order in which they were asked for; so far as they are there."""
+    if output and output.suffix in BINARY_ENDINGS and not as_json:
+        _write_binary(job_id, output, api_url, api_key)
+        return
     content_type = "application/x-ndjson" if as_json else CONTENT_TYPES.get(output.suffix if output else "", "text/csv")
     with (
         api_client(api_url, api_key, quiet=as_json) as client,
@@ -98,6 +108,29 @@ def results(
         remark("The job still runs: these are the first of its answers.")
     elif output and not as_json:
         say(f"written to {plain_text(output)}")
+
+
+def _write_binary(job_id: str, output: Path, api_url: str | None, api_key: str | None) -> None:
+    """Fetch the rows as text, and write them as what the name's ending says."""
+    from cli.result_files import write_rows
+
+    with tempfile.TemporaryFile() as lines:
+        with (
+            api_client(api_url, api_key, quiet=False) as client,
+            progress("receiving", None, unit="bytes", quiet=False) as meter,
+        ):
+            complete = client.results(job_id, lines, "application/x-ndjson", meter)
+        lines.seek(0)
+        partial = output.with_name(f".{output.name}.{os.getpid()}.part")
+        try:
+            count = write_rows(lines, partial, output.suffix)
+            partial.replace(output)
+        finally:
+            with suppress(FileNotFoundError):
+                partial.unlink()
+    if not complete:
+        remark("The job still runs: these are the first of its answers.")
+    say(f"{count:,} rows written to {plain_text(output)}")
 
 
 @contextmanager

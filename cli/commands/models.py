@@ -1,24 +1,30 @@
-"""`predictq train`, `models`, `models register` and `promote`: the registry, straight in the database."""
+"""`predictq train`, `models` and what belongs to them, `promote` and `rollback`."""
 
 # ruff: noqa: PLC0415 - scikit-learn takes 2 s to import, SQLAlchemy 0.2 s: `predictq --help` must not wait for them
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.errors import UsageProblem
+from cli.options import ApiKeyText, ApiUrl, api_client
 from shared.models.task import Task
 
 if TYPE_CHECKING:
     from model.training.run import TrainingResult
-    from shared.models.registry import ModelVersion
 
 app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
+
+ModelName = Annotated[str, typer.Argument(help="The model: churn, or churn:3 for a version.")]
+_DESCRIPTION, _SHOWN_WORDS = 60, 6
 
 Promote = Annotated[bool, typer.Option("--promote", help="Make it the live model at once.")]
 
@@ -43,31 +49,46 @@ def train(
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     splits: Annotated[int, typer.Option(min=2, help="Test splits: more make the figures surer.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    model: Annotated[str | None, typer.Option(help="Register it under this name.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the registered model finds its features.")] = None,
     promote: Promote = False,
     output: Annotated[
         Path | None, typer.Option(file_okay=False, help="A directory for the model, its plots and its card.")
     ] = None,
     as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
 ) -> None:
-    """Train a model on labelled rows, say how good it is, and register it."""
-    from cli.database import database
-    from cli.registry import register
+    """Train a model on labelled rows, say how good it is, and register it where a name is given."""
+    from cli.model_files import find_model
+    from cli.model_files import register as send
     from cli.training import train_on_file
     from model.training.run import Wish
     from model.training.saving import save_training
 
+    if model is None and (output is None or promote):
+        raise UsageProblem("give --output DIRECTORY to keep the model, or --model NAME to register it")
     wish = Wish(target, task, positive, estimator, tuple(drop or ()), seed=seed, splits=splits)
-    with database() as engine:  # first, so that nobody trains for a minute to hear that there is no database
-        result = train_on_file(file, wish, output=output, promote=promote, quiet=as_json)
-        if output:
-            save_training(result, output)
-        model = register(engine, result.artefact, promote=promote) if result.target.task is Task.BINARY else None
+    if model is not None:  # first, so that nobody trains for a minute to hear that there is no gateway
+        with api_client(api_url, api_key, quiet=as_json) as client:
+            client.call("GET", "/v1/models")
+    result = train_on_file(file, wish, quiet=as_json)
+    version = None
+    with tempfile.TemporaryDirectory(prefix="predictq-train-") as temporary:
+        directory = output or Path(temporary)
+        save_training(result, directory)
+        if model is not None:
+            with api_client(api_url, api_key, quiet=as_json) as client:
+                version = send(client, model, find_model(directory), {"source": source}, quiet=as_json)["version"]
+                if promote:
+                    version = client.call("POST", f"{_path(version['model'], version['version'])}/promote", {})
     if as_json:
-        say_json(_model_json(model) if model else {"task": result.target.task, "metrics": _figures_json(result)})
+        say_json({"task": result.target.task, "metrics": _figures_json(result), "version": version})
         return
     _say_trained(result)
-    if model:
-        _say_registered(model)
+    if version:
+        label = f"{version['model']}:{version['version']}"
+        say(f"registered as {plain_text(label)}" + (" and live" if version["is_live"] else ""))
 
 
 def _say_trained(result: TrainingResult) -> None:
@@ -85,117 +106,266 @@ def _figures_json(result: TrainingResult) -> dict[str, Any]:
 
 
 @app.callback()
-def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show the registered models, newest first."""
-    if context.invoked_subcommand is not None:
-        return
-    from cli.database import database
-    from shared.models.registry import list_versions
-    from shared.postgres.engine import transaction
+def models(context: typer.Context, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Show the models by name, with what is live of each."""
+    if context.invoked_subcommand is None:
+        show_all(as_json=as_json, api_url=api_url, api_key=api_key)
 
-    with database() as engine, transaction(engine) as connection:
-        found = list_versions(connection)
+
+@app.command("list")
+def show_all(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Show the models by name, with what is live of each."""
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.call("GET", "/v1/models")["models"]
     if as_json:
-        say_json([_model_json(model) for model in found])
+        say_json(found)
         return
     rows = [
-        (model.label, "live" if model.is_live else "", model.task.value, f"{model.threshold or 0:.3f}",
-         _figure(model, "f1"), _figure(model, "roc_auc"), f"{model.created_at:%Y-%m-%d %H:%M}", model.sha256[:12])
+        (model["name"], "default" if model["is_default"] else "", model["task"], model["source"] or "–",
+         model["live_version"] or "–", model["versions"], model["description"][:_DESCRIPTION])
         for model in found
     ]  # fmt: skip
-    headers = ("version", "", "task", "threshold", "f1", "roc auc", "registered", "sha256")
-    say_table(headers, rows, right=frozenset({"version"}))
+    headers = ("model", "", "task", "source", "live", "versions", "description")
+    say_table(headers, rows, right=frozenset({"live", "versions"}))
     if not found:
-        remark("No model yet: predictq train FILE.csv --target COLUMN --promote")
+        remark("No model yet: predictq models register NAME FILE --source SOURCE")
+
+
+@app.command()
+def show(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Show a model with its versions, or a version (churn:3) with its signature."""
+    name, number = _named(model)
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.call("GET", _path(name, number))
+    if as_json:
+        say_json(found)
+    elif number is None:
+        say(plain_text(f"{found['name']}: {found['task']}, source {found['source'] or 'none'}. {found['description']}"))
+        rows = [
+            (version["version"], _state(version), _threshold(version), version["created_at"][:16].replace("T", " "),
+             version["file_format"], version["sha256"][:12])
+            for version in found["all_versions"]
+        ]  # fmt: skip
+        headers = ("version", "", "threshold", "registered", "file", "sha256")
+        say_table(headers, rows, right=frozenset({"version", "threshold"}))
+    else:
+        _say_version(found)
 
 
 @app.command()
 def register(
+    model: Annotated[str, typer.Argument(help="What the model is called: churn.")],
     file: Annotated[
-        Path,
-        typer.Argument(exists=True, help="A joblib or pickle file that you trust, or a directory of `train --output`."),
+        Path, typer.Argument(exists=True, help="joblib, pickle, skops or ONNX; or a directory of `train --output`.")
     ],
+    source: Annotated[str | None, typer.Option(help="Where its features are; none: they come with each call.")] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option("--positive", "--positive-class", help="Of two classes the one whose probability is given."),
+    ] = None,
     threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="At or above it the label is the positive class; needed for a file."),
+        float | None, typer.Option(min=0, max=1, help="At or above it the label is the positive class; default 0.5.")
     ] = None,
     signature: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="The features as JSON; default: the clients', none empty."),
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON that corrects the features that were found.")
     ] = None,
-    positive_class: Annotated[
-        str | None,
-        typer.Option("--positive", "--positive-class", help="The class whose probability is given; inferred if plain."),
+    description: Annotated[str | None, typer.Option(help="What people read about the model.")] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="A type in a skops file that you trust; may be repeated.")
     ] = None,
-    force: Annotated[
-        str | None, typer.Option(help="Why the model is registered though its answers depend on a row's neighbours.")
-    ] = None,
+    force: Annotated[str | None, typer.Option(help="Why it is registered in spite of the trial's doubts.")] = None,
     promote: Promote = False,
     as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
 ) -> None:
-    """Register any fitted estimator with predict_proba. The file is unpickled, which runs its code."""
-    from cli.database import database
-    from cli.registry import read_artefact
-    from cli.registry import register as put
+    """Register a fitted estimator. A worker opens the file, which runs code of a pickle, and tries it."""
+    from cli.model_files import find_model, read_signature
+    from cli.model_files import register as send
 
-    artefact = read_artefact(file, signature, threshold, positive_class, force=force)
-    with database() as engine:
-        model = put(engine, artefact, promote=promote)
+    options = {
+        "source": source,
+        "positive": positive,
+        "threshold": threshold,
+        "signature": read_signature(signature) if signature else None,
+        "description": description,
+        "allow": allow,
+        "force": force,
+    }
+    found = find_model(file)
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        answer = send(client, model, found, options, quiet=as_json)
+        version = answer["version"]
+        if promote:
+            body = {"force": force} if force else {}
+            version = client.call("POST", f"{_path(version['model'], version['version'])}/promote", body)
     if as_json:
-        say_json(_model_json(model))
+        say_json(version)
+        return
+    _say_version(version)
+    for finding in answer["findings"]:
+        remark(plain_text(finding))
+    label = f"{version['model']}:{version['version']}"
+    say(f"registered as {plain_text(label)}" + (" and live" if version["is_live"] else ""))
+    if not version["is_live"]:
+        remark(
+            f"See what it makes of real rows: predictq models check {label}. Put it to work: predictq promote {label}"
+        )
+
+
+@app.command()
+def check(
+    model: ModelName,
+    rows: Annotated[int, typer.Option(min=1, max=10_000, help="How many rows of its source.")] = 1000,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Score real rows in every way that the service goes, beside the estimator itself, and say what was seen."""
+    name, number = _named(model)
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        if number is None:
+            number = int(client.call("GET", _path(name, None))["all_versions"][0]["version"])
+        report = client.call("POST", f"{_path(name, number)}/check", {"rows": rows})
+    if as_json:
+        say_json(report)
     else:
-        for finding in artefact.metadata.findings:
-            remark(plain_text(finding))
-        _say_registered(model)
+        for line in check_lines(report):
+            say(plain_text(line))
+    if not report["is_equal"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def default(model: ModelName, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Make a model the one that calls mean which name none."""
+    name, _ = _named(model)
+    with api_client(api_url, api_key, quiet=False) as client:
+        client.call("PATCH", _path(name, None), {"is_default": True})
+    say(f"{plain_text(name)} is the default model")
+
+
+@app.command()
+def describe(
+    model: ModelName,
+    text: Annotated[str, typer.Argument(help="What people read about it.")],
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Say what a model is for."""
+    name, _ = _named(model)
+    with api_client(api_url, api_key, quiet=False) as client:
+        client.call("PATCH", _path(name, None), {"description": text})
+    say(f"{plain_text(name)}: {plain_text(text)}")
+
+
+@app.command()
+def retire(
+    version: Annotated[str, typer.Argument(help="A version that is not live: churn:3.")],
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Forget the file of a version. What it answered stays readable; it can never be live again."""
+    name, number = _named(version)
+    if number is None:
+        raise UsageProblem(f"{version!r} names no version: write {name}:3")
+    with api_client(api_url, api_key, quiet=False) as client:
+        client.call("POST", f"{_path(name, number)}/retire", {})
+    say(f"{plain_text(version)} is retired")
 
 
 def promote(
-    version: Annotated[str, typer.Argument(help="A model, for its newest version, or a version such as churn:3.")],
+    model: Annotated[str, typer.Argument(help="A model, for its newest version, or a version such as churn:3.")],
+    force: Annotated[str | None, typer.Option(help="Why it goes live though its source lacks what it needs.")] = None,
     as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
 ) -> None:
     """Make a model version the live one. Accepted jobs keep theirs; workers need no restart."""
-    from cli.database import database
-    from shared.jobs.model_choice import ModelChoice
-    from shared.models.promotion import check_promotion
-    from shared.models.registry import find_version, newest_checked, promote_version
-    from shared.postgres.engine import transaction
+    name, number = _named(model)
+    _change_live(f"{_path(name, number)}/promote", force, as_json=as_json, url=api_url, key=api_key)
 
-    choice = ModelChoice.parse(version)
-    if choice is None or choice.model is None:
-        raise UsageProblem(f"{version!r} is no model: write churn, or churn:3 for one of its versions.")
-    with database() as engine, transaction(engine) as connection:
-        if choice.version is None:
-            found = newest_checked(connection, choice.model)
-        else:
-            found = find_version(connection, choice.model, choice.version)
-        check_promotion(connection, found)
-        model = promote_version(connection, found.id)
+
+def rollback(
+    model: Annotated[str, typer.Argument(help="The model.")],
+    force: Annotated[str | None, typer.Option(help="Why it goes live though its source lacks what it needs.")] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Make the version live again that was live before the present one."""
+    name, _ = _named(model)
+    _change_live(f"{_path(name, None)}/rollback", force, as_json=as_json, url=api_url, key=api_key)
+
+
+def _change_live(path: str, force: str | None, *, as_json: bool, url: str | None, key: str | None) -> None:
+    with api_client(url, key, quiet=as_json) as client:
+        version = client.call("POST", path, {"force": force} if force else {})
     if as_json:
-        say_json(_model_json(model))
+        say_json(version)
     else:
-        say(f"{plain_text(model.label)} is live")
+        say(f"{plain_text(version['model'])}:{version['version']} is live")
 
 
-def _say_registered(model: ModelVersion) -> None:
-    say(f"registered as {model.label}" + (" and live" if model.is_live else ""))
-    if not model.is_live:
-        remark(f"Put it to work with: predictq promote {model.label}")
+def _named(text: str) -> tuple[str, int | None]:
+    """A model's name and a version's number. Raises UsageProblem."""
+    from shared.jobs.model_choice import ModelChoice
+
+    choice = ModelChoice.parse(text)
+    if choice is None or choice.model is None:
+        raise UsageProblem(f"{text!r} is no model: write churn, or churn:3 for one of its versions.")
+    return choice.model, choice.version
 
 
-def _figure(model: ModelVersion, name: str) -> str:
-    figure = (model.metadata.get("metrics") or {}).get(name)
-    return f"{figure['mean']:.3f}" if figure else ""
+def _path(name: str, number: int | None) -> str:
+    path = f"/v1/models/{quote(name, safe='')}"
+    return path if number is None else f"{path}/versions/{number}"
 
 
-def _model_json(model: ModelVersion) -> dict[str, Any]:
-    return {
-        "model": model.model,
-        "version": model.version,
-        "title": model.title,
-        "is_live": model.is_live,
-        "threshold": model.threshold,
-        "sha256": model.sha256,
-        "metrics": model.metadata.get("metrics") or {},
-        "created_at": model.created_at,
-        "promoted_at": model.promoted_at,
-    }
+def _state(version: Mapping[str, Any]) -> str:
+    return "live" if version["is_live"] else "retired" if version["retired_at"] else ""
+
+
+def _threshold(version: Mapping[str, Any]) -> str:
+    return "" if version["threshold"] is None else f"{version['threshold']:.3f}"
+
+
+def _say_version(version: Mapping[str, Any]) -> None:
+    """A version with its signature."""
+    classes = ", ".join(str(label) for label in version["classes"])
+    facts = [
+        f"{version['model']}:{version['version']}: {version['task']}" + (f" ({classes})" if classes else ""),
+        f"source {version['source'] or 'none: features come with each call'}",
+        *([f"threshold {version['threshold']:g}"] if version["threshold"] is not None else []),
+    ]
+    say(plain_text("; ".join(facts)))
+    rows = [
+        (spec["name"], spec["kind"], spec.get("dtype") or "", "may be missing" if spec["nullable"] else "",
+         ", ".join(spec["categories"][:_SHOWN_WORDS]) + (" …" if len(spec["categories"]) > _SHOWN_WORDS else ""))
+        for spec in version["signature"]["features"]
+    ]  # fmt: skip
+    say_table(("feature", "kind", "dtype", "", "categories"), rows)
+
+
+def check_lines(report: Mapping[str, Any]) -> list[str]:
+    """What `models check` has seen."""
+    lines = [
+        f"{report['answered']:,} of {report['rows']:,} rows answered, {1e6 * report['seconds_per_row']:.0f} µs a row",
+    ]
+    for code, count in report["errors"].items():
+        lines.append(f"{count:,} rows {code}: {report['first_errors'].get(code, '')}")
+    if report["nulls"]:
+        lines.append("missing: " + ", ".join(f"{name} {count:,}" for name, count in report["nulls"].items()))
+    for name, count in report["unknown_categories"].items():
+        lines.append(f"{name}: {count:,} rows have a category that the model does not know")
+    if report["labels"]:
+        lines.append("labels: " + ", ".join(f"{label} {count:,}" for label, count in report["labels"].items()))
+    if report["quantiles"]:
+        lines.append("answers: " + ", ".join(f"{share} {value:.4g}" for share, value in report["quantiles"].items()))
+    if report["first_errors"].get("labels"):
+        lines.append(report["first_errors"]["labels"])
+    for way, difference in report["differences"].items():
+        lines.append(f"NOT EQUAL to {way}: {difference}")
+    if report["is_equal"]:
+        lines.append("every answer equals the estimator's own")
+    return lines

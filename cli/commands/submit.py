@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -22,11 +23,17 @@ from cli.progress import progress
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
 LONGEST_KEY = 255
+UNPROCESSABLE = 422
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+Model = Annotated[str | None, typer.Option(help="Which model: churn, or churn:3; default: the default model.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
 
 
 def predict(
-    client_id: Annotated[int, typer.Argument(min=1, help="A client in the database.")],
+    client_id: Annotated[
+        list[str], typer.Argument(help="A client's key; of several columns as COLUMN=VALUE COLUMN=VALUE.")
+    ],
+    model: Model = None,
     wait: Wait = False,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -37,7 +44,7 @@ def predict(
     from cli.watching import wait_for
 
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict(client_id, wait=wait, key=_checked(idempotency_key))
+        job = _predict(client, client_id, model=model, wait=wait, key=_checked(idempotency_key))
         _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -46,6 +53,7 @@ def predict_raw(
         Path,
         typer.Option(help="JSON {name: value}; - reads standard input."),
     ],
+    model: Model = None,
     wait: Wait = False,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -58,7 +66,7 @@ def predict_raw(
     _require_file("--features", features)
     values = _read_features(features)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict_raw(values, wait=wait, key=_checked(idempotency_key))
+        job = client.predict_raw(values, model=model, wait=wait, key=_checked(idempotency_key))
         _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -71,8 +79,13 @@ def bulk(
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="All clients.")] = False,
     where: Annotated[
-        list[str] | None, typer.Option(help="COLUMN=VALUE, may be repeated; values of one column are alternatives.")
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=VALUE or COLUMN>=VALUE, may be repeated; equal values of one column are alternatives."
+        ),
     ] = None,
+    model: Model = None,
+    name: Annotated[str | None, typer.Option(help="What you call the job.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")] = False,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -89,7 +102,8 @@ def bulk(
     condition = _condition(where or [])
     with api_client(api_url, api_key, quiet=as_json) as client:
         key = _checked(idempotency_key)
-        job = _upload(client, ids, key, quiet=as_json) if ids else client.submit_where(condition, key=key)
+        said = {"model": model, "name": name}
+        job = _upload(client, ids, key, said, quiet=as_json) if ids else client.submit_where(condition, key=key, **said)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
         _finish(job, waited=watch, as_json=as_json)
@@ -122,41 +136,66 @@ def _require_file(option: str, path: Path) -> None:
         raise UsageProblem(f"{option} {path}: there is no such file")
 
 
-def _upload(client: Any, path: Path, key: str | None, *, quiet: bool) -> dict[str, Any]:
+def _upload(client: Any, path: Path, key: str | None, said: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     content_type = "application/x-ndjson" if path.suffix in NDJSON_ENDINGS else "text/csv"
     if str(path) != STANDARD_INPUT:
-        return _send(client, path, content_type, key, quiet=quiet)
+        return _send(client, path, content_type, key, said, quiet=quiet)
     # What is piped in can be read once, and a call may have to be repeated.
     with tempfile.NamedTemporaryFile() as kept:
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
-        return _send(client, Path(kept.name), content_type, key, quiet=quiet)
+        return _send(client, Path(kept.name), content_type, key, said, quiet=quiet)
 
 
-def _send(client: Any, path: Path, content_type: str, key: str | None, *, quiet: bool) -> dict[str, Any]:
+def _send(
+    client: Any, path: Path, content_type: str, key: str | None, said: dict[str, Any], *, quiet: bool
+) -> dict[str, Any]:
     with progress("sending", path.stat().st_size, unit="bytes", quiet=quiet) as meter:
-        job: dict[str, Any] = client.submit_file(path, content_type, meter, key=key)
+        job: dict[str, Any] = client.submit_file(path, content_type, meter, key=key, **said)
         return job
 
 
-def _condition(pairs: Sequence[str]) -> dict[str, Any]:
-    """{column: value}, with a list of values for a column that comes more than once."""
-    found: dict[str, list[Any]] = {}
-    for pair in pairs:
-        column, equals, value = pair.partition("=")
-        if not equals or not column:
-            raise UsageProblem(f"--where {pair}: write it as COLUMN=VALUE, for example department=Sales")
-        found.setdefault(column.strip(), []).append(_typed(value.strip()))
-    return {column: values if len(values) > 1 else values[0] for column, values in found.items()}
+_COMPARED = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
+_SIGNS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
+_WORDS = {"true": True, "false": False, "null": None}
 
 
-def _typed(text: str) -> Any:
-    """`text` as JSON where it is a number, true, false or null; else as the word that it is."""
+def _condition(texts: Sequence[str]) -> dict[str, Any]:
+    """{column: value}, with a list of values for a column that comes more than once, or a range {"gte": 30}."""
+    equal: dict[str, list[Any]] = {}
+    ranges: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        found = _COMPARED.fullmatch(text)
+        if found is None:
+            raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as region=North")
+        column, sign, value = found["column"].strip(), found["sign"], found["value"].strip()
+        if sign == "=":
+            # Numbers go as they are written: the gateway knows the column's type, and we do not.
+            equal.setdefault(column, []).append(_WORDS.get(value.lower(), value))
+        else:
+            ranges.setdefault(column, {})[_SIGNS[sign]] = value
+    both = sorted(set(equal) & set(ranges))
+    if both:
+        raise UsageProblem(f"--where: {both[0]} cannot have both a value and a range")
+    return {column: values if len(values) > 1 else values[0] for column, values in equal.items()} | ranges
+
+
+def _predict(client: Any, parts: Sequence[str], *, model: str | None, **more: Any) -> dict[str, Any]:
+    """Ask for one client by a key as it is typed: a number is one where its column is."""
+    from cli.errors import GatewayRefused
+
+    pairs = [part.partition("=") for part in parts]
+    if len(parts) > 1 or (pairs[0][1] and pairs[0][0].isidentifier()):
+        return dict(client.predict({name: value for name, _, value in pairs}, model=model, **more))
+    text = parts[0]
+    if not _WHOLE.fullmatch(text):
+        return dict(client.predict(text, model=model, **more))
     try:
-        value = json.loads(text.lower())
-    except ValueError:
-        return text
-    return text if isinstance(value, (str, list, dict)) else value
+        return dict(client.predict(int(text), model=model, **more))
+    except GatewayRefused as refused:
+        if refused.status != UNPROCESSABLE or "must be a string" not in str(refused):
+            raise
+        return dict(client.predict(text, model=model, **more))
 
 
 def _read_features(path: Path) -> dict[str, Any]:
@@ -170,5 +209,5 @@ def _read_features(path: Path) -> dict[str, Any]:
     if isinstance(values, dict) and isinstance(values.get("features"), dict):
         values = values["features"]  # the whole body of a call is as good
     if not isinstance(values, dict):
-        raise FileRefused(f'--features {path} must hold an object: {{"age": 41, …}}')
+        raise FileRefused(f'--features {path} must hold an object: {{"tenure": 41, …}}')
     return values

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from examples.hr_attrition.dataset import generate
+from examples.hr_attrition.features import KEY
+from examples.hr_attrition.load import TABLE
 from examples.hr_attrition.training import train_sample
 from model.training.saving import save_training
 
@@ -24,4 +26,7 @@ def train(directory: Path, seed: int, on_step: Callable[[int], None]) -> list[li
     source = f"{ROWS:,} generated clients, seed {seed}"
     result = train_sample(frame, seed=seed, splits=SPLITS, source=source, progress=lambda done, _all: on_step(done))
     save_training(result, directory)
-    return [["models", "register", str(directory), "--promote"]]
+    return [
+        ["sources", "add", "clients", "--table", TABLE, "--key", KEY],
+        ["models", "register", "attrition", str(directory), "--source", "clients", "--promote"],
+    ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from shared.files.refusals import TableRefused
 from shared.files.table import MOST_NAME_BYTES, Column
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
+from shared.sources.errors import SourceExists, SourceRefused
+from shared.sources.source import KeyColumn, Source, SourceColumn, add_source
 
 SCHEMA = "predictq_data"
 KEY_TYPES = ("smallint", "integer", "bigint", "numeric", "text", "uuid", "date")
@@ -125,24 +126,20 @@ def _create(connection: Connection, name: str, columns: Sequence[Column], key: S
 def add_managed_source(connection: Connection, name: str, columns: Sequence[Column], key: Sequence[str]) -> None:
     """The table's entry among the sources. Raises TableRefused where another source has its name."""
     types = {column.name: column.type for column in columns}
-    storage = {"smallint": "int8", "integer": "int8", "bigint": "int8", "uuid": "uuid"}
-    found = connection.execute(
-        _ADD_SOURCE,
-        {
-            "name": name,
-            "schema": SCHEMA,
-            "key": json.dumps([{"name": column, "type": types[column]} for column in key]),
-            "storage": storage.get(types[key[0]], "text") if len(key) == 1 else "text",
-            "columns": json.dumps(
-                [
-                    {"name": column.name, "type": column.type, "nullable": column.name not in key, "comment": None}
-                    for column in columns
-                ]
-            ),
-        },
-    ).one_or_none()
-    if found is None:
-        raise TableRefused(f"a source called {name!r} is there already: choose another name by --source")
+    source = Source(
+        id=0,
+        name=name,
+        url_variable=None,
+        schema=SCHEMA,
+        relation=name,
+        key=tuple(KeyColumn(column, types[column]) for column in key),
+        columns=tuple(SourceColumn(column.name, column.type, column.name not in key) for column in columns),
+        settings={"is_indexed": True},
+    )
+    try:
+        add_source(connection, source)
+    except (SourceExists, SourceRefused) as error:
+        raise TableRefused(f"nothing was imported: {error} --source names another") from None
 
 
 def _pieces(rows: Iterable[tuple[int, list[str]]]) -> Iterator[bytes]:
@@ -216,10 +213,4 @@ WHERE n.nspname = :schema AND c.relname = :name
 _COLUMNS = text("""
 SELECT CAST(attname AS text) AS name, format_type(atttypid, NULL) AS type
 FROM pg_attribute WHERE attrelid = :table AND attnum > 0 AND NOT attisdropped ORDER BY attnum
-""")
-
-_ADD_SOURCE = text("""
-INSERT INTO predictq.sources (name, relation_schema, relation_name, key_columns, key_storage, columns)
-VALUES (:name, :schema, :name, CAST(:key AS jsonb), :storage, CAST(:columns AS jsonb))
-ON CONFLICT (name) DO NOTHING RETURNING id
 """)

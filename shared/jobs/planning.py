@@ -42,11 +42,15 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class PlannedPage:
-    """The keys of one batch, in key order: the elements of an array, in COPY's text format. `last_key` is canonical."""
+    """The keys of one batch, in key order: the elements of an array, in COPY's text format. `last_key` is canonical.
+
+    `given` are the features of the rows, as elements likewise, where they were read along with the keys.
+    """
 
     keys: bytes
     rows: int
     last_key: str
+    given: bytes | None = None
 
 
 def read_selection(engine: Engine, held: Claim) -> Selection:
@@ -135,13 +139,16 @@ WITH plan AS (
 )
 SELECT array_agg(id ORDER BY n) FROM ids
 """)
-_COPY_PAGES = "COPY predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_{storage}) FROM STDIN"
+_COPY_PAGES = (
+    "COPY predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_{storage}, given) FROM STDIN"
+)
 
 
 def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[PlannedPage]) -> Iterator[bytes]:
     job_id = str(selection.job_id).encode()
     for batch_id, page in zip(batch_ids, pages, strict=True):
-        yield b"%d\t%d\t%d\t%b\t{%b}\n" % (batch_id, page.rows, selection.source_id, job_id, page.keys)
+        given = b"\\N" if page.given is None else b"{%b}" % page.given
+        yield b"%d\t%d\t%d\t%b\t{%b}\t%b\n" % (batch_id, page.rows, selection.source_id, job_id, page.keys, given)
 
 
 def end_plan(engine: Engine, held: Claim, *, is_new_reading: bool) -> int:

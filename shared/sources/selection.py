@@ -6,7 +6,8 @@ added: no others, for what can be compared can be found out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.errors import FilterRefused
@@ -50,12 +51,18 @@ def conditions(where: Mapping[str, Any], source: Source) -> tuple[list[str], dic
 
 
 def selection_query(
-    source: Source, where: Mapping[str, Any], *, after: str | None, citext_schema: str | None = None
+    source: Source,
+    where: Mapping[str, Any],
+    *,
+    after: str | None,
+    citext_schema: str | None = None,
+    features: Sequence[str] = (),
 ) -> tuple[str, dict[str, Any]]:
     """The query for the keys, in key order and greater than `after`, of the clients that `where` selects, {} for all.
 
-    One column: the key as PostgreSQL writes it as an element of an array. `after` is a canonical key. Returns SQL for
-    the driver and its parameters. Raises FilterRefused.
+    One column: the key as PostgreSQL writes it as an element of an array. With `features`, which are columns of the
+    source, a second one: their values as a JSON object, as an element of an array of texts. `after` is a canonical key.
+    Returns SQL for the driver and its parameters. Raises FilterRefused.
     """
     found, parameters = conditions(where, source)
     key = key_sql(source.key, citext_schema)
@@ -70,8 +77,9 @@ def selection_query(
         if len(key.columns) == 1:
             above = key.equals[0].replace(".=)", ".>)")
         found.append(f"({', '.join(columns)}) {above} ({', '.join(places)})")
+    given = f", {_for_driver(_quoted_element(_object(features)))}" if features else ""
     query = (
-        f"SELECT {_for_driver(_element(source, key.texts))} FROM {_for_driver(relation(source))} c "
+        f"SELECT {_for_driver(_element(source, key.texts))}{given} FROM {_for_driver(relation(source))} c "
         f"WHERE {' AND '.join(found)} ORDER BY {', '.join(columns)}"
     )
     return query, parameters
@@ -147,5 +155,20 @@ def _element(source: Source, texts: tuple[str, ...]) -> str:
     if len(parts) > 1:
         members = " || ',' || ".join(f"pg_catalog.to_json({part})::pg_catalog.text" for part in parts)
         whole = f"'[' || {members} || ']'"
-    escaped = f"pg_catalog.replace(pg_catalog.replace({whole}, {_BACKSLASH}, {_BACKSLASHES}), {_QUOTE}, {_QUOTED})"
+    return _quoted_element(whole)
+
+
+def _quoted_element(text: str) -> str:
+    """An SQL text as an element of an array."""
+    escaped = f"pg_catalog.replace(pg_catalog.replace({text}, {_BACKSLASH}, {_BACKSLASHES}), {_QUOTE}, {_QUOTED})"
     return f"{_QUOTE} || {escaped} || {_QUOTE}"
+
+
+def _object(columns: Sequence[str]) -> str:
+    """An SQL text: a JSON object of columns. PostgreSQL writes numbers with all their digits, and NaN as a string."""
+    members = []
+    for name in columns:
+        label = json.dumps(name).replace("\\", "\\\\").replace("'", "''")
+        value = f"coalesce(pg_catalog.to_json(c.{quoted(name)})::pg_catalog.text, 'null')"
+        members.append(f"E'{label}:' || {value}")
+    return "'{' || " + " || ',' || ".join(members) + " || '}'"

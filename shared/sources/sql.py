@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shared.sources.keys import KeyColumn
 from shared.sources.source import Source
@@ -40,7 +41,8 @@ class KeySql:
     texts: tuple[str, ...]  # expressions whose text is the canonical form; citext as it is stored
 
 
-def key_sql(key: Sequence[KeyColumn], citext_schema: str | None) -> KeySql:
+@lru_cache(maxsize=64)
+def key_sql(key: tuple[KeyColumn, ...], citext_schema: str | None) -> KeySql:
     """For the key of a source; `citext_schema` is where its database has that type."""
     columns = tuple(f"c.{quoted(column.name)}" for column in key)
     schemas = [quoted(citext_schema or "public") if column.type == "citext" else "pg_catalog" for column in key]

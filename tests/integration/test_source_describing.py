@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,13 +14,14 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from sqlalchemy import Engine
 
 from devstack.servers.postgres import EmbeddedPostgres
+from shared.config import Settings
 from shared.errands import claim_errand, extend_errand, finish_errand, read, submit, wait
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.source import add_source, get_source
 from tests.integration.source_support import connect, fetch, run, source_server
-from tests.support import add_clients, add_model
+from tests.support import ROOT, add_clients, add_model, environment, stop
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
 from worker.sources.describing import describe
@@ -356,3 +359,36 @@ def test_an_address_is_read_from_the_environment_or_the_stacks_file(tmp_path: An
     assert find_address("B_URL", environment) == "postgresql://u@h/d"
     assert find_address("C_URL", environment) == "host=h dbname=d"
     assert find_address("D_URL", environment) is None
+
+
+def test_a_connection_that_was_ended_while_idle_is_made_anew(
+    driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server or a firewall ends idle connections: that is no outage of the source."""
+    from worker.sources import connections
+
+    monkeypatch.setattr(connections, "_IDLE_SECONDS", 0.0)
+    remote = connections.Remote("FAR", environment={"FAR": address})
+    source = source_from("far", "FAR", _LEAST)
+    with remote.connected(source) as first:
+        process = first.info.backend_pid
+    run(driver, f"SELECT pg_terminate_backend({process}, 5000)")
+    with remote.connected(source) as second:
+        assert fetch(second, "SELECT pg_backend_pid()") != [process]
+    remote.close()
+
+
+def test_the_process_beside_the_pool_does_errands(here: Engine, settings: Settings) -> None:
+    """As a worker starts it; it ends when it is told to."""
+    command = [sys.executable, "-m", "worker.errands", "--name", "e"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(settings))
+    try:
+        with transaction(here) as connection:
+            errand_id = submit(connection, "describe_source", "tester", {"table": "predictq_data.clients"})
+        found = wait(here, errand_id, seconds=60)
+    finally:
+        stop(process)
+    assert found is not None
+    assert found.status == "done"
+    assert (found.result or {})["rows"] == 30
+    assert process.returncode == 0

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -28,17 +26,9 @@ from worker.sources.reading import read_features
 from worker.sources.statements import copy_by_keys, session
 
 
-class Kind(StrEnum):
-    DATETIME = "datetime"
-
-
-@dataclass(frozen=True)
-class Time:
+def a_time(name: str, dtype: str = "datetime64[us]") -> FeatureSpec:
     """A feature that is a time."""
-
-    name: str
-    dtype: str = "datetime64[us]"
-    kind: Kind = Kind.DATETIME
+    return FeatureSpec(name, FeatureKind.DATETIME, nullable=True, dtype=dtype)
 
 
 def naive(*parts: int) -> datetime:
@@ -123,7 +113,7 @@ def test_keys_are_looked_up_in_their_index_whatever_the_memory(driver: PsycopgCo
         if kind != "bigint":
             asked = pa.array(fetch(driver, f"SELECT {column}::text FROM t WHERE n % 10 = 1 ORDER BY n"))
         things = source("t", {column: kind}, {"v": "integer"})
-    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")).columns, asked)
+    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")), asked)
     query = query.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT csv)")
     plan = "\n".join(fetch(driver, f"{session(things)}EXPLAIN {query}"))
     assert "found" in plan, plan
@@ -307,7 +297,7 @@ def test_times_are_read_in_utc_and_only_bad_ones_cost_their_row(driver: PsycopgC
         (4, NULL, '-infinity', NULL, 0.4), (5, '1899-12-31', '1600-01-01', '12025-01-01', 0.5),
         (6, '9999-12-31', '0001-01-01', '1883-11-18 12:00+05:53:28', 0.6)""",
     )
-    features: Any = (Time("d"), Time("s"), Time("z", "datetime64[us, UTC]"), FeatureSpec("v", FeatureKind.NUMBER))
+    features: Any = (a_time("d"), a_time("s"), a_time("z", "datetime64[us, UTC]"), FeatureSpec("v", FeatureKind.NUMBER))
     kinds = {"d": "date", "s": "timestamp", "z": "timestamptz", "v": "double precision"}
     things = source("t", {"k": "integer"}, kinds)
     found = read_features(driver, things, Signature(features), wanted([1, 2, 3, 4, 5, 6]))
@@ -323,7 +313,7 @@ def test_times_are_read_in_utc_and_only_bad_ones_cost_their_row(driver: PsycopgC
     assert values(found, 2)[0] == datetime(2025, 2, 1, 8, 20, 30, tzinfo=UTC)
     assert values(found, 2)[5] == datetime(1883, 11, 18, 6, 6, 32, tzinfo=UTC)
     assert values(found, 3) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    swapped: Any = (Time("z"), Time("s", "datetime64[us, UTC]"), Time("d", "datetime64[us, UTC]"))
+    swapped: Any = (a_time("z"), a_time("s", "datetime64[us, UTC]"), a_time("d", "datetime64[us, UTC]"))
     other = read_features(driver, things, Signature(swapped), wanted([1]))
     assert values(other, 0)[0] == naive(2025, 2, 1, 8, 20, 30)
     assert values(other, 1)[0] == datetime(2025, 2, 1, 10, 20, 30, 123456, tzinfo=UTC)
@@ -344,8 +334,8 @@ def test_settings_of_a_database_change_nothing(driver: PsycopgConnection, addres
     )
     features: Any = (
         *numbers("v", "r").features,
-        Time("d"),
-        Time("z", "datetime64[us, UTC]"),
+        a_time("d"),
+        a_time("z", "datetime64[us, UTC]"),
         FeatureSpec("s", FeatureKind.CATEGORY),
     )
     kinds = {"v": "double precision", "r": "real", "d": "date", "z": "timestamptz", "s": "text"}

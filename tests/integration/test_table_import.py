@@ -15,13 +15,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from cli.main import main
-from cli.sample_file import is_sample
 from cli.table_import import ImportOptions, Plan, import_table
 from shared.config import Settings
 from shared.files.managed_table import DuplicateKeys, ImportReport
 from shared.files.refusals import CellsRefused, TableRefused
 from shared.postgres.engine import transaction
-from shared.sources.sample_features import CLIENT_FEATURE_NAMES
 
 Import = Callable[..., ImportReport]
 PEOPLE = "no;né le;prime;actif;ville\nP-1;31/12/1999;1 234,50;Oui;Évreux\nP-2;;;Non;\n"
@@ -212,14 +210,3 @@ def test_the_command_shows_what_it_understood_before_it_writes(
     assert "2 clients: 2 inserted, 0 updated, 0 unchanged" in report
     status, report, _ = command("--encoding", "cp1252", "--json")
     assert (status, json.loads(report)["unchanged"]) == (0, 2)
-
-
-def test_the_sample_is_known_by_its_columns(tmp_path: Path) -> None:
-    """Its file goes into the sample's own table; any other is a table of the user's."""
-    path = tmp_path / "x.csv"
-    path.write_text(",".join(["EmployeeNumber", *CLIENT_FEATURE_NAMES, "Attrition"]) + "\n")
-    assert is_sample(path)
-    path.write_text(",".join(["EmployeeNumber", *CLIENT_FEATURE_NAMES[1:]]) + "\n")
-    assert not is_sample(path)
-    path.write_bytes(b"PK\x03\x04\0\0")
-    assert not is_sample(path)

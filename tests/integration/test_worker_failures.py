@@ -210,22 +210,15 @@ def test_a_worker_starts_whatever_the_live_version_does(
         assert wait_for_job(engine, accepted.job_id).succeeded == 1
 
 
-def test_a_batch_that_cannot_be_read_is_given_up_with_a_stated_error(engine: Engine, scorer: Scorer) -> None:
-    """Even features that slipped past every check end in a stated error, not in endless tries."""
+def test_features_that_slipped_past_every_check_cost_their_row_alone(engine: Engine, scorer: Scorer) -> None:
+    """They end in a stated error, not in endless tries, and their neighbours are answered."""
     add_model(engine)
-    (job,) = submit_raw(engine, [{"age": "old", "department": "Sales", "over_time": True}])
-    outcomes = []
-    for _ in range(4):
-        outcomes += scorer.work(Queue.INTERACTIVE)
-        expire(engine)
-    assert outcomes == ["failed", "failed", "failed", "finished"]
-    record = job_of(engine, job.job_id)
-    assert (record.status, record.error_code) == (JobStatus.FAILED, "batch_failed")
-    # A batch is shared: the text of an error may hold what another caller sent.
-    assert "old" not in (record.error_detail or "")
-    assert str(job.batch_ids[0]) in (record.error_detail or "")
-    trace = trace_of(engine, job.request_id)
-    assert (trace.error_code, trace.attempts, trace.features) == ("batch_failed", 4, None)  # it was never scored
+    right = {"age": 30, "monthly_income": 7, "department": "Sales", "over_time": True}
+    bad, good = submit_raw(engine, [{**right, "age": "old"}, right])
+    assert scorer.work(Queue.INTERACTIVE) == ["finished"]
+    record = job_of(engine, bad.job_id)
+    assert (record.status, record.error_code) == (JobStatus.FAILED, "invalid_feature")
+    assert job_of(engine, good.job_id).status is JobStatus.SUCCEEDED
 
 
 def test_a_process_apart_that_cannot_start_gives_the_batch_back(

@@ -18,7 +18,6 @@ from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.jobs.trace import read_trace
 from shared.postgres.engine import autocommit, make_engine, transaction
-from shared.sources.clients import create_clients_table
 from sql.migrate import upgrade
 from tests.integration.delivery_support import (
     PATIENCE,
@@ -32,6 +31,7 @@ from tests.integration.delivery_support import (
     wait_until_claimed,
 )
 from tests.models import SlowModel, TestModel
+from tests.sample import create_clients_table
 from tests.support import (
     OWNER,
     add_clients,

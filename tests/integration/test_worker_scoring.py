@@ -77,7 +77,7 @@ def test_clients_are_read_by_their_index_whatever_the_memory(engine: Engine, sco
             driver_connection(connection),
             source,
             key_sql(source.key, None),
-            plan_columns(source, SIGNATURE).columns,
+            plan_columns(source, SIGNATURE),
             keys,
         )
         told, query = session(source), query.removeprefix("COPY ").removesuffix(" TO STDOUT (FORMAT csv)")

@@ -159,13 +159,6 @@ def test_an_error_of_the_server_about_a_batch_ends_in_a_stated_error(
         run(driver, "CREATE OR REPLACE VIEW t AS SELECT k, v::integer AS v FROM base")
     elif fault == "gone":
         run(driver, "DROP VIEW t")
-    else:
-        with engine.begin() as connection:
-            columns = [{"name": name, "type": "integer", "nullable": True, "comment": None} for name in names]
-            connection.execute(
-                text("UPDATE predictq.sources SET columns = CAST(:columns AS jsonb) WHERE id = :id"),
-                {"columns": json.dumps(columns), "id": things.id},
-            )
     serve(engine, things, Signature(tuple(FeatureSpec(name, FeatureKind.INTEGER, nullable=True) for name in names)))
     accepted = bulk(engine, things, [1])
     outcomes: list[str] = []
@@ -275,3 +268,62 @@ def test_work_that_no_worker_can_load_ends_after_a_while(engine: Engine, scorer:
     assert score(scorer, Queue.BULK) == ["finished"]
     (row,) = results(engine, accepted)
     assert row.error_code == "model_unavailable"
+
+
+def test_a_source_that_is_too_slow_by_key_is_read_along_with_its_keys(
+    engine: Engine, settings: Settings, scorer: Scorer, far: str
+) -> None:
+    """In the plan's one pass; exactly what reading by key gives, and a value that does not fit costs its row."""
+    driver = connect(far)
+    kinds = "k text, n numeric, r real, d float8, b bigint, t boolean, w text, day date, z timestamptz"
+    run(driver, f"""CREATE TABLE t ({kinds}, "odd ""name'%s" integer)""")
+    run(
+        driver,
+        r"""INSERT INTO t VALUES (E'a"\\', 5436249914.65, 0.64, 0.1::float8 + 0.2, 9007199254740992, true, E'x"\\\n\té',
+        '2025-02-01', '2025-02-01 10:20:30.5+02', 7), ('b', NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL),
+        ('c', 'NaN', 1, 1, 1, false, 'c', '2025-02-01', 'epoch', 1),
+        ('d', 1, 1, 1, 1, false, 'c', 'infinity', 'epoch', 1)""",
+    )
+    things = add(engine, far, "t", key=("k",))
+    features = tuple(
+        FeatureSpec(column.name, kind, nullable=True, dtype=dtype)
+        for column, (kind, dtype) in zip(things.columns, SCANNED, strict=True)
+    )
+    serve(engine, things, Signature(features))
+    by_key = bulk(engine, things, ['a"\\', "b", "c", "d"])
+    change(engine, f"UPDATE predictq.sources SET is_scan = true WHERE id = {things.id}")
+    scanned = accept_selection(
+        engine, BulkJob(uuid7(), OWNER, 10, Target(ModelChoice("far"), "text", None, things.id)), {}
+    )
+    with planner_process(settings):
+        wait_until(lambda: job_of(engine, scanned.job_id).total == 4, what="a planned job")
+    with autocommit(engine) as connection:
+        given = connection.execute(
+            text("SELECT given FROM predictq.batch_requests WHERE given IS NOT NULL")
+        ).scalar_one()
+    first = json.loads(given[0])
+    assert (first["n"], first["r"], first["d"], first["b"]) == (5436249914.65, 0.64, 0.30000000000000004, 2**53)
+    assert (first["w"], first["odd \"name'%s"]) == ('x"\\\n\té', 7)
+    score(scorer, Queue.BULK)
+    errors = [[row.error_code for row in results(engine, job)] for job in (by_key, scanned)]
+    assert errors[0] == errors[1]
+    assert errors[0][2:] == ["invalid_feature", "invalid_feature"]
+    with autocommit(engine) as connection:
+        pages = (
+            connection.execute(text("SELECT features FROM predictq.batch_outputs ORDER BY batch_id")).scalars().all()
+        )
+    assert bytes(pages[0]) == bytes(pages[1])
+    driver.close()
+
+
+SCANNED = [
+    (FeatureKind.NUMBER, ""),
+    (FeatureKind.NUMBER, ""),
+    (FeatureKind.NUMBER, ""),
+    (FeatureKind.INTEGER, ""),
+    (FeatureKind.BOOLEAN, ""),
+    (FeatureKind.CATEGORY, ""),
+    (FeatureKind.DATETIME, ""),
+    (FeatureKind.DATETIME, "datetime64[us, UTC]"),
+    (FeatureKind.INTEGER, ""),
+]

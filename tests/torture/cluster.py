@@ -22,10 +22,10 @@ from model.artefact import build_artefact
 from model.registration import new_version
 from shared.api_keys import create_key
 from shared.models.registry import promote_version, register_version
-from shared.sources.clients import create_clients_table
 from shared.sources.source import read_source
 from sql.migrate import upgrade
 from tests.models import SIGNATURE
+from tests.sample import create_clients_table
 from tests.torture import population
 from tests.torture.freezer import Freezer
 from tests.torture.models import TortureModel

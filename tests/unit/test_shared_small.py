@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
+from examples.hr_attrition.features import FEATURES
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
 from shared.jobs.accept_bulk import rows_per_batch
@@ -28,7 +29,6 @@ from shared.models.new_version import NewVersion
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.models.task import Task
 from shared.pages.request_id import RequestId, parse_request_id
-from shared.sources.sample_features import CLIENT_FEATURES
 from shared.status import Queue
 
 DATABASE = "postgresql+psycopg2://u:secret@localhost/db"
@@ -130,7 +130,7 @@ def test_each_bad_feature_is_named(change: dict[str, Any], code: str, words: str
 def test_a_signature_survives_json() -> None:
     """What is stored with a model is what is read."""
     assert Signature.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
-    assert Signature.from_json(Signature(CLIENT_FEATURES).to_json()).names == tuple(f.name for f in CLIENT_FEATURES)
+    assert Signature.from_json(Signature(FEATURES).to_json()).names == tuple(f.name for f in FEATURES)
 
 
 def test_a_missing_value_is_fine_where_nullable() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import psycopg2
@@ -58,16 +58,27 @@ def make_opener(settings: Settings, name: str) -> OpenSource:
 
 
 class KeyReader:
-    """One reading of a selection, from after a key on. A context: at its end the reading has stopped."""
+    """One reading of a selection, from after a key on. A context: at its end the reading has stopped.
+
+    `features` are columns that are read along.
+    """
 
     def __init__(
-        self, opened: OpenSource, source: Source, selection: Selection, *, after: str | None, spool_bytes: int
+        self,
+        opened: OpenSource,
+        source: Source,
+        selection: Selection,
+        *,
+        after: str | None,
+        spool_bytes: int,
+        features: Sequence[str] = (),
     ) -> None:
         check_filter(selection.where, source)
         self._opened = opened
         self._source = source
         self._where = selection.where
         self._after = after
+        self._features = features
         self._driver: PsycopgConnection | None = None
         self.spool = KeySpool(spool_bytes, patience_seconds=_PATIENCE_SECONDS)
         self._thread = threading.Thread(target=self._run, name="key-reader", daemon=True)
@@ -112,7 +123,9 @@ class KeyReader:
 
     def _copy(self, driver: PsycopgConnection) -> None:
         schema = find_citext(driver, self._source).schema if has_citext(self._source) else None
-        query, parameters = selection_query(self._source, self._where, after=self._after, citext_schema=schema)
+        query, parameters = selection_query(
+            self._source, self._where, after=self._after, citext_schema=schema, features=self._features
+        )
         try:
             with driver.cursor() as cursor:
                 # A plan's statement may take its time, and may not wait long for a lock.

@@ -70,7 +70,11 @@ class PageCutter:
         self._lines -= rows
         self._cut += rows
         self.planned += rows
-        return PlannedPage(b",".join(keys), rows, canonical(keys[-1]))
+        if b"\t" not in keys[-1]:
+            return PlannedPage(b",".join(keys), rows, canonical(keys[-1]))
+        parts = [line.split(b"\t", 1) for line in keys]  # a tab within a value is written otherwise
+        names = [part[0] for part in parts]
+        return PlannedPage(b",".join(names), rows, canonical(names[-1]), b",".join(part[1] for part in parts))
 
 
 def canonical(line: bytes) -> str:

@@ -6,17 +6,19 @@ import threading
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from shared.batches.claims import Claim
 from shared.config import Settings
-from shared.jobs.planning import PlannedPage, Selection, end_plan, read_room, write_pages
+from shared.jobs.planning import JobError, PlannedPage, Selection, end_plan, read_room, write_pages
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
+from shared.models.registry import get_version
+from shared.models.signature import missing_columns
 from shared.postgres.engine import autocommit
-from shared.sources.source import get_source
+from shared.sources.source import Source, get_source
 from worker.planning.doorbell import Doorbell
-from worker.planning.failures import PlanGivenBack, TooManyRows
+from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows
 from worker.planning.key_reader import KeyReader, OpenSource
 from worker.planning.lease_beat import LeaseBeat
 from worker.planning.page_cutter import PageCutter
@@ -25,6 +27,7 @@ from worker.sources.circuit import Circuit
 log = get_logger(__name__)
 
 _MOST_PAGES = 20  # of one transaction: a cancel waits for it
+MOST_SCANNED_ROWS = 1_000_000  # of a job whose features are read along with its keys
 _LOOK_SECONDS = 0.05  # for keys, while there are too few
 _ROOM_SECONDS = 0.25  # between two looks whether there is room
 _PAUSE_SECONDS = 5.0  # without room, until the claim is given back
@@ -58,6 +61,7 @@ class PlanRun:
         self._selection = selection
         self._is_new_reading = True  # until something of it is written
         self._no_room_since: float | None = None
+        self._most_rows = tools.settings.max_job_rows
 
     @property
     def attempt(self) -> int:
@@ -74,10 +78,15 @@ class PlanRun:
         spool_bytes = tools.settings.plan_spool_bytes
         with autocommit(tools.engine) as connection:
             source = get_source(connection, self._selection.source_id)
+            features = _read_along(connection, source, held.model_version_id)
+        if features:
+            self._most_rows = min(self._most_rows, MOST_SCANNED_ROWS)
         opened, after = tools.open_source, held.planned_key
         with (
             LeaseBeat(tools.engine, held, lease_seconds=tools.settings.lease_seconds) as beat,
-            KeyReader(opened, source, self._selection, after=after, spool_bytes=spool_bytes) as reader,
+            KeyReader(
+                opened, source, self._selection, after=after, spool_bytes=spool_bytes, features=features
+            ) as reader,
         ):
             self._write_what_is_read(beat, reader)
             beat.check()
@@ -96,8 +105,8 @@ class PlanRun:
         while not cutter.is_done:
             beat.check()
             self._check(reader)
-            if cutter.planned + cutter.ahead > settings.max_job_rows:
-                raise TooManyRows(settings.max_job_rows)
+            if cutter.planned + cutter.ahead > self._most_rows:
+                raise TooManyRows(self._most_rows)
             pages = self._cut(cutter) if cutter.ahead else []
             if pages:
                 self._write(pages)
@@ -143,3 +152,16 @@ class PlanRun:
         )
         self._is_new_reading = False
         self._tools.doorbell.batches_wait(len(batch_ids))
+
+
+def _read_along(connection: Connection, source: Source, version_id: int) -> tuple[str, ...]:
+    """The features that are read along with the keys: those of a source that is too slow to be read by key."""
+    if not source.is_scan:
+        return ()
+    signature = get_version(connection, version_id).signature
+    lacking = missing_columns(signature, [column.name for column in source.columns])
+    if lacking:
+        raise PlanFailed(
+            JobError.PLANNING_FAILED, f"The source {source.name} has no column {lacking[0]}, which the model needs."
+        )
+    return signature.names

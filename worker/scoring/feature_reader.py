@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pa_compute
 
 from shared.batches.claims import Claim
-from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
-from worker.sources.columns import final_type
+from worker.models.frame import arrow_type
 from worker.sources.key_columns import NO_KEY, Keys, key_array, keys_of, named, wanted_keys
 from worker.sources.reader import SourceReader
 from worker.sources.reading import Found
@@ -87,9 +87,11 @@ def read_rows(reader: SourceReader, claims: Sequence[Claim], signature: Signatur
         return rows
     is_known = rows.is_known.copy()
     is_known[list(given)] = True
+    refused = {row: why for row, why in rows.refused.items() if row not in given}
     # A table without columns has no number of rows either.
-    features = _replace(rows.features, given, signature) if signature.features else rows.features
-    return Rows(keys, is_known, features, {row: why for row, why in rows.refused.items() if row not in given})
+    features = _replace(rows.features, given, signature, refused) if signature.features else rows.features
+    is_known[list(refused)] = False
+    return Rows(keys, is_known, features, refused)
 
 
 def _source_id(claims: Sequence[Claim]) -> int | None:
@@ -131,7 +133,7 @@ def _refusals(found: Found, wanted: npt.NDArray[np.intp] | None, places: npt.NDA
 
 
 def _without_source(keys: Keys, signature: Signature) -> Rows:
-    columns = {spec.name: pa.nulls(len(keys), final_type(spec)) for spec in signature.features}
+    columns = {spec.name: pa.nulls(len(keys), arrow_type(spec)) for spec in signature.features}
     return Rows(keys, np.zeros(len(keys), dtype=np.bool_), pa.table(columns))
 
 
@@ -147,23 +149,41 @@ def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any]]:
     return given
 
 
-def _replace(features: pa.Table, given: dict[int, dict[str, Any]], signature: Signature) -> pa.Table:
-    """The same with the rows that came with calls put in."""
+def _replace(
+    features: pa.Table, given: dict[int, dict[str, Any]], signature: Signature, refused: dict[int, Refusal]
+) -> pa.Table:
+    """The same with the rows that came with calls put in. A row with a value that is none of its kind is refused."""
+    rows = sorted(given)
     mask = np.zeros(features.num_rows, dtype=np.bool_)
-    mask[list(given)] = True
+    mask[rows] = True
     columns = []
     for spec, column in zip(signature.features, columns_of(features), strict=True):
-        kind = final_type(spec)
+        kind = arrow_type(spec)
         plain = pa.string() if spec.kind is FeatureKind.CATEGORY else kind
-        values = pa.array([_plain(spec, row.get(spec.name)) for _, row in sorted(given.items())], plain)
+        values = _column_of([given[row].get(spec.name) for row in rows], spec, plain, rows, refused)
         columns.append(pa_compute.replace_with_mask(column.cast(plain), pa.array(mask), values).cast(kind))
     return pa.Table.from_arrays(columns, names=list(signature.names))
 
 
+def _column_of(
+    values: list[Any], spec: FeatureSpec, kind: pa.DataType, rows: list[int], refused: dict[int, Refusal]
+) -> pa.Array:
+    try:
+        return pa.array([_plain(spec, value) for value in values], kind)
+    except (pa.ArrowException, ValueError, OverflowError):
+        kept = []
+        for row, value in zip(rows, values, strict=True):
+            problem = None if value is None else check_value(spec, value)
+            if problem is not None:
+                refused.setdefault(row, Refusal(RowError(problem.code), problem.detail))
+            kept.append(None if problem is not None else _plain(spec, value))
+        return pa.array(kept, kind)
+
+
 def _plain(spec: FeatureSpec, value: Any) -> Any:
     """A value out of JSON as Arrow takes it. The gateway has checked that it is one of the feature's kind."""
-    if spec.kind is FeatureKind.INTEGER and isinstance(value, float):
+    if spec.kind is FeatureKind.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)  # 30.0 is a whole number in JSON
-    if spec.kind.value == "datetime" and isinstance(value, str):
+    if spec.kind is FeatureKind.DATETIME and isinstance(value, str):
         return datetime.fromisoformat(value)
     return value

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from shared.postgres.engine import autocommit
 
-_LONGEST_PAUSE_SECONDS = 30
+_LONGEST_PAUSE_SECONDS = 10
 _PROBE_SECONDS = 20  # for which one process has the probe to itself
 
 

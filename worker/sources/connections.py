@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from shared.sources.source import Source
 from worker.sources.failures import SourceAway
 
 CONNECT_SECONDS = 3
+_IDLE_SECONDS = 5.0  # after which a connection is asked whether it is still there
 ENV_FILE_VARIABLE = "PREDICTQ_ENV_FILE"  # the stack's .env, which is read anew at each connection
 
 # A dead peer is noticed within seconds. No parallel plans and no compiled ones, as for our own tables.
@@ -36,18 +38,34 @@ class Remote:
         self._variable = variable
         self._environment = environment
         self._driver: PsycopgConnection | None = None
+        self._used_at = 0.0
 
     @contextmanager
     def connected(self, source: Source) -> Iterator[PsycopgConnection]:
         """The connection, in autocommit. One that failed is closed, and the next use makes another."""
         driver = self._driver
-        if driver is None or driver.closed:
+        if driver is None or not self._is_alive(driver):
+            self.close()
             driver = self._driver = self._connect(source)
         try:
             yield driver
         except BaseException:
             self.close()
             raise
+        self._used_at = time.monotonic()
+
+    def _is_alive(self, driver: PsycopgConnection) -> bool:
+        """Whether a kept connection still works: one that lay idle is asked, for a server may have ended it."""
+        if driver.closed:
+            return False
+        if time.monotonic() - self._used_at < _IDLE_SECONDS:
+            return True
+        try:
+            with driver.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except psycopg2.Error:
+            return False
+        return True
 
     def close(self) -> None:
         """Give the connection back."""

@@ -19,6 +19,7 @@ from worker.sources.columns import ColumnPlan, ReadingPlan
 
 _BLOCK_BYTES = 1 << 24
 _INT64_END = 2.0**63
+_KEY = "\0"  # the column of keys: no feature is called so
 
 Misfits = dict[int, str]  # the feature whose value does not fit, by row
 
@@ -33,15 +34,16 @@ def parse(data: memoryview, plan: ReadingPlan, *, is_number: bool) -> tuple[pa.A
     if not len(data):
         return pa.array([], key), _table([pa.array([], column.final) for column in plan.columns], plan), misfits
     try:
-        columns = _columns(_read(data, _options(plan, is_number=is_number)))
+        table = _read(data, _options(plan, is_number=is_number))
+        if plan.is_plain:
+            return _chunk(table.column(0)), table.remove_column(0), misfits
+        columns = _columns(table)
     except pa.ArrowInvalid:
         texts = _columns(_read(data, _options(plan, is_number=None)))
         columns = [texts[0].cast(key)]
         for column, found in zip(plan.columns, texts[1:], strict=True):
             columns.append(_fitting(found, column, misfits))
-    features = columns[1:]
-    if not plan.is_plain:
-        features = [_final(found, column, misfits) for column, found in zip(plan.columns, features, strict=True)]
+    features = [_final(found, column, misfits) for column, found in zip(plan.columns, columns[1:], strict=True)]
     return columns[0], _table(features, plan), misfits
 
 
@@ -61,10 +63,10 @@ def _read(data: memoryview, options: dict[str, Any]) -> pa.Table:
 def _options(plan: ReadingPlan, *, is_number: bool | None) -> dict[str, Any]:
     """How the text is parsed; without `is_number` every column is taken for text."""
     if is_number is None:
-        types = dict.fromkeys(("key", *(f"f{number}" for number in range(len(plan.columns)))), pa.string())
+        types = dict.fromkeys((_KEY, *plan.names), pa.string())
     else:
-        types = {"key": pa.int64() if is_number else pa.string()}
-        types |= {f"f{number}": column.parsed for number, column in enumerate(plan.columns)}
+        types = {_KEY: pa.int64() if is_number else pa.string()}
+        types |= {column.name: column.parsed for column in plan.columns}
     return {
         "read_options": pa_csv.ReadOptions(column_names=list(types), use_threads=False, block_size=_BLOCK_BYTES),
         "parse_options": pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
@@ -80,7 +82,11 @@ def _options(plan: ReadingPlan, *, is_number: bool | None) -> dict[str, Any]:
 
 
 def _columns(table: pa.Table) -> list[pa.Array]:
-    return [column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in table.columns]
+    return list(map(_chunk, table.columns))
+
+
+def _chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _fitting(texts: pa.Array, plan: ColumnPlan, misfits: Misfits) -> pa.Array:

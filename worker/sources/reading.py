@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def read_features(
 def _copy(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> memoryview:
     buffer = io.BytesIO()
     with driver.cursor() as cursor:
-        cursor.copy_expert(session(source) + copy_by_keys(driver, source, key, plan.columns, wanted), buffer)
+        cursor.copy_expert(session(source) + copy_by_keys(driver, source, key, plan, wanted), buffer)
     return buffer.getbuffer()
 
 
@@ -78,14 +79,24 @@ def _sorted_out(source: Source, plan: ReadingPlan, wanted: Keys, data: memoryvie
         slots = found_places(found.to_numpy(), wanted)
     else:
         slots = found_places(_small_letters(found) if source.key[0].type == "citext" else found, wanted)
-    places = np.full(len(wanted), -1, np.intp)
-    if len(slots) and slots.min() < 0:  # a server that takes for equal what is not: nobody asked for it
-        rows = np.flatnonzero(slots >= 0)
-        places[slots[rows]] = rows
-    else:
-        places[slots] = np.arange(len(slots))
-    counts = np.bincount(slots[slots >= 0], minlength=len(wanted))
-    return Found(features, places, np.flatnonzero(counts > 1), np.empty(0, np.intp), misfits, plan.lacking)
+    count = len(wanted)
+    if len(slots) == count and np.array_equal(slots, _numbers(count)):
+        return Found(features, _numbers(count), _NOBODY, _NOBODY, misfits, plan.lacking)
+    places = np.full(count, -1, np.intp)
+    rows = np.flatnonzero(slots >= 0)  # a server that takes for equal what is not: nobody asked for the others
+    places[slots[rows]] = rows
+    counts = np.bincount(slots[rows], minlength=count)
+    return Found(features, places, np.flatnonzero(counts > 1), _NOBODY, misfits, plan.lacking)
+
+
+_NOBODY = np.empty(0, np.intp)
+
+
+@lru_cache(maxsize=8)
+def _numbers(count: int) -> npt.NDArray[np.intp]:
+    numbers = np.arange(count)
+    numbers.setflags(write=False)
+    return numbers
 
 
 def _small_letters(texts: pa.Array) -> pa.Array:

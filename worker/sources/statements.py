@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import orjson
@@ -12,7 +11,7 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 
 from shared.sources.source import Source
 from shared.sources.sql import SETTINGS, KeySql, array_text, relation
-from worker.sources.columns import INTEGERS, ColumnPlan
+from worker.sources.columns import INTEGERS, ReadingPlan
 from worker.sources.key_columns import Keys
 
 LOCK_SECONDS, STATEMENT_SECONDS = 5.0, 60.0
@@ -31,21 +30,18 @@ def session(source: Source, *, statement_seconds: float | None = None) -> str:
     )
 
 
-def copy_by_keys(
-    driver: PsycopgConnection, source: Source, key: KeySql, plans: Sequence[ColumnPlan], wanted: Keys
-) -> str:
+def copy_by_keys(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> str:
     """The COPY of the wanted clients: the key (of a composite one: its place in `wanted`), then the features."""
-    features = "".join(f", {plan.expression}" for plan in plans)
     arrays = [f"{literal(driver, text)}::{kind}[]" for text, kind in zip(_arrays(wanted, key), key.types, strict=True)]
     if len(key.columns) == 1:
         where = f"WHERE {key.columns[0]} {key.equals[0]} ANY ({arrays[0]})"
-        return f"COPY (SELECT {key.texts[0]}{features} FROM {relation(source)} c {where}) TO STDOUT (FORMAT csv)"
+        return f"COPY (SELECT {key.texts[0]}{plan.select} FROM {relation(source)} c {where}) TO STDOUT (FORMAT csv)"
     names = ", ".join(f"k{number}" for number in range(len(arrays)))
     pairs = zip(key.columns, key.equals, range(len(arrays)), strict=True)
     matches = " AND ".join(f"{column} {equals} k.k{number}" for column, equals, number in pairs)
     lists = ", ".join(f"pg_catalog.unnest({array})" for array in arrays)
     return (
-        f"COPY (SELECT k.n - 1{features} FROM ROWS FROM ({lists}) WITH ORDINALITY k ({names}, n) "
+        f"COPY (SELECT k.n - 1{plan.select} FROM ROWS FROM ({lists}) WITH ORDINALITY k ({names}, n) "
         f"JOIN {relation(source)} c ON {matches}) TO STDOUT (FORMAT csv)"
     )
 

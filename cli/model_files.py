@@ -1,0 +1,70 @@
+"""A file with a model on its way to the registry: sent as it is, opened by a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cli.client import ApiClient, Json
+from cli.errors import FileRefused, UsageProblem
+from cli.progress import progress
+
+_CONTENT, _DESCRIPTION, _SIGNATURE = "model.joblib", "model.json", "signature.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file, and what is said about it beside the options of the command."""
+
+    path: Path
+    said: Mapping[str, Any]
+
+
+def find_model(path: Path) -> ModelFile:
+    """A file, or a directory that `predictq train --output` wrote, whose model.json says what cannot be found out.
+
+    Raises UsageProblem, FileRefused and ArtefactCorrupt.
+    """
+    if path.is_file():
+        return ModelFile(path, {})
+    content, description, signature = path / _CONTENT, path / _DESCRIPTION, path / _SIGNATURE
+    if content.is_file() and description.is_file():
+        from model.artefact import read  # noqa: PLC0415 - scikit-learn takes 2 s to import
+
+        metadata = read(path).metadata  # an edited model.json is refused here
+        said = {
+            "signature": metadata.signature.to_json(),
+            "threshold": metadata.threshold,
+            "positive": _as_text(metadata.classes[1]) if len(metadata.classes) == 2 else None,
+        }
+        return ModelFile(content, said)
+    if content.is_file() and signature.is_file():
+        return ModelFile(content, {"signature": read_signature(signature)})
+    raise UsageProblem(f"{path}: no file, and no directory with {_CONTENT} and {_DESCRIPTION} or {_SIGNATURE}")
+
+
+def _as_text(label: Any) -> str:
+    return label if isinstance(label, str) else json.dumps(label)
+
+
+def read_signature(path: Path) -> Json:
+    """A signature in a file, as JSON. Raises FileRefused."""
+    try:
+        signature: Json = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FileRefused(f"{path} is not JSON: {error}") from error
+    return signature
+
+
+def register(client: ApiClient, model: str, file: ModelFile, options: Mapping[str, Any], *, quiet: bool) -> Json:
+    """Send the file and have it registered; returns the version and what was found."""
+    with progress("sending", file.path.stat().st_size, unit="bytes", quiet=quiet) as meter:
+        sent = client.send_file(file.path, meter)
+    said = {name: value for name, value in file.said.items() if value is not None}
+    given = {name: value for name, value in options.items() if value not in (None, [], ())}
+    asked = {"upload_id": sent["id"], "file_name": file.path.name, **said, **given}
+    return client.call("POST", f"/v1/models/{quote(model, safe='')}/versions", asked)

@@ -1,0 +1,108 @@
+"""Answers as files that are no text: Parquet, Arrow and Excel, made of the rows as the gateway gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from openpyxl import Workbook
+
+from cli.errors import UsageProblem
+
+ENDINGS = (".parquet", ".arrow", ".feather", ".xlsx")
+_ROWS = 50_000  # of one piece
+_MOST_EXCEL_ROWS = 1_048_575  # beside the header
+
+_TYPES = {
+    "request_id": pa.string(),
+    "probability": pa.float64(),
+    "threshold": pa.float64(),
+    "model_version": pa.int32(),
+    "error_code": pa.string(),
+    "error_detail": pa.string(),
+    "model": pa.string(),
+    "key": pa.string(),
+    "value": pa.float64(),
+}
+_COLUMNS = ("request_id", "client_id", "probability", "label", "threshold", "model_version", "error_code",
+            "error_detail", "model", "key", "value")  # fmt: skip
+
+
+def write_rows(lines: IO[bytes], target: Path, ending: str) -> int:
+    """Write NDJSON rows, which can be read twice, as a file of the kind that `ending` names; returns how many.
+
+    Client ids are whole numbers where all of them are, else texts. Raises UsageProblem where Excel cannot hold them.
+    """
+    schema = _schema(lines)
+    lines.seek(0)
+    if ending == ".xlsx":
+        return _write_excel(lines, target, schema)
+    writer: Any
+    with target.open("wb") as file:
+        writer = pq.ParquetWriter(file, schema) if ending == ".parquet" else pa.ipc.new_file(file, schema)
+        count = 0
+        with writer:
+            for table in _tables(lines, schema):
+                writer.write_table(table)
+                count += table.num_rows
+    return count
+
+
+def _schema(lines: IO[bytes]) -> pa.Schema:
+    """The columns, from all rows: what client ids and labels are, and the classes of a model of more than two."""
+    kinds: dict[str, set[type]] = {"client_id": set(), "label": set()}
+    classes: dict[str, None] = {}
+    for line in lines:
+        row = orjson.loads(line)
+        for name, found in kinds.items():
+            if row[name] is not None:
+                found.add(type(row[name]))
+        classes.update(dict.fromkeys(row.get("probabilities") or ()))
+    types = _TYPES | {name: _common(found) for name, found in kinds.items()}
+    fields = [pa.field(name, types[name]) for name in _COLUMNS]
+    return pa.schema([*fields, *(pa.field(f"probability_{name}", pa.float64()) for name in classes)])
+
+
+def _common(kinds: set[type]) -> pa.DataType:
+    if kinds == {int}:
+        return pa.int64()
+    if kinds == {bool}:
+        return pa.bool_()
+    return pa.float64() if kinds in ({float}, {int, float}) else pa.string()
+
+
+def _tables(lines: IO[bytes], schema: pa.Schema) -> Iterator[pa.Table]:
+    iterator = iter(lines)
+    while piece := list(islice(iterator, _ROWS)):
+        rows = [_plain(orjson.loads(line), schema) for line in piece]
+        yield pa.Table.from_pylist(rows, schema=schema)
+
+
+def _plain(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
+    found = dict(row)
+    for name in ("client_id", "label"):
+        if schema.field(name).type == pa.string() and found[name] is not None and not isinstance(found[name], str):
+            found[name] = orjson.dumps(found[name]).decode()
+    for name, value in (found.pop("probabilities", None) or {}).items():
+        found[f"probability_{name}"] = value
+    return found
+
+
+def _write_excel(lines: IO[bytes], target: Path, schema: pa.Schema) -> int:
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("results")
+    sheet.append(schema.names)
+    count = 0
+    for table in _tables(lines, schema):
+        count += table.num_rows
+        if count > _MOST_EXCEL_ROWS:
+            raise UsageProblem(f"An Excel sheet holds {_MOST_EXCEL_ROWS:,} rows; write .parquet or .csv instead.")
+        for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            sheet.append(row)
+    book.save(target)
+    return count
