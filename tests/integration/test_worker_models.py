@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import skops.io
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
-from model.errors import ModelRefused
+from model.errors import ArtefactIncompatible, ModelRefused
 from shared.jobs.accept_bulk import BulkJob, accept_keys
 from shared.jobs.accept_singles import Target
 from shared.jobs.key_pages import ListedKeys
@@ -26,6 +29,7 @@ from shared.uploaded_files import add_piece, begin_file, end_file
 from tests.integration.scoring_support import results, score
 from tests.integration.source_support import connect
 from tests.support import OWNER
+from tests.unit.test_model_artefact import made_with
 from tests.unit.test_models_of_others import LABELS, LR, PULL, SERVED, THREE, dumped, fitted, people, prepared
 from worker.errands.models import ModelErrands
 from worker.models.stored_version import read_version
@@ -143,3 +147,26 @@ def test_a_row_is_answered_alike_alone_and_among_gaps(engine: Engine, scorer: Sc
     estimator = SERVED["whole numbers as texts"]()
     own = estimator.predict_proba(pd.DataFrame({"kids": ROWS.kids}))[:, 1]
     np.testing.assert_allclose([row.probability for row in rows], own, rtol=1e-9)
+
+
+def test_another_patch_release_serves_what_it_answers_alike(
+    engine: Engine, scorer: Scorer, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 1.9.99 is loaded where the kept answers come out again, and refused with the difference where not."""
+    content = pickle.dumps(fitted(prepared(LR(), filled=True)))
+    major, minor, _ = sklearn.__version__.split(".")
+    older = made_with(f"{major}.{minor}.99", content)
+    monkeypatch.setattr("model.opening.sklearn.__version__", f"{major}.{minor}.99")
+    answer = register(engine, source, older, "theirs")
+    monkeypatch.undo()
+    with transaction(engine) as connection:
+        promote_version(connection, answer["version_id"])
+        stored = read_version(connection, answer["version_id"])
+    assert stored.reference is not None
+    assert len(stored.reference.answers) == 1000
+    assert all(row.error_code is None for row in ask(engine, scorer, source, "theirs"))
+    changed = replace(stored.reference, answers=stored.reference.answers + 1e-6)
+    with pytest.raises(ArtefactIncompatible, match="answers 1000 of 1000 reference rows otherwise, by up to 1e-06"):
+        replace(stored, reference=changed).load()
+    with pytest.raises(ArtefactIncompatible, match=r"\.99, this process has"):
+        replace(stored, reference=None).load()

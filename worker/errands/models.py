@@ -16,6 +16,7 @@ from shared.sources.source import Source, get_source
 from shared.uploaded_files import read_file
 from worker.models.check import check_model
 from worker.models.loaded_model import load_model
+from worker.models.reference_rows import draw_reference, keep_reference
 from worker.models.registration import Offer, prepare
 from worker.models.stored_version import read_version
 from worker.sources.reader import SourceReader
@@ -50,9 +51,11 @@ class ModelErrands:
                 force=arguments.get("force"),
             )
         )
+        reference = draw_reference(load_model(artefact, version=0))
         new = new_version(artefact, source_id=None if source is None else source.id, model=str(arguments["model"]))
         with transaction(self._engine) as connection:
             version = register_version(connection, new)
+            keep_reference(connection, version.id, reference)
             if arguments.get("description"):
                 describe_model(connection, version.model, str(arguments["description"]))
         return {"version_id": version.id, "version": version.version, "findings": list(artefact.metadata.findings)}
@@ -63,7 +66,7 @@ class ModelErrands:
             version = get_version(connection, int(arguments["version_id"]))
             stored = read_version(connection, version.id)
             source = _source(connection, version.source_id)
-        model = load_model(stored.artefact, stored.version_id, digest=stored.digest)
+        model = stored.load()
         rows = int(arguments.get("rows") or _CHECKED_ROWS)
         if source is None:
             raise ModelRefused(f"{version.label} has no source: there are no rows to check it with.")

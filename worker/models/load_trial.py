@@ -7,7 +7,6 @@ import signal
 from typing import NoReturn
 
 from model.errors import ArtefactError, ArtefactIncompatible
-from worker.models.loaded_model import load_model
 from worker.models.stored_version import StoredVersion
 
 _MOST_WORDS = 4000
@@ -40,7 +39,7 @@ def _load_and_exit(stored: StoredVersion, seconds: float, target: int) -> NoRetu
     signal.setitimer(signal.ITIMER_REAL, seconds)
     status = 1
     try:
-        load_model(stored.artefact, stored.version_id, digest=stored.digest)
+        stored.load()
         status = 0
     except BaseException as error:  # noqa: BLE001 - told to the parent
         os.write(target, str(error).encode(errors="replace")[:_MOST_WORDS])

@@ -55,7 +55,7 @@ class ModelStore:
     @staticmethod
     def load(stored: StoredVersion) -> LoadedModel:
         """The version opened. Raises ArtefactError."""
-        return load_model(stored.artefact, stored.version_id, digest=stored.digest)
+        return stored.load()
 
     def _keep(self, version: int, model: LoadedModel) -> None:
         self._models[version] = model

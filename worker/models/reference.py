@@ -7,15 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import sklearn
 
 from model.answering import Prediction
+from model.artefact import Artefact
 from model.errors import ArtefactIncompatible
+from model.formats import versions_in
+from model.opening import is_patch_apart
 from worker.models.frame import input_columns
-from worker.models.loaded_model import LoadedModel
+from worker.models.loaded_model import LoadedModel, load_model
 from worker.pages.decode import decode_features
 from worker.pages.encode import encode_features
 
 MOST_ROWS = 1000
+_MOST_ALONE = 200  # rows that are tried one by one, where the model refuses some
 TOLERANCE = 1e-9
 
 
@@ -28,15 +33,33 @@ class Reference:
 
 
 def make_reference(model: LoadedModel, table: pa.Table) -> Reference:
-    """The answers of `model` to the first rows of a table in signature order, those that it answers alone.
-
-    Rows for which the model raises are left out.
-    """
+    """The answers of `model` to the first rows of a table in signature order; rows for which it raises are left out."""
     table = table.slice(0, MOST_ROWS)
-    kept = [row for row in range(table.num_rows) if _is_answered(model, table.slice(row, 1))]
+    kept = list(range(table.num_rows))
+    if not _is_answered(model, table):
+        kept = [row for row in kept[:_MOST_ALONE] if _is_answered(model, table.slice(row, 1))]
     columns = input_columns(table.take(pa.array(kept, pa.int64())), model.signature)
     answers = _numbers(model.ask_estimator(columns)) if kept else np.empty((0, 1))
     return Reference(encode_features(columns, len(kept)), answers)
+
+
+def load_proven(
+    artefact: Artefact, version: int, *, digest: str | None = None, reference: Reference | None = None
+) -> LoadedModel:
+    """Verify and open an artefact; where it was made by another patch release, hold it to the answers that were kept.
+
+    Raises the errors of `model.artefact.load`; without a reference every other release is refused.
+    """
+    model = load_model(artefact, version, digest=digest, accept_patch=reference is not None)
+    if reference is not None and is_another_patch(artefact):
+        require_same_answers(model, reference)
+    return model
+
+
+def is_another_patch(artefact: Artefact) -> bool:
+    """Whether the file was made by a release of scikit-learn that differs from this one in its last number alone."""
+    stated = versions_in(artefact.content, artefact.metadata.file_format).get("scikit-learn")
+    return stated is not None and stated != sklearn.__version__ and is_patch_apart(stated, sklearn.__version__)
 
 
 def require_same_answers(model: LoadedModel, reference: Reference) -> None:

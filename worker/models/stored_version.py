@@ -11,6 +11,9 @@ from model.artefact import Artefact, check_digests
 from model.errors import ArtefactCorrupt
 from model.metadata import ArtefactMetadata
 from shared.models.registry import ModelVersion, get_version, read_artefact
+from worker.models.loaded_model import LoadedModel
+from worker.models.reference import Reference, is_another_patch, load_proven
+from worker.models.reference_rows import read_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,11 @@ class StoredVersion:
     version_id: int
     artefact: Artefact
     digest: str
+    reference: Reference | None = None  # of a version that another patch release made
+
+    def load(self) -> LoadedModel:
+        """The version opened. Raises ArtefactError."""
+        return load_proven(self.artefact, self.version_id, digest=self.digest, reference=self.reference)
 
     def checked(self) -> Artefact:
         """The artefact once its digests are found right. Raises ArtefactCorrupt."""
@@ -30,7 +38,9 @@ class StoredVersion:
 def read_version(connection: Connection, version_id: int) -> StoredVersion:
     """A version by its number in the database. Raises ModelVersionUnknown, ArtefactCorrupt."""
     record = get_version(connection, version_id)
-    return StoredVersion(version_id, Artefact(read_artefact(connection, version_id), _metadata(record)), record.digest)
+    artefact = Artefact(read_artefact(connection, version_id), _metadata(record))
+    reference = read_reference(connection, version_id) if is_another_patch(artefact) else None
+    return StoredVersion(version_id, artefact, record.digest, reference)
 
 
 def _metadata(record: ModelVersion) -> ArtefactMetadata:

@@ -24,7 +24,8 @@ from model.answering import Prediction, WrongAnswer
 from model.artefact import Artefact
 from model.errors import ArtefactError, ArtefactIncompatible
 from worker.models.frame import input_columns
-from worker.models.loaded_model import LoadedModel, load_model
+from worker.models.loaded_model import LoadedModel
+from worker.models.reference import Reference, load_proven
 from worker.scoring.prediction import PredictionFailed
 
 _LENGTH = struct.Struct("!Q")
@@ -51,12 +52,14 @@ class IsolatedModel:
         call_timeout_seconds: float,
         search_seconds: float = _SEARCH_SECONDS,
         load_seconds: float = _START_SECONDS,
+        reference: Reference | None = None,
     ) -> None:
         self._artefact = artefact
         self._rows = rows
         self._timeout = call_timeout_seconds
         self._search_seconds = search_seconds
         self._load_seconds = load_seconds
+        self._reference = reference
         self._deadline = time.monotonic() + search_seconds
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -104,7 +107,7 @@ class IsolatedModel:
             [sys.executable, "-m", "worker.scoring.isolation"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         try:
-            _send(_pipe(self._child.stdin), self._artefact)
+            _send(_pipe(self._child.stdin), (self._artefact, self._reference))
             self._receive(self._child, _START_SECONDS, "the process apart did not start within")
         except (BrokenPipeError, EOFError, TimeoutError) as error:
             self._stop()
@@ -197,9 +200,9 @@ def serve() -> None:
     os.dup2(2, 1)
     calls = sys.stdin.buffer
     try:
-        artefact = _read(calls)
+        artefact, reference = _read(calls)
         _send(answers, "started")
-        model = _load(artefact, answers)
+        model = _load(artefact, reference, answers)
         while model is not None:
             features, seconds = _read(calls)
             _send(answers, _call_in_fork(model, features, seconds))
@@ -207,10 +210,10 @@ def serve() -> None:
         return
 
 
-def _load(artefact: Artefact, answers: IO[bytes]) -> LoadedModel | None:
+def _load(artefact: Artefact, reference: Reference | None, answers: IO[bytes]) -> LoadedModel | None:
     """The model, or None after the reason was told."""
     try:
-        model = load_model(artefact, version=0)
+        model = load_proven(artefact, 0, reference=reference)
     except Exception as error:  # noqa: BLE001 - told to the worker, which states it on the rows
         words = str(error) if isinstance(error, ArtefactError) else f"{type(error).__name__}: {str(error)[:500]}"
         _send(answers, words)

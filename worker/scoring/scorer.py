@@ -169,11 +169,14 @@ class Scorer:
         """Load the model and score the rows in a process apart: no code of the model runs in this one."""
         held = claims[0]
         log.warning("scoring in a process apart", batch_id=held.batch_id, attempt=held.attempt)
-        artefact = self.models.read(self.engine, held.model_version_id).checked()
+        stored = self.models.read(self.engine, held.model_version_id)
+        artefact = stored.checked()
         metadata = artefact.metadata
         rows = read_rows(self.sources, claims, metadata.signature)
         timeout = self.settings.batch_timeout_seconds
-        with IsolatedModel(artefact, rows=len(rows), call_timeout_seconds=timeout, load_seconds=timeout) as apart:
+        with IsolatedModel(
+            artefact, rows=len(rows), call_timeout_seconds=timeout, load_seconds=timeout, reference=stored.reference
+        ) as apart:
             answers = predict_rows(rows, metadata.signature, apart.predict, task=metadata.task)
         return self._finish(claims, rows, answers, metadata)
 
