@@ -13,7 +13,7 @@ _SEPARATORS = re.compile(r"[\s.\-_]+")
 
 
 def column_name(header: str) -> str:
-    """A CSV header in snake_case: `MonthlyIncome`, `Monthly Income` and `monthly_income` are one column."""
+    """A CSV header in snake_case: `FirstName`, `First Name` and `first_name` are one column."""
     words = _WORD_START.sub("_", header.strip("\ufeff \t\"'"))
     return _SEPARATORS.sub("_", words).lower()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,7 @@ def _typed(column: pd.Series, spec: FeatureSpec) -> pd.Series:
         return column.astype(object).where(column.notna(), np.nan) if spec.nullable else column.astype(bool)
     if spec.kind is FeatureKind.CATEGORY:
         return column.astype(object).where(column.notna(), np.nan)
-    return column.dt.as_unit("us")
+    return (column if column.dt.tz is None else column.dt.tz_convert("UTC")).dt.as_unit("us")
 
 
 def _feature(name: str, column: pd.Series) -> FeatureSpec | str:
@@ -97,7 +98,7 @@ def _kind(name: str, column: pd.Series, known: pd.Series) -> FeatureSpec | str:
     if types.is_numeric_dtype(known):
         return _number(name, known)
     if types.is_datetime64_any_dtype(known):
-        return _time(name)
+        return _time(name, known)
     if set(map(type, known.head(1000))) <= {str}:
         return _words(name, known, has_gaps=has_gaps)
     return "neither numbers, words, booleans nor times"
@@ -119,9 +120,10 @@ def _number(name: str, known: pd.Series) -> FeatureSpec | str:
     return FeatureSpec(name, FeatureKind.NUMBER, nullable=True)
 
 
-def _time(name: str) -> FeatureSpec | str:
+def _time(name: str, known: pd.Series) -> FeatureSpec | str:
+    zone: dict[str, Any] = {} if known.dt.tz is None else {"dtype": "datetime64[us, UTC]"}
     try:
-        return FeatureSpec(name, FeatureKind("datetime"), nullable=True)
+        return FeatureSpec(name, FeatureKind("datetime"), nullable=True, **zone)
     except ValueError:  # no such kind of feature
         return "times, which models here cannot take"
 
