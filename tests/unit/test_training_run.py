@@ -117,11 +117,16 @@ def test_the_same_seed_gives_the_same_model(results: dict[str, TrainingResult]) 
     np.testing.assert_array_equal(again.fitted.out_of_fold, results["risk"].fitted.out_of_fold)
 
 
-@pytest.mark.parametrize(("target", "figure", "chance"), [("gone", "roc_auc", 0.62), ("cost", "r2", 0.06)])
+@pytest.mark.parametrize(("target", "figure", "chance"), [("gone", "roc_auc", 0.7), ("cost", "r2", 0.1)])
 def test_test_rows_touch_neither_settings_nor_threshold(target: str, figure: str, chance: float) -> None:
-    """With a target that nothing can predict, no figure is better than chance: nothing leaks."""
-    luck = ROWS.assign(**{target: np.random.default_rng(0).permutation(ROWS[target])})
-    wish = Wish(target, drop=[name for name in TARGETS if name != target], splits=2)
+    """With a target that nothing can predict, no figure is better than chance: nothing leaks.
+
+    Trees, since they would know rows by heart that they have seen.
+    """
+    few = ROWS.head(150)
+    luck = few.assign(**{target: np.random.default_rng(0).permutation(few[target])})
+    drop = ["id", *(name for name in TARGETS if name != target)]
+    wish = Wish(target, estimator="hist_gradient_boosting", drop=drop, splits=2)
     assert train(luck, wish).metrics[figure].mean < chance
 
 
