@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_curve
 from model.training.metrics import Floats, Labels
 
 BINS = 10
-FEW_CLASSES = 12  # up to so many their counts are written into the squares
+FEW_CLASSES = 12  # up to so many the shares are written into the squares
 CELLS = 40  # of the picture of a regression, each way
 
 

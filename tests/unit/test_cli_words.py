@@ -123,6 +123,10 @@ def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
         (["bulk", "--ids", "nowhere.csv"], 2, "nowhere.csv"),
         (["predict-raw", "--features", "nowhere.json"], 2, "nowhere.json"),
         (["models", "register", "nowhere"], 2, "nowhere"),
+        (["train", "nowhere.csv", "--target", "y"], 2, "nowhere.csv"),
+        (["example", "load", "no_such"], 2, "There are: hr_attrition, motor_claims"),
+        (["up", "--example", "no_such"], 2, "There is no example"),
+        (["up", "--rows", "5"], 2, "--rows says how many rows of an example"),
     ],
 )
 def test_errors_are_one_line_with_an_honest_status(

@@ -1,0 +1,62 @@
+"""`predictq train` below the command line: what is kept of a training, and what is refused before it begins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from cli.errors import UsageProblem
+from cli.registry import read_artefact
+from cli.training import train_on_file
+from model.training.run import Wish
+from model.training.saving import save_training
+from shared.models.signature import Signature
+from shared.models.task import Task
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    random = np.random.default_rng(2)
+    size, owner = random.normal(10, 3, 120).round(2), random.random(120) < 0.5
+    frame = pd.DataFrame({"größe": size, "owner": np.where(owner, "Yes", "No"), "price": size * 7 + 20 * owner})
+    frame["state"] = np.where(frame["price"] + random.normal(0, 20, 120) > 80, "lapsed", "kept")
+    path = tmp_path / "people.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_a_regression_is_kept_as_a_file_with_its_signature(people: Path, tmp_path: Path) -> None:
+    """What `--output` writes can be opened anywhere; signature, card and plots lie beside it."""
+    wish = Wish("price", drop=("state",), splits=2)
+    result = train_on_file(people, wish, output=tmp_path / "out", promote=False, quiet=True)
+    save_training(result, tmp_path / "out")
+    assert result.target.task is Task.REGRESSION
+    assert result.metrics["r2"].mean > 0.95
+    model = joblib.load(tmp_path / "out" / "model.joblib")
+    row = pd.DataFrame({"größe": [10.0], "owner": [True]})
+    assert model.predict(row)[0] == pytest.approx(90, abs=5)
+    signature = Signature.from_json(json.loads((tmp_path / "out" / "signature.json").read_text()))
+    assert signature.names == ("größe", "owner")
+    assert "R²" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_binary_model_is_kept_as_the_registry_takes_it(people: Path, tmp_path: Path) -> None:
+    """Its directory is registered as it is; the positive class is the word that was asked for."""
+    wish = Wish("state", positive="lapsed", drop=("price",), splits=2)
+    save_training(train_on_file(people, wish, output=None, promote=True, quiet=True), tmp_path / "out")
+    metadata = read_artefact(tmp_path / "out", None, None, "1").metadata
+    assert metadata.positive_class == "lapsed"
+    assert metadata.training_data is not None
+    assert (metadata.training_data.source, metadata.training_data.rows) == ("people.csv", 120)
+
+
+@pytest.mark.parametrize(("output", "promote"), [(None, False), (Path("out"), True)])
+def test_a_model_that_nothing_would_be_left_of_is_not_trained(people: Path, output: Path | None, promote: bool) -> None:
+    """It is said before the time is spent, with what to type."""
+    with pytest.raises(UsageProblem, match=r"price makes a regression model.*give --output DIRECTORY"):
+        train_on_file(people, Wish("price"), output=output, promote=promote, quiet=True)
