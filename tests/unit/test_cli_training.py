@@ -1,4 +1,4 @@
-"""`predictq train` below the command line: what is kept of a training, and what is refused before it begins."""
+"""`predictq train` below the command line: what is kept of a training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cli.errors import UsageProblem
 from cli.registry import read_artefact
 from cli.training import train_on_file
 from model.training.run import Wish
@@ -33,7 +32,7 @@ def people(tmp_path: Path) -> Path:
 def test_a_regression_is_kept_as_a_file_with_its_signature(people: Path, tmp_path: Path) -> None:
     """What `--output` writes can be opened anywhere; signature, card and plots lie beside it."""
     wish = Wish("price", drop=("state",), splits=2)
-    result = train_on_file(people, wish, output=tmp_path / "out", promote=False, quiet=True)
+    result = train_on_file(people, wish, quiet=True)
     save_training(result, tmp_path / "out")
     assert result.target.task is Task.REGRESSION
     assert result.metrics["r2"].mean > 0.95
@@ -48,15 +47,8 @@ def test_a_regression_is_kept_as_a_file_with_its_signature(people: Path, tmp_pat
 def test_a_binary_model_is_kept_as_the_registry_takes_it(people: Path, tmp_path: Path) -> None:
     """Its directory is registered as it is; the positive class is the word that was asked for."""
     wish = Wish("state", positive="lapsed", drop=("price",), splits=2)
-    save_training(train_on_file(people, wish, output=None, promote=True, quiet=True), tmp_path / "out")
-    metadata = read_artefact(tmp_path / "out", None, None, "1").metadata
+    save_training(train_on_file(people, wish, quiet=True), tmp_path / "out")
+    metadata = read_artefact(tmp_path / "out", None, None, None).metadata
     assert metadata.positive_class == "lapsed"
     assert metadata.training_data is not None
     assert (metadata.training_data.source, metadata.training_data.rows) == ("people.csv", 120)
-
-
-@pytest.mark.parametrize(("output", "promote"), [(None, False), (Path("out"), True)])
-def test_a_model_that_nothing_would_be_left_of_is_not_trained(people: Path, output: Path | None, promote: bool) -> None:
-    """It is said before the time is spent, with what to type."""
-    with pytest.raises(UsageProblem, match=r"price makes a regression model.*give --output DIRECTORY"):
-        train_on_file(people, Wish("price"), output=output, promote=promote, quiet=True)
