@@ -108,7 +108,7 @@ def _names_of_columns(estimator: Any, columns: Sequence[Column] | None) -> list[
     how_many = "its features" if width is None else f"its {width} features" if width != 1 else "its one feature"
     raise ModelRefused(
         f"The file does not say what {how_many} are called: it was fitted without column names. Name them in order "
-        'with --signature FILE: {"features": [{"name": "age", "kind": "integer"}, …]}'
+        'with --signature FILE: {"features": [{"name": "size", "kind": "integer"}, …]}'
     )
 
 

@@ -51,7 +51,7 @@ class NewSource(Shape):
 
     name: str = Field(min_length=1, max_length=100, examples=["policyholders"])
     table: str = Field(min_length=1, max_length=400, examples=["crm.policyholders"])
-    key: list[str] = Field(default=[], examples=[["policy_no"]])
+    key: list[str] = Field(default=[], examples=[["contract_no"]])
     url_variable: str | None = Field(default=None, examples=["CRM_URL"])
     columns: list[str] = Field(default=[], description="Those that can be features; all where none is named.")
     filters: list[str] = Field(default=[], description="Columns that no model needs and a filter may name.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,8 +73,8 @@ def _typed(column: pd.Series, spec: FeatureSpec) -> pd.Series:
         return column.astype(object).where(column.notna(), np.nan) if spec.nullable else column.astype(bool)
     if spec.kind is FeatureKind.CATEGORY:
         return column.astype(object).where(column.notna(), np.nan)
-    times: pd.Series = (column if column.dt.tz is None else column.dt.tz_convert("UTC")).dt.as_unit("us")
-    return times
+    times: pd.Series = column if column.dt.tz is None else column.dt.tz_convert("UTC")
+    return times.astype(spec.dtype)
 
 
 def _feature(name: str, column: pd.Series) -> FeatureSpec | str:
@@ -121,12 +120,9 @@ def _number(name: str, known: pd.Series) -> FeatureSpec | str:
     return FeatureSpec(name, FeatureKind.NUMBER, nullable=True)
 
 
-def _time(name: str, known: pd.Series) -> FeatureSpec | str:
-    zone: dict[str, Any] = {} if known.dt.tz is None else {"dtype": "datetime64[us, UTC]"}
-    try:
-        return FeatureSpec(name, FeatureKind("datetime"), nullable=True, **zone)
-    except ValueError:  # no such kind of feature
-        return "times, which models here cannot take"
+def _time(name: str, known: pd.Series) -> FeatureSpec:
+    dtype = "datetime64[us]" if known.dt.tz is None else "datetime64[us, UTC]"
+    return FeatureSpec(name, FeatureKind.DATETIME, nullable=True, dtype=dtype)
 
 
 def _words(name: str, known: pd.Series, *, has_gaps: bool) -> FeatureSpec | str:

@@ -102,7 +102,7 @@ def _columns(features: Features, numbers: Any, closed: Any, rare: Any, flags: li
 
 def _times(features: Features, *, imputed: bool) -> list[Part]:
     """Times as days since 2000."""
-    zoned = {spec.name: "UTC" in str(getattr(spec, "dtype", "")) for spec in features if spec.kind == "datetime"}
+    zoned = {spec.name: "UTC" in spec.dtype for spec in features if spec.kind is FeatureKind.DATETIME}
     parts: list[Part] = []
     for name, has_zone in (("times", False), ("times_with_zone", True)):
         since = FunctionTransformer(_FRAME.sub, kw_args={"other": _DAY_0.tz_localize("UTC") if has_zone else _DAY_0})

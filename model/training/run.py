@@ -66,20 +66,15 @@ class TrainingResult:
 
     @cached_property
     def artefact(self) -> Artefact:
-        """What the registry takes. Raises DataRefused for a task that it does not take."""
-        threshold = self.fitted.threshold
-        if threshold is None:
-            raise DataRefused(
-                f"Models of the task {self.target.task} cannot be registered here: use --output DIRECTORY"
-            )
+        """What the registry takes."""
         return build_artefact(
             self.fitted.pipeline,
             self.signature,
-            threshold,
+            self.fitted.threshold,
             name=self.estimator,
             metrics={name: asdict(value) for name, value in self.metrics.items()},
             training_data=self.data,
-            positive_class=self.target.classes[1],
+            positive_class=self.target.classes[1] if self.target.task is Task.BINARY else None,
         )
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import joblib
-
 from model import artefact as artefacts
 from model.training.card import write_report
 from model.training.run import TrainingResult
-from shared.models.task import Task
 
 SIGNATURE_FILE = "signature.json"
 
@@ -18,13 +15,9 @@ SIGNATURE_FILE = "signature.json"
 def save_training(result: TrainingResult, directory: Path) -> None:
     """Write the model, its signature, the card and its plots into `directory`, which is made if it is missing.
 
-    A binary model is written with model.json, so that `predictq models register DIRECTORY` takes it as it is.
+    `predictq models register NAME DIRECTORY` takes it as it is.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    if result.target.task is Task.BINARY:
-        artefacts.save(result.artefact, directory)
-    else:
-        joblib.dump(result.fitted.pipeline, directory / artefacts.CONTENT_FILE)
+    artefacts.save(result.artefact, directory)
     text = json.dumps(result.signature.to_json(), indent=2, ensure_ascii=False)
     (directory / SIGNATURE_FILE).write_text(text + "\n", encoding="utf-8")
     write_report(result, directory)

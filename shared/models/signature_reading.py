@@ -18,7 +18,7 @@ _LONGEST_TEXT = 2000
 _KEYS = tuple(field.name for field in fields(FeatureSpec))
 _TEXTS = ("column_type", "title", "unit", "description")
 _MOST_FLAWS = 20
-_EXAMPLE = '{"features": [{"name": "age", "kind": "integer"}, …]}'
+_EXAMPLE = '{"features": [{"name": "size", "kind": "integer"}, …]}'
 
 
 class SignatureRefused(PredictqError, ValueError):
@@ -64,7 +64,7 @@ def read_features(data: object) -> tuple[FeatureSpec, ...]:
     for number, item in enumerate(items, start=1):
         where = f"feature {number}"
         if not isinstance(item, Mapping):
-            flaws.append(f"{where}: must be an object such as {{'name': 'age', 'kind': 'integer'}}")
+            flaws.append(f"{where}: must be an object such as {{'name': 'size', 'kind': 'integer'}}")
             continue
         name = item.get("name")
         if isinstance(name, str):

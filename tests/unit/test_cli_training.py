@@ -1,4 +1,4 @@
-"""`predictq train` below the command line: what is kept of a training, and what is refused before it begins."""
+"""`predictq train` below the command line: what is kept of a training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def people(tmp_path: Path) -> Path:
 def test_a_regression_is_kept_as_a_file_with_its_signature(people: Path, tmp_path: Path) -> None:
     """What `--output` writes can be opened anywhere; signature, card and plots lie beside it."""
     wish = Wish("price", drop=("state",), splits=2)
-    result = train_on_file(people, wish, output=tmp_path / "out", promote=False, quiet=True)
+    result = train_on_file(people, wish, quiet=True)
     save_training(result, tmp_path / "out")
     assert result.target.task is Task.REGRESSION
     assert result.metrics["r2"].mean > 0.95
