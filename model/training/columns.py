@@ -74,7 +74,8 @@ def _typed(column: pd.Series, spec: FeatureSpec) -> pd.Series:
     if spec.kind is FeatureKind.CATEGORY:
         return column.astype(object).where(column.notna(), np.nan)
     times: pd.Series = column if column.dt.tz is None else column.dt.tz_convert("UTC")
-    return times.astype(spec.dtype)
+    typed: pd.Series = times.dt.as_unit("us")
+    return typed
 
 
 def _feature(name: str, column: pd.Series) -> FeatureSpec | str:
