@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,8 +75,8 @@ def _typed(column: pd.Series, spec: FeatureSpec) -> pd.Series:
     if spec.kind is FeatureKind.CATEGORY:
         return column.astype(object).where(column.notna(), np.nan)
     times: pd.Series = column if column.dt.tz is None else column.dt.tz_convert("UTC")
-    typed: pd.Series = times.dt.as_unit("us")
-    return typed
+    dtype: Any = spec.dtype
+    return times.astype(dtype)
 
 
 def _feature(name: str, column: pd.Series) -> FeatureSpec | str:
