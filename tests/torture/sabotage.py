@@ -17,11 +17,20 @@ from typing import Any
 
 from tests.torture.sabotage_sql import Change, changed, changes, drops_primary_key
 
+_before: list[tuple[object, str, object]] = []  # what `_replace` has replaced
+
 
 def _replace(owner: object, name: str, value: object) -> None:
     if not hasattr(owner, name):
         raise LookupError(f"the product has changed: {owner} has no {name}")
+    _before.append((owner, name, getattr(owner, name)))
     setattr(owner, name, value)
+
+
+def put_back() -> None:
+    """Undo all that was replaced in this process."""
+    while _before:
+        setattr(*_before.pop())
 
 
 def _rewrite(module: Any, name: str, piece: str, other: str) -> None:
@@ -223,6 +232,64 @@ def planner_deaf() -> None:
     _replace(LeaseBeat, "check", hear_nothing)
 
 
+def stale_features() -> None:
+    """A worker remembers the features that it has read of a client, and reads them no more."""
+    from dataclasses import replace
+
+    import pyarrow as pa
+
+    from worker.scoring import scorer
+
+    read = scorer.read_rows
+    known: dict[int, dict[str, Any]] = {}
+
+    def remember(engine: Any, claims: Any, signature: Any) -> Any:
+        rows = read(engine, claims, signature)
+        cells = [
+            known.setdefault(key, row) if there else row
+            for key, there, row in zip(rows.keys.tolist(), rows.is_known, rows.features.to_pylist(), strict=True)
+        ]
+        return replace(rows, features=pa.Table.from_pylist(cells, schema=rows.features.schema))
+
+    _replace(scorer, "read_rows", remember)
+
+
+def lying_trace() -> None:
+    """The page shows beside each answer what the row before it was scored by."""
+    from dataclasses import replace
+
+    from worker.scoring import scorer
+
+    make = scorer.make_page
+
+    def lie(claim: Any, rows: Any, *others: Any, **options: Any) -> Any:
+        shifted = [len(rows) - 1, *range(len(rows) - 1)]
+        return make(claim, replace(rows, features=rows.features.take(shifted)), *others, **options)
+
+    _replace(scorer, "make_page", lie)
+
+
+def compiled_unchecked() -> None:
+    """The compiled form of a linear model is off by 0.5 in the logit, and nobody holds it against the estimator."""
+    from worker.models import loaded_model
+    from worker.models.linear_compile import compile_linear
+    from worker.models.linear_model import LinearModel
+
+    right = LinearModel.logits
+
+    def wrong(self: LinearModel, columns: Any) -> Any:
+        return right(self, columns) + 0.5
+
+    def unchecked(model: Any) -> Any:
+        try:
+            return compile_linear(model.estimator, model.signature, model.asking.columns[1])
+        except Exception:  # noqa: BLE001 - the other model is not linear
+            return None
+
+    _replace(LinearModel, "logits", wrong)
+    _replace(loaded_model, "_checked_linear", unchecked)
+
+
 _FENCE = "b.id = p_batch_id AND b.fence = p_fence AND b.status = 'running'"
 _END = "DELETE FROM predictq.prediction_batches b\n    WHERE " + _FENCE + " RETURNING * INTO batch;"
 _KEEP = "SELECT * INTO batch FROM predictq.prediction_batches b WHERE b.id = p_batch_id;"
@@ -260,6 +327,9 @@ SWITCHES: dict[str, Switch] = {
     "plan-mark": Switch(("planner",), plan_unmarked),
     "plan-lock": Switch(("api",), plan_unlocked),
     "erasure-hands-out-anew": Switch(("upkeep",), erased_batches_kept),
+    "features-read-anew": Switch(("worker",), stale_features),
+    "trace-of-what-was-scored": Switch(("worker",), lying_trace),
+    "compiled-form-checked": Switch(("worker",), compiled_unchecked),
     # Mistakes, not protections. A planner that does not listen must be stopped by the fence alone.
     "planner-deaf": Switch(("planner",), planner_deaf),
     # Whoever finishes stores a page, and leaves the row of open work to the newest claim: for the primary key to catch.
