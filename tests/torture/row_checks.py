@@ -71,9 +71,9 @@ def _check_row(
     if (value is None) == (error is None):
         yield Violation(ROW, f"{page.batch_id}-{row}: {value} and {error}")
         return
-    outcome = error if value is None else value
+    outcome = value if error is None else error
     states = [version.features for version in versions]
-    fitting = [state for state in states if context.oracle.agrees(page.version, state, outcome or "")]
+    fitting = [state for state in states if context.oracle.agrees(page.version, state, outcome)]
     if not fitting:
         had = [(state, context.oracle.expected(page.version, state)) for state in states[:3]]
         words = f"client {page.clients[row]} is answered by {outcome}; it had {had}, of {len(states)} states"
