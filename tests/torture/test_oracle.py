@@ -23,7 +23,7 @@ from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
 from shared.models.registry import promote_version
 from shared.postgres.engine import transaction
 from shared.status import Queue
-from tests.models import SIGNATURE
+from tests.models import SIGNATURE, right_answer
 from tests.support import OWNER, add_model
 from tests.torture import population
 from tests.torture.checker import check
@@ -41,7 +41,9 @@ from worker.models.linear_compile import compile_linear
 from worker.models.model_store import ModelStore
 from worker.scoring.scorer import Scorer
 
-_CLIENTS = [*population.ORDINARY[:30], *population.FLEETING[:5], population.UNKNOWN]
+# One of them has an answer of exactly 0.0, which is an answer, too.
+_ZERO = next(n for n in population.ORDINARY[30:] if (state := initial(n)) is not None and right_answer(*state) == 0.0)
+_CLIENTS = [*population.ORDINARY[:30], *population.FLEETING[:5], population.UNKNOWN, _ZERO]
 
 
 @dataclass
