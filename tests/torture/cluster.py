@@ -22,7 +22,7 @@ from devstack.servers.redis import REFUSED, EmbeddedRedis
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.api_keys import create_key
-from shared.models.registry import register_version
+from shared.models.registry import promote_version, register_version
 from shared.sources.clients import create_clients_table
 from shared.sources.source import read_source
 from sql.migrate import upgrade
@@ -169,8 +169,7 @@ class Cluster:
 
     def add_model(self, offset: float) -> int:
         """Register and promote one more version of the model; returns it."""
-        self.standing = self._register(TortureModel(offset=offset))
-        self.promote(self.standing)
+        self.standing = self._register(TortureModel(offset=offset), is_live=True)
         return self.standing
 
     def promote(self, version: int) -> None:
@@ -191,13 +190,16 @@ class Cluster:
             "another API key": self.limited_key,
         }
 
-    def _register(self, estimator: Any) -> int:
-        """A new version of the default model, not live yet."""
+    def _register(self, estimator: Any, *, is_live: bool) -> int:
+        """A new version of the default model."""
         artefact = build_artefact(estimator, SIGNATURE, 0.5, name="torture")
         engine = self._engine()
         with engine.begin() as connection:
             source = read_source(connection, "clients")
-            version = register_version(connection, new_version(artefact, source_id=source.id)).version
+            registered = register_version(connection, new_version(artefact, source_id=source.id))
+            if is_live:
+                promote_version(connection, registered.id)
+        version = registered.version
         engine.dispose()
         self.estimators[version] = self.plan.directory / f"estimator-{version}.joblib"
         joblib.dump(estimator, self.estimators[version])
@@ -216,7 +218,7 @@ class Cluster:
             self.limited_key, _ = create_key(connection, "limited", max_waiting_rows=LIMITED_ROWS)
         engine.dispose()
         population.fill(self.dsn)
-        self.linear = self._register(linear_model())
+        self.linear = self._register(linear_model(), is_live=False)
         self.add_model(0.0)
         check_switches(self.plan.sabotage)
         for name in self.plan.sabotage:

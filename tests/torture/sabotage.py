@@ -15,22 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.torture.replacing import replace
+from tests.torture.sabotage_scoring import compiled_unchecked, lying_trace, stale_features
 from tests.torture.sabotage_sql import Change, changed, changes, drops_primary_key
-
-_before: list[tuple[object, str, object]] = []  # what `_replace` has replaced
-
-
-def _replace(owner: object, name: str, value: object) -> None:
-    if not hasattr(owner, name):
-        raise LookupError(f"the product has changed: {owner} has no {name}")
-    _before.append((owner, name, getattr(owner, name)))
-    setattr(owner, name, value)
-
-
-def put_back() -> None:
-    """Undo all that was replaced in this process."""
-    while _before:
-        setattr(*_before.pop())
 
 
 def _rewrite(module: Any, name: str, piece: str, other: str) -> None:
@@ -53,7 +40,7 @@ def no_lease() -> None:
     def keep_all(*_: Any, **__: Any) -> list[Any]:
         return []
 
-    _replace(claims, "extend_leases", keep_all)
+    replace(claims, "extend_leases", keep_all)
 
 
 def no_sweeper() -> None:
@@ -63,7 +50,7 @@ def no_sweeper() -> None:
     def sweep_nothing(_self: Sweeper) -> int:
         return 0
 
-    _replace(Sweeper, "sweep_once", sweep_nothing)
+    replace(Sweeper, "sweep_once", sweep_nothing)
 
 
 def answer_before_commit() -> None:
@@ -89,7 +76,7 @@ def answer_before_commit() -> None:
         promised = RequestId(1, 0)
         return [Accepted(job.job_id, 1, Queue.INTERACTIVE, (), promised, created_at=now) for job in jobs]
 
-    _replace(Intake, "_accept_group", accept_early)
+    replace(Intake, "_accept_group", accept_early)
 
 
 def publish_before_commit() -> None:
@@ -105,7 +92,7 @@ def publish_before_commit() -> None:
         time.sleep(0.5)  # a busy machine may need most of it until a worker looks
         return self._accept(jobs)
 
-    _replace(Intake, "_accept_group", accept_group)
+    replace(Intake, "_accept_group", accept_group)
 
 
 def early_acks() -> None:
@@ -118,7 +105,7 @@ def early_acks() -> None:
         app.conf.update(task_acks_late=False, task_reject_on_worker_lost=False)
         return app
 
-    _replace(worker.main, "make_celery", make)
+    replace(worker.main, "make_celery", make)
 
 
 def no_health_checks() -> None:
@@ -143,7 +130,7 @@ def no_attempt_cap() -> None:
     def predict(self: Scorer, _held: Any, model: Any, rows: Any) -> Any:
         return predict_rows(rows, model.signature, self._watched(model.probabilities))
 
-    _replace(Scorer, "_predict", predict)
+    replace(Scorer, "_predict", predict)
 
 
 def no_watchdog() -> None:
@@ -153,7 +140,7 @@ def no_watchdog() -> None:
     def never(_self: LeaseKeeper) -> bool:
         return False
 
-    _replace(LeaseKeeper, "_is_hung", never)
+    replace(LeaseKeeper, "_is_hung", never)
 
 
 def keys_taken_over() -> None:
@@ -183,14 +170,14 @@ def cancel_unlocked() -> None:
     def unlocked(statement: str) -> Any:
         return text(statement.replace(lock, "WHERE id = :batch_id"))
 
-    _replace(records, "text", unlocked)
+    replace(records, "text", unlocked)
 
 
 def no_session_timeouts() -> None:
     """PostgreSQL believes in a connection for as long as its kernel does, whatever the transaction holds."""
     from shared.postgres import engine
 
-    _replace(engine, "_SESSION", "-c idle_in_transaction_session_timeout=0")
+    replace(engine, "_SESSION", "-c idle_in_transaction_session_timeout=0")
 
 
 def plan_unfenced() -> None:
@@ -229,65 +216,7 @@ def planner_deaf() -> None:
     def hear_nothing(_self: LeaseBeat) -> None:
         return None
 
-    _replace(LeaseBeat, "check", hear_nothing)
-
-
-def stale_features() -> None:
-    """A worker remembers the features that it has read of a client, and reads them no more."""
-    from dataclasses import replace
-
-    import pyarrow as pa
-
-    from worker.scoring import scorer
-
-    read = scorer.read_rows
-    known: dict[int, dict[str, Any]] = {}
-
-    def remember(engine: Any, claims: Any, signature: Any) -> Any:
-        rows = read(engine, claims, signature)
-        cells = [
-            known.setdefault(key, row) if there else row
-            for key, there, row in zip(rows.keys.tolist(), rows.is_known, rows.features.to_pylist(), strict=True)
-        ]
-        return replace(rows, features=pa.Table.from_pylist(cells, schema=rows.features.schema))
-
-    _replace(scorer, "read_rows", remember)
-
-
-def lying_trace() -> None:
-    """The page shows beside each answer what the row before it was scored by."""
-    from dataclasses import replace
-
-    from worker.scoring import scorer
-
-    make = scorer.make_page
-
-    def lie(claim: Any, rows: Any, *others: Any, **options: Any) -> Any:
-        shifted = [len(rows) - 1, *range(len(rows) - 1)]
-        return make(claim, replace(rows, features=rows.features.take(shifted)), *others, **options)
-
-    _replace(scorer, "make_page", lie)
-
-
-def compiled_unchecked() -> None:
-    """The compiled form of a linear model is off by 0.5 in the logit, and nobody holds it against the estimator."""
-    from worker.models import loaded_model
-    from worker.models.linear_compile import compile_linear
-    from worker.models.linear_model import LinearModel
-
-    right = LinearModel.logits
-
-    def wrong(self: LinearModel, columns: Any) -> Any:
-        return right(self, columns) + 0.5
-
-    def unchecked(model: Any) -> Any:
-        try:
-            return compile_linear(model.estimator, model.signature, model.asking.columns[1])
-        except Exception:  # noqa: BLE001 - the other model is not linear
-            return None
-
-    _replace(LinearModel, "logits", wrong)
-    _replace(loaded_model, "_checked_linear", unchecked)
+    replace(LeaseBeat, "check", hear_nothing)
 
 
 _FENCE = "b.id = p_batch_id AND b.fence = p_fence AND b.status = 'running'"

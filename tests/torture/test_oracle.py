@@ -19,12 +19,11 @@ from sqlalchemy import Engine, make_url, text
 from uuid_utils.compat import uuid7
 
 from shared.config import Settings
-from shared.jobs.accept_bulk import BulkJob, ListedIds, accept_ids
 from shared.models.registry import promote_version
 from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.models import SIGNATURE, right_answer
-from tests.support import OWNER, add_model
+from tests.support import OWNER, add_model, submit_bulk
 from tests.torture import population
 from tests.torture.checker import check
 from tests.torture.histories import Histories
@@ -33,8 +32,9 @@ from tests.torture.ledger import Ledger, read
 from tests.torture.models import TortureModel, linear_model
 from tests.torture.planted_logs import PROMISE, search_logs
 from tests.torture.population import Features, Hand, initial
+from tests.torture.replacing import put_back
 from tests.torture.row_checks import RIGHT, TRACE
-from tests.torture.sabotage import SWITCHES, put_back
+from tests.torture.sabotage import SWITCHES
 from tests.torture.violation import Violation
 from worker.celery.pool_process import ProcessSlot
 from worker.models.linear_compile import compile_linear
@@ -59,11 +59,11 @@ class Stage:
 
     def ask(self, version: int, clients: list[int]) -> UUID:
         """A bulk job for this version of the model."""
-        job_id, key = uuid7(), uuid7().hex
+        key = uuid7().hex
         with transaction(self.engine) as connection:
             promote_version(connection, version)
         self.ledger.write("ask", key=key, kind="bulk", clients=clients, features=None, where=None)
-        accept_ids(self.engine, BulkJob(job_id, OWNER, 100), ListedIds(clients), len(clients))
+        job_id = submit_bulk(self.engine, clients).job_id
         with transaction(self.engine) as connection:
             connection.execute(
                 text("INSERT INTO predictq.idempotency_keys (owner, key, job_id) VALUES (:owner, :key, :job)"),
