@@ -6,6 +6,7 @@ _before: list[tuple[object, str, object]] = []  # what `replace` has replaced
 
 
 def replace(owner: object, name: str, value: object) -> None:
+    """Put `value` in the place of what `owner` calls `name`. Raises LookupError where it has nothing of that name."""
     if not hasattr(owner, name):
         raise LookupError(f"the product has changed: {owner} has no {name}")
     _before.append((owner, name, getattr(owner, name)))

@@ -124,13 +124,16 @@ def no_health_checks() -> None:
 
 def no_attempt_cap() -> None:
     """However often a batch has killed its worker, the next attempt is made in the same way."""
-    from worker.scoring.prediction import predict_rows
-    from worker.scoring.scorer import Scorer
+    from worker.scoring import scorer
 
-    def predict(self: Scorer, _held: Any, model: Any, rows: Any) -> Any:
-        return predict_rows(rows, model.signature, self._watched(model.probabilities))
+    def answer(self: scorer.Scorer, claims: Any) -> Any:
+        model = self.models.get(self.engine, claims[0].model_version_id)
+        metadata = model.artefact.metadata
+        rows = scorer.read_rows(self.sources, claims, metadata.signature)
+        answers = scorer.predict_rows(rows, metadata.signature, self._watched(model.predict), task=metadata.task)
+        return self._finish(claims, rows, answers, metadata, known_words=model.known_words)
 
-    replace(Scorer, "_predict", predict)
+    replace(scorer.Scorer, "_answer_apart", answer)
 
 
 def no_watchdog() -> None:
@@ -147,13 +150,12 @@ def keys_taken_over() -> None:
     """A repeated Idempotency-Key leads to another job, and forgets the first."""
     from shared.jobs import accept_singles
 
-    for name in ("_LOOKING_UP", "_UNSEEN"):
-        _rewrite(
-            accept_singles,
-            name,
-            "ON CONFLICT (owner, key) DO NOTHING",
-            "ON CONFLICT (owner, key) DO UPDATE SET job_id = excluded.job_id",
-        )
+    _rewrite(
+        accept_singles,
+        "_ACCEPT_SINGLES",
+        "ON CONFLICT (owner, key) DO NOTHING",
+        "ON CONFLICT (owner, key) DO UPDATE SET job_id = excluded.job_id",
+    )
 
 
 def cancel_unlocked() -> None:
