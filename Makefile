@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: catalogue help demo up test older-postgres browser test-compose check coverage torture torture-quick bench bench-quick lock clean
+.PHONY: catalogue help demo up test older-postgres browser test-compose check coverage torture torture-quick mutants bench bench-quick lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -25,6 +25,11 @@ help: ## Show this list
 .venv/.dev: .venv/.runtime tests/requirements.lock
 	@echo "Installing the test tools into .venv"
 	@$(PIP) $(PINNED) tests/requirements.lock
+	@touch $@
+
+.venv/.mutants: .venv/.dev tests/mutants/requirements.lock
+	@echo "Installing Cosmic Ray into .venv"
+	@$(PIP) $(PINNED) tests/mutants/requirements.lock
 	@touch $@
 
 .venv/.bench: .venv/.runtime bench/requirements.lock
@@ -57,6 +62,9 @@ torture: .venv/.dev ## Break everything on purpose and check every promise (abou
 
 torture-quick: .venv/.dev ## The same in two minutes; part of `make test`
 	@$(BIN)/python -m pytest tests/torture
+
+mutants: .venv/.mutants ## Put 400 small mistakes into the code, one at a time: tests must notice 85 % (hours; a stopped run goes on)
+	@$(BIN)/python -m tests.mutants
 
 coverage: .venv/.dev ## The tests with coverage of api, worker, shared, model, cli and devstack: at least 90 %
 	@rm -f .coverage .coverage.*

@@ -66,8 +66,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL server of this test process's own."""
+def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server of this test process's own; `make mutants` has one for all of its runs."""
+    warm = getattr(request.config, "warm_servers", None)
+    if warm is not None:
+        yield warm.postgres
+        return
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", settings=_POSTGRES) as server:
         yield server
         server.destroy()  # as root its data may live outside the temporary directory
@@ -83,8 +87,12 @@ def older_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedde
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """A Valkey server, which speaks Redis' protocol, of this test process's own."""
+def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A Valkey server, which speaks Redis' protocol, of this test process's own; see `postgres`."""
+    warm = getattr(request.config, "warm_servers", None)
+    if warm is not None:
+        yield warm.redis
+        return
     with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data") as server:
         yield server
 
@@ -103,12 +111,15 @@ def make_database(postgres: EmbeddedPostgres) -> Iterator[Callable[..., str]]:
         return make_url(postgres.url).set(database=name).render_as_string(hide_password=False)
 
     with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE template_predictq"))
-    template = create_engine(make_url(postgres.url).set(database="template_predictq"))
-    upgrade(template)
-    with template.begin() as connection:
-        create_clients_table(connection)
-    template.dispose()
+        is_there = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = 'template_predictq'"))
+        if not is_there:
+            connection.execute(text("CREATE DATABASE template_predictq"))
+    if not is_there:
+        template = create_engine(make_url(postgres.url).set(database="template_predictq"))
+        upgrade(template)
+        with template.begin() as connection:
+            create_clients_table(connection)
+        template.dispose()
     yield make
     admin.dispose()
 

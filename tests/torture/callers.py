@@ -208,7 +208,7 @@ class Crowd:
             clients = rng.choices(population.ORDINARY, k=rng.randint(200, 1800))
             if rng.random() < 0.2:
                 clients[rng.randrange(len(clients))] = population.UNKNOWN
-            clients[:3] = rng.choices(population.FLEETING, k=3)
+            clients[:20] = rng.choices(population.FLEETING, k=20)
             job_id = caller.submit(Ask("bulk", clients))
             if job_id is not None and rng.random() < 0.1:
                 caller.cancel(job_id)
@@ -227,15 +227,25 @@ class Crowd:
 
     def _change_clients(self, number: int) -> None:
         rng = random.Random(f"{self._seed}-changes")
+        absent: set[int] = set()
         while not self._stop.wait(rng.uniform(0.02, 0.1)):
-            income = rng.randrange(1000, 9000)
+            income = None if rng.random() < 0.05 else population.income(rng.randrange(1000, 9000))
             try:
-                if rng.random() < 0.2:
-                    self.hand.replace(rng.choice(population.FLEETING), income)
+                if rng.random() < 0.4:
+                    self._remove_or_insert(rng.choice(population.FLEETING), absent, income)
                 else:
                     self.hand.change(rng.sample(population.ORDINARY, 5), income, over_time=rng.random() < 0.5)
             except psycopg2.Error:
                 self._stop.wait(0.5)  # PostgreSQL is being tortured
+
+    def _remove_or_insert(self, client: int, absent: set[int], income: int | None) -> None:
+        """Delete a client that is there; insert one that is not, or of which that is not known."""
+        if client in absent:
+            self.hand.insert(client, income)
+            absent.remove(client)
+        else:
+            absent.add(client)
+            self.hand.remove(client)
 
 
 def _draw_selection(rng: random.Random) -> dict[str, Any]:
@@ -243,7 +253,7 @@ def _draw_selection(rng: random.Random) -> dict[str, Any]:
     where: dict[str, Any] = {"age": population.STILL_AGE, "department": "Sales"}
     if rng.random() < 0.9:
         first = rng.randrange(990, 1900)  # below 1000 there is nobody
-        where["monthly_income"] = list(range(first, first + 40))
+        where["monthly_income"] = [population.income(number) for number in range(first, first + 40)]
     return where
 
 
@@ -251,9 +261,9 @@ def _draw_single(rng: random.Random) -> Ask:
     if rng.random() < 0.3:
         features = {
             "age": rng.randint(20, 59),
-            "monthly_income": rng.choice([None, rng.randrange(1000, 9000)]),
+            "monthly_income": rng.choice([None, population.income(rng.randrange(1000, 9000))]),
             "department": rng.choice(["Sales", "Research & Development"]),
             "over_time": rng.random() < 0.5,
         }
         return Ask("raw", features=features)
-    return Ask("single", [rng.choice(population.ORDINARY)])
+    return Ask("single", [rng.choice(population.FLEETING if rng.random() < 0.1 else population.ORDINARY)])

@@ -1,8 +1,8 @@
 """The comparison: what the ledger says was asked and promised, against what PostgreSQL holds.
 
-It shares no code with the service. Tables are read by plain SQL, pages by a reader of its own, and right answers are
-worked out from the features in the page; that those were the client's is known from the ledger, where every change of a
-client stands with its times.
+It shares no code with the service. Tables are read by plain SQL, pages by a reader of its own. Right answers come from
+the estimators themselves, called in another process on what the clients really were: that is known from the ledger,
+where every change of a client stands with its times.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg2
 from psycopg2.extensions import connection
 
 from tests.torture import stored
+from tests.torture.context import CLOCK_SECONDS, Context
 from tests.torture.histories import Histories
 from tests.torture.ledger import Event
-from tests.torture.page_checks import Context, check_page
+from tests.torture.oracle import Oracle
+from tests.torture.page_checks import check_page
 from tests.torture.population import Features, everybody, selected
 from tests.torture.stored import Job
 from tests.torture.violation import Violation
@@ -44,20 +47,20 @@ class Promises:
         return cls(asks, jobs, {event["job"]: event for event in events if event["what"] == "told"})
 
 
-def check(events: list[Event], dsn: str, offsets: Mapping[int, float]) -> list[Violation]:
-    """Every broken promise, once all work has had its time. `offsets`: what each model version adds to its answers."""
+def check(events: list[Event], dsn: str, files: Mapping[int, Path]) -> list[Violation]:
+    """Every broken promise, once all work has had its time. `files`: the estimator of each model version."""
     session: connection = psycopg2.connect(dsn)
     with contextlib.closing(session):
         session.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        return compare(events, session, offsets)
+        return compare(events, session, files)
 
 
-def compare(events: list[Event], session: connection, offsets: Mapping[int, float]) -> list[Violation]:
+def compare(events: list[Event], session: connection, files: Mapping[int, Path]) -> list[Violation]:
     """The same, as this session sees PostgreSQL."""
     promises, histories = Promises.of(events), Histories(events)
     jobs = stored.jobs(session)
-    context = Context(jobs, histories, offsets, _claims(events), _erased(events))
-    found = list(_check_promised(jobs, promises))
+    context = Context(jobs, histories, Oracle(files), promises.asks, promises.told, _claims(events), _erased(events))
+    found = [*_check_promised(jobs, promises), *_check_refused(events, promises, histories)]
     for page in stored.pages(session):
         found += check_page(page, context)
     for job in jobs.values():
@@ -84,6 +87,17 @@ def _check_promised(jobs: Mapping[str, Job], promises: Promises) -> Iterator[Vio
     for job_id, told in promises.told.items():
         if job_id in jobs and jobs[job_id].status != told["status"]:
             yield Violation("an end is final", f"{job_id} was {told['status']}, is {jobs[job_id].status}")
+
+
+def _check_refused(events: list[Event], promises: Promises, histories: Histories) -> Iterator[Violation]:
+    """Who is told at once that there is no such client asked at a moment at which there was none."""
+    for event in events:
+        if event["what"] != "answer" or event["status"] != 404 or event["path"] != "/v1/predict":
+            continue
+        (client,) = promises.asks[event["key"]]["clients"]
+        had = histories.within(client, (event["t"] - event["seconds"] - CLOCK_SECONDS, event["t"] + CLOCK_SECONDS))
+        if not any(version.features is None for version in had):
+            yield Violation("only an absent client is unknown", f"client {client}: 404, and it had {had}")
 
 
 def _check_job(job: Job, promises: Promises, context: Context) -> Iterator[Violation]:
@@ -140,7 +154,7 @@ def _check_views(session: connection, context: Context) -> Iterator[Violation]:
         yield Violation("the views show what is stored", words)
     for row in stored.rows(session, _LABELS):
         if row["label"] != str(int(row["probability"] >= row["threshold"])):
-            yield Violation("each answer is right for the version it names", f"{row['request_id']}: {row['label']}")
+            yield Violation("each label follows from its threshold", f"{row['request_id']}: {row['label']}")
 
 
 _SHOWN = """

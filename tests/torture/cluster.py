@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import joblib
 import psycopg2
 from psycopg2.extensions import connection
 from redis import Redis
@@ -28,7 +29,7 @@ from tests.models import SIGNATURE
 from tests.sample import create_clients_table
 from tests.torture import population
 from tests.torture.freezer import Freezer
-from tests.torture.models import TortureModel
+from tests.torture.models import TortureModel, linear_model
 from tests.torture.netns import Host
 from tests.torture.proxy import Loop, Tally
 from tests.torture.sabotage import SWITCHES, check_switches
@@ -78,7 +79,9 @@ class Cluster:
         self.postgres = EmbeddedPostgres(directory / "postgres", settings=_POSTGRES)
         self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis", refused=REFUSED - {"CONFIG"})
         self.freezer = Freezer()
-        self.offsets: dict[int, float] = {}  # what each model version adds to the right answer
+        self.estimators: dict[int, Path] = {}  # a file of each model version's estimator, kept aside for the oracle
+        self.standing = 0  # the model version that is live but for moments
+        self.linear = 0  # the one that workers compile
         self.gateways: list[Service] = []
         self.workers: list[Service] = []
         self.api_key = ""
@@ -166,14 +169,40 @@ class Cluster:
 
     def add_model(self, offset: float) -> int:
         """Register and promote one more version of the model; returns it."""
-        artefact = build_artefact(TortureModel(offset=offset), SIGNATURE, 0.5, name="torture")
+        self.standing = self._register(TortureModel(offset=offset), is_live=True)
+        return self.standing
+
+    def promote(self, version: int) -> None:
+        """Make this version the live one. Raises psycopg2.Error."""
+        self.query(_PROMOTE, [version])
+
+    def logs(self) -> list[Path]:
+        """What everything has written so far."""
+        places = (self.plan.directory, self.postgres.data_dir, self.redis.data_dir)
+        return [log for place in places for log in sorted(place.glob("*.log*"))]
+
+    def secrets(self) -> dict[str, str]:
+        """What nobody may find in a log, by what it is."""
+        return {
+            "PostgreSQL's password": self.postgres.address.password,
+            "Redis's password": self.redis.address.password,
+            "an API key": self.api_key,
+            "another API key": self.limited_key,
+        }
+
+    def _register(self, estimator: Any, *, is_live: bool) -> int:
+        """A new version of the default model."""
+        artefact = build_artefact(estimator, SIGNATURE, 0.5, name="torture")
         engine = self._engine()
         with engine.begin() as connection:
             source = read_source(connection, "clients")
             registered = register_version(connection, new_version(artefact, source_id=source.id))
-            version = promote_version(connection, registered.id).version
+            if is_live:
+                promote_version(connection, registered.id)
+        version = registered.version
         engine.dispose()
-        self.offsets[version] = offset
+        self.estimators[version] = self.plan.directory / f"estimator-{version}.joblib"
+        joblib.dump(estimator, self.estimators[version])
         return version
 
     def _engine(self) -> Engine:
@@ -189,6 +218,7 @@ class Cluster:
             self.limited_key, _ = create_key(connection, "limited", max_waiting_rows=LIMITED_ROWS)
         engine.dispose()
         population.fill(self.dsn)
+        self.linear = self._register(linear_model(), is_live=False)
         self.add_model(0.0)
         check_switches(self.plan.sabotage)
         for name in self.plan.sabotage:
@@ -216,6 +246,12 @@ class Cluster:
 
     def _destroy_postgres(self) -> None:
         self.postgres.destroy()  # as root its data may live outside the run's directory
+
+
+_PROMOTE = """
+UPDATE predictq.models m SET live_version_id = v.id
+FROM predictq.model_versions v WHERE v.model = m.name AND m.name = 'torture' AND v.version = %s
+"""
 
 
 def _place_postgres(data_dir: Path, disk: Path) -> None:

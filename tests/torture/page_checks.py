@@ -1,54 +1,17 @@
-"""The checks of one page: it is there once, it accounts for each row, and each row is right."""
+"""The checks of one page: it is there once, it accounts for each row, and what it names is found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-from tests.models import right_answer
-from tests.torture import models
-from tests.torture.histories import Histories, Interval, meet
-from tests.torture.page_reader import Cell, NoPage
-from tests.torture.population import Features
-from tests.torture.stored import Job, Page
+from tests.torture.context import Context, Counts
+from tests.torture.row_checks import ROW, check_rows
+from tests.torture.stored import Page
 from tests.torture.violation import Violation
 
-_CLOCK_SECONDS = 0.002  # between PostgreSQL's reading of the clock and ours
 _SMALL = 64  # rows from which on a page has a filter of its keys
 _NOTHING = (None, None, None, None)  # the features of a row without a client
-_ROW = "each row has one answer or one stated error"
-_RIGHT = "each answer is right for the version it names"
-_TRACE = "the features in the page were the client's when it was scored"
 _ACCOUNT = "accepted = succeeded + failed + cancelled + in flight"
-_POISON_ERRORS = {
-    models.RAISES: "model_failed",
-    models.KILLS: "model_failed",
-    models.HANGS: "model_failed",
-    models.NAN: "invalid_probability",
-}
-
-Counts = tuple[int, int, int]  # succeeded, failed, cancelled
-
-
-@dataclass
-class Context:
-    """What pages are held against, and what they sum up to."""
-
-    jobs: Mapping[str, Job]
-    histories: Histories
-    offsets: Mapping[int, float]
-    claims: Mapping[tuple[int, int], float]  # batch and fence → a moment at which that claim was not made yet
-    erased: frozenset[int]  # clients who were erased, and that was done
-    asked: dict[str, list[object]] = field(default_factory=dict)  # job → clients or features, in order
-    counts: dict[str, Counts] = field(default_factory=dict)  # job → as its pages have it
-    requests: int = 0
-    answers: tuple[int, int] = (0, 0)  # probabilities and errors
-
-    def add(self, job: str, asked: Sequence[object], counts: Counts) -> None:
-        """Add rows of a job."""
-        self.asked.setdefault(job, []).extend(asked)
-        before = self.counts.get(job, (0, 0, 0))
-        self.counts[job] = (before[0] + counts[0], before[1] + counts[1], before[2] + counts[2])
 
 
 def check_page(page: Page, context: Context) -> Iterator[Violation]:
@@ -69,7 +32,7 @@ def check_page(page: Page, context: Context) -> Iterator[Violation]:
         yield Violation("only a batch that has ended has answers", f"{name} is open work, too")
     if not page.has_outputs:
         if not page.is_open:
-            yield Violation(_ROW, f"{name} is neither open nor answered")
+            yield Violation(ROW, f"{name} is neither open nor answered")
         return
     yield from _check_account(page, name)
     if page.values is not None:
@@ -77,7 +40,10 @@ def check_page(page: Page, context: Context) -> Iterator[Violation]:
             context.answers[0] + sum(value is not None for value in page.values),
             context.answers[1] + sum(row not in page.cancelled for row in page.errors),
         )
-        yield from _check_answers(page, name, context)
+        if page.fence < 1 or not page.worker:
+            yield Violation("each page is of the claim that won", f"{name}: fence {page.fence} of {page.worker}")
+        yield from check_rows(page, name, context)
+        yield from _check_keys(page, name)
 
 
 def _check_erased(page: Page, context: Context) -> Iterator[Violation]:
@@ -113,6 +79,7 @@ def _check_jobs(page: Page, name: str, asked: list[object], context: Context) ->
             known = context.jobs.get(job)
             if known is not None and (known.batch_id, known.row) != (page.batch_id, row):
                 yield Violation("the job holds what was asked", f"job {job} is row {row} of {name}, and says otherwise")
+            yield from _check_told(page, row, job, context)
     for job in jobs:
         if job not in context.jobs:
             yield Violation("nothing unrequested appears", f"{name} has rows of job {job}, which there is not")
@@ -122,6 +89,17 @@ def _check_jobs(page: Page, name: str, asked: list[object], context: Context) ->
         cancelled = context.jobs[job].cancelled_at
         if page.job_id and cancelled and page.values is not None and page.claimed > cancelled:
             yield Violation("what was cancelled is not scored", f"{name} was claimed after the cancel of {job}")
+
+
+def _check_told(page: Page, row: int, job: str, context: Context) -> Iterator[Violation]:
+    """A caller who was told the end of a single job was told what is stored."""
+    told = context.told.get(job)
+    if told is None or row in page.erased:
+        return
+    stored = page.values[row] if page.values else None
+    said = (told.get("result") or {}).get("probability")
+    if said != stored:
+        yield Violation("what callers are told is what is stored", f"job {job} was told {said}: {stored} is stored")
 
 
 def _single_counts(page: Page, row: int) -> Counts:
@@ -145,79 +123,6 @@ def _check_account(page: Page, name: str) -> Iterator[Violation]:
             expected = (*page.counts[:2], len(page.cancelled))  # an erasure leaves the counts as they were
     if page.counts != expected or sum(expected) != page.request_count:
         yield Violation(_ACCOUNT, f"{name} says {page.counts} of {page.request_count}, its rows {expected}")
-
-
-def _check_answers(page: Page, name: str, context: Context) -> Iterator[Violation]:
-    values = page.values or []
-    if page.fence < 1 or not page.worker:
-        yield Violation("each page is of the claim that won", f"{name}: fence {page.fence} of {page.worker}")
-    try:
-        features = page.features
-    except NoPage as error:
-        yield Violation(_TRACE, f"{name} cannot be read: {error}")
-        return
-    if not len(features) == len(values) == len(page.clients):
-        yield Violation(_ROW, f"{name}: {len(values)} values, {len(features)} rows of features")
-        return
-    for row, (value, cells) in enumerate(zip(values, features, strict=True)):
-        yield from _check_row(page, row, value, cells, context)
-    yield from _check_trace(page, name, context)
-    yield from _check_keys(page, name)
-
-
-def _check_row(
-    page: Page, row: int, value: float | None, cells: tuple[Cell, ...], context: Context
-) -> Iterator[Violation]:
-    if row in page.erased:
-        return
-    if row in page.cancelled:
-        if value is not None:
-            yield Violation("a cancelled row has no answer", f"{page.batch_id}-{row}: {value}")
-        return
-    error = page.errors.get(row)
-    if (value is None) == (error is None):
-        yield Violation(_ROW, f"{page.batch_id}-{row}: {value} and {error}")
-        return
-    expected = _expected(Features(*cells), context.offsets[page.version])  # type: ignore[arg-type]
-    right = error == expected if isinstance(expected, str) else value is not None and abs(value - expected) < 1e-9
-    if not right:
-        given = error if value is None else value
-        yield Violation(_RIGHT, f"{page.batch_id}-{row}: {given}, expected {expected} for {cells}")
-
-
-def _expected(features: Features, offset: float) -> float | str:
-    if tuple(features) == _NOTHING:
-        return "unknown_client"
-    return _POISON_ERRORS.get(features.age) or offset + right_answer(*features)
-
-
-def _check_trace(page: Page, name: str, context: Context) -> Iterator[Violation]:
-    """There must be one moment, after the claim and before the answer, at which all clients read as the page says."""
-    not_before = max(page.claimed, context.claims.get((page.batch_id, page.fence), 0.0))
-    moments: list[Interval] = [(not_before - _CLOCK_SECONDS, page.answered + _CLOCK_SECONDS)]
-    for row, (client, given, cells) in enumerate(zip(page.clients, page.given, page.features, strict=True)):
-        if given is not None:
-            if cells != tuple(given.get(name) for name in Features._fields):
-                yield Violation(_TRACE, f"{page.batch_id}-{row}: {cells}, given {given}")
-        elif client is not None:
-            seen = None if cells == _NOTHING else Features(*cells)  # type: ignore[arg-type]
-            met = meet(moments, context.histories.when(client, seen))
-            if not met:
-                yield from _tell_of_no_moment(page, row, client, seen, moments, context)
-                return
-            moments = met
-
-
-def _tell_of_no_moment(
-    page: Page, row: int, client: int, seen: Features | None, moments: list[Interval], context: Context
-) -> Iterator[Violation]:
-    words = f"{page.batch_id}-{row} (fence {page.fence}): client {client} was read as {seen}, which it was"
-    when = context.histories.when(client, seen)
-    late = context.claims.get((page.batch_id, page.fence), 0.0)
-    if late and any(last <= late for _, last in when):
-        yield Violation("each page is of the claim that won", f"{words} before that claim alone")
-    else:
-        yield Violation(_TRACE, f"{words} in {when}, not in {moments}")
 
 
 def _check_keys(page: Page, name: str) -> Iterator[Violation]:

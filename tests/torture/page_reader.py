@@ -1,6 +1,6 @@
 """A second reader of page format 1, written from docs/page-format.md alone: it shares no code with the service.
 
-It reads the types that the torture's clients have: integers, booleans and texts.
+It reads the types that the torture's clients have: integers, whole numbers as floats, booleans and texts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any
 
 import zstandard
 
-Cell = int | bool | str | None
+Cell = int | float | bool | str | None
+_NAN = {"$": "NaN"}  # no value, as the torture's estimators are given it
 _LINES, _PACKED_LINES, _COLUMNS = 1, 2, 3
 _HEADER, _ENTRY = struct.Struct("<II"), struct.Struct("<BBBBBBHIIq")
 _INT64, _BOOL = 0, 2  # dtypes, by number; all others that come by here are texts
-_ABSENT, _NUMBER, _DICTIONARY, _TEXT = 0, 1, 4, 5  # forms of a column
+_ABSENT, _NUMBER, _DECIMAL, _DICTIONARY, _TEXT = 0, 1, 2, 4, 5  # forms of a column
 _FULL, _BITS, _BYTES, _EMPTY = 0, 1, 2, 3  # masks
 _WIDTHS = {8: "B", 16: "H", 32: "I", 64: "q"}
 
@@ -46,7 +47,7 @@ def _lines(body: bytes) -> list[tuple[Cell, ...]]:
     rows = [json.loads(line) for line in body.decode().splitlines()]
     if rows and isinstance(rows[0], dict):  # the types of columns in which no row has a value
         rows = rows[1:]
-    return [tuple(row) for row in rows]
+    return [tuple(None if cell == _NAN else cell for cell in row) for row in rows]
 
 
 def _columns(body: bytes) -> list[tuple[Cell, ...]]:
@@ -56,7 +57,7 @@ def _columns(body: bytes) -> list[tuple[Cell, ...]]:
 
 
 def _column(body: bytes, entry: tuple[int, ...], rows: int) -> list[Cell]:
-    dtype, form, bits, _, mask, _, _, place, words, base = entry
+    dtype, form, bits, scale, mask, _, _, place, words, base = entry
     is_there, place = _presence(body, mask, place, rows)
     values: Sequence[Cell]
     if form == _ABSENT:
@@ -68,6 +69,8 @@ def _column(body: bytes, entry: tuple[int, ...], rows: int) -> list[Cell]:
         if form == _DICTIONARY:
             known = _words(body, place, words)
             values = [known[number] for number in numbers]
+        elif form == _DECIMAL:
+            values = [number / 10**scale for number in numbers]
         elif form == _NUMBER and dtype in (_INT64, _BOOL):
             values = [bool(number) for number in numbers] if dtype == _BOOL else numbers
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.torture import faults
 from tests.torture.cluster import IMPATIENT, Plan
 from tests.torture.report import verdict
+from tests.torture.row_checks import RIGHT, TRACE
 from tests.torture.run import Result, running
 
 _BUSTLE = 0.3  # a proof needs callers, not many of them: several runs share the machine
@@ -35,6 +36,7 @@ class Proof:
 
 
 _ENDS = frozenset({"every accepted job ends", "every accepted job ends in time"})
+_CHANGING = "no fault, clients change, go and come back"
 _PURPOSE = frozenset({"what the fault is for"})
 
 PROOFS = [
@@ -82,6 +84,9 @@ PROOFS = [
         frozenset({"one page of answers per batch"}),
         mistake=("answered-twice",),
     ),
+    Proof("features-read-anew", _CHANGING, frozenset({RIGHT, TRACE})),
+    Proof("trace-of-what-was-scored", _CHANGING, frozenset({TRACE})),
+    Proof("compiled-form-checked", _CHANGING, frozenset({RIGHT})),
 ]
 
 

@@ -20,10 +20,12 @@ from tests.torture.cluster import Cluster, Plan, wait_for
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 from tests.torture.ledger import Event, Ledger, read
 from tests.torture.manners import check_manners
+from tests.torture.planted_logs import search_logs
 from tests.torture.violation import Violation
 from tests.torture.watching import RowAccountingWatch, Use, check_growth
 
 SETTLE_SECONDS = 60.0  # from the last fault to the end of every accepted job
+_ACCEPTED_SECONDS = 10.0  # in calm
 FIRST_ANSWER_SECONDS = 15.0  # from the end of a fault to the first answer
 _IN_TIME = "every accepted job ends in time"
 
@@ -88,6 +90,8 @@ class Run:
             return outcome
         if any(fault.cuts_callers for fault in faults):
             self._cut_off.add(outcome.fault)
+        with self._noting(outcome):
+            self._ask_the_linear_model()
         self._ledger.set_phase(outcome.fault, "during")
         tools = Tools(self._cluster, self._ledger, self._crowd, self._prober, self._limited, self._rng, outcome.notes)
         before = tools.counts()
@@ -125,6 +129,8 @@ class Run:
         if _IN_TIME not in {violation.promise for violation in self._violations}:
             with contextlib.suppress(TimeoutError):  # the checker names what has not ended
                 self._settle()
+        with contextlib.suppress(psycopg2.Error):
+            self._crowd.hand.settle()
         self._watch.stop()
         with contextlib.suppress(psycopg2.Error, OSError):
             self._uses.append(Use.of(self._cluster))
@@ -132,12 +138,24 @@ class Run:
         self._limited.close()
         self._ledger.close()
         events = list(read(self._ledger.path))
-        self._violations += check(events, self._cluster.dsn, self._cluster.offsets)
+        self._violations += check(events, self._cluster.dsn, self._cluster.estimators)
         self._violations += check_manners(events, self._cut_off)
         self._violations += self._watch.violations
         self._violations += check_growth(self._uses, self._kills)
+        self._violations += search_logs(self._cluster.logs(), self._cluster.secrets())
         jobs, rows = self._cluster.query("SELECT count(*), coalesce(sum(request_count), 0) FROM predictq.jobs")[0]
         return Result(self.outcomes, self._violations, events, jobs, int(rows), self._watch.moments, self._watch.told)
+
+    def _ask_the_linear_model(self) -> None:
+        """A little work is for the model that workers compile; some of it is open while the next fault comes."""
+        cluster = self._cluster
+        cluster.promote(cluster.linear)
+        try:
+            clients = self._rng.choices(population.ORDINARY, k=400) + self._rng.choices(population.FLEETING, k=20)
+            self._prober.submit(Ask("bulk", clients), _ACCEPTED_SECONDS)
+            self._prober.submit(Ask("single", [self._rng.choice(population.ORDINARY)]), _ACCEPTED_SECONDS)
+        finally:
+            cluster.promote(cluster.standing)
 
     def _verify(self, outcome: Outcome, tools: Tools) -> None:
         try:

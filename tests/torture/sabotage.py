@@ -15,13 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.torture.replacing import replace
+from tests.torture.sabotage_scoring import compiled_unchecked, lying_trace, stale_features
 from tests.torture.sabotage_sql import Change, changed, changes, drops_primary_key
-
-
-def _replace(owner: object, name: str, value: object) -> None:
-    if not hasattr(owner, name):
-        raise LookupError(f"the product has changed: {owner} has no {name}")
-    setattr(owner, name, value)
 
 
 def _rewrite(module: Any, name: str, piece: str, other: str) -> None:
@@ -44,7 +40,7 @@ def no_lease() -> None:
     def keep_all(*_: Any, **__: Any) -> list[Any]:
         return []
 
-    _replace(claims, "extend_leases", keep_all)
+    replace(claims, "extend_leases", keep_all)
 
 
 def no_sweeper() -> None:
@@ -54,7 +50,7 @@ def no_sweeper() -> None:
     def sweep_nothing(_self: Sweeper) -> int:
         return 0
 
-    _replace(Sweeper, "sweep_once", sweep_nothing)
+    replace(Sweeper, "sweep_once", sweep_nothing)
 
 
 def answer_before_commit() -> None:
@@ -80,7 +76,7 @@ def answer_before_commit() -> None:
         promised = RequestId(1, 0)
         return [Accepted(job.job_id, 1, Queue.INTERACTIVE, (), promised, created_at=now) for job in jobs]
 
-    _replace(Intake, "_accept_group", accept_early)
+    replace(Intake, "_accept_group", accept_early)
 
 
 def publish_before_commit() -> None:
@@ -96,7 +92,7 @@ def publish_before_commit() -> None:
         time.sleep(0.5)  # a busy machine may need most of it until a worker looks
         return self._accept(jobs)
 
-    _replace(Intake, "_accept_group", accept_group)
+    replace(Intake, "_accept_group", accept_group)
 
 
 def early_acks() -> None:
@@ -109,7 +105,7 @@ def early_acks() -> None:
         app.conf.update(task_acks_late=False, task_reject_on_worker_lost=False)
         return app
 
-    _replace(worker.main, "make_celery", make)
+    replace(worker.main, "make_celery", make)
 
 
 def no_health_checks() -> None:
@@ -128,12 +124,16 @@ def no_health_checks() -> None:
 
 def no_attempt_cap() -> None:
     """However often a batch has killed its worker, the next attempt is made in the same way."""
-    from worker.scoring.scorer import Scorer
+    from worker.scoring import scorer
 
-    def never(self: Scorer, _held: Any) -> bool:
-        return False
+    def answer(self: scorer.Scorer, claims: Any) -> Any:
+        model = self.models.get(self.engine, claims[0].model_version_id)
+        metadata = model.artefact.metadata
+        rows = scorer.read_rows(self.sources, claims, metadata.signature)
+        answers = scorer.predict_rows(rows, metadata.signature, self._watched(model.predict), task=metadata.task)
+        return self._finish(claims, rows, answers, metadata, known_words=model.known_words)
 
-    _replace(Scorer, "_is_last", never)
+    replace(scorer.Scorer, "_answer_apart", answer)
 
 
 def no_watchdog() -> None:
@@ -143,20 +143,19 @@ def no_watchdog() -> None:
     def never(_self: LeaseKeeper) -> bool:
         return False
 
-    _replace(LeaseKeeper, "_is_hung", never)
+    replace(LeaseKeeper, "_is_hung", never)
 
 
 def keys_taken_over() -> None:
     """A repeated Idempotency-Key leads to another job, and forgets the first."""
     from shared.jobs import accept_singles
 
-    for name in ("_LOOKING_UP", "_UNSEEN"):
-        _rewrite(
-            accept_singles,
-            name,
-            "ON CONFLICT (owner, key) DO NOTHING",
-            "ON CONFLICT (owner, key) DO UPDATE SET job_id = excluded.job_id",
-        )
+    _rewrite(
+        accept_singles,
+        "_ACCEPT_SINGLES",
+        "ON CONFLICT (owner, key) DO NOTHING",
+        "ON CONFLICT (owner, key) DO UPDATE SET job_id = excluded.job_id",
+    )
 
 
 def cancel_unlocked() -> None:
@@ -173,14 +172,14 @@ def cancel_unlocked() -> None:
     def unlocked(statement: str) -> Any:
         return text(statement.replace(lock, "WHERE id = :batch_id"))
 
-    _replace(records, "text", unlocked)
+    replace(records, "text", unlocked)
 
 
 def no_session_timeouts() -> None:
     """PostgreSQL believes in a connection for as long as its kernel does, whatever the transaction holds."""
     from shared.postgres import engine
 
-    _replace(engine, "_SESSION", "-c idle_in_transaction_session_timeout=0")
+    replace(engine, "_SESSION", "-c idle_in_transaction_session_timeout=0")
 
 
 def plan_unfenced() -> None:
@@ -219,7 +218,7 @@ def planner_deaf() -> None:
     def hear_nothing(_self: LeaseBeat) -> None:
         return None
 
-    _replace(LeaseBeat, "check", hear_nothing)
+    replace(LeaseBeat, "check", hear_nothing)
 
 
 _FENCE = "b.id = p_batch_id AND b.fence = p_fence AND b.status = 'running'"
@@ -259,6 +258,9 @@ SWITCHES: dict[str, Switch] = {
     "plan-mark": Switch(("planner",), plan_unmarked),
     "plan-lock": Switch(("api",), plan_unlocked),
     "erasure-hands-out-anew": Switch(("upkeep",), erased_batches_kept),
+    "features-read-anew": Switch(("worker",), stale_features),
+    "trace-of-what-was-scored": Switch(("worker",), lying_trace),
+    "compiled-form-checked": Switch(("worker",), compiled_unchecked),
     # Mistakes, not protections. A planner that does not listen must be stopped by the fence alone.
     "planner-deaf": Switch(("planner",), planner_deaf),
     # Whoever finishes stores a page, and leaves the row of open work to the newest claim: for the primary key to catch.

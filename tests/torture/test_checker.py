@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import joblib
 import psycopg2
 import pytest
 from psycopg2.extensions import connection
 from sqlalchemy import Engine, create_engine, make_url
 from uuid_utils.compat import uuid7
 
-from tests.models import right_answer
+from tests.models import TestModel, right_answer
 from tests.support import add_model
 from tests.torture import population
 from tests.torture.checker import compare
@@ -23,8 +27,13 @@ from tests.torture.manners import check_manners
 from tests.torture.population import Features, initial
 from tests.torture.violation import Violation
 
+ONE, TWO, THREE, FOUR, FIVE = population.ORDINARY[:5]
 SINGLE, BULK, PLANNED = str(uuid7()), str(uuid7()), str(uuid7())
-_WHERE = {"age": population.STILL_AGE, "department": "Sales", "monthly_income": list(range(1300, 1316))}
+_WHERE = {
+    "age": population.STILL_AGE,
+    "department": "Sales",
+    "monthly_income": [population.income(n) for n in range(1300, 1316)],
+}
 _SELECTED = population.selected(_WHERE)
 _CHANGED = Features(21, 7, "Research & Development", False)  # what client 1 became after it was answered
 
@@ -40,9 +49,13 @@ def _answer(key: str, job: str) -> Event:
 @pytest.fixture
 def events() -> list[Event]:
     """A single job on client 1, which changed later; a bulk job on 2, 3 and one that there is not; a selection."""
-    asks = [_ask("k1", "single", [1]), _ask("k2", "bulk", [2, 3, 4_000_000]), _ask("k3", "select", None, _WHERE)]
+    asks = [
+        _ask("k1", "single", [ONE]),
+        _ask("k2", "bulk", [TWO, THREE, 4_000_000]),
+        _ask("k3", "select", None, _WHERE),
+    ]
     promised = [_answer("k1", SINGLE), _answer("k2", BULK), _answer("k3", PLANNED)]
-    change = {"what": "change", "number": 1, "clients": [1], "features": [list(_CHANGED)], "sent": time.time() + 60}
+    change = {"what": "change", "number": 1, "clients": [ONE], "features": [list(_CHANGED)], "sent": time.time() + 60}
     return [*asks, *promised, change, {"what": "changed", "number": 1, "committed": time.time() + 61}]
 
 
@@ -69,7 +82,9 @@ def session(dsn: str) -> Iterator[connection]:
 def _answer_all(dsn: str) -> None:
     session: connection = psycopg2.connect(dsn)
     with session, session.cursor() as cursor:
-        cursor.execute("UPDATE predictq_data.clients SET monthly_income = 7, over_time = false WHERE client_id = 1")
+        cursor.execute(
+            f"UPDATE predictq_data.clients SET monthly_income = 7, over_time = false WHERE client_id = {ONE}"
+        )
         cursor.execute("SELECT nextval('predictq.batch_ids') FROM generate_series(1, 5)")
         for job, key in ((SINGLE, "k1"), (BULK, "k2"), (PLANNED, "k3")):
             cursor.execute(
@@ -87,8 +102,8 @@ def _answer_all(dsn: str) -> None:
                    VALUES (%s, 'bulk', 'o', 1, %s, %s, 'succeeded', now(), %s, %s, 0)""",
                 [job, first, count, count - failed, failed],
             )
-        _store(cursor, 1, [1], job=None)
-        _store(cursor, 2, [2, 3, 4_000_000], job=BULK)
+        _store(cursor, 1, [ONE], job=None)
+        _store(cursor, 2, [TWO, THREE, 4_000_000], job=BULK)
         _store(cursor, 3, _SELECTED[:5], job=PLANNED)
         _store(cursor, 4, _SELECTED[5:], job=PLANNED)
     session.close()
@@ -137,7 +152,15 @@ def _dsn(engine: Engine) -> str:
 
 
 def _check(session: connection, events: list[Event]) -> list[Violation]:
-    return compare(events, session, {1: 0.0})
+    return compare(events, session, {1: _estimator()})
+
+
+@cache
+def _estimator() -> Path:
+    """A file of the estimator that has answered."""
+    file = Path(tempfile.mkdtemp()) / "estimator.joblib"
+    joblib.dump(TestModel(), file)
+    return file
 
 
 def test_consistent_tables_pass(session: connection, events: list[Event]) -> None:
@@ -146,13 +169,14 @@ def test_consistent_tables_pass(session: connection, events: list[Event]) -> Non
     assert _check(session, events) == []
 
 
-_TRACE = "the features in the page were the client's when it was scored"
+_TRACE = "the trace shows the state that was scored"
+_RIGHT = "each answer is the estimator's for a state that its client had"
 _OUTPUTS = "UPDATE predictq.batch_outputs SET"
 _BROKEN_TABLES = {
     "DELETE FROM predictq.batch_outputs WHERE batch_id = 3": "each row has one answer or one stated error",
-    f'{_OUTPUTS} "values"[2] = 0.123 WHERE batch_id = 2': "each answer is right for the version it names",
+    f'{_OUTPUTS} "values"[2] = 0.123 WHERE batch_id = 2': _RIGHT,
     f'{_OUTPUTS} "values"[2] = NULL WHERE batch_id = 2': "each row has one answer or one stated error",
-    f"{_OUTPUTS} error_codes = '{{model_failed}}' WHERE batch_id = 2": "each answer is right for the version it names",
+    f"{_OUTPUTS} error_codes = '{{model_failed}}' WHERE batch_id = 2": _RIGHT,
     f"{_OUTPUTS} features = '\\x0101'::bytea || convert_to('[21, 7, \"Research & Development\", false]\n', 'UTF8') "
     "WHERE batch_id = 1": _TRACE,
     f"{_OUTPUTS} features = '\\x0109' WHERE batch_id = 1": _TRACE,
@@ -176,16 +200,16 @@ _BROKEN_TABLES = {
     ),
     "INSERT INTO predictq.batch_outputs (batch_id, model_version_id, fence, attempts, request_count, succeeded, "
     "failed, cancelled) VALUES (77, 1, 0, 0, 1, 0, 0, 1)": "nothing unrequested appears",
-    "UPDATE predictq.batch_requests SET keys_int8 = '{2,4,4000000}' WHERE batch_id = 2": "the job holds what was asked",
+    f"UPDATE predictq.batch_requests SET keys_int8[2] = {FOUR} WHERE batch_id = 2": "the job holds what was asked",
     "UPDATE predictq.batch_requests SET job_ids = ARRAY[gen_random_uuid()] WHERE batch_id = 1": (
         "nothing unrequested appears"
     ),
     "UPDATE predictq.batch_requests SET keys_int8[2] = keys_int8[1] WHERE batch_id = 3": "no key is planned twice",
-    "UPDATE predictq.batch_requests SET keys_int8[2] = 9001 WHERE batch_id = 3": "no key is lost",
+    f"UPDATE predictq.batch_requests SET keys_int8[2] = {population.RAISES} WHERE batch_id = 3": "no key is lost",
     "UPDATE predictq.idempotency_keys SET key = 'stranger' WHERE key = 'k1'": "nothing unrequested appears",
-    "DELETE FROM predictq.key_hashes WHERE batch_id = 2 AND hash = 3": "a client's answers are found",
-    "UPDATE predictq_data.clients SET monthly_income = 1 WHERE client_id = 5": "nothing of the user's is changed",
-    "DELETE FROM predictq_data.clients WHERE client_id = 5": "nothing of the user's is changed",
+    f"DELETE FROM predictq.key_hashes WHERE batch_id = 2 AND hash = {THREE}": "a client's answers are found",
+    f"UPDATE predictq_data.clients SET monthly_income = 1 WHERE client_id = {FIVE}": "nothing of the user's is changed",
+    f"DELETE FROM predictq_data.clients WHERE client_id = {FIVE}": "nothing of the user's is changed",
     "CREATE OR REPLACE VIEW predictq.prediction_requests AS SELECT request_id, job_id, single_job_id, client_id, "
     "features, created_at, batch_id, row_number FROM predictq.prediction_trace t "
     "CROSS JOIN LATERAL (SELECT NULL::text, now()) f "
@@ -209,15 +233,33 @@ def test_broken_tables_are_found(statement: str, promise: str, session: connecti
 
 
 def _lost(events: list[Event]) -> None:
-    events += [_ask("k4", "single", [2]), _answer("k4", str(uuid7()))]
+    events += [_ask("k4", "single", [TWO]), _answer("k4", str(uuid7()))]
 
 
 def _doubled(events: list[Event]) -> None:
-    events += [_ask("k4", "single", [1]), _answer("k4", SINGLE)]
+    events += [_ask("k4", "single", [ONE]), _answer("k4", SINGLE)]
 
 
 def _retold(events: list[Event]) -> None:
     events.append({"what": "told", "job": SINGLE, "status": "failed"})
+
+
+def _told_otherwise(events: list[Event]) -> None:
+    events.append({"what": "told", "job": SINGLE, "status": "succeeded", "result": {"probability": 0.25}})
+
+
+def _refused(events: list[Event]) -> None:
+    refusal = {"what": "answer", "key": "k1", "status": 404, "path": "/v1/predict", "seconds": 0.1, "t": time.time()}
+    events.append(refusal)
+
+
+def _asked_after_it_was_read(events: list[Event]) -> None:
+    next(event for event in events if event["what"] == "ask")["t"] = time.time()
+
+
+def _told_before_it_was_read(events: list[Event]) -> None:
+    told = {"result": {"probability": right_answer(*(initial(ONE) or ()))}, "t": time.time() - 3 * 3600}
+    events.append({"what": "told", "job": SINGLE, "status": "succeeded", **told})
 
 
 def _changed_earlier(events: list[Event], hours: float) -> float:
@@ -244,6 +286,11 @@ def _read_too_early(events: list[Event]) -> None:
         (_retold, "an end is final"),
         (_read_before_the_claim, "each page is of the claim that won"),
         (_read_too_early, _TRACE),
+        (_read_too_early, _RIGHT),
+        (_asked_after_it_was_read, _RIGHT),
+        (_told_before_it_was_read, _RIGHT),
+        (_told_otherwise, "what callers are told is what is stored"),
+        (_refused, "only an absent client is unknown"),
     ],
 )
 def test_broken_promises_are_found(
@@ -260,12 +307,12 @@ def test_a_change_that_failed_may_have_been_made(session: connection, events: li
     assert _check(session, events) == []
 
 
-_ERASED = """
+_ERASED = f"""
 UPDATE predictq.batch_requests SET keys_int8[1] = NULL WHERE batch_id = 2;
-DELETE FROM predictq.key_hashes WHERE batch_id = 2 AND hash = 2;
+DELETE FROM predictq.key_hashes WHERE batch_id = 2 AND hash = {TWO};
 UPDATE predictq.batch_outputs
-SET "values"[1] = NULL, erased_rows = '{0}', error_rows = '{0,2}', error_codes = '{erased,unknown_client}',
-    error_details = '{gone,none}', features = '\\x0101'::bytea || convert_to(
+SET "values"[1] = NULL, erased_rows = '{{0}}', error_rows = '{{0,2}}', error_codes = '{{erased,unknown_client}}',
+    error_details = '{{gone,none}}', features = '\\x0101'::bytea || convert_to(
         '[null,null,null,null]' || chr(10) || split_part(convert_from(substr(features, 3), 'UTF8'), chr(10), 2)
         || chr(10) || '[null,null,null,null]' || chr(10), 'UTF8')
 WHERE batch_id = 2
@@ -275,7 +322,7 @@ WHERE batch_id = 2
 @pytest.mark.parametrize("forgotten", ["", 'UPDATE predictq.batch_outputs SET "values"[1] = 0.5 WHERE batch_id = 2'])
 def test_what_is_left_of_an_erased_client_is_found(forgotten: str, session: connection, events: list[Event]) -> None:
     """A row that went blank is no violation; a client who is named still, or an answer of hers, is one."""
-    events.append({"what": "erased", "client": 2})
+    events.append({"what": "erased", "client": TWO})
     assert "an erased client is nowhere" in {violation.promise for violation in _check(session, events)}
     with session.cursor() as cursor:
         cursor.execute("SET LOCAL predictq.upkeep = on")

@@ -30,11 +30,12 @@ def test_a_page_is_read_as_it_was_written(rows: int, gap: int) -> None:
     columns = [
         lacking([20 + n % 40 for n in range(rows)]),
         lacking([n * 100_003 - 5 for n in range(rows)]),
+        lacking([n * 100_003 + 10_000_000.0 for n in range(rows)]),
         lacking(["Sales" if n % 3 else "Research & Development" for n in range(rows)]),
         lacking([n % 2 == 0 for n in range(rows)]),
         lacking([f"each its own ü{n}" for n in range(rows)]),
     ]
-    kinds = [pa.int64(), pa.int64(), _WORDS, pa.bool_(), pa.string()]
+    kinds = [pa.int64(), pa.int64(), pa.float64(), _WORDS, pa.bool_(), pa.string()]
     assert read_page(_page(list(zip(columns, kinds, strict=True)))) == list(zip(*columns, strict=True))
 
 

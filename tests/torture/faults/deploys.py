@@ -74,8 +74,8 @@ def _replace_code(tools: Tools, worker: Service, code: Path) -> None:
 def _promote(tools: Tools) -> None:
     """A new model version goes live, with work before and after it."""
     tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
-    version = tools.cluster.add_model(round(tools.rng.uniform(0, 0.0009), 6))
-    tools.ledger.write("model", version=version, offset=tools.cluster.offsets[version])
+    offset = round(tools.rng.uniform(0, 0.0009), 6)
+    tools.ledger.write("model", version=tools.cluster.add_model(offset), offset=offset)
     tools.submit(Ask("bulk", tools.rng.choices(population.ORDINARY, k=1800)))
 
 

@@ -62,6 +62,21 @@ def cancel_meets_end(tools: Tools) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def clients_change(tools: Tools) -> Iterator[None]:
+    """The clients of small jobs change before, while and after they are read; some are deleted and inserted again."""
+    hand, rng = tools.crowd.hand, tools.rng
+    for _ in range(2 * _MEETINGS):
+        changing = rng.sample(population.ORDINARY, 40)
+        clients = [*changing, *rng.choices(population.FLEETING, k=20), *rng.choices(population.ORDINARY, k=40)]
+        rng.shuffle(clients)
+        for half in (changing[:20], changing[20:]):
+            hand.change(half, population.income(rng.randrange(1000, 9000)), over_time=rng.random() < 0.5)
+            tools.submit(Ask("bulk", clients))
+        tools.submit(Ask("single", [changing[0]]))
+    yield
+
+
 def _wait_for_finishers(tools: Tools, number: int) -> None:
     pattern = "%predictq.finish(%"
     try:
@@ -90,4 +105,5 @@ FAULTS = [
     Fault("the last batches of a job end at once", last_batches_at_once, mixable=False),
     Fault("a cancel meets the end of its batch", cancel_meets_end, mixable=False),
     Fault("no fault, single calls one by one", one_by_one, mixable=False),
+    Fault("no fault, clients change, go and come back", clients_change),
 ]

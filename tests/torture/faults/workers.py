@@ -82,7 +82,7 @@ def zombie(tools: Tools) -> Iterator[None]:
 
 
 def _change_before_the_next_claim(tools: Tools, job_id: str, fence: int, clients: list[int]) -> None:
-    tools.crowd.hand.change(clients, 12_345, over_time=True)
+    tools.crowd.hand.change(clients, population.income(9_345), over_time=True)
     tools.hold(0.1)  # more than two clocks may differ by
     changed = time.time()
     query = "SELECT id, fence FROM predictq.prediction_batches WHERE job_id = %s"

@@ -1,0 +1,123 @@
+"""The mutants of a module: Cosmic Ray's and ours, a seeded sample of those that can make a difference."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+from cosmic_ray.plugins import get_operator, operator_names
+
+from tests.mutants.operators import LeaveOutCall, ReturnNone
+
+_SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|COPY|SET LOCAL|VALUES|RETURNING|ORDER BY)\b")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a module can be mutated, and in which way: `choices` are mistakes of one family in the same place."""
+
+    path: Path
+    family: str
+    line: int
+    column: int
+    choices: tuple[tuple[type[Operator], int], ...]  # an operator and which of its occurrences
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module with one mistake in it."""
+
+    path: Path
+    line: int
+    before: str  # the line as it is
+    after: str  # the line with the mistake
+    code: str
+
+    @property
+    def id(self) -> str:
+        """The same as long as the module is the same."""
+        return hashlib.sha256(f"{self.path}\n{self.code}".encode()).hexdigest()[:16]
+
+
+def sample(paths: Sequence[Path], seed: int) -> Iterator[Mutant]:
+    """Mutants of these modules in an order that follows from the seed; at most one in each place."""
+    shuffled = [place for path in sorted(paths) for place in _places(path)]
+    random.Random(seed).shuffle(shuffled)
+    for place in shuffled:
+        choices = list(place.choices)
+        random.Random(f"{seed}-{place.path}-{place.line}-{place.column}-{place.family}").shuffle(choices)
+        mutant = next((made for choice in choices if (made := _make(place, *choice)) is not None), None)
+        if mutant is not None:
+            yield mutant
+
+
+def _places(path: Path) -> list[Place]:
+    tree = get_ast(path.read_text(encoding="utf-8"))
+    found: dict[tuple[str, int, int], list[tuple[type[Operator], int]]] = {}
+    for name, operator in _operators():
+        occurrences = (position for node in ast_nodes(tree) for position in operator().mutation_positions(node))
+        for occurrence, ((line, column), _) in enumerate(occurrences):
+            family = name.partition("/")[2].partition("_")[0]
+            found.setdefault((family, line, column), []).append((operator, occurrence))
+    return [Place(path, *where, choices=tuple(choices)) for where, choices in sorted(found.items())]
+
+
+def _operators() -> Iterator[tuple[str, type[Operator]]]:
+    for name in operator_names():
+        operator = get_operator(name)
+        if not operator.arguments() and not name.endswith("/NoOp"):
+            yield name, operator
+    yield "own/LeaveOutCall", LeaveOutCall
+    yield "own/ReturnNone", ReturnNone
+
+
+def _make(place: Place, operator: type[Operator], occurrence: int) -> Mutant | None:
+    """None for what makes no difference to what runs, or is no Python, or lies inside the text of a statement."""
+    code = place.path.read_text(encoding="utf-8")
+    mutated = mutate_code(code, operator(), occurrence)
+    if mutated is None:
+        return None
+    try:
+        if _running(mutated) == _running(code):
+            return None
+        compile(mutated, str(place.path), "exec")
+    except SyntaxError:
+        return None
+    before, after = code.splitlines(), mutated.splitlines()
+    if _in_sql(code, place.line):
+        return None
+    if before[place.line - 1].lstrip().startswith("@dataclass(") and "Replace" in place.family:
+        return None  # whether a class is frozen, or has slots
+    line = next((n for n, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), len(after) - 1)
+    return Mutant(place.path, line + 1, before[line].strip(), after[line].strip(), mutated)
+
+
+def _running(code: str) -> str:
+    """The module without its annotations, which nothing evaluates, and without docstrings."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return ast.dump(tree)
+
+
+def _in_sql(code: str, line: int) -> bool:
+    """Whether the line is part of a text that is made at run time and is SQL."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.JoinedStr) and node.lineno <= line <= (node.end_lineno or 0):
+            texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            if any(_SQL.search(str(text)) for text in texts):
+                return True
+    return False
