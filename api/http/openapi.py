@@ -159,7 +159,7 @@ CREATE_JOB = _call(
             "schema": {"oneOf": [_schema(item) for item in (schemas.JobByIds, schemas.JobByFilter, schemas.JobOfAll)]},
             "examples": {
                 "ids": _example("Some clients", {"client_ids": [1, 2, 3]}),
-                "filter": _example("By features", {"where": {"region": "North", "plan": ["basic", "plus"]}}),
+                "filter": _example("By features", {"where": {"tariff": ["basic", "plus"], "tenure": {"gte": 12}}}),
                 "all": _example("All clients", {"all": True}),
             },
         },

@@ -79,7 +79,7 @@ class JobByIds(NewJob):
 class JobByFilter(NewJob):
     """A job of every client whose columns are as given: a value, a list, null, or a range of gte, gt, lt, lte."""
 
-    where: dict[str, Any] = Field(min_length=1, examples=[{"region": "North", "tenure": {"gte": 30, "lt": 40}}])
+    where: dict[str, Any] = Field(min_length=1, examples=[{"tariff": "basic", "tenure": {"gte": 30, "lt": 40}}])
 
 
 class JobOfAll(NewJob):

@@ -100,8 +100,8 @@ def bulk(
     from cli import watching
 
     condition = _condition(where or [])
+    key = _checked(idempotency_key)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        key = _checked(idempotency_key)
         said = {"model": model, "name": name}
         job = _upload(client, ids, key, said, quiet=as_json) if ids else client.submit_where(condition, key=key, **said)
         if watch:
@@ -167,7 +167,7 @@ def _condition(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         found = _COMPARED.fullmatch(text)
         if found is None:
-            raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as region=North")
+            raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as tariff=basic")
         column, sign, value = found["column"].strip(), found["sign"], found["value"].strip()
         if sign == "=":
             # Numbers go as they are written: the gateway knows the column's type, and we do not.

@@ -160,6 +160,8 @@ def accept_singles(
     ModelUnknown, ModelVersionUnknown, IdempotencyKeyReused, ModelChanged (check the features again, then retry) or,
     where another gateway is accepting the same key right now, IdempotencyKeyInFlight.
     """
+    if not jobs:
+        return []
     targets = list(dict.fromkeys(job.target for job in jobs))
     conditions = tuple(
         target.lookup.condition if look_up and target.lookup is not None else "true" for target in targets

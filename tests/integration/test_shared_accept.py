@@ -304,3 +304,8 @@ JOIN predictq.batch_requests r ON r.batch_id = b.id WHERE b.job_id = :id ORDER B
         rows = connection.execute(query, {"id": accepted.job_id}).all()
     assert [tuple(row) for row in rows] == [(size,) * 3 for size in batches]
     assert job_of(ready, accepted.job_id).total == count
+
+
+def test_nothing_to_accept_is_nothing(ready: Engine) -> None:
+    """As where a lost connection had committed every job of a group: what is missing of it is none."""
+    assert accept(ready) == []

@@ -33,22 +33,23 @@ def predictq(*arguments: str, cwd: Path, **variables: str) -> subprocess.Complet
     ("pairs", "condition"),
     [
         (["department=Sales"], {"department": "Sales"}),
-        (["age=41", "over_time=true"], {"age": 41, "over_time": True}),
-        (["age=41", "age=42"], {"age": [41, 42]}),
+        (["age=41", "over_time=true"], {"age": "41", "over_time": True}),
+        (["age=41", "age=42"], {"age": ["41", "42"]}),
+        (["age>=30", "age < 40"], {"age": {"gte": "30", "lt": "40"}}),
         (["age=null"], {"age": None}),
         (["department=Research & Development"], {"department": "Research & Development"}),
         (["gender="], {"gender": ""}),
     ],
 )
 def test_filters_are_read_as_typed_values(pairs: list[str], condition: dict[str, Any]) -> None:
-    """Numbers, true, false and null are values; everything else is a word."""
+    """true, false and null are values; a number goes as it is written: the column says whether it is one."""
     assert _condition(pairs) == condition
 
 
 @pytest.mark.parametrize("pair", ["department", "=Sales"])
 def test_a_filter_that_is_none_shows_an_example(pair: str) -> None:
     """The error shows how a filter is written."""
-    with pytest.raises(UsageProblem, match="department=Sales"):
+    with pytest.raises(UsageProblem, match="tariff=basic"):
         _condition([pair])
 
 
@@ -62,7 +63,7 @@ def test_jobs_in_words() -> None:
     """A bulk job tells its counts and rate, a single one its answer, its error, or that it waits."""
     assert counts_text(job()) == "2,990 of 3,000 scored, 10 failed in 2.0 s (1,500 rows/s)"
     assert counts_text(job(finished_at=None)) == "2,990 of 3,000 scored, 10 failed"
-    answer = {"client_id": 5, "probability": 0.75, "threshold": 0.5, "label": 1, "model_version": 2}
+    answer = {"client_id": 5, "probability": 0.75, "threshold": 0.5, "label": 1, "model": "churn", "model_version": 2}
     assert "client 5: probability 0.7500 ≥ threshold 0.5000" in job_line(
         job(kind="single", request_id=1, result=answer)
     )
@@ -108,21 +109,22 @@ def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["predict", "abc"], 2, "client_id"),
-        (["predict", "0"], 2, "client_id"),
+        (["predict"], 2, "CLIENT_ID"),
+        (["models", "show", "1:x"], 2, "churn:3"),
         (["frobnicate"], 2, "frobnicate"),
         (["bulk"], 2, "exactly one of"),
         (["bulk", "--all", "--where", "age=1"], 2, "exactly one of"),
         (["predict", "1"], 1, "predictq up"),
         (["jobs"], 1, "PREDICTQ_API_URL"),
-        (["models"], 1, "DATABASE_URL"),
+        (["models"], 1, "PREDICTQ_API_URL"),
+        (["keys", "list"], 1, "DATABASE_URL"),
         (["worker"], 1, "DATABASE_URL and REDIS_URL"),
         (["clients", "import", "nowhere.csv"], 2, "nowhere.csv"),
         (["bulk", "--all", "--idempotency-key", "a b"], 2, "--idempotency-key"),
         (["bulk", "--all", "--idempotency-key", "x" * 256], 2, "1 to 255"),
         (["bulk", "--ids", "nowhere.csv"], 2, "nowhere.csv"),
         (["predict-raw", "--features", "nowhere.json"], 2, "nowhere.json"),
-        (["models", "register", "nowhere"], 2, "nowhere"),
+        (["models", "register", "churn", "nowhere"], 2, "nowhere"),
         (["train", "nowhere.csv", "--target", "y"], 2, "nowhere.csv"),
         (["example", "load", "no_such"], 2, "There are: hr_attrition, motor_claims"),
         (["up", "--example", "no_such"], 2, "There is no example"),
