@@ -109,7 +109,7 @@ def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["predict"], 2, "CLIENT_ID"),
+        (["predict"], 2, "client_id"),
         (["models", "show", "1:x"], 2, "churn:3"),
         (["frobnicate"], 2, "frobnicate"),
         (["bulk"], 2, "exactly one of"),
