@@ -80,6 +80,8 @@ def _plain(column: FeatureColumn, cell: Any) -> Any:
     year = int(text[: text.index("-", 1)])
     if 1 <= year <= 9999:
         return datetime.fromisoformat(text + zone)
+    if year < 0:
+        text = f"{year:05d}" + text[text.index("-", 1) :]  # numpy writes few digits
     return (text if not text.endswith(".000000") else text[:-7]) + zone
 
 
