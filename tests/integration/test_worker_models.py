@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
 from model.errors import ArtefactIncompatible, ModelRefused
+from shared.config import Settings
 from shared.jobs.accept_bulk import BulkJob, accept_keys
 from shared.jobs.accept_singles import Target
 from shared.jobs.key_pages import ListedKeys
@@ -31,6 +33,8 @@ from tests.integration.source_support import connect
 from tests.support import OWNER
 from tests.unit.test_model_artefact import made_with
 from tests.unit.test_models_of_others import LABELS, LR, PULL, SERVED, THREE, dumped, fitted, people, prepared
+from worker.errands.apart import do_apart
+from worker.errands.failures import ErrandRefused
 from worker.errands.models import ModelErrands
 from worker.models.stored_version import read_version
 from worker.scoring.scorer import Scorer
@@ -62,15 +66,48 @@ def source(engine: Engine, database_url: str) -> Source:
         return add_source(connection, source_from("people", None, found))
 
 
-def register(engine: Engine, source: Source, content: bytes, name: str, **more: Any) -> dict[str, Any]:
-    """What the errand answers whose file was sent."""
+def send(engine: Engine, content: bytes) -> str:
+    """Send a file as a caller does; returns its id."""
     upload = uuid7()
     with transaction(engine) as connection:
         begin_file(connection, upload, OWNER, "application/octet-stream")
         add_piece(connection, upload, 0, content)
         end_file(connection, upload, size=len(content), sha256=hashlib.sha256(content).hexdigest())
-    arguments = {"model": name, "upload_id": str(upload), "owner": OWNER, "source_id": source.id, **more}
+    return str(upload)
+
+
+def register(engine: Engine, source: Source, content: bytes, name: str, **more: Any) -> dict[str, Any]:
+    """What the errand answers whose file was sent."""
+    arguments = {"model": name, "upload_id": send(engine, content), "owner": OWNER, "source_id": source.id, **more}
     return ModelErrands(engine).register(arguments)
+
+
+class OnOpening:
+    """A pickle that does something to the process that opens it."""
+
+    def __init__(self, call: str) -> None:
+        self.call = call
+
+    def __reduce__(self) -> Any:
+        return exec, (self.call,)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("import os; os._exit(7)", "ended the process that opened it (exit status 7)"),
+        ("import time; time.sleep(600)", "not opened and tried within 20 s"),
+    ],
+)
+def test_a_file_that_ends_or_hangs_its_process_costs_that_process_alone(
+    engine: Engine, source: Source, settings: Settings, monkeypatch: pytest.MonkeyPatch, call: str, words: str
+) -> None:
+    """The caller is told; the process that does errands goes on."""
+    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+    monkeypatch.setenv("REDIS_URL", settings.redis_url.get_secret_value())
+    arguments = {"model": "bad", "upload_id": send(engine, pickle.dumps(OnOpening(call))), "owner": OWNER}
+    with pytest.raises(ErrandRefused, match=re.escape(words)):
+        do_apart("register_model", seconds=20)({**arguments, "source_id": source.id})
 
 
 def ask(engine: Engine, scorer: Scorer, source: Source, name: str) -> list[Any]:

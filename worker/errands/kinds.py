@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from worker.errands.models import ModelErrands
+from worker.errands.apart import do_apart
 from worker.sources.errands import SourceErrands
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
@@ -16,11 +16,11 @@ Handlers = Mapping[str, Handler]
 
 def make_handlers(engine: Engine) -> Handlers:
     """All that a process does. `engine` leads to predictq's own database."""
-    sources, models = SourceErrands(engine), ModelErrands(engine)
+    sources = SourceErrands(engine)
     return {
         "describe_source": sources.describe,
         "check_source": sources.check,
         "count": sources.count,
-        "register_model": models.register,
-        "check_model": models.check,
+        "register_model": do_apart("register_model"),
+        "check_model": do_apart("check_model"),
     }

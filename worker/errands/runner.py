@@ -10,32 +10,18 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from model.errors import ArtefactError
 from shared.errands import ClaimedErrand, claim_errand, extend_errand, finish_errand
-from shared.errors import DatabaseUnavailable, FilterRefused, ModelRefused, PredictqError, UploadUnknown
+from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit
-from shared.postgres.outages import driver_error, reason
-from shared.sources.errors import SourceInUse, SourceRefused, SourceUnknown
+from shared.postgres.outages import reason
+from worker.errands.failures import describe
 from worker.errands.kinds import Handlers
-from worker.sources.failures import SourceAway, SourceFailed
 
 log = get_logger(__name__)
 
 _LEASE_SECONDS = 15.0
 _ASK_SECONDS = 0.25  # between two questions, while nobody wants anything
-
-_CODES: dict[type[Exception], str] = {
-    SourceAway: "source_unavailable",
-    SourceFailed: "source_failed",
-    SourceRefused: "source_refused",
-    SourceUnknown: "source_unknown",
-    SourceInUse: "source_in_use",
-    FilterRefused: "filter_refused",
-    ArtefactError: "model_refused",
-    ModelRefused: "model_refused",
-    UploadUnknown: "file_unknown",
-}
 
 
 class ErrandRunner:
@@ -102,11 +88,3 @@ class ErrandRunner:
         finally:
             ended.set()
             thread.join()
-
-
-def describe(error: Exception) -> dict[str, Any]:
-    """What a caller is told: a code for programs, a detail for people, without values out of errors of the server."""
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "errand_failed")
-    if isinstance(error, PredictqError) and driver_error(error) is None:
-        return {"code": code, "detail": str(error)}
-    return {"code": code, "detail": f"The worker failed: {reason(error)}."}

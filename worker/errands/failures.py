@@ -1,0 +1,42 @@
+"""What a caller is told of an errand that failed: a code for programs, and words without values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model.errors import ArtefactError
+from shared.errors import FilterRefused, ModelRefused, PredictqError, UploadUnknown
+from shared.postgres.outages import driver_error, reason
+from shared.sources.errors import SourceInUse, SourceRefused, SourceUnknown
+from worker.sources.failures import SourceAway, SourceFailed
+
+
+class ErrandRefused(PredictqError):
+    """What a process apart said of its failure: `code` for programs, the text for people."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+_CODES: dict[type[Exception], str] = {
+    SourceAway: "source_unavailable",
+    SourceFailed: "source_failed",
+    SourceRefused: "source_refused",
+    SourceUnknown: "source_unknown",
+    SourceInUse: "source_in_use",
+    FilterRefused: "filter_refused",
+    ArtefactError: "model_refused",
+    ModelRefused: "model_refused",
+    UploadUnknown: "file_unknown",
+}
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """What a caller is told: a code for programs, a detail for people, without values out of errors of the server."""
+    if isinstance(error, ErrandRefused):
+        return {"code": error.code, "detail": str(error)}
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "errand_failed")
+    if isinstance(error, PredictqError) and driver_error(error) is None:
+        return {"code": code, "detail": str(error)}
+    return {"code": code, "detail": f"The worker failed: {reason(error)}."}
