@@ -50,11 +50,11 @@ def assert_right(engine: Engine, accepted: Accepted, client_ids: list[int], offs
             text("""SELECT count(*) FROM predictq.batch_outputs o
                     JOIN predictq.prediction_batches b ON b.id = o.batch_id""")
         ).scalar_one()
-    assert [row.client_id for row in rows] == client_ids
+    assert [row["client_id"] for row in rows] == client_ids
     for row in rows:
-        n = row.client_id or 0
+        n = row["client_id"] or 0
         department = "Sales" if n % 3 == 0 else "Research & Development"
-        assert row.probability == right_answer(20 + n % 40, 1000 + n % 997, department, n % 2 == 0) + offset
+        assert row["probability"] == right_answer(20 + n % 40, 1000 + n % 997, department, n % 2 == 0) + offset
     assert stray == 0
 
 

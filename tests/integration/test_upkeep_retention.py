@@ -418,7 +418,7 @@ def test_a_bulk_job_that_is_held_keeps_the_held_rows_alone(engine: Engine, versi
             read_trace(connection, f"{stored.batch_ids[0]}-0", "tester")
         kept = connection.execute(text("SELECT key_filter FROM predictq.batch_outputs")).scalars().all()
     assert (job.total, job.succeeded) == (2, 2)
-    assert [(row.request_id, row.client_id) for row in rows] == [
+    assert [(row["request_id"], row["client_id"]) for row in rows] == [
         (f"{stored.batch_ids[0]}-1", 2),
         (f"{stored.batch_ids[2]}-0", 2),
     ]
