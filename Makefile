@@ -10,11 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-<<<<<<< HEAD
-.PHONY: catalogue help demo up test older-postgres browser test-compose check coverage torture torture-quick mutants bench bench-quick lock clean
-=======
-.PHONY: catalogue help demo up test fuzz older-postgres browser test-compose check coverage torture torture-quick bench bench-quick lock clean
->>>>>>> proof
+.PHONY: catalogue help demo up test fuzz older-postgres browser test-compose check coverage torture torture-quick mutants \
+  bench bench-quick lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
