@@ -214,7 +214,7 @@ def of_one_owner(ready: Engine) -> Engine:
 INSERT INTO predictq.jobs (id, kind, owner, model_version_id, batch_id, row_number, request_count)
 SELECT overlay(gen_random_uuid()::text PLACING
                left(predictq.first_uuid_of(now() - make_interval(secs => n / 1000.0))::text, 14) FROM 1)::uuid,
-       'single', 'owner 7', 1, 1, n, 1 FROM generate_series({_MANY}, 1, -1) n
+       'single', 'owner 7', 1, 0, n, 1 FROM generate_series({_MANY}, 1, -1) n
 """)
         )
     with transaction(ready) as connection:

@@ -68,7 +68,7 @@ def test_periods_are_set_and_shown(gateway: Gateway, engine: Engine) -> None:
     [
         ("/v1/retention", {"keep_for": "1 month"}, 422, "below the floor"),
         ("/v1/retention", {"keep_for": "soon"}, 422, "no period"),
-        ("/v1/retention", {"keep_for": "1 year", "model": "nobody"}, 404, "no model nobody"),
+        ("/v1/retention", {"keep_for": "1 year", "model": "nobody"}, 404, "no model 'nobody'"),
         ("/v1/retention/floor", {"floor": "1 day"}, 422, "30 days"),
     ],
 )
