@@ -24,7 +24,8 @@ def job_line(job: Mapping[str, Any]) -> str:
     if job.get("result"):
         return f"{head}: {answer_text(job['result'])}, request {job['request_id']}"
     if job.get("error"):
-        return f"{head}: {plain_text(job['error']['detail'])}"
+        counts = f"{counts_text(job)}; " if job["kind"] == "bulk" and job["request_counts"]["succeeded"] else ""
+        return f"{head}: {counts}{plain_text(job['error']['detail'])}"
     if job["kind"] == "single":
         return f"{head}, request {job['request_id']}"
     return f"{head}: {counts_text(job)}"

@@ -49,6 +49,7 @@ class RowError(StrEnum):
     SOURCE_FAILED = "source_failed"  # the source answers, and cannot give what the model needs
     SOURCE_UNAVAILABLE = "source_unavailable"  # the source was away for too long
     BATCH_FAILED = "batch_failed"  # the service itself could not answer the batch, at any attempt
+    DEADLINE_PASSED = "deadline_passed"  # its job had a deadline, and it was not answered by then
     ERASED = "erased"  # the client was erased; the row stays, and nothing of her
     INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN or something outside 0…1
     INVALID_VALUE = "invalid_value"  # a regression answered NaN or something infinite

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +87,9 @@ def bulk(
     ] = None,
     model: Model = None,
     name: Annotated[str | None, typer.Option(help="What you call the job.")] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="What is not answered by then ends: 2h, or 2026-11-26T18:00 (or with its zone).")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")] = False,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -101,8 +105,9 @@ def bulk(
 
     condition = _condition(where or [])
     key = _checked(idempotency_key)
+    moment = None if deadline is None else _moment(deadline)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        said = {"model": model, "name": name}
+        said = {"model": model, "name": name, "deadline": moment}
         job = _upload(client, ids, key, said, quiet=as_json) if ids else client.submit_where(condition, key=key, **said)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
@@ -178,6 +183,23 @@ def _condition(texts: Sequence[str]) -> dict[str, Any]:
     if both:
         raise UsageProblem(f"--where: {both[0]} cannot have both a value and a range")
     return {column: values if len(values) > 1 else values[0] for column, values in equal.items()} | ranges
+
+
+_LENGTH = re.compile(r"([0-9]{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _moment(text: str) -> str:
+    """A deadline with its zone, that of this machine where none is said; 90m is an hour and a half from now."""
+    length = _LENGTH.fullmatch(text)
+    try:
+        if length is not None:
+            found = datetime.now(UTC) + timedelta(seconds=int(length[1]) * _SECONDS[length[2]])
+        else:
+            found = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise UsageProblem(f"--deadline {text}: write it as 2h, 90m, 1d or 2026-11-26T18:00") from None
+    return found.isoformat()
 
 
 def _predict(client: Any, parts: Sequence[str], *, model: str | None, **more: Any) -> dict[str, Any]:

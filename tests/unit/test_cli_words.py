@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from cli import progress as progress_module
-from cli.commands.submit import _condition
+from cli.commands.submit import _condition, _moment
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.job_text import counts_text, job_line, trace_lines
@@ -208,3 +209,14 @@ def test_start_work_that_fails_says_why_and_what_hangs_is_ended() -> None:
     with StartWork({**environment, "DATABASE_URL": away}, "example", "train", "hr_attrition") as hanging:
         pass
     assert hanging.has_ended
+
+
+def test_a_deadline_is_a_length_or_a_moment() -> None:
+    """Two hours are two hours from now; a moment without a zone is one of this machine's clock."""
+    now = datetime.now(UTC)
+    assert timedelta(hours=2) <= datetime.fromisoformat(_moment("2h")) - now < timedelta(hours=2, minutes=1)
+    assert _moment("2026-11-26T18:00:00Z") == datetime(2026, 11, 26, 18, tzinfo=UTC).astimezone().isoformat()
+    assert datetime.fromisoformat(_moment("2026-11-26T18:00")).tzinfo is not None
+    for text in ("soon", "2 h", "2026-13-01"):
+        with pytest.raises(UsageProblem, match="--deadline"):
+            _moment(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.config import Settings
 from worker.erasure.duties import CompactionDuty, ErasureDuty
+from worker.upkeep.deadlines import Deadlines
 from worker.upkeep.duty import Duty
 from worker.upkeep.expiry import Expiry
 from worker.upkeep.partitions import PartitionClosing, PartitionsAhead
@@ -17,6 +18,7 @@ def make_duties(settings: Settings) -> list[Duty]:
         PartitionsAhead(),
         PartitionClosing(settings.partition_bytes),
         Samples(),
+        Deadlines(),
         AskedRetention(),
         Expiry(),
         Retention(),

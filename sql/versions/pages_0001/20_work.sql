@@ -38,6 +38,7 @@ CREATE TABLE predictq.jobs (
 ) PARTITION BY RANGE (id);
 CREATE INDEX jobs_owner_newest ON predictq.jobs (owner, id);
 CREATE INDEX jobs_ended_badly ON predictq.jobs (owner, status, id) WHERE status IN ('failed', 'cancelled');
+CREATE INDEX jobs_deadline ON predictq.jobs (deadline) WHERE deadline IS NOT NULL AND status IS NULL;
 CREATE INDEX jobs_selected ON predictq.jobs (id) WHERE selection IS NOT NULL;
 COMMENT ON TABLE predictq.jobs IS
     'What one POST asked for. request_count is null while a selection is planned. status is written when a job fails, is '

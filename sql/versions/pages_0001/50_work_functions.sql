@@ -124,8 +124,8 @@ BEGIN
         started_at = least(j.started_at, o.started_at), finished_at = clock_timestamp(),
         status = CASE
             WHEN j.cancelled_at IS NOT NULL THEN 'cancelled'
-            WHEN j.error_code IS NOT NULL THEN 'failed'
-            WHEN o.rows > 0 AND o.succeeded = 0 THEN 'failed'
+            WHEN j.error_code <> 'deadline_passed' THEN 'failed'
+            WHEN (o.rows > 0 OR j.error_code IS NOT NULL) AND o.succeeded = 0 THEN 'failed'
             ELSE 'succeeded'
         END
     FROM (

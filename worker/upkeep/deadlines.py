@@ -1,0 +1,73 @@
+"""Deadlines of jobs: what is not answered by then ends with an error that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from shared.batches.claims import Answers, Claim, finish
+from shared.jobs.deadlines import DEADLINE_PASSED, LateJob, late_jobs, read_taken, take_late
+from shared.postgres.engine import autocommit
+from shared.retention.statements import insist, upkeep_transaction
+from worker.pages.key_filter import build_filter
+from worker.scoring.key_hashes import KeyHashes
+from worker.sources.key_columns import keys_of, named
+from worker.upkeep.duty import Clock
+
+_WORKER = "upkeep"
+_LEASE_SECONDS = 300.0  # far longer than ten million rows take; after it workers may have what is left
+_BATCHES_AT_ONCE = 10
+_SMALL_PAGE = 64  # rows from which a page carries a filter of its keys
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Ends the open rows of jobs whose deadline has passed."""
+
+    name: str = "deadlines"
+    every_seconds: float = 1.0
+
+    def run(self, engine: Engine, clock: Clock) -> str:
+        """End what is late by now, and say how much that was."""
+        with autocommit(engine) as connection:
+            late = late_jobs(connection, clock())
+        if not late:
+            return ""
+        hashes = KeyHashes(engine)
+        rows = sum([_end(engine, job, hashes) for job in late])
+        return f"{rows:,} rows of {len(late):,} jobs were not answered by their deadline"
+
+
+def _end(engine: Engine, job: LateJob, hashes: KeyHashes) -> int:
+    """Returns how many rows were open. What a cancel has ended meanwhile is none of them."""
+
+    def take() -> list[tuple[int, int]]:
+        with upkeep_transaction(engine) as connection:
+            return take_late(connection, job, worker=_WORKER, lease_seconds=_LEASE_SECONDS)
+
+    taken = insist(take)
+    rows = 0
+    for start in range(0, len(taken), _BATCHES_AT_ONCE):
+        with autocommit(engine) as connection:
+            claims = read_taken(connection, taken[start : start + _BATCHES_AT_ONCE])
+        if claims:
+            ended = finish(engine, [(held, _page(held, job.detail, hashes)) for held in claims])
+            rows += sum(counts.failed for counts in ended.values())
+    return rows
+
+
+def _page(held: Claim, detail: str, hashes: KeyHashes) -> Answers:
+    """The same error for each row. The page is found by the keys of its clients like any other."""
+    count = held.request_count
+    found = None if held.source_id is None else hashes(named(keys_of([held])), held.source_id)
+    is_small = count < _SMALL_PAGE
+    return Answers(
+        values=f"{{{','.join(['NULL'] * count)}}}",
+        threshold=None,
+        error_rows=list(range(count)),
+        error_codes=[DEADLINE_PASSED] * count,
+        error_details=[detail] * count,
+        key_filter=None if found is None or is_small else build_filter(found),
+        key_hashes=found.tolist() if found is not None and is_small else None,
+    )
