@@ -148,11 +148,24 @@ PREDICT_RAW = _call(
     body={"application/json": {"schema": _schema(schemas.PredictRawBody), "example": _RAW}},
 )
 
+_OF_UPLOADS = [
+    _parameter("query", "model", "Of an upload: the model; in JSON it stands in the body.", {"type": "string"}),
+    _parameter("query", "name", "Of an upload: what you call the job.", {"type": "string", "maxLength": 200}),
+    _parameter(
+        "query", "deadline", "Of an upload: when it must be answered.", {"type": "string", "format": "date-time"}
+    ),
+    _parameter(
+        "query",
+        "features",
+        "`upload`: its rows hold features and not only keys.",
+        {"type": "string", "enum": ["upload"]},
+    ),
+]
 CREATE_JOB = _call(
     "Predict for many clients",
     _CREATED,
     errors=(*_CREATING, 408),
-    parameters=[_PREFER, _KEY],
+    parameters=[_PREFER, _KEY, *_OF_UPLOADS],
     headers=_JOB_HEADERS,
     body={
         "application/json": {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from api.http.problems import MOST_FLAWS, Flaw, Invalid
-from shared.sources.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
+from shared.sources.keys import ClientKey, KeyForm, KeyRefused
+from shared.sources.references import REFERENCES
 
 MAX_CLIENT_ID = 2**63 - 1
 
@@ -22,16 +23,10 @@ def parse_client_id(content: dict[str, Any], keys: KeyForm) -> ClientKey:
 
 def parse_reference(content: dict[str, Any]) -> ClientKey:
     """The `client_id` beside features, for a model without a source: any whole number or text. Raises Invalid."""
-    value = content["client_id"]
-    if type(value) is int:
-        return ClientKey(str(value), value)
     try:
-        return _REFERENCES.parse(value)
+        return REFERENCES.parse(content["client_id"])
     except KeyRefused as error:
         raise Invalid(Flaw("/client_id", "invalid_client_id", f"client_id {error.detail}, or a whole number")) from None
-
-
-_REFERENCES = KeyForm((KeyColumn("client_id", "text"),))
 
 
 def are_whole_numbers(values: list[object]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -32,6 +32,11 @@ class ServedModel:
     source: Source | None
     keys: KeyForm | None
     target: Target
+
+    def pinned(self) -> ServedModel:
+        """The same for a job that is checked against this very version: whatever goes live meanwhile, it is meant."""
+        choice = ModelChoice(self.version.model, self.version.version)
+        return replace(self, target=replace(self.target, choice=choice))
 
     def single_keys(self) -> KeyForm:
         """How one client is named. Raises SourceNeeded, or SourceTooSlow where one client costs a reading of all."""

@@ -1,6 +1,7 @@
-"""Uploads of client keys: read block by block at C speed and spooled to disk, so that memory stays flat.
+"""Uploads of client keys, or of features: read block by block at C speed and spooled to disk.
 
-Nothing touches the database before the last byte has come: a slow or dead client holds no transaction.
+Memory stays flat. Nothing touches the database before the last byte has come, so that a slow or dead client holds no
+transaction.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import IO, Self
 
 import orjson
@@ -23,14 +25,23 @@ from shared.uploads.refusals import UploadRefused
 
 _IN_MEMORY = 1_000_000  # bytes that are spooled in memory before a file is made
 _PIECE = 1 << 18  # bytes that are read from the spool at once
+_PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
 
 
 class Upload:
-    """Client keys as they come in; afterwards their number, their hash, and themselves."""
+    """Rows as they come in; afterwards their number, their hash, and themselves.
 
-    def __init__(self, reader: KeyReader, *, max_rows: int) -> None:
+    With `has_features` the hash is of the bytes as they came: what becomes of them depends on the model.
+    """
+
+    def __init__(self, reader: KeyReader, *, max_rows: int, has_features: bool = False) -> None:
+        """`reader` gives features exactly if `has_features`."""
         self._reader = reader
         self._max_rows = max_rows
+        self._has_features = has_features
+        self._given: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        self._given_bytes = 0
+        self._widest = 1.0  # bytes of features per row, where they are most
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
         self._spellings: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - as above
         self._hash = hashlib.sha256()
@@ -43,6 +54,7 @@ class Upload:
     def __exit__(self, *_: object) -> None:
         self._spool.close()
         self._spellings.close()
+        self._given.close()
 
     async def receive_all(self, receive: Receive, *, silence_seconds: float) -> None:
         """Take the whole body. Raises Problem 408 after so long a silence, 413 or 422; ClientDisconnect."""
@@ -64,6 +76,8 @@ class Upload:
 
     def steps(self, piece: bytes, *, is_last: bool = False) -> Iterator[None]:
         """Take the next bytes of the body, a block at each step. Raises Problem 413 or 422."""
+        if self._has_features:
+            self._hash.update(piece)
         try:
             for found in self._reader.feed(piece):
                 self._keep(found)
@@ -82,28 +96,18 @@ class Upload:
         """
         self._spellings.seek(0)
         spellings = _Spellings(self._spellings)
-        for number, keys in enumerate(self._arrays(rows)):
-            yield KeyPage(keys, spellings.of_page(number * rows, rows))
+        arrays = zip_longest(_arrays(self._spool, rows), _arrays(self._given, rows))
+        for number, (keys, given) in enumerate(arrays):
+            yield KeyPage(keys, spellings.of_page(number * rows, rows), given)
 
-    def _arrays(self, rows: int) -> Iterator[bytes]:
-        self._spool.seek(0)
-        data, lines = b"", 0
-        while piece := self._spool.read(_PIECE):
-            data += piece
-            lines += piece.count(b"\n")
-            start = 0
-            while lines >= rows:
-                end = _end_of_lines(data, start, rows)
-                yield data[start : end - 1].replace(b"\n", b",")
-                start = end
-                lines -= rows
-            data = data[start:]
-        if data:
-            yield data[:-1].replace(b"\n", b",")
+    def rows_of_a_page(self, most: int) -> int:
+        """How many rows of features make a page of some 8 MB and surely no more than 32, at most `most`."""
+        average = max(1.0, self._given_bytes / max(1, self.count))
+        return max(1, min(most, int(_PAGE_BYTES / average), int(4 * _PAGE_BYTES / self._widest)))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the keys, one per line, in hex."""
+        """SHA-256 of the keys, one per line, or of the bytes of features, in hex."""
         return self._hash.hexdigest()
 
     def _keep(self, found: KeyLines) -> None:
@@ -114,8 +118,31 @@ class Upload:
         if self.count > self._max_rows or self._blank_lines > self._max_rows:
             detail = f"An upload may hold {self._max_rows:,} rows, and as many blank lines. Cut it into several."
             raise Problem(TOO_LARGE, detail)
-        self._hash.update(found.lines)
+        if not self._has_features:
+            self._hash.update(found.lines)
         self._spool.write(found.lines)
+        if found.given:
+            self._given.write(found.given)
+            self._given_bytes += len(found.given)
+            self._widest = max(self._widest, len(found.given) / found.count)
+
+
+def _arrays(spool: IO[bytes], rows: int) -> Iterator[bytes]:
+    """The lines of a spool as elements of arrays, so many at a time."""
+    spool.seek(0)
+    data, lines = b"", 0
+    while piece := spool.read(_PIECE):
+        data += piece
+        lines += piece.count(b"\n")
+        start = 0
+        while lines >= rows:
+            end = _end_of_lines(data, start, rows)
+            yield data[start : end - 1].replace(b"\n", b",")
+            start = end
+            lines -= rows
+        data = data[start:]
+    if data:
+        yield data[:-1].replace(b"\n", b",")
 
 
 class _Spellings:

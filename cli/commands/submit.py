@@ -78,6 +78,10 @@ def bulk(
             help="Client ids as CSV, or as NDJSON by its ending; - reads standard input.",
         ),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Rows of features, with or without client_id, as CSV or NDJSON; - reads standard input."),
+    ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="All clients.")] = False,
     where: Annotated[
         list[str] | None,
@@ -97,10 +101,12 @@ def bulk(
     api_key: ApiKeyText = None,
 ) -> None:
     """Predict for many clients."""
-    if sum((ids is not None, everyone, bool(where))) != 1:
-        raise UsageProblem("name the clients by exactly one of --ids FILE, --all and --where COLUMN=VALUE")
-    if ids is not None:
-        _require_file("--ids", ids)
+    if sum((ids is not None, features is not None, everyone, bool(where))) != 1:
+        ways = "--ids FILE, --features FILE, --all and --where COLUMN=VALUE"
+        raise UsageProblem(f"name the clients by exactly one of {ways}")
+    for option, path in (("--ids", ids), ("--features", features)):
+        if path is not None:
+            _require_file(option, path)
     from cli import watching
 
     condition = _condition(where or [])
@@ -108,7 +114,10 @@ def bulk(
     moment = None if deadline is None else _moment(deadline)
     with api_client(api_url, api_key, quiet=as_json) as client:
         said = {"model": model, "name": name, "deadline": moment}
-        job = _upload(client, ids, key, said, quiet=as_json) if ids else client.submit_where(condition, key=key, **said)
+        if file := ids or features:
+            job = _upload(client, file, key, said | {"features": "upload" if features else None}, quiet=as_json)
+        else:
+            job = client.submit_where(condition, key=key, **said)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
         _finish(job, waited=watch, as_json=as_json)

@@ -60,8 +60,8 @@ def rows_per_batch(count: int, *, most: int) -> int:
     return min(most, max(_LEAST_ROWS, -(-count // _SHARES)))
 
 
-def accept_keys(engine: Engine, job: BulkJob, keys: KeyPages, count: int, *, has_features: bool = False) -> Accepted:
-    """Commit a bulk job of `count` rows: of these clients, or with `has_features` of the features that come with them.
+def accept_keys(engine: Engine, job: BulkJob, keys: KeyPages, count: int) -> Accepted:
+    """Commit a bulk job of `count` rows: of these clients, or of the features in the pages, where a key is a reference.
 
     Raises NothingSelected, IdempotencyKeyReused, IdempotencyKeyInFlight, DatabaseUnavailable, and where there is no
     such model NoLiveModel, ModelRequired, ModelUnknown or ModelVersionUnknown.
@@ -73,7 +73,7 @@ def accept_keys(engine: Engine, job: BulkJob, keys: KeyPages, count: int, *, has
         earlier = _keep_key(connection, job)
         if earlier is not None:
             return earlier
-        values = {**_values(job), "count": count, "rows": job.batch_rows, "has_features": has_features}
+        values = {**_values(job), "count": count, "rows": job.batch_rows}
         row = connection.execute(_INSERT_LISTED, values).one_or_none()
         if row is None:
             raise _no_version(connection, job.target.choice)
@@ -164,7 +164,7 @@ WITH {_LIVE}, ids AS MATERIALIZED (
 ), job AS (
     INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, request_count, first_batch_id, name,
                                deadline)
-    SELECT :id, 'bulk', :owner, l.id, CASE WHEN NOT :has_features THEN l.source_id END, :count,
+    SELECT :id, 'bulk', :owner, l.id, l.source_id, :count,
            (SELECT min(id) FROM ids), :name, :deadline
     FROM live l
     RETURNING created_at
@@ -173,7 +173,7 @@ WITH {_LIVE}, ids AS MATERIALIZED (
     SELECT i.id, '{Queue.BULK}', l.requirements, :id, :owner, l.id, least(:rows, :count - i.n * :rows)
     FROM ids i CROSS JOIN live l ORDER BY i.n
 )
-SELECT l.model, l.version, CASE WHEN NOT :has_features THEN l.source_id END AS source_id, j.created_at,
+SELECT l.model, l.version, l.source_id, j.created_at,
        (SELECT array_agg(id ORDER BY id) FROM ids) AS batch_ids
 FROM live l CROSS JOIN job j
 """)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from shared.uploads import csv_records
@@ -106,21 +107,24 @@ class CsvKeys:
             keys.blank()
             return
         if len(record) != self._width:
-            detail = f"has {_fields(len(record))} where the first record has {self._width}"
+            detail = f"has {fields(len(record))} where the first record has {self._width}"
             keys.refuse(line, detail, "wrong_fields")
             return
         cells = [record[column].strip(BLANKS) for column in self._columns or ()]
         if not all(cells):
             keys.refuse(line, f"has no {', '.join(column.name for column in self._form.columns)}")
-        elif len(cells) == 1:
-            keys.take(line, self._form.parse_text, cells[0])
         else:
-            keys.take(line, self._parse_several, cells)
-
-    def _parse_several(self, cells: list[str]) -> ClientKey:
-        names = [column.name for column in self._form.columns]
-        return self._form.parse_fields(dict(zip(names, cells, strict=True)))
+            keys.take(line, partial(key_of_cells, self._form), cells)
 
 
-def _fields(count: int) -> str:
+def key_of_cells(form: KeyForm, cells: list[str]) -> ClientKey:
+    """The key whose columns are these fields, in key order. Raises KeyRefused."""
+    if len(cells) == 1:
+        return form.parse_text(cells[0])
+    names = [column.name for column in form.columns]
+    return form.parse_fields(dict(zip(names, cells, strict=True)))
+
+
+def fields(count: int) -> str:
+    """So many fields, in words."""
     return "1 field" if count == 1 else f"{count} fields"

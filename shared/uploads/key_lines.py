@@ -23,6 +23,7 @@ class KeyLines:
     count: int
     blank_lines: int = 0
     spelled: dict[int, object] = field(default_factory=dict)  # by row of these keys: what is not the natural form
+    given: bytes = b""  # the features of the records likewise, of an upload of features; `lines` may be empty then
 
 
 def highest_integer(form: KeyForm) -> int:
@@ -103,6 +104,16 @@ class KeyCollector:
         if len(self._faults) == MOST_FAULTS:
             raise UploadRefused(self._faults)
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether a record was refused."""
+        return bool(self._faults)
+
+    def check(self) -> None:
+        """Raise UploadRefused where a record was refused."""
+        if self._faults:
+            raise UploadRefused(self._faults)
+
     def part(self) -> KeyLines:
         """The keys since the last part; none after a refusal."""
         lines = b"" if self._faults else "".join([f"{element}\n" for element in self._elements]).encode()
@@ -112,8 +123,7 @@ class KeyCollector:
 
     def last_part(self) -> KeyLines:
         """The same at the end. Raises UploadRefused where a record was refused."""
-        if self._faults:
-            raise UploadRefused(self._faults)
+        self.check()
         return self.part()
 
 

@@ -16,7 +16,7 @@ from shared.uploads.key_lines import RECORDS_A_STEP, KeyCollector, KeyLines, are
 from shared.uploads.keys import KeyForm
 from shared.uploads.refusals import LineFault
 
-_JSON_BLANKS = b" \t\r"
+JSON_BLANKS = b" \t\r"
 _ZEROS = re.compile(r"-?0[0-9]+")
 _WHOLE = re.compile(rb"[ \t\r]*-?[1-9][0-9]*[ \t\r]*")
 _SPACED_COLON = re.compile(rb'"[ \t\r]+:')
@@ -54,7 +54,7 @@ class NdjsonKeys:
         full = list(filter(None, lines))
         values = _values(full)
         if values is None:
-            full = [line for line in full if line.strip(_JSON_BLANKS)]
+            full = [line for line in full if line.strip(JSON_BLANKS)]
             values = _values(full)
         keys = None if values is None else self._numbers(block, values)
         if keys is None or set(map(type, keys)) != {int}:
@@ -80,10 +80,10 @@ class NdjsonKeys:
         keys = KeyCollector(self._form.storage)
         lines = block.split(b"\n")
         for number, content in enumerate(lines if lines[-1] else lines[:-1], 1):
-            if content.strip(_JSON_BLANKS):
+            if content.strip(JSON_BLANKS):
                 try:
-                    keys.take(line + number - 1, self._form.parse, self._key_of(_value(content)))
-                except _NoKey as refused:
+                    keys.take(line + number - 1, self._form.parse, self.key_of(read_value(content)))
+                except LineRefused as refused:
                     keys.refuse(line + number - 1, refused.detail, refused.code)
             else:
                 keys.blank()
@@ -91,18 +91,18 @@ class NdjsonKeys:
                 yield keys.part()
         yield keys.last_part()
 
-    def _key_of(self, value: object) -> object:
-        """What of a line's value is the key. Raises _NoKey."""
+    def key_of(self, value: object) -> object:
+        """What of a line's value is the key. Raises LineRefused."""
         if not isinstance(value, dict):
             return value
         given = [names for names in key_names(self._form) if all(value.get(name) is not None for name in names)]
         if len(self._names) > 1 and isinstance(value.get(CLIENT_ID), dict):
             given.append((CLIENT_ID,))
         if not given:
-            raise _NoKey(f"has no {', '.join(key_names(self._form)[0])}")
+            raise LineRefused(f"has no {', '.join(key_names(self._form)[0])}")
         if len(given) > 1:
             both = " and ".join(repr(names[0]) for names in given)
-            raise _NoKey(f"{both} may both be the key: leave one of them out")
+            raise LineRefused(f"{both} may both be the key: leave one of them out")
         names = given[0]
         return value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
 
@@ -114,8 +114,8 @@ def _values(lines: list[bytes]) -> list[Any] | None:
         return None
 
 
-class _NoKey(Exception):
-    """Why a line has no key."""
+class LineRefused(Exception):
+    """Why a line has no key, or is none."""
 
     def __init__(self, detail: str, code: str = "invalid_client_id") -> None:
         super().__init__(detail)
@@ -151,31 +151,36 @@ def _members(value: Any) -> int:
     return sum([_members(item) for item in value if type(item) is dict or type(item) is list])
 
 
-def _value(content: bytes) -> object:
-    """The JSON value of a line. Raises _NoKey."""
+def read_value(content: bytes) -> object:
+    """The JSON value of a line. Raises LineRefused."""
     shown = content[:40].decode("utf-8", "replace").strip()
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise _NoKey("not UTF-8: save the file in UTF-8", "not_utf8") from None
+        raise LineRefused("not UTF-8: save the file in UTF-8", "not_utf8") from None
     if "\0" in text:
-        raise _NoKey("holds a NUL character, which no text has", "not_json")
+        raise LineRefused("holds a NUL character, which no text has", "not_json")
     try:
         value = orjson.loads(content)
-        if b":" in content and not (type(value) is dict and content.count(b":") == _members(value)):
+        if b":" in content and not _is_counted(content, value):
             _DECODER.decode(text)
     except _TwiceError as twice:
-        raise _NoKey(f"has the member {str(twice)[:80]!r} twice", "duplicate_member") from None
+        raise LineRefused(f"has the member {str(twice)[:80]!r} twice", "duplicate_member") from None
     except RecursionError:
-        raise _NoKey("is nested too deeply", "not_json") from None
+        raise LineRefused("is nested too deeply", "not_json") from None
     except ValueError:
         if _WHOLE.fullmatch(content):
-            raise _NoKey(f"{shown} is too large a number") from None
+            raise LineRefused(f"{shown} is too large a number") from None
         zero = ": a JSON number begins with no zero" if _ZEROS.fullmatch(shown) else ""
-        raise _NoKey(f"{shown!r} is not JSON{zero}", "not_json") from None
+        raise LineRefused(f"{shown!r} is not JSON{zero}", "not_json") from None
     if type(value) is float and _WHOLE.fullmatch(content):  # beyond 64 bits
-        raise _NoKey(f"{shown} is too large a number")
+        raise LineRefused(f"{shown} is too large a number")
     return value
+
+
+def _is_counted(content: bytes, value: object) -> bool:
+    """Whether no member of an object was written twice, found out by counting; False: a closer look is needed."""
+    return type(value) is dict and _are_all_counted(content, [value])
 
 
 class _TwiceError(Exception):

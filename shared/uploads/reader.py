@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from shared.models.signature import Signature
 from shared.uploads.blocks import Blocks, RecordEnds
+from shared.uploads.csv_features import CsvFeatures
 from shared.uploads.csv_keys import CsvKeys
 from shared.uploads.key_lines import KeyLines
 from shared.uploads.keys import KeyForm
+from shared.uploads.ndjson_features import NdjsonFeatures
 from shared.uploads.ndjson_keys import NdjsonKeys
 from shared.uploads.refusals import UploadRefused
 
@@ -40,6 +43,16 @@ class KeyReader:
     def of_ndjson(cls, form: KeyForm) -> KeyReader:
         """A JSON value on each line."""
         return cls(NdjsonKeys(form))
+
+    @classmethod
+    def of_csv_features(cls, form: KeyForm, signature: Signature) -> KeyReader:
+        """Commas; a header that names the model's features, and perhaps the key's columns."""
+        return cls(CsvFeatures(form, signature))
+
+    @classmethod
+    def of_ndjson_features(cls, form: KeyForm, signature: Signature) -> KeyReader:
+        """A JSON object of features on each line, perhaps with a key."""
+        return cls(NdjsonFeatures(form, signature))
 
     def feed(self, piece: bytes) -> Iterator[KeyLines]:
         """The keys that `piece` completes. Raises UploadRefused."""

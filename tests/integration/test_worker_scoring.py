@@ -147,6 +147,19 @@ def test_probabilities_survive_to_the_last_bit(engine: Engine, scorer: Scorer) -
     assert [job_of(engine, job.job_id).probability for job in jobs] == [*EXACT, 0.125]
 
 
+def test_a_whole_number_beyond_what_a_double_holds_is_a_number(engine: Engine, scorer: Scorer) -> None:
+    """Where a feature of decimals is given as one: the nearest double, as everywhere; its neighbours have answers."""
+    artefact = build_artefact(Echo(), ECHO, 0.5, name="echo", positive_class="go")
+    with transaction(engine) as connection:
+        promote_version(connection, register_artefact(connection, artefact))
+    jobs = submit_raw(engine, [{"pay%": 0.25, "age": 2**53 + 1}, {"pay%": 0.5, "age": 10**30}])
+    score(scorer)
+    found = [job_of(engine, job.job_id) for job in jobs]
+    assert [job.probability for job in found] == [0.25, 0.5]
+    traces = [trace_of(engine, job.request_id).features or {} for job in found]
+    assert [trace["age"] for trace in traces] == [float(2**53 + 1), 1e30]
+
+
 def test_given_features_and_clients_share_a_batch(engine: Engine, scorer: Scorer) -> None:
     """Features given in a call are scored as given beside clients from the table, whole numbers in any notation."""
     add_clients(engine, 2)

@@ -17,7 +17,7 @@ from shared.batches.claims import Claim
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
 from worker.models.frame import arrow_type
-from worker.sources.key_columns import NO_KEY, Keys, key_array, keys_of, named, wanted_keys
+from worker.sources.key_columns import NO_KEY, Keys, is_named, key_array, keys_of, named, wanted_keys
 from worker.sources.reader import SourceReader
 from worker.sources.reading import Found
 
@@ -79,7 +79,7 @@ def read_rows(reader: SourceReader, claims: Sequence[Claim], signature: Signatur
     """
     keys = keys_of(claims)
     given = _given(claims)
-    if len(given) == len(keys):
+    if not any(row not in given for row in np.flatnonzero(is_named(keys)).tolist()):
         rows = _without_source(keys, signature)
     else:
         rows = _from_source(reader, _source_id(claims), keys, signature)
@@ -184,6 +184,8 @@ def _plain(spec: FeatureSpec, value: Any) -> Any:
     """A value out of JSON as Arrow takes it. The gateway has checked that it is one of the feature's kind."""
     if spec.kind is FeatureKind.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)  # 30.0 is a whole number in JSON
+    if spec.kind is FeatureKind.NUMBER and type(value) is int:
+        return float(value)  # Arrow takes no whole number beyond 2⁵³ for a double
     if spec.kind is FeatureKind.DATETIME and isinstance(value, str):
         return datetime.fromisoformat(value)
     return value

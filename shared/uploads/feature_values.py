@@ -1,0 +1,156 @@
+"""Features as uploads write them, as values that JSON has: texts of CSV, and members of JSON objects.
+
+Only what cannot be a value of the feature's kind is refused here. Whether the model takes the value, and whether it may
+be missing, is the worker's to say, row by row.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.models.feature import INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec, is_storable, shown
+from shared.uploads.key_lines import BLANKS
+
+_MOST_DIGITS = 40
+_INTEGER = re.compile(r"[+-]?[0-9]{1,39}(?:\.0*)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MOST_LETTERS = 400  # of a number: reading a longer one is slow
+_NOT_OF_INTEGERS = str.maketrans("", "", "0123456789+-")
+_NOT_OF_NUMBERS = str.maketrans("", "", "0123456789+-.eE")
+_WORDS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False}
+_LONGEST_SHOWN = 40
+
+
+class ValueRefused(Exception):
+    """A value that cannot be one of its feature. `detail` is a sentence that begins after "line 7: "."""
+
+    def __init__(self, spec: FeatureSpec, wanted: str, value: object) -> None:
+        super().__init__(wanted)
+        self.detail = f"{shown(spec.name)} must be {wanted}; got {str(value)[:_LONGEST_SHOWN]!r}"
+
+
+def value_of_text(spec: FeatureSpec, text: str) -> Any:
+    """The value of a field of CSV; None where it is empty: that is a missing value. Raises ValueRefused."""
+    if spec.kind is FeatureKind.CATEGORY:
+        return text or None
+    text = text.strip(BLANKS)
+    return _BY_KIND[spec.kind](spec, text) if text else None
+
+
+def values_of_texts(spec: FeatureSpec, texts: Sequence[str]) -> list[Any]:
+    """The same for many at once."""
+    if spec.kind is FeatureKind.CATEGORY:
+        return [text or None for text in texts]
+    if (plain := _PLAIN.get(spec.kind)) is not None and (values := plain(texts)) is not None:
+        return values
+    read = _BY_KIND[spec.kind]
+    return [read(spec, stripped) if (stripped := text.strip(BLANKS)) else None for text in texts]
+
+
+def value_of_json(spec: FeatureSpec, value: Any) -> Any:
+    """The value of a member of an object; None is a missing value. Raises ValueRefused."""
+    if value is None:
+        return None
+    if spec.kind is FeatureKind.CATEGORY:
+        if type(value) is not str or not is_storable(value):
+            raise ValueRefused(spec, "a string", value)
+        return value
+    if spec.kind is FeatureKind.BOOLEAN:
+        if type(value) is not bool:
+            raise ValueRefused(spec, "true or false", value)
+        return value
+    if spec.kind is FeatureKind.DATETIME:
+        return _moment(spec, value)
+    if type(value) is int or type(value) is float:
+        return _whole(spec, value) if spec.kind is FeatureKind.INTEGER else _finite(spec, value)
+    raise ValueRefused(spec, _WANTED[spec.kind], value)
+
+
+def _plain_integers(texts: Sequence[str]) -> list[Any] | None:
+    """The same at C speed; None where a closer look is needed."""
+    if "".join(texts).translate(_NOT_OF_INTEGERS) or len(max(texts, key=len)) > _MOST_DIGITS:
+        return None
+    try:
+        values = [int(text) if text else None for text in texts]
+    except ValueError:
+        return None
+    found = [value for value in values if value is not None]
+    return values if not found or (min(found) >= INT8_MIN and max(found) <= INT8_MAX) else None
+
+
+def _plain_numbers(texts: Sequence[str]) -> list[Any] | None:
+    if "".join(texts).translate(_NOT_OF_NUMBERS) or len(max(texts, key=len)) > _MOST_LETTERS:
+        return None
+    try:
+        values = [float(text) if text else None for text in texts]
+    except ValueError:
+        return None
+    return values if all(map(math.isfinite, filter(None, values))) else None
+
+
+def _integer(spec: FeatureSpec, text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise ValueRefused(spec, _WANTED[spec.kind], text)
+    return _whole(spec, int(text.partition(".")[0]))
+
+
+def _whole(spec: FeatureSpec, value: float) -> int:
+    if type(value) is float and not value.is_integer():
+        raise ValueRefused(spec, _WANTED[spec.kind], value)
+    if not INT8_MIN <= value <= INT8_MAX:
+        raise ValueRefused(spec, "a whole number of 64 bits", value)
+    return int(value)
+
+
+def _number(spec: FeatureSpec, text: str) -> float:
+    if len(text) > _MOST_LETTERS or not _NUMBER.fullmatch(text):
+        raise ValueRefused(spec, _WANTED[spec.kind], text)
+    return _finite(spec, float(text))
+
+
+def _finite(spec: FeatureSpec, value: float) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueRefused(spec, "a number that a double can hold", value)
+    return number
+
+
+def _boolean(spec: FeatureSpec, text: str) -> bool:
+    value = _WORDS.get(text.lower())
+    if value is None:
+        raise ValueRefused(spec, _WANTED[spec.kind], text)
+    return value
+
+
+def _moment(spec: FeatureSpec, value: Any) -> str:
+    has_zone = spec.dtype.endswith("UTC]")
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) and value.isascii() else None
+    except ValueError:
+        found = None
+    if found is None or (found.tzinfo is not None) != has_zone:
+        example = "2026-11-26T14:30:00Z" if has_zone else "2026-11-26T14:30:00"
+        zone = "with its time zone" if has_zone else "without a time zone"
+        raise ValueRefused(spec, f"a time {zone} as ISO 8601 writes it, such as {example}", value)
+    return str(value)
+
+
+_WANTED = {
+    FeatureKind.INTEGER: "a whole number",
+    FeatureKind.NUMBER: "a number with a decimal point",
+    FeatureKind.BOOLEAN: "true or false",
+}
+_BY_KIND: dict[FeatureKind, Callable[[FeatureSpec, str], Any]] = {
+    FeatureKind.INTEGER: _integer,
+    FeatureKind.NUMBER: _number,
+    FeatureKind.BOOLEAN: _boolean,
+    FeatureKind.DATETIME: _moment,
+}
+_PLAIN: dict[FeatureKind, Callable[[Sequence[str]], list[Any] | None]] = {
+    FeatureKind.INTEGER: _plain_integers,
+    FeatureKind.NUMBER: _plain_numbers,
+}
