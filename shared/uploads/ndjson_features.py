@@ -74,7 +74,8 @@ class NdjsonFeatures:
         may_be_odd = b"\\u0000" in content  # which no text of PostgreSQL holds
         for name, spec, plain in self._features:
             value = members.get(name)
-            if value is None or (type(value) is plain and not may_be_odd and (plain is not int or value <= INT8_MAX)):
+            is_plain = type(value) is plain and not may_be_odd
+            if value is None or (is_plain and not (isinstance(value, int) and value > INT8_MAX)):
                 features[name] = value
                 continue
             try:

@@ -27,8 +27,10 @@ def add_version(engine: Engine, model: str = "default") -> int:
         )
         version_id: int = connection.execute(
             text("""
-INSERT INTO predictq.model_versions (model, version, title, sha256, digest, signature, threshold, metadata, artefact)
-SELECT :model, coalesce(max(version), 0) + 1, 'test', repeat('a', 64), repeat('a', 64), :signature, 0.5, '{}', 'x'
+INSERT INTO predictq.model_versions (model, version, title, sha256, digest, signature, threshold, metadata, artefact,
+                                     task, classes)
+SELECT :model, coalesce(max(version), 0) + 1, 'test', repeat('a', 64), repeat('a', 64), :signature, 0.5, '{}', 'x',
+       'binary', '[0, 1]'
 FROM predictq.model_versions WHERE model = :model RETURNING id
 """).bindparams(bindparam("signature", type_=JSONB)),
             {"model": model, "signature": {"features": []}},
