@@ -26,6 +26,12 @@ class ClientOrder(Shape):
     client_id: ClientId = Field(examples=[483920])
 
 
+class AnswersOrder(ClientOrder):
+    """One client, and of which model."""
+
+    model: str | None = Field(default=None, max_length=100)
+
+
 class ErasureOrder(ClientOrder):
     """Whom to erase, and why."""
 

@@ -51,6 +51,7 @@ METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "None of the accepted media types can be given")
 SILENT_UPLOAD = Kind("upload-timeout", 408, "The upload fell silent")
 NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)
+JOB_OPEN = Kind("job-open", 409, "The job has not ended", retry_after=5)
 TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
 MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
 BUSY = Kind("busy", 503, "All connections for bulk work are in use", retry_after=5)
@@ -137,6 +138,7 @@ KINDS: dict[str, Kind] = {
             NOT_ACCEPTABLE,
             SILENT_UPLOAD,
             NOT_READY,
+            JOB_OPEN,
             BUSY,
             NO_ROOM,
             ERRAND_FAILED,

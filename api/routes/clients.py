@@ -1,4 +1,7 @@
-"""All that is held of one client, as one file. The client key travels in the body, and no log has it."""
+"""All that is held of one client, as one file, and the answers that an owner has of her.
+
+The client key travels in the body, and no log has it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from api.access.dependencies import AdminCaller, CurrentServices
+from api.access.dependencies import AdminCaller, CurrentCaller, CurrentServices
 from api.http import erasure_schemas as schemas
+from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.server.middleware import REQUEST_ID
 from shared.audit import record_act
+from shared.erasure.answers import client_answers
 from shared.erasure.export import export_client
 from shared.erasure.keys import ClientKey, client_key, read_source
 from shared.postgres.engine import transaction
@@ -53,6 +58,30 @@ async def export(
     content = await services.downloads.run_long(work)
     headers = {"Content-Disposition": 'attachment; filename="client-export.json"', "Cache-Control": "no-store"}
     return Response(content, media_type="application/json", headers=headers)
+
+
+@router.post(
+    "/v1/clients/answers",
+    summary="All answers of a client",
+    response_class=Response,
+    responses={200: {"description": "Newest first, a thousand at most.", "content": {"application/json": {}}}},
+)
+async def answers(
+    request: Request, services: CurrentServices, caller: CurrentCaller, body: schemas.AnswersOrder
+) -> Response:
+    """What the caller's owner has asked of one client, in single and bulk jobs. The audit log has a line of it."""
+
+    def work() -> bytes:
+        engine = services.downloads.engine
+        with transaction(engine) as connection:
+            key = client_key(read_source(connection, body.source), body.client_id)
+            record(connection, request, caller, "client.answers", f"source {key.source.name}")
+        with transaction(engine) as connection:
+            found, more = client_answers(connection, key, caller.owner, model=body.model)
+        return orjson.dumps({"source": key.source.name, "answers": found, "more": more})
+
+    content = await services.downloads.run_long(work)
+    return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _plain(value: Any) -> str:

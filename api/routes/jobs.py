@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from api.access.dependencies import CurrentCaller, CurrentServices, JobId
@@ -14,7 +17,7 @@ from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cu
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.jobs.job_json import job_json
-from shared.jobs.lists import list_jobs
+from shared.jobs.lists import JobFilter, find_jobs
 from shared.jobs.records import cancel_job
 from shared.messaging.messages import Notice
 from shared.status import JobStatus
@@ -30,18 +33,29 @@ async def read_jobs(
     limit: Annotated[int, Query(ge=1, le=1000, description="The most to give.")] = 100,
     cursor: Cursor = None,
     status: Annotated[JobStatus | None, Query(description="Only these.")] = None,
+    model: Annotated[str | None, Query(max_length=100, description="Only of this model.")] = None,
+    name: Annotated[str | None, Query(max_length=200, description="Only where this is a part of the name.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only accepted at this time or later.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only accepted before this time.")] = None,
 ) -> dict[str, Any]:
-    """The caller's jobs, newest first. A `Link` header leads to the next page."""
+    """The caller's jobs, newest first. A `Link` header leads to the next page; filtered, a page may be short."""
     before = _job_of(cursor)
-    jobs = await services.lists.read(
-        lambda connection: list_jobs(connection, caller.owner, limit=limit + 1, before=before, status=status),
+    wanted = JobFilter(status, model, name, since, until)
+    jobs, more = await services.lists.read(
+        lambda connection: find_jobs(connection, caller.owner, wanted, limit=limit + 1, before=before),
         owner=caller.owner,
     )
-    following = None
     if len(jobs) > limit:
         jobs = jobs[:limit]
-        following = make_cursor(jobs[-1].job_id)
-        kept = [("status", status.value)] if status else []
+        more = jobs[-1].job_id
+    following = None
+    if more is not None:
+        following = make_cursor(more)
+        kept = [
+            (field.name, value.isoformat() if isinstance(value, datetime) else str(value))
+            for field in fields(wanted)
+            if (value := getattr(wanted, field.name)) is not None
+        ]
         response.headers["Link"] = next_link("/v1/jobs", [("limit", limit), *kept, ("cursor", following)])
     return {"jobs": [job_json(job) for job in jobs], "next": following}
 

@@ -107,7 +107,7 @@ def _predictions(connection: Connection, places: Sequence[Place], versions: dict
         if version_id not in versions:
             versions[version_id] = _version(connection, version_id)
         version = versions[version_id]
-        values["label"] = _label(values.pop("label_number"), values["value"], values["threshold"], version.classes)
+        values["label"] = label_of(values.pop("label_number"), values["value"], values["threshold"], version.classes)
         values["given"] = None if values["given"] is None else json.loads(values["given"])
         is_answered = page is not None and values["state"] == "answered"
         values["features"] = _features(page, number, version.signature) if is_answered else None
@@ -125,7 +125,8 @@ def _add_idempotency_keys(connection: Connection, found: list[Json]) -> None:
 _IDEMPOTENCY_KEYS = text("SELECT job_id, key FROM predictq.idempotency_keys WHERE job_id = ANY(CAST(:jobs AS uuid[]))")
 
 
-def _label(number: int | None, value: float | None, threshold: float | None, classes: list[Any]) -> Any:
+def label_of(number: int | None, value: float | None, threshold: float | None, classes: list[Any]) -> Any:
+    """The class of an answer, by its number or by the threshold."""
     if value is None:
         return None
     if number is None and threshold is not None:

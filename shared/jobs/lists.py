@@ -6,12 +6,31 @@ hard is a single job that succeeds: nothing is written into its row, because tha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from shared.jobs.records import JobRecord, read_jobs
 from shared.status import JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list shows; all that is given must hold. `name` is a part of a job's name, in whatever case."""
+
+    status: JobStatus | None = None
+    model: str | None = None
+    name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None  # accepted before then
+
+    @property
+    def is_of_status_alone(self) -> bool:
+        """Whether nothing but a status is asked for."""
+        return self.model is None and self.name is None and self.since is None and self.until is None
 
 
 def list_jobs(
@@ -21,13 +40,59 @@ def list_jobs(
 
     A job that changes meanwhile is shown as it stands now.
     """
-    values = {"owner": owner, "before": str(before or _NEWEST), "status": status and status.value, "limit": limit}
-    found: list[UUID] = list(connection.execute(_FIND, values).scalars())
+    return _read(connection, _find(connection, owner, status, before or _NEWEST, limit))
+
+
+def find_jobs(
+    connection: Connection, owner: str, wanted: JobFilter, *, limit: int, before: UUID | None = None
+) -> tuple[list[JobRecord], UUID | None]:
+    """The same of those that fit, and where to go on when fewer than `limit` were found and there may be more.
+
+    No index knows a job's model and name: so many jobs of the status are looked through at a time.
+    """
+    if wanted.is_of_status_alone:
+        return list_jobs(connection, owner, limit=limit, before=before, status=wanted.status), None
+    values = {"model": wanted.model, "name": wanted.name, "since": wanted.since, "until": wanted.until}
+    newest, oldest = connection.execute(_SPAN, values).one()
+    after = min(item for item in (before, newest, _NEWEST) if item is not None)
+    found: list[UUID] = []
+    for _ in range(_MOST_PORTIONS):
+        portion = _find(connection, owner, wanted.status, after, _PORTION)
+        found += connection.execute(_CHOOSE, {**values, "ids": [str(job_id) for job_id in portion]}).scalars()
+        is_last = len(portion) < _PORTION or (oldest is not None and portion[-1] < oldest)
+        if is_last or len(found) >= limit:
+            return _read(connection, found[:limit]), None
+        after = portion[-1]
+    return _read(connection, found), after
+
+
+def _find(connection: Connection, owner: str, status: JobStatus | None, before: UUID, limit: int) -> list[UUID]:
+    values: dict[str, Any] = {"owner": owner, "before": str(before), "status": status and status.value, "limit": limit}
+    return list(connection.execute(_FIND, values).scalars())
+
+
+def _read(connection: Connection, found: list[UUID]) -> list[JobRecord]:
     jobs = read_jobs(connection, found) if found else {}
     return [jobs[job_id] for job_id in found if job_id in jobs]
 
 
+_PORTION, _MOST_PORTIONS = 5_000, 10
 _NEWEST = UUID(int=2**128 - 1)
 _FIND = text("""
 SELECT predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer))
+""")
+# An id is made some moments before its row.
+_SPAN = text("""
+SELECT predictq.first_uuid_of(CAST(:until AS timestamptz) + interval '1 minute'),
+       predictq.first_uuid_of(CAST(:since AS timestamptz) - interval '1 minute')
+""")
+_CHOOSE = text("""
+SELECT j.id FROM predictq.jobs j
+WHERE j.id = ANY (CAST(:ids AS uuid[]))
+  AND (CAST(:model AS text) IS NULL OR j.model_version_id = ANY (ARRAY(
+      SELECT v.id FROM predictq.model_versions v WHERE v.model = CAST(:model AS text))))
+  AND (CAST(:name AS text) IS NULL OR position(lower(CAST(:name AS text)) IN lower(j.name)) > 0)
+  AND (CAST(:since AS timestamptz) IS NULL OR j.created_at >= CAST(:since AS timestamptz))
+  AND (CAST(:until AS timestamptz) IS NULL OR j.created_at < CAST(:until AS timestamptz))
+ORDER BY j.id DESC
 """)

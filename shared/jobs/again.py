@@ -1,0 +1,134 @@
+"""The rows of an earlier job, to be asked once more: all of them, or those that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, Engine, text
+
+from shared.errors import JobUnknown
+from shared.jobs.key_pages import KeyPage, array_elements
+from shared.postgres.engine import transaction
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierJob:
+    """What an earlier bulk job was: `where` of a selection, else how its keys are stored (None: it has none)."""
+
+    model: str
+    version: int
+    name: str | None
+    is_ended: bool
+    where: dict[str, Any] | None
+    source_id: int | None
+    storage: str | None
+    has_features: bool
+    page_rows: int  # of its first page; 0 where it has none
+
+
+class _Row(NamedTuple):
+    key: str | None
+    spelled: Any
+    given: str | None
+
+
+def read_earlier(connection: Connection, job_id: UUID, owner: str) -> EarlierJob:
+    """A bulk job of `owner`. Raises JobUnknown, also where it is another owner's or a single one."""
+    row = connection.execute(_JOB, {"id": str(job_id), "owner": owner}).one_or_none()
+    if row is None:
+        raise JobUnknown(job_id)
+    where = None if row.selection is None else dict(row.selection.get("where") or {})
+    return EarlierJob(
+        row.model,
+        row.version,
+        row.name,
+        row.status is not None,
+        where,
+        row.source_id,
+        row.storage,
+        bool(row.has_features),
+        row.page_rows or 0,
+    )
+
+
+class EarlierRows:
+    """The rows of a job as pages, in their order; erased and deleted ones are left out. Read in one snapshot."""
+
+    def __init__(self, connection: Connection, job_id: UUID, *, only_failed: bool) -> None:
+        self._connection = connection
+        self._values = {"id": str(job_id), "only_failed": only_failed}
+        self.count = int(connection.execute(_COUNT, self._values).scalar_one())
+
+    def pages(self, rows: int) -> Iterator[KeyPage]:
+        """See KeyPages."""
+        found = self._rows()
+        while part := list(islice(found, rows)):
+            yield _page(part)
+
+    def _rows(self) -> Iterator[_Row]:
+        batches = self._connection.execute(_BATCHES, self._values).scalars().all()
+        for batch_id in batches:
+            for row in self._connection.execute(_ROWS, {**self._values, "batch": batch_id}):
+                yield _Row(row.key, row.spelled, row.given)
+
+
+@contextmanager
+def earlier_rows(engine: Engine, job_id: UUID, *, only_failed: bool) -> Iterator[EarlierRows]:
+    """The rows as they are now, for as long as the context lasts."""
+    with transaction(engine) as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        yield EarlierRows(connection, job_id, only_failed=only_failed)
+
+
+def _page(rows: list[_Row]) -> KeyPage:
+    """As elements of arrays in a line of COPY. Quotes around a number or a uuid do no harm."""
+    keys = None if rows[0].key is None else array_elements([row.key or "" for row in rows])
+    spelled = {str(number): row.spelled for number, row in enumerate(rows) if row.spelled is not None}
+    given = None if rows[0].given is None else array_elements([row.given or "" for row in rows])
+    return KeyPage(keys, orjson.dumps(spelled) if spelled else None, given)
+
+
+_JOB = text("""
+SELECT v.model, v.version, j.name, j.status, j.selection, j.source_id, r.storage, r.has_features,
+       r.page_rows
+FROM predictq.jobs j JOIN predictq.model_versions v ON v.id = j.model_version_id
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN r.keys_int8 IS NOT NULL THEN 'int8' WHEN r.keys_uuid IS NOT NULL THEN 'uuid'
+                WHEN r.keys_text IS NOT NULL THEN 'text' END AS storage,
+           r.given IS NOT NULL AND j.selection IS NULL AS has_features,
+           r.request_count AS page_rows
+    FROM predictq.batch_requests r WHERE r.job_id = j.id AND r.batch_id >= j.first_batch_id
+    ORDER BY r.batch_id LIMIT 1) r ON true
+WHERE j.id = :id AND j.owner = :owner AND j.kind = 'bulk'
+""")
+# A row that was erased has neither key nor features any more. What a selection read along is read anew.
+_WANTED = """
+FROM predictq.jobs j
+JOIN predictq.batch_requests r ON r.job_id = j.id AND r.batch_id >= j.first_batch_id
+LEFT JOIN predictq.batch_outputs o ON o.batch_id = r.batch_id
+CROSS JOIN LATERAL ROWS FROM (
+    unnest(r.keys_int8::text[]), unnest(r.keys_uuid::text[]), unnest(r.keys_text), unnest(r.given)
+) WITH ORDINALITY AS u (key_int8, key_uuid, key_text, given, n)
+WHERE j.id = :id AND coalesce(u.key_int8, u.key_uuid, u.key_text, u.given) IS NOT NULL
+  AND (NOT :only_failed OR (u.n - 1 = ANY (o.error_rows)
+                            AND (o.cancelled_rows IS NULL OR u.n - 1 <> ALL (o.cancelled_rows))))
+  AND (o.gone_rows IS NULL OR u.n - 1 <> ALL (o.gone_rows))
+  AND (o.erased_rows IS NULL OR u.n - 1 <> ALL (o.erased_rows))
+"""
+_COUNT = text(f"SELECT count(*) {_WANTED}")
+_BATCHES = text("""
+SELECT r.batch_id FROM predictq.jobs j JOIN predictq.batch_requests r
+    ON r.job_id = j.id AND r.batch_id >= j.first_batch_id
+WHERE j.id = :id ORDER BY r.batch_id
+""")
+_ROWS = text(f"""
+SELECT coalesce(u.key_int8, u.key_uuid, u.key_text) AS key, r.spelled -> CAST(u.n - 1 AS text) AS spelled,
+       CASE WHEN j.selection IS NULL THEN u.given END AS given
+{_WANTED} AND r.batch_id = :batch ORDER BY u.n
+""")
