@@ -133,13 +133,14 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str
     elif kind is FeatureKind.DATETIME:
         dtype = "datetime64[us, UTC]" if column is not None and column.type == "timestamptz" else "datetime64[us]"
     is_text = kind is FeatureKind.CATEGORY
+    is_object = kind is FeatureKind.BOOLEAN or (is_text and not listed)
     return FeatureSpec(
         name,
         kind,
         nullable=nullable,
         categories=listed or (_closed_list(seen) if is_text else ()),
         dtype=dtype,
-        missing="none" if is_text and not listed and _knows_none(seen, encoded) else "nan",
+        missing="none" if is_object and _knows_none(seen, encoded) else "nan",
         column_type=None if column is None else column.type,
         description=None if column is None else _plain(column.comment),
     )

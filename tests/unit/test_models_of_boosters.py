@@ -75,6 +75,21 @@ def test_boosters_get_their_categories_as_they_were_trained(make: Any) -> None:
     assert_served(value, value.predict)
 
 
+def test_words_that_xgboost_garbles_are_not_taken_for_its_categories() -> None:
+    """Its releases cut the list by letters where the bytes of UTF-8 are longer: every row would be an unknown word."""
+    words = ["Nord", "Rhône", "Île"]
+    frame = pd.DataFrame({"city": pd.Categorical(np.array(words)[np.arange(len(LABELS)) % 3], categories=words)})
+    model = xgboost("XGBClassifier").fit(frame, LABELS)
+    said = Signature(
+        (FeatureSpec("city", FeatureKind.CATEGORY, nullable=True, categories=tuple(words), dtype="category"),)
+    )
+    loaded = load_model(registered(model, signature=said), 1)
+    answers = loaded.predict(table_of(said, frame)).values
+    np.testing.assert_allclose(answers, model.predict_proba(frame)[:, 1], rtol=1e-12)
+    with pytest.raises(ModelRefused, match=r"categories of 'city' as they were.*--signature FILE"):
+        registered(model)
+
+
 def test_catboost_is_asked_with_words_as_objects() -> None:
     """Its own categories are texts; gaps in numbers are NaN."""
     library = pytest.importorskip("catboost")

@@ -315,6 +315,17 @@ def test_a_doubtful_model_can_be_forced_with_a_reason() -> None:
     assert findings[-1] == "registered all the same: known, and small"
 
 
+@pytest.mark.parametrize("gap", [None, np.nan])
+@pytest.mark.parametrize("name", ["over", "dept"])
+def test_a_gap_is_what_it_was_when_the_encoder_was_fitted(name: str, gap: Any) -> None:
+    """None and NaN are two categories: read_sql gives None, read_csv NaN, of flags as of words."""
+    frame = FRAME[["age", name]].assign(**{name: FRAME[name].astype(object).where(FRAME[name].notna(), gap)})
+    encoder = ColumnTransformer([("w", OneHotEncoder(handle_unknown="ignore"), [name])], remainder="passthrough")
+    model = load_model(registered(make_pipeline(encoder, LR()).fit(frame, LABELS)), 1)
+    answers = model.predict(table_of(model.signature, FRAME)).values
+    np.testing.assert_allclose(answers, model.estimator.predict_proba(frame)[:, 1], rtol=1e-12)
+
+
 def test_a_signature_is_inferred_from_file_and_columns() -> None:
     """Kinds from the columns, gaps from what the model takes, closed lists from encoders that refuse other words."""
     encoders = ColumnTransformer(

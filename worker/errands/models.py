@@ -70,8 +70,9 @@ class ModelErrands:
         rows = int(arguments.get("rows") or _CHECKED_ROWS)
         if source is None:
             raise ModelRefused(f"{version.label} has no source: there are no rows to check it with.")
-        features = sample_rows(self._sources, source, version.signature, rows)
-        return {"model": version.model, "version": version.version, **check_model(model, features).to_json()}
+        features, refused = sample_rows(self._sources, source, version.signature, rows)
+        report = check_model(model, features, refused)
+        return {"model": version.model, "version": version.version, **report.to_json()}
 
 
 def _source(connection: Connection, source_id: int | None) -> Source | None:

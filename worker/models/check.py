@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,8 @@ from worker.models.loaded_model import LoadedModel
 from worker.models.unknown_words import count_unknown
 from worker.pages.decode import decode_features
 from worker.pages.encode import encode_features
-from worker.scoring.feature_reader import Rows
+from worker.scoring.answers import StatedError
+from worker.scoring.feature_reader import Refusal, Rows
 from worker.scoring.prediction import predict_rows
 
 TOLERANCE = 1e-12  # relative: what "the same answer" means
@@ -50,21 +53,28 @@ class CheckReport:
         return {**asdict(self), "is_equal": self.is_equal}
 
 
-def check_model(model: LoadedModel, features: pa.Table) -> CheckReport:
-    """Score the rows of `features`, in signature order, through the service and past it. Raises ModelRefused."""
+def check_model(
+    model: LoadedModel, features: pa.Table, refused: Mapping[int, Refusal] = MappingProxyType({})
+) -> CheckReport:
+    """Score the rows of `features`, in signature order, through the service and past it.
+
+    `refused`: rows that have an error since they were read, by number. Raises ModelRefused.
+    """
     rows = features.num_rows
     if not rows:
         raise ModelRefused("There are no rows to check the model with.")
     started = time.perf_counter()
     keys, is_known = np.arange(rows, dtype=np.int64), np.ones(rows, dtype=np.bool_)
+    is_known[list(refused)] = False
     answers = predict_rows(Rows(keys, is_known, features), model.signature, model.predict, task=model.task)
+    answers.errors.update({row: StatedError(why.code, why.detail) for row, why in refused.items()})
     report = CheckReport(rows, rows - len(answers.errors), (time.perf_counter() - started) / rows)
     for error in answers.errors.values():
         report.errors[error.code.value] = report.errors.get(error.code.value, 0) + 1
         report.first_errors.setdefault(error.code.value, error.detail)
     report.nulls = {
         spec.name: column.null_count
-        for spec, column in zip(model.signature.features, features.columns, strict=True)
+        for spec, column in zip(model.signature.features, features.filter(pa.array(is_known)).columns, strict=True)
         if column.null_count
     }
     good = np.ones(rows, dtype=np.bool_)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import psycopg2
 import pyarrow as pa
 
@@ -9,7 +12,7 @@ from shared.batches.claims import Claim
 from shared.models.signature import Signature
 from shared.sources.selection import selection_query
 from shared.sources.source import Source
-from worker.scoring.feature_reader import read_rows
+from worker.scoring.feature_reader import Refusal, read_rows
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.failures import source_failure
 from worker.sources.reader import SourceReader
@@ -18,13 +21,24 @@ from worker.sources.statements import session
 _SECONDS = 25.0
 
 
-def sample_rows(reader: SourceReader, source: Source, signature: Signature, rows: int) -> pa.Table:
-    """Features of the first `rows` clients by key, in signature order; fewer where there are not so many.
+class Sample(NamedTuple):
+    """Rows of a source. `refused`, by number: those with a value that no feature can have; it is null in `features`."""
+
+    features: pa.Table
+    refused: dict[int, Refusal]
+
+
+def sample_rows(reader: SourceReader, source: Source, signature: Signature, rows: int) -> Sample:
+    """The first `rows` clients by key, features in signature order; fewer where there are not so many.
 
     Raises SourceAway, SourceFailed.
     """
     found = read_rows(reader, [_first_clients(reader, source, rows)], signature)
-    return found.features.filter(pa.array(found.is_known))
+    is_there = found.is_known.copy()  # but for those that have gone since their keys were read
+    is_there[list(found.refused)] = True
+    numbers = np.cumsum(is_there) - 1
+    refused = {int(numbers[row]): why for row, why in found.refused.items()}
+    return Sample(found.features.filter(pa.array(is_there)), refused)
 
 
 def _first_clients(reader: SourceReader, source: Source, rows: int) -> Claim:
