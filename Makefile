@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: catalogue help demo up test older-postgres browser test-compose check coverage torture torture-quick mutants bench bench-quick lock clean
+.PHONY: catalogue help demo up test fuzz older-postgres browser test-compose check coverage torture torture-quick mutants bench bench-quick lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processe
 	-@$(MAKE) --no-print-directory older-postgres
 	-@$(MAKE) --no-print-directory browser
 	@$(BIN)/python -m pytest -n $(PROCESSES)
+
+fuzz: .venv/.dev ## Any table, any model, any filter: far more of them than `make test` draws (EXAMPLES=2000)
+	@PREDICTQ_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -s tests/integration/test_generated_tables.py
 
 older-postgres: .venv/.dev ## Make sure that the tests have a PostgreSQL 15, 16 or 17 (on a Mac it may come from Homebrew)
 	@$(BIN)/python -m tests.older_postgres >/dev/null || { [ "$$(uname)" = Darwin ] && brew install postgresql@17; }
