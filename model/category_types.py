@@ -92,7 +92,8 @@ def _xgboost_keeps_letters() -> bool:
     frame = pd.DataFrame({"word": pd.Categorical(list(_PROBE), categories=list(_PROBE))})
     try:
         found = xgboost.DMatrix(frame, enable_categorical=True).get_categories(export_to_arrow=True).to_arrow()
-        return tuple(found[0][1].to_pylist()) == _PROBE
+        words = found[0][1]
+        return words is not None and tuple(words.to_pylist()) == _PROBE
     except UnicodeDecodeError:
         return False
 
