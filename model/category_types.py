@@ -93,7 +93,7 @@ def _xgboost_keeps_letters() -> bool:
     try:
         found = xgboost.DMatrix(frame, enable_categorical=True).get_categories(export_to_arrow=True).to_arrow()
         words: Any = found[0][1]
-        return tuple(words.to_pylist()) == _PROBE
+        return words is not None and tuple(words.to_pylist()) == _PROBE
     except UnicodeDecodeError:
         return False
 

@@ -69,6 +69,7 @@ _READERS: dict[str, Callable[[object], str]] = {
     "real": _number,
     "double precision": _number,
     "enum": KEY_TYPES["text"],
+    "citext": KEY_TYPES["text"],  # PostgreSQL makes both sides small, with the letters that its locale knows
     "timestamp": _time(has_zone=False),
     "timestamptz": _time(has_zone=True),
 }

@@ -152,6 +152,19 @@ def test_citext_is_compared_as_its_database_does(driver: PsycopgConnection, rela
     assert found.refused.tolist() == [1]
 
 
+def test_letters_beside_citext_in_a_key_are_no_hindrance(driver: PsycopgConnection) -> None:
+    """Only the part that is citext is compared by small letters."""
+    run(driver, "CREATE EXTENSION IF NOT EXISTS citext")
+    run(
+        driver, """CREATE TABLE t (k citext, n text, v integer); INSERT INTO t VALUES ('Ab', 'Île', 1), ('É', 'a', 2)"""
+    )
+    things = source("t", {"k": "citext", "n": "text"}, {"v": "integer"})
+    asked = wanted(['["ab","Île"]', '["é","a"]'])
+    found = read_features(driver, things, numbers("v"), asked, citext=Citext("public", knows_letters=False))
+    assert values(found) == [1, None]
+    assert found.refused.tolist() == [1]
+
+
 def test_names_of_any_kind_are_names(driver: PsycopgConnection) -> None:
     """Reserved words, quotes, dots, other alphabets, 63 bytes, and names like ours."""
     names = ["select", 'a "quoted" one', "a.b", "Âge", "key", "f0", "n", "k0", "%s", "x" * 63, "ключ" * 7, "c"]

@@ -198,6 +198,15 @@ def test_filters_select_by_equality_lists_null_and_ranges(
         assert cursor.fetchone() == (len(expected),)
 
 
+def test_a_filter_on_citext_compares_as_its_database_does(driver: PsycopgConnection) -> None:
+    """Its locale says which letters have a small form, and not ours."""
+    run(driver, "CREATE EXTENSION citext; CREATE TABLE t (k integer PRIMARY KEY, word citext)")
+    run(driver, "INSERT INTO t VALUES (1, 'Äb'), (2, 'ab')")
+    things = source("t", {"k": "integer"}, {"word": "citext"})
+    assert planned(driver, things, {"word": "ÄB"}) == ["1"]
+    assert planned(driver, things, {"word": ["AB", "Äb"]}) == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("where", "words"),
     [

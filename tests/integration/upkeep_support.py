@@ -27,8 +27,8 @@ def add_version(engine: Engine, model: str = "default") -> int:
         )
         version_id: int = connection.execute(
             text("""
-INSERT INTO predictq.model_versions (model, version, title, task, classes, sha256, digest, signature, threshold, metadata,
-                                     artefact)
+INSERT INTO predictq.model_versions (model, version, title, task, classes, sha256, digest, signature, threshold,
+                                     metadata, artefact)
 SELECT :model, coalesce(max(version), 0) + 1, 'test', 'binary', '[0, 1]', repeat('a', 64),
        repeat(md5(count(*)::text), 2), :signature, 0.5, '{}', 'x'
 FROM predictq.model_versions WHERE model = :model RETURNING id

@@ -50,7 +50,7 @@ def read_features(
     """
     plan = plan_columns(source, signature)
     key = key_sql(source.key, citext.schema if citext else None)
-    refused = _unspeakable(wanted, citext)
+    refused = _unspeakable(source, wanted, citext)
     if len(refused):
         return _without(driver, source, signature, wanted, refused, citext)
     try:
@@ -106,11 +106,16 @@ def _small_letters(texts: pa.Array) -> pa.Array:
     return pa.array(["".join(letter.lower()[0] for letter in text) for text in texts.to_pylist()], pa.string())
 
 
-def _unspeakable(wanted: Keys, citext: Citext | None) -> npt.NDArray[np.intp]:
+def _unspeakable(source: Source, wanted: Keys, citext: Citext | None) -> npt.NDArray[np.intp]:
     """Keys of letters whose small form the source does not know: it would take another client for this one, or none."""
     if citext is None or citext.knows_letters or isinstance(wanted, np.ndarray):
         return np.empty(0, np.intp)
-    return np.flatnonzero(~pc.string_is_ascii(wanted).to_numpy(zero_copy_only=False))
+    strange = np.flatnonzero(~pc.string_is_ascii(wanted).to_numpy(zero_copy_only=False))
+    if len(source.key) == 1:
+        return strange
+    own = [place for place, column in enumerate(source.key) if column.type == "citext"]
+    parts = [source.key_form.parts(wanted[int(number)].as_py()) for number in strange]
+    return strange[[not all(key[place].isascii() for place in own) for key in parts]]
 
 
 def _without(
