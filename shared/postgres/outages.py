@@ -52,7 +52,7 @@ def reason(error: BaseException) -> str:
         return "the connection was lost or refused"
     name = lookup(cause.pgcode).__name__
     if cause.pgcode[:2] in _QUOTING_CLASSES:
-        return name
+        return f"{name} (SQLSTATE {cause.pgcode})"
     message = (cause.diag.message_primary or "").partition("\n")[0]
     return f"{name}: {message}"[:_LONGEST]
 

@@ -11,7 +11,6 @@ import pytest
 import structlog
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
-from uuid_utils.compat import uuid7
 
 from api.intake import single_jobs
 from api.server.coalescer import each_alone
@@ -19,9 +18,10 @@ from api.watch import outage_log
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
 from shared.jobs.accept_singles import Accepted, SingleJob
+from shared.sources.keys import ClientKey
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.integration.network import Network
-from tests.support import add_clients, add_model, wait_until
+from tests.support import add_clients, add_model, single_job, wait_until
 
 ONE = {"client_id": 1}
 
@@ -121,7 +121,7 @@ def test_an_outage_is_told_in_a_few_lines(gateway: Gateway, network: Network, mo
         network.come_up()
         wait_until(lambda: log[-1]["event"] == "database_available", what="its end")
     lines = [entry for entry in log if entry["event"] == "database_unavailable"]
-    assert "127.0.0.1" in lines[0]["error"]
+    assert "PostgreSQL does not answer: OperationalError" in lines[0]["error"]
     assert len(lines) < calls <= log[-1]["failures"]
     assert sum(entry["failures"] for entry in lines) <= log[-1]["failures"]
 
@@ -179,12 +179,12 @@ def test_what_the_driver_refuses_never_costs_its_neighbours(
     accept = single_jobs.accept_singles
 
     def refuse_three(connection: Connection, jobs: Sequence[SingleJob], **options: bool) -> object:
-        if any(job.client_id == 3 for job in jobs):
+        if any(job.key == ClientKey("3") for job in jobs):
             raise error
         return accept(connection, jobs, **options)
 
     monkeypatch.setattr(single_jobs, "accept_singles", refuse_three)
-    jobs = [SingleJob(uuid7(), "alice", client_id) for client_id in (1, 2, 3, 4)]
+    jobs = [single_job(engine, client_id, owner="alice") for client_id in (1, 2, 3, 4)]
     answers = gateway.services.intake._accept_group(jobs)
     assert [isinstance(answer, Accepted) for answer in answers] == [True, True, False, True]
     assert answers[2] is error

@@ -14,6 +14,7 @@ from shared.status import JobStatus
 from sql.migrate import head_revision, upgrade
 from tests import older_postgres as older
 from tests.integration.delivery_support import assert_right, quick
+from tests.sample import create_clients_table
 from tests.support import add_clients, add_model, publish, submit_bulk, wait_for_job, worker_process
 
 
@@ -42,6 +43,8 @@ def test_an_older_postgres_takes_the_schema_and_a_job(older_settings: Settings, 
         version = connection.execute(text("SHOW server_version_num")).scalar_one()
     assert int(version) // 10_000 in older.SUPPORTED
     assert upgrade(older_engine) == (None, head_revision())
+    with older_engine.begin() as connection:
+        create_clients_table(connection)
     add_model(older_engine)
     add_clients(older_engine, 250)
     clients = list(range(1, 251))

@@ -17,6 +17,7 @@ from shared.status import JobStatus, Queue
 from sql.migrate import head_revision, old_install, upgrade
 from tests.integration.scoring_support import features_of, results, score, trace_of
 from tests.models import right_answer
+from tests.sample import create_clients_table
 from tests.support import OWNER, ROOT, add_clients, add_model, bulk_job, job_of, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 
@@ -86,6 +87,8 @@ def database_url(shared_database: str) -> str:
     assert find(engine) is None
     assert upgrade(engine) == (None, head_revision())
     assert upgrade(engine) == (head_revision(),) * 2
+    with transaction(engine) as connection:
+        create_clients_table(connection)
     assert state(engine) == before
     engine.dispose()
     return shared_database
