@@ -95,8 +95,9 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def pool_processes(pid: int) -> list[psutil.Process]:
-    """The scoring processes of a worker program; its planner is another child of it."""
-    return [child for child in psutil.Process(pid).children() if "worker.planning" not in child.cmdline()]
+    """The scoring processes of a worker program; its planner and its errands are other children of it."""
+    others = {"worker.planning", "worker.errands"}
+    return [child for child in psutil.Process(pid).children() if not others & set(child.cmdline())]
 
 
 def kill_all(processes: list[psutil.Process]) -> None:
