@@ -33,7 +33,7 @@ class CountOrder(Shape):
     """Which clients: those that `where` selects, or all."""
 
     model: ModelName
-    where: Annotated[dict[str, Any], Field(default_factory=dict, examples=[{"region": "North"}])]
+    where: Annotated[dict[str, Any], Field(default_factory=dict, examples=[{"channel": "agency"}])]
 
 
 class ClientCount(Shape):

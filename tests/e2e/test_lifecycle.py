@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -48,8 +49,11 @@ def test_a_stop_while_it_starts_leaves_no_process_behind(tmp_path: Path) -> None
         assert stop(up, signal.SIGINT) == 130
 
 
-def test_own_servers_are_used_and_left_running(tmp_path: Path, database_url: str, redis_url: str) -> None:
+def test_own_servers_are_used_and_left_running(
+    tmp_path: Path, make_database: Callable[..., str], redis_url: str
+) -> None:
     """With DATABASE_URL and REDIS_URL set no server of ours is started, and Ctrl-C stops only what we started."""
+    database_url = make_database(migrated=False)
     urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
     with running_up(tmp_path, "--workers", "1", "--no-flower", "--json", **urls) as up:
         assert not (tmp_path / ".predictq" / "postgres").exists()

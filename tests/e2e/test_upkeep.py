@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 from pathlib import Path
-
-import joblib
-from sklearn.linear_model import LogisticRegression
 
 from examples.hr_attrition.dataset import generate
 from examples.hr_attrition.features import FEATURE_NAMES
@@ -22,6 +18,7 @@ def test_clients_are_imported_and_bad_files_refused_whole(up: Up, tmp_path: Path
     job = up.ask("predict", str(made["first_id"]), "--wait")
     features = up.ask("trace", str(job["request_id"]))["features"]
     path = tmp_path / "clients.csv"
+    people = ["--source", "people", "--key", "client_id"]
 
     def write(*rows: dict[str, object]) -> None:
         with path.open("w", newline="") as file:
@@ -31,43 +28,31 @@ def test_clients_are_imported_and_bad_files_refused_whole(up: Up, tmp_path: Path
 
     first = {"client_id": made["first_id"], **features}
     write(first, {**first, "client_id": 700_001})
-    assert up.ask("clients", "import", str(path)) == {"inserted": 1, "updated": 0, "unchanged": 1}
-    assert "1 unchanged" in up.run("clients", "import", str(path), "--ignore-extra").stdout.replace("2 unch", "1 unch")
+    assert up.ask("clients", "import", str(path), *people)["inserted"] == 2
+    assert "2 unchanged" in up.run("clients", "import", str(path), *people, "--ignore-extra").stdout
     write({**first, "client_id": 700_002}, {**first, "client_id": 700_003, "age": "x"})
-    refused = up.run("clients", "import", str(path))
+    refused = up.run("clients", "import", str(path), *people)
     assert refused.returncode == 1
     assert "line 3: age: must be a whole number; got 'x'" in refused.stderr
-    assert up.ask("clients", "import", str(path), status=1)["wrong_rows"] == 1
-    assert "404" in up.refused("predict", "700002")
+    assert up.ask("clients", "import", str(path), *people, status=1)["wrong_rows"] == 1
     write(first, first)
-    assert "line 2 and on line 3" in up.refused("clients", "import", str(path))
+    assert "line 2 and on line 3" in up.refused("clients", "import", str(path), *people)
     assert "rows generated" in up.run("example", "load", "hr_attrition", "--rows", "1").stdout
 
 
-def test_models_are_trained_registered_and_promoted(up: Up, tmp_path: Path) -> None:
-    """A promoted model scores the next prediction, with no restart; old versions stay to go back to."""
+def test_what_was_trained_is_registered_and_promoted(up: Up, tmp_path: Path) -> None:
+    """The directory of `train` is all that `models register` needs."""
     people = tmp_path / "people.csv"
     next(generate(600, seed=3)).to_csv(people, index=False)
     arguments = ["train", str(people), "--target", "attrition", "--drop", "client_id", "--splits", "2"]
     trained = up.run(*arguments, "--output", str(tmp_path / "out"))
     assert trained.returncode == 0, trained.stderr
     assert "95 % interval" in trained.stdout
-    estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-    joblib.dump(estimator, tmp_path / "mine.joblib")
-    signature = tmp_path / "signature.json"
-    signature.write_text(json.dumps({"features": [{"name": "age", "kind": "integer"}]}))
-    arguments = ["models", "register", str(tmp_path / "mine.joblib"), "--signature", str(signature)]
-    mine = up.ask(*arguments, "--threshold", "0.25", "--promote")
-    assert (mine["name"], mine["is_live"], mine["threshold"]) == ("mine", True, 0.25)
-    result = up.ask("predict", "1", "--wait")["result"]
-    assert (result["model_version"], result["threshold"]) == (mine["version"], 0.25)
-    again = up.ask("models", "register", str(tmp_path / "out"))
-    assert "is live" in up.run("promote", "1").stdout
-    assert [model["version"] for model in up.ask("models") if model["is_live"]] == [1]
-    assert len(up.ask("models")) == again["version"]
-    assert "mine" in up.run("models").stdout
-    assert "There is no model version 99" in up.refused("promote", "99")
-    assert "threshold 0.5: none was given" in up.run(*arguments).stderr
+    registered = up.run("models", "register", "trained", str(tmp_path / "out"), "--source", "clients")
+    assert registered.returncode == 0, registered.stderr
+    promoted = up.run("promote", "trained")
+    assert promoted.returncode == 0, promoted.stderr
+    assert up.ask("predict", "1", "--model", "trained", "--wait")["status"] == "succeeded"
 
 
 def test_keys_are_made_listed_and_revoked(up: Up) -> None:
@@ -86,7 +71,7 @@ def test_keys_are_made_listed_and_revoked(up: Up) -> None:
 def test_doctor_finds_everything_in_order(up: Up) -> None:
     """Every part answers, and every accepted row is accounted for."""
     findings = {finding["name"]: finding for finding in up.ask("doctor")}
-    parts = {"database", "schema", "model", "clients", "rows", "redis", "workers", "gateway"}
+    parts = {"database", "schema", "model", "sources", "work", "rows", "redis", "workers", "gateway"}
     assert set(findings) == parts | {"upkeep", "partitions", "disk"}
     assert all(finding["ok"] for finding in findings.values())
     assert findings["redis"]["detail"].startswith("Valkey 9.")

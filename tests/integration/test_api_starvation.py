@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from api.routes import jobs as jobs_route
 from shared.config import Settings
+from shared.jobs.lists import JobFilter
 from shared.jobs.records import JobRecord
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.integration.test_api_singles import RAW
@@ -72,16 +74,18 @@ def running(engine: Engine, name: str) -> int:
 
 def test_heavy_lists_hold_up_nothing_else(gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """While alice's lists take their seconds: statuses, predict_raw and bulk jobs as ever, and bob's list, too."""
-    quick_list = jobs_route.list_jobs
+    quick_list = jobs_route.find_jobs
 
-    def slow_list(connection: Connection, owner: str, **options: Any) -> list[JobRecord]:
+    def slow_list(
+        connection: Connection, owner: str, wanted: JobFilter, **options: Any
+    ) -> tuple[list[JobRecord], UUID | None]:
         if owner == "alice":
             connection.execute(text(f"SELECT pg_sleep({_SLOW_SECONDS})"))
-        return quick_list(connection, owner, **options)
+        return quick_list(connection, owner, wanted, **options)
 
     bob = bearer(new_key(engine, "bob"))
     location = gateway.post("/v1/predict", json={"client_id": 1}, headers=bob).headers["location"]
-    monkeypatch.setattr(jobs_route, "list_jobs", slow_list)
+    monkeypatch.setattr(jobs_route, "find_jobs", slow_list)
     with ThreadPoolExecutor(6) as callers:
         heavy = [callers.submit(gateway.get, "/v1/jobs?status=failed") for _ in range(6)]
         wait_until(lambda: running(engine, "predictq-api-lists") >= 1, what="a list is being read")

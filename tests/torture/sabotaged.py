@@ -45,15 +45,17 @@ def _sabotage_its_planner(offset: str, protections: str) -> None:
     from types import SimpleNamespace
     from typing import Any
 
-    from worker.planning import process
+    from worker import side_process
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        if command[1:3] == ["-m", "worker.errands"]:
+            return subprocess.Popen(command, **options)
         if command[1:3] != ["-m", "worker.planning"]:
             raise LookupError(f"the product has changed: a planner is started by {command}")
         module = ["-m", "tests.torture.sabotaged", offset, protections, "planner"]
         return subprocess.Popen([command[0], *module, *command[3:]], **options)
 
-    vars(process)["subprocess"] = SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
+    vars(side_process)["subprocess"] = SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
