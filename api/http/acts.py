@@ -18,7 +18,7 @@ def record(
     request: Request,
     caller: Caller,
     action: str,
-    what: str,
+    what: str | None,
     *,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,

@@ -12,12 +12,11 @@ from sqlalchemy import Connection
 from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, require_role
 from api.http import retention_schemas as schemas
+from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.root_path import rooted
 from api.server.deadline import current
-from api.server.middleware import REQUEST_ID
-from shared.audit import record_act
 from shared.postgres.engine import autocommit
 from shared.retention.asked_runs import AskedRun, ask_run, read_run
 from shared.retention.policy import Policy, read_policy, set_floor, set_period
@@ -49,15 +48,8 @@ async def set_retention(
     def change(connection: Connection) -> Policy:
         before = read_policy(connection)
         after = set_period(connection, body.keep_for, model=body.model)
-        _record(
-            connection,
-            request,
-            caller,
-            "retention.set",
-            body.model,
-            _kept(before, body.model),
-            _kept(after, body.model),
-        )
+        was, now = _kept(before, body.model), _kept(after, body.model)
+        record(connection, request, caller, "retention.set", body.model, before=was, after=now)
         return after
 
     return _shape(await services.quick.write(change))
@@ -71,7 +63,8 @@ async def change_floor(
 
     def change(connection: Connection) -> Policy:
         before, after = read_policy(connection), set_floor(connection, body.floor)
-        _record(connection, request, caller, "retention.floor", None, {"floor": before.floor}, {"floor": after.floor})
+        was, now = {"floor": before.floor}, {"floor": after.floor}
+        record(connection, request, caller, "retention.floor", None, before=was, after=now)
         return after
 
     return _shape(await services.quick.write(change))
@@ -89,7 +82,7 @@ async def run(
 
     def ask(connection: Connection) -> AskedRun:
         asked = ask_run(connection, caller.owner)
-        _record(connection, request, caller, "retention.ask", str(asked.id), None, None)
+        record(connection, request, caller, "retention.ask", str(asked.id))
         return asked
 
     asked = await services.quick.write(ask)
@@ -129,28 +122,6 @@ def _kept(policy: Policy, model: str | None) -> dict[str, Any]:
     if model is None:
         return {"keep_for": policy.keep_for}
     return {"keep_for": next((one.own for one in policy.models if one.model == model), None)}
-
-
-def _record(
-    connection: Connection,
-    request: Request,
-    caller: Caller,
-    action: str,
-    what: str | None,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-) -> None:
-    record_act(
-        connection,
-        "api key",
-        caller.owner,
-        action,
-        object=what,
-        before=before,
-        after=after,
-        address=request.client.host if request.client else None,
-        call_id=request.scope[REQUEST_ID].decode(),
-    )
 
 
 def _shape(policy: Policy) -> schemas.Retention:

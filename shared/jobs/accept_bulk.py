@@ -23,12 +23,11 @@ from shared.errors import (
     NothingSelected,
     PredictqError,
     SourceNeeded,
-    VersionRetired,
 )
 from shared.jobs.accept_singles import ANY_TARGET, Accepted, Target, claim_idempotency_key
+from shared.jobs.chosen_version import chosen_version
 from shared.jobs.key_pages import KeyPage, KeyPages, copy_array, copy_value
 from shared.jobs.model_choice import ModelChoice
-from shared.models.registry import find_version, live_version
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
 from shared.status import Queue
@@ -106,14 +105,9 @@ def accept_selection(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> 
 def _no_version(connection: Connection, choice: ModelChoice, *, needs_source: bool = False) -> PredictqError:
     """Why no version was found for a choice."""
     try:
-        if choice.model is not None and choice.version is not None:
-            found = find_version(connection, choice.model, choice.version)
-        else:
-            found = live_version(connection, choice.model)
+        found = chosen_version(connection, choice)
     except PredictqError as error:
         return error
-    if found.retired_at is not None:
-        return VersionRetired(found.label)
     # Without a source, or another version went live between the two statements.
     return SourceNeeded(found.model) if needs_source and found.source_id is None else ModelChanged(found.version)
 

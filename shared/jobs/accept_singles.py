@@ -23,10 +23,9 @@ from shared.errors import (
     IdempotencyKeyReused,
     ModelChanged,
     PredictqError,
-    VersionRetired,
 )
+from shared.jobs.chosen_version import chosen_version
 from shared.jobs.model_choice import DEFAULT, ModelChoice
-from shared.models.registry import find_version, live_version
 from shared.pages.request_id import RequestId
 from shared.sources.keys import ClientKey
 from shared.sources.lookup import Lookup
@@ -218,16 +217,10 @@ def _explain(connection: Connection, job: SingleJob, *, look_up: bool) -> Accept
     earlier = earlier_job(connection, job.owner, job.idempotency_key, job.payload_hash)
     if earlier is not None:
         return earlier
-    choice = job.target.choice
     try:
-        if choice.model is not None and choice.version is not None:
-            version = find_version(connection, choice.model, choice.version)
-        else:
-            version = live_version(connection, choice.model)
+        version = chosen_version(connection, job.target.choice)
     except PredictqError as error:
         return error
-    if version.retired_at is not None:
-        return VersionRetired(version.label)
     if job.target.source_id not in (None, version.source_id):
         return ModelChanged(version.version)
     lookup = job.target.lookup
