@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import joblib
+from sklearn.linear_model import LogisticRegression
 
 from examples.hr_attrition.dataset import generate
 from examples.hr_attrition.features import FEATURE_NAMES
@@ -28,31 +33,52 @@ def test_clients_are_imported_and_bad_files_refused_whole(up: Up, tmp_path: Path
 
     first = {"client_id": made["first_id"], **features}
     write(first, {**first, "client_id": 700_001})
-    assert up.ask("clients", "import", str(path), *people)["inserted"] == 2
+    assert counts(up.ask("clients", "import", str(path), *people)) == (2, 0, 0)
     assert "2 unchanged" in up.run("clients", "import", str(path), *people, "--ignore-extra").stdout
     write({**first, "client_id": 700_002}, {**first, "client_id": 700_003, "age": "x"})
     refused = up.run("clients", "import", str(path), *people)
     assert refused.returncode == 1
     assert "line 3: age: 'x' is not a number" in refused.stderr
     assert up.ask("clients", "import", str(path), *people, status=1)["wrong_rows"] == 1
+    write(first, {**first, "client_id": 700_001, "age": 59}, {**first, "client_id": 700_002})
+    assert counts(up.ask("clients", "import", str(path), *people)) == (1, 1, 1), "nothing of the refused file came in"
     write(first, first)
-    assert "of line 2 stands again on line 3" in up.run("clients", "import", str(path), *people).stderr
+    refused = up.run("clients", "import", str(path), *people)
+    assert refused.returncode == 1
+    assert "of line 2 stands again on line 3" in refused.stderr
     assert "rows generated" in up.run("example", "load", "hr_attrition", "--rows", "1").stdout
 
 
-def test_what_was_trained_is_registered_and_promoted(up: Up, tmp_path: Path) -> None:
-    """The directory of `train` is all that `models register` needs."""
+def counts(report: dict[str, Any]) -> tuple[int, int, int]:
+    return report["inserted"], report["updated"], report["unchanged"]
+
+
+def test_models_are_trained_registered_and_promoted(up: Up, tmp_path: Path) -> None:
+    """A promoted version scores the next prediction, with no restart; old versions stay to go back to."""
     people = tmp_path / "people.csv"
     next(generate(600, seed=3)).to_csv(people, index=False)
     arguments = ["train", str(people), "--target", "attrition", "--drop", "client_id", "--splits", "2"]
     trained = up.run(*arguments, "--output", str(tmp_path / "out"))
     assert trained.returncode == 0, trained.stderr
     assert "95 % interval" in trained.stdout
-    registered = up.run("models", "register", "trained", str(tmp_path / "out"), "--source", "clients")
-    assert registered.returncode == 0, registered.stderr
-    promoted = up.run("promote", "trained")
-    assert promoted.returncode == 0, promoted.stderr
-    assert up.ask("predict", "1", "--model", "trained", "--wait")["status"] == "succeeded"
+    register = ["models", "register", "mine"]
+    first = up.ask(*register, str(tmp_path / "out"), "--source", "clients", "--promote")
+    assert (first["model"], first["version"], first["is_live"]) == ("mine", 1, True)
+    estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    joblib.dump(estimator, tmp_path / "own.joblib")
+    signature = tmp_path / "signature.json"
+    signature.write_text(json.dumps({"features": [{"name": "age", "kind": "integer"}]}))
+    own = [str(tmp_path / "own.joblib"), "--signature", str(signature), "--source", "clients"]
+    second = up.ask(*register, *own, "--threshold", "0.25", "--promote")
+    assert (second["version"], second["is_live"], second["threshold"]) == (2, True, 0.25)
+    result = up.ask("predict", "1", "--model", "mine", "--wait")["result"]
+    assert (result["model_version"], result["threshold"]) == (2, 0.25)
+    assert up.ask("promote", "mine:1")["is_live"]
+    assert up.ask("predict", "1", "--model", "mine", "--wait")["result"]["model_version"] == 1
+    assert up.ask("rollback", "mine")["version"] == 2
+    assert "mine" in up.run("models").stdout
+    assert "99" in up.refused("promote", "mine:99")
+    assert "threshold 0.5: none was given" in up.run(*register, *own).stderr
 
 
 def test_keys_are_made_listed_and_revoked(up: Up) -> None:
