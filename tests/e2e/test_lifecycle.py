@@ -60,7 +60,7 @@ def test_own_servers_are_used_and_left_running(
         assert up.state["database_url"] == database_url
         assert "no-live-model" not in up.refused("predict", "1")
         assert up.ask("example", "load", "hr_attrition", "--rows", "3", **urls)["first_id"] == 1
-        assert up.ask("example", "train", "hr_attrition")
+        assert up.ask("example", "train", "hr_attrition")[-1]["is_live"]
         assert up.ask("predict", "1", "--wait")["status"] == "succeeded"
         assert stop(up, signal.SIGINT) == 0
     engine = create_engine(database_url)

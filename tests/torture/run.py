@@ -22,7 +22,7 @@ from tests.torture.ledger import Event, Ledger, read
 from tests.torture.manners import check_manners
 from tests.torture.planted_logs import search_logs
 from tests.torture.violation import Violation
-from tests.torture.watching import RowAccountingWatch, Use, check_growth
+from tests.torture.watching import RowAccountingWatch, Use, check_growth, use_at_rest
 
 SETTLE_SECONDS = 60.0  # from the last fault to the end of every accepted job
 _ACCEPTED_SECONDS = 10.0  # in calm
@@ -79,7 +79,7 @@ class Run:
         self._watch.start()
         self._probe(30)
         self._settle()
-        self._uses.append(Use.of(self._cluster))
+        self._uses.append(use_at_rest(self._cluster))
 
     def inject(self, faults: Sequence[Fault]) -> Outcome:
         """Inject faults, each inside the one before; heal them; wait for the first answer and for all of them."""
