@@ -48,7 +48,6 @@ from shared.models.task import Task
 from tests.models import Odd, TestModel, as_text, codes
 from tests.unit.test_worker_small import a_claim
 from worker.models.check import check_model
-from worker.models.frame import arrow_type
 from worker.models.loaded_model import load_model
 from worker.models.reference import make_reference, require_same_answers
 from worker.models.registration import Offer, prepare
@@ -56,6 +55,7 @@ from worker.pages.decode import decode_features
 from worker.scoring.answers import make_page
 from worker.scoring.feature_reader import Rows
 from worker.scoring.prediction import predict_rows
+from worker.sources.arrow_types import arrow_type
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -21,20 +21,8 @@ from shared.pages.layout import Missing
 from worker.pages.columns import FeatureColumn
 from worker.pages.from_arrow import from_arrow
 
-ARROW_TYPES = {
-    FeatureKind.INTEGER: pa.int64(),
-    FeatureKind.NUMBER: pa.float64(),
-    FeatureKind.BOOLEAN: pa.bool_(),
-    FeatureKind.CATEGORY: pa.dictionary(pa.int32(), pa.string()),
-    FeatureKind.DATETIME: pa.timestamp("us"),
-}
 _NOTHING = {"nan": Missing.NAN, "none": Missing.NONE}
 _DOUBLES = ("float64", "float32")
-
-
-def arrow_type(spec: FeatureSpec) -> pa.DataType:
-    """The type in which a feature travels through the worker."""
-    return pa.timestamp("us", "UTC") if spec.dtype == "datetime64[us, UTC]" else ARROW_TYPES[spec.kind]
 
 
 def input_columns(features: pa.Table, signature: Signature) -> list[FeatureColumn]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from model.anchors import Anchor
 from shared.models.feature import EXACT_INTEGER, INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec
 from shared.models.signature import Signature
-from worker.models.frame import arrow_type
+from worker.sources.arrow_types import arrow_type
 
 UNKNOWN_WORD = "?"
 _YEARS = (946_684_800, 1_893_456_000)  # 2000 to 2030, in seconds

@@ -16,7 +16,7 @@ import pyarrow.compute as pa_compute
 from shared.batches.claims import Claim
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
-from worker.models.frame import arrow_type
+from worker.sources.arrow_types import arrow_type
 from worker.sources.key_columns import NO_KEY, Keys, is_named, key_array, keys_of, named, wanted_keys
 from worker.sources.reader import SourceReader
 from worker.sources.reading import Found

@@ -13,7 +13,7 @@ import pyarrow as pa
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.source import Source
 from shared.sources.sql import quoted
-from worker.models.frame import arrow_type
+from worker.sources.arrow_types import arrow_type
 
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
 FLOATS = frozenset({"real", "double precision"})
