@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from sqlalchemy import Engine
 
+from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
 from tests.integration.network import Network
+from tests.integration.source_support import connect, run, source_server
 from worker.celery.pool_process import ProcessSlot
 from worker.models.model_store import ModelStore
 from worker.scoring.scorer import Scorer
@@ -33,3 +36,28 @@ def network(database_url: str) -> Iterator[Network]:
     """The way from the gateway to PostgreSQL."""
     with Network(database_url) as network:
         yield network
+
+
+@pytest.fixture(scope="module")
+def source_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server of one module's own, for tables that are not predictq's."""
+    with source_server(tmp_path_factory.mktemp("sources") / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def address(source_postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database there of one test's strange tables."""
+    admin = connect(source_postgres.url)
+    run(admin, "CREATE DATABASE strange STRATEGY file_copy")
+    yield source_postgres.url.rpartition("/")[0] + "/strange"
+    run(admin, "DROP DATABASE strange WITH (FORCE)")
+    admin.close()
+
+
+@pytest.fixture
+def driver(address: str) -> Iterator[PsycopgConnection]:
+    """A connection to it in autocommit."""
+    driver = connect(address)
+    yield driver
+    driver.close()

@@ -115,7 +115,7 @@ def test_the_words_of_a_failure_hold_no_value(engine: Engine) -> None:
         connection.execute(text("SELECT CAST('secret' AS integer)"))
     assert "secret" in str(refused.value)
     failures = planning_failure(refused.value), source_failure(refused.value)
-    assert {str(failure) for failure in failures} == {"InvalidTextRepresentation"}
+    assert {str(failure) for failure in failures} == {"InvalidTextRepresentation (SQLSTATE 22P02)"}
 
 
 def test_a_plan_that_kills_its_planners_ends_its_job(engine: Engine, settings: Settings) -> None:

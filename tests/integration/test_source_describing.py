@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,44 +13,18 @@ import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from sqlalchemy import Engine
 
-from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
 from shared.errands import claim_errand, extend_errand, finish_errand, read, submit, wait
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.source import add_source, get_source
-from tests.integration.source_support import connect, fetch, run, source_server
+from tests.integration.source_support import fetch, run
 from tests.support import ROOT, add_clients, add_model, environment, stop
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
 from worker.sources.describing import describe
 from worker.sources.failures import SourceAway, SourceFailed
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server of this module's own."""
-    with source_server(tmp_path_factory.mktemp("sources") / "data") as server:
-        yield server
-
-
-@pytest.fixture
-def address(server: EmbeddedPostgres) -> Iterator[str]:
-    """A database of one test's tables."""
-    admin = connect(server.url)
-    run(admin, "CREATE DATABASE describing STRATEGY file_copy")
-    yield server.url.rpartition("/")[0] + "/describing"
-    run(admin, "DROP DATABASE describing WITH (FORCE)")
-    admin.close()
-
-
-@pytest.fixture
-def driver(address: str) -> Iterator[PsycopgConnection]:
-    """A connection in autocommit."""
-    driver = connect(address)
-    yield driver
-    driver.close()
 
 
 def names(found: dict[str, Any], what: str = "columns") -> list[str]:
@@ -105,7 +79,7 @@ PLAIN = "CREATE TABLE base (k integer, v integer NOT NULL); "
 MATERIALISED = f"{PLAIN}CREATE MATERIALIZED VIEW made AS SELECT * FROM base; CREATE UNIQUE INDEX ON made (k)"
 PARTITIONED = f"CREATE TABLE made {TABLE} PARTITION BY RANGE (k); CREATE TABLE part PARTITION OF made DEFAULT"
 FOREIGN = f"""{PLAIN}CREATE EXTENSION postgres_fdw;
-CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{{host}}', port '{{port}}', dbname 'describing');
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{{host}}', port '{{port}}', dbname 'strange');
 CREATE USER MAPPING FOR current_user SERVER far OPTIONS (user '{{user}}', password '{{password}}');
 CREATE FOREIGN TABLE made (k integer, v integer NOT NULL) SERVER far OPTIONS (table_name 'base')"""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,10 +13,9 @@ import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
-from devstack.servers.postgres import EmbeddedPostgres
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.sql import key_sql
-from tests.integration.source_support import connect, fetch, numbers, run, source, source_server, values, wanted, words
+from tests.integration.source_support import connect, fetch, numbers, run, source, values, wanted, words
 from worker.sources.citext import Citext
 from worker.sources.columns import plan_columns
 from worker.sources.failures import SourceAway, SourceFailed
@@ -34,31 +32,6 @@ def a_time(name: str, dtype: str = "datetime64[us]") -> FeatureSpec:
 def naive(*parts: int) -> datetime:
     """A time without a zone."""
     return datetime(*parts)  # type: ignore[arg-type,misc]  # noqa: DTZ001
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server of this module's own."""
-    with source_server(tmp_path_factory.mktemp("sources") / "data") as server:
-        yield server
-
-
-@pytest.fixture
-def address(server: EmbeddedPostgres) -> Iterator[str]:
-    """A database of one test's strange tables."""
-    admin = connect(server.url)
-    run(admin, "CREATE DATABASE reading STRATEGY file_copy")
-    yield server.url.rpartition("/")[0] + "/reading"
-    run(admin, "DROP DATABASE reading WITH (FORCE)")
-    admin.close()
-
-
-@pytest.fixture
-def driver(address: str) -> Iterator[PsycopgConnection]:
-    """A connection in autocommit."""
-    driver = connect(address)
-    yield driver
-    driver.close()
 
 
 KEYED = [
@@ -339,11 +312,11 @@ def test_settings_of_a_database_change_nothing(driver: PsycopgConnection, addres
         driver,
         """CREATE TABLE t (k text, v float8, r real, d date, z timestamptz, s text);
         INSERT INTO t VALUES (E'a\\\\''é', 0.1::float8 + 0.2::float8, 0.64, '2025-02-01', '1900-01-01', 'é€');
-        ALTER DATABASE reading SET extra_float_digits = 0; ALTER DATABASE reading SET DateStyle = 'German, DMY';
-        ALTER DATABASE reading SET TimeZone = 'Europe/Paris';
-        ALTER DATABASE reading SET standard_conforming_strings = off;
-        ALTER DATABASE reading SET escape_string_warning = off; ALTER DATABASE reading SET client_encoding = 'LATIN1';
-        ALTER DATABASE reading SET search_path = 'nowhere'; ALTER DATABASE reading SET work_mem = '512MB'""",
+        ALTER DATABASE strange SET extra_float_digits = 0; ALTER DATABASE strange SET DateStyle = 'German, DMY';
+        ALTER DATABASE strange SET TimeZone = 'Europe/Paris';
+        ALTER DATABASE strange SET standard_conforming_strings = off;
+        ALTER DATABASE strange SET escape_string_warning = off; ALTER DATABASE strange SET client_encoding = 'LATIN1';
+        ALTER DATABASE strange SET search_path = 'nowhere'; ALTER DATABASE strange SET work_mem = '512MB'""",
     )
     features: Any = (
         *numbers("v", "r").features,

@@ -13,34 +13,14 @@ from uuid import uuid4
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
-from devstack.servers.postgres import EmbeddedPostgres
 from shared.errors import FilterRefused
 from shared.jobs.planning import Selection
 from shared.sources.selection import count_query, selection_query
 from shared.sources.source import Source, SourceColumn
-from tests.integration.source_support import connect, fetch, run, source, source_server
+from tests.integration.source_support import connect, fetch, run, source
 from worker.planning.failures import PlanFailed
 from worker.planning.key_reader import KeyReader
 from worker.planning.page_cutter import PageCutter, canonical
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server of this module's own."""
-    with source_server(tmp_path_factory.mktemp("sources") / "data") as server:
-        yield server
-
-
-@pytest.fixture
-def driver(server: EmbeddedPostgres) -> Iterator[PsycopgConnection]:
-    """A connection in autocommit to a database of one test's tables."""
-    admin = connect(server.url)
-    run(admin, "CREATE DATABASE selecting STRATEGY file_copy")
-    driver = connect(server.url.rpartition("/")[0] + "/selecting")
-    yield driver
-    driver.close()
-    run(admin, "DROP DATABASE selecting WITH (FORCE)")
-    admin.close()
 
 
 def planned(driver: PsycopgConnection, things: Source, where: dict[str, Any], *, after: str | None = None) -> list[str]:
@@ -117,7 +97,7 @@ def test_keys_of_every_type_are_planned_in_their_canonical_form(
     driver: PsycopgConnection, kind: str, declared: str, made: str, expected: list[str]
 ) -> None:
     """Whatever the settings of the database say of dates."""
-    run(driver, "CREATE EXTENSION citext; ALTER DATABASE selecting SET DateStyle = 'German'")
+    run(driver, "CREATE EXTENSION citext; ALTER DATABASE strange SET DateStyle = 'German'")
     run(
         driver,
         f"CREATE TABLE t (k {declared}); INSERT INTO t VALUES (NULL); "
