@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import parse_qsl
 
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg2")
@@ -10,6 +11,8 @@ _ENCODE = "in user and password write % as %25, @ as %40, / as %2F, : as %3A, ? 
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:\[\]]*)(?::(\d{1,5})?)?")
 _AUTHORITY = re.compile(r"[^/?#]*")
 _CHECKS = ("none", "optional", "required")
+
+Network = IPv4Network | IPv6Network
 
 
 def postgres_address(given: str) -> str:
@@ -59,3 +62,12 @@ def _check_authority(rest: str) -> int:
     if found is None or (found[1] and not 0 < int(found[1]) < 65536):
         raise ValueError(f"has a port that is no number from 1 to 65535, or a password to be encoded: {_ENCODE}")
     return end
+
+
+def trusted_networks(given: str) -> tuple[Network, ...]:
+    """The networks in a list of addresses, networks and the word `unix`, with commas between. Raises ValueError."""
+    words = [word for word in given.replace(",", " ").split() if word != "unix"]
+    try:
+        return tuple(ip_network(word) for word in words)
+    except ValueError as error:
+        raise ValueError(f"{error}; write addresses, networks as 10.0.0.0/8, or unix, with commas between") from None

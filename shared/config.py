@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.addresses import postgres_address, redis_address
+from shared.addresses import postgres_address, redis_address, trusted_networks
 from shared.errors import PredictqError
 
 
@@ -81,6 +81,10 @@ class Settings(BaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="The path under which a proxy shows the gateway, as /predictq; empty: at the root of its host.",
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Proxies whose X-Forwarded-For is believed: addresses, networks, or `unix`, with commas between.",
+    )
     stall_seconds: float = Field(
         60, ge=1, description="How long rows may wait, while none is answered, before /health says so."
     )
@@ -134,6 +138,12 @@ class Settings(BaseSettings):
     @classmethod
     def _read_redis_url(cls, given: SecretStr) -> SecretStr:
         return SecretStr(redis_address(given.get_secret_value()))
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _read_trusted_proxies(cls, given: str) -> str:
+        trusted_networks(given)
+        return given
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:

@@ -11,8 +11,9 @@ import sys
 import uvicorn
 
 from api.server.app import create_app
-from api.server.joined_writes import JoinedWritesProtocol
 from api.server.services import Services
+from api.server.wire.joined_writes import JoinedWritesProtocol
+from api.server.wire.proxies import TrustedProxies
 from shared.config import Settings, SettingsRefused, load_settings
 from shared.logging import configure_logging
 
@@ -54,19 +55,23 @@ def _collect_less() -> None:
 
 def make_server(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, uds: str | None = None) -> Server:
     """The server with the gateway in it, not yet running."""
+
+    class Protocol(JoinedWritesProtocol):
+        trusted = TrustedProxies(settings.trusted_proxies)
+
     config = uvicorn.Config(
         create_app(settings),
         host=host,
         port=port,
         uds=uds,
         loop="uvloop",
-        http=JoinedWritesProtocol,
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here depends on the caller's address
+        proxy_headers=False,  # the protocol names the caller, by trusted proxies alone
         timeout_keep_alive=75,  # longer than a load balancer's, so that it never meets a closed connection
         timeout_graceful_shutdown=_GRACE_SECONDS,
         backlog=4096,

@@ -6,16 +6,32 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.server.wire.proxies import UNIX, TrustedProxies, read_address, scheme
+
 _HEAD = b"HTTP/1.1 "
 
 
 class JoinedWritesProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on httptools, with heads held back until their bodies come."""
+    """uvicorn's protocol on httptools, with heads held back until their bodies come, and the caller behind a proxy."""
+
+    trusted = TrustedProxies("")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Put the joining transport between the protocol and the connection."""
         super().connection_made(transport)
         self.transport = JoiningTransport(transport, self.loop)  # type: ignore[assignment]  # all that is used of one
+        host, port = self.client or (UNIX, 0)
+        self.client = (str(read_address(host) or host), port)
+        self._peer_is_trusted = self.trusted.trusts(self.client[0])
+
+    def on_headers_complete(self) -> None:
+        """Name the caller that a proxy of ours names."""
+        if self._peer_is_trusted:
+            host, port = self.client or (UNIX, 0)
+            caller = self.trusted.caller(host, self.headers)
+            self.scope["client"] = (caller, port if caller == host else 0)
+            self.scope["scheme"] = scheme(self.headers, str(self.scope["scheme"]))
+        super().on_headers_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: a header of a caller's is no reason for a line in the log. The call is answered as without it."""
