@@ -75,6 +75,18 @@ class Settings(BaseSettings):
     )
     max_upload_rows: int = Field(10_000_000, ge=1, description="Rows that one upload may hold.")
     max_json_ids: int = Field(100_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
+    max_filter_values: int = Field(10_000, ge=1, description="Values that one filter may compare with, in all.")
+    max_listed_jobs: int = Field(1000, ge=1, le=1000, description="Jobs that one list may give at a time.")
+    key_waiters: int = Field(500, ge=1, description="Calls with `Prefer: wait` that one API key may have open.")
+    all_waiters: int = Field(4000, ge=1, description="The same for all keys together.")
+    key_streams: int = Field(100, ge=1, description="Streams of events that one API key may have open.")
+    all_streams: int = Field(1000, ge=1, description="The same for all keys together.")
+    key_uploads: int = Field(4, ge=1, description="Uploads that one API key may send at a time.")
+    all_uploads: int = Field(32, ge=1, description="The same for all keys together.")
+    key_downloads: int = Field(4, ge=1, description="Downloads of results that one API key may have open.")
+    all_downloads: int = Field(32, ge=1, description="The same for all keys together.")
+    key_lists: int = Field(8, ge=1, description="Lists and parts of results that one API key may ask for at a time.")
+    all_lists: int = Field(64, ge=1, description="The same for all keys together.")
     api_pool_size: int = Field(10, ge=5, le=100, description="PostgreSQL connections of one gateway process.")
     root_path: str = Field(
         "",

@@ -26,6 +26,7 @@ class Caller:
     owner: str
     roles: tuple[str, ...]  # what the key may do; an admin's has every role
     max_waiting_rows: int | None  # the quota of the key; None: the service's default
+    key: str = ""  # what its open calls are counted under: one API key, or one person
 
     @property
     def is_admin(self) -> bool:
@@ -94,7 +95,7 @@ class Auth:
 
     async def _look_up(self, digest: bytes, key: str) -> _Known:
         found = await self._look_ups.submit(key)
-        caller = Caller(found.owner, found.roles, found.max_waiting_rows) if found else None
+        caller = Caller(found.owner, found.roles, found.max_waiting_rows, f"key {found.id}") if found else None
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         now = time.monotonic()

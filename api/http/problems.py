@@ -50,6 +50,7 @@ NOT_FOUND = Kind("not-found", 404, "There is nothing here")
 METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "None of the accepted media types can be given")
 SILENT_UPLOAD = Kind("upload-timeout", 408, "The upload fell silent")
+AT_ONCE = Kind("too-many-at-once", 429, "Too much of this kind is open at a time", retry_after=1)
 NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)
 JOB_OPEN = Kind("job-open", 409, "The job has not ended", retry_after=5)
 TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
@@ -137,6 +138,7 @@ KINDS: dict[str, Kind] = {
             FORBIDDEN,
             NOT_ACCEPTABLE,
             SILENT_UPLOAD,
+            AT_ONCE,
             NOT_READY,
             JOB_OPEN,
             BUSY,

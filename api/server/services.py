@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from api.access.admission import Admission
 from api.access.auth import Auth
+from api.access.caps import Caps
 from api.intake.errands import Errands
 from api.intake.group_spacing import GroupSpacing
 from api.intake.job_ids import JobIds
@@ -50,6 +51,7 @@ class Services:
     models: ModelDirectory
     errands: Errands
     admission: Admission
+    caps: Caps
     publisher: Publisher
     notices: Notices
     metrics: Metrics
@@ -167,6 +169,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             models,
             Errands(quick),
             admission,
+            Caps.of(settings),
             publisher,
             notices,
             metrics,

@@ -1,0 +1,92 @@
+"""How much of a kind may be open at a time: of one API key, and of all keys together.
+
+with services.caps.streams.place(caller):
+    ...  # as long as the stream is open
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from api.access.auth import Caller
+from api.http.problems import AT_ONCE, Flaw, Problem
+from shared.config import Settings
+
+
+class TooManyAtOnce(Problem):
+    """A cap is reached. Its flaw names the setting that the operator would raise."""
+
+    def __init__(self, what: str, limit: int, setting: str, *, of_key: bool) -> None:
+        whose = "your API key" if of_key else "all callers together"
+        detail = f"{limit:,} {what} are open for {whose}, and no more may be at a time. Let one end, then try again."
+        super().__init__(AT_ONCE, detail, [Flaw("", setting, detail)])
+
+
+class Cap:
+    """Counts what is open of one kind. For the event loop alone; its memory is that of the keys that have some open."""
+
+    def __init__(self, name: str, what: str, *, of_key: int, of_all: int) -> None:
+        """`name` is what the settings `key_NAME` and `all_NAME` are called by, `what` is a plural for people."""
+        self._name = name
+        self._what = what
+        self._of_key = of_key
+        self._of_all = of_all
+        self._open: Counter[str] = Counter()  # by API key
+        self.open = 0
+        self.refused = 0  # since the start of the process
+
+    @contextmanager
+    def place(self, caller: Caller) -> Iterator[None]:
+        """Hold a place during the block. Raises TooManyAtOnce, which is a 429."""
+        self.take(caller)
+        try:
+            yield
+        finally:
+            self.leave(caller)
+
+    def take(self, caller: Caller) -> None:
+        """Take a place, which `leave` gives back. Raises TooManyAtOnce."""
+        if self._open[caller.key] >= self._of_key:
+            raise self._refusal(self._of_key, of_key=True)
+        if self.open >= self._of_all:
+            raise self._refusal(self._of_all, of_key=False)
+        self._open[caller.key] += 1
+        self.open += 1
+
+    def leave(self, caller: Caller) -> None:
+        """Give a place back."""
+        self.open -= 1
+        self._open[caller.key] -= 1
+        if not self._open[caller.key]:
+            del self._open[caller.key]
+
+    def _refusal(self, limit: int, *, of_key: bool) -> TooManyAtOnce:
+        self.refused += 1
+        setting = f"{'key' if of_key else 'all'}_{self._name}"
+        return TooManyAtOnce(self._what, limit, setting, of_key=of_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Every kind that is counted."""
+
+    waiters: Cap
+    streams: Cap
+    uploads: Cap
+    downloads: Cap
+    lists: Cap
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings say."""
+        return cls(
+            waiters=Cap("waiters", "waiting calls", of_key=settings.key_waiters, of_all=settings.all_waiters),
+            streams=Cap("streams", "streams of events", of_key=settings.key_streams, of_all=settings.all_streams),
+            uploads=Cap("uploads", "uploads", of_key=settings.key_uploads, of_all=settings.all_uploads),
+            downloads=Cap("downloads", "downloads", of_key=settings.key_downloads, of_all=settings.all_downloads),
+            lists=Cap("lists", "lists and parts of results", of_key=settings.key_lists, of_all=settings.all_lists),
+        )
