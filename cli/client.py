@@ -92,10 +92,10 @@ class ApiClient:
         """The job as it stands; with `wait_seconds` the answer comes when it is finished, or after that time."""
         return self._json("GET", f"/v1/jobs/{job_id}", headers=_prefer(wait_seconds))
 
-    def jobs(self, *, limit: int, status: str | None = None) -> list[Json]:
-        """The newest jobs of the key's owner, newest first."""
+    def jobs(self, *, limit: int, **wanted: str | None) -> list[Json]:
+        """The newest jobs of the key's owner, newest first. `wanted`: status, model, name, since, until."""
         found: list[Json] = []
-        params: dict[str, Any] = {"status": status} if status else {}
+        params: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         while True:
             page = self._json("GET", "/v1/jobs", params={**params, "limit": min(limit - len(found), 100)})
             found += page["jobs"]
@@ -106,6 +106,19 @@ class ApiClient:
     def cancel(self, job_id: str) -> Json:
         """Stop a job; what is scored stays."""
         return self._json("POST", f"/v1/jobs/{job_id}/cancel")
+
+    def cancel_all(self, wanted: Mapping[str, str]) -> int:
+        """Stop all open jobs that fit `wanted` (status, model, name); returns how many this was."""
+        count = 0
+        while True:
+            answer = self._json("POST", "/v1/jobs/cancel", json=dict(wanted))
+            count += int(answer["cancelled"])
+            if not answer["more"]:
+                return count
+
+    def again(self, job_id: str, what: str, *, key: str | None = None) -> Json:
+        """A new job of an earlier one's rows: "repeat" asks all of them, "retry" those that failed."""
+        return self._json("POST", f"/v1/jobs/{job_id}/{what}", headers=_keyed(key))
 
     def trace(self, request_id: str) -> Json:
         """Everything about one prediction."""

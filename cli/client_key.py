@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,15 @@ KeyParts = Annotated[
     ),
 ]
 Composite = Annotated[bool, typer.Option("--composite", help="The key has several parts.")]
-Source = Annotated[str, typer.Option(help="The source that the client is of.")]
+Source = Annotated[
+    str | None, typer.Option(help="The source that the client is of; may be left out if it is the only one.")
+]
+
+
+def client_order(parts: list[str], source: str | None, *, composite: bool) -> dict[str, Any]:
+    """The client as the gateway is asked for her. Raises UsageProblem, which does not repeat the key."""
+    named = {"source": source} if source is not None else {}
+    return {**named, "client_id": read_key(parts, composite=composite)}
 
 
 def read_key(parts: list[str], *, composite: bool) -> str | dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from cli.commands import (
+    again,
     clients,
     doctor,
     erasures,
@@ -55,12 +56,16 @@ app.command(rich_help_panel=RUNNING, context_settings=shell.PASSED_ON)(shell.psq
 app.command(rich_help_panel=ASKING)(submit.predict)
 app.command("predict-raw", rich_help_panel=ASKING)(submit.predict_raw)
 app.command(rich_help_panel=ASKING)(submit.bulk)
+app.command(rich_help_panel=ASKING)(again.count)
 app.command(rich_help_panel=ASKING)(jobs.jobs)
 app.command(rich_help_panel=ASKING)(jobs.job)
 app.command(rich_help_panel=ASKING)(jobs.results)
 app.command(rich_help_panel=ASKING)(jobs.cancel)
+app.command(rich_help_panel=ASKING)(again.repeat)
+app.command(rich_help_panel=ASKING)(again.retry)
 app.command(rich_help_panel=ASKING)(jobs.trace)
 clients.app.command("erase")(erasures.erase)
+clients.app.command("answers")(clients.answers)
 clients.app.command("export")(erasures.export)
 app.add_typer(clients.app, name="clients", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.train)

@@ -13,7 +13,9 @@ from api.http.schemas import Shape, Time
 Part = Annotated[int, Strict()] | Annotated[str, Strict()]
 ClientId = Part | dict[str, Part]
 
-_SOURCE = Field("clients", max_length=100, description="The source that the client is of.")
+_SOURCE = Field(
+    None, max_length=100, description="The source that the client is of; may be left out where there is only one."
+)
 _REASON = Field(
     min_length=1, max_length=500, examples=["art. 17"], description="Why; it stays. It must not name the client."
 )
@@ -22,7 +24,7 @@ _REASON = Field(
 class ClientOrder(Shape):
     """One client of a source: a number, a string, or an object for a composite key."""
 
-    source: str = _SOURCE
+    source: str | None = _SOURCE
     client_id: ClientId = Field(examples=[483920])
 
 

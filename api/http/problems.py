@@ -104,6 +104,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.Backlogged: Kind("backlogged", 503, "Too much work is waiting", retry_after=5),
     errors.NoLiveModel: Kind("no-live-model", 503, "No model is live", retry_after=10),
     sources.SourceUnknown: Kind("source-unknown", 404, "There is no such source"),
+    sources.SourceNotNamed: Kind("source-not-named", 422, "Say which source the client is of"),
     sources.SourceExists: Kind("source-exists", 409, "There is a source of this name"),
     sources.SourceRefused: Kind("source-refused", 422, "This cannot be a source"),
     sources.SourceInUse: Kind("source-in-use", 409, "Live models read the source"),

@@ -1,4 +1,4 @@
-"""`predictq clients`: import a file of clients."""
+"""`predictq clients import` and `answers`: a file of clients becomes a table; what one client was answered."""
 
 # ruff: noqa: PLC0415 - SQLAlchemy and the settings take 0.3 s to import, which `predictq --help` must not wait for
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.console import AsJson, plain_text, remark, say, say_json
+from cli.client_key import Composite, KeyParts, Source, client_order
+from cli.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.options import ApiKeyText, ApiUrl, api_client
 
 if TYPE_CHECKING:
     from cli.table_import import ImportOptions, Plan
@@ -94,3 +96,41 @@ def _say_report(report: ImportReport, start: float) -> None:
     rate = report.total / (time.monotonic() - start)
     counts = f"{report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged"
     say(f"{report.total:,} clients: {counts} ({rate:,.0f} clients/s)")
+
+
+def answers(
+    key: KeyParts,
+    source: Source = None,
+    composite: Composite = False,
+    model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Show what your jobs have answered for one client, newest first; a thousand answers at most."""
+    order = client_order(key, source, composite=composite) | ({"model": model} if model else {})
+    with api_client(api_url, api_key, quiet=as_json) as http:
+        found = http.call("POST", "/v1/clients/answers", order)
+    if as_json:
+        say_json(found)
+        return
+    headers = ("request", "answered (UTC)", "model", "answer", "job")
+    say_table(headers, [_answer_row(answer) for answer in found["answers"]])
+    if found["more"]:
+        remark("There are more: name a model.")
+
+
+def _answer_row(answer: dict[str, Any]) -> tuple[str, ...]:
+    moment = (answer["answered_at"] or "")[:19].replace("T", " ")
+    made = f"{answer['model']}:{answer['model_version']}"
+    return answer["request_id"], moment, made, _outcome(answer), answer["job_name"] or answer["job_id"]
+
+
+def _outcome(answer: dict[str, Any]) -> str:
+    if answer["error"] is not None:
+        return str(answer["error"]["code"])
+    if answer.get("value") is not None:
+        return f"{answer['value']:.6g}"
+    if answer.get("probability") is None:
+        return str(answer["state"])
+    return f"{answer['label']} ({answer['probability']:.4f})"

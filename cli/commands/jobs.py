@@ -15,12 +15,16 @@ from typing import IO, Annotated, Any
 import typer
 
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.errors import UsageProblem
 from cli.job_text import job_line, trace_lines
+from cli.moments import moment_ago
 from cli.options import ApiKeyText, ApiUrl, api_client
 from cli.progress import progress
 
 BINARY_ENDINGS = (".parquet", ".arrow", ".feather", ".xlsx")
 CONTENT_TYPES = {".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}
+OfModel = Annotated[str | None, typer.Option(help="Only of this model.")]
+OfName = Annotated[str | None, typer.Option(help="Only where this is a part of the job's name.")]
 JobId = Annotated[str, typer.Argument(help="As `predictq jobs` shows it.")]
 
 
@@ -29,13 +33,21 @@ def jobs(
     status: Annotated[
         str | None, typer.Option(help="Only queued, running, succeeded, failed or cancelled ones.")
     ] = None,
+    model: OfModel = None,
+    name: OfName = None,
+    since: Annotated[str | None, typer.Option(help="Only accepted since: 2h ago, or 2026-11-26T18:00.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only accepted before: 2h ago, or 2026-11-26T18:00.")] = None,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
 ) -> None:
     """Show your jobs, newest first."""
+    times = {
+        "since": moment_ago("--since", since) if since else None,
+        "until": moment_ago("--until", until) if until else None,
+    }
     with api_client(api_url, api_key, quiet=as_json) as client:
-        found = client.jobs(limit=limit, status=status)
+        found = client.jobs(limit=limit, status=status, model=model, name=name, **times)
     if as_json:
         say_json(found)
         return
@@ -149,11 +161,28 @@ def _target(output: Path | None) -> Iterator[IO[bytes]]:
             partial.unlink()
 
 
-def cancel(job_id: JobId, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
-    """Stop a job. What is scored stays."""
+def cancel(
+    job_id: Annotated[str | None, typer.Argument(help="As `predictq jobs` shows it.")] = None,
+    status: Annotated[str | None, typer.Option(help="All jobs that are queued, or running.")] = None,
+    model: Annotated[str | None, typer.Option(help="All open jobs of this model.")] = None,
+    name: Annotated[str | None, typer.Option(help="All open jobs with this in their name.")] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Stop a job, or all open jobs that the options describe. What is scored stays."""
+    wanted = {key: value for key, value in (("status", status), ("model", model), ("name", name)) if value}
+    if (job_id is None) == (not wanted):
+        raise UsageProblem("name one job, or describe the jobs by --status, --model and --name")
     with api_client(api_url, api_key, quiet=as_json) as client:
-        found = client.cancel(job_id)
-    _say_job(found, as_json=as_json)
+        if job_id is not None:
+            _say_job(client.cancel(job_id), as_json=as_json)
+            return
+        count = client.cancel_all(wanted)
+    if as_json:
+        say_json({"cancelled": count})
+    else:
+        say(f"{count:,} jobs cancelled")
 
 
 def trace(

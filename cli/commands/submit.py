@@ -10,14 +10,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli.conditions import Where, read_condition
 from cli.console import AsJson, remark, say, say_json
 from cli.errors import FileRefused, UsageProblem
+from cli.moments import moment_ahead
 from cli.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.progress import progress
 
@@ -45,8 +46,8 @@ def predict(
     from cli.watching import wait_for
 
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = _predict(client, client_id, model=model, wait=wait, key=_checked(idempotency_key))
-        _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        job = _predict(client, client_id, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
+        finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
 def predict_raw(
@@ -67,8 +68,8 @@ def predict_raw(
     _require_file("--features", features)
     values = _read_features(features)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict_raw(values, model=model, wait=wait, key=_checked(idempotency_key))
-        _finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        job = client.predict_raw(values, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
+        finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
 def bulk(
@@ -83,12 +84,7 @@ def bulk(
         typer.Option(help="Rows of features, with or without client_id, as CSV or NDJSON; - reads standard input."),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="All clients.")] = False,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="COLUMN=VALUE or COLUMN>=VALUE, may be repeated; equal values of one column are alternatives."
-        ),
-    ] = None,
+    where: Where = None,
     model: Model = None,
     name: Annotated[str | None, typer.Option(help="What you call the job.")] = None,
     deadline: Annotated[
@@ -109,9 +105,9 @@ def bulk(
             _require_file(option, path)
     from cli import watching
 
-    condition = _condition(where or [])
-    key = _checked(idempotency_key)
-    moment = None if deadline is None else _moment(deadline)
+    condition = read_condition(where or [])
+    key = checked_idempotency_key(idempotency_key)
+    moment = None if deadline is None else moment_ahead("--deadline", deadline)
     with api_client(api_url, api_key, quiet=as_json) as client:
         said = {"model": model, "name": name, "deadline": moment}
         if file := ids or features:
@@ -120,10 +116,10 @@ def bulk(
             job = client.submit_where(condition, key=key, **said)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
-        _finish(job, waited=watch, as_json=as_json)
+        finish(job, waited=watch, as_json=as_json)
 
 
-def _finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
+def finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
     """Say how the job stands, and end with the status that tells it."""
     from cli.job_text import job_line
     from cli.watching import exit_status
@@ -138,7 +134,7 @@ def _finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
         raise typer.Exit(exit_status(job))
 
 
-def _checked(key: str | None) -> str | None:
+def checked_idempotency_key(key: str | None) -> str | None:
     """The key as a header takes it. Raises UsageProblem."""
     if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key):
         raise UsageProblem(f"--idempotency-key KEY is 1 to {LONGEST_KEY} visible ASCII characters")
@@ -167,48 +163,6 @@ def _send(
     with progress("sending", path.stat().st_size, unit="bytes", quiet=quiet) as meter:
         job: dict[str, Any] = client.submit_file(path, content_type, meter, key=key, **said)
         return job
-
-
-_COMPARED = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
-_SIGNS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
-_WORDS = {"true": True, "false": False, "null": None}
-
-
-def _condition(texts: Sequence[str]) -> dict[str, Any]:
-    """{column: value}, with a list of values for a column that comes more than once, or a range {"gte": 30}."""
-    equal: dict[str, list[Any]] = {}
-    ranges: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        found = _COMPARED.fullmatch(text)
-        if found is None:
-            raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as tariff=basic")
-        column, sign, value = found["column"].strip(), found["sign"], found["value"].strip()
-        if sign == "=":
-            # Numbers go as they are written: the gateway knows the column's type, and we do not.
-            equal.setdefault(column, []).append(_WORDS.get(value.lower(), value))
-        else:
-            ranges.setdefault(column, {})[_SIGNS[sign]] = value
-    both = sorted(set(equal) & set(ranges))
-    if both:
-        raise UsageProblem(f"--where: {both[0]} cannot have both a value and a range")
-    return {column: values if len(values) > 1 else values[0] for column, values in equal.items()} | ranges
-
-
-_LENGTH = re.compile(r"([0-9]{1,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def _moment(text: str) -> str:
-    """A deadline with its zone, that of this machine where none is said; 90m is an hour and a half from now."""
-    length = _LENGTH.fullmatch(text)
-    try:
-        if length is not None:
-            found = datetime.now(UTC) + timedelta(seconds=int(length[1]) * _SECONDS[length[2]])
-        else:
-            found = datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise UsageProblem(f"--deadline {text}: write it as 2h, 90m, 1d or 2026-11-26T18:00") from None
-    return found.isoformat()
 
 
 def _predict(client: Any, parts: Sequence[str], *, model: str | None, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from shared.erasure.errors import ClientKeyRefused
 from shared.pages.key_hash import hash_key, hash_keys
-from shared.sources.errors import KeyRefused, SourceUnknown
+from shared.sources.errors import KeyRefused, SourceNotNamed, SourceUnknown
 from shared.sources.keys import KeyColumn, KeyForm
 
 ClientId = int | str | dict[str, int | str]  # as a caller writes it
@@ -66,8 +66,16 @@ FROM predictq.sources
 """
 
 
-def read_source(connection: Connection, name: str) -> KeySource:
-    """The source of this name, removed ones included: their pages stay. Raises SourceUnknown."""
+def read_source(connection: Connection, name: str | None) -> KeySource:
+    """The source of this name, removed ones included: their pages stay. No name: the only source there is.
+
+    Raises SourceUnknown or SourceNotNamed.
+    """
+    if name is None:
+        rows = connection.execute(text(f"{_SOURCE} ORDER BY name")).all()
+        if len(rows) != 1:
+            raise SourceNotNamed([row.name for row in rows])
+        return _source(rows[0])
     row = connection.execute(text(f"{_SOURCE} WHERE name = :name"), {"name": name}).one_or_none()
     if row is None:
         raise SourceUnknown(name)

@@ -113,3 +113,51 @@ def test_a_trace_shows_everything_by_name(up: Up) -> None:
     for name in FEATURE_NAMES:
         assert f"{name}=" in text
     assert "404" in up.refused("trace", "1")
+
+
+def test_a_job_is_asked_again_whole_or_where_it_failed(up: Up, tmp_path: Path) -> None:
+    """`repeat` scores the same clients anew, `retry` the rows that have an error."""
+    path = tmp_path / "ids.csv"
+    path.write_text("client_id\n1\n999999\n2\n")
+    job = up.ask("bulk", "--ids", str(path), "--watch")
+    again = up.ask("repeat", job["id"], "--watch")
+    assert again["id"] != job["id"]
+    assert again["request_counts"] == {"total": 3, "succeeded": 2, "failed": 1, "cancelled": 0}
+    failed = up.ask("retry", job["id"], "--watch", status=3)
+    assert failed["request_counts"] == {"total": 1, "succeeded": 0, "failed": 1, "cancelled": 0}
+    twice = {up.ask("repeat", job["id"], "--idempotency-key", "once")["id"] for _ in range(2)}
+    assert len(twice) == 1
+    assert "no job" in up.refused("repeat", "018f0000-0000-7000-8000-000000000000")
+
+
+def test_clients_are_counted_before_they_are_scored(up: Up) -> None:
+    """`count` says how many rows a job of the same filter would have."""
+    everyone = up.ask("count")
+    assert everyone["count"] >= CLIENTS
+    sales = up.ask("count", "--where", "department=Sales")["count"]
+    assert sales == up.ask("bulk", "--where", "department=Sales", "--watch")["request_counts"]["total"]
+    assert f"{sales:,} clients" in up.run("count", "--where", "department=Sales").stdout
+    assert "shoe_size" in up.refused("count", "--where", "shoe_size=44")
+
+
+def test_jobs_are_found_and_cancelled_by_what_they_are_called(up: Up) -> None:
+    """Name, model and time filter the list; `cancel` takes the same words, and never nothing at all."""
+    named = up.ask("bulk", "--where", "department=Sales", "--name", "spring campaign", "--watch")
+    assert [job["id"] for job in up.ask("jobs", "--name", "spring")] == [named["id"]]
+    assert named["id"] in {job["id"] for job in up.ask("jobs", "--since", "1h", "--model", named["model"])}
+    assert up.ask("jobs", "--until", "1h") == []
+    assert "--since" in up.refused("jobs", "--since", "yesterday", status=2)
+    assert up.ask("cancel", "--name", "spring") == {"cancelled": 0}
+    assert "--status" in up.refused("cancel", status=2)
+    assert "--status" in up.refused("cancel", named["id"], "--name", "x", status=2)
+
+
+def test_all_answers_of_one_client_are_a_table(up: Up) -> None:
+    """What the owner asked of her, newest first; the only source needs no name."""
+    job = up.ask("predict", "11", "--wait")
+    found = up.ask("clients", "answers", "11")
+    assert found["answers"][0]["request_id"] == job["request_id"]
+    assert found["answers"][0]["probability"] == job["result"]["probability"]
+    told = up.run("clients", "answers", "11").stdout
+    assert f"{job['result']['label']} ({job['result']['probability']:.4f})" in told
+    assert "no source" in up.refused("clients", "answers", "11", "--source", "nowhere")

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from cli import progress as progress_module
-from cli.commands.submit import _condition, _moment
+from cli.conditions import _moment, read_condition
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.job_text import counts_text, job_line, trace_lines
@@ -44,14 +44,14 @@ def predictq(*arguments: str, cwd: Path, **variables: str) -> subprocess.Complet
 )
 def test_filters_are_read_as_typed_values(pairs: list[str], condition: dict[str, Any]) -> None:
     """true, false and null are values; a number goes as it is written: the column says whether it is one."""
-    assert _condition(pairs) == condition
+    assert read_condition(pairs) == condition
 
 
 @pytest.mark.parametrize("pair", ["department", "=Sales"])
 def test_a_filter_that_is_none_shows_an_example(pair: str) -> None:
     """The error shows how a filter is written."""
     with pytest.raises(UsageProblem, match="tariff=basic"):
-        _condition([pair])
+        read_condition([pair])
 
 
 def job(**changes: Any) -> dict[str, Any]:
