@@ -15,10 +15,11 @@ import pytest
 from rich.console import Console
 
 from cli import progress as progress_module
-from cli.conditions import _moment, read_condition
+from cli.conditions import read_condition
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.job_text import counts_text, job_line, trace_lines
+from cli.moments import moment_ago, moment_ahead
 from cli.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
 
@@ -212,11 +213,15 @@ def test_start_work_that_fails_says_why_and_what_hangs_is_ended() -> None:
 
 
 def test_a_deadline_is_a_length_or_a_moment() -> None:
-    """Two hours are two hours from now; a moment without a zone is one of this machine's clock."""
+    """Two hours are two hours from now, or ago; a moment without a zone is one of this machine's clock."""
     now = datetime.now(UTC)
-    assert timedelta(hours=2) <= datetime.fromisoformat(_moment("2h")) - now < timedelta(hours=2, minutes=1)
-    assert _moment("2026-11-26T18:00:00Z") == datetime(2026, 11, 26, 18, tzinfo=UTC).astimezone().isoformat()
-    assert datetime.fromisoformat(_moment("2026-11-26T18:00")).tzinfo is not None
+    ahead = datetime.fromisoformat(moment_ahead("--deadline", "2h"))
+    assert timedelta(hours=2) <= ahead - now < timedelta(hours=2, minutes=1)
+    ago = datetime.fromisoformat(moment_ago("--since", "2h"))
+    assert timedelta(hours=-2) <= ago - now < timedelta(hours=-1, minutes=-59)
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    assert moment_ahead("--deadline", "2026-11-26T12:00:00Z") == noon.astimezone().isoformat()
+    assert datetime.fromisoformat(moment_ahead("--deadline", "2026-11-26T18:00")).tzinfo is not None
     for text in ("soon", "2 h", "2026-13-01"):
         with pytest.raises(UsageProblem, match="--deadline"):
-            _moment(text)
+            moment_ahead("--deadline", text)
