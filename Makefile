@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: catalogue help demo up test fuzz older-postgres browser test-compose check coverage torture torture-quick mutants \
+.PHONY: catalogue help demo up test fuzz hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
   bench bench-quick lock clean
 
 help: ## Show this list
@@ -51,6 +51,9 @@ test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processe
 
 fuzz: .venv/.dev ## Any table, any model, any filter: far more of them than `make test` draws (EXAMPLES=2000)
 	@PREDICTQ_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -s tests/integration/test_generated_tables.py
+
+hostile: .venv/.dev ## Attack a real stack in every way of tests/hostile, and write what was seen to docs/hostile.md
+	@PREDICTQ_HOSTILE=whole $(BIN)/python -m pytest -s tests/hostile
 
 older-postgres: .venv/.dev ## Make sure that the tests have a PostgreSQL 15, 16 or 17 (on a Mac it may come from Homebrew)
 	@$(BIN)/python -m tests.older_postgres >/dev/null || { [ "$$(uname)" = Darwin ] && brew install postgresql@17; }

@@ -27,6 +27,7 @@ _TESTS = Path(__file__).parent
 _TOGETHER = (
     "tests/e2e/",  # they share a stack, and stacks that start at once would want the same ports
     "tests/torture/",  # a whole cluster each
+    "tests/hostile/",  # one stack, whose figures count
 )
 _APART = (  # long, and with fixtures of their own
     "tests/integration/test_api_deadlines.py",

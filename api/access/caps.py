@@ -1,7 +1,6 @@
 """How much of a kind may be open at a time: of one API key, and of all keys together.
 
-with services.caps.streams.place(caller):
-    ...  # as long as the stream is open
+A route holds a place for as long as what it gives is open: `with services.caps.streams.place(caller): …`.
 """
 
 from __future__ import annotations
