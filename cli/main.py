@@ -19,6 +19,7 @@ from cli.commands import (
     holds,
     jobs,
     keys,
+    model_versions,
     models,
     retention,
     shell,
@@ -26,6 +27,7 @@ from cli.commands import (
     stack,
     storage,
     submit,
+    train,
 )
 from cli.console import plain_text, remarks
 from cli.directory_option import add_directory_option
@@ -68,8 +70,10 @@ clients.app.command("erase")(erasures.erase)
 clients.app.command("answers")(clients.answers)
 clients.app.command("export")(erasures.export)
 app.add_typer(clients.app, name="clients", rich_help_panel=KEEPING)
-app.command(rich_help_panel=KEEPING)(models.train)
+app.command(rich_help_panel=KEEPING)(train.train)
 app.add_typer(example.app, name="example", rich_help_panel=KEEPING)
+models.app.command("diff")(model_versions.diff)
+models.app.command("environment")(model_versions.environment)
 app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.promote)
 app.command(rich_help_panel=KEEPING)(models.rollback)

@@ -1,14 +1,12 @@
-"""`predictq train`, `models` and what belongs to them, `promote` and `rollback`."""
+"""`predictq models` and what belongs to it, `promote` and `rollback`."""
 
 # ruff: noqa: PLC0415 - scikit-learn takes 2 s to import, SQLAlchemy 0.2 s: `predictq --help` must not wait for them
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -16,10 +14,6 @@ import typer
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.errors import UsageProblem
 from cli.options import ApiKeyText, ApiUrl, api_client
-from shared.models.task import Task
-
-if TYPE_CHECKING:
-    from model.training.run import TrainingResult
 
 app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
 
@@ -27,82 +21,6 @@ ModelName = Annotated[str, typer.Argument(help="The model: churn, or churn:3 for
 _DESCRIPTION, _SHOWN_WORDS = 60, 6
 
 Promote = Annotated[bool, typer.Option("--promote", help="Make it the live model at once.")]
-
-
-def train(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="Labelled rows as CSV, with a header of any columns.")
-    ],
-    target: Annotated[str, typer.Option(help="The column to learn.")],
-    estimator: Annotated[
-        str | None,
-        typer.Option(
-            help="logistic_regression, hist_gradient_boosting or random_forest; for a number ridge or the last two."
-        ),
-    ] = None,
-    task: Annotated[
-        Task | None, typer.Option(help="Default: two values are binary, words multiclass, other numbers regression.")
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="Of two classes the one whose probability is wanted, where it is not plain.")
-    ] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
-    splits: Annotated[int, typer.Option(min=2, help="Test splits: more make the figures surer.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
-    model: Annotated[str | None, typer.Option(help="Register it under this name.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where the registered model finds its features.")] = None,
-    promote: Promote = False,
-    output: Annotated[
-        Path | None, typer.Option(file_okay=False, help="A directory for the model, its plots and its card.")
-    ] = None,
-    as_json: AsJson = False,
-    api_url: ApiUrl = None,
-    api_key: ApiKeyText = None,
-) -> None:
-    """Train a model on labelled rows, say how good it is, and register it where a name is given."""
-    from cli.model_files import find_model
-    from cli.model_files import register as send
-    from cli.training import train_on_file
-    from model.training.run import Wish
-    from model.training.saving import save_training
-
-    if model is None and (output is None or promote):
-        raise UsageProblem("give --output DIRECTORY to keep the model, or --model NAME to register it")
-    wish = Wish(target, task, positive, estimator, tuple(drop or ()), seed=seed, splits=splits)
-    if model is not None:  # first, so that nobody trains for a minute to hear that there is no gateway
-        with api_client(api_url, api_key, quiet=as_json) as client:
-            client.call("GET", "/v1/models")
-    result = train_on_file(file, wish, quiet=as_json)
-    version = None
-    with tempfile.TemporaryDirectory(prefix="predictq-train-") as temporary:
-        directory = output or Path(temporary)
-        save_training(result, directory)
-        if model is not None:
-            with api_client(api_url, api_key, quiet=as_json) as client:
-                version = send(client, model, find_model(directory), {"source": source}, quiet=as_json)["version"]
-                if promote:
-                    version = client.call("POST", f"{_path(version['model'], version['version'])}/promote", {})
-    if as_json:
-        say_json({"task": result.target.task, "metrics": _figures_json(result), "version": version})
-        return
-    _say_trained(result)
-    if version:
-        label = f"{version['model']}:{version['version']}"
-        say(f"registered as {plain_text(label)}" + (" and live" if version["is_live"] else ""))
-
-
-def _say_trained(result: TrainingResult) -> None:
-    from model.training.card import about_text, interval_texts
-
-    for name, reason in result.left_out.items():
-        remark(f"left out {plain_text(name)}: {plain_text(reason)}")
-    say(plain_text(about_text(result)))
-    rows = [(name, *interval_texts(value)) for name, value in result.metrics.items()]
-    say_table((f"mean of {result.splits} splits", "value", "95 % interval"), rows, right=frozenset({"value"}))
-
-
-def _figures_json(result: TrainingResult) -> dict[str, Any]:
-    return {name: asdict(value) for name, value in result.metrics.items()}
 
 
 @app.callback()
@@ -134,9 +52,9 @@ def show_all(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyTex
 @app.command()
 def show(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
     """Show a model with its versions, or a version (churn:3) with its signature."""
-    name, number = _named(model)
+    name, number = named_model(model)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        found = client.call("GET", _path(name, number))
+        found = client.call("GET", model_path(name, number))
     if as_json:
         say_json(found)
     elif number is None:
@@ -198,7 +116,7 @@ def register(
         version = answer["version"]
         if promote:
             body = {"force": force} if force else {}
-            version = client.call("POST", f"{_path(version['model'], version['version'])}/promote", body)
+            version = client.call("POST", f"{model_path(version['model'], version['version'])}/promote", body)
     if as_json:
         say_json(version)
         return
@@ -222,11 +140,11 @@ def check(
     api_key: ApiKeyText = None,
 ) -> None:
     """Score real rows in every way that the service goes, beside the estimator itself, and say what was seen."""
-    name, number = _named(model)
+    name, number = named_model(model)
     with api_client(api_url, api_key, quiet=as_json) as client:
         if number is None:
-            number = int(client.call("GET", _path(name, None))["all_versions"][0]["version"])
-        report = client.call("POST", f"{_path(name, number)}/check", {"rows": rows})
+            number = int(client.call("GET", model_path(name, None))["all_versions"][0]["version"])
+        report = client.call("POST", f"{model_path(name, number)}/check", {"rows": rows})
     if as_json:
         say_json(report)
     else:
@@ -239,9 +157,9 @@ def check(
 @app.command()
 def default(model: ModelName, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
     """Make a model the one that calls mean which name none."""
-    name, _ = _named(model)
+    name, _ = named_model(model)
     with api_client(api_url, api_key, quiet=False) as client:
-        client.call("PATCH", _path(name, None), {"is_default": True})
+        client.call("PATCH", model_path(name, None), {"is_default": True})
     say(f"{plain_text(name)} is the default model")
 
 
@@ -253,9 +171,9 @@ def describe(
     api_key: ApiKeyText = None,
 ) -> None:
     """Say what a model is for."""
-    name, _ = _named(model)
+    name, _ = named_model(model)
     with api_client(api_url, api_key, quiet=False) as client:
-        client.call("PATCH", _path(name, None), {"description": text})
+        client.call("PATCH", model_path(name, None), {"description": text})
     say(f"{plain_text(name)}: {plain_text(text)}")
 
 
@@ -266,11 +184,11 @@ def retire(
     api_key: ApiKeyText = None,
 ) -> None:
     """Forget the file of a version. What it answered stays readable; it can never be live again."""
-    name, number = _named(version)
+    name, number = named_model(version)
     if number is None:
         raise UsageProblem(f"{version!r} names no version: write {name}:3")
     with api_client(api_url, api_key, quiet=False) as client:
-        client.call("POST", f"{_path(name, number)}/retire", {})
+        client.call("POST", f"{model_path(name, number)}/retire", {})
     say(f"{plain_text(version)} is retired")
 
 
@@ -282,8 +200,8 @@ def promote(
     api_key: ApiKeyText = None,
 ) -> None:
     """Make a model version the live one. Accepted jobs keep theirs; workers need no restart."""
-    name, number = _named(model)
-    _change_live(f"{_path(name, number)}/promote", force, as_json=as_json, url=api_url, key=api_key)
+    name, number = named_model(model)
+    _change_live(f"{model_path(name, number)}/promote", force, as_json=as_json, url=api_url, key=api_key)
 
 
 def rollback(
@@ -294,8 +212,8 @@ def rollback(
     api_key: ApiKeyText = None,
 ) -> None:
     """Make the version live again that was live before the present one."""
-    name, _ = _named(model)
-    _change_live(f"{_path(name, None)}/rollback", force, as_json=as_json, url=api_url, key=api_key)
+    name, _ = named_model(model)
+    _change_live(f"{model_path(name, None)}/rollback", force, as_json=as_json, url=api_url, key=api_key)
 
 
 def _change_live(path: str, force: str | None, *, as_json: bool, url: str | None, key: str | None) -> None:
@@ -307,7 +225,7 @@ def _change_live(path: str, force: str | None, *, as_json: bool, url: str | None
         say(f"{plain_text(version['model'])}:{version['version']} is live")
 
 
-def _named(text: str) -> tuple[str, int | None]:
+def named_model(text: str) -> tuple[str, int | None]:
     """A model's name and a version's number. Raises UsageProblem."""
     from shared.jobs.model_choice import ModelChoice
 
@@ -317,7 +235,8 @@ def _named(text: str) -> tuple[str, int | None]:
     return choice.model, choice.version
 
 
-def _path(name: str, number: int | None) -> str:
+def model_path(name: str, number: int | None) -> str:
+    """Where the gateway has a model, or a version of it."""
     path = f"/v1/models/{quote(name, safe='')}"
     return path if number is None else f"{path}/versions/{number}"
 

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sklearn
 from sqlalchemy import create_engine, make_url, text
 
 from tests.e2e import your_table
@@ -153,6 +154,20 @@ def test_models_of_three_tasks_are_live_side_by_side(shop: Shop, session: dict[s
             assert_own(rows[key], own[number], trained.classes)
         single = shop.up.ask("predict", "P-00000300", "--model", name, "--wait")["result"]
         assert_own({"error_code": None, **single}, own[list(frame.policy_no).index("P-00000300")], trained.classes)
+
+
+def test_two_versions_are_compared_and_one_gives_its_environment(shop: Shop, session: dict[str, Any]) -> None:
+    """Another threshold is another version, and the only difference; the file's own scikit-learn is the requirement."""
+    file = shop.up.directory / "severity.skops"
+    assert file.exists()
+    assert shop.up.run("models", "diff", "severity", "severity").stdout.strip().endswith("no difference")
+    unlike = {row["what"]: (row["first"], row["second"]) for row in shop.up.ask("models", "diff", "churn:1", "risk")}
+    assert unlike["task"] == ("binary", "multiclass")
+    assert unlike["classes"][0] == ["No", "Yes"]
+    lines = shop.up.run("models", "environment", "churn").stdout.splitlines()
+    assert f"scikit-learn=={sklearn.__version__}" in lines
+    assert all("==" in line or line.startswith("#") for line in lines)
+    assert "churn:9" in shop.up.refused("models", "diff", "churn:1", "churn:9")
 
 
 @pytest.mark.parametrize("ending", ["csv", "ndjson", "parquet", "arrow", "xlsx"])
