@@ -26,6 +26,15 @@ PROBLEMS: dict[int | str, _Json] = {
     "5XX": {"description": "Not now, or a fault of the service", "content": _PROBLEM},
 }
 
+# What the routes of events answer: no JSON, but a stream of it.
+EVENTS: dict[int | str, _Json] = {
+    200: {
+        "description": "Events: `id` is the number of the state, `data` the job as JSON",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "The job has ended, and the caller has seen its end"},
+}
+
 _MEANINGS = {
     400: "The body cannot be read",
     401: "No key, or one that is not valid",

@@ -68,7 +68,7 @@ async def cancel(services: CurrentServices, caller: CurrentCaller, job_id: JobId
     job = await services.lists.write(
         lambda connection: cancel_job(connection, job_id, caller.owner), owner=caller.owner
     )
-    services.waiting.notify(Notice(job.batch_id or 0, None if job.kind == "single" else job.job_id))
+    services.notify(Notice(job.batch_id or 0, None if job.kind == "single" else job.job_id))
     return job_json(job)
 
 

@@ -110,5 +110,5 @@ async def _cancel(services: Services, caller: Caller, job: JobRecord) -> bool:
     stopped = await services.lists.write(
         lambda connection: cancel_job(connection, job.job_id, caller.owner), owner=caller.owner
     )
-    services.waiting.notify(Notice(stopped.batch_id or 0, None if stopped.kind == "single" else stopped.job_id))
+    services.notify(Notice(stopped.batch_id or 0, None if stopped.kind == "single" else stopped.job_id))
     return stopped.status is JobStatus.CANCELLED

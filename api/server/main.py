@@ -27,6 +27,7 @@ class Server(uvicorn.Server):
         """Stop accepting, answer what is open, close."""
         services: Services = self.config.app.state.services  # type: ignore[union-attr]  # our own app
         services.waiting.release()
+        services.job_events.release()
         await super().shutdown(sockets)
 
 

@@ -18,6 +18,7 @@ from api.intake.job_ids import JobIds
 from api.intake.model_directory import ModelDirectory
 from api.intake.publisher import Publisher
 from api.intake.single_jobs import LOOK_UP_LOCK_SECONDS, Intake
+from api.jobs.job_events import JobEvents
 from api.jobs.notices import Notices
 from api.jobs.statuses import Statuses
 from api.jobs.waiting import Waiting
@@ -48,6 +49,7 @@ class Services:
     job_ids: JobIds
     intake: Intake
     waiting: Waiting
+    job_events: JobEvents
     models: ModelDirectory
     errands: Errands
     admission: Admission
@@ -59,6 +61,11 @@ class Services:
     stall_watch: StallWatch
     background: Mapping[str, Background]  # what runs beside the calls, by name
 
+    def notify(self, notice: Notice) -> None:
+        """Tell whoever waits for a job or follows it."""
+        self.waiting.notify(notice)
+        self.job_events.notify(notice)
+
 
 @dataclass(frozen=True, slots=True)
 class _State:
@@ -67,6 +74,7 @@ class _State:
     admission: Admission
     row_accounting: RowAccounting
     waiting: Waiting
+    job_events: JobEvents
     publisher: Publisher
     notices: Notices
     stall_watch: StallWatch
@@ -86,6 +94,9 @@ class _State:
 
     def open_waiters(self) -> int:
         return self.waiting.open
+
+    def open_streams(self) -> int:
+        return self.job_events.open
 
     def published(self) -> int:
         return self.publisher.published
@@ -120,11 +131,14 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     publisher = Publisher(partial(publish_work, redis))
     statuses = Statuses(quick)
     waiting = Waiting(statuses)
+    caps = Caps.of(settings)
+    job_events = JobEvents(lists, caps.streams, settings.root_path)
     group_spacing = GroupSpacing(settings.linger_ms / 1000)
 
     def batch_done(notice: Notice) -> None:
         group_spacing.answered(notice.batch_id)
         waiting.notify(notice)
+        job_events.notify(notice)
 
     notices = Notices(settings.redis_url.get_secret_value(), batch_done)
     outage_log = OutageLog()
@@ -137,8 +151,11 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         "admission": admission,
         "row_accounting": row_accounting,
         "stall_watch": stall_watch,
+        "job_events": job_events,
     }
-    metrics = Metrics(_State(admission, row_accounting, waiting, publisher, notices, stall_watch, background))
+    metrics = Metrics(
+        _State(admission, row_accounting, waiting, job_events, publisher, notices, stall_watch, background)
+    )
     intake = Intake(
         settings,
         quick=quick,
@@ -166,10 +183,11 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             JobIds(clock, quick),
             intake,
             waiting,
+            job_events,
             models,
             Errands(quick),
             admission,
-            Caps.of(settings),
+            caps,
             publisher,
             notices,
             metrics,
@@ -179,6 +197,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         )
     finally:
         waiting.release()
+        job_events.release()
         await intake.drain()
         for task in reversed(background.values()):
             await task.stop()

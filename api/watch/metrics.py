@@ -28,6 +28,9 @@ class State(Protocol):
     def open_waiters(self) -> int:
         """Calls that wait for a job now."""
 
+    def open_streams(self) -> int:
+        """Streams of events that are open now."""
+
     def published(self) -> int:
         """Batches published since the start."""
 
@@ -103,6 +106,7 @@ class _StateCollector(Collector):
         yield from (batches, rows, oldest)
         yield from _row_account(state.row_account())
         yield GaugeMetricFamily("predictq_open_waiters", "Calls that wait for a job.", state.open_waiters())
+        yield GaugeMetricFamily("predictq_open_streams", "Streams of events that are open.", state.open_streams())
         yield GaugeMetricFamily(
             "predictq_stalled_seconds", "Seconds for which rows wait and none was answered.", state.stalled_seconds()
         )

@@ -15,6 +15,10 @@ from shared.models.task import Task
 from shared.pages.request_id import RequestId
 from shared.status import JobStatus
 
+_STEPS = {JobStatus.QUEUED: 1, JobStatus.RUNNING: 2} | dict.fromkeys(
+    (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED), 3
+)
+
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
@@ -61,6 +65,23 @@ class JobRecord:
     def batch_id(self) -> int | None:
         """The batch that a single job shares: what notices name."""
         return None if self.request_id is None else self.request_id.batch_id
+
+    @property
+    def change_number(self) -> int:
+        """Which state this is: greater after each change that a caller can see, the same in every gateway.
+
+        It adds up what can only grow, so nothing needs to be counted where jobs change (docs/adr/0022).
+        """
+        return (
+            _STEPS[self.status]
+            + self.succeeded
+            + self.failed
+            + self.cancelled
+            + (self.snapshots or 0)
+            + (self.total is not None)
+            + (self.cancelled_at is not None)
+            + (self.error_code is not None)
+        )
 
     @property
     def rows_left(self) -> int | None:

@@ -38,6 +38,9 @@ class Idle:
     def row_account(self) -> RowAccount:
         return RowAccount(0, 0, 0, 0, 0)
 
+    def open_streams(self) -> int:
+        return 0
+
     def open_waiters(self) -> int:
         return 0
 

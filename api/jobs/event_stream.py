@@ -1,0 +1,127 @@
+"""One open stream of server-sent events: what it still has to say, and the answer that says it.
+
+A stream is a task that sleeps, and a few kilobytes. It keeps at most one event per job, the newest: an event is a
+state, so a caller who reads slowly misses nothing by missing one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from uuid import UUID
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.access.auth import Caller
+
+BEAT_SECONDS = 15.0  # of silence, after which a comment shows both sides that the other is there
+_STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up
+_BEGINNING = b"retry: 2000\n\n"  # milliseconds after which a browser calls again
+_BEAT = b": still here\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """Who listens, and a way to ask whether the key still counts by which the stream was opened."""
+
+    caller: Caller
+    is_valid: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as it stood at one of its changes, ready for the wire."""
+
+    job_id: UUID
+    number: int
+    event: bytes
+    is_last: bool
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """An open stream. Whoever has news says `tell`, and the answer that is its reader `take`s them."""
+
+    follower: Follower
+    ends_with: UUID | None = None  # the job after whose end there is nothing more to say; None: it goes on
+    is_over: bool = False
+    told_at: float = field(default_factory=monotonic)
+    numbers: dict[UUID, int] = field(default_factory=dict)  # of each job the state that was told last
+    _pending: dict[UUID, bytes] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self, state: JobState) -> None:
+        """Say this next, in the place of what was not said yet of the same job; nothing that was said already."""
+        if self.numbers.get(state.job_id, 0) < state.number:
+            self.numbers[state.job_id] = state.number
+            self._pending[state.job_id] = state.event
+            self.wake()
+        if state.is_last and state.job_id == self.ends_with:
+            self.end()
+
+    def wake(self) -> None:
+        """Let the reader look: for news, for the end, or to say that nothing has happened."""
+        self._news.set()
+
+    def end(self) -> None:
+        """Nothing more is said than what waits already."""
+        self.is_over = True
+        self.wake()
+
+    async def take(self) -> bytes:
+        """What is to be sent next, as soon as there is something."""
+        await self._news.wait()
+        self._news.clear()
+        said = b"".join(self._pending.values())
+        self._pending.clear()
+        self.told_at = monotonic()
+        return said or _BEAT
+
+
+class EventStream(Response):
+    """The answer that sends a stream until it is over, its caller goes, or takes nothing any more."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, stream: Stream, opened: contextlib.AbstractContextManager[None]) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"x-accel-buffering": "no"})  # nginx would hold events back
+        self._stream = stream
+        self._opened = opened
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Send; see ASGI."""
+        listening = asyncio.create_task(_end_when_gone(receive, self._stream))
+        try:
+            with self._opened:
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await _send_on(self._stream, send)
+        finally:
+            listening.cancel()
+
+
+async def _send_on(stream: Stream, send: Send) -> None:
+    said = _BEGINNING
+    is_over = False
+    while True:
+        try:
+            async with asyncio.timeout(_STALL_SECONDS):
+                await send({"type": "http.response.body", "body": said, "more_body": not is_over})
+        except TimeoutError:
+            raise ClientDisconnect from None
+        if is_over:
+            return
+        said = await stream.take()
+        is_over = stream.is_over
+
+
+async def _end_when_gone(receive: Receive, stream: Stream) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.end()
