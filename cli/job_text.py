@@ -77,6 +77,8 @@ def trace_lines(trace: Mapping[str, Any]) -> list[str]:
     lines = [f"[bold]request {trace['request_id']}[/] of job {trace['job_id']}"]
     lines += [f"  {label:<9} {text}" for label, text in _facts(trace) if text]
     features = trace.get("features") or {}
+    if trace.get("features_left_out"):
+        lines.append("  features are left out: your API key lacks the role 'features'")
     if features:
         lines.append(f"  features as scored, from {trace['features_from']}:")
         lines += _in_columns([f"{name}={_value_text(value)}" for name, value in features.items()])

@@ -20,15 +20,17 @@ def record_act(
     reason: str | None = None,
     address: str | None = None,
     call_id: str | None = None,
+    key_id: int | None = None,
 ) -> None:
     """Add a line in the transaction of the act itself: both are kept, or neither.
 
-    `actor_kind` says how the actor is known ("api key", "command line", "upkeep"). No client key may be in any of the
-    arguments: the log is append-only, and no erasure reaches it.
+    `actor_kind` says how the actor is known ("api key", "person", "command line", "upkeep"). No client key may be in
+    any of the arguments: the log is append-only, and no erasure reaches it.
     """
     values = {
         "actor_kind": actor_kind,
         "actor": actor,
+        "key_id": key_id,
         "action": action,
         "object": object,
         "before": None if before is None else dict(before),
@@ -41,7 +43,8 @@ def record_act(
 
 
 _RECORD = text("""
-INSERT INTO predictq.audit_log (actor_kind, actor, address, action, object, before, after, reason, call_id, epoch)
-SELECT :actor_kind, :actor, :address, :action, :object, :before, :after, :reason, :call_id,
+INSERT INTO predictq.audit_log (actor_kind, actor, key_id, address, action, object, before, after, reason, call_id,
+                                epoch)
+SELECT :actor_kind, :actor, :key_id, :address, :action, :object, :before, :after, :reason, :call_id,
        coalesce((SELECT epoch FROM predictq.installation), 1)
 """).bindparams(bindparam("before", type_=JSONB(none_as_null=True)), bindparam("after", type_=JSONB(none_as_null=True)))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.http.problems import Unauthorised
+from api.http.problems import FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.api_keys import ALL_ROLES, ApiKey, find_key
@@ -21,20 +21,70 @@ _MOST = 64  # keys looked up on one connection, one after the other
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a call is made."""
+    """On whose behalf a call is made, and what it may do.
+
+    Jobs belong to `owner`. Where `models` is not None the caller sees and does nothing of other models: whatever reads
+    jobs passes `models` on, and whatever names a model asks `need_model`.
+    """
 
     owner: str
-    roles: tuple[str, ...]  # what the key may do; an admin's has every role
-    max_waiting_rows: int | None  # the quota of the key; None: the service's default
-    key: str = ""  # what its open calls are counted under: one API key, or one person
+    roles: tuple[str, ...]  # API roles; `admin` stands for all
+    max_waiting_rows: int | None = None  # the quota of the key; None: the service's default
+    models: frozenset[str] | None = None  # None: all
+    key_id: int | None = None  # of the API key; None: none was used
+    person: str | None = None  # who, as an identity provider knows them (`sub`)
+
+    @property
+    def key(self) -> str:
+        """What the caller's open calls are counted under: one API key, or one person."""
+        return f"person {self.person}" if self.person else f"key {self.key_id}"
 
     @property
     def is_admin(self) -> bool:
-        """Whether the key may do everything."""
+        """Whether the caller may do everything."""
         return "admin" in self.roles
 
+    @property
+    def actor(self) -> str:
+        """Who the audit log names."""
+        return self.person or self.owner
 
-_ANONYMOUS = Caller("anonymous", ALL_ROLES, max_waiting_rows=None)
+    @property
+    def actor_kind(self) -> str:
+        """How the audit log knows the actor."""
+        return "person" if self.person else "nobody" if self.key_id is None else "api key"
+
+    def may(self, *roles: str) -> bool:
+        """Whether the caller has one of these API roles."""
+        return "admin" in self.roles or any(role in self.roles for role in roles)
+
+    def need(self, *roles: str) -> None:
+        """Raise Problem 403 unless the caller has one of these API roles."""
+        if not self.may(*roles):
+            wanted, has = " or ".join(map(repr, roles)), ", ".join(self.roles) or "none"
+            raise Problem(FORBIDDEN, f"This call needs the role {wanted}; your API key has {has}.")
+
+    def may_use(self, model: str) -> bool:
+        """Whether the caller may see and do something of this model."""
+        return self.models is None or model in self.models
+
+    def need_model(self, model: str) -> None:
+        """Raise Problem 403 unless the caller may use this model. Said before it is asked whether there is one."""
+        if not self.may_use(model):
+            raise Problem(FORBIDDEN, f"Your API key is for {self._for}, not for {model[:100]!r}.")
+
+    def need_all_models(self) -> None:
+        """Raise Problem 403 where the caller is limited to some models."""
+        if self.models is not None:
+            raise Problem(FORBIDDEN, f"This concerns all models; your API key is for {self._for} alone.")
+
+    @property
+    def _for(self) -> str:
+        names = sorted(self.models or ())
+        return f"the model{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+_ANONYMOUS = Caller("anonymous", ALL_ROLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +104,7 @@ class Auth:
         self._disabled = disabled
         self._known: dict[bytes, _Known] = {}
         self._asking: dict[bytes, asyncio.Task[_Known]] = {}
+        self._used: set[int] = set()
         self._look_ups: Coalescer[str, ApiKey | None] = Coalescer(
             each_alone(self._find),
             threads.executor,
@@ -77,8 +128,13 @@ class Auth:
         elif known.ask_again_at <= now:
             self._ask(digest, header)
         if known.caller is None:
-            raise Unauthorised("This API key is unknown or was revoked.")
+            raise Unauthorised("This API key is unknown, has expired or was revoked.")
         return known.caller
+
+    def take_used(self) -> set[int]:
+        """The ids of the API keys that were looked up since this was asked last; one in use is, every few seconds."""
+        used, self._used = self._used, set()
+        return used
 
     def _ask(self, digest: bytes, header: bytes) -> asyncio.Task[_Known]:
         """Look a key up once for all who ask at a time: hundreds of callers may share one."""
@@ -95,7 +151,10 @@ class Auth:
 
     async def _look_up(self, digest: bytes, key: str) -> _Known:
         found = await self._look_ups.submit(key)
-        caller = Caller(found.owner, found.roles, found.max_waiting_rows, f"key {found.id}") if found else None
+        caller = None
+        if found is not None:
+            self._used.add(found.id)
+            caller = _caller_of(found)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         now = time.monotonic()
@@ -104,6 +163,11 @@ class Auth:
 
     def _find(self, keys: Sequence[str]) -> list[ApiKey | None]:
         return read_twice(self._threads, lambda connection: [find_key(connection, key) for key in keys])
+
+
+def _caller_of(found: ApiKey) -> Caller:
+    models = None if found.models is None else frozenset(found.models)
+    return Caller(found.owner, found.roles, found.max_waiting_rows, models, found.id)
 
 
 def _key_of(header: bytes) -> str:

@@ -7,10 +7,11 @@
         row = await services.quick.write(lambda connection: add_hold(connection, caller.owner, body))
         return Hold.model_validate(row, from_attributes=True)
 
-Shapes of bodies and answers are pydantic models in `api.http.schemas`. `CurrentCaller` takes any valid key,
-`AdminCaller` an admin's; for another role write `Annotated[Caller, Depends(require_role("operate"))]`. What a route
-raises becomes problem+json by itself: errors of `shared.errors` by their kind in `api.http.problems`, `Problem` as it
-is, and what FastAPI finds wrong with parameters and bodies as `invalid-request` with a pointer to each flaw.
+Shapes of bodies and answers are pydantic models in `api.http.schemas`. Each route says which API role it needs:
+`ReadCaller`, `BulkCaller`, `OperateCaller`, `AdminCaller`, or `Annotated[Caller, Depends(require_role(...))]`;
+`CurrentCaller` takes any valid key. Routes that are not plain FastAPI ask `caller.need(role)`. What a route raises
+becomes problem+json by itself: errors of `shared.errors` by their kind in `api.http.problems`, `Problem` as it is, and
+what FastAPI finds wrong with parameters and bodies as `invalid-request` with a pointer to each flaw.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from fastapi import Depends, Path, Request, Security
 
 from api.access.auth import Caller
 from api.http.openapi import API_KEY
-from api.http.problems import FORBIDDEN, Problem
 from api.server.services import Services, services_of
 from shared.errors import JobUnknown
 
@@ -41,25 +41,20 @@ async def current_caller(
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
 
 
-def require_role(role: str) -> Callable[[Caller], Awaitable[Caller]]:
-    """A dependency that lets in callers whose key has `role`; an admin's key has all. Others get a Problem 403."""
+def require_role(*roles: str) -> Callable[[Caller], Awaitable[Caller]]:
+    """A dependency that lets in callers who have one of `roles`; admins have all. Others get a Problem 403."""
 
     async def caller_with_role(caller: CurrentCaller) -> Caller:
-        if role not in caller.roles and not caller.is_admin:
-            raise Problem(FORBIDDEN, f"This call needs a key with the role {role!r}; yours has {_named(caller)}.")
+        caller.need(*roles)
         return caller
 
     return caller_with_role
 
 
-async def require_admin(caller: CurrentCaller) -> Caller:
-    """The caller, if the key is an admin's. Raises Problem 403."""
-    if not caller.is_admin:
-        raise Problem(FORBIDDEN, "This call needs an admin key: predictq keys create OWNER --admin")
-    return caller
-
-
-AdminCaller = Annotated[Caller, Depends(require_admin)]
+ReadCaller = Annotated[Caller, Depends(require_role("read"))]
+BulkCaller = Annotated[Caller, Depends(require_role("bulk"))]
+OperateCaller = Annotated[Caller, Depends(require_role("operate"))]
+AdminCaller = Annotated[Caller, Depends(require_role("admin"))]
 
 
 def parse_job_id(job_id: Annotated[str, Path(description="The job.", json_schema_extra={"format": "uuid"})]) -> UUID:
@@ -71,7 +66,3 @@ def parse_job_id(job_id: Annotated[str, Path(description="The job.", json_schema
 
 
 JobId = Annotated[UUID, Depends(parse_job_id)]
-
-
-def _named(caller: Caller) -> str:
-    return ", ".join(caller.roles) or "none"

@@ -27,8 +27,8 @@ def record(
     """Add a line in the transaction of the act. No client key may be in any of the arguments."""
     record_act(
         connection,
-        "api key",
-        caller.owner,
+        caller.actor_kind,
+        caller.actor,
         action,
         object=what,
         before=before,
@@ -36,4 +36,5 @@ def record(
         reason=reason,
         address=request.client.host if request.client else None,
         call_id=request.scope[REQUEST_ID].decode(),
+        key_id=caller.key_id,
     )

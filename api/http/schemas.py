@@ -224,6 +224,7 @@ class Trace(Shape):
     value: float | None
     features_from: str | None = Field(description="`request`, or the name of the source.")
     features: dict[str, Any] | None = Field(description="By name, exactly as they were scored.")
+    features_left_out: bool = Field(description="Whether they are null because the key lacks the role `features`.")
     fence: int | None
     claimed_at: Time | None
     answered_at: Time | None

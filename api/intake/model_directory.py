@@ -74,15 +74,19 @@ class ModelDirectory:
     async def find(self, caller: Caller, name: object) -> ServedModel:
         """The version that a call means by its `model`, which may be absent (None).
 
-        Raises Invalid, Problem 403 where a version is named without the role for it, ModelUnknown, ModelRequired,
-        NoLiveModel, ModelVersionUnknown, VersionRetired and DatabaseUnavailable.
+        Raises Invalid, Problem 403 where the model is not for the caller or a version is named without the role for it,
+        ModelUnknown, ModelRequired, NoLiveModel, ModelVersionUnknown, VersionRetired and DatabaseUnavailable.
         """
         choice = ModelChoice() if name is None else ModelChoice.parse(name) if isinstance(name, str) else None
         if choice is None:
             raise Invalid(Flaw("/model", "invalid_model", 'model must be a name such as "churn", or "churn:3"'))
+        if choice.model is not None:
+            caller.need_model(choice.model)
         if choice.version is None:
-            return await self.live(choice.model)
-        if not (caller.is_admin or "operate" in caller.roles):
+            served = await self.live(choice.model)
+            caller.need_model(served.version.model)
+            return served
+        if not caller.may("operate"):
             raise Problem(FORBIDDEN, "To name a version of a model takes a key with the role 'operate'.")
         return await self._version(choice)
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from api.access.auth import Caller
 from api.access.caps import Cap
 from api.http.root_path import set_root
 from api.jobs.event_stream import BEAT_SECONDS, EventStream, Follower, JobState, Stream
@@ -92,14 +93,15 @@ class JobEvents(Background):
             stream.numbers[ends_with] = seen
         return EventStream(stream, self._opened(stream, jobs, all_of_owner))
 
-    async def present_jobs(self, owner: str) -> list[JobRecord]:
-        """The bulk jobs of an owner that a stream begins with, oldest first. Raises DatabaseUnavailable."""
+    async def present_jobs(self, caller: Caller) -> list[JobRecord]:
+        """The bulk jobs that a stream of all of them begins with, oldest first. Raises DatabaseUnavailable."""
 
         def read(connection: Connection) -> list[JobRecord]:
-            jobs = read_jobs(connection, newest_bulk_jobs(connection, owner))
-            return sorted(jobs.values(), key=lambda job: job.job_id)
+            jobs = read_jobs(connection, newest_bulk_jobs(connection, caller.owner))
+            seen = (job for job in jobs.values() if caller.may_use(job.model))
+            return sorted(seen, key=lambda job: job.job_id)
 
-        return await self._threads.read(read, owner=owner)
+        return await self._threads.read(read, owner=caller.owner)
 
     def notify(self, notice: Notice) -> None:
         """Look soon at what this notice is about, if anybody follows it."""
@@ -233,8 +235,9 @@ class JobEvents(Background):
             followed.poll = _FIRST_POLL
             followed.state = _state(job)
             for stream in list(followed.streams):
-                await self._count_woken()
-                stream.tell(followed.state)
+                if stream.follower.caller.may_use(job.model):
+                    await self._count_woken()
+                    stream.tell(followed.state)
         if job.status.is_terminal:
             self._ended[job.job_id] = monotonic()
             self._drop(job.job_id, followed)

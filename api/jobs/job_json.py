@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -52,6 +53,11 @@ def job_json(job: JobRecord) -> dict[str, Any]:
     if job.snapshots is not None and job.snapshots > 1:
         body["snapshots"] = job.snapshots
     return body
+
+
+def bare(job: JobRecord) -> JobRecord:
+    """The same job for whom is not its owner: how it stands, and nothing of clients and their answers."""
+    return replace(job, name=None, request_id=None, client_id=None, key=None, value=None, error_code=None)
 
 
 def error_json(code: str | None, detail: str | None) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from api.access.auth import Caller
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.errors import JobUnknown
@@ -32,33 +33,40 @@ class Statuses:
             make_late_error=late,
         )
 
-    async def read(self, job_id: UUID, owner: str) -> JobRecord:
-        """One job of `owner`. Raises JobUnknown, also where the job is another owner's, and DatabaseUnavailable."""
+    async def read(self, job_id: UUID, caller: Caller) -> JobRecord:
+        """One job of the caller's. Raises JobUnknown, also where it is another owner's, and DatabaseUnavailable."""
         job = await self._reads.submit(job_id)
-        if job is None or job.owner != owner:
+        if job is None or job.owner != caller.owner or not caller.may_use(job.model):
             raise JobUnknown(job_id)
         return job
+
+    async def again(self, job: JobRecord) -> JobRecord:
+        """The same job as it stands now, for whom has seen it. Raises JobUnknown and DatabaseUnavailable."""
+        now = await self._reads.submit(job.job_id)
+        if now is None:
+            raise JobUnknown(job.job_id)
+        return now
 
     async def after(
         self,
         accepted: Accepted,
-        owner: str,
+        caller: Caller,
         client_id: Any = None,
         key: str | None = None,
         *,
         name: str | None = None,
         deadline: datetime | None = None,
     ) -> JobRecord:
-        """The job that was accepted, for `owner` and of `client_id` where it is single. Raises what `read` does.
+        """The job that was accepted, for the caller, and of `client_id` where it is single. Raises what `read` does.
 
         What was accepted just now needs no read; a replay is the earlier job, as it stands now.
         """
         if accepted.created_at is None:
-            return await self.read(accepted.job_id, owner)
+            return await self.read(accepted.job_id, caller)
         return JobRecord(
             accepted.job_id,
             "bulk" if accepted.request_id is None else "single",
-            owner,
+            caller.owner,
             JobStatus.QUEUED,
             accepted.model,
             accepted.model_version,

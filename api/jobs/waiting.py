@@ -144,7 +144,7 @@ class Waiting:
             waiter.rows_left = None  # what is noticed from here on may be read or not
             with contextlib.suppress(TimeoutError, DatabaseUnavailable):  # the caller asked for patience
                 async with asyncio.timeout(max(deadline - time.monotonic(), _LAST_READ)):
-                    job = await self._statuses.read(job.job_id, job.owner)
+                    job = await self._statuses.again(job)
                 waiter.has_read(job)
             if job.status.is_terminal:
                 break

@@ -38,7 +38,7 @@ _UPLOADS = "text/csv, application/x-ndjson"
 @router.post("/v1/jobs", **openapi.CREATE_JOB)
 async def create_job(request: Request) -> Response:
     """Ask for predictions of many clients: by their keys, by a filter on their columns, all, or as an upload."""
-    call = await keyed_call(request)
+    call = await keyed_call(request, "bulk")
     media_type = call.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
     has_features = _asks_for_features(request)
     is_csv = _IS_CSV.get(media_type)

@@ -11,13 +11,11 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from api.access.dependencies import AdminCaller, CurrentCaller, CurrentServices
+from api.access.dependencies import AdminCaller, CurrentServices, ReadCaller
 from api.http import erasure_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
-from api.server.middleware import REQUEST_ID
-from shared.audit import record_act
 from shared.erasure.answers import client_answers
 from shared.erasure.export import export_client
 from shared.erasure.keys import ClientKey, client_key, read_source
@@ -39,15 +37,7 @@ async def export(
 
     def begin(connection: Connection) -> ClientKey:
         key = client_key(read_source(connection, body.source), body.client_id)
-        record_act(
-            connection,
-            "api key",
-            caller.owner,
-            "client.export",
-            object=f"source {key.source.name}",
-            address=request.client.host if request.client else None,
-            call_id=request.scope[REQUEST_ID].decode(),
-        )
+        record(connection, request, caller, "client.export", f"source {key.source.name}")
         return key
 
     def work() -> bytes:
@@ -67,7 +57,7 @@ async def export(
     responses={200: {"description": "Newest first, a thousand at most.", "content": {"application/json": {}}}},
 )
 async def answers(
-    request: Request, services: CurrentServices, caller: CurrentCaller, body: schemas.AnswersOrder
+    request: Request, services: CurrentServices, caller: ReadCaller, body: schemas.AnswersOrder
 ) -> Response:
     """What the caller's owner has asked of one client, in single and bulk jobs. The audit log has a line of it."""
 
@@ -77,7 +67,7 @@ async def answers(
             key = client_key(read_source(connection, body.source), body.client_id)
             record(connection, request, caller, "client.answers", f"source {key.source.name}")
         with transaction(engine) as connection:
-            found, more = client_answers(connection, key, caller.owner, model=body.model)
+            found, more = client_answers(connection, key, caller.owner, model=body.model, models=caller.models)
         return orjson.dumps({"source": key.source.name, "answers": found, "more": more})
 
     content = await services.downloads.run_long(work)

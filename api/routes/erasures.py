@@ -11,11 +11,10 @@ from sqlalchemy import Connection
 from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http import erasure_schemas as schemas
+from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.root_path import rooted
-from api.server.middleware import REQUEST_ID
-from shared.audit import record_act
 from shared.erasure.errors import ErasureUnknown
 from shared.erasure.keys import client_key, read_source
 from shared.erasure.records import ErasureRecord, list_erasures, read_erasure, request_erasure, request_replay
@@ -37,7 +36,7 @@ async def erase(
 
     def ask(connection: Connection) -> ErasureRecord:
         key = client_key(read_source(connection, body.source), body.client_id)
-        asked = request_erasure(connection, key, reason=body.reason, actor=caller.owner)
+        asked = request_erasure(connection, key, reason=body.reason, actor=caller.actor)
         _record(connection, request, caller, "erasure.ask", asked)
         return asked
 
@@ -52,7 +51,7 @@ async def replay(
     wanted = [(line.source, line.hash) for line in body.erased]
 
     def ask(connection: Connection) -> ErasureRecord:
-        asked = request_replay(connection, wanted, reason=body.reason, actor=caller.owner)
+        asked = request_replay(connection, wanted, reason=body.reason, actor=caller.actor)
         _record(connection, request, caller, "erasure.replay", asked)
         return asked
 
@@ -83,17 +82,8 @@ def _accepted(response: Response, asked: ErasureRecord) -> schemas.Erasure:
 
 def _record(connection: Connection, request: Request, caller: Caller, action: str, asked: ErasureRecord) -> None:
     facts: dict[str, Any] = {"kind": asked.kind, "source": asked.source}
-    record_act(
-        connection,
-        "api key",
-        caller.owner,
-        action,
-        object=f"erasure {asked.id}",
-        after={name: value for name, value in facts.items() if value is not None},
-        reason=None,  # the erasure has it
-        address=request.client.host if request.client else None,
-        call_id=request.scope[REQUEST_ID].decode(),
-    )
+    after = {name: value for name, value in facts.items() if value is not None}
+    record(connection, request, caller, action, f"erasure {asked.id}", after=after)  # the erasure has the reason
 
 
 def _shape(record: ErasureRecord) -> schemas.Erasure:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from api.access.auth import Caller
-from api.access.dependencies import CurrentCaller, CurrentServices, JobId
+from api.access.dependencies import CurrentServices, JobId, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import EVENTS, PROBLEMS
 from api.http.problems import Unauthorised
@@ -26,7 +26,7 @@ router = APIRouter(tags=["jobs"], route_class=ModelRoute, responses=PROBLEMS)
 async def job_events(
     request: Request,
     services: CurrentServices,
-    caller: CurrentCaller,
+    caller: ReadCaller,
     job_id: JobId,
     last_event_id: Annotated[str | None, Header(description="The id of the last event that came.")] = None,
 ) -> Response:
@@ -36,7 +36,7 @@ async def job_events(
     ends; to a caller who has seen the end the answer is 204, which tells a browser not to call again.
     """
     follower = follower_of(request, services, caller)
-    job = await services.statuses.read(job_id, caller.owner)
+    job = await services.statuses.read(job_id, caller)
     seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 20 else None
     if seen != job.change_number:
         seen = None
@@ -49,7 +49,7 @@ async def job_events(
 async def events(
     request: Request,
     services: CurrentServices,
-    caller: CurrentCaller,
+    caller: ReadCaller,
     job: Annotated[list[UUID], Query(max_length=MOST_NAMED, description="Only these, single ones too.")] = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Events of many jobs, each as in a job's own stream: of those that are named, else of all your bulk jobs.
@@ -59,9 +59,9 @@ async def events(
     """
     follower = follower_of(request, services, caller)
     if job:
-        jobs = [await services.statuses.read(job_id, caller.owner) for job_id in dict.fromkeys(job)]
+        jobs = [await services.statuses.read(job_id, caller) for job_id in dict.fromkeys(job)]
     else:
-        jobs = await services.job_events.present_jobs(caller.owner)
+        jobs = await services.job_events.present_jobs(caller)
     return services.job_events.stream(jobs, follower, all_of_owner=not job)
 
 

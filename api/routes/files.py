@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from uuid_utils.compat import uuid7
 
-from api.access.auth import Caller
-from api.access.dependencies import CurrentServices, require_role
+from api.access.dependencies import BulkCaller, CurrentServices
 from api.http import schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
@@ -24,11 +22,9 @@ from shared.uploaded_files import PIECE_BYTES, add_piece, begin_file, drop_file,
 
 router = APIRouter(tags=["files"], route_class=ModelRoute, responses=PROBLEMS)
 
-Uploader = Annotated[Caller, Depends(require_role("bulk"))]
-
 
 @router.post("/v1/uploads", status_code=201, summary="Send a file for a worker to open")
-async def upload(request: Request, services: CurrentServices, caller: Uploader) -> schemas.UploadedFile:
+async def upload(request: Request, services: CurrentServices, caller: BulkCaller) -> schemas.UploadedFile:
     """Keep the bytes of a model or of a table for a day; name them by `id` in the call that wants them opened."""
     refuse_encoding(headers_of(request))
     upload_id = UUID(str(uuid7()))

@@ -10,11 +10,10 @@ from sqlalchemy import Connection
 from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http import retention_schemas as schemas
+from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.validation import PlainNumber
-from api.server.middleware import REQUEST_ID
-from shared.audit import record_act
 from shared.retention.client_key import canonical_key
 from shared.retention.holds import Hold, add_hold, list_holds, release_hold
 
@@ -38,7 +37,7 @@ async def hold(request: Request, services: CurrentServices, caller: AdminCaller,
         added = add_hold(
             connection,
             reason=body.reason,
-            actor=caller.owner,
+            actor=caller.actor,
             model=body.model,
             job_id=body.job_id,
             client_key=key,
@@ -64,18 +63,9 @@ def _record(connection: Connection, request: Request, caller: Caller, action: st
     what = {"kind": hold.kind, "model": hold.model, "job_id": hold.job_id and str(hold.job_id), "source": hold.source}
     facts = {name: value for name, value in what.items() if value is not None}
     is_new = action == "hold.add"
-    record_act(
-        connection,
-        "api key",
-        caller.owner,
-        action,
-        object=f"hold {hold.id}",
-        before=None if is_new else facts,
-        after=facts if is_new else None,
-        reason=None,  # a person may have written the client's key into it
-        address=request.client.host if request.client else None,
-        call_id=request.scope[REQUEST_ID].decode(),
-    )
+    before, after = (None, facts) if is_new else (facts, None)
+    # Without the reason: a person may have written the client's key into it.
+    record(connection, request, caller, action, f"hold {hold.id}", before=before, after=after)
 
 
 def _shape(hold: Hold) -> schemas.Hold:

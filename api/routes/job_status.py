@@ -22,7 +22,8 @@ async def read_job(request: Request) -> Response:
     services = services_of(request)
     headers = headers_of(request)
     caller = await services.auth.caller(headers.get(b"authorization"))
-    job = await services.statuses.read(parse_job_id(request.scope["path"].split("/")[3]), caller.owner)
+    caller.need("read")
+    job = await services.statuses.read(parse_job_id(request.scope["path"].split("/")[3]), caller)
     seconds = wait_seconds(request, headers)
     if seconds:
         job = await services.waiting.wait(job, seconds, request.is_disconnected)

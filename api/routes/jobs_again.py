@@ -35,7 +35,7 @@ async def repeat(request: Request, job_id: JobId) -> Response:
 
     Features that came with an upload are scored by the version that they were checked for.
     """
-    call = await keyed_call(request)
+    call = await keyed_call(request, "bulk")
     earlier = await _read(call, job_id)
     if earlier.where is None:
         return await _rows_again(call, job_id, earlier, only_failed=False)
@@ -50,7 +50,7 @@ async def repeat(request: Request, job_id: JobId) -> Response:
 @router.post("/v1/jobs/{job_id}/retry", summary="Ask the failed rows again", **_CREATED)
 async def retry(request: Request, job_id: JobId) -> Response:
     """A new job of the rows that have an error, once the job has ended."""
-    call = await keyed_call(request)
+    call = await keyed_call(request, "bulk")
     earlier = await _read(call, job_id)
     if not earlier.is_ended:
         raise Problem(JOB_OPEN, "Rows of the job are still open: wait for its end, or cancel it.")
@@ -58,8 +58,10 @@ async def retry(request: Request, job_id: JobId) -> Response:
 
 
 async def _read(call: KeyedCall, job_id: UUID) -> EarlierJob:
-    owner = call.caller.owner
-    return await call.services.lists.read(lambda connection: read_earlier(connection, job_id, owner), owner=owner)
+    caller = call.caller
+    return await call.services.lists.read(
+        lambda connection: read_earlier(connection, job_id, caller.owner, models=caller.models), owner=caller.owner
+    )
 
 
 async def _rows_again(call: KeyedCall, job_id: UUID, earlier: EarlierJob, *, only_failed: bool) -> Response:

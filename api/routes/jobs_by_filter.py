@@ -6,11 +6,11 @@ import time
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from api.access.auth import Caller
-from api.access.dependencies import CurrentCaller, CurrentServices
+from api.access.dependencies import BulkCaller, CurrentServices, require_role
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
@@ -27,6 +27,8 @@ router = APIRouter(tags=["jobs"], route_class=ModelRoute, responses=PROBLEMS)
 
 _SECONDS = 3.0  # after which a call says that there is more
 _AT_ONCE = 100
+
+Canceller = Annotated[Caller, Depends(require_role("predict", "bulk"))]
 
 
 class CountOrder(Shape):
@@ -60,7 +62,7 @@ class Cancelled(Shape):
 
 
 @router.post("/v1/jobs/count", summary="Count the clients of a filter")
-async def count(services: CurrentServices, caller: CurrentCaller, body: CountOrder) -> ClientCount:
+async def count(services: CurrentServices, caller: BulkCaller, body: CountOrder) -> ClientCount:
     """How many rows a job of this filter would have now. A worker asks the source; nothing is scored."""
     model = await services.models.find(caller, body.model)
     if model.source is None:
@@ -72,7 +74,7 @@ async def count(services: CurrentServices, caller: CurrentCaller, body: CountOrd
 
 
 @router.post("/v1/jobs/cancel", summary="Cancel the jobs of a filter")
-async def cancel(services: CurrentServices, caller: CurrentCaller, body: CancelOrder) -> Cancelled:
+async def cancel(services: CurrentServices, caller: Canceller, body: CancelOrder) -> Cancelled:
     """Stop what is not scored yet of all open jobs that fit; what is scored stays."""
     if body.status is None and body.model is None and body.name is None:
         raise Invalid(Flaw("", "filter_expected", "give at least one of status, model and name"))
@@ -100,7 +102,9 @@ async def _find(
     services: Services, caller: Caller, wanted: JobFilter, before: UUID | None
 ) -> tuple[list[JobRecord], UUID | None]:
     return await services.lists.read(
-        lambda connection: find_jobs(connection, caller.owner, wanted, limit=_AT_ONCE, before=before),
+        lambda connection: find_jobs(
+            connection, caller.owner, wanted, limit=_AT_ONCE, before=before, models=caller.models
+        ),
         owner=caller.owner,
     )
 
@@ -108,7 +112,7 @@ async def _find(
 async def _cancel(services: Services, caller: Caller, job: JobRecord) -> bool:
     """Whether it was this call that cancelled it."""
     stopped = await services.lists.write(
-        lambda connection: cancel_job(connection, job.job_id, caller.owner), owner=caller.owner
+        lambda connection: cancel_job(connection, job.job_id, caller.owner, models=caller.models), owner=caller.owner
     )
     services.notify(Notice(stopped.batch_id or 0, None if stopped.kind == "single" else stopped.job_id))
     return stopped.status is JobStatus.CANCELLED

@@ -51,16 +51,20 @@ class KeyedCall:
         Of a single one `client_id` is what the caller wrote, `key` its canonical form where that differs; `more` are
         the name and the deadline of the job.
         """
-        job = await self.services.statuses.after(accepted, self.caller.owner, client_id, key, **more)
+        job = await self.services.statuses.after(accepted, self.caller, client_id, key, **more)
         if self.wait_seconds:
             job = await self.services.waiting.wait(job, self.wait_seconds, self.has_left)
         return job_response(job, self.wait_seconds, replayed=accepted.replayed)
 
 
-async def keyed_call(request: Request) -> KeyedCall:
-    """Read what does not depend on the body. Raises Unauthorised, Invalid or DatabaseUnavailable."""
+async def keyed_call(request: Request, role: str) -> KeyedCall:
+    """Read what does not depend on the body, of a caller with this API role.
+
+    Raises Unauthorised, Problem 403, Invalid or DatabaseUnavailable.
+    """
     services = services_of(request)
     headers = headers_of(request)
     caller = await services.auth.caller(headers.get(b"authorization"))
+    caller.need(role)
     seconds = wait_seconds(request, headers)
     return KeyedCall(services, headers, caller, idempotency_key(headers), seconds, request.is_disconnected)

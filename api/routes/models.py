@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from sqlalchemy import Connection, text
 
 from api.access.auth import Caller
-from api.access.dependencies import AdminCaller, CurrentCaller, CurrentServices, require_role
+from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller
 from api.http import model_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
@@ -45,19 +45,19 @@ Name = Annotated[str, Path(max_length=100, description="The model.", examples=["
 Number = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The version of the model.")]
 NO_FORCE = schemas.Promotion()
 CHECK = schemas.Check()
-Operator = Annotated[Caller, Depends(require_role("operate"))]
 
 
 @router.get("/v1/models", summary="All models")
-async def read_models(services: CurrentServices, _: CurrentCaller) -> schemas.ModelList:
-    """All models by name, with what is live of each."""
+async def read_models(services: CurrentServices, caller: ReadCaller) -> schemas.ModelList:
+    """All models by name, with what is live of each; only those that the key is for, where it is limited to some."""
     found = await services.quick.read(list_models)
-    return schemas.ModelList(models=[_summary(model) for model in found])
+    return schemas.ModelList(models=[_summary(model) for model in found if caller.may_use(model.name)])
 
 
 @router.get("/v1/models/{name}", summary="A model")
-async def read_model(services: CurrentServices, _: CurrentCaller, name: Name) -> schemas.ModelWithVersions:
+async def read_model(services: CurrentServices, caller: ReadCaller, name: Name) -> schemas.ModelWithVersions:
     """A model with all its versions, newest first. A version's signature names the features that predict_raw takes."""
+    caller.need_model(name)
 
     def read(connection: Connection) -> schemas.ModelWithVersions:
         (model,) = list_models(connection, name)
@@ -69,9 +69,12 @@ async def read_model(services: CurrentServices, _: CurrentCaller, name: Name) ->
 
 @router.patch("/v1/models/{name}", summary="Describe a model")
 async def describe(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.ModelChange
+    request: Request, services: CurrentServices, caller: OperateCaller, name: Name, body: schemas.ModelChange
 ) -> schemas.Model:
     """Change what people read about a model, or make it the one that calls mean which name none."""
+    caller.need_model(name)
+    if body.is_default:
+        caller.need_all_models()
 
     def change(connection: Connection) -> schemas.Model:
         if body.description is not None:
@@ -86,8 +89,11 @@ async def describe(
 
 
 @router.get("/v1/models/{name}/versions/{number}", summary="A model version")
-async def read_version(services: CurrentServices, _: CurrentCaller, name: Name, number: Number) -> schemas.ModelVersion:
+async def read_version(
+    services: CurrentServices, caller: ReadCaller, name: Name, number: Number
+) -> schemas.ModelVersion:
     """A version with its signature, its classes and what is known of its file."""
+    caller.need_model(name)
     return await services.quick.read(lambda connection: _shape(connection, find_version(connection, name, number)))
 
 
@@ -125,9 +131,10 @@ async def register(
 
 @router.post("/v1/models/{name}/versions/{number}/check", summary="Check a version on real rows")
 async def check(
-    services: CurrentServices, caller: Operator, name: Name, number: Number, body: schemas.Check = CHECK
+    services: CurrentServices, caller: OperateCaller, name: Name, number: Number, body: schemas.Check = CHECK
 ) -> dict[str, Any]:
     """Score rows of its source in every way that the service goes, and beside the estimator itself."""
+    caller.need_model(name)
     version = await services.quick.read(lambda connection: find_version(connection, name, number))
     asked = {"version_id": version.id, "rows": body.rows}
     report: dict[str, Any] = await services.errands.run("check_model", caller.owner, asked)
@@ -136,9 +143,10 @@ async def check(
 
 @router.post("/v1/models/{name}/promote", summary="Make the newest version live")
 async def promote_newest(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion = NO_FORCE
+    request: Request, services: CurrentServices, caller: OperateCaller, name: Name, body: schemas.Promotion = NO_FORCE
 ) -> schemas.ModelVersion:
     """Make the newest checked version live. Accepted jobs keep theirs."""
+    caller.need_model(name)
     return await _promote(request, services, caller, body, lambda connection: newest_checked(connection, name))
 
 
@@ -146,28 +154,31 @@ async def promote_newest(
 async def promote(
     request: Request,
     services: CurrentServices,
-    caller: Operator,
+    caller: OperateCaller,
     name: Name,
     number: Number,
     body: schemas.Promotion = NO_FORCE,
 ) -> schemas.ModelVersion:
     """Make a version live. Accepted jobs keep theirs. Refused where its source lacks what it needs."""
+    caller.need_model(name)
     return await _promote(request, services, caller, body, lambda connection: find_version(connection, name, number))
 
 
 @router.post("/v1/models/{name}/rollback", summary="Go back to the version before")
 async def rollback(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, body: schemas.Promotion = NO_FORCE
+    request: Request, services: CurrentServices, caller: OperateCaller, name: Name, body: schemas.Promotion = NO_FORCE
 ) -> schemas.ModelVersion:
     """Make the version live again that was live before the present one."""
+    caller.need_model(name)
     return await _promote(request, services, caller, body, lambda connection: previous_version(connection, name))
 
 
 @router.post("/v1/models/{name}/versions/{number}/retire", summary="Free the bytes of a version")
 async def retire(
-    request: Request, services: CurrentServices, caller: Operator, name: Name, number: Number
+    request: Request, services: CurrentServices, caller: OperateCaller, name: Name, number: Number
 ) -> schemas.ModelVersion:
     """Forget the file of a version that is not live. What it answered stays readable; it can never be live again."""
+    caller.need_model(name)
 
     def end(connection: Connection) -> schemas.ModelVersion:
         found = retire_version(connection, find_version(connection, name, number).id)

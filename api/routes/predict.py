@@ -28,7 +28,7 @@ router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[open
 @router.post("/v1/predict", **openapi.PREDICT)
 async def predict(request: Request) -> Response:
     """Ask for one prediction from a client's features as they are stored when a worker gets to it."""
-    call = await keyed_call(request)
+    call = await keyed_call(request, "predict")
     require_json(call.headers)
     content = parse_object(await read_body(request.receive))
     if flaws := unknown_fields(content, "client_id", "model"):
@@ -49,7 +49,7 @@ async def predict(request: Request) -> Response:
 @router.post("/v1/predict_raw", **openapi.PREDICT_RAW)
 async def predict_raw(request: Request) -> Response:
     """Ask for one prediction from features given here; they are checked against the model that is live."""
-    call = await keyed_call(request)
+    call = await keyed_call(request, "predict")
     require_json(call.headers)
     content = parse_object(await read_body(request.receive))
     values = parse_features(content)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access.auth import Caller
 from api.access.dependencies import parse_job_id
 from api.http import openapi
 from api.http.cursors import bad_cursor, limit_of, make_cursor, next_link, read_cursor
@@ -40,9 +41,10 @@ async def results(request: Request) -> Response:
     services = services_of(request)
     headers = headers_of(request)
     caller = await services.auth.caller(headers.get(b"authorization"))
+    caller.need("read")
     job_id = parse_job_id(request.scope["path"].split("/")[3])
     media_type = choose(headers.get(b"accept", b"*/*").decode("latin-1"), (_JSON, _CSV, _NDJSON))
-    extent = await services.quick.read(lambda connection: _extent(connection, job_id, caller.owner))
+    extent = await services.quick.read(lambda connection: _extent(connection, job_id, caller))
     if media_type == _JSON:
         return await _page(request, job_id, extent, caller.owner)
     return await copy_response(
@@ -58,9 +60,9 @@ async def results(request: Request) -> Response:
     )
 
 
-def _extent(connection: Connection, job_id: UUID, owner: str) -> Readable:
+def _extent(connection: Connection, job_id: UUID, caller: Caller) -> Readable:
     """How far the results can be read. Raises JobUnknown, or Problem 409 where there is none yet."""
-    job = read_job(connection, job_id, owner)
+    job = read_job(connection, job_id, caller.owner, models=caller.models)
     extent = readable(connection, job_id)
     if extent is not None:
         return extent

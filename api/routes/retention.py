@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
-from api.access.dependencies import AdminCaller, CurrentServices, require_role
+from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller
 from api.http import retention_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
@@ -29,7 +28,6 @@ router = APIRouter(tags=["retention"], route_class=ModelRoute, responses=PROBLEM
 
 _LONG_SECONDS = 50.0  # all pages are looked at, of which there may be millions; less than a caller's patience
 
-OperateCaller = Annotated[Caller, Depends(require_role("operate"))]
 RunId = Annotated[UUID, Path(description="The run.")]
 
 
@@ -81,7 +79,7 @@ async def run(
         return schemas.RetentionRun(id=None, status="done", report=_report(report))
 
     def ask(connection: Connection) -> AskedRun:
-        asked = ask_run(connection, caller.owner)
+        asked = ask_run(connection, caller.actor)
         record(connection, request, caller, "retention.ask", str(asked.id))
         return asked
 
@@ -98,8 +96,9 @@ async def read_retention_run(services: CurrentServices, _: AdminCaller, run_id: 
 
 
 @router.get("/v1/storage", summary="What is stored")
-async def read_storage(services: CurrentServices, _: OperateCaller) -> schemas.Storage:
+async def read_storage(services: CurrentServices, caller: OperateCaller) -> schemas.Storage:
     """Bytes by model and month, growth, and when the disk is full. Needs the role `operate`."""
+    caller.need_all_models()
 
     def read() -> schemas.Storage:
         with autocommit(services.downloads.engine) as connection:

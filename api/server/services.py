@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api.access.admission import Admission
 from api.access.auth import Auth
 from api.access.caps import Caps
+from api.access.key_use import KeyUse
 from api.intake.errands import Errands
 from api.intake.group_spacing import GroupSpacing
 from api.intake.job_ids import JobIds
@@ -144,6 +145,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     outage_log = OutageLog()
     clock = DatabaseClock()
     admission = Admission(settings, quick, clock, outage_log)
+    auth = Auth(quick, disabled=settings.auth_disabled)
     row_accounting = RowAccounting(downloads)
     stall_watch = StallWatch(lists, settings.stall_seconds)
     background: dict[str, Background] = {
@@ -152,6 +154,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         "row_accounting": row_accounting,
         "stall_watch": stall_watch,
         "job_events": job_events,
+        "key_use": KeyUse(auth, quick),
     }
     metrics = Metrics(
         _State(admission, row_accounting, waiting, job_events, publisher, notices, stall_watch, background)
@@ -166,7 +169,6 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         metrics=metrics,
         group_spacing=group_spacing,
     )
-    auth = Auth(quick, disabled=settings.auth_disabled)
     models = ModelDirectory(quick)
     publisher.start()
     for name, task in background.items():

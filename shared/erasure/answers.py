@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -31,20 +32,30 @@ JOIN predictq.model_versions v ON v.id = j.model_version_id
 LEFT JOIN predictq.batch_outputs o ON o.batch_id = r.batch_id
 CROSS JOIN LATERAL (SELECT array_position(o.error_rows, p.row) AS position) e
 WHERE j.owner = :owner AND (CAST(:model AS text) IS NULL OR v.model = CAST(:model AS text))
+  AND (CAST(:models AS text[]) IS NULL OR v.model = ANY (CAST(:models AS text[])))
 ORDER BY p.n
 """)
 
 
 def client_answers(
-    connection: Connection, key: ClientKey, owner: str, *, model: str | None = None
+    connection: Connection,
+    key: ClientKey,
+    owner: str,
+    *,
+    model: str | None = None,
+    models: Collection[str] | None = None,
 ) -> tuple[list[dict[str, Any]], bool]:
-    """At most MOST_ANSWERS, of all models or of one; and whether there are more. Rows that are open are among them."""
+    """At most MOST_ANSWERS, of all models, of one, or of those in `models`; and whether there are more.
+
+    Rows that are open are among them.
+    """
     places = find_client(connection, key, read_installation(connection).hash_secret)
+    allowed = None if models is None else list(models)
     found: list[dict[str, Any]] = []
     newest = [(place.batch_id, row) for place in reversed(places) for row in reversed(place.rows)]
     for start in range(0, len(newest), _AT_ONCE):
         batch_ids, numbers = map(list, zip(*newest[start : start + _AT_ONCE], strict=True))
-        values = {"batch_ids": batch_ids, "rows": numbers, "owner": owner, "model": model}
+        values = {"batch_ids": batch_ids, "rows": numbers, "owner": owner, "model": model, "models": allowed}
         found += map(_answer, connection.execute(_ROWS, values))
         if len(found) > MOST_ANSWERS:
             break

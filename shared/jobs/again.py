@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -38,10 +38,12 @@ class _Row(NamedTuple):
     given: str | None
 
 
-def read_earlier(connection: Connection, job_id: UUID, owner: str) -> EarlierJob:
-    """A bulk job of `owner`. Raises JobUnknown, also where it is another owner's or a single one."""
+def read_earlier(
+    connection: Connection, job_id: UUID, owner: str, *, models: Collection[str] | None = None
+) -> EarlierJob:
+    """A bulk job of `owner`; with `models`, of one of them. Raises JobUnknown, also where it is a single one."""
     row = connection.execute(_JOB, {"id": str(job_id), "owner": owner}).one_or_none()
-    if row is None:
+    if row is None or (models is not None and row.model not in models):
         raise JobUnknown(job_id)
     where = None if row.selection is None else dict(row.selection.get("where") or {})
     return EarlierJob(

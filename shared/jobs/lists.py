@@ -6,6 +6,7 @@ hard is a single job that succeeds: nothing is written into its row, because tha
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,15 +45,28 @@ def list_jobs(
 
 
 def find_jobs(
-    connection: Connection, owner: str, wanted: JobFilter, *, limit: int, before: UUID | None = None
+    connection: Connection,
+    owner: str,
+    wanted: JobFilter,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    models: Collection[str] | None = None,
 ) -> tuple[list[JobRecord], UUID | None]:
     """The same of those that fit, and where to go on when fewer than `limit` were found and there may be more.
 
-    No index knows a job's model and name: so many jobs of the status are looked through at a time.
+    With `models` jobs of other models are left out, whatever is asked for. No index knows a job's model and name: so
+    many jobs of the status are looked through at a time.
     """
-    if wanted.is_of_status_alone:
+    if wanted.is_of_status_alone and models is None:
         return list_jobs(connection, owner, limit=limit, before=before, status=wanted.status), None
-    values = {"model": wanted.model, "name": wanted.name, "since": wanted.since, "until": wanted.until}
+    values = {
+        "model": wanted.model,
+        "models": None if models is None else list(models),
+        "name": wanted.name,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
     newest, oldest = connection.execute(_SPAN, values).one()
     after = min(item for item in (before, newest, _NEWEST) if item is not None)
     found: list[UUID] = []
@@ -91,6 +105,8 @@ SELECT j.id FROM predictq.jobs j
 WHERE j.id = ANY (CAST(:ids AS uuid[]))
   AND (CAST(:model AS text) IS NULL OR j.model_version_id = ANY (ARRAY(
       SELECT v.id FROM predictq.model_versions v WHERE v.model = CAST(:model AS text))))
+  AND (CAST(:models AS text[]) IS NULL OR j.model_version_id = ANY (ARRAY(
+      SELECT v.id FROM predictq.model_versions v WHERE v.model = ANY (CAST(:models AS text[])))))
   AND (CAST(:name AS text) IS NULL OR position(lower(CAST(:name AS text)) IN lower(j.name)) > 0)
   AND (CAST(:since AS timestamptz) IS NULL OR j.created_at >= CAST(:since AS timestamptz))
   AND (CAST(:until AS timestamptz) IS NULL OR j.created_at < CAST(:until AS timestamptz))

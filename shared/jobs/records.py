@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -134,27 +134,35 @@ def read_jobs(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Job
     return {record.job_id: record for record in map(_record, rows)}
 
 
-def read_job(connection: Connection, job_id: UUID, owner: str) -> JobRecord:
-    """One job of `owner`. Raises JobUnknown, also where the job is another owner's."""
+def read_job(
+    connection: Connection, job_id: UUID, owner: str | None, *, models: Collection[str] | None = None
+) -> JobRecord:
+    """One job of `owner`, or of anybody; with `models`, of one of these models. Raises JobUnknown, also for others'."""
     record = read_jobs(connection, [job_id]).get(job_id)
-    if record is None or record.owner != owner:
+    if (
+        record is None
+        or (owner is not None and record.owner != owner)
+        or (models is not None and record.model not in models)
+    ):
         raise JobUnknown(job_id)
     return record
 
 
-def cancel_job(connection: Connection, job_id: UUID, owner: str) -> JobRecord:
+def cancel_job(
+    connection: Connection, job_id: UUID, owner: str | None, *, models: Collection[str] | None = None
+) -> JobRecord:
     """Stop what of a job is not scored yet; what is scored stays. Cancelling again, or too late, changes nothing.
 
-    `connection` must be in a transaction. Raises JobUnknown.
+    Which jobs it finds is as in `read_job`. `connection` must be in a transaction. Raises JobUnknown.
     """
-    job = read_job(connection, job_id, owner)
+    job = read_job(connection, job_id, owner, models=models)
     if job.status.is_terminal:
         return job
     if job.request_id is not None:
         _cancel_single(connection, job_id, job.request_id)
     else:
         stop_bulk(connection, job_id, is_cancelled=True)
-    return read_job(connection, job_id, owner)
+    return read_job(connection, job_id, owner, models=models)
 
 
 def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -97,14 +98,14 @@ WHERE r.batch_id = :batch_id AND CAST(:row AS integer) < r.request_count
 """)
 
 
-def read_trace(connection: Connection, request_id: str, owner: str) -> Trace:
-    """The trace of one prediction of `owner`.
+def read_trace(connection: Connection, request_id: str, owner: str, *, models: Collection[str] | None = None) -> Trace:
+    """The trace of one prediction of `owner`; with `models`, of one of these models.
 
     Raises PredictionUnknown, also where it is another owner's, and Erased.
     """
     wanted = parse_request_id(request_id)
     row = None if wanted is None else _row(connection, wanted, owner)
-    if wanted is None or row is None:
+    if wanted is None or row is None or (models is not None and row.model not in models):
         raise PredictionUnknown(request_id)
     values = row._asdict()
     if values.pop("is_erased"):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from api.server.main import make_server
 from api.server.services import Services
-from shared.api_keys import create_key
+from shared.api_keys import PLAIN_ROLES, create_key
 from shared.batches.claims import Answers, Claim, claim, finish
 from shared.config import Settings
 from shared.messaging.messages import NOTICES, Notice, format_notice
@@ -23,6 +23,8 @@ from shared.sources.selection import selection_query
 from shared.sources.source import read_source
 from shared.status import Queue
 from tests.support import wait_until
+
+READER = (*PLAIN_ROLES, "features")  # of a key that may see a client's features
 
 
 class Gateway(httpx.Client):

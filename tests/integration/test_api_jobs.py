@@ -21,7 +21,7 @@ from api.server.database_threads import DatabaseThreads
 from shared.config import Settings
 from shared.jobs.records import stop_bulk
 from shared.status import SCORING_QUEUES
-from tests.integration.api_support import Gateway, answer_batches, new_key, plan_selections, running_gateway
+from tests.integration.api_support import READER, Gateway, answer_batches, new_key, plan_selections, running_gateway
 from tests.models import right_answer
 from tests.support import add_clients, add_model, wait_until
 from worker.scoring.scorer import Scorer
@@ -36,7 +36,7 @@ def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
     add_model(engine)
     add_clients(engine, 60)
     changes = {"bulk_batch_rows": 10, "upload_timeout_seconds": 0.5}
-    with running_gateway(settings.model_copy(update=changes), new_key(engine, "alice")) as client:
+    with running_gateway(settings.model_copy(update=changes), new_key(engine, "alice", roles=READER)) as client:
         yield client
 
 

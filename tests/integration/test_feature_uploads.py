@@ -20,7 +20,7 @@ from shared.installation import read_installation
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
-from tests.integration.api_support import Gateway, new_key, running_gateway
+from tests.integration.api_support import READER, Gateway, new_key, running_gateway
 from tests.integration.scoring_support import score
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.support import add_clients, add_model
@@ -40,7 +40,9 @@ def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
     """A gateway with a live model whose source has clients 1…3, and batches of 10 rows."""
     add_model(engine)
     add_clients(engine, 3)
-    with running_gateway(settings.model_copy(update={"bulk_batch_rows": 10}), new_key(engine, "tester")) as client:
+    with running_gateway(
+        settings.model_copy(update={"bulk_batch_rows": 10}), new_key(engine, "tester", roles=READER)
+    ) as client:
         yield client
 
 
@@ -113,7 +115,7 @@ def test_a_model_without_a_source_takes_any_key(settings: Settings, engine: Engi
     with transaction(engine) as connection:
         artefact = build_artefact(TestModel(), SIGNATURE, 0.5, name="test")
         promote_version(connection, register_version(connection, new_version(artefact, source_id=None)).id)
-    with running_gateway(settings, new_key(engine, "tester")) as gateway:
+    with running_gateway(settings, new_key(engine, "tester", roles=READER)) as gateway:
         job = gateway.post(PATH, content=lines(["row 1", 7], ROWS), headers=NDJSON).json()
         score(scorer, Queue.BULK)
         rows = results_of(gateway, job)

@@ -7,7 +7,7 @@ import pytest
 from api.access.auth import Caller
 from api.access.caps import Cap, TooManyAtOnce
 
-ALICE, BOB, CAROL = (Caller(name, (), None, f"key {name}") for name in ("alice", "bob", "carol"))
+ALICE, BOB, CAROL = (Caller(name, (), key_id=number) for number, name in enumerate(("alice", "bob", "carol")))
 
 
 def waiters() -> Cap:
@@ -41,12 +41,12 @@ def test_places_come_back_also_after_errors_and_leave_nothing_behind() -> None:
     """However often callers come, are refused and fail, nothing stays open and no key stays in memory."""
     cap = waiters()
     for number in range(1000):
-        caller = Caller("x", (), None, f"key {number}")
+        caller = Caller("x", (), key_id=10 + number)
         with pytest.raises(ZeroDivisionError), cap.place(caller):
             raise ZeroDivisionError
     with cap.place(ALICE), cap.place(ALICE), cap.place(BOB):
         for number in range(10):
             with pytest.raises(TooManyAtOnce):
-                cap.take(Caller("x", (), None, f"key {number}"))
+                cap.take(Caller("x", (), key_id=10 + number))
         assert len(cap._open) == 2
     assert (cap.open, len(cap._open)) == (0, 0)

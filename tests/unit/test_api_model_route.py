@@ -62,7 +62,7 @@ def call(method: str, path: str, *, roles: tuple[str, ...] = (), **options: Any)
     """A call to an app with these routes, by somebody with these roles."""
     app = FastAPI()
     app.include_router(router)
-    app.dependency_overrides[current_caller] = lambda: Caller("alice", roles, None)
+    app.dependency_overrides[current_caller] = lambda: Caller("alice", roles)
 
     async def answer_error(request: Request, error: Exception) -> Response:
         problem = problem_of(error)

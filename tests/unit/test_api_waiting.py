@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -38,9 +38,9 @@ class Book:
         self.job = replace(self.job, succeeded=done, status=status)
         return Notice(done, self.job.job_id, 10)
 
-    async def read(self, job_id: UUID, owner: str) -> JobRecord:
-        """As `Statuses.read` does: the job as it stood when the query began."""
-        assert (job_id, owner) == (self.job.job_id, self.job.owner)
+    async def again(self, job: JobRecord) -> JobRecord:
+        """As `Statuses.again` does: the job as it stood when the query began."""
+        assert job.job_id == self.job.job_id
         self.reads += 1
         found = self.job
         await asyncio.sleep(0.01)

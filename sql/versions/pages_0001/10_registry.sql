@@ -105,21 +105,24 @@ COMMENT ON TABLE predictq.reference_rows IS 'Rows that a version was checked wit
 
 CREATE TABLE predictq.api_keys (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    owner text NOT NULL CHECK (owner <> ''),
+    owner text NOT NULL CHECK (length(owner) BETWEEN 1 AND 100 AND owner !~ '[[:cntrl:]]'),
     prefix text NOT NULL,
     key_hash text NOT NULL UNIQUE CHECK (key_hash ~ '^[0-9a-f]{64}$'),
     roles text[] NOT NULL DEFAULT '{read,predict,bulk}'
         CHECK (cardinality(roles) > 0 AND roles <@ '{read,predict,bulk,features,operate,admin}'::text[]),
-    models text[],
+    models text[] CHECK (cardinality(models) > 0),
     max_waiting_rows bigint CHECK (max_waiting_rows > 0),
-    note text,
+    note text CHECK (length(note) <= 200 AND note !~ '[[:cntrl:]]'),
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz,
     last_used_at timestamptz,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    rotated_to integer REFERENCES predictq.api_keys,
+    CONSTRAINT api_keys_of_admins_are_for_all_models CHECK (models IS NULL OR NOT 'admin' = ANY (roles))
 );
 COMMENT ON TABLE predictq.api_keys IS
-    'API keys as SHA-256 hashes, with what they may do; prefix is what people tell them apart by.';
+    'API keys as SHA-256 hashes, with what they may do; prefix is what people tell them apart by. models null means all; '
+    'rotated_to is the key that took the place of one.';
 
 CREATE TABLE predictq.workers (
     name text PRIMARY KEY,
@@ -153,6 +156,7 @@ CREATE TABLE predictq.audit_log (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     actor_kind text NOT NULL,
     actor text NOT NULL,
+    key_id integer,
     address text,
     action text NOT NULL,
     object text,
@@ -163,7 +167,9 @@ CREATE TABLE predictq.audit_log (
     epoch integer NOT NULL DEFAULT 1,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
-COMMENT ON TABLE predictq.audit_log IS 'Each act of a person or key that changes something. Append-only; no client key ever.';
+COMMENT ON TABLE predictq.audit_log IS
+    'Each act of a person or an API key, and each look at the features of a client; key_id is the API key that was used. '
+    'Append-only; no client key ever.';
 
 CREATE TABLE predictq.samples (
     at timestamptz NOT NULL,
