@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -11,10 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from api.http.problems import MALFORMED, MEDIA, TOO_LARGE, Flaw, Invalid, Problem, pointer
+from api.http.problems import MALFORMED, MEDIA, MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem, pointer
 from api.server.deadline import current
+from shared.json_members import MemberTwiceError, refuse_twice
 
-JSON_LIMIT = 1_000_000  # bytes of a body that describes one prediction
+SMALL_BYTES = 65_536  # of a body that is read at once
+JSON_LIMIT = 1_000_000  # bytes of a body with the features of one prediction, or with a filter
 LONGEST_WAIT = 60  # seconds that `Prefer: wait` can ask for
 
 Headers = dict[bytes, bytes]
@@ -47,8 +51,21 @@ def headers_of(request: Request) -> Headers:
     return dict(request.scope["headers"])
 
 
-async def read_body(receive: Receive, limit: int = JSON_LIMIT) -> bytes:
-    """The whole body. Raises Problem 413 above `limit` bytes."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The beginning of a body: all of it where it is small, and some more than that where it is not."""
+
+    body: bytes
+    is_whole: bool
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may be read at once."""
+        return self.is_whole and len(self.body) <= SMALL_BYTES
+
+
+async def read_start(receive: Receive) -> Start:
+    """The body up to its end, or until it is no longer small. Raises ClientDisconnect."""
     deadline = current()
     with deadline.paused():
         message = await receive()
@@ -56,7 +73,7 @@ async def read_body(receive: Receive, limit: int = JSON_LIMIT) -> bytes:
     if message.get("more_body", False):
         pieces = [body]
         size = len(body)
-        while message.get("more_body", False) and size <= limit:
+        while message.get("more_body", False) and size <= SMALL_BYTES:
             with deadline.paused():
                 message = await receive()
             pieces.append(message.get("body", b""))
@@ -64,9 +81,20 @@ async def read_body(receive: Receive, limit: int = JSON_LIMIT) -> bytes:
         body = b"".join(pieces)
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
-    if len(body) > limit:
-        raise Problem(TOO_LARGE, f"The body may have at most {limit:,} bytes; send more rows as an upload.")
-    return body
+    return Start(body, not message.get("more_body", False))
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole of a body that need not be large. Raises Problem 413 above `SMALL_BYTES`."""
+    start = await read_start(receive)
+    if not start.is_small:
+        raise too_large(SMALL_BYTES)
+    return start.body
+
+
+def too_large(limit: int) -> Problem:
+    """The error for a body of more than `limit` bytes."""
+    return Problem(TOO_LARGE, f"The body may have at most {limit:,} bytes; send more rows as an upload.")
 
 
 def require_json(headers: Headers, *others: str) -> None:
@@ -94,16 +122,37 @@ def _is_json(media_type: bytes) -> bool:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """A JSON object. Raises Problem 400 where the text is no JSON, 422 where it is something else than an object."""
+    """The JSON object in a small body.
+
+    Raises Problem 400 where the text is no JSON, 422 where it is something else than an object, or has a member twice.
+    """
     try:
         content = orjson.loads(body)
+        if type(content) is not dict or body.count(b":") != len(content):
+            refuse_twice(body, content)
     except orjson.JSONDecodeError as error:
         raise Problem(MALFORMED, f"The body is not JSON: {error}") from None
-    if type(content) is not dict:
-        raise Invalid(Flaw("", "object_expected", "The body must be a JSON object."))
+    except RecursionError:
+        raise Problem(MALFORMED, "The body is nested too deeply.") from None
+    except MemberTwiceError as twice:
+        raise member_twice(twice) from None
+    content = checked_object(content)
     if b"\\u0000" in body and (where := _find_nul(content)) is not None:
         raise Invalid(Flaw(where, "nul_in_text", f"{where} holds the character NUL, which PostgreSQL cannot store."))
     return content
+
+
+def checked_object(content: object) -> dict[str, Any]:
+    """What was read, if it is an object. Raises Invalid."""
+    if type(content) is not dict:
+        raise Invalid(Flaw("", "object_expected", "The body must be a JSON object."))
+    return content
+
+
+def member_twice(error: MemberTwiceError) -> Invalid:
+    """The error for a body that has a member of an object twice."""
+    detail = f"an object in the body has the member {str(error)[:80]!r} twice"
+    return Invalid(Flaw("", "duplicate_member", detail))
 
 
 def _find_nul(value: Any) -> str | None:
@@ -119,11 +168,11 @@ def _find_nul(value: Any) -> str | None:
 
 
 def unknown_fields(content: dict[str, Any], *known: str) -> list[Flaw]:
-    """A flaw for each field that is not among `known`."""
+    """A flaw for each of the first fields that are not among `known`."""
+    unknown = islice((name for name in content if name not in known), MOST_FLAWS)
     return [
         Flaw(pointer(name), "unknown_field", f"{name[:80]!r} is not a field of this call; it takes {', '.join(known)}")
-        for name in content
-        if name not in known
+        for name in unknown
     ]
 
 

@@ -34,11 +34,11 @@ def are_whole_numbers(values: list[object]) -> bool:
     return set(map(type, values)) == {int} and min(values) >= -(2**63) and max(values) <= MAX_CLIENT_ID  # type: ignore[type-var,operator]  # all are int
 
 
-def parse_client_ids(values: list[object], keys: KeyForm) -> list[ClientKey]:
-    """The keys of a list. Raises Invalid, which names the first ones that are none."""
+def parse_client_ids(values: list[object], keys: KeyForm, *, first: int = 0) -> list[ClientKey]:
+    """The keys of a list, or of its part from `first` on. Raises Invalid, which names the first ones that are none."""
     found: list[ClientKey] = []
     flaws: list[Flaw] = []
-    for number, value in enumerate(values):
+    for number, value in enumerate(values, first):
         try:
             found.append(keys.parse(value))
         except KeyRefused as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,13 +11,18 @@ from typing import Any
 from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.http.requests import unknown_fields
 from api.intake.client_ids import are_whole_numbers, parse_client_ids
-from shared.jobs.key_pages import KeyPages, ListedIds, ListedKeys
+from api.intake.key_spool import KeySpool
+from shared.errors import FilterRefused
+from shared.jobs.key_pages import KeyPages, ListedIds, ListedKeys, key_lines
+from shared.json_steps import STEP_BYTES, canonical_pieces
 from shared.sources.keys import KeyForm
 from shared.sources.selection import check_filter
 from shared.sources.source import Source
+from shared.uploads.key_lines import KeyLines
 
 _FIELDS = ("client_ids", "where", "all", "model", "name", "deadline")
 _LONGEST_NAME = 200
+AT_ONCE = 500  # ids or values that are looked at in one step: a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,53 @@ def listed_keys(ids: Sequence[object], keys: KeyForm) -> KeyPages:
     return ListedKeys(parse_client_ids(given, keys), keys.storage)
 
 
-def checked_filter(where: Mapping[str, Any], source: Source) -> None:
-    """Raise FilterRefused where the filter names what the source does not have, or compares it with what it is not."""
-    check_filter(where, source)
+def key_steps(ids: Sequence[object], keys: KeyForm, spool: KeySpool) -> Generator[None, None, None]:
+    """Put the clients of a list into the spool, some at each step. Raises Invalid."""
+    is_plain = keys.storage == "int8" and keys.columns[0].type == "bigint"
+    for start in range(0, len(ids), AT_ONCE):
+        part = list(ids[start : start + AT_ONCE])
+        if is_plain and are_whole_numbers(part):
+            spool.keep(KeyLines(("\n".join(map(str, part)) + "\n").encode(), len(part)))
+        else:
+            spool.keep(key_lines(parse_client_ids(part, keys, first=start), keys.storage))
+        yield
+
+
+def filter_steps(where: Mapping[str, Any], source: Source, *, most_values: int) -> Generator[None, None, None]:
+    """Look at a filter, some of its values at each step.
+
+    Raises FilterRefused where it names what the source does not have, compares it with what it is not, or has too many
+    values.
+    """
+    values = 0
+    for name, value in where.items():
+        values += len(value) if isinstance(value, list) else 1
+        if values > most_values:
+            detail = f"the filter compares with more than {most_values:,} values: upload the clients' keys instead"
+            raise FilterRefused(name, detail)
+    for name, value in where.items():
+        if isinstance(value, list) and len(value) > AT_ONCE:
+            for start in range(0, len(value), AT_ONCE):
+                check_filter({name: value[start : start + AT_ONCE]}, source)
+                yield
+        else:
+            check_filter({name: value}, source)
+            yield
+
+
+def digest_steps(*asked: object) -> Generator[None, None, bytes]:
+    """The SHA-256 of what is asked for, in one spelling, some kilobytes at each step."""
+    digest, size = hashlib.sha256(), 0
+    for number, item in enumerate(asked):
+        digest.update(b"," if number else b"[")
+        for piece in canonical_pieces(item):
+            digest.update(piece)
+            size += len(piece)
+            if size > STEP_BYTES:
+                yield
+                size = 0
+    digest.update(b"]")
+    return digest.digest()
 
 
 def _checked_list(ids: Any, max_ids: int) -> list[object]:

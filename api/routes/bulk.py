@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import orjson
 from fastapi import APIRouter
@@ -15,15 +16,27 @@ from starlette.responses import Response
 from api.http import openapi
 from api.http.direct_route import DirectRoute
 from api.http.problems import MEDIA, Flaw, Invalid, Problem
-from api.http.requests import JSON_LIMIT, parse_object, read_body, refuse_encoding, require_json
+from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json
+from api.intake.bulk_jobs import Accept
+from api.intake.key_spool import KeySpool
 from api.intake.model_directory import ServedModel
-from api.intake.selections import Asked, checked_filter, job_deadline, job_name, listed_keys, parse_asked
+from api.intake.selections import (
+    AT_ONCE,
+    Asked,
+    digest_steps,
+    filter_steps,
+    job_deadline,
+    job_name,
+    key_steps,
+    listed_keys,
+    parse_asked,
+)
 from api.intake.uploads import Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
 from shared.errors import ModelChanged, SourceNeeded
 from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.key_pages import KeyPages
 from shared.sources.references import REFERENCES
 from shared.uploads.reader import KeyReader
 
@@ -68,13 +81,14 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
     with ExitStack() as resources:
         upload = Upload(reader, max_rows=settings.max_upload_rows, has_features=has_features)
         resources.enter_context(upload)
-        with current().paused():
-            await upload.receive_all(request.receive, silence_seconds=settings.upload_timeout_seconds)
+        silence = settings.upload_timeout_seconds
+        with call.services.caps.uploads.place(call.caller), current().paused():
+            await upload.receive_all(request.receive, call.services.turns, call.caller.key, silence_seconds=silence)
         payload = orjson.dumps([asked.model, upload.digest, *(["features"] if has_features else [])])
-        job = await _new_job(call, asked, model, payload)
+        job = await _new_job(call, asked, model, hashlib.sha256(payload).digest())
         if has_features:
             job = replace(job, batch_rows=upload.rows_of_a_page(job.batch_rows))
-        accept = partial(accept_keys, job=job, keys=upload, count=upload.count)
+        accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)
         bulk = call.services.intake.bulk
         accepted = await bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
     return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
@@ -95,45 +109,81 @@ def _asked_by_query(request: Request) -> Asked:
 
 async def _accept_json(call: KeyedCall, request: Request) -> Response:
     require_json(call.headers, "text/csv", "application/x-ndjson")
-    most = call.services.settings.max_json_ids
-    body = await read_body(request.receive, max(JSON_LIMIT, most * _BYTES_PER_ID))
-    asked = parse_asked(parse_object(body), max_ids=most)
+    start = await read_start(request.receive)
+    if not start.is_small:
+        return await _accept_large(call, request, start)
+    content = parse_object(start.body)
     try:
-        accepted = await _accept_asked(call, asked)
+        return await _accept_small(call, content)
     except ModelChanged:
         call.services.models.forget()
-        accepted = await _accept_asked(call, asked)
-    return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
+        return await _accept_small(call, content)
 
 
-async def _accept_asked(call: KeyedCall, asked: Asked) -> Accepted:
-    model = await call.services.models.find(call.caller, asked.model)
+async def _accept_small(call: KeyedCall, content: dict[str, Any]) -> Response:
+    with ExitStack() as resources:
+        return await _accept(call, await _prepare(call, content, resources), resources)
+
+
+async def _accept_large(call: KeyedCall, request: Request, start: Start) -> Response:
+    limit = max(JSON_LIMIT, call.services.settings.max_json_ids * _BYTES_PER_ID)
+    with ExitStack() as resources:
+        async with call.services.large_json.object(start, request.receive, call.caller, limit) as content:
+            ready = await _prepare(call, content, resources)
+            content.clear()
+        return await _accept(call, ready, resources)
+
+
+async def _accept(call: KeyedCall, ready: _Ready, resources: ExitStack) -> Response:
     bulk = call.services.intake.bulk
+    accepted = await bulk.accept(call.caller, ready.job, ready.rows, ready.accept, resources.pop_all())
+    return await call.answer(accepted, name=ready.job.name, deadline=ready.job.deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A job that can be accepted."""
+
+    job: BulkJob
+    rows: int  # 0: not known yet
+    accept: Accept
+
+
+async def _prepare(call: KeyedCall, content: dict[str, Any], resources: ExitStack) -> _Ready:
+    """Look at all that was asked for, a millisecond at a time. Raises Problem, FilterRefused and others."""
+    settings, turns, key = call.services.settings, call.services.turns, call.caller.key
+    asked = parse_asked(content, max_ids=settings.max_json_ids)
+    model = await call.services.models.find(call.caller, asked.model)
     if asked.client_ids is None:
         if model.source is None:
             raise SourceNeeded(model.version.model)
-        checked_filter(asked.where, model.source)
-        job = await _new_job(call, asked, model, _payload(call, asked.model, asked.where))
-        return await bulk.accept(call.caller, job, 0, partial(accept_selection, job=job, where=asked.where))
-    keys = listed_keys(asked.client_ids, model.key_form())
-    job = await _new_job(call, asked, model, _payload(call, asked.model, asked.client_ids))
+        await turns.run(filter_steps(asked.where, model.source, most_values=settings.max_filter_values), key)
+        job = await _new_job(call, asked, model, await _digest(call, asked.model, asked.where))
+        return _Ready(job, 0, partial(accept_selection, job=job, where=asked.where))
+    keys: KeyPages
+    if len(asked.client_ids) <= AT_ONCE:
+        keys = listed_keys(asked.client_ids, model.key_form())
+    else:
+        keys = spool = resources.enter_context(KeySpool())
+        await turns.run(key_steps(asked.client_ids, model.key_form(), spool), key)
+    job = await _new_job(call, asked, model, await _digest(call, asked.model, asked.client_ids))
     count = len(asked.client_ids)
-    return await bulk.accept(call.caller, job, count, partial(accept_keys, job=job, keys=keys, count=count))
+    return _Ready(job, count, partial(accept_keys, job=job, keys=keys, count=count))
 
 
-def _payload(call: KeyedCall, *asked: object) -> bytes:
-    """What is asked for, in one spelling. Without a key nobody wants to know."""
-    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS) if call.key else b""
+async def _digest(call: KeyedCall, *asked: object) -> bytes:
+    """Of what is asked for, in one spelling. Without a key nobody wants to know."""
+    return await call.services.turns.run(digest_steps(*asked), call.caller.key) if call.key else b""
 
 
-async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, payload: bytes) -> BulkJob:
+async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, digest: bytes) -> BulkJob:
     return BulkJob(
         await call.services.job_ids.new(),
         call.caller.owner,
         call.services.settings.bulk_batch_rows,
         model.target,
         idempotency_key=call.key,
-        payload_hash=call.payload_hash(_ROUTE, hashlib.sha256(payload).digest()),
+        payload_hash=call.payload_hash(_ROUTE, digest),
         name=asked.name,
         deadline=asked.deadline,
     )

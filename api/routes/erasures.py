@@ -12,14 +12,14 @@ from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http import erasure_schemas as schemas
 from api.http.acts import record
-from api.http.model_route import ModelRoute
+from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.root_path import rooted
 from shared.erasure.errors import ErasureUnknown
 from shared.erasure.keys import client_key, read_source
 from shared.erasure.records import ErasureRecord, list_erasures, read_erasure, request_erasure, request_replay
 
-router = APIRouter(tags=["erasures"], route_class=ModelRoute, responses=PROBLEMS)
+router = APIRouter(tags=["erasures"], route_class=WideRoute, responses=PROBLEMS)
 
 ErasureId = Annotated[str, Path(description="The erasure.", json_schema_extra={"format": "uuid"})]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most to give.")]

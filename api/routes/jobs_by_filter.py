@@ -11,11 +11,11 @@ from pydantic import Field
 
 from api.access.auth import Caller
 from api.access.dependencies import BulkCaller, CurrentServices, require_role
-from api.http.model_route import ModelRoute
+from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.http.schemas import ModelName, Shape
-from api.intake.selections import checked_filter
+from api.intake.selections import filter_steps
 from api.server.services import Services
 from shared.errors import SourceNeeded
 from shared.jobs.lists import JobFilter, find_jobs
@@ -23,7 +23,7 @@ from shared.jobs.records import JobRecord, cancel_job
 from shared.messaging.messages import Notice
 from shared.status import JobStatus
 
-router = APIRouter(tags=["jobs"], route_class=ModelRoute, responses=PROBLEMS)
+router = APIRouter(tags=["jobs"], route_class=WideRoute, responses=PROBLEMS)
 
 _SECONDS = 3.0  # after which a call says that there is more
 _AT_ONCE = 100
@@ -67,7 +67,8 @@ async def count(services: CurrentServices, caller: BulkCaller, body: CountOrder)
     model = await services.models.find(caller, body.model)
     if model.source is None:
         raise SourceNeeded(model.version.model)
-    checked_filter(body.where, model.source)
+    most = services.settings.max_filter_values
+    await services.turns.run(filter_steps(body.where, model.source, most_values=most), caller.key)
     arguments = {"source_id": model.source.id, "where": body.where}
     found = await services.errands.run("count", caller.owner, arguments)
     return ClientCount(model=model.version.model, source=model.source.name, count=found["count"])

@@ -12,7 +12,7 @@ from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller
 from api.http import model_schemas as schemas
 from api.http.acts import record
-from api.http.model_route import ModelRoute
+from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.http.validation import PlainNumber
@@ -39,7 +39,7 @@ from shared.sources.source import read_source
 
 _REGISTER_SECONDS = 180.0  # a large forest takes its time
 
-router = APIRouter(tags=["models"], route_class=ModelRoute, responses=PROBLEMS)
+router = APIRouter(tags=["models"], route_class=WideRoute, responses=PROBLEMS)
 
 Name = Annotated[str, Path(max_length=100, description="The model.", examples=["churn"])]
 Number = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The version of the model.")]

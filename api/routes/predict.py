@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.http import openapi
 from api.http.direct_route import DirectRoute
 from api.http.problems import Flaw, Invalid
-from api.http.requests import parse_object, read_body, require_json, unknown_fields
+from api.http.requests import JSON_LIMIT, parse_object, read_body, read_start, require_json, unknown_fields
 from api.intake.client_ids import parse_client_id, parse_reference
 from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
@@ -51,7 +51,14 @@ async def predict_raw(request: Request) -> Response:
     """Ask for one prediction from features given here; they are checked against the model that is live."""
     call = await keyed_call(request, "predict")
     require_json(call.headers)
-    content = parse_object(await read_body(request.receive))
+    start = await read_start(request.receive)
+    if start.is_small:
+        return await _predict_raw(call, parse_object(start.body))
+    async with call.services.large_json.object(start, request.receive, call.caller, JSON_LIMIT) as content:
+        return await _predict_raw(call, content)
+
+
+async def _predict_raw(call: KeyedCall, content: dict[str, Any]) -> Response:
     values = parse_features(content)
     client_id = content.get("client_id")
     asked = _canonical({**content, "features": values}) if call.key else b""

@@ -13,6 +13,7 @@ from api.access.admission import Admission
 from api.access.auth import Auth
 from api.access.caps import Caps
 from api.access.key_use import KeyUse
+from api.http.large_json import LargeJson
 from api.intake.errands import Errands
 from api.intake.group_spacing import GroupSpacing
 from api.intake.job_ids import JobIds
@@ -26,6 +27,7 @@ from api.jobs.waiting import Waiting
 from api.server.background import Background
 from api.server.database_clock import DatabaseClock
 from api.server.database_threads import LOCK_SECONDS, DatabaseThreads
+from api.server.turns import Turns
 from api.watch.metrics import Metrics
 from api.watch.outage_log import OutageLog
 from api.watch.row_accounting import RowAccounting
@@ -55,6 +57,8 @@ class Services:
     errands: Errands
     admission: Admission
     caps: Caps
+    turns: Turns
+    large_json: LargeJson
     publisher: Publisher
     notices: Notices
     metrics: Metrics
@@ -132,7 +136,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     publisher = Publisher(partial(publish_work, redis))
     statuses = Statuses(quick)
     waiting = Waiting(statuses)
-    caps = Caps.of(settings)
+    caps, turns = Caps.of(settings), Turns()
     job_events = JobEvents(lists, caps.streams, settings.root_path)
     group_spacing = GroupSpacing(settings.linger_ms / 1000)
 
@@ -190,6 +194,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             Errands(quick),
             admission,
             caps,
+            turns,
+            LargeJson(caps.uploads, turns, most_items=settings.max_json_ids),
             publisher,
             notices,
             metrics,

@@ -10,7 +10,7 @@ from typing import Protocol
 import orjson
 
 from shared.sources.keys import ClientKey
-from shared.uploads.key_lines import array_element
+from shared.uploads.key_lines import KeyLines, array_element
 
 STORAGES = ("int8", "uuid", "text")
 
@@ -68,6 +68,13 @@ def make_page(keys: Iterable[ClientKey], storage: str) -> KeyPage:
     elements = array_elements(canonical) if storage == "text" else ",".join(canonical).encode()
     spelled = {str(row): key.spelled for row, key in enumerate(keys) if key.spelled is not None}
     return KeyPage(elements, orjson.dumps(spelled) if spelled else None)
+
+
+def key_lines(keys: Sequence[ClientKey], storage: str) -> KeyLines:
+    """The same as lines, the way uploads are kept."""
+    elements = [array_element(key.canonical) if storage == "text" else key.canonical for key in keys]
+    spelled = {row: key.spelled for row, key in enumerate(keys) if key.spelled is not None}
+    return KeyLines(("\n".join(elements) + "\n").encode(), len(keys), spelled=spelled)
 
 
 def array_elements(texts: Iterable[str]) -> bytes:

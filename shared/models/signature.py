@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from shared.models.feature import FeatureKind, FeatureProblem, FeatureSpec, check_value
@@ -23,6 +24,9 @@ __all__ = [
     "find_feature",
     "missing_columns",
 ]
+
+
+_MOST_UNKNOWN = 20  # features that are named: enough to see the pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,9 @@ class Signature:
 
     def problems(self, values: Mapping[str, Any]) -> list[FeatureProblem]:
         """Everything wrong with one feature set; empty when it can be scored."""
-        found = [
-            FeatureProblem(name, "unknown_feature", f"the model has no feature {name!r}")
-            for name in values
-            if name not in self.names
-        ]
+        known = set(self.names)
+        unknown = islice((name for name in values if name not in known), _MOST_UNKNOWN)
+        found = [FeatureProblem(name, "unknown_feature", f"the model has no feature {name[:80]!r}") for name in unknown]
         for spec in self.features:
             problem = check_value(spec, values.get(spec.name))
             if problem is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
+from shared.json_members import MemberTwiceError, are_all_counted, refuse_twice
 from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.headings import CLIENT_ID, key_names
 from shared.uploads.key_lines import RECORDS_A_STEP, KeyCollector, KeyLines, are_plain, highest_integer
@@ -19,7 +19,6 @@ from shared.uploads.refusals import LineFault
 JSON_BLANKS = b" \t\r"
 _ZEROS = re.compile(r"-?0[0-9]+")
 _WHOLE = re.compile(rb"[ \t\r]*-?[1-9][0-9]*[ \t\r]*")
-_SPACED_COLON = re.compile(rb'"[ \t\r]+:')
 
 
 class NdjsonKeys:
@@ -126,29 +125,13 @@ class LineRefused(Exception):
 def _are_members_single(block: bytes, objects: list[Any], names: set[str]) -> bool:
     """Whether none of the `objects` in `block` can have a member twice, nor two of the names for the key.
 
-    Counted, and not read: each member written has a colon, so where there are no more colons than members were found,
-    none was dropped for another of its name. False says only that a closer look is needed.
+    Counted, and not read: False says only that a closer look is needed.
     """
-    if block.count(b":") != sum(map(len, objects)) and not _are_all_counted(block, objects):
+    if block.count(b":") != sum(map(len, objects)) and not are_all_counted(block, objects):
         return False
     if len(names) == 1:
         return True
     return b"\\" not in block and sum(block.count(b'"%b"' % name.encode()) for name in names) == len(objects)
-
-
-def _are_all_counted(block: bytes, objects: list[Any]) -> bool:
-    """The same with the objects in the objects, and with texts that hold colons."""
-    members = sum(map(_members, objects))
-    if block.count(b":") == members:
-        return True
-    return block.count(b'":') == members and not _SPACED_COLON.search(block)
-
-
-def _members(value: Any) -> int:
-    """How many members all objects in a value have. What JSON was read holds has a depth that does not matter."""
-    if type(value) is dict:
-        return len(value) + sum([_members(item) for item in value.values() if type(item) is dict or type(item) is list])
-    return sum([_members(item) for item in value if type(item) is dict or type(item) is list])
 
 
 def read_value(content: bytes) -> object:
@@ -162,9 +145,8 @@ def read_value(content: bytes) -> object:
         raise LineRefused("holds a NUL character, which no text has", "not_json")
     try:
         value = orjson.loads(content)
-        if b":" in content and not _is_counted(content, value):
-            _DECODER.decode(text)
-    except _TwiceError as twice:
+        refuse_twice(content, value)
+    except MemberTwiceError as twice:
         raise LineRefused(f"has the member {str(twice)[:80]!r} twice", "duplicate_member") from None
     except RecursionError:
         raise LineRefused("is nested too deeply", "not_json") from None
@@ -176,28 +158,3 @@ def read_value(content: bytes) -> object:
     if type(value) is float and _WHOLE.fullmatch(content):  # beyond 64 bits
         raise LineRefused(f"{shown} is too large a number")
     return value
-
-
-def _is_counted(content: bytes, value: object) -> bool:
-    """Whether no member of an object was written twice, found out by counting; False: a closer look is needed."""
-    return type(value) is dict and _are_all_counted(content, [value])
-
-
-class _TwiceError(Exception):
-    """An object has a member twice; its name."""
-
-
-def _refuse_twice(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _TwiceError(next(name for name in names if names.count(name) > 1))
-    return members
-
-
-def _nought(_: str) -> int:
-    """Numbers do not matter here, and those of 5,000 digits are slow."""
-    return 0
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_refuse_twice, parse_int=_nought, parse_float=_nought)
