@@ -49,6 +49,11 @@ class ApiClient:
         self._on_pause = on_pause
         self._reached = False
 
+    @property
+    def url(self) -> str:
+        """The gateway's address."""
+        return self._url
+
     def __enter__(self) -> Self:
         return self
 

@@ -22,6 +22,7 @@ from cli.commands import (
     model_versions,
     models,
     retention,
+    screens,
     shell,
     sources,
     stack,
@@ -53,6 +54,7 @@ app.command(rich_help_panel=RUNNING)(stack.api)
 app.command(rich_help_panel=RUNNING)(stack.upkeep)
 app.command(rich_help_panel=RUNNING)(stack.migrate)
 app.command(rich_help_panel=RUNNING)(doctor.doctor)
+app.command("open", rich_help_panel=RUNNING)(screens.open_screens)
 app.command(rich_help_panel=RUNNING)(shell.url)
 app.command(rich_help_panel=RUNNING, context_settings=shell.PASSED_ON)(shell.psql)
 app.command(rich_help_panel=ASKING)(submit.predict)

@@ -10,9 +10,14 @@ from shlex import quote
 
 from rich.panel import Panel
 
+from cli.address import ApiAddress
+from cli.client import ApiClient
 from cli.console import output, plain_text, remark, say, say_json
+from cli.errors import GatewayAway, GatewayRefused
+from cli.sign_in_link import sign_in_link
 from devstack.services import FLOWER_USER
 from devstack.stack import Plan, Running, running_stack
+from devstack.state import StackState
 from devstack.supervision.recovery import Event
 from devstack.supervision.supervisor import StopRequested
 
@@ -71,6 +76,7 @@ def _say_panel(running: Running, seconds: float) -> None:
     login = f"user {FLOWER_USER}, password {state.flower_password}"
     flower = f"{state.flower_url}  {login}" if state.flower_url else None
     facts = [
+        ("Look", _screens(state)),
         ("Gateway", state.api_url),
         ("Try it", f"{state.api_url}/docs"),
         ("Metrics", f"{state.api_url}/metrics"),
@@ -97,6 +103,15 @@ def _say_panel(running: Running, seconds: float) -> None:
         for line in NEXT:
             say(f"  [bold]{plain_text(line)}[/]")
         remark("To look around, on a stack that is stopped: predictq up --example hr_attrition")
+
+
+def _screens(state: StackState) -> str:
+    """A link that signs in once; where none can be had, the address alone."""
+    try:
+        with ApiClient(ApiAddress(state.api_url, state.api_key), patience_seconds=2) as client:
+            return sign_in_link(client)[0]
+    except (GatewayAway, GatewayRefused):
+        return state.api_url
 
 
 def curl_line(running: Running) -> str:

@@ -137,6 +137,16 @@ def find_key(connection: Connection, key: str) -> ApiKey | None:
     return _api_key(row) if row else None
 
 
+def find_key_by_id(connection: Connection, api_key_id: int) -> ApiKey | None:
+    """The active key with this id, or None."""
+    row = connection.execute(
+        text(f"""SELECT {_COLUMNS} FROM predictq.api_keys WHERE id = :id AND revoked_at IS NULL
+                 AND (expires_at IS NULL OR expires_at > now())"""),
+        {"id": api_key_id},
+    ).one_or_none()
+    return _api_key(row) if row else None
+
+
 def list_keys(connection: Connection) -> list[ApiKey]:
     """All keys, newest first, revoked ones too."""
     rows = connection.execute(text(f"SELECT {_COLUMNS} FROM predictq.api_keys ORDER BY id DESC"))

@@ -97,6 +97,10 @@ class Settings(BaseSettings):
         "",
         description="Proxies whose X-Forwarded-For is believed: addresses, networks, or `unix`, with commas between.",
     )
+    allowed_hosts: str = Field(
+        "localhost,127.0.0.1,[::1]",
+        description="Names of its host under which browsers are shown pages, with commas between; * allows any.",
+    )
     stall_seconds: float = Field(
         60, ge=1, description="How long rows may wait, while none is answered, before /health says so."
     )
@@ -140,6 +144,11 @@ class Settings(BaseSettings):
         "127.0.0.1", description="Address on which a worker serves its Prometheus metrics, which ask for no key."
     )
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 takes a free one.")
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The allowed hosts, one by one, in lower case."""
+        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
 
     @field_validator("database_url")
     @classmethod

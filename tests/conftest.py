@@ -26,6 +26,7 @@ _TESTS = Path(__file__).parent
 # Tests of a module run in one process, for their fixtures may be the module's; but for these:
 _TOGETHER = (
     "tests/e2e/",  # they share a stack, and stacks that start at once would want the same ports
+    "tests/browser/",  # so do they
     "tests/torture/",  # a whole cluster each
     "tests/hostile/",  # one stack, whose figures count
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from api.http.problems import FORBIDDEN, Problem, Unauthorised
@@ -84,6 +86,19 @@ class Caller:
         return f"the model{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
+_acting: ContextVar[Caller | None] = ContextVar("acting_caller", default=None)
+
+
+@contextmanager
+def acting_as(caller: Caller) -> Iterator[None]:
+    """Calls made in this block, within the process, are this caller's: a screen calls for whoever is signed in."""
+    token = _acting.set(caller)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
 _ANONYMOUS = Caller("anonymous", ALL_ROLES)
 
 
@@ -113,8 +128,15 @@ class Auth:
             make_late_error=late,
         )
 
+    @property
+    def anonymous(self) -> Caller | None:
+        """Who calls without a key; None where everybody needs one."""
+        return _ANONYMOUS if self._disabled else None
+
     async def caller(self, header: bytes | None) -> Caller:
         """The owner of the key in the header. Raises Unauthorised or DatabaseUnavailable."""
+        if (acting := _acting.get()) is not None:
+            return acting
         if self._disabled:
             return _ANONYMOUS
         if header is None:
@@ -154,7 +176,7 @@ class Auth:
         caller = None
         if found is not None:
             self._used.add(found.id)
-            caller = _caller_of(found)
+            caller = caller_of(found)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         now = time.monotonic()
@@ -165,7 +187,7 @@ class Auth:
         return read_twice(self._threads, lambda connection: [find_key(connection, key) for key in keys])
 
 
-def _caller_of(found: ApiKey) -> Caller:
+def caller_of(found: ApiKey) -> Caller:
     models = None if found.models is None else frozenset(found.models)
     return Caller(found.owner, found.roles, found.max_waiting_rows, models, found.id)
 

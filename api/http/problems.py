@@ -54,6 +54,7 @@ AT_ONCE = Kind("too-many-at-once", 429, "Too much of this kind is open at a time
 NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)
 JOB_OPEN = Kind("job-open", 409, "The job has not ended", retry_after=5)
 TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
+HOST = Kind("host-unknown", 421, "This host name is not served")
 MEDIA = Kind("unsupported-media-type", 415, "This media type is not understood")
 BUSY = Kind("busy", 503, "All connections for bulk work are in use", retry_after=5)
 NO_ROOM = Kind("no-room", 503, "The gateway's temporary directory is full", retry_after=30)
@@ -142,6 +143,7 @@ KINDS: dict[str, Kind] = {
             AT_ONCE,
             NOT_READY,
             JOB_OPEN,
+            HOST,
             BUSY,
             NO_ROOM,
             ERRAND_FAILED,

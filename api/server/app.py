@@ -34,12 +34,15 @@ from api.routes import (
     problems,
     results,
     retention,
+    sign_in_links,
     sources,
 )
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services
 from shared.config import Settings
 from shared.errors import PredictqError
+from web.frame.refusals import show_unknown
+from web.site import add_screens, is_for_people
 
 _MODULES = (
     predict,
@@ -58,6 +61,7 @@ _MODULES = (
     holds,
     erasures,
     clients,
+    sign_in_links,
     health,
     problems,
     pages,
@@ -117,12 +121,15 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _MODULES:
         app.include_router(module.router)
     app.mount(pages.ASSETS, pages.assets())
+    add_screens(app)
     return app
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         error = HTTPException(405, headers={"Allow": ", ".join(_allowed(request))})
+    if isinstance(error, HTTPException) and error.status_code == 404 and is_for_people(request):
+        return await show_unknown(request)
     return error_response(request, error)
 
 

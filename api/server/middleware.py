@@ -32,7 +32,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 REQUEST_ID = "predictq.request_id"  # where the request id is in the ASGI scope
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+MAY_BE_KEPT = "predictq.may_be_kept"  # in the ASGI scope of an answer that never changes under its address
+
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_HEADERS_OF_KEPT = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"public, max-age=31536000, immutable")]
 _JOB_PATH = "/v1/jobs/"
 _JOB_PATH_LENGTH = len(_JOB_PATH) + 36
 _CALLER_GONE = 499  # a status for the metrics alone
@@ -65,7 +68,8 @@ class Middleware:
             if message["type"] == "http.response.start":
                 current().lift()
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id), *_HEADERS]
+                own = _HEADERS_OF_KEPT if MAY_BE_KEPT in scope else _HEADERS
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id), *own]
             await send(message)
 
         route, endpoint = self._find(scope)

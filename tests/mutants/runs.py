@@ -22,7 +22,7 @@ from tests.mutants.importing import install
 from tests.mutants.mutations import Mutant
 from tests.mutants.targets import ROOT
 
-_OURS = ("api", "worker", "shared", "model", "cli", "devstack", "sql", "tests")
+_OURS = ("api", "web", "worker", "shared", "model", "cli", "devstack", "sql", "tests")
 _KEPT = ("tests.mutants",)
 _LIBRARIES = (
     "pandas",

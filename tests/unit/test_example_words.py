@@ -13,7 +13,7 @@ import pytest
 from cli.example import example_names
 from tests.support import ROOT
 
-PRODUCT = ("api", "worker", "shared", "model", "cli", "devstack", "sql")
+PRODUCT = ("api", "web", "worker", "shared", "model", "cli", "devstack", "sql")
 SUFFIXES = {".py", ".sql", ".html", ".js", ".json", ".mako"}
 
 # Files that still know the sample: their readers take its columns from a list, and not from a source. A file that is

@@ -1,0 +1,32 @@
+"""Links by which a person gets from a terminal into the screens: they work once, for whoever holds them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api.access.dependencies import CurrentCaller, CurrentServices
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
+from api.http.problems import FORBIDDEN, Problem
+from api.http.root_path import rooted
+from api.http.schemas import Shape
+from shared.sign_in import LINK_LIFE, make_link
+
+router = APIRouter(tags=["access"], route_class=ModelRoute, responses=PROBLEMS)
+
+
+class SignInLink(Shape):
+    """Where a browser is to go. Whoever opens it first may do there what the API key may."""
+
+    path: str
+    hours: int
+
+
+@router.post("/v1/sign-in-links", status_code=201, summary="A link into the screens")
+async def sign_in_link(services: CurrentServices, caller: CurrentCaller) -> SignInLink:
+    """A link that signs one browser in, once, as the key of this call. The session ends with the key, or after 12 h."""
+    key_id = caller.key_id
+    if key_id is None:
+        raise Problem(FORBIDDEN, "Without API keys nobody needs to sign in: open the gateway's address.")
+    token = await services.quick.write(lambda connection: make_link(connection, key_id))
+    return SignInLink(path=rooted(f"/sign-in?link={token}"), hours=int(LINK_LIFE.total_seconds() // 3600))

@@ -1,0 +1,80 @@
+"""Every text of the screens is there in every language, and says its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+
+from tests.support import ROOT
+from web.words.catalogues import LOCALES, read_catalogue
+from web.words.language import LANGUAGES, choose_language
+
+METHODS = [("**.py", "python"), ("**.html", "jinja2.ext:babel_extract")]
+KEYWORDS = {
+    "_": None,
+    "N_": None,
+    "gettext": None,
+    "say": None,
+    "ngettext": (1, 2),
+    "say_count": (1, 2),
+    "pgettext": (2,),
+}
+OPTIONS = {"**.html": {"trimmed": "true", "silent": "false", "encoding": "utf-8", "trim_blocks": "true"}}
+_VALUES = re.compile(r"%\(\w+\)s|%%|</?\w+>")
+
+
+def written() -> Iterator[str | tuple[str, ...]]:
+    """Every text that is marked for translation, wherever it stands."""
+    found = extract_from_dir(ROOT / "web", method_map=METHODS, options_map=OPTIONS, keywords=KEYWORDS)
+    yield from (message for _, _, message, _, _ in found if message)
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_every_text_is_translated(code: str) -> None:
+    """No screen falls back to English, and no catalogue keeps what nobody says any more."""
+    catalogue = read_catalogue(code, sorted((LOCALES / code).glob("*.po")))
+    known = {message.id: message for message in catalogue if message.id}
+    texts = set(written())
+    lacking = sorted(str(text) for text in texts if text not in known or not known[text].string)
+    assert lacking == [], "\n\n".join(f'msgid "{text}"\nmsgstr ""' for text in lacking)
+    assert [text for text in known if text not in texts] == []
+    for message in known.values():
+        wanted = message.id if isinstance(message.id, str) else message.id[1]
+        said = message.string if isinstance(message.string, str) else message.string[1]
+        assert sorted(_VALUES.findall(said)) == sorted(_VALUES.findall(wanted)), said
+
+
+def test_no_text_stands_in_two_catalogues() -> None:
+    """One text, one translation."""
+    for directory in (path for path in LOCALES.iterdir() if path.is_dir()):
+        ids = [m.id for file in sorted(directory.glob("*.po")) for m in _messages(directory.name, file)]
+        assert sorted({str(text) for text in ids if ids.count(text) > 1}) == []
+
+
+def _messages(code: str, file: Path) -> list[object]:
+    return [message for message in read_catalogue(code, [file]) if message.id]
+
+
+@pytest.mark.parametrize(
+    ("accept", "cookies", "expected"),
+    [
+        ("fr-CH, en;q=0.8", {}, ("fr", "fr_CH")),
+        ("de, en-GB;q=0.7, fr;q=0.9", {}, ("fr", "fr")),
+        ("en-GB, fr;q=0.1", {}, ("en", "en_GB")),
+        ("fr", {"predictq_language": "en"}, ("en", "en")),
+        ("fr", {"predictq_language": "../../etc"}, ("fr", "fr")),
+        ("xx-!!;q=zz, ,;", {}, ("en", "en")),
+        ("fr-ZZZZZZ", {"predictq_zone": "../../etc/passwd"}, ("fr", "fr")),
+        ("", {}, ("en", "en")),
+    ],
+)
+def test_the_language_is_what_was_chosen_or_what_the_browser_likes_best(
+    accept: str, cookies: dict[str, str], expected: tuple[str, str]
+) -> None:
+    """By q-values; what nobody speaks here, or what is no language at all, is English."""
+    language = choose_language(cookies, accept)
+    assert (language.code, str(language.locale)) == expected

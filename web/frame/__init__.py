@@ -1,0 +1,1 @@
+"""What all screens share: routes, the page around them, calls of the API, refusals. No screen of its own."""

@@ -1,0 +1,136 @@
+"""Calls of the public API, within this process and as whoever is signed in.
+
+The call goes through the whole gateway, as one from outside would: the same checks, roles, limits and audit log. Only
+the socket and the key are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.types import Message
+
+from api.access.auth import Caller, acting_as
+from api.server.middleware import REQUEST_ID
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(eq=False)
+class ApiRefused(Exception):
+    """The API answered with a problem, which is all that a caller would know."""
+
+    status: int
+    problem: Mapping[str, Any]
+
+    @property
+    def code(self) -> str:
+        """The name of the problem, as `job-unknown`."""
+        return str(self.problem.get("type", "")).rpartition("/")[2]
+
+    @property
+    def detail(self) -> str:
+        """The sentence of the problem."""
+        return str(self.problem.get("detail", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAnswer:
+    """What the API answered with success."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, read."""
+        return orjson.loads(self.body) if self.body else None
+
+
+class Api:
+    """The API as one person may use it."""
+
+    def __init__(self, request: Request, caller: Caller) -> None:
+        self._request = request
+        self._caller = caller
+
+    async def get(self, path: str, /, **parameters: Any) -> Any:
+        """The JSON of a GET; parameters that are None or empty are left out. Raises ApiRefused."""
+        return (await self.call("GET", path, parameters=parameters)).json()
+
+    async def post(self, path: str, body: Any = None, /, **headers: str) -> Any:
+        """The JSON that answers a POST of `body` as JSON; `idempotency_key=…` sends that header. Raises ApiRefused."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = b"" if body is None else orjson.dumps(body)
+        if body is not None:
+            given["content-type"] = "application/json"
+        return (await self.call("POST", path, content=content, headers=given)).json()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiAnswer:
+        """Any call, its body in memory. Raises ApiRefused for whatever is no success."""
+        caught = _Caught(content)
+        scope = self._scope(method, path, parameters or {}, {**(headers or {}), "content-length": str(len(content))})
+        with acting_as(self._caller):
+            await self._request.app(scope, caught.receive, caught.send)
+        answer = ApiAnswer(caught.status, caught.headers, bytes(caught.body))
+        if answer.status >= 400:
+            raise ApiRefused(answer.status, answer.json() or {})
+        return answer
+
+    def _scope(
+        self, method: str, path: str, parameters: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        outer = self._request.scope
+        query = urlencode({name: value for name, value in parameters.items() if value not in (None, "")})
+        return {
+            "type": "http",
+            "asgi": outer["asgi"],
+            "http_version": "1.1",
+            "method": method,
+            "scheme": outer["scheme"],
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": query.encode(),
+            "headers": [
+                (b"host", self._request.headers.get("host", "").encode("latin-1")),
+                (b"x-request-id", outer[REQUEST_ID]),
+                *((name.encode(), value.encode("latin-1")) for name, value in headers.items()),
+            ],
+            "client": outer.get("client"),
+            "server": outer.get("server"),
+        }
+
+
+class _Caught:
+    """The two ends of an ASGI call, in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = bytearray()
+
+    async def receive(self) -> Message:
+        content, self._content = self._content, b""
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
+        else:
+            self.body += message.get("body", b"")

@@ -1,0 +1,106 @@
+"""Pages for what cannot be shown: not found, no right, a form without its token, a service that is away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from api.http.problems import problem_of
+from api.http.root_path import rooted
+from api.server.middleware import REQUEST_ID
+from shared.errors import DatabaseUnavailable
+from shared.logging import get_logger
+from web.frame.api_calls import ApiRefused
+from web.frame.screen import FormRefused, NoRight, NotSignedIn, Screen, open_screen
+from web.sessions import cookies
+from web.words.catalogues import N_
+from web.words.language import choose_language
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What such a page says: what it is, why, and what to do."""
+
+    status: int
+    title: str
+    advice: str
+    detail: str = ""  # in the words of the API
+
+
+_BY_STATUS = {
+    400: (N_("This cannot be read"), N_("Go back and correct it.")),
+    403: (N_("No right to this"), N_("Ask an administrator for a key that may do it, and sign in with that.")),
+    404: (N_("There is nothing here"), N_("It may be another owner's, or it never was. Check the address.")),
+    409: (N_("Not possible now"), N_("Look at how it stands, and try again.")),
+    410: (N_("This was erased"), N_("Nothing of it is left.")),
+    421: (N_("This host name is not served"), N_("Open the page under a name that the operator allows.")),
+    422: (N_("This was refused"), N_("Go back and correct it.")),
+    429: (N_("Too much at once"), N_("Wait a moment, then load the page again.")),
+    503: (N_("The service does not answer"), N_("Nothing is lost. Load the page again in a moment.")),
+}
+_FORM = Refusal(
+    403,
+    N_("This form was not accepted"),
+    N_("It was opened before you signed in, or comes from another site. Load its page again and send it from there."),
+)
+_UNFORESEEN = (N_("Something went wrong on our side"), N_("Tell the operator the number below: it is in the log."))
+
+
+def answer_to(request: Request, screen: Screen | None, error: Exception) -> Response:
+    """The page that answers an error. One that nobody foresaw is logged."""
+    if isinstance(error, ClientDisconnect):
+        raise error
+    if isinstance(error, NotSignedIn) or (isinstance(error, ApiRefused) and error.status == 401):
+        return _to_sign_in(request)
+    if screen is None:
+        language = choose_language(request.cookies, request.headers.get("accept-language", ""))
+        screen = Screen(request, language, None, cookies.visit_of(request) or cookies.new_visit())
+    return show_refusal(screen, _refusal(request, error))
+
+
+async def show_unknown(request: Request) -> Response:
+    """The page for an address that nobody serves."""
+    try:
+        screen = await open_screen(request)
+    except Exception as error:  # noqa: BLE001 - it becomes a page
+        return answer_to(request, None, error)
+    return show_refusal(screen, _of_status(404))
+
+
+def show_refusal(screen: Screen, refusal: Refusal) -> Response:
+    """The page of a refusal."""
+    return screen.show("refusal.html", status=refusal.status, refusal=refusal)
+
+
+def _to_sign_in(request: Request) -> Response:
+    path = request.scope["path"] if request.method == "GET" else "/"
+    query = request.scope["query_string"].decode("latin-1")
+    wanted = f"{path}?{query}" if query else path
+    return RedirectResponse(rooted("/sign-in" if wanted == "/" else f"/sign-in?{urlencode({'next': wanted})}"), 303)
+
+
+def _refusal(request: Request, error: Exception) -> Refusal:
+    if isinstance(error, FormRefused):
+        return _FORM
+    if isinstance(error, NoRight):
+        return _of_status(403)
+    if isinstance(error, ApiRefused):
+        return _of_status(error.status, error.detail)
+    if isinstance(error, DatabaseUnavailable):
+        request.app.state.services.outage_log.note(error, path=request.url.path)
+    problem = problem_of(error)
+    if problem is not None:
+        return _of_status(problem.kind.status, problem.detail)
+    number = request.scope[REQUEST_ID].decode()
+    log.error("unexpected_error", request_id=number, path=request.url.path, exc_info=error)
+    return Refusal(500, *_UNFORESEEN, detail=number)
+
+
+def _of_status(status: int, detail: str = "") -> Refusal:
+    title, advice = _BY_STATUS.get(status) or _BY_STATUS[503 if status >= 500 else 400]
+    return Refusal(status, title, advice, detail)

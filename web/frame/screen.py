@@ -1,0 +1,144 @@
+"""One call of one screen: who looks at it, in which language, and how it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.access.auth import Caller, caller_of
+from api.http.host_names import require_host
+from api.http.root_path import rooted
+from api.server.services import Services, services_of
+from shared.sign_in import find_session
+from web.frame import navigation
+from web.frame.api_calls import Api
+from web.frame.page_response import PageResponse
+from web.frame.templates import environment
+from web.sessions import cookies, form_tokens
+from web.words.language import LANGUAGES, Language, choose_language
+
+
+class NotSignedIn(Exception):
+    """The screen is for somebody who is known."""
+
+
+class NoRight(Exception):
+    """The screen is for people with another role."""
+
+
+class FormRefused(Exception):
+    """A form without its token: it comes from another site, or from a page of before signing in."""
+
+
+@dataclass
+class Screen:
+    """One call of one screen."""
+
+    request: Request
+    language: Language
+    caller: Caller | None  # None where nobody is signed in
+    visit: str  # what the tokens of forms are made from
+    form: FormData = field(default_factory=FormData)
+
+    @property
+    def services(self) -> Services:
+        """For what belongs to the screens alone, as sessions; all else is asked of `api`."""
+        return services_of(self.request)
+
+    @property
+    def api(self) -> Api:
+        """The API as whoever looks at the screen may use it. Raises NotSignedIn."""
+        return Api(self.request, self.signed_in)
+
+    @property
+    def signed_in(self) -> Caller:
+        """Who looks at the screen. Raises NotSignedIn."""
+        if self.caller is None:
+            raise NotSignedIn
+        return self.caller
+
+    def path(self, name: str) -> str:
+        """A part of the path, by its name in the route."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str) -> str:
+        """A parameter of the address; empty where there is none."""
+        return self.request.query_params.get(name, "").strip()
+
+    def given(self, name: str) -> str:
+        """A text field of the form; empty where there is none."""
+        given = self.form.get(name, "")
+        return given.strip() if isinstance(given, str) else ""
+
+    def time(self, text: str) -> datetime:
+        """A time as the API writes it."""
+        return datetime.fromisoformat(text)
+
+    def say(self, text: str, /, **values: Any) -> str:
+        """`text` in the reader's language."""
+        return self.language.say(text, **values)
+
+    def show(self, template: str, /, *, status: int = 200, **values: Any) -> Response:
+        """The template with these values, and with what the frame around it needs."""
+        content = (
+            environment(self.language.code)
+            .get_template(template)
+            .render(
+                screen=self,
+                caller=self.caller,
+                language=self.language,
+                languages=LANGUAGES,
+                numbers=self.language.numbers,
+                moments=self.language.moments,
+                theme=self.request.cookies.get(cookies.THEME, "auto"),
+                form_token=form_tokens.token_of(self.visit),
+                here=self.request.scope["path"],
+                places=navigation.places_for(self.caller, self.request.app.state.screens),
+                **values,
+            )
+        )
+        return self.named(PageResponse(content, status))
+
+    def go(self, path: str) -> Response:
+        """Send the browser to a path of ours, which it asks for with GET."""
+        return self.named(RedirectResponse(rooted(path), 303))
+
+    def named(self, response: Response) -> Response:
+        """The same answer, which gives the browser a name where it has none."""
+        if not cookies.visit_of(self.request):
+            cookies.keep_visit(self.request, response, self.visit)
+        return response
+
+
+async def open_screen(request: Request) -> Screen:
+    """Find out who calls. Raises Problem 421, FormRefused or DatabaseUnavailable."""
+    require_host(request)
+    language = choose_language(request.cookies, request.headers.get("accept-language", ""))
+    screen = Screen(request, language, await _caller(request), cookies.visit_of(request) or cookies.new_visit())
+    if request.method == "POST":
+        screen.form = await request.form()
+        if not form_tokens.is_token_of(cookies.visit_of(request), screen.given(form_tokens.FIELD)):
+            raise FormRefused
+    return screen
+
+
+async def _caller(request: Request) -> Caller | None:
+    services = services_of(request)
+    token = request.cookies.get(cookies.SESSION)
+    if services.auth.anonymous or not token:
+        return services.auth.anonymous
+    key = await services.quick.read(lambda connection: find_session(connection, token))
+    return caller_of(key) if key else None
+
+
+def own_path(given: str) -> str:
+    """`given` where it is a path of ours, else the first screen: no form and no link leads to another site."""
+    parts = urlsplit(given)
+    is_ours = given.startswith("/") and not given.startswith(("//", "/\\")) and not parts.netloc and "\\" not in given
+    return given if is_ours and given.isprintable() else "/"

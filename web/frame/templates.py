@@ -1,0 +1,55 @@
+"""Templates: one environment per language, every value escaped unless it says itself that it is markup."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api.http.root_path import rooted
+from web.charts import bars
+from web.words import codes, statuses
+from web.words.catalogues import translations
+
+ROOM = Path(__file__).parent.parent
+STATIC = ROOM / "static"
+
+
+@lru_cache
+def environment(code: str) -> Environment:
+    """The templates in one language."""
+    made = Environment(
+        loader=FileSystemLoader(ROOM / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        auto_reload=False,
+    )
+    texts = translations(code)
+    made.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.globals |= {
+        "url": rooted,
+        "asset": asset,
+        "progress_bar": bars.progress_bar,
+        "state_of": statuses.state_of,
+        "meaning_of": codes.meaning_of,
+    }
+    made.filters["middle"] = cut_in_middle
+    return made
+
+
+@lru_cache
+def asset(name: str) -> str:
+    """The address of a file of `web/static`; it changes with the file, so that browsers may keep it."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?{digest}"
+
+
+def cut_in_middle(text: str, most: int = 28) -> str:
+    """A long text without its middle: keys differ at their ends."""
+    head = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}"

@@ -1,0 +1,72 @@
+"""Signing in with an API key or by a link that works once, and signing out."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from api.access.auth import caller_of
+from api.http.problems import Unauthorised
+from shared.api_keys import find_key
+from shared.sign_in import LinkUsed, begin_session, end_session, follow_link
+from web.frame.routing import ScreenRoutes
+from web.frame.screen import Screen, own_path
+from web.sessions import cookies
+from web.words.catalogues import N_
+
+routes = ScreenRoutes()
+
+_REFUSED = N_("This API key is unknown or was revoked.")
+_LINK_USED = N_("This link was used before, or is too old. Paste an API key, or let predictq open print a new link.")
+
+
+@routes.get("/sign-in", is_public=True)
+async def sign_in(screen: Screen) -> Response:
+    """The form; or, with a link's token, straight in. Whoever is signed in stays who they are."""
+    if screen.caller is not None:
+        return screen.go(own_path(screen.query("next")))
+    link = screen.query("link")
+    if not link:
+        return _form(screen, "")
+    try:
+        token = await screen.services.quick.write(lambda connection: follow_link(connection, link))
+    except LinkUsed:
+        return _form(screen, screen.say(_LINK_USED), status=403)
+    return _signed_in(screen, token, screen.query("next"))
+
+
+@routes.post("/sign-in", is_public=True)
+async def sign_in_with_key(screen: Screen) -> Response:
+    """Begin a session of the key, where it is one."""
+    key = screen.given("key")
+    services = screen.services
+    try:
+        await services.auth.caller(b"Bearer " + key.encode("ascii", "replace"))  # which counts and slows guesses
+        found = await services.quick.read(lambda connection: find_key(connection, key))
+    except Unauthorised:
+        found = None
+    if found is None or services.auth.anonymous:
+        return _form(screen, screen.say(_REFUSED), status=403)
+    token = await services.quick.write(lambda connection: begin_session(connection, found.id))
+    screen.caller = caller_of(found)
+    return _signed_in(screen, token, screen.given("next"))
+
+
+@routes.post("/sign-out", is_public=True)
+async def sign_out(screen: Screen) -> Response:
+    """End the session, here and in the database."""
+    token = screen.request.cookies.get(cookies.SESSION, "")
+    await screen.services.quick.write(lambda connection: end_session(connection, token))
+    response = screen.go("/sign-in")
+    cookies.drop_session(screen.request, response)
+    return response
+
+
+def _form(screen: Screen, refusal: str, *, status: int = 200) -> Response:
+    wanted = own_path(screen.query("next") or screen.given("next"))
+    return screen.show("sign_in.html", status=status, refusal=refusal, wanted=wanted)
+
+
+def _signed_in(screen: Screen, token: str, wanted: str) -> Response:
+    response = screen.go(own_path(wanted))
+    cookies.keep_session(screen.request, response, token)
+    return response

@@ -1,0 +1,1 @@
+"""Who is signed in: cookies, tokens of forms, host names. What is stored of it is in `shared.sign_in`."""

@@ -1,0 +1,32 @@
+"""All screens, and the one place where the gateway takes them in."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from api.http.negotiation import choose
+from api.http.problems import Problem
+from web.frame import static_files
+from web.screens import find, job, jobs, live, overview, preferences, sign_in
+
+_SCREENS = (overview, jobs, job, find, live, preferences, sign_in)
+
+
+def add_screens(app: FastAPI) -> None:
+    """Serve the screens under `/`."""
+    app.state.screens = frozenset(path for module in _SCREENS for path in module.routes.paths)
+    for module in _SCREENS:
+        app.include_router(module.routes.router)
+    app.include_router(static_files.router)
+
+
+def is_for_people(request: Request) -> bool:
+    """Whether a page answers what nobody serves: a browser asks, and not for a path of the API."""
+    try:
+        likes_pages = (
+            choose(request.headers.get("accept", ""), ("application/problem+json", "text/html")) == "text/html"
+        )
+    except Problem:
+        return False
+    return likes_pages and request.method == "GET" and not request.scope["path"].startswith("/v1/")

@@ -1,0 +1,129 @@
+// The screens are whole without this. It swaps in what moves, and spares a few keystrokes.
+//
+// A screen that moves names a stream of events: <main data-live="/live">. On an event the screen is asked for again, and
+// each element with an id and data-moves takes the place of its older self. Nothing is drawn here.
+
+const PAUSE = 2000; // ms between two looks, however many events come
+const SILENT = 5000; // ms between two looks where there is no stream
+const main = document.querySelector("main");
+let looking = false;
+let again = false;
+let last = 0;
+
+function keepZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC";
+  const known = document.cookie.split("; ").find((item) => item.startsWith("predictq_zone="));
+  if (known === `predictq_zone=${encodeURIComponent(zone)}`) return false;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `predictq_zone=${encodeURIComponent(zone)}; Path=${document.body.dataset.path}; Max-Age=31536000; SameSite=Lax${secure}`;
+  return true;
+}
+
+async function look() {
+  if (looking || document.hidden) {
+    again = true;
+    return;
+  }
+  looking = true;
+  again = false;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+    if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  } catch {
+    // The gateway is away: the screen stays as it is, and the next look may find it again.
+  }
+  last = Date.now();
+  looking = false;
+  if (again) soon();
+}
+
+function swap(fresh) {
+  for (const old of document.querySelectorAll("[data-moves]")) {
+    const next = fresh.getElementById(old.id);
+    if (!next || old.contains(document.activeElement) || old.outerHTML === next.outerHTML) continue;
+    keepOpen(old, next);
+    old.replaceWith(next);
+  }
+  const stream = fresh.querySelector("main")?.dataset.live;
+  if (!stream) stop();
+}
+
+function keepOpen(old, next) {
+  const open = new Set([...old.querySelectorAll("details[open][id]")].map((item) => item.id));
+  for (const item of next.querySelectorAll("details[id]")) if (open.has(item.id)) item.open = true;
+}
+
+let timer = 0;
+function soon(pause = PAUSE) {
+  if (timer) return;
+  timer = setTimeout(() => {
+    timer = 0;
+    look();
+  }, Math.max(0, last + pause - Date.now()));
+}
+
+let source = null;
+let clock = 0;
+function start() {
+  if (!main?.dataset.live) return;
+  source = new EventSource(main.dataset.live);
+  source.onmessage = () => soon();
+  for (const kind of ["job", "end", "overview"]) source.addEventListener(kind, () => soon());
+  source.onerror = () => {
+    if (source?.readyState === EventSource.CLOSED && !clock) clock = setInterval(() => soon(SILENT), SILENT);
+  };
+}
+
+function stop() {
+  source?.close();
+  source = null;
+  clearInterval(clock);
+  clock = 0;
+}
+
+function keys(event) {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const find = document.querySelector(".find input[name=find]");
+    if (find) {
+      event.preventDefault();
+      find.focus();
+    }
+  }
+}
+
+// Forms that shall not be sent twice: <form data-once>. Filters that apply by themselves: <form data-apply>.
+function sent(event) {
+  if (!event.target.matches("form[data-once]")) return;
+  setTimeout(() => {
+    for (const button of event.target.querySelectorAll("button")) button.disabled = true;
+  });
+}
+
+function applied(event) {
+  event.target.closest("form[data-apply]")?.requestSubmit();
+}
+
+// <button data-copy="text">, <button data-print>: shown with a script only.
+async function pressed(event) {
+  const button = event.target.closest?.("button[data-copy], button[data-print]");
+  if (!button) return;
+  if ("print" in button.dataset) return print();
+  try {
+    await navigator.clipboard.writeText(new URL(button.dataset.copy || location.href, location.href).href);
+    button.textContent = button.dataset.done ?? button.textContent;
+  } catch {
+    // A page without TLS may not write to the clipboard; the text is beside the button.
+  }
+}
+
+document.documentElement.classList.add("with-script");
+document.addEventListener("keydown", keys);
+document.addEventListener("submit", sent);
+document.addEventListener("change", applied);
+document.addEventListener("click", pressed);
+document.addEventListener("visibilitychange", () => again && !document.hidden && soon(0));
+addEventListener("pagehide", stop);
+addEventListener("pageshow", (event) => event.persisted && start());
+if (keepZone()) look();
+start();

@@ -1,0 +1,1 @@
+"""Texts, numbers and times in the reader's language. It knows nothing of screens."""

@@ -1,0 +1,91 @@
+"""The reader's language: its texts, and numbers, times and sizes as its readers write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale, UnknownLocaleError
+from babel.support import NullTranslations
+
+from web.words.catalogues import translations
+from web.words.moments import Moments
+from web.words.numbers import Numbers
+
+LANGUAGES = {"en": "English", "fr": "Français"}
+_UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One reader's language, locale and time zone."""
+
+    code: str  # one of LANGUAGES
+    locale: Locale
+    zone: tzinfo
+
+    @property
+    def texts(self) -> NullTranslations:
+        """The catalogue."""
+        return translations(self.code)
+
+    @property
+    def numbers(self) -> Numbers:
+        """How numbers are written."""
+        return Numbers(self.locale)
+
+    @property
+    def moments(self) -> Moments:
+        """How times are written."""
+        return Moments(self.locale, self.zone)
+
+    def say(self, text: str, /, **values: Any) -> str:
+        """`text` in this language, with `values` at its %(name)s."""
+        said = self.texts.gettext(text) if text else ""
+        return said % values if values else said
+
+    def say_count(self, one: str, many: str, count: int, /, **values: Any) -> str:
+        """The same of a text that depends on a count, which it shows as %(count)s."""
+        return self.texts.ngettext(one, many, count) % {"count": self.numbers.whole(count), **values}
+
+
+def choose_language(cookies: Mapping[str, str], accept: str) -> Language:
+    """What the reader chose, else what the browser prefers, else English; times in the browser's zone, else in UTC."""
+    tags = _by_preference(accept)
+    code = cookies.get("predictq_language", "")
+    if code not in LANGUAGES:
+        code = next((known for tag in tags if (known := tag[:2].lower()) in LANGUAGES), "en")
+    region = next((tag for tag in tags if tag.lower().startswith(f"{code}-")), code)
+    return Language(code, _locale(region, code), _zone(cookies.get("predictq_zone", "")))
+
+
+def _by_preference(accept: str) -> Sequence[str]:
+    weighted = []
+    for item in accept[:200].split(","):
+        tag, _, weight = item.strip().partition(";q=")
+        weighted.append((-_number(weight), tag.strip()))
+    return [tag for weight, tag in sorted(weighted, key=lambda pair: pair[0]) if tag and weight < 0]
+
+
+def _number(weight: str) -> float:
+    try:
+        return float(weight) if weight else 1.0
+    except ValueError:
+        return 0.0
+
+
+def _locale(tag: str, code: str) -> Locale:
+    try:
+        return Locale.parse(tag, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return Locale(code)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else _UTC
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return _UTC

@@ -1,0 +1,48 @@
+"""Numbers as readers of a locale write them, never with more digits than they carry."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from babel import Locale
+from babel.numbers import format_compact_decimal, format_decimal, format_percent
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Numbers in one locale."""
+
+    locale: Locale
+
+    def whole(self, number: int | None) -> str:
+        """A count, grouped; a dash where there is none."""
+        return "–" if number is None else format_decimal(number, locale=self.locale)
+
+    def plain(self, number: float | None, digits: int = 4) -> str:
+        """A measured number, with at most `digits` significant digits."""
+        if number is None or not math.isfinite(number):
+            return "–" if number is None else str(number)
+        places = max(0, digits - 1 - (math.floor(math.log10(abs(number))) if number else 0))
+        return format_decimal(round(number, places), format=f"#,##0.{'#' * min(places, 12)}", locale=self.locale)
+
+    def probability(self, number: float | None) -> str:
+        """Four decimals, so that they stand one below the other."""
+        return "–" if number is None else format_decimal(number, format="0.0000", locale=self.locale)
+
+    def share(self, part: float, of: float) -> str:
+        """A part in per cent, with a decimal below ten."""
+        share = part / of if of else 0.0
+        return format_percent(share, format="#,##0.# %" if 0 < share < 0.1 else "#,##0 %", locale=self.locale)
+
+    def short(self, number: float) -> str:
+        """For axes: 12k."""
+        return format_compact_decimal(number, locale=self.locale, fraction_digits=1)
+
+    def size(self, count: int) -> str:
+        """Bytes, in the unit that fits."""
+        power = min(len(_UNITS) - 1, int(math.log(count, _STEP))) if count else 0
+        return f"{self.plain(count / _STEP**power, 3)} {_UNITS[power]}"
