@@ -140,9 +140,7 @@ def find_key(connection: Connection, key: str) -> ApiKey | None:
 def find_key_by_id(connection: Connection, api_key_id: int) -> ApiKey | None:
     """The active key with this id, or None."""
     row = connection.execute(
-        text(f"""SELECT {_COLUMNS} FROM predictq.api_keys WHERE id = :id AND revoked_at IS NULL
-                 AND (expires_at IS NULL OR expires_at > now())"""),
-        {"id": api_key_id},
+        text(f"SELECT {_COLUMNS} FROM predictq.api_keys WHERE id = :id AND {_IS_ACTIVE}"), {"id": api_key_id}
     ).one_or_none()
     return _api_key(row) if row else None
 

@@ -188,6 +188,7 @@ class Auth:
 
 
 def caller_of(found: ApiKey) -> Caller:
+    """Who calls with this API key."""
     models = None if found.models is None else frozenset(found.models)
     return Caller(found.owner, found.roles, found.max_waiting_rows, models, found.id)
 
