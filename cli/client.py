@@ -87,6 +87,11 @@ class ApiClient:
         given = {name: value for name, value in more.items() if value is not None}
         return self._json("POST", "/v1/jobs", params=given, headers=headers, content=_content_of(path, on_bytes))
 
+    def submit(self, document: Json, *, key: str | None = None) -> Json:
+        """A bulk job by its whole body; what is None in it is left out."""
+        given = {name: value for name, value in document.items() if value is not None}
+        return self._submit("/v1/jobs", given, key=key)
+
     def send_file(self, path: Path, on_bytes: Callable[[int], None]) -> Json:
         """Send a file for a worker to open; returns its id, size and SHA-256."""
         self.jobs(limit=1)

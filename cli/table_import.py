@@ -57,7 +57,10 @@ def open_table(path: Path, options: ImportOptions) -> TableFile:
     if ending in ARROW:
         from model.files.arrow_table import ArrowTable  # noqa: PLC0415 - nor is pyarrow
 
-        return ArrowTable(path)
+        table = ArrowTable(path)
+        for name in table.names:
+            table.type_of(name)  # here all columns are taken
+        return table
     if ending == ".xls":
         raise TableRefused(f"{path}: workbooks of the old format .xls cannot be read; save it as .xlsx or as CSV")
     separator = {"\\t": "\t", "tab": "\t"}.get(options.separator or "", options.separator)

@@ -12,6 +12,8 @@ _COMMANDS = (
     (re.compile(r"(?:POST )?/v1/predict_raw\b"), "predictq predict-raw"),
     (re.compile(r"(?:POST )?/v1/predict\b"), "predictq predict"),
     (re.compile(r"(?:POST )?/v1/jobs\b"), "predictq bulk"),
+    (re.compile(r"`columns`"), "--column"),
+    (re.compile(r"`(sheet|separator|decimal|dates|encoding)`"), r"--\1"),
 )
 _ADVICE = (
     ("unsupported startup parameter", "set ignore_startup_parameters = options in PgBouncer"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import io
+from dataclasses import dataclass
+from itertools import count
+from typing import IO
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -45,23 +48,55 @@ def drop_file(connection: Connection, upload_id: UUID) -> None:
     connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": str(upload_id)})
 
 
-def read_file(connection: Connection, upload_id: UUID, owner: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that is whole."""
+
+    media_type: str
+    size: int
+    sha256: str
+
+
+def find_file(connection: Connection, upload_id: UUID, owner: str) -> UploadedFile:
     """A whole file of `owner`. Raises UploadUnknown, also where it is another owner's, is not whole, or has expired."""
     row = connection.execute(
-        text("SELECT sha256 FROM predictq.uploads WHERE id = :id AND owner = :owner AND expires_at > now()"),
+        text("""SELECT media_type, size, sha256 FROM predictq.uploads
+                WHERE id = :id AND owner = :owner AND expires_at > now()"""),
         {"id": str(upload_id), "owner": owner},
     ).one_or_none()
     if row is None or row.sha256 is None:
         raise UploadUnknown(upload_id)
-    content = b"".join(_pieces(connection, upload_id))
-    if hashlib.sha256(content).hexdigest() != row.sha256:
-        raise UploadUnknown(upload_id)
-    return content
+    return UploadedFile(row.media_type, row.size, row.sha256)
 
 
-def _pieces(connection: Connection, upload_id: UUID) -> Iterator[bytes]:
-    rows = connection.execute(
-        text("SELECT content FROM predictq.upload_pieces WHERE upload_id = :id ORDER BY number"), {"id": str(upload_id)}
+def keep_file(connection: Connection, upload_id: UUID, owner: str) -> None:
+    """Keep a whole file for a day from now. Raises UploadUnknown as `find_file` does."""
+    find_file(connection, upload_id, owner)
+    connection.execute(
+        text(f"UPDATE predictq.uploads SET expires_at = now() + interval '{_KEPT}' WHERE id = :id"),
+        {"id": str(upload_id)},
     )
-    for row in rows:
-        yield bytes(row.content)
+
+
+def read_file(connection: Connection, upload_id: UUID, owner: str) -> bytes:
+    """The bytes of a file. Raises UploadUnknown as `find_file` does."""
+    content = io.BytesIO()
+    write_file(connection, upload_id, owner, content)
+    return content.getvalue()
+
+
+def write_file(connection: Connection, upload_id: UUID, owner: str, target: IO[bytes]) -> None:
+    """Copy a file to `target`, a piece at a time. Raises UploadUnknown as `find_file` does."""
+    file = find_file(connection, upload_id, owner)
+    digest = hashlib.sha256()
+    for number in count():
+        piece = connection.execute(_PIECE, {"id": str(upload_id), "number": number}).scalar_one_or_none()
+        if piece is None:
+            break
+        digest.update(piece)
+        target.write(piece)
+    if digest.hexdigest() != file.sha256:
+        raise UploadUnknown(upload_id)
+
+
+_PIECE = text("SELECT content FROM predictq.upload_pieces WHERE upload_id = :id AND number = :number")

@@ -12,6 +12,7 @@ from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.http.requests import unknown_fields
 from api.intake.client_ids import are_whole_numbers, parse_client_ids
 from api.intake.key_spool import KeySpool
+from api.intake.table_uploads import ORDER_FIELDS
 from shared.errors import FilterRefused
 from shared.jobs.key_pages import KeyPages, ListedIds, ListedKeys, key_lines
 from shared.json_steps import STEP_BYTES, canonical_pieces
@@ -38,9 +39,9 @@ class Asked:
 
 def parse_asked(content: dict[str, Any], *, max_ids: int) -> Asked:
     """Read the body of a bulk job. Raises Problem."""
-    flaws = unknown_fields(content, *_FIELDS)
-    if not flaws and sum(field in content for field in ("client_ids", "where", "all")) != 1:
-        flaws.append(Flaw("", "one_of", "give exactly one of client_ids, where and all"))
+    flaws = unknown_fields(content, *_FIELDS, *(ORDER_FIELDS if "upload" in content else ("upload",)))
+    if not flaws and sum(field in content for field in ("client_ids", "where", "all", "upload")) != 1:
+        flaws.append(Flaw("", "one_of", "give exactly one of client_ids, where, all and upload"))
     if flaws:
         raise Invalid(*flaws)
     if "all" in content and content["all"] is not True:

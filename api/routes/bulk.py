@@ -18,6 +18,7 @@ from api.http.direct_route import DirectRoute
 from api.http.problems import MEDIA, Flaw, Invalid, Problem
 from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json
 from api.intake.bulk_jobs import Accept
+from api.intake.kept_files import keep_body
 from api.intake.key_spool import KeySpool
 from api.intake.model_directory import ServedModel
 from api.intake.selections import (
@@ -31,21 +32,24 @@ from api.intake.selections import (
     listed_keys,
     parse_asked,
 )
+from api.intake.table_uploads import TABLE_TYPES, asked_json, parse_table_order
 from api.intake.uploads import Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
 from shared.errors import ModelChanged, SourceNeeded
-from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
+from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection, accept_table
 from shared.jobs.key_pages import KeyPages
 from shared.sources.references import REFERENCES
+from shared.uploaded_files import find_file
 from shared.uploads.reader import KeyReader
+from shared.uploads.table_order import TableOrder
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 _IS_CSV = {b"text/csv": True, b"application/x-ndjson": False, b"application/ndjson": False}  # what an upload may be
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
 _ROUTE = "/v1/jobs"
-_UPLOADS = "text/csv, application/x-ndjson"
+_UPLOADS = ", ".join(("text/csv", "application/x-ndjson", *TABLE_TYPES))
 
 
 @router.post("/v1/jobs", **openapi.CREATE_JOB)
@@ -57,6 +61,8 @@ async def create_job(request: Request) -> Response:
     is_csv = _IS_CSV.get(media_type)
     if is_csv is not None:
         return await _receive(call, request, is_csv=is_csv, has_features=has_features)
+    if media_type.decode("latin-1") in TABLE_TYPES:
+        return await _receive_table(call, request, has_features=has_features)
     if has_features:
         raise Problem(MEDIA, f"With features=upload send {_UPLOADS}.", headers={"Accept": _UPLOADS})
     return await _accept_json(call, request)
@@ -94,6 +100,29 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
     return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
 
 
+async def _receive_table(call: KeyedCall, request: Request, *, has_features: bool) -> Response:
+    """Keep the bytes, and leave it to a worker to open them: what it finds wrong is the job's error."""
+    asked = _asked_by_query(request)
+    await call.services.models.find(call.caller, asked.model)
+    await call.services.intake.admit_upload(call.caller, call.key)
+    upload_id, file = await keep_body(request, call.services, call.caller.owner)
+    sheet = request.query_params.get("sheet")
+    order = TableOrder(upload_id, file.media_type, has_features=has_features, sheet=sheet)
+    with ExitStack() as resources:
+        return await _accept(call, await _prepare_table(call, asked, order, file.sha256), resources)
+
+
+async def _prepare_table(call: KeyedCall, asked: Asked, order: TableOrder, sha256: str) -> _Ready:
+    model = await call.services.models.find(call.caller, asked.model)
+    if order.has_features:
+        model = model.pinned()
+    else:
+        model.key_form()
+    digest = await _digest(call, asked.model, "table", *asked_json(order, sha256))
+    job = await _new_job(call, asked, model, digest)
+    return _Ready(job, 0, partial(accept_table, job=job, order=order))
+
+
 def _reader(model: ServedModel, *, is_csv: bool, has_features: bool) -> KeyReader:
     if has_features:
         make = KeyReader.of_csv_features if is_csv else KeyReader.of_ndjson_features
@@ -108,7 +137,7 @@ def _asked_by_query(request: Request) -> Asked:
 
 
 async def _accept_json(call: KeyedCall, request: Request) -> Response:
-    require_json(call.headers, "text/csv", "application/x-ndjson")
+    require_json(call.headers, "text/csv", "application/x-ndjson", *TABLE_TYPES)
     start = await read_start(request.receive)
     if not start.is_small:
         return await _accept_large(call, request, start)
@@ -153,6 +182,10 @@ async def _prepare(call: KeyedCall, content: dict[str, Any], resources: ExitStac
     """Look at all that was asked for, a millisecond at a time. Raises Problem, FilterRefused and others."""
     settings, turns, key = call.services.settings, call.services.turns, call.caller.key
     asked = parse_asked(content, max_ids=settings.max_json_ids)
+    if "upload" in content:
+        order = parse_table_order(content)
+        file = await call.services.quick.read(lambda c: find_file(c, order.upload_id, call.caller.owner))
+        return await _prepare_table(call, asked, replace(order, media_type=file.media_type), file.sha256)
     model = await call.services.models.find(call.caller, asked.model)
     if asked.client_ids is None:
         if model.source is None:

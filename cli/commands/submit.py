@@ -83,6 +83,22 @@ def bulk(
         Path | None,
         typer.Option(help="Rows of features, with or without client_id, as CSV or NDJSON; - reads standard input."),
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A table of clients: Excel, Parquet, Arrow, or CSV of any usual kind."),
+    ] = None,
+    with_features: Annotated[
+        bool, typer.Option("--with-features", help="With --file: score the features in the file, not the source's.")
+    ] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="With --file: NAME=COLUMN, the file's column for a feature or the key."),
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="With --file: of a workbook with several.")] = None,
+    separator: Annotated[str | None, typer.Option(help="With --file: of CSV, one character or tab.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="With --file: the decimal mark in CSV, . or ,")] = None,
+    dates: Annotated[str | None, typer.Option(help="With --file: what comes first in 01/02/2026, dmy or mdy.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="With --file: of CSV, such as cp1252.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="All clients.")] = False,
     where: Where = None,
     model: Model = None,
@@ -97,21 +113,30 @@ def bulk(
     api_key: ApiKeyText = None,
 ) -> None:
     """Predict for many clients."""
-    if sum((ids is not None, features is not None, everyone, bool(where))) != 1:
-        ways = "--ids FILE, --features FILE, --all and --where COLUMN=VALUE"
+    if sum((ids is not None, features is not None, file is not None, everyone, bool(where))) != 1:
+        ways = "--file FILE, --ids FILE, --features FILE, --all and --where COLUMN=VALUE"
         raise UsageProblem(f"name the clients by exactly one of {ways}")
-    for option, path in (("--ids", ids), ("--features", features)):
+    for option, path in (("--ids", ids), ("--features", features), ("--file", file)):
         if path is not None:
             _require_file(option, path)
     from cli import watching
+    from cli.table_upload import TABLE_ENDINGS, TableOptions, submit_table
+
+    said_of_file = (column, sheet, separator, decimal, dates, encoding)
+    if file is None and (with_features or any(said_of_file)):
+        raise UsageProblem("what is said of a file goes with --file FILE")
+    table = file or next((path for path in (ids, features) if path and path.suffix.lower() in TABLE_ENDINGS), None)
+    options = TableOptions(with_features or table == features, column or (), sheet, separator, decimal, dates, encoding)
 
     condition = read_condition(where or [])
     key = checked_idempotency_key(idempotency_key)
     moment = None if deadline is None else moment_ahead("--deadline", deadline)
     with api_client(api_url, api_key, quiet=as_json) as client:
         said = {"model": model, "name": name, "deadline": moment}
-        if file := ids or features:
-            job = _upload(client, file, key, said | {"features": "upload" if features else None}, quiet=as_json)
+        if table is not None:
+            job = submit_table(client, table, options, key=key, said=said, quiet=as_json)
+        elif text := ids or features:
+            job = _upload(client, text, key, said | {"features": "upload" if features else None}, quiet=as_json)
         else:
             job = client.submit_where(condition, key=key, **said)
         if watch:

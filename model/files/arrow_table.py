@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +16,48 @@ class ArrowTable:
     """A Parquet file, or one of Arrow's IPC format (.arrow, .feather)."""
 
     def __init__(self, path: Path) -> None:
-        """Reads the schema. Raises TableRefused, with the column where a type is none of PostgreSQL's."""
+        """Reads the schema. Raises TableRefused."""
         self._path = path
-        schema = self._open()[0]
-        self.names: Sequence[str] = list(schema.names)
-        self.known_types: Mapping[str, str] = {field.name: _type(field) for field in schema}
+        self._schema = self._open()[0]
+        self.names: Sequence[str] = list(self._schema.names)
+
+    @cached_property
+    def known_types(self) -> Mapping[str, str]:
+        """See TableFile. Raises TableRefused, with the column where a type is none of PostgreSQL's."""
+        return {field.name: _type(field) for field in self._schema}
+
+    def type_of(self, name: str) -> str:
+        """The type of one column. Raises TableRefused where it is none of PostgreSQL's."""
+        return _type(self._schema.field(name))
 
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """See TableFile. Rows count from 1."""
-        number = 0
-        schema, batches = self._open()
-        writers = [_writer(field.type) for field in schema]
-        for batch in batches():
-            columns = [
-                ["" if value is None else write(value) for value in column.to_pylist()]
-                for write, column in zip(writers, batch.columns, strict=True)
-            ]
-            for row in zip(*columns, strict=True):
-                number += 1
-                yield number, row
+        writers = [_writer(field.type) for field in self._open()[0]]
+        for number, row in self.cells():
+            yield number, ["" if value is None else write(value) for write, value in zip(writers, row, strict=True)]
 
-    def _open(self) -> tuple[Any, Callable[[], Iterator[Any]]]:
+    def cells(self, wanted: Sequence[str] | None = None) -> Iterator[tuple[int, Sequence[Any]]]:
+        """The rows, counted from 1, as Python's values of their types; of the `wanted` columns in that order."""
+        import pyarrow as pa  # noqa: PLC0415 - see _open
+
+        number = 0
+        try:
+            for batch in self._open(wanted)[1]():
+                columns = batch.columns if wanted is None else [batch.column(name) for name in wanted]
+                for row in zip(*(column.to_pylist() for column in columns), strict=True):
+                    number += 1
+                    yield number, row
+        except (pa.ArrowException, OSError) as error:
+            raise TableRefused(f"{self._path} cannot be read after row {number}: {error}") from None
+
+    def _open(self, wanted: Sequence[str] | None = None) -> tuple[Any, Callable[[], Iterator[Any]]]:
         import pyarrow as pa  # noqa: PLC0415 - a second and 100 MB that CSV can do without
         from pyarrow import ipc, parquet  # noqa: PLC0415
 
         try:
             if self._path.suffix.lower() in {".parquet", ".pq"}:
                 file = parquet.ParquetFile(self._path)
-                return file.schema_arrow, lambda: file.iter_batches(_ROWS)
+                return file.schema_arrow, lambda: file.iter_batches(_ROWS, columns=wanted)
             source = pa.memory_map(str(self._path))
             try:
                 reader = ipc.open_file(source)

@@ -1,13 +1,15 @@
-"""The first sheet of an Excel workbook (.xlsx), read row by row with openpyxl."""
+"""The sheet of an Excel workbook (.xlsx) that is a table, read row by row with openpyxl."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
+from model.files.excel_facts import require_plain
 from shared.files.refusals import TableRefused
 
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
@@ -16,37 +18,67 @@ _SMALL = 10_000_000
 
 
 class ExcelTable:
-    """A workbook whose first sheet is a table: names in its first row that is not empty."""
+    """A workbook in which one sheet is a table: names in its first row that is not empty.
+
+    Where several sheets that are shown have rows, `sheet` says which. What a person sees and what the file holds must
+    be the same: hidden rows, merged cells and formulas that were never calculated are refused.
+    """
 
     known_types: Mapping[str, str] = {}
 
     def __init__(self, path: Path, *, sheet: str | None = None) -> None:
         """Raises TableRefused."""
-        self._path, self._sheet = path, sheet
+        self._path = path
         _require_bounded(path)
+        self.sheet = self._find(sheet)
         _, first = next(self._full_rows(), (0, ()))
         if not first:
             raise TableRefused(f"{path}: the sheet is empty; its first row must name the columns")
         self.names: Sequence[str] = [_text(cell).strip() for cell in first]
+        require_plain(path, self._part, names=self.names)
 
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """See TableFile."""
+        for number, row in self.cells():
+            yield number, list(map(_text, row))
+
+    def cells(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """The rows with the number of each, as what Excel has in their cells; None for an empty one."""
         rows = self._full_rows()
         next(rows, None)
         width = len(self.names)
         for number, row in rows:
             if len(row) > width:
                 raise TableRefused(f"line {number}: has {len(row)} cells, the header has {width}")
-            cells = [*map(_text, row), *[""] * (width - len(row))]
             wrong = next((n for n, cell in enumerate(row) if isinstance(cell, str) and cell in _ERRORS), None)
             if wrong is not None:
                 raise TableRefused(
                     f"line {number}: {self.names[wrong]}: the cell holds an error of Excel, {row[wrong]}"
                 )
-            yield number, cells
+            yield number, [*row, *[None] * (width - len(row))]
 
     def _full_rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """The rows that are not empty, each with its number and without the empty cells at its end."""
+        with self._opened() as book:
+            yield from _full_rows(book[self.sheet])
+
+    def _find(self, sheet: str | None) -> str:
+        """The name of the sheet that is meant, and where its part is in the archive. Raises TableRefused."""
+        with self._opened() as book:
+            if sheet is not None and sheet not in book.sheetnames:
+                raise TableRefused(f"--sheet {sheet}: the workbook has {', '.join(book.sheetnames)[:500]}")
+            shown = [one for one in book.worksheets if one.sheet_state == "visible"]
+            full = [one for one in shown if sheet is None and next(_full_rows(one), None)]
+            if len(full) > 1:
+                names = ", ".join(one.title for one in full)[:500]
+                raise TableRefused(f"the workbook has several sheets: {names}. Say which one is meant: --sheet NAME")
+            found = book[sheet] if sheet is not None else (full or shown or book.worksheets)[0]
+            self._part: str = found._worksheet_path  # noqa: SLF001 - else its relations would have to be read again
+            title: str = found.title
+            return title
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         import openpyxl  # noqa: PLC0415 - half a second that other files can do without
 
         try:
@@ -54,16 +86,18 @@ class ExcelTable:
         except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
             raise TableRefused(f"{self._path} cannot be read as a workbook of Excel: {error}") from None
         try:
-            if self._sheet is not None and self._sheet not in book.sheetnames:
-                raise TableRefused(f"--sheet {self._sheet}: the workbook has {', '.join(book.sheetnames)[:500]}")
-            sheet = book[self._sheet] if self._sheet is not None else book.worksheets[0]
-            sheet.reset_dimensions()  # what the file says of its size may be wrong
-            for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-                width = max((n for n, cell in enumerate(row, 1) if cell is not None and cell != ""), default=0)
-                if width:
-                    yield number, row[:width]
+            yield book
         finally:
             book.close()
+
+
+def _full_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    """The rows that are not empty, each with its number and without the empty cells at its end."""
+    sheet.reset_dimensions()  # what the file says of its size may be wrong
+    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+        width = max((n for n, cell in enumerate(row, 1) if cell is not None and cell != ""), default=0)
+        if width:
+            yield number, row[:width]
 
 
 _ERRORS = frozenset({"#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"})  # #N/A is a missing value

@@ -61,7 +61,8 @@ UPDATE predictq.idempotency_keys k SET payload_hash = NULL
 WHERE k.payload_hash IS NOT NULL AND (
     k.job_id = ANY(CAST(:named AS uuid[]))
     OR k.job_id IN (SELECT e.job_id FROM predictq.erasure_jobs e JOIN predictq.jobs j ON j.id = e.job_id
-                    WHERE e.erasure_id = CAST(:id AS uuid) AND j.selection IS NULL))
+                    WHERE e.erasure_id = CAST(:id AS uuid)
+                      AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL)))
 """)
 # A caller may have made an Idempotency-Key out of the client's key. Repeated, such a call is a new one.
 _FORGET_KEYS = text("""

@@ -31,6 +31,8 @@ from shared.jobs.model_choice import ModelChoice
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
 from shared.status import Queue
+from shared.uploaded_files import keep_file
+from shared.uploads.table_order import TableOrder
 
 _SHARES = 8  # batches that a job of middling size is cut into, so that workers share it
 _LEAST_ROWS = 5_000  # below this a batch's claim and commit are felt: 10 ms of CPU, and some 9 µs per row
@@ -89,13 +91,35 @@ def accept_selection(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> 
 
     Raises what `accept_keys` raises but NothingSelected: a job that selects nobody ends with no rows; and SourceNeeded.
     """
+    return _accept_plan(engine, job, {"where": dict(where)}, needs_source=True)
+
+
+def accept_table(engine: Engine, job: BulkJob, order: TableOrder) -> Accepted:
+    """Commit a bulk job of the rows of a file that was sent. A worker opens it, and keeps it a day more for that.
+
+    Raises what `accept_keys` raises but NothingSelected, and UploadUnknown.
+    """
+    return _accept_plan(engine, job, {"where": {}, "upload": order.to_json()}, upload_id=order.upload_id)
+
+
+def _accept_plan(
+    engine: Engine,
+    job: BulkJob,
+    selection: Mapping[str, Any],
+    *,
+    needs_source: bool = False,
+    upload_id: UUID | None = None,
+) -> Accepted:
     with _bulk_transaction(engine) as connection:
         earlier = _keep_key(connection, job)
         if earlier is not None:
             return earlier
-        row = connection.execute(_INSERT_SELECTED, {**_values(job), "selection": {"where": dict(where)}}).one_or_none()
+        if upload_id is not None:
+            keep_file(connection, upload_id, job.owner)
+        values = {**_values(job), "selection": dict(selection), "needs_source": needs_source}
+        row = connection.execute(_INSERT_SELECTED, values).one_or_none()
         if row is None:
-            raise _no_version(connection, job.target.choice, needs_source=True)
+            raise _no_version(connection, job.target.choice, needs_source=needs_source)
     batch_ids = (row.batch_id,)
     return Accepted(
         job.job_id, row.model, row.version, Queue.PLAN, batch_ids, created_at=row.created_at, request_count=None
@@ -175,7 +199,8 @@ FROM live l CROSS JOIN job j
 _INSERT_SELECTED = text(f"""
 WITH {_LIVE}, plan AS (
     INSERT INTO predictq.prediction_batches (queue, requirements, job_id, owner, model_version_id, request_count)
-    SELECT '{Queue.PLAN}', l.requirements, :id, :owner, l.id, 0 FROM live l WHERE l.source_id IS NOT NULL RETURNING id
+    SELECT '{Queue.PLAN}', l.requirements, :id, :owner, l.id, 0 FROM live l
+    WHERE l.source_id IS NOT NULL OR NOT :needs_source RETURNING id
 ), job AS (
     INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, selection, first_batch_id, name, deadline)
     SELECT :id, 'bulk', :owner, l.id, l.source_id, :selection, p.id, :name, :deadline FROM live l CROSS JOIN plan p

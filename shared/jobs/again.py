@@ -45,7 +45,8 @@ def read_earlier(
     row = connection.execute(_JOB, {"id": str(job_id), "owner": owner}).one_or_none()
     if row is None or (models is not None and row.model not in models):
         raise JobUnknown(job_id)
-    where = None if row.selection is None else dict(row.selection.get("where") or {})
+    is_listed = row.selection is None or "upload" in row.selection  # its rows are kept: they are asked again
+    where = None if is_listed else dict(row.selection.get("where") or {})
     return EarlierJob(
         row.model,
         row.version,
@@ -103,7 +104,7 @@ FROM predictq.jobs j JOIN predictq.model_versions v ON v.id = j.model_version_id
 LEFT JOIN LATERAL (
     SELECT CASE WHEN r.keys_int8 IS NOT NULL THEN 'int8' WHEN r.keys_uuid IS NOT NULL THEN 'uuid'
                 WHEN r.keys_text IS NOT NULL THEN 'text' END AS storage,
-           r.given IS NOT NULL AND j.selection IS NULL AS has_features,
+           r.given IS NOT NULL AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL) AS has_features,
            r.request_count AS page_rows
     FROM predictq.batch_requests r WHERE r.job_id = j.id AND r.batch_id >= j.first_batch_id
     ORDER BY r.batch_id LIMIT 1) r ON true
@@ -131,6 +132,6 @@ WHERE j.id = :id ORDER BY r.batch_id
 """)
 _ROWS = text(f"""
 SELECT coalesce(u.key_int8, u.key_uuid, u.key_text) AS key, r.spelled -> CAST(u.n - 1 AS text) AS spelled,
-       CASE WHEN j.selection IS NULL THEN u.given END AS given
+       CASE WHEN j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL THEN u.given END AS given
 {_WANTED} AND r.batch_id = :batch ORDER BY u.n
 """)

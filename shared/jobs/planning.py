@@ -15,10 +15,12 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.batches.claims import Claim
 from shared.errors import FenceLost
+from shared.jobs.key_pages import copy_array, copy_value
 from shared.jobs.records import stop_bulk
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
+from shared.uploads.table_order import TableOrder
 
 
 class JobError(StrEnum):
@@ -27,44 +29,57 @@ class JobError(StrEnum):
     TOO_MANY_ROWS = "too_many_rows"  # its selection has more rows than one job may have
     SOURCE_UNAVAILABLE = "source_unavailable"  # its source could not be read at any attempt
     PLANNING_FAILED = "planning_failed"  # something else went wrong at each attempt to find its rows
+    UPLOAD_REFUSED = "upload_refused"  # its file is no table, or values of it do not fit
+    UPLOAD_GONE = "upload_gone"  # its file has expired or was erased before its rows were read
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a plan has to find."""
+    """What a plan has to find: clients of a source, or the rows of a file."""
 
     job_id: UUID
     owner: str
     where: Mapping[str, Any]
-    source_id: int
+    source_id: int | None  # None only of a file
     storage: str  # how its keys are kept: int8, uuid or text
+    upload: TableOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPage:
     """The keys of one batch, in key order: the elements of an array, in COPY's text format. `last_key` is canonical.
 
-    `given` are the features of the rows, as elements likewise, where they were read along with the keys.
+    `given` are the features of the rows, as elements likewise, where they were read along with the keys. Rows of a file
+    come in its order, perhaps without keys, and `spelled` is as in KeyPage; their `last_key` says how many there are.
     """
 
-    keys: bytes
+    keys: bytes | None
     rows: int
     last_key: str
     given: bytes | None = None
+    spelled: bytes | None = None
 
 
 def read_selection(engine: Engine, held: Claim) -> Selection:
     """What the claimed plan selects. Raises FenceLost where its job is not a plan any more."""
     with autocommit(engine) as connection:
         row = connection.execute(
-            text("""SELECT j.owner, j.selection, j.source_id, s.key_storage
-                    FROM predictq.jobs j JOIN predictq.sources s ON s.id = j.source_id
+            text("""SELECT j.owner, j.selection, j.source_id, coalesce(s.key_storage, 'text') AS key_storage
+                    FROM predictq.jobs j LEFT JOIN predictq.sources s ON s.id = j.source_id
                     WHERE j.id = :id AND j.status IS NULL"""),
             {"id": _job_id(held)},
         ).one_or_none()
     if row is None or held.job_id is None or row.selection is None:
         raise FenceLost(held.batch_id, held.fence)
-    return Selection(held.job_id, row.owner, row.selection["where"], row.source_id, row.key_storage)
+    upload = row.selection.get("upload")
+    return Selection(
+        held.job_id,
+        row.owner,
+        row.selection["where"],
+        row.source_id,
+        row.key_storage,
+        None if upload is None else TableOrder.from_json(upload),
+    )
 
 
 def read_room(engine: Engine, owner: str, *, owner_limit: int, service_limit: int) -> int:
@@ -139,16 +154,16 @@ WITH plan AS (
 )
 SELECT array_agg(id ORDER BY n) FROM ids
 """)
-_COPY_PAGES = (
-    "COPY predictq.batch_requests (batch_id, request_count, source_id, job_id, keys_{storage}, given) FROM STDIN"
-)
+_COPY_PAGES = """COPY predictq.batch_requests
+(batch_id, request_count, source_id, job_id, keys_{storage}, spelled, given) FROM STDIN"""
 
 
 def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[PlannedPage]) -> Iterator[bytes]:
     job_id = str(selection.job_id).encode()
+    source = b"\\N" if selection.source_id is None else b"%d" % selection.source_id
     for batch_id, page in zip(batch_ids, pages, strict=True):
-        given = b"\\N" if page.given is None else b"{%b}" % page.given
-        yield b"%d\t%d\t%d\t%b\t{%b}\t%b\n" % (batch_id, page.rows, selection.source_id, job_id, page.keys, given)
+        values = (copy_array(page.keys), copy_value(page.spelled), copy_array(page.given))
+        yield b"%d\t%d\t%b\t%b\t%b\t%b\t%b\n" % (batch_id, page.rows, source, job_id, *values)
 
 
 def end_plan(engine: Engine, held: Claim, *, is_new_reading: bool) -> int:

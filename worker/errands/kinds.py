@@ -23,4 +23,5 @@ def make_handlers(engine: Engine) -> Handlers:
         "count": sources.count,
         "register_model": do_apart("register_model"),
         "check_model": do_apart("check_model"),
+        "look_at_upload": do_apart("look_at_upload"),
     }

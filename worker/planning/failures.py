@@ -44,6 +44,10 @@ class PlanSourceAway(PlanFailed):
         super().__init__(JobError.SOURCE_UNAVAILABLE, detail)
 
 
+class UploadRefusedAtPlan(PlanFailed):
+    """The file of a job is none that it can be made of, or is gone. No other attempt can help."""
+
+
 class PlanGivenBack(PredictqError):
     """Somebody else plans on later: this planner stops, or there is no room for more rows now."""
 

@@ -66,10 +66,18 @@ class PageCutter:
             taken = self._spool.take(_TAKE_BYTES)
             self._text += taken
             self._lines += taken.count(b"\n")
-        *keys, self._text = self._text.split(b"\n", rows)
+        return self._page(self._cut_off(rows))
+
+    def _cut_off(self, rows: int) -> list[bytes]:
+        """The next lines, so many."""
+        *lines, self._text = self._text.split(b"\n", rows)
         self._lines -= rows
         self._cut += rows
         self.planned += rows
+        return lines
+
+    def _page(self, keys: list[bytes]) -> PlannedPage:
+        rows = len(keys)
         if b"\t" not in keys[-1]:
             return PlannedPage(b",".join(keys), rows, canonical(keys[-1]))
         parts = [line.split(b"\t", 1) for line in keys]  # a tab within a value is written otherwise

@@ -17,14 +17,18 @@ from shared.models.registry import get_version
 from shared.models.signature import missing_columns
 from shared.postgres.engine import autocommit
 from shared.sources.source import Source, get_source
+from shared.uploads.table_order import TableOrder
 from worker.planning.doorbell import Doorbell
 from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows
 from worker.planning.key_reader import KeyReader, OpenSource
 from worker.planning.lease_beat import LeaseBeat
 from worker.planning.page_cutter import PageCutter
+from worker.planning.upload_pages import UploadCutter, UploadReader
 from worker.sources.circuit import Circuit
 
 log = get_logger(__name__)
+
+Reader = KeyReader | UploadReader
 
 _MOST_PAGES = 20  # of one transaction: a cancel waits for it
 MOST_SCANNED_ROWS = 1_000_000  # of a job whose features are read along with its keys
@@ -75,33 +79,55 @@ class PlanRun:
         whatever else goes wrong. What is written stays written: the next claim goes on after it.
         """
         tools, held = self._tools, self._held
-        spool_bytes = tools.settings.plan_spool_bytes
-        with autocommit(tools.engine) as connection:
-            source = get_source(connection, self._selection.source_id)
-            features = _read_along(connection, source, held.model_version_id)
-        if features:
-            self._most_rows = min(self._most_rows, MOST_SCANNED_ROWS)
-        opened, after = tools.open_source, held.planned_key
-        with (
-            LeaseBeat(tools.engine, held, lease_seconds=tools.settings.lease_seconds) as beat,
-            KeyReader(
-                opened, source, self._selection, after=after, spool_bytes=spool_bytes, features=features
-            ) as reader,
-        ):
+        reader, source = self._of_file(self._selection.upload), None
+        if reader is None:
+            reader, source = self._of_source()
+        with LeaseBeat(tools.engine, held, lease_seconds=tools.settings.lease_seconds) as beat, reader:
             self._write_what_is_read(beat, reader)
             beat.check()
             reader.check()
             if reader.spool.is_cut_short:
                 raise PlanGivenBack("the source was read so far; somebody reads on from there")
             total = end_plan(tools.engine, held, is_new_reading=self._is_new_reading)
-        if source.is_away:
+        if source is not None and source.is_away:
             Circuit(tools.engine, tools.settings.patience_seconds).close(source.id)
         log.info("job planned", job_id=str(held.job_id), rows=total)
         tools.doorbell.job_changed(Notice(held.batch_id, held.job_id))
 
-    def _write_what_is_read(self, beat: LeaseBeat, reader: KeyReader) -> None:
+    def _of_source(self) -> tuple[Reader, Source]:
+        tools, held = self._tools, self._held
+        with autocommit(tools.engine) as connection:
+            source = get_source(connection, self._selection.source_id or 0)
+            features = _read_along(connection, source, held.model_version_id)
+        if features:
+            self._most_rows = min(self._most_rows, MOST_SCANNED_ROWS)
+        reader = KeyReader(
+            tools.open_source,
+            source,
+            self._selection,
+            after=held.planned_key,
+            spool_bytes=tools.settings.plan_spool_bytes,
+            features=features,
+        )
+        return reader, source
+
+    def _of_file(self, order: TableOrder | None) -> Reader | None:
+        if order is None:
+            return None
         settings = self._tools.settings
-        cutter = PageCutter(reader.spool, planned=self._held.planned_rows, most_rows=settings.bulk_batch_rows)
+        return UploadReader(
+            order,
+            owner=self._selection.owner,
+            version_id=self._held.model_version_id,
+            skip=self._held.planned_rows,
+            most=min(settings.max_upload_rows, settings.max_job_rows),
+            spool_bytes=settings.plan_spool_bytes,
+        )
+
+    def _write_what_is_read(self, beat: LeaseBeat, reader: Reader) -> None:
+        settings = self._tools.settings
+        cut = PageCutter if self._selection.upload is None else UploadCutter
+        cutter = cut(reader.spool, planned=self._held.planned_rows, most_rows=settings.bulk_batch_rows)
         while not cutter.is_done:
             beat.check()
             self._check(reader)
@@ -115,7 +141,7 @@ class PlanRun:
             else:
                 reader.spool.wait_for_more(_LOOK_SECONDS)
 
-    def _check(self, reader: KeyReader) -> None:
+    def _check(self, reader: Reader) -> None:
         if self._tools.stopped.is_set():
             raise PlanGivenBack("the planner stops")
         reader.check()

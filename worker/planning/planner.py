@@ -9,7 +9,14 @@ from shared.jobs.planning import JobError, Selection, fail_job, give_back_plan, 
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.status import Queue
-from worker.planning.failures import PlanFailed, PlanGivenBack, PlanSourceAway, TooManyRows, planning_failure
+from worker.planning.failures import (
+    PlanFailed,
+    PlanGivenBack,
+    PlanSourceAway,
+    TooManyRows,
+    UploadRefusedAtPlan,
+    planning_failure,
+)
 from worker.planning.plan_run import PlanRun, Tools
 from worker.sources.circuit import Circuit
 
@@ -51,6 +58,9 @@ class Planner:
             run.carry_out()
         except (FenceLost, PlanGivenBack, DatabaseUnavailable) as end:
             self._leave(held, end)
+        except UploadRefusedAtPlan as refused:
+            log.info("file of a job refused", batch_id=held.batch_id, job_id=str(held.job_id), code=refused.code)
+            self._fail(held, refused, attempt=run.attempt)
         except Exception as error:
             log.exception("plan failed", batch_id=held.batch_id, job_id=str(held.job_id), attempt=run.attempt)
             self._fail(held, planning_failure(error), attempt=run.attempt)
@@ -98,7 +108,8 @@ class Planner:
 
     def _fail(self, held: Claim, failure: PlanFailed, *, attempt: int) -> None:
         is_away = isinstance(failure, PlanSourceAway) and not self._is_given_up(held)
-        if is_away or (attempt < self._tools.settings.max_attempts and not isinstance(failure, TooManyRows)):
+        is_final = isinstance(failure, TooManyRows | UploadRefusedAtPlan)
+        if is_away or (attempt < self._tools.settings.max_attempts and not is_final):
             reason = f"{failure.code}: {failure}"
             pause = _RETRY_SECONDS
             record_failure(self._tools.engine, held, reason, retry_after_seconds=pause, is_counted=not is_away)
@@ -113,4 +124,5 @@ class Planner:
     def _is_given_up(self, held: Claim) -> bool:
         """Whether the source of a plan has been away for too long. Nobody claims its work while it is looked for."""
         tools = self._tools
-        return Circuit(tools.engine, tools.settings.patience_seconds).open(read_selection(tools.engine, held).source_id)
+        source_id = read_selection(tools.engine, held).source_id
+        return source_id is None or Circuit(tools.engine, tools.settings.patience_seconds).open(source_id)

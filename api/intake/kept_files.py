@@ -1,0 +1,63 @@
+"""Bodies that a worker opens: kept in PostgreSQL in pieces as they come. The gateway never looks into one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from uuid import UUID
+
+from starlette.requests import ClientDisconnect, Request
+from uuid_utils.compat import uuid7
+
+from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Problem
+from api.http.requests import headers_of, refuse_encoding
+from api.server.deadline import current
+from api.server.services import Services
+from shared.uploaded_files import PIECE_BYTES, UploadedFile, add_piece, begin_file, drop_file, end_file
+
+
+async def keep_body(request: Request, services: Services, owner: str) -> tuple[UUID, UploadedFile]:
+    """Store the body of a call as a file of `owner`. Raises Problem 408, 413 or 415; then nothing is kept."""
+    refuse_encoding(headers_of(request))
+    upload_id = UUID(str(uuid7()))
+    media_type = request.headers.get("content-type", "application/octet-stream")
+    await services.quick.write(lambda connection: begin_file(connection, upload_id, owner, media_type))
+    try:
+        with current().paused():
+            size, digest = await _keep(request, services, upload_id)
+        await services.quick.write(lambda connection: end_file(connection, upload_id, size=size, sha256=digest))
+    except BaseException:
+        await asyncio.shield(services.quick.write(lambda connection: drop_file(connection, upload_id)))
+        raise
+    return upload_id, UploadedFile(media_type, size, digest)
+
+
+async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[int, str]:
+    """Store the body piece by piece. Returns its size in bytes and its SHA-256."""
+    digest, size, number, piece = hashlib.sha256(), 0, 0, bytearray()
+    most = services.settings.max_file_bytes
+    has_more = True
+    while has_more:
+        try:
+            async with asyncio.timeout(services.settings.upload_timeout_seconds):
+                message = await request.receive()
+        except TimeoutError:
+            raise Problem(SILENT_UPLOAD, "Nothing came for a while. Send the file again.") from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece += message.get("body", b"")
+        has_more = message.get("more_body", False)
+        while len(piece) >= PIECE_BYTES or (piece and not has_more):
+            content = bytes(piece[:PIECE_BYTES])
+            del piece[:PIECE_BYTES]
+            size += len(content)
+            if size > most:
+                raise Problem(TOO_LARGE, f"A file may have {most:,} bytes (PREDICTQ_MAX_FILE_BYTES).")
+            digest.update(content)
+            await _store(services, upload_id, number, content)
+            number += 1
+    return size, digest.hexdigest()
+
+
+async def _store(services: Services, upload_id: UUID, number: int, content: bytes) -> None:
+    await services.quick.write(lambda connection: add_piece(connection, upload_id, number, content))

@@ -1,0 +1,90 @@
+"""What a sheet of Excel hides from whoever reads its values: hidden rows, merged cells, formulas without a value."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from xml.parsers import expat
+
+from shared.files.refusals import TableRefused
+
+_PIECE = 1 << 18
+_CELL = re.compile(r"([A-Z]{1,3})([0-9]+)")
+
+
+def require_plain(path: Path, part: str, *, names: Sequence[str]) -> None:
+    """Raises TableRefused, with row and column, where a sheet is not what it seems. `part` is its place in the file."""
+    facts = _Facts(names)
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = facts.start
+    parser.EndElementHandler = facts.end
+    parser.CharacterDataHandler = facts.text
+    parser.EntityDeclHandler = _refuse_entities  # a sheet has none; a bomb has
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(part) as sheet:
+            while piece := sheet.read(_PIECE):
+                parser.Parse(piece, False)
+    except (expat.ExpatError, zipfile.BadZipFile, KeyError, OSError) as error:
+        raise TableRefused(f"{path} cannot be read as a workbook of Excel: {error}") from None
+
+
+class _Facts:
+    """Follows the elements of a sheet."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._row = 0
+        self._cell = ""
+        self._has_formula = self._has_value = self._is_in_value = False
+
+    def start(self, element: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        kind = element.rpartition(" ")[2]
+        if kind == "c":
+            self._cell, self._has_formula = attributes.get("r", ""), False
+            self._has_value = attributes.get("t") == "str"  # a formula's text, which may be empty
+        elif kind == "f":
+            self._has_formula = True
+        elif kind == "v":
+            self._is_in_value = True
+        elif kind == "row":
+            self._row = int(attributes.get("r", self._row + 1))
+            if attributes.get("hidden") in ("1", "true"):
+                words = "by a filter, perhaps. Show all rows, and delete those that are not meant"
+                raise TableRefused(f"line {self._row}: the row is hidden, {words}")
+        elif kind == "mergeCell":
+            self._refuse_merge(attributes.get("ref", ""))
+
+    def text(self, _: str) -> None:
+        """Some text."""
+        self._has_value = self._has_value or self._is_in_value
+
+    def end(self, element: str) -> None:
+        """An element ends."""
+        self._is_in_value = False
+        if self._has_formula and not self._has_value and element.rpartition(" ")[2] == "c":
+            words = "the cell has a formula and no value: open the file in Excel, let it calculate, and save it"
+            raise TableRefused(f"line {self._row}: {self._column(self._cell)}: {words}")
+
+    def _refuse_merge(self, ref: str) -> None:
+        first = _CELL.match(ref)
+        row = first[2] if first else "1"
+        words = f"the cells {ref[:40]} are merged, and only the first has a value: take them apart, and fill each in"
+        raise TableRefused(f"line {row}: {self._column(ref)}: {words}")
+
+    def _column(self, ref: str) -> str:
+        """The name of a cell's column, or its letters where it has none."""
+        found = _CELL.match(ref)
+        if found is None:
+            return "column"
+        number = 0
+        for letter in found[1]:
+            number = number * 26 + ord(letter) - 64
+        name = self._names[number - 1] if number <= len(self._names) else ""
+        return name or f"column {found[1]}"
+
+
+def _refuse_entities(*_: object) -> None:
+    raise TableRefused("the workbook declares entities of XML, which no sheet of Excel needs")

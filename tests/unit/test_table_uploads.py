@@ -1,0 +1,215 @@
+"""Tables that a worker opens: cells with types of their own stay what they are, and what does not fit has its place."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import zipfile
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import openpyxl
+import pyarrow as pa
+import pytest
+from pyarrow import ipc, parquet
+
+from shared.files.refusals import TableRefused
+from shared.models.feature import FeatureKind, FeatureSpec
+from shared.models.signature import Signature
+from shared.sources.keys import KeyColumn, KeyForm
+from shared.uploads.refusals import UploadRefused
+from shared.uploads.table_order import TableOrder
+from worker.uploads.matching import match_columns
+from worker.uploads.opening import open_file
+from worker.uploads.rows import TableRows, faults_of
+
+SIGNATURE = Signature(
+    (
+        FeatureSpec("age", FeatureKind.INTEGER),
+        FeatureSpec("Prime €", FeatureKind.NUMBER, nullable=True),
+        FeatureSpec("city", FeatureKind.CATEGORY),
+        FeatureSpec("garage", FeatureKind.BOOLEAN),
+        FeatureSpec("since", FeatureKind.DATETIME),
+    )
+)
+TEXT_KEY = KeyForm((KeyColumn("no", "text"),))
+NAMES = ["no", "age", "Prime €", "city", "garage", "since"]
+ROW = ["007", 41, 12.5, "Évreux", True, dt.datetime.fromisoformat("2024-12-31T10:30")]
+FEATURES = {"age": 41, "Prime €": 12.5, "city": "Évreux", "garage": True, "since": "2024-12-31T10:30:00"}
+
+
+def order(**said: Any) -> TableOrder:
+    return TableOrder(UUID(int=1), **{"has_features": True, **said})
+
+
+def rows_of(path: Path, form: KeyForm = TEXT_KEY, *, tells_values: bool = True, **said: Any) -> list[Any]:
+    """Keys and features of a file, whatever its name."""
+    copy = path.parent / "upload"
+    copy.write_bytes(path.read_bytes())
+    asked = order(**said)
+    try:
+        opened = open_file(copy, asked)
+    except TableRefused as refused:
+        raise UploadRefused(faults_of(refused)) from None
+    signature = SIGNATURE if asked.has_features else None
+    columns = match_columns(opened.table.names, form, signature, asked.columns)
+    rows = TableRows(opened, columns, form, signature, asked.decimal, asked.dates, tells_values)
+    return [(row.key and row.key.canonical, row.features) for row in rows]
+
+
+def workbook(path: Path, rows: Sequence[Sequence[Any]], *, edit: Any = lambda _: None) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    edit(book.active)
+    book.save(path)
+    return path
+
+
+def test_cells_of_excel_stay_what_they_are(tmp_path: Path) -> None:
+    """A text key 007, a date, a number that is whole, an empty cell; columns that nobody needs are left."""
+    path = workbook(
+        tmp_path / "a.xlsx", [[*NAMES, "note"], [*ROW, "x"], [12, 30, None, 75, False, dt.date(2024, 1, 2)]]
+    )
+    second = {"age": 30, "Prime €": None, "city": "75", "garage": False, "since": "2024-01-02T00:00:00"}
+    assert rows_of(path) == [("007", FEATURES), ("12", second)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "file", "stream"])
+def test_cells_of_parquet_and_arrow_stay_what_they_are(tmp_path: Path, kind: str) -> None:
+    """An int64 beyond what a double holds, NaN as missing, a dictionary, a decimal; a column of lists is left."""
+    whole = 2**53 + 1
+    table = pa.table(
+        {
+            "no": ["007", ""],
+            "age": pa.array([whole, 1], pa.int64()),
+            "Prime €": pa.array([Decimal("12.50"), None], pa.decimal128(8, 2)),
+            "city": pa.array(["", "Évreux"]).dictionary_encode(),
+            "garage": [True, False],
+            "since": pa.array([ROW[5], ROW[5]], pa.timestamp("us")),
+            "tags": [["a"], []],
+        }
+    ).slice(0, 1)
+    path = tmp_path / "a.table"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    else:
+        make = ipc.new_file if kind == "file" else ipc.new_stream
+        with path.open("wb") as file, make(file, table.schema) as writer:
+            writer.write_table(table)
+    assert rows_of(path) == [("007", FEATURES | {"age": whole, "city": ""})]
+
+
+def test_csv_of_france_is_understood(tmp_path: Path) -> None:
+    """Semicolons, decimal commas, thousands, Oui and Non, days first, in Windows-1252; keys as they are written."""
+    text = f"{';'.join(NAMES)}\n007;41;12,5;Évreux;Oui;31/12/2024 10:30\n08;30;1 234,5;NA;non;01/02/2024 00:00\n"
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode("cp1252"))
+    second = {"age": 30, "Prime €": 1234.5, "city": "NA", "garage": False, "since": "2024-02-01 00:00:00"}
+    first = FEATURES | {"since": "2024-12-31 10:30:00"}
+    assert rows_of(path) == [("007", first), ("08", second)]
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert rows_of(path, has_features=False) == [("007", None), ("08", None)]
+
+
+def test_columns_may_have_other_names(tmp_path: Path) -> None:
+    """As the caller says; a wrong name is refused with those that there are."""
+    path = workbook(tmp_path / "a.xlsx", [["Police", "Âge", *NAMES[2:]], ROW])
+    said = {"no": "Police", "age": "Âge"}
+    assert rows_of(path, columns=said) == [("007", FEATURES)]
+    with pytest.raises(UploadRefused, match="the file has no column 'Age' for age; it has Police, Âge"):
+        rows_of(path, columns={"no": "Police", "age": "Age"})
+    with pytest.raises(UploadRefused, match="lacks columns for features of the model: age"):
+        rows_of(path)
+    with pytest.raises(UploadRefused, match=r"no column is called client_id or no; .*`columns` client_id=NAME"):
+        rows_of(path, has_features=False)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda s: s.merge_cells("A1:B1"), r"line 1: .*: the cells A1:B1 are merged"),
+        (lambda s: s.merge_cells("C2:C3"), r"line 2: Prime €: the cells C2:C3 are merged"),
+        (lambda s: s.__setitem__("C2", "=1+1"), r"line 2: Prime €: the cell has a formula and no value"),
+        (lambda s: setattr(s.row_dimensions[2], "hidden", True), r"line 2: the row is hidden"),
+        (lambda s: s.__setitem__("B1", "no"), r"line 1: the column 'no' stands twice"),
+        (lambda s: s.__setitem__("B1", None), r"line 1: column 2 has no name"),
+        (lambda s: s.__setitem__("B2", "forty"), r"line 2: age must be a whole number; got 'forty'"),
+        (lambda s: s.__setitem__("C2", "12,5"), r"line 2: 'Prime €'|Prime € must be a number"),
+        (lambda s: s.__setitem__("F2", "yesterday"), r"line 2: since must be a time without"),
+        (lambda s: s.__setitem__("A2", None), r"line 2: no is empty"),
+        (lambda s: s.__setitem__("A2", 1.5), r"line 2: no is a number with a fraction"),
+        (lambda s: s.__setitem__("C2", "#DIV/0!"), r"line 2: Prime €: the cell holds an error of Excel"),
+        (lambda s: s.parent.create_sheet("Other").append(["a"]), r"several sheets: Sheet, Other. Say which .*`sheet`"),
+    ],
+)
+def test_what_a_workbook_hides_or_lacks_is_refused_with_its_place(tmp_path: Path, edit: Any, words: str) -> None:
+    """Never read as if it were not there."""
+    path = workbook(tmp_path / "a.xlsx", [NAMES, ROW, ROW], edit=edit)
+    with pytest.raises(UploadRefused, match=words):
+        rows_of(path)
+
+
+def test_a_named_sheet_is_taken(tmp_path: Path) -> None:
+    """And one that is hidden needs its name."""
+
+    def edit(sheet: Any) -> None:
+        other = sheet.parent.create_sheet("Autre")
+        for row in (NAMES, ["8", *ROW[1:]]):
+            other.append(row)
+
+    path = workbook(tmp_path / "a.xlsx", [NAMES, ROW], edit=edit)
+    assert rows_of(path, sheet="Autre")[0][0] == "8"
+    with pytest.raises(UploadRefused, match="`sheet` Nope: the workbook has Sheet, Autre"):
+        rows_of(path, sheet="Nope")
+
+
+def test_the_error_of_a_job_repeats_no_value(tmp_path: Path) -> None:
+    """It is stored; what is shown to whoever looks is not."""
+    path = workbook(tmp_path / "a.xlsx", [NAMES, ["1", "Dupont, Marie", *ROW[2:]]])
+    with pytest.raises(UploadRefused) as caught:
+        rows_of(path, tells_values=False)
+    assert str(caught.value) == "line 2: age must be a whole number"
+
+
+def test_what_is_open_in_csv_says_which_field_decides(tmp_path: Path) -> None:
+    """In the words of the interface, which the command line turns into its own."""
+    from cli.words import as_commands
+
+    path = tmp_path / "a.csv"
+    path.write_text("no;age;Prime €;city;garage;since\n1;41;1,234;x;oui;01/02/2024\n")
+    with pytest.raises(UploadRefused) as caught:
+        rows_of(path)
+    assert "`decimal` , or `decimal` ." in str(caught.value)
+    assert "`dates` dmy or `dates` mdy" in str(caught.value)
+    assert "--decimal , or --decimal ." in as_commands(str(caught.value))
+    found = rows_of(path, decimal=",", dates="mdy")[0][1]
+    assert found == FEATURES | {"Prime €": 1.234, "city": "x", "since": "2024-01-02"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 no zip", b"PAR1 no parquet PAR1", b"ARROW1\0\0 none", b"\xd0\xcf\x11\xe0"]
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Whatever it looks like."""
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    with pytest.raises(UploadRefused, match="line 1: "):
+        rows_of(path)
+
+
+def test_a_bomb_of_entities_is_refused(tmp_path: Path) -> None:
+    """A sheet declares none."""
+    good = workbook(tmp_path / "good.xlsx", [NAMES, ROW])
+    bad = tmp_path / "bad.xlsx"
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+        for part in source.namelist():
+            content = source.read(part)
+            if part == "xl/worksheets/sheet1.xml":
+                content = re.sub(rb"^(<\?xml[^>]*>)?", b'<!DOCTYPE a [<!ENTITY b "c">]>', content, count=1)
+            target.writestr(part, content)
+    with pytest.raises(UploadRefused):
+        rows_of(bad)

@@ -1,0 +1,117 @@
+"""Rows of a file on their way into pages: a process that opens it, a thread that reads on, pages cut by width."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, Any
+
+from shared.jobs.planning import JobError, PlannedPage
+from shared.uploads.table_order import TableOrder
+from worker.planning.failures import PlanFailed, UploadRefusedAtPlan
+from worker.planning.page_cutter import PageCutter
+from worker.planning.spool import KeySpool
+
+_PATIENCE_SECONDS = 5  # for which the process may wait for space in the spool, in all
+_OPEN_SECONDS = 1_800.0  # to read the whole file once; a workbook of a million rows takes minutes
+_STALL_SECONDS = 60.0  # without a row, once rows come
+_PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
+_PIECE = 1 << 18
+
+
+class UploadReader:
+    """One reading of a file, from after `skip` rows on. A context: at its end the process has ended."""
+
+    def __init__(
+        self, order: TableOrder, *, owner: str, version_id: int, skip: int, most: int, spool_bytes: int
+    ) -> None:
+        asked = {"order": order.to_json(), "owner": owner, "version_id": version_id, "skip": skip, "most": most}
+        self._asked = json.dumps(asked).encode()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._has_begun = False
+        self.spool = KeySpool(spool_bytes, patience_seconds=_PATIENCE_SECONDS)
+        self._thread = threading.Thread(target=self._run, name="upload-reader", daemon=True)
+
+    def __enter__(self) -> UploadReader:
+        """Start the process. From this thread: Linux ends it with the thread that started it."""
+        command = [sys.executable, "-m", "worker.uploads"]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self.spool.discard()
+
+    def stop(self) -> None:
+        """Read no further. What is in the spool stays."""
+        self.spool.drop()
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+        self._thread.join()
+        if self._child is not None:
+            self._child.wait()
+
+    def check(self) -> None:
+        """Raise PlanFailed where the file is refused, or its process ended or gives nothing for too long."""
+        spool = self.spool
+        if isinstance(spool.failure, PlanFailed):
+            raise spool.failure
+        if spool.failure is not None:
+            raise PlanFailed(
+                JobError.PLANNING_FAILED, f"The file could not be read: {spool.failure}"
+            ) from spool.failure
+        patience = _STALL_SECONDS if self._has_begun else _OPEN_SECONDS
+        if not spool.is_ended and time.monotonic() - spool.last_arrival > patience:
+            raise UploadRefusedAtPlan(JobError.UPLOAD_REFUSED, f"The file was not read within {patience:g} s: cut it.")
+
+    def _run(self) -> None:
+        try:
+            self._pump()
+        except Exception as error:  # noqa: BLE001 - raised in the planner's own thread, by `check`
+            self.spool.end(error)
+        else:
+            self.spool.end()
+
+    def _pump(self) -> None:
+        child = self._child
+        if child is None or child.stdin is None or child.stdout is None:
+            return
+        with child.stdin as order:
+            order.write(self._asked)
+        answer = child.stdout.readline()
+        said: dict[str, Any] = json.loads(answer) if answer else {}
+        if "code" in said:
+            raise UploadRefusedAtPlan(JobError(said["code"]), said["detail"])
+        self._has_begun = bool(said)
+        self._copy(child.stdout)
+        status = child.wait()
+        if status or not said:
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
+            raise PlanFailed(JobError.PLANNING_FAILED, f"The process that opens the file ended ({how}).")
+
+    def _copy(self, lines: IO[bytes]) -> None:
+        while piece := lines.read(_PIECE):
+            self.spool.incoming.write(piece)
+
+
+class UploadCutter(PageCutter):
+    """Cuts lines of a file, in its order: key, spelling, features. Wide rows make pages of fewer of them."""
+
+    def _cut_off(self, rows: int) -> list[bytes]:
+        average = max(1, len(self._text) // max(1, self._lines))
+        return super()._cut_off(max(1, min(rows, _PAGE_BYTES // average)))
+
+    def _page(self, lines: list[bytes]) -> PlannedPage:
+        keys, spellings, given = zip(*[line.split(b"\t", 2) for line in lines], strict=True)
+        spelled = [b'"%d":%b' % (row, text) for row, text in enumerate(spellings) if text]
+        return PlannedPage(
+            b",".join(keys) if keys[0] else None,
+            len(lines),
+            str(self.planned),
+            b",".join(given) if given[0] else None,
+            b"{%b}" % b",".join(spelled) if spelled else None,
+        )

@@ -1,0 +1,97 @@
+"""What a caller is shown of a file before its job is sent: how it is written, what columns are for, what is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from shared.errors import PredictqError
+from shared.files.csv_table import CsvTable
+from shared.files.refusals import TableRefused
+from shared.uploads.headings import key_names
+from shared.uploads.refusals import LineFault, UploadRefused
+from worker.uploads.context import UploadContext
+from worker.uploads.matching import MatchedColumns, match_columns
+from worker.uploads.opening import OpenedFile, open_file
+from worker.uploads.rows import TableRows, faults_of
+
+_SECONDS = 20.0  # for the rows; a file of more of them is checked as a whole when its job is planned
+_EXAMPLES = 3
+_LONGEST = 80  # characters of an example
+
+
+def look(context: UploadContext) -> dict[str, Any]:
+    """What was understood, as `api.http.upload_schemas.UploadLook` describes it."""
+    order, form = context.order, context.form
+    signature = context.version.signature if order.has_features else None
+    said: dict[str, Any] = {
+        "key": list(key_names(form)[-1]),
+        "features": list(signature.names) if signature else [],
+    }
+    try:
+        opened = open_file(context.path, order)
+    except TableRefused as refused:
+        return {**said, "problems": _problems(faults_of(refused))}
+    columns = match_columns(opened.table.names, form, signature, order.columns)
+    said |= {
+        "format": opened.format,
+        "sheet": opened.sheet,
+        "separator": opened.separator,
+        "encoding": opened.encoding,
+        "columns": _columns(opened, columns, {}),
+    }
+    count, is_whole = 0, False
+    try:
+        rows = TableRows(opened, columns, form, signature, order.decimal, order.dates, tells_values=True)
+        said["columns"] = _columns(opened, columns, rows.written)
+        count, is_whole = _count(rows)
+        problems = [] if count else [LineFault(1, "no_rows", "the file has a header and no row")]
+    except UploadRefused as refused:
+        problems = list(refused.faults)
+    return {**said, "rows": count, "is_whole": is_whole, "problems": _problems(problems)}
+
+
+def _count(rows: TableRows) -> tuple[int, bool]:
+    ends_at = time.monotonic() + _SECONDS
+    count = 0
+    for _ in rows:
+        count += 1
+        if count % 1_000 == 0 and time.monotonic() > ends_at:
+            return count, False
+    return count, True
+
+
+def _problems(faults: Sequence[LineFault]) -> list[dict[str, Any]]:
+    return [{"line": fault.line, "code": fault.code, "detail": fault.detail} for fault in faults]
+
+
+def _columns(opened: OpenedFile, columns: MatchedColumns, written: Mapping[str, Any]) -> list[dict[str, Any]]:
+    examples = _examples(opened)
+    uses = {column: ("feature", name) for name, column in columns.features.items()}
+    uses |= {column: ("key", column) for column in columns.key or ()}
+    found = []
+    for position, name in enumerate(opened.table.names):
+        use, stands_for = uses.get(name, ("ignored", None))
+        column = written.get(name)
+        found.append(
+            {
+                "name": name,
+                "use": use,
+                "stands_for": stands_for,
+                "written": column.dress.in_words(column.type) if column is not None else "",
+                "examples": [row[position] for row in examples if row[position]],
+            }
+        )
+    return found
+
+
+def _examples(opened: OpenedFile) -> list[list[str]]:
+    """The first rows as texts; none where the file cannot be read so far."""
+    try:
+        rows = list(islice(opened.table.rows(), _EXAMPLES))
+    except PredictqError:
+        return []
+    is_csv = isinstance(opened.table, CsvTable)
+    return [[(cell.strip() if is_csv else cell)[:_LONGEST] for cell in row] for _, row in rows]

@@ -1,0 +1,110 @@
+"""An upload as a table, by what its first bytes are: Excel, Parquet, Arrow, or CSV as people have it."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.files.arrow_table import ArrowTable
+from model.files.excel_table import ExcelTable
+from shared.files.csv_table import CsvTable
+from shared.files.refusals import TableRefused
+from shared.files.table import check_names
+from shared.uploads.table_order import TableOrder
+
+_PIECE = 1 << 20
+_MARKS = (
+    (b"PK\x03\x04", "xlsx"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),  # a stream
+    (b"\xd0\xcf\x11\xe0", "xls"),
+)
+
+Table = ArrowTable | ExcelTable | CsvTable
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A table, and how its file is written."""
+
+    table: Table
+    format: str
+    sheet: str | None = None
+    separator: str | None = None
+    encoding: str | None = None
+
+
+def open_file(path: Path, order: TableOrder) -> OpenedFile:
+    """The table in a file, whose name does not matter. Raises TableRefused."""
+    kind = _kind(path)
+    opened = _OPENERS[kind](path, order)
+    check_names(opened.table.names)
+    return opened
+
+
+def _kind(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start:
+        raise TableRefused("the file is empty")
+    return next((kind for mark, kind in _MARKS if start.startswith(mark)), "csv")
+
+
+def _excel(path: Path, order: TableOrder) -> OpenedFile:
+    table = ExcelTable(_called(path, "workbook.xlsx"), sheet=order.sheet)
+    return OpenedFile(table, "xlsx", sheet=table.sheet)
+
+
+def _arrow(path: Path, _: TableOrder) -> OpenedFile:
+    return OpenedFile(ArrowTable(_called(path, "table.arrow")), "arrow")
+
+
+def _parquet(path: Path, _: TableOrder) -> OpenedFile:
+    return OpenedFile(ArrowTable(_called(path, "table.parquet")), "parquet")
+
+
+def _old_excel(_: Path, __: TableOrder) -> OpenedFile:
+    raise TableRefused("workbooks of the old format .xls cannot be read; save it as .xlsx or as CSV")
+
+
+def _csv(path: Path, order: TableOrder) -> OpenedFile:
+    separator = {"\\t": "\t", "tab": "\t"}.get(order.separator or "", order.separator)
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise TableRefused(f"--separator {order.separator}: one character, such as ';' or '\\t'")
+    encoding = order.encoding or _encoding_of(path)
+    table = CsvTable(_called(path, "table.csv"), separator=separator, encoding=encoding)
+    return OpenedFile(table, "csv", separator=table.separator, encoding=table.encoding)
+
+
+def _called(path: Path, name: str) -> Path:
+    """The file under a name that its reader knows, and that may stand in a text for people."""
+    path.rename(path.parent / name)
+    return path.parent / name
+
+
+def _encoding_of(path: Path) -> str | None:
+    """Windows' own where a text is no UTF-8, as most such files of Western Europe are; it is said what was taken."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return None
+        file.seek(0)
+        try:
+            while piece := file.read(_PIECE):
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return None
+
+
+_OPENERS: dict[str, Callable[[Path, TableOrder], OpenedFile]] = {
+    "xlsx": _excel,
+    "xls": _old_excel,
+    "parquet": _parquet,
+    "arrow": _arrow,
+    "csv": _csv,
+}

@@ -1,0 +1,197 @@
+"""The rows of a table as keys and features, or what is wrong with the first of them by line and column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.files.arrow_table import ArrowTable
+from shared.files import moments
+from shared.files.column_types import Dress, Misfit, read_value
+from shared.files.csv_table import CsvTable
+from shared.files.refusals import CellFault, TableRefused
+from shared.files.table import Column, OpenTypes, infer
+from shared.models.feature import FeatureKind, FeatureSpec, shown
+from shared.models.signature import Signature
+from shared.uploads.cell_values import key_text, value_of_cell
+from shared.uploads.feature_values import ValueRefused, value_of_text
+from shared.uploads.key_lines import BLANKS
+from shared.uploads.keys import ClientKey, KeyForm, KeyRefused
+from shared.uploads.refusals import MOST_FAULTS, LineFault, UploadRefused
+from worker.uploads.matching import MatchedColumns
+from worker.uploads.opening import OpenedFile
+
+_TYPES = {
+    FeatureKind.INTEGER: "bigint",
+    FeatureKind.NUMBER: "double precision",
+    FeatureKind.BOOLEAN: "boolean",
+    FeatureKind.CATEGORY: "text",
+}
+_ORDERS = {"dmy": moments.DAY_FIRST, "mdy": moments.MONTH_FIRST}
+_OF_TYPES = re.compile(r", or keep (the column|it) as text: --types '.*?'|; correct them, or keep it as text.*")
+_OF_DAYS = re.compile(r"--types '.*?=\w+:(dmy|mdy)'")
+_OPTION = re.compile(r"--(sheet|separator|decimal|encoding)\b")
+_LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
+_WANTED = {
+    FeatureKind.INTEGER: "a whole number",
+    FeatureKind.NUMBER: "a number",
+    FeatureKind.BOOLEAN: "true or false (yes/no, oui/non, 1/0)",
+    FeatureKind.CATEGORY: "a text",
+    FeatureKind.DATETIME: "a date or a time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row: its line, its key where the file has one, its features where the job's come with the file."""
+
+    line: int
+    key: ClientKey | None
+    features: Mapping[str, Any] | None
+
+
+@dataclass
+class TableRows:
+    """The rows of an upload, which can be read from the start again. `tells_values`: whether faults repeat a value."""
+
+    opened: OpenedFile
+    columns: MatchedColumns
+    form: KeyForm
+    signature: Signature | None
+    decimal: str | None = None
+    dates: str | None = None
+    tells_values: bool = False
+    written: dict[str, Column] = field(default_factory=dict)  # of CSV: how each column is written
+
+    def __post_init__(self) -> None:
+        """Looks through a CSV file once, to see how it is written. Raises UploadRefused."""
+        self.columns.require()
+        if isinstance(self.opened.table, CsvTable):
+            self.written = self._see(self.opened.table)
+
+    def __iter__(self) -> Iterator[TableRow]:
+        """All rows in order. Raises UploadRefused with the first twenty faults."""
+        faults: list[LineFault] = []
+        try:
+            for line, cells in self._cells():
+                row = self._row(line, cells, faults)
+                if len(faults) >= MOST_FAULTS:
+                    break
+                if not faults:
+                    yield row
+        except TableRefused as refused:
+            faults += faults_of(refused)
+        if faults:
+            raise UploadRefused(faults[:MOST_FAULTS])
+
+    @property
+    def _wanted(self) -> list[str]:
+        """The file's columns that are read: those of the key, then those of the features."""
+        return [*(self.columns.key or ()), *self.columns.features.values()]
+
+    def _cells(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        table, wanted = self.opened.table, self._wanted
+        if isinstance(table, ArrowTable):
+            for name in wanted:
+                table.type_of(name)
+            yield from table.cells(wanted)
+            return
+        positions = [table.names.index(name) for name in wanted]
+        for line, row in table.rows() if isinstance(table, CsvTable) else table.cells():
+            yield line, [row[position] for position in positions]
+
+    def _row(self, line: int, cells: Sequence[Any], faults: list[LineFault]) -> TableRow:
+        width = len(self.columns.key or ())
+        key = self._key(line, cells[:width], faults) if width else None
+        if self.signature is None:
+            return TableRow(line, key, None)
+        features = {}
+        for spec, cell in zip(self.signature.features, cells[width:], strict=True):
+            try:
+                features[spec.name] = self._value(spec, cell)
+            except (ValueRefused, Misfit) as error:
+                faults.append(LineFault(line, "invalid_feature", self._words(spec, error)))
+        return TableRow(line, key, features)
+
+    def _key(self, line: int, cells: Sequence[Any], faults: list[LineFault]) -> ClientKey | None:
+        names = self.columns.key or ()
+        try:
+            texts = [self._key_text(name, cell) for name, cell in zip(names, cells, strict=True)]
+            if len(texts) == 1 or not all(texts):
+                return self.form.parse_text(texts[texts.index("")] if "" in texts else texts[0])
+            own = [column.name for column in self.form.columns]
+            return self.form.parse_fields(dict(zip(own, texts, strict=True)))
+        except (KeyRefused, Misfit) as error:
+            detail = error.detail if isinstance(error, KeyRefused) else str(error)
+            faults.append(LineFault(line, "invalid_client_id", f"{', '.join(names)} {detail}"))
+            return None
+
+    def _key_text(self, name: str, cell: Any) -> str:
+        column = self.written.get(name)
+        if column is None:
+            return key_text(cell)
+        kind = self.form.columns[(self.columns.key or ()).index(name)].type
+        # A key is what is written, 007 too. Only days have a spelling of their own in each country.
+        return read_value(cell, "date", column.dress) if kind == "date" else str(cell).strip(BLANKS)
+
+    def _value(self, spec: FeatureSpec, cell: Any) -> Any:
+        column = self.written.get(self.columns.features[spec.name])
+        if column is None:
+            return value_of_cell(spec, cell)
+        return value_of_text(spec, read_value(cell, column.type, column.dress))
+
+    def _words(self, spec: FeatureSpec, error: Exception) -> str:
+        if not self.tells_values:
+            return f"{shown(spec.name)} must be {_WANTED[spec.kind]}"
+        return error.detail if isinstance(error, ValueRefused) else f"{shown(spec.name)}: {error}"
+
+    def _see(self, table: CsvTable) -> dict[str, Column]:
+        kinds = {self.columns.features[spec.name]: _type(spec) for spec in (self.signature or _NOTHING).features}
+        for name, column in zip(self.columns.key or (), self.form.columns, strict=False):
+            if column.type != "date":
+                kinds.setdefault(name, "text")
+        ignored = {name: "text" for name in table.names if name not in self._wanted}
+        order = _ORDERS.get(self.dates or "")
+        types = {
+            name: (kind, Dress(order=order) if order and kind.startswith("timestamp") else None)
+            for name, kind in {**kinds, **ignored}.items()
+        }
+        try:
+            columns, _ = infer(table, types, decimal=self.decimal)
+        except TableRefused as refused:
+            raise UploadRefused(faults_of(refused)) from None
+        return {column.name: column for column in columns}
+
+
+_NOTHING = Signature(())
+
+
+def _type(spec: FeatureSpec) -> str:
+    """As what a column of a CSV file is read for a feature."""
+    if spec.kind is FeatureKind.DATETIME:
+        return "timestamptz" if spec.dtype.endswith("UTC]") else "timestamp"
+    return _TYPES[spec.kind]
+
+
+def faults_of(refused: TableRefused) -> list[LineFault]:
+    """What is wrong with a table as faults of an upload: the text may name a line, or has several that do."""
+    if isinstance(refused, OpenTypes):
+        return [_of_cell(fault) for fault in refused.problems]
+    words = in_fields(str(refused).removeprefix("nothing was imported: "))
+    found = _LINE.match(words)
+    return [LineFault(int(found[1]), "not_a_table", found[2])] if found else [LineFault(1, "not_a_table", words)]
+
+
+def _of_cell(fault: CellFault) -> LineFault:
+    column = f"{fault.column}: " if fault.column else ""
+    return LineFault(fault.line or 1, "open_type", in_fields(f"{column}{fault.reason}"))
+
+
+def in_fields(words: str) -> str:
+    """What the reader of files says to the command line, for callers of the interface: fields in the place of options.
+
+    The command line writes them as options again.
+    """
+    return _OPTION.sub(r"`\1`", _OF_DAYS.sub(r"`dates` \1", _OF_TYPES.sub("", words)))
