@@ -15,6 +15,7 @@ from cli.address import ApiAddress
 from cli.errors import GatewayAway, GatewayRefused
 from cli.words import as_commands
 
+NOT_YET = 409
 BUSY = (429, 503)  # the gateway names the seconds after which to come again
 PATIENCE_SECONDS = 60.0  # how long one call is repeated
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
@@ -145,6 +146,34 @@ class ApiClient:
             except httpx.TransportError as error:
                 raise GatewayAway(self._url, error) from error
             return bool(response.headers.get("X-Predictq-Complete", "true") == "true")
+
+    def export(
+        self, job_id: str, file_format: str, target: IO[bytes], on_bytes: Callable[[int], None]
+    ) -> tuple[int, bool]:
+        """Have a worker write a job's answers, and fetch the file to `target`.
+
+        Returns how many rows it has, and whether they are all there will be.
+        """
+        asked = self._json("POST", f"/v1/jobs/{job_id}/exports", params={"format": file_format})
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                answer = self._call("GET", f"/v1/exports/{asked['id']}", stream=True)
+                break
+            except GatewayRefused as refused:
+                if refused.status != NOT_YET:
+                    raise
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
+        with closing(answer) as response:
+            try:
+                for piece in response.iter_bytes(PIECE_BYTES):
+                    target.write(piece)
+                    on_bytes(response.num_bytes_downloaded)
+            except httpx.TransportError as error:
+                raise GatewayAway(self._url, error) from error
+            whole = response.headers.get("X-Predictq-Complete", "true") == "true"
+            return int(response.headers["X-Predictq-Rows"]), whole
 
     def call(self, method: str, path: str, document: Json | None = None) -> Json:
         """Any call that answers at once: of an administrator, say. An answer without a body is {}."""

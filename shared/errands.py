@@ -6,6 +6,7 @@ An errand is a row: submitted by the gateway, claimed under a lease and a fence 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -77,10 +78,12 @@ def wait(engine: Engine, errand_id: UUID, *, seconds: float) -> Errand | None:
         time.sleep(0.1)
 
 
-def claim_errand(connection: Connection, *, worker: str, lease_seconds: float) -> ClaimedErrand | None:
-    """The errand that waits longest, or whose worker ended. One whose workers all ended is given up."""
+def claim_errand(
+    connection: Connection, *, worker: str, lease_seconds: float, kinds: Sequence[str] = KINDS
+) -> ClaimedErrand | None:
+    """The errand of these kinds that waits longest, or whose worker ended. One whose workers all ended is given up."""
     connection.execute(_GIVE_UP)
-    row = connection.execute(_CLAIM, {"worker": worker, "lease": lease_seconds}).one_or_none()
+    row = connection.execute(_CLAIM, {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)}).one_or_none()
     if row is None:
         return None
     return ClaimedErrand(UUID(str(row.id)), row.kind, row.owner, row.arguments, row.fence)
@@ -113,7 +116,8 @@ UPDATE predictq.errands e SET status = 'running', fence = e.fence + 1, worker = 
     lease_until = clock_timestamp() + make_interval(secs => :lease)
 WHERE e.id = (
     SELECT id FROM predictq.errands
-    WHERE status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp())
+    WHERE kind = ANY(CAST(:kinds AS text[]))
+      AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
     ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING e.id, e.kind, e.owner, e.arguments, e.fence
 """)

@@ -145,6 +145,13 @@ class UploadUnknown(PredictqError):
         super().__init__(f"There is no file {upload_id}. Files are kept for a day; send it again.")
 
 
+class ExportUnknown(PredictqError):
+    """No file of answers of this owner has this id, or it has expired."""
+
+    def __init__(self, export_id: UUID) -> None:
+        super().__init__(f"There is no export {export_id}. Exports are kept for a day; ask for it again.")
+
+
 class FeaturesRefused(PredictqError):
     """The features given in a call do not fit the live model's signature."""
 

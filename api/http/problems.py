@@ -52,6 +52,7 @@ NOT_ACCEPTABLE = Kind("not-acceptable", 406, "None of the accepted media types c
 SILENT_UPLOAD = Kind("upload-timeout", 408, "The upload fell silent")
 AT_ONCE = Kind("too-many-at-once", 429, "Too much of this kind is open at a time", retry_after=1)
 NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)
+EXPORT_NOT_READY = Kind("export-not-ready", 409, "The file is still being written", retry_after=1)
 JOB_OPEN = Kind("job-open", 409, "The job has not ended", retry_after=5)
 TOO_LARGE = Kind("content-too-large", 413, "The body is too large")
 HOST = Kind("host-unknown", 421, "This host name is not served")
@@ -84,6 +85,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.ModelUnknown: Kind("model-unknown", 404, "There is no such model"),
     errors.ModelRequired: Kind("model-required", 422, "Which model is meant?"),
     errors.ModelRefused: Kind("model-refused", 409, "The model cannot be changed like this"),
+    errors.ExportUnknown: Kind("export-unknown", 404, "There is no such file of answers"),
     errors.UploadUnknown: Kind("file-unknown", 404, "There is no such file"),
     errors.NothingToRollBack: Kind("nothing-to-roll-back", 409, "No other version was live before"),
     errors.VersionRetired: Kind("version-retired", 409, "The version was retired"),
@@ -142,6 +144,7 @@ KINDS: dict[str, Kind] = {
             SILENT_UPLOAD,
             AT_ONCE,
             NOT_READY,
+            EXPORT_NOT_READY,
             JOB_OPEN,
             HOST,
             BUSY,

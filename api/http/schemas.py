@@ -278,6 +278,15 @@ class UploadedFile(Shape):
     sha256: str
 
 
+class ExportAsked(Shape):
+    """A file of answers that a worker writes; `links.self` gives it when it is there."""
+
+    id: UUID
+    job_id: UUID
+    format: str
+    links: dict[str, str]
+
+
 class ProblemKind(Shape):
     """A kind of problem."""
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from cli.moments import moment_ago
 from cli.options import ApiKeyText, ApiUrl, api_client
 from cli.progress import progress
 
-BINARY_ENDINGS = (".parquet", ".arrow", ".feather", ".xlsx")
+BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
 CONTENT_TYPES = {".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}
 OfModel = Annotated[str | None, typer.Option(help="Only of this model.")]
 OfName = Annotated[str | None, typer.Option(help="Only where this is a part of the job's name.")]
@@ -123,23 +122,13 @@ def results(
 
 
 def _write_binary(job_id: str, output: Path, api_url: str | None, api_key: str | None) -> None:
-    """Fetch the rows as text, and write them as what the name's ending says."""
-    from cli.result_files import write_rows
-
-    with tempfile.TemporaryFile() as lines:
-        with (
-            api_client(api_url, api_key, quiet=False) as client,
-            progress("receiving", None, unit="bytes", quiet=False) as meter,
-        ):
-            complete = client.results(job_id, lines, "application/x-ndjson", meter)
-        lines.seek(0)
-        partial = output.with_name(f".{output.name}.{os.getpid()}.part")
-        try:
-            count = write_rows(lines, partial, output.suffix)
-            partial.replace(output)
-        finally:
-            with suppress(FileNotFoundError):
-                partial.unlink()
+    """Have a worker write the file that the name's ending says, and fetch it."""
+    with (
+        api_client(api_url, api_key, quiet=False) as client,
+        progress("receiving", None, unit="bytes", quiet=False) as meter,
+        _target(output) as target,
+    ):
+        count, complete = client.export(job_id, BINARY_ENDINGS[output.suffix], target, meter)
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     say(f"{count:,} rows written to {plain_text(output)}")

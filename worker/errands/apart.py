@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
@@ -70,6 +71,10 @@ def _handler(kind: str, engine: Engine) -> Callable[[dict[str, Any]], dict[str, 
 
         errands = ModelErrands(engine)
         return errands.register if kind == "register_model" else errands.check
+    if kind == "write_export":
+        from worker.exports.writing import write_export  # noqa: PLC0415
+
+        return partial(write_export, engine)
     from worker.errands.tables import TableErrands  # noqa: PLC0415
 
     return TableErrands(engine).look

@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from worker.errands.apart import do_apart
 from worker.sources.errands import SourceErrands
 
+_EXPORT_SECONDS = 3_600.0
+
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 Handlers = Mapping[str, Handler]
 
@@ -25,3 +27,8 @@ def make_handlers(engine: Engine) -> Handlers:
         "check_model": do_apart("check_model"),
         "look_at_upload": do_apart("look_at_upload"),
     }
+
+
+def make_slow_handlers() -> Handlers:
+    """What nobody waits for within a call."""
+    return {"write_export": do_apart("write_export", seconds=_EXPORT_SECONDS)}

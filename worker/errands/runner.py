@@ -29,6 +29,7 @@ class ErrandRunner:
 
     def __init__(self, engine: Engine, handlers: Handlers, *, worker: str, stopped: threading.Event) -> None:
         self._engine = engine
+        self._kinds = tuple(handlers)
         self._handlers = handlers
         self._worker = worker
         self._stopped = stopped
@@ -48,7 +49,7 @@ class ErrandRunner:
     def do_next(self) -> bool:
         """Do the errand whose turn it is. Returns whether there was one."""
         with autocommit(self._engine) as connection:
-            held = claim_errand(connection, worker=self._worker, lease_seconds=_LEASE_SECONDS)
+            held = claim_errand(connection, worker=self._worker, lease_seconds=_LEASE_SECONDS, kinds=self._kinds)
         if held is None:
             return False
         with self._holding(held):

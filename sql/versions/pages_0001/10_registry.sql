@@ -202,17 +202,19 @@ CREATE TABLE predictq.exports (
     owner text NOT NULL,
     media_type text NOT NULL,
     size bigint NOT NULL DEFAULT 0,
-    sha256 text,
+    row_count bigint NOT NULL DEFAULT 0,
     is_complete boolean NOT NULL DEFAULT false,
+    is_whole boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL
 );
 CREATE TABLE predictq.export_pieces (
     export_id uuid NOT NULL REFERENCES predictq.exports ON DELETE CASCADE,
     number integer NOT NULL,
-    content bytea NOT NULL,
+    content bytea NOT NULL CHECK (length(content) <= 1048576),
     PRIMARY KEY (export_id, number)
 );
+CREATE INDEX exports_job ON predictq.exports (job_id);
 CREATE TABLE predictq.errands (
     id uuid PRIMARY KEY,
     kind text NOT NULL,
@@ -229,7 +231,8 @@ CREATE TABLE predictq.errands (
 CREATE INDEX errands_open ON predictq.errands (created_at) WHERE status IN ('queued', 'running');
 COMMENT ON TABLE predictq.uploads IS 'Files on their way in; a worker opens them. Removed when they expire.';
 COMMENT ON TABLE predictq.upload_pieces IS 'The bytes of an upload.';
-COMMENT ON TABLE predictq.exports IS 'Files on their way out. Removed when they expire.';
+COMMENT ON TABLE predictq.exports IS
+    'Files on their way out, written by a worker. is_whole: with all answers that the job will have. Removed when they expire.';
 COMMENT ON TABLE predictq.export_pieces IS 'The bytes of an export.';
 COMMENT ON TABLE predictq.errands IS 'What a worker does for a caller who waits. Kept for an hour.';
 

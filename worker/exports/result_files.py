@@ -11,10 +11,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.utils.escape import escape
 
-from cli.errors import UsageProblem
+from shared.errors import PredictqError
 
-ENDINGS = (".parquet", ".arrow", ".feather", ".xlsx")
+_EXACT_IN_EXCEL = 10**15  # whole numbers from here on lose digits when a workbook is opened
+_LONGEST_CELL = 32_767  # characters
 _ROWS = 50_000  # of one piece
 _MOST_EXCEL_ROWS = 1_048_575  # beside the header
 
@@ -33,18 +36,18 @@ _COLUMNS = ("request_id", "client_id", "probability", "label", "threshold", "mod
             "error_detail", "model", "key", "value")  # fmt: skip
 
 
-def write_rows(lines: IO[bytes], target: Path, ending: str) -> int:
-    """Write NDJSON rows, which can be read twice, as a file of the kind that `ending` names; returns how many.
+def write_rows(lines: IO[bytes], target: Path, kind: str) -> int:
+    """Write NDJSON rows, which can be read twice, as `parquet`, `arrow` or `xlsx`; returns how many.
 
-    Client ids are whole numbers where all of them are, else texts. Raises UsageProblem where Excel cannot hold them.
+    Client ids are whole numbers where all of them are, else texts. Raises ExportRefused where Excel cannot hold them.
     """
     schema = _schema(lines)
     lines.seek(0)
-    if ending == ".xlsx":
+    if kind == "xlsx":
         return _write_excel(lines, target, schema)
     writer: Any
     with target.open("wb") as file:
-        writer = pq.ParquetWriter(file, schema) if ending == ".parquet" else pa.ipc.new_file(file, schema)
+        writer = pq.ParquetWriter(file, schema) if kind == "parquet" else pa.ipc.new_file(file, schema)
         count = 0
         with writer:
             for table in _tables(lines, schema):
@@ -93,6 +96,21 @@ def _plain(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
     return found
 
 
+class ExportRefused(PredictqError):
+    """The answers cannot be written as a file of this kind. The text says which can."""
+
+
+def _cell(sheet: Any, value: Any) -> Any:
+    """A value as Excel keeps it: texts as texts, whatever they begin with, and no digit lost."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _EXACT_IN_EXCEL:
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    cell = WriteOnlyCell(sheet, escape(value)[:_LONGEST_CELL])
+    cell.data_type = "s"  # a text that begins with = would be a formula
+    return cell
+
+
 def _write_excel(lines: IO[bytes], target: Path, schema: pa.Schema) -> int:
     book = Workbook(write_only=True)
     sheet = book.create_sheet("results")
@@ -101,8 +119,8 @@ def _write_excel(lines: IO[bytes], target: Path, schema: pa.Schema) -> int:
     for table in _tables(lines, schema):
         count += table.num_rows
         if count > _MOST_EXCEL_ROWS:
-            raise UsageProblem(f"An Excel sheet holds {_MOST_EXCEL_ROWS:,} rows; write .parquet or .csv instead.")
+            raise ExportRefused(f"An Excel sheet holds {_MOST_EXCEL_ROWS:,} rows: take Parquet or CSV instead.")
         for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            sheet.append(row)
+            sheet.append([_cell(sheet, value) for value in row])
     book.save(target)
     return count

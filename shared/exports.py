@@ -1,0 +1,144 @@
+"""Files on their way out: answers as Parquet, Arrow or Excel. A worker writes them; they are kept for a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+from uuid_utils.compat import uuid7
+
+from shared.errors import ExportUnknown, PredictqError
+from shared.postgres.engine import transaction
+
+PIECE_BYTES = 1_048_576
+FORMATS = {
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.file",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A file that was asked for. `is_whole`: whether it has all answers that its job will ever have."""
+
+    id: UUID
+    job_id: UUID
+    format: str
+    size: int
+    rows: int
+    is_complete: bool
+    is_whole: bool
+    created_at: datetime
+    expires_at: datetime
+    failure: str | None = None  # why there is none, and will be none
+
+
+def begin_export(connection: Connection, job_id: UUID, owner: str, file_format: str) -> tuple[UUID, bool]:
+    """Make room for a file, or find the one that is whole. Returns its id, and whether it is to be written."""
+    values = {"job": str(job_id), "owner": owner, "media_type": FORMATS[file_format]}
+    found = connection.execute(_FIND_WHOLE, values).scalar()
+    if found is not None:
+        return UUID(str(found)), False
+    export_id = UUID(str(uuid7()))
+    connection.execute(_BEGIN, {**values, "id": str(export_id)})
+    return export_id, True
+
+
+def read_export(connection: Connection, export_id: UUID, owner: str) -> Export:
+    """A file of `owner`. Raises ExportUnknown, also where it has expired or was deleted with a client of its job."""
+    row = connection.execute(_READ, {"id": str(export_id), "owner": owner}).one_or_none()
+    if row is None:
+        raise ExportUnknown(export_id)
+    file_format = next(name for name, media_type in FORMATS.items() if media_type == row.media_type)
+    return Export(
+        export_id,
+        UUID(str(row.job_id)),
+        file_format,
+        row.size,
+        row.row_count,
+        row.is_complete,
+        row.is_whole,
+        row.created_at,
+        row.expires_at,
+        row.failure,
+    )
+
+
+def write_pieces(engine: Engine, export_id: UUID, content: IO[bytes]) -> int:
+    """Store a file, each piece for itself; returns its bytes. Raises ExportGone."""
+    size = 0
+    for number, piece in enumerate(_pieces(content)):
+        with transaction(engine) as connection:
+            # The lock keeps an erasure, which deletes the file, from passing between the two.
+            if connection.execute(_LOCK, {"id": str(export_id)}).first() is None:
+                raise ExportGone
+            connection.execute(_ADD_PIECE, {"id": str(export_id), "number": number, "content": piece})
+        size += len(piece)
+    return size
+
+
+def end_export(connection: Connection, export_id: UUID, *, size: int, rows: int, is_whole: bool) -> None:
+    """The file is there."""
+    values = {"id": str(export_id), "size": size, "rows": rows, "is_whole": is_whole}
+    if not connection.execute(_END, values).rowcount:
+        raise ExportGone
+
+
+def copy_export(connection: Connection, export_id: UUID, target: IO[bytes]) -> None:
+    """Write a file's bytes to `target`, a piece at a time. One that is deleted meanwhile breaks off."""
+    number = 0
+    while True:
+        piece = connection.execute(_PIECE, {"id": str(export_id), "number": number}).scalar_one_or_none()
+        if piece is None:
+            break
+        target.write(piece)
+        number += 1
+    if connection.execute(_LOCK_FREE, {"id": str(export_id)}).first() is None:
+        raise ExportGone
+
+
+class ExportGone(PredictqError):
+    """The file was deleted while it was written or sent, as an erasure does."""
+
+    def __init__(self) -> None:
+        super().__init__("The file was deleted: a client of its job was erased. Ask for it again.")
+
+
+def _pieces(content: IO[bytes]) -> Iterator[bytes]:
+    while piece := content.read(PIECE_BYTES):
+        yield piece
+
+
+_FIND_WHOLE = text("""
+SELECT id FROM predictq.exports
+WHERE job_id = :job AND owner = :owner AND media_type = :media_type AND is_complete AND is_whole
+  AND expires_at > now() + interval '10 minutes' ORDER BY created_at DESC LIMIT 1
+""")
+_BEGIN = text("""
+INSERT INTO predictq.exports (id, job_id, owner, media_type, expires_at)
+VALUES (:id, :job, :owner, :media_type, now() + interval '24 hours')
+""")
+# An errand is kept for an hour: where there is none any more, nobody writes.
+_READ = text("""
+SELECT x.job_id, x.media_type, x.size, x.row_count, x.is_complete, x.is_whole, x.created_at, x.expires_at,
+       CASE WHEN x.is_complete THEN NULL WHEN e.status = 'failed' THEN e.result ->> 'detail'
+            WHEN e.id IS NULL THEN 'The file was not written. Ask for it again.' END AS failure
+FROM predictq.exports x
+LEFT JOIN predictq.errands e ON e.kind = 'write_export' AND e.arguments ->> 'export_id' = CAST(x.id AS text)
+WHERE x.id = :id AND x.owner = :owner AND x.expires_at > now()
+""")
+_LOCK = text("SELECT FROM predictq.exports WHERE id = :id FOR KEY SHARE")
+_LOCK_FREE = text("SELECT FROM predictq.exports WHERE id = :id")
+_ADD_PIECE = text("""
+INSERT INTO predictq.export_pieces (export_id, number, content) VALUES (:id, :number, :content)
+ON CONFLICT (export_id, number) DO UPDATE SET content = excluded.content
+""")
+_END = text("""
+UPDATE predictq.exports SET size = :size, row_count = :rows, is_whole = :is_whole, is_complete = true WHERE id = :id
+""")
+_PIECE = text("SELECT content FROM predictq.export_pieces WHERE export_id = :id AND number = :number")
