@@ -277,7 +277,7 @@ def _refusal(response: httpx.Response) -> GatewayRefused:
         return GatewayRefused(response.status_code, response.reason_phrase)
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     if response.status_code == 401:
-        detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key."
+        detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key, the very first one with `--first`."
     flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
     more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:SHOWN_FLAWS])
     return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail))

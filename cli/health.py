@@ -21,6 +21,7 @@ from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis, server_version
 from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
+from shared.pauses import list_pauses
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.source import list_sources
 
@@ -61,6 +62,7 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
         yield _examine_sources(engine)
         yield _examine_rows(engine)
         yield _examine_work(engine, settings)
+        yield from _examine_pauses(engine)
         yield from examine_upkeep(engine, settings.disk_bytes)
 
 
@@ -133,6 +135,16 @@ def _examine_work(engine: Engine, settings: Settings) -> Finding:
         return Finding("work", ok=True, detail="nothing waits in vain")
     detail = "; ".join(stall.words for stall in stalls)
     return Finding("work", ok=False, detail=detail, advice="see below whether workers answer, and read their logs")
+
+
+def _examine_pauses(engine: Engine) -> Iterator[Finding]:
+    with transaction(engine) as connection:
+        found = list_pauses(connection)
+    for item in found:
+        detail = f"{item.what} is paused since {item.created_at:%Y-%m-%d %H:%M} by {item.actor}: {item.reason}"
+        given = (("--queue", item.queue), ("--model", item.model))
+        options = " ".join(f"{option} {value}" for option, value in given if value)
+        yield Finding("pause", ok=True, detail=detail, advice=f"predictq resume {options}")
 
 
 def _examine_redis(settings: Settings) -> Iterator[Finding]:

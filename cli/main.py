@@ -12,6 +12,7 @@ import typer
 
 from cli.commands import (
     again,
+    audit,
     clients,
     doctor,
     erasures,
@@ -21,6 +22,7 @@ from cli.commands import (
     keys,
     model_versions,
     models,
+    pauses,
     retention,
     screens,
     shell,
@@ -81,6 +83,10 @@ app.command(rich_help_panel=KEEPING)(models.promote)
 app.command(rich_help_panel=KEEPING)(models.rollback)
 app.add_typer(sources.app, name="sources", rich_help_panel=KEEPING)
 app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)
+app.command(rich_help_panel=KEEPING)(pauses.pause)
+app.command(rich_help_panel=KEEPING)(pauses.resume)
+app.command(rich_help_panel=KEEPING)(pauses.pauses)
+app.add_typer(audit.app, name="audit", rich_help_panel=KEEPING)
 app.add_typer(retention.app, name="retention", rich_help_panel=KEEPING)
 app.add_typer(holds.app, name="holds", rich_help_panel=KEEPING)
 app.add_typer(erasures.app, name="erasures", rich_help_panel=KEEPING)

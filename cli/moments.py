@@ -21,6 +21,14 @@ def moment_ago(option: str, text: str) -> str:
     return _moment(option, text, -1)
 
 
+def seconds_of(option: str, text: str) -> int:
+    """The seconds of a length of time. Raises UsageProblem."""
+    length = _LENGTH.fullmatch(text)
+    if length is None:
+        raise UsageProblem(f"{option} {text}: write it as 90m, 2h or 7d")
+    return int(length[1]) * _SECONDS[length[2]]
+
+
 def _moment(option: str, text: str, direction: int) -> str:
     length = _LENGTH.fullmatch(text)
     try:

@@ -145,6 +145,12 @@ def find_key_by_id(connection: Connection, api_key_id: int) -> ApiKey | None:
     return _api_key(row) if row else None
 
 
+def has_admin_key(connection: Connection) -> bool:
+    """Whether there is an active key that may do everything."""
+    statement = text(f"SELECT EXISTS (SELECT FROM predictq.api_keys WHERE 'admin' = ANY (roles) AND {_IS_ACTIVE})")
+    return bool(connection.execute(statement).scalar_one())
+
+
 def list_keys(connection: Connection) -> list[ApiKey]:
     """All keys, newest first, revoked ones too."""
     rows = connection.execute(text(f"SELECT {_COLUMNS} FROM predictq.api_keys ORDER BY id DESC"))

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     )
     log_format: str = Field("json", pattern="^(json|console)$", description="Log lines for machines or for people.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="The least level logged.")
+    key_overlap_seconds: float = Field(
+        86_400, ge=0, description="How long the old API key goes on beside the new one when a key is rotated."
+    )
     auth_disabled: bool = Field(False, description="Accept calls without a key, as owner `anonymous`.")
 
     linger_ms: float = Field(

@@ -13,7 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shared import errors
+from shared import api_keys, errors, pauses
 from shared.erasure import errors as erasure
 from shared.retention import errors as retention
 from shared.sources import errors as sources
@@ -121,6 +121,10 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     retention.HoldRefused: Kind("hold-refused", 422, "This cannot be held"),
     retention.HoldUnknown: Kind("hold-unknown", 404, "There is no such hold"),
     retention.RunUnknown: Kind("retention-run-unknown", 404, "There is no such run of retention"),
+    api_keys.KeyUnknown: Kind("key-unknown", 404, "There is no such active key"),
+    api_keys.KeyRefused: Kind("key-refused", 422, "The key cannot be like this"),
+    pauses.PauseUnknown: Kind("pause-unknown", 404, "Nothing to resume"),
+    pauses.PauseRefused: Kind("pause-refused", 422, "This cannot be paused"),
     errors.DatabaseUnavailable: _AWAY,
     errors.DatabaseBlocked: _AWAY,
     errors.DatabaseReadOnly: Kind("database-read-only", 503, "PostgreSQL is read-only", retry_after=5),

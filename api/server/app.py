@@ -38,6 +38,7 @@ from api.routes import (
     sign_in_links,
     sources,
 )
+from api.routes.admin import audit, keys, pauses
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services
 from shared.config import Settings
@@ -65,6 +66,9 @@ _MODULES = (
     erasures,
     clients,
     sign_in_links,
+    keys,
+    pauses,
+    audit,
     health,
     problems,
     pages,

@@ -13,6 +13,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
+from cli.commands.pauses import what_of
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.errors import UsageProblem
 from cli.job_text import job_line, trace_lines
@@ -47,9 +48,12 @@ def jobs(
     }
     with api_client(api_url, api_key, quiet=as_json) as client:
         found = client.jobs(limit=limit, status=status, model=model, name=name, **times)
+        paused = [] if as_json else client.call("GET", "/v1/pauses")["pauses"]
     if as_json:
         say_json(found)
         return
+    for item in paused:
+        remark(f"[yellow]paused:[/] {what_of(item)} by {plain_text(item['actor'])}: {plain_text(item['reason'])}")
     rows = [
         (job["id"], job["kind"], job["status"], *(f"{count:,}" for count in _counts(job)), job["model_version"],
          job["created_at"][:19].replace("T", " "))

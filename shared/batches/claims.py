@@ -32,7 +32,7 @@ class Claim:
     model_version_id: int
     request_count: int
     job_id: UUID | None  # of a bulk job; None where single jobs share the batch
-    waited_seconds: float  # from acceptance to this claim
+    waited_seconds: float  # from acceptance, or from the end of a pause, to this claim
     source_id: int | None
     keys_int8: str | None  # PostgreSQL's text of an array: {1,2,NULL}
     keys_uuid: str | None

@@ -29,12 +29,17 @@ _WORDS = {
 }
 _DONE = {Queue.INTERACTIVE: "answered", Queue.BULK: "answered", Queue.PLAN: "planned"}
 
-# What is paused is meant to wait. Of selections a planner that holds one and renews its lease is progress.
+# What is paused, or was until a moment ago, is meant to wait. Of selections a planner that holds one and renews its
+# lease is progress.
 _STALLS = text("""
 SELECT q.queue, CAST(extract(epoch FROM clock_timestamp() - q.oldest) AS double precision) AS seconds FROM (
     SELECT b.queue, min(b.created_at) AS oldest FROM predictq.prediction_batches b
     WHERE b.created_at < clock_timestamp() - make_interval(secs => :seconds)
         AND (NOT EXISTS (SELECT FROM predictq.pauses) OR NOT predictq.is_paused(b.queue, b.model_version_id))
+        AND (NOT EXISTS (SELECT FROM predictq.resumptions r
+                         WHERE r.at > clock_timestamp() - make_interval(secs => :seconds))
+             OR predictq.waits_since(b.queue, b.model_version_id, b.created_at)
+                < clock_timestamp() - make_interval(secs => :seconds))
     GROUP BY b.queue
 ) q WHERE CASE WHEN q.queue = 'plan' THEN NOT EXISTS (
     SELECT FROM predictq.prediction_batches b

@@ -77,7 +77,7 @@ class Stack:
         """Load clients, train and promote a model, make a key."""
         self.tool("example", "load", "hr_attrition", "--rows", str(CLIENTS))
         self.tool("example", "train", "hr_attrition")
-        made = json.loads(self.tool("keys", "create", "compose-test", "--json"))
+        made = json.loads(self.tool("keys", "create", "compose-test", "--first", "--json"))
         self._environment["PREDICTQ_API_KEY"] = made["key"]
 
     def tool(self, *arguments: str) -> str:

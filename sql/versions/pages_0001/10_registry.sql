@@ -151,6 +151,15 @@ CREATE TABLE predictq.pauses (
 );
 COMMENT ON TABLE predictq.pauses IS 'Work that is held back. The claim asks; accepted jobs wait and lose nothing.';
 
+CREATE TABLE predictq.resumptions (
+    queue text,
+    model text REFERENCES predictq.models,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE NULLS NOT DISTINCT (queue, model)
+);
+COMMENT ON TABLE predictq.resumptions IS
+    'When a pause of this kind ended last: no wait counts from earlier, so that none ends in an error for having been paused.';
+
 CREATE TABLE predictq.audit_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -167,6 +176,7 @@ CREATE TABLE predictq.audit_log (
     epoch integer NOT NULL DEFAULT 1,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
+CREATE INDEX audit_log_committed ON predictq.audit_log (epoch, xid, id);
 COMMENT ON TABLE predictq.audit_log IS
     'Each act of a person or an API key, and each look at the features of a client; key_id is the API key that was used. '
     'Append-only; no client key ever.';

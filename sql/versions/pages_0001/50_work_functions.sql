@@ -10,6 +10,14 @@ CREATE FUNCTION predictq.is_paused(p_queue text, p_model_version_id integer) RET
         WHERE s.probe_at > clock_timestamp() AND NOT s.is_given_up AND p_queue <> 'interactive'
           AND s.id = (SELECT v.source_id FROM predictq.model_versions v WHERE v.id = p_model_version_id));
 
+CREATE FUNCTION predictq.waits_since(p_queue text, p_model_version_id integer, p_created_at timestamptz)
+RETURNS timestamptz LANGUAGE sql STABLE
+    RETURN greatest(p_created_at, (
+        SELECT max(r.at) FROM predictq.resumptions r
+        WHERE (r.queue IS NULL OR r.queue = p_queue)
+          AND (r.model IS NULL OR r.model = (SELECT v.model FROM predictq.model_versions v WHERE v.id = p_model_version_id))));
+COMMENT ON FUNCTION predictq.waits_since IS 'Since when a batch waits: a pause that it was under does not count.';
+
 CREATE FUNCTION predictq.next_batches(p_queue text, p_requirements text[], p_models text[], p_most integer)
 RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -97,7 +105,8 @@ BEGIN
         RETURNING b.*
     )
     SELECT c.id, c.fence, c.attempts, c.model_version_id, c.request_count, c.job_id::text,
-           extract(epoch FROM clock_timestamp() - c.created_at)::double precision,
+           extract(epoch FROM clock_timestamp()
+                   - predictq.waits_since(c.queue, c.model_version_id, c.created_at))::double precision,
            r.source_id, r.keys_int8::text, r.keys_uuid::text, r.keys_text, r.given, c.planned_key, c.planned_rows
     FROM claimed c LEFT JOIN predictq.batch_requests r ON r.batch_id = c.id
     ORDER BY c.id;

@@ -1,0 +1,1 @@
+"""Calls of those who run the service: API keys, pauses, the audit log."""

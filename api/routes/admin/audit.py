@@ -1,0 +1,75 @@
+"""The audit log: who did what, when, and from where."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
+
+from api.access.dependencies import AdminCaller, CurrentServices
+from api.http import admin_schemas as schemas
+from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cursor
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
+from shared.audit_log import Act, ActFilter, Place, acts_after, newest_acts
+
+router = APIRouter(tags=["audit log"], route_class=ModelRoute, responses=PROBLEMS)
+
+_LARGEST = 2**62
+
+
+@router.get("/v1/audit", summary="The audit log")
+async def read_audit(
+    services: CurrentServices,
+    caller: AdminCaller,
+    response: Response,
+    limit: Annotated[int, Query(ge=1, le=1000, description="The most to give.")] = 100,
+    cursor: Cursor = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only at this time or later.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only before this time.")] = None,
+    actor: Annotated[str | None, Query(max_length=300, description="Only of this owner or person.")] = None,
+    action: Annotated[str | None, Query(max_length=100, description="Only these, as `model.promote`.")] = None,
+    order: Annotated[
+        Literal["newest", "oldest"], Query(description="`oldest`: from the beginning, for whoever collects all lines.")
+    ] = "newest",
+) -> schemas.ActList:
+    """Newest first. With `order=oldest` `next` is always there: whoever goes on from it later has missed no line."""
+    wanted = ActFilter(since, until, actor, action)
+    is_newest = order == "newest"
+    place = _place_of(cursor, is_newest=is_newest)
+    if is_newest:
+        before = None if place is None else place.id
+        found = await services.lists.read(
+            lambda connection: newest_acts(connection, wanted, limit=limit + 1, before=before), owner=caller.owner
+        )
+        has_more, found = len(found) > limit, found[:limit]
+        following = make_cursor("n", found[-1].id) if has_more else None
+    else:
+        found = await services.lists.read(
+            lambda connection: acts_after(connection, wanted, limit=limit, after=place), owner=caller.owner
+        )
+        last = found[-1].place if found else place or Place(0, 0, 0)
+        following = make_cursor(last.epoch, last.xid, last.id)
+    if following is not None:
+        given = {"since": since and since.isoformat(), "until": until and until.isoformat(), "actor": actor,
+                 "action": action, "order": order, "limit": limit, "cursor": following}  # fmt: skip
+        kept = [(name, value) for name, value in given.items() if value is not None]
+        response.headers["Link"] = next_link("/v1/audit", kept)
+    return schemas.ActList(acts=[_shape(act) for act in found], next=following)
+
+
+def _place_of(cursor: str | None, *, is_newest: bool) -> Place | None:
+    parts = read_cursor(cursor, 2 if is_newest else 3)
+    if parts is None:
+        return None
+    numbers = parts[1:] if is_newest else parts
+    if not all(part.isascii() and part.isdigit() and len(part) < 20 and int(part) < _LARGEST for part in numbers):
+        raise bad_cursor()
+    return Place(*(0, 0, int(parts[1])) if is_newest else map(int, parts))
+
+
+def _shape(act: Act) -> schemas.Act:
+    values = asdict(act)
+    return schemas.Act(**{name: values[name] for name in schemas.Act.model_fields})

@@ -1,0 +1,100 @@
+"""API keys: making, listing, replacing and revoking them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from sqlalchemy import Connection
+
+from api.access.dependencies import AdminCaller, CurrentServices
+from api.http import admin_schemas as schemas
+from api.http.acts import record
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
+from shared.api_keys import ApiKey, create_key, list_keys, revoke_key, rotate_key
+
+router = APIRouter(tags=["keys"], route_class=ModelRoute, responses=PROBLEMS)
+
+Prefix = Annotated[str, Path(max_length=40, description="How the key begins.", examples=["pq_k3xT9aQw"])]
+
+
+@router.get("/v1/keys", summary="All keys")
+async def read_keys(services: CurrentServices, _: AdminCaller) -> schemas.KeyList:
+    """Newest first, revoked ones too. What they are is not among it: only their hashes are stored."""
+    found = await services.quick.read(list_keys)
+    prefixes = {key.id: key.prefix for key in found}
+    return schemas.KeyList(keys=[schemas.Key(**_shape(key, prefixes)) for key in found])
+
+
+@router.post("/v1/keys", status_code=201, summary="Make a key")
+async def create(
+    request: Request, services: CurrentServices, caller: AdminCaller, body: schemas.NewKey
+) -> schemas.MadeKey:
+    """The answer has the key, for the only time."""
+
+    def make(connection: Connection) -> tuple[str, ApiKey]:
+        key, made = create_key(connection, **body.model_dump())
+        record(connection, request, caller, "key.create", _name(made), after=_facts(made))
+        return key, made
+
+    key, made = await services.quick.write(make)
+    return schemas.MadeKey(key=key, **_shape(made, {}))
+
+
+@router.post("/v1/keys/{prefix}/rotate", status_code=201, summary="Replace a key")
+async def rotate(
+    request: Request,
+    services: CurrentServices,
+    caller: AdminCaller,
+    prefix: Prefix,
+    body: schemas.Rotation = schemas.NO_ROTATION,
+) -> schemas.RotatedKey:
+    """A new key that may do the same; the old one goes on for a while, so that nobody stands outside meanwhile."""
+    given = body.overlap_seconds
+    seconds = services.settings.key_overlap_seconds if given is None else given
+
+    def replace(connection: Connection) -> tuple[str, ApiKey, ApiKey]:
+        key, new, old = rotate_key(connection, prefix, overlap_seconds=seconds)
+        ends = {"old_key_ends": old.expires_at and old.expires_at.isoformat()}
+        record(connection, request, caller, "key.rotate", _name(old), after={"new_key": new.prefix, **ends})
+        return key, new, old
+
+    key, new, old = await services.quick.write(replace)
+    assert old.expires_at is not None
+    return schemas.RotatedKey(key=key, old_prefix=old.prefix, old_expires_at=old.expires_at, **_shape(new, {}))
+
+
+@router.post("/v1/keys/{prefix}/revoke", summary="Revoke a key")
+async def revoke(request: Request, services: CurrentServices, caller: AdminCaller, prefix: Prefix) -> schemas.Key:
+    """Refuse a key from now on; every gateway knows within 3 seconds."""
+
+    def end(connection: Connection) -> ApiKey:
+        gone = revoke_key(connection, prefix)
+        record(connection, request, caller, "key.revoke", _name(gone), before=_facts(gone))
+        return gone
+
+    return schemas.Key(**_shape(await services.quick.write(end), {}))
+
+
+def _name(key: ApiKey) -> str:
+    return f"key {key.prefix}"
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    """What the audit log keeps of a key; not the note, which is free text."""
+    return {
+        "owner": key.owner,
+        "roles": list(key.roles),
+        "models": None if key.models is None else list(key.models),
+        "expires_at": key.expires_at and key.expires_at.isoformat(),
+        "max_waiting_rows": key.max_waiting_rows,
+    }
+
+
+def _shape(key: ApiKey, prefixes: dict[int, str]) -> dict[str, Any]:
+    values = asdict(key)
+    del values["id"]
+    values["rotated_to"] = None if key.rotated_to is None else prefixes.get(key.rotated_to)
+    return values
