@@ -119,7 +119,10 @@ def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
         (["predict", "1"], 1, "predictq up"),
         (["jobs"], 1, "PREDICTQ_API_URL"),
         (["models"], 1, "PREDICTQ_API_URL"),
-        (["keys", "list"], 1, "DATABASE_URL"),
+        (["keys", "list"], 1, "PREDICTQ_API_URL"),
+        (["keys", "create", "me", "--first"], 1, "DATABASE_URL"),
+        (["keys", "create", "me", "--first", "--role", "read"], 2, "leave the rest out"),
+        (["pause", "--reason", "x"], 2, "--queue QUEUE"),
         (["worker"], 1, "DATABASE_URL and REDIS_URL"),
         (["clients", "import", "nowhere.csv"], 2, "nowhere.csv"),
         (["bulk", "--all", "--idempotency-key", "a b"], 2, "--idempotency-key"),
@@ -147,10 +150,10 @@ def test_errors_are_one_line_with_an_honest_status(
 def test_a_database_that_is_away_is_named(tmp_path: Path) -> None:
     """No traceback, and the server's own words."""
     url = "postgresql+psycopg2://a:b@127.0.0.1:1/c"
-    result = predictq("keys", "list", cwd=tmp_path, DATABASE_URL=url)
+    result = predictq("keys", "create", "me", "--first", cwd=tmp_path, DATABASE_URL=url)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "PostgreSQL does not answer" in result.stderr
-    refused = predictq("keys", "list", cwd=tmp_path, DATABASE_URL="mysql://x")
+    refused = predictq("keys", "create", "me", "--first", cwd=tmp_path, DATABASE_URL="mysql://x")
     assert "must start with postgresql://" in refused.stderr
 
 
