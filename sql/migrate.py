@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from sql.refusals import check_schema_is_ours, explaining
+from sql.refusals import check_encoding, check_schema_is_ours, explaining
 
 # Any fixed number: two `predictq migrate` at once must take turns, and advisory locks are named by number.
 _MIGRATION_LOCK = 0x70726564
@@ -28,6 +28,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
     """
     with explaining(), engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        check_encoding(connection)
         check_schema_is_ours(connection, known_revisions())
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)

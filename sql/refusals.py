@@ -40,6 +40,16 @@ def _in_a_line(cause: BaseException | None) -> str:
     return f"PostgreSQL refuses the migration: {said}{f' (table {place})' if place else ''}. Nothing was changed"
 
 
+def check_encoding(connection: Connection) -> None:
+    """Refuse a database that cannot hold every text. Raises MigrationRefused."""
+    name, encoding = connection.execute(_ENCODING).one()
+    if encoding != "UTF8":
+        raise MigrationRefused(
+            f"the database {name} is encoded in {encoding}, and predictq needs UTF8: make it with createdb "
+            f"--encoding=UTF8 --template=template0 {name}"
+        )
+
+
 def check_schema_is_ours(connection: Connection, known: frozenset[str]) -> None:
     """Refuse a schema `predictq` that somebody else made, or that a newer release has migrated.
 
@@ -62,6 +72,7 @@ def check_schema_is_ours(connection: Connection, known: frozenset[str]) -> None:
         )
 
 
+_ENCODING = text("SELECT current_database(), current_setting('server_encoding')")
 _RELATIONS = text("""
 SELECT relname::text FROM pg_class
 WHERE relnamespace = to_regnamespace('predictq') AND relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY relname

@@ -61,6 +61,18 @@ def processes(container: str) -> list[Process]:
     return [Process(int(uid), int(rss), command) for _, uid, rss, command in columns]
 
 
+def statuses(container: str) -> list[dict[str, str]]:
+    """What the kernel says of each process of a container, but for root's, which only begin things there."""
+    pids = [line.split()[0] for line in run("docker", "top", container, "-eo", "pid,uid").splitlines()[1:]]
+    found = []
+    for pid in pids:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if status["Uid"].split()[0] != "0":
+            found.append(status)
+    return found
+
+
 def clean_environment(**values: str) -> dict[str, str]:
     """The environment of this process without what would reach into the compose file, and with `values`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "PREDICTQ_"))}

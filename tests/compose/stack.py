@@ -16,7 +16,8 @@ from tests.support import wait_until
 
 IMAGES = ("api", "worker", "flower", "tools")
 CLIENTS = 100_000
-SERVING = ("postgres", "redis", "api", "worker", "flower")
+SERVING = ("postgres", "redis", "api", "worker", "upkeep", "flower")
+CHECKED = ("postgres", "redis", "api", "worker", "flower")  # those that have a health check
 
 
 class Stack:
@@ -69,16 +70,16 @@ class Stack:
         """Bring everything up and wait until all health checks pass."""
         start = time.monotonic()
         self.compose("up", "-d", seconds=300)
-        for service in SERVING:
+        for service in CHECKED:
             wait_until(lambda name=service: self.is_healthy(name), seconds=120, what=f"health of {service}")  # type: ignore[misc]
         say(f"up and healthy after {time.monotonic() - start:.1f} s")
 
     def fill(self) -> None:
-        """Load clients, train and promote a model, make a key."""
-        self.tool("example", "load", "hr_attrition", "--rows", str(CLIENTS))
-        self.tool("example", "train", "hr_attrition")
+        """Make a key, load clients, train and promote a model."""
         made = json.loads(self.tool("keys", "create", "compose-test", "--first", "--json"))
         self._environment["PREDICTQ_API_KEY"] = made["key"]
+        self.tool("example", "load", "hr_attrition", "--rows", str(CLIENTS))
+        self.tool("example", "train", "hr_attrition")
 
     def tool(self, *arguments: str) -> str:
         """Run the command `predictq` in the tools container and return its output."""

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.compose.engine import CommandFailed, processes, run
+from tests.compose.engine import CommandFailed, inspect, processes, run, statuses
 from tests.compose.stack import CLIENTS, SERVING, Stack, moment, say, started_at
 from tests.support import wait_until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 HEAVY = ("numpy", "pandas", "scipy", "sklearn", "pyarrow", "joblib")
+_HOW_CLOSED = "from worker.closed.process import how_closed; print(how_closed())"
 _LIST = "import importlib.metadata as m; print(*(d.name.lower() for d in m.distributions()))"
 
 
@@ -45,6 +46,35 @@ def test_nothing_runs_as_root(stack: Stack) -> None:
                 run("docker", "exec", container, "touch", "/here")
         assert users
         assert 0 not in users
+
+
+def test_the_engine_was_asked_for_every_limit(stack: Stack) -> None:
+    """What runs is what the compose file says: read-only, no capability, no new privileges, limits of all kinds."""
+    for service in SERVING:
+        (container,) = stack.containers(service)
+        host = inspect(container)["HostConfig"]
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert len(host["CapAdd"] or []) == (5 if service == "postgres" else 0), service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], service
+        assert host["Memory"] > 0, service
+        assert 0 < host["PidsLimit"] <= 512, service
+        assert not host["Privileged"], service
+
+
+def test_no_process_has_a_capability_or_can_get_one(stack: Stack) -> None:
+    """The kernel says so of the server in each container, PostgreSQL's too once its entry script has handed over."""
+    for service in SERVING:
+        (container,) = stack.containers(service)
+        for status in statuses(container):
+            assert status["CapEff"] == "0" * 16, (service, status["Name"])
+            assert status["NoNewPrivs"] == "1", (service, status["Name"])
+
+
+def test_a_model_is_opened_closed_in_there_too(stack: Stack) -> None:
+    """The engine's own rules leave a worker what it needs to close in the process that opens a file."""
+    said = run("docker", "exec", stack.containers("worker")[0], "python", "-c", _HOW_CLOSED)
+    assert "no network, no secrets" in said
 
 
 def test_passwords_stay_off_the_command_lines(stack: Stack) -> None:

@@ -89,3 +89,23 @@ def test_a_server_that_takes_no_writes_is_told(
         connection.execute(text(f"ALTER DATABASE {make_url(url).database} SET default_transaction_read_only = on"))
     engine.dispose()
     assert "read-only" in one_line(run(command, url, tmp_path))
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    make_database: Callable[..., str], tmp_path: Path, command: list[str]
+) -> None:
+    """One without an encoding, as `initdb` makes where no language is set, is named with what makes a right one."""
+    url = make_url(make_database(migrated=False))
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    name = f"{url.database}_ascii"
+    with engine.connect() as connection:
+        connection.execute(
+            text(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+        )
+        try:
+            line = one_line(run(command, url.set(database=name).render_as_string(hide_password=False), tmp_path))
+        finally:
+            connection.execute(text(f"DROP DATABASE {name}"))
+    engine.dispose()
+    assert f"createdb --encoding=UTF8 --template=template0 {name}" in line

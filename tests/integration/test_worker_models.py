@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,6 @@ from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
 from model.errors import ArtefactIncompatible, ModelRefused
-from shared.config import Settings
 from shared.jobs.accept_bulk import BulkJob, accept_keys
 from shared.jobs.accept_singles import Target
 from shared.jobs.key_pages import ListedKeys
@@ -33,7 +34,8 @@ from tests.integration.source_support import connect
 from tests.support import OWNER
 from tests.unit.test_model_artefact import made_with
 from tests.unit.test_models_of_others import LABELS, LR, PULL, SERVED, THREE, dumped, fitted, people, prepared
-from worker.errands.apart import do_apart
+from worker.closed.process import run_closed
+from worker.closed.work import WORK
 from worker.errands.failures import ErrandRefused
 from worker.errands.models import ModelErrands
 from worker.models.stored_version import read_version
@@ -76,10 +78,16 @@ def send(engine: Engine, content: bytes) -> str:
     return str(upload)
 
 
+def open_here(kind: str, asked: dict[str, Any], *blobs: bytes) -> dict[str, Any]:
+    """What a closed process does, in this one: no test but those of closed processes waits for them."""
+    answer: dict[str, Any] = json.loads(json.dumps(WORK[kind](json.loads(json.dumps(asked)), *blobs)))
+    return answer
+
+
 def register(engine: Engine, source: Source, content: bytes, name: str, **more: Any) -> dict[str, Any]:
     """What the errand answers whose file was sent."""
     arguments = {"model": name, "upload_id": send(engine, content), "owner": OWNER, "source_id": source.id, **more}
-    return ModelErrands(engine).register(arguments)
+    return ModelErrands(engine, open_here).register(arguments)
 
 
 class OnOpening:
@@ -100,14 +108,12 @@ class OnOpening:
     ],
 )
 def test_a_file_that_ends_or_hangs_its_process_costs_that_process_alone(
-    engine: Engine, source: Source, settings: Settings, monkeypatch: pytest.MonkeyPatch, call: str, words: str
+    engine: Engine, source: Source, call: str, words: str
 ) -> None:
     """The caller is told; the process that does errands goes on."""
-    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
-    monkeypatch.setenv("REDIS_URL", settings.redis_url.get_secret_value())
     arguments = {"model": "bad", "upload_id": send(engine, pickle.dumps(OnOpening(call))), "owner": OWNER}
     with pytest.raises(ErrandRefused, match=re.escape(words)):
-        do_apart("register_model", seconds=20)({**arguments, "source_id": source.id})
+        ModelErrands(engine, partial(run_closed, seconds=20)).register({**arguments, "source_id": source.id})
 
 
 def ask(engine: Engine, scorer: Scorer, source: Source, name: str) -> list[Any]:
@@ -133,7 +139,7 @@ def test_a_model_of_each_task_is_registered_checked_and_scored(
     """The answers to rows of a table are the estimator's own on the frame that pandas makes of these rows."""
     content = TASKS[task][0]()
     answer = register(engine, source, content, "theirs")
-    report = ModelErrands(engine).check({"version_id": answer["version_id"], "rows": 1000})
+    report = ModelErrands(engine, open_here).check({"version_id": answer["version_id"], "rows": 1000})
     assert (report["rows"], report["is_equal"], report["differences"]) == (80, True, {})
     assert report["unknown_categories"] == {"city": 1}
     with transaction(engine) as connection:

@@ -1,6 +1,6 @@
-"""An errand that opens a model, in a process of its own: what hangs, or ends its process, costs that process alone.
+"""An errand about tables, in a process of its own: what hangs, or ends its process, costs that process alone.
 
-It also keeps the libraries of models out of the process that does errands: they are 200 MB.
+It also keeps the libraries of tables out of the process that does errands. Models are opened in `worker.closed`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from sqlalchemy import Engine
 
 from worker.errands.failures import ErrandRefused, describe
 
-_OF_MODELS = ("register_model", "check_model")
-_SECONDS = 170.0  # to load libraries and a file, and to try the model
+_SECONDS = 170.0  # to load libraries and a file
 
 
 def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """The errand `kind` as a function that starts a process for each call. It raises ErrandRefused."""
-    refused = "model_refused" if kind in _OF_MODELS else "file_refused"
 
     def do(arguments: dict[str, Any]) -> dict[str, Any]:
         command = [sys.executable, "-m", "worker.errands.apart", kind]
@@ -33,10 +31,10 @@ def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any
         except subprocess.TimeoutExpired:
             child.kill()
             child.communicate()
-            raise ErrandRefused(refused, f"The file was not opened and tried within {seconds:g} s.") from None
+            raise ErrandRefused("file_refused", f"The file was not opened and read within {seconds:g} s.") from None
         if child.returncode != 0 or not output:
             how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit status {child.returncode}"
-            raise ErrandRefused(refused, f"The file ended the process that opened it ({how}).")
+            raise ErrandRefused("file_refused", f"The file ended the process that opened it ({how}).")
         answer: dict[str, Any] = json.loads(output)
         if "code" in answer:
             raise ErrandRefused(answer["code"], answer["detail"])
@@ -54,7 +52,7 @@ def main() -> None:
 
     end_with(os.getppid(), name="errand")
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a model may print: that must not get between
+    os.dup2(2, 1)  # a library may print: that must not get between
     engine = make_engine(load_settings(), application_name="predictq-errand", pool_size=2)
     try:
         answer: dict[str, Any] = {"result": _handler(sys.argv[1], engine)(json.load(sys.stdin))}
@@ -65,12 +63,7 @@ def main() -> None:
 
 
 def _handler(kind: str, engine: Engine) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What does an errand. Each kind loads the libraries that it needs alone: scikit-learn takes two seconds."""
-    if kind in _OF_MODELS:
-        from worker.errands.models import ModelErrands  # noqa: PLC0415
-
-        errands = ModelErrands(engine)
-        return errands.register if kind == "register_model" else errands.check
+    """What does an errand. Each kind loads the libraries that it needs alone."""
     if kind == "write_export":
         from worker.exports.writing import write_export  # noqa: PLC0415
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from worker.errands.apart import do_apart
+from worker.errands.models import ModelErrands
 from worker.sources.errands import SourceErrands
 
 _EXPORT_SECONDS = 3_600.0
@@ -18,13 +19,13 @@ Handlers = Mapping[str, Handler]
 
 def make_handlers(engine: Engine) -> Handlers:
     """All that a process does. `engine` leads to predictq's own database."""
-    sources = SourceErrands(engine)
+    sources, models = SourceErrands(engine), ModelErrands(engine)
     return {
         "describe_source": sources.describe,
         "check_source": sources.check,
         "count": sources.count,
-        "register_model": do_apart("register_model"),
-        "check_model": do_apart("check_model"),
+        "register_model": models.register,
+        "check_model": models.check,
         "look_at_upload": do_apart("look_at_upload"),
     }
 

@@ -1,35 +1,45 @@
-"""What callers who wait want of models: to register a file, and to check a version on real rows."""
+"""What callers who wait want of models: to register a file, and to check a version on real rows.
+
+The file is opened by a closed process; no library of models is loaded here, and no pickle read.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from model.errors import ModelRefused
-from model.registration import new_version
-from shared.models.registry import describe_model, get_version, register_version
+from shared.models.new_version import NewVersion
+from shared.models.registry import ModelVersion, describe_model, get_version, read_artefact, register_version
 from shared.models.signature import Signature
+from shared.models.task import Task
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.source import Source, get_source
 from shared.uploaded_files import read_file
-from worker.models.check import check_model
-from worker.models.loaded_model import load_model
-from worker.models.reference_rows import draw_reference, keep_reference
-from worker.models.registration import Offer, prepare
-from worker.models.stored_version import read_version
+from worker.closed.process import Closed, how_closed, run_closed
+from worker.errands.failures import ErrandRefused
+from worker.models.kept_reference import KeptReference, fetch_reference, keep_reference
 from worker.sources.reader import SourceReader
 from worker.sources.sampling import sample_rows
 
 _CHECKED_ROWS = 1000
+_OFFERED = ("signature", "positive", "threshold", "allow", "force")  # what a caller may say of a file
+_RUNS_CODE = "joblib"  # the format of all pickles
 
 
 class ModelErrands:
-    """The errands about models. `engine` leads to predictq's own database."""
+    """The errands about models. `engine` leads to predictq's own database; `closed` opens files."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, closed: Closed = run_closed) -> None:
         self._engine = engine
+        self._closed = closed
         self._sources = SourceReader(engine)
 
     def register(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -37,42 +47,85 @@ class ModelErrands:
         with autocommit(self._engine) as connection:
             content = read_file(connection, UUID(str(arguments["upload_id"])), str(arguments["owner"]))
             source = _source(connection, arguments.get("source_id"))
-        given = arguments.get("signature")
-        artefact = prepare(
-            Offer(
-                content,
-                str(arguments.get("file_name") or arguments["model"]),
-                None if given is None else Signature.from_json(given),
-                columns=None if source is None else source.columns,
-                source_id=None if source is None else source.id,
-                positive=arguments.get("positive"),
-                threshold=arguments.get("threshold"),
-                allow=tuple(arguments.get("allow") or ()),
-                force=arguments.get("force"),
-            )
+        asked = {
+            **{name: arguments.get(name) for name in _OFFERED},
+            "name": str(arguments.get("file_name") or arguments["model"]),
+            "columns": None if source is None else [asdict(column) for column in source.columns],
+            "source_id": None if source is None else source.id,
+        }
+        new, reference = read_prepared(
+            self._closed("prepare", asked, content), str(arguments["model"]), content, source
         )
-        reference = draw_reference(load_model(artefact, version=0))
-        new = new_version(artefact, source_id=None if source is None else source.id, model=str(arguments["model"]))
         with transaction(self._engine) as connection:
             version = register_version(connection, new)
             keep_reference(connection, version.id, reference)
             if arguments.get("description"):
                 describe_model(connection, version.model, str(arguments["description"]))
-        return {"version_id": version.id, "version": version.version, "findings": list(artefact.metadata.findings)}
+        return {"version_id": version.id, "version": version.version, "findings": new.metadata["findings"]}
 
     def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`check_model`: {version_id, rows} to what was seen of real rows."""
         with autocommit(self._engine) as connection:
             version = get_version(connection, int(arguments["version_id"]))
-            stored = read_version(connection, version.id)
+            content = read_artefact(connection, version.id)
+            kept = fetch_reference(connection, version.id)
             source = _source(connection, version.source_id)
-        model = stored.load()
         rows = int(arguments.get("rows") or _CHECKED_ROWS)
         if source is None:
             raise ModelRefused(f"{version.label} has no source: there are no rows to check it with.")
         features, refused = sample_rows(self._sources, source, version.signature, rows)
-        report = check_model(model, features, refused)
-        return {"model": version.model, "version": version.version, **report.to_json()}
+        asked = {
+            "version": {"record": _record_json(version), "answers": None if kept is None else kept.answers},
+            "refused": {str(row): [why.code.value, why.detail] for row, why in refused.items()},
+        }
+        report = self._closed("check", asked, content, _as_stream(features), b"" if kept is None else kept.features)
+        return {"model": version.model, "version": version.version, **report}
+
+
+def read_prepared(
+    found: dict[str, Any], model: str, content: bytes, source: Source | None
+) -> tuple[NewVersion, KeptReference]:
+    """What a closed process has found out about a file. Code of the file ran there: nothing of it is taken unread."""
+    try:
+        reference = KeptReference(base64.b64decode(found["reference"]["features"]), found["reference"]["answers"])
+        findings = [str(finding) for finding in found["findings"]]
+        file_format = str(found["file_format"])
+        new = NewVersion(
+            model=model,
+            task=Task(found["task"]),
+            source_id=None if source is None else source.id,
+            sha256=hashlib.sha256(content).hexdigest(),
+            signature=Signature.from_json(found["signature"]),
+            classes=list(found["classes"]),
+            threshold=None if found["threshold"] is None else float(found["threshold"]),
+            metadata={
+                "name": str(found["name"]),
+                "metrics": {},
+                "library_versions": {str(name): str(version) for name, version in found["library_versions"].items()},
+                "training_data": None,
+                "created_at": datetime.now(UTC).isoformat(),
+                "findings": [*findings, how_closed()] if file_format == _RUNS_CODE else findings,
+            },
+            artefact=content,
+            title=str(found["name"]),
+            file_format=file_format,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ErrandRefused("model_refused", "The process that opened the file gave no answer to be read.") from error
+    return new, reference
+
+
+def _record_json(version: ModelVersion) -> dict[str, Any]:
+    """A version as JSON, to be checked and opened elsewhere."""
+    moments = dict.fromkeys(("created_at", "checked_at", "promoted_at", "retired_at"))
+    return {**asdict(version), "signature": version.signature.to_json(), "task": version.task.value, **moments}
+
+
+def _as_stream(features: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, features.schema) as writer:
+        writer.write_table(features)
+    return bytes(sink.getvalue())
 
 
 def _source(connection: Connection, source_id: int | None) -> Source | None:

@@ -38,12 +38,13 @@ class StoredVersion:
 def read_version(connection: Connection, version_id: int) -> StoredVersion:
     """A version by its number in the database. Raises ModelVersionUnknown, ArtefactCorrupt."""
     record = get_version(connection, version_id)
-    artefact = Artefact(read_artefact(connection, version_id), _metadata(record))
+    artefact = Artefact(read_artefact(connection, version_id), metadata_of(record))
     reference = read_reference(connection, version_id) if is_another_patch(artefact) else None
     return StoredVersion(version_id, artefact, record.digest, reference)
 
 
-def _metadata(record: ModelVersion) -> ArtefactMetadata:
+def metadata_of(record: ModelVersion) -> ArtefactMetadata:
+    """What the registry holds of a version, as its artefact says it. Raises ArtefactCorrupt."""
     described: dict[str, Any] = record.metadata
     try:
         return ArtefactMetadata(

@@ -1,0 +1,78 @@
+"""What is done inside a closed process: JSON and bytes in, JSON out. Here are the libraries of models."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from model.artefact import Artefact
+from shared.models.registry import ModelVersion
+from shared.models.signature import Signature
+from shared.models.task import Task
+from shared.sources.source import SourceColumn
+from shared.status import RowError
+from worker.models.check import check_model
+from worker.models.loaded_model import load_model
+from worker.models.reference import Reference, is_another_patch
+from worker.models.reference_rows import draw_reference
+from worker.models.registration import Offer, prepare
+from worker.models.stored_version import StoredVersion, metadata_of
+from worker.scoring.feature_reader import Refusal
+
+
+def prepare_file(asked: dict[str, Any], content: bytes) -> dict[str, Any]:
+    """A file that was offered, to what its version is to be and what it answered to drawn rows."""
+    given, columns = asked.get("signature"), asked.get("columns")
+    artefact = prepare(
+        Offer(
+            content,
+            asked["name"],
+            None if given is None else Signature.from_json(given),
+            columns=None if columns is None else [SourceColumn(**column) for column in columns],
+            source_id=asked.get("source_id"),
+            positive=asked.get("positive"),
+            threshold=asked.get("threshold"),
+            allow=tuple(asked.get("allow") or ()),
+            force=asked.get("force"),
+        )
+    )
+    return {**artefact.metadata.to_json(), "reference": _reference_json(artefact)}
+
+
+def check_version(asked: dict[str, Any], content: bytes, rows: bytes, reference: bytes) -> dict[str, Any]:
+    """A stored version and rows of its source, to what was seen of them."""
+    model = _stored(asked["version"], content, reference).load()
+    with pa.ipc.open_stream(rows) as reader:
+        features = reader.read_all()
+    refused = {int(row): Refusal(RowError(code), detail) for row, (code, detail) in asked["refused"].items()}
+    return check_model(model, features, refused).to_json()
+
+
+def _reference_json(artefact: Artefact) -> dict[str, Any]:
+    reference = draw_reference(load_model(artefact, version=0))
+    answers = [[None if np.isnan(value) else value for value in row] for row in reference.answers.tolist()]
+    return {"features": base64.b64encode(reference.features).decode(), "answers": answers}
+
+
+def _stored(given: dict[str, Any], content: bytes, reference: bytes) -> StoredVersion:
+    """What `worker.errands.models` has read of a version."""
+    record = ModelVersion(
+        **{
+            **given["record"],
+            "signature": Signature.from_json(given["record"]["signature"]),
+            "classes": tuple(given["record"]["classes"]),
+            "task": Task(given["record"]["task"]),
+        }
+    )
+    artefact = Artefact(content, metadata_of(record))
+    kept = None
+    if given["answers"] is not None and is_another_patch(artefact):
+        kept = Reference(reference, np.array(given["answers"], dtype=np.float64))
+    return StoredVersion(record.id, artefact, record.digest, kept)
+
+
+WORK: Mapping[str, Callable[..., dict[str, Any]]] = {"prepare": prepare_file, "check": check_version}
