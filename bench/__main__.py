@@ -16,7 +16,7 @@ from bench.check import WrongAnswer
 from bench.context import Bench, Scenario
 from bench.machine import describe
 from bench.plot import draw
-from bench.scenarios import bulk, capacity, growth, replicas, roundtrip, settings, singles, statuses
+from bench.scenarios import bulk, capacity, growth, replicas, roundtrip, settings, singles, statuses, streams
 from bench.stack import running_stack
 from bench.table import judge, markdown, show
 
@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Scenario] = {
     "replicas": replicas.measure,
     "growth": growth.measure,
     "settings": settings.measure,
+    "streams": streams.measure,
     "capacity": capacity.measure,
 }
 _FULL = ("singles", "roundtrip", "statuses", "bulk", "growth", "replicas")

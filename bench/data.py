@@ -16,6 +16,7 @@ from model.registration import new_version
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.source import read_source
+from tests.sample import create_clients_table
 
 _TRAINING_ROWS = 2000
 
@@ -29,16 +30,18 @@ def train_model(directory: Path) -> Artefact:
 
 
 def register(engine: Engine, artefact: Artefact) -> int:
-    """Make `artefact` the live model; returns its version."""
+    """Make `artefact` the live model; returns its number in the database."""
     with transaction(engine) as connection:
         source = read_source(connection, "clients")
         version = register_version(connection, new_version(artefact, source_id=source.id))
-        return promote_version(connection, version.id).version
+        return promote_version(connection, version.id).id
 
 
 def load_clients(engine: Engine, count: int) -> None:
     """Fill `clients` with ids from 1, drawn from a seed that no run before had, and with statistics for the planner."""
     seed = secrets.randbelow(1 << 30)
+    with transaction(engine) as connection:
+        create_clients_table(connection)
     load(engine, count, seed, lambda _rows: None)
     with autocommit(engine) as connection:
         connection.execute(text(f"VACUUM ANALYZE {TABLE}"))

@@ -31,6 +31,7 @@ from cli.commands import (
     storage,
     submit,
     train,
+    workers,
 )
 from cli.console import plain_text, remarks
 from cli.directory_option import add_directory_option
@@ -57,6 +58,7 @@ app.command(rich_help_panel=RUNNING)(stack.upkeep)
 app.command(rich_help_panel=RUNNING)(stack.migrate)
 app.command(rich_help_panel=RUNNING)(doctor.doctor)
 app.command("open", rich_help_panel=RUNNING)(screens.open_screens)
+app.command(rich_help_panel=RUNNING)(workers.workers)
 app.command(rich_help_panel=RUNNING)(shell.url)
 app.command(rich_help_panel=RUNNING, context_settings=shell.PASSED_ON)(shell.psql)
 app.command(rich_help_panel=ASKING)(submit.predict)

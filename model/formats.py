@@ -28,7 +28,7 @@ _MOST_SCHEMA = 100_000_000
 
 def format_of(content: bytes) -> str:
     """Which of FORMATS the bytes are. What is none of them is taken for a pickle, whose opening says what is wrong."""
-    if content.startswith(b"PK") and _schema(content) is not None:
+    if content.startswith(b"PK") and schema_of(content) is not None:
         return SKOPS
     return ONNX if is_onnx(content) else JOBLIB
 
@@ -52,11 +52,11 @@ def versions_in(content: bytes, file_format: str) -> dict[str, str]:
         return stated_versions(content)
     if file_format == ONNX:
         return {}
-    found = sorted(set(_SKLEARN.findall(_schema(content) or "")))
+    found = sorted(set(_SKLEARN.findall(schema_of(content) or "")))
     return {"scikit-learn": ", ".join(found)} if found else {}
 
 
-def _schema(content: bytes) -> str | None:
+def schema_of(content: bytes) -> str | None:
     """The schema of a skops file, as text; None where the bytes are no such file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

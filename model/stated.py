@@ -23,7 +23,7 @@ _VERSION = re.compile(r"\d[\w.+-]*")
 
 def stated_versions(content: bytes) -> dict[str, str]:
     """Library versions by package name: scikit-learn's where one of its estimators is inside, else none."""
-    found = sorted({version for piece in _pieces(content) for version in _versions(piece)})
+    found = sorted({version for piece in pieces(content) for version in _versions(piece)})
     return {"scikit-learn": ", ".join(found)} if found else {}
 
 
@@ -40,7 +40,7 @@ def _versions(piece: bytes) -> Iterator[str]:
             yield version
 
 
-def _pieces(content: bytes) -> Iterator[bytes]:
+def pieces(content: bytes) -> Iterator[bytes]:
     """The bytes after decompression, in pieces that overlap. Damaged ones end early: loading will say so."""
     before = b""
     try:

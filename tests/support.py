@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,6 +59,7 @@ def add_model(
     signature: Signature = SIGNATURE,
     promote: bool = True,
     threshold: float = 0.5,
+    requirements: str = "",
 ) -> int:
     """Register an estimator, with the test signature and live unless told otherwise. Returns its version.
 
@@ -66,6 +68,7 @@ def add_model(
     estimator = estimator or TestModel()
     vars(estimator)["serial"] = next(_serial)  # the very same file again would be the version that is there
     artefact = build_artefact(estimator, signature, threshold, name="test")
+    artefact = replace(artefact, metadata=replace(artefact.metadata, requirements=requirements))
     with transaction(engine) as connection:
         version_id = register_artefact(connection, artefact)
         if promote:
@@ -178,10 +181,12 @@ def worker_process(
     concurrency: int = 1,
     queues: str = "interactive,bulk",
     name: str = "w",
+    models: str | None = None,
     log: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A real worker, ended gracefully, or by force when it takes too long."""
     command = [sys.executable, "-m", "worker", "--concurrency", str(concurrency), "--queues", queues, "--name", name]
+    command += ["--models", models] if models else []
     with (log or Path(os.devnull)).open("ab") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=output, stderr=output)
     try:

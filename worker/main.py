@@ -26,15 +26,21 @@ from worker.celery.consumer import PromptConsumer
 from worker.celery.pool_process import ProcessSlot
 from worker.celery.queue_order import QueueOrder
 from worker.celery.tasks import register_tasks
+from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
+from worker.presence import Presence
 from worker.side_process import SideProcess
 from worker.upkeep.sweeper import Sweeper
 
 log = get_logger(__name__)
 
 
-def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: str) -> int:
+def run(
+    settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: str, takes: Sequence[str] | None = None
+) -> int:
     """Run a worker of `concurrency` pool processes until SIGTERM; returns the exit status.
+
+    `takes` are the names of the models whose work it does; None: of all.
 
     On SIGTERM no new batch is taken and those in hand are finished. Any number of workers may run on any number
     of machines; `name` must be unique among those of one machine.
@@ -44,11 +50,15 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
     engine = make_engine(settings, application_name=node[:63])
     models = ModelStore()
     _preload(models, engine, seconds=settings.batch_timeout_seconds)
-    slot = ProcessSlot(settings, models, node=node)
+    slot = ProcessSlot(settings, models, node=node, takes=takes)
     register_tasks(app, slot)
+    redis = make_redis(settings)
+    loadable = Loadable(engine, takes)
+    presence = Presence(engine, redis, node=node, processes=concurrency, queues=queues, loadable=loadable)
     sweeper = Sweeper(
         engine,
-        make_redis(settings),
+        redis,
+        loadable,
         sweep_seconds=settings.sweep_seconds,
         grace_seconds=settings.dispatch_grace_seconds,
     )
@@ -56,7 +66,7 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
         SideProcess("worker.planning", node, label="planner"),
         SideProcess("worker.errands", node, label="errands"),
     ]
-    _connect_signals(slot, engine, sweeper)
+    _connect_signals(slot, engine, [sweeper, presence])
     gc.freeze()  # the model's objects stay out of collections, so their pages stay shared with the pool
     with metrics.serve_metrics(settings.worker_metrics_host, settings.worker_metrics_port) as port:
         log.info("worker starts", node=node, concurrency=concurrency, queues=list(queues), metrics_port=port)
@@ -66,6 +76,7 @@ def run(settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: 
     for process in beside:
         process.stop()
     sweeper.stop()
+    presence.stop()
     return status
 
 
@@ -83,7 +94,7 @@ def _preload(models: ModelStore, engine: Engine, *, seconds: float) -> None:
     engine.dispose()
 
 
-def _connect_signals(slot: ProcessSlot, engine: Engine, sweeper: Sweeper) -> None:
+def _connect_signals(slot: ProcessSlot, engine: Engine, threads: Sequence[Sweeper | Presence]) -> None:
     """Celery's hooks. It keeps weak references to receivers, so these are asked to be kept."""
 
     def prepare(**_: object) -> None:
@@ -94,7 +105,8 @@ def _connect_signals(slot: ProcessSlot, engine: Engine, sweeper: Sweeper) -> Non
         metrics.forget_process(pid)
 
     def ready(**_: object) -> None:
-        sweeper.start()
+        for thread in threads:
+            thread.start()
 
     signals.worker_process_init.connect(prepare, weak=False)
     signals.worker_process_shutdown.connect(forget, weak=False)
@@ -126,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m worker", description="Score what waits in the queues.")
     parser.add_argument("--concurrency", type=int, default=os.cpu_count() or 1, help="pool processes")
     parser.add_argument("--queues", default="interactive,bulk", help="what to take, the first first")
+    parser.add_argument("--models", help="take the work of these models alone, as churn,fraud; default: of all")
     parser.add_argument("--name", default=f"worker-{os.getpid()}", help="unique on this machine")
     options = parser.parse_args(arguments)
     try:
@@ -137,7 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = load_settings()
         configure_logging(settings, service="worker")
-        status = run(settings, concurrency=options.concurrency, queues=queues, name=options.name)
+        takes = None if options.models is None else [name.strip() for name in options.models.split(",")]
+        status = run(settings, concurrency=options.concurrency, queues=queues, name=options.name, takes=takes)
     except PredictqError as error:
         sys.exit(f"worker: {error}")
     sys.exit(status)

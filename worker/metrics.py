@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
@@ -21,6 +22,12 @@ WAITED = Histogram("predictq_worker_wait_seconds", "Acceptance to claim.", ["que
 LOADED_VERSION = Gauge(
     "predictq_worker_model_version", "Model version that last scored a batch.", multiprocess_mode="mostrecent"
 )
+LOADED_VERSIONS = Gauge(
+    "predictq_worker_loaded_versions",
+    "Processes that hold a model version, by its number in the database.",
+    ["version"],
+    multiprocess_mode="livesum",
+)
 REDISPATCHES = Counter("predictq_worker_sweeper_redispatches", "Messages put back by the sweeper.", ["queue"])
 DEAD_LETTERS = Counter("predictq_worker_dead_letters", "Rows given up after the attempt cap, with a stated error.")
 QUEUED = Gauge(
@@ -29,6 +36,28 @@ QUEUED = Gauge(
     ["queue"],
     multiprocess_mode="mostrecent",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What all processes of this worker have counted together."""
+
+    rows: float  # answered since the start, errors among them
+    loaded_versions: list[int]
+
+
+def read_figures() -> Figures:
+    """The sums over the pool's processes, read off the files that they share."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    rows, loaded = 0.0, []
+    for metric in registry.collect():
+        for sample in metric.samples:
+            if sample.name in ("predictq_worker_scored_rows_total", "predictq_worker_row_errors_total"):
+                rows += sample.value
+            elif sample.name == "predictq_worker_loaded_versions" and sample.value > 0:
+                loaded.append(int(sample.labels["version"]))
+    return Figures(rows, sorted(loaded))
 
 
 @contextmanager

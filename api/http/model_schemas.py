@@ -94,9 +94,10 @@ class ModelChange(Shape):
 
 
 class Promotion(Shape):
-    """How to promote. `force` makes a version live that would be refused, and says why."""
+    """How to promote. `force` makes a version live that would be refused, and says why; `reason` is for the record."""
 
     force: str | None = Field(default=None, min_length=3, max_length=500)
+    reason: str | None = Field(default=None, max_length=500)
 
 
 class NewVersion(Shape):

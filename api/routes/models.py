@@ -195,11 +195,18 @@ async def _promote(
     body: schemas.Promotion,
     find: Callable[[Connection], ModelVersion],
 ) -> schemas.ModelVersion:
-    def make_live(connection: Connection) -> schemas.ModelVersion:
+    def look(connection: Connection) -> ModelVersion:
         found = find(connection)
-        before = _live_label(connection, found.model)
         if body.force is None:
             check_promotion(connection, found)
+        return found
+
+    found = await services.quick.read(look)
+    if body.force is None and not found.is_live:
+        await services.warm_ups.run(found)
+
+    def make_live(connection: Connection) -> schemas.ModelVersion:
+        before = _live_label(connection, found.model)
         live = promote_version(connection, found.id)
         record(
             connection,
@@ -209,7 +216,7 @@ async def _promote(
             live.model,
             before={"live": before},
             after={"live": live.label},
-            reason=body.force,
+            reason=body.force or body.reason,
         )
         return _shape(connection, live)
 

@@ -37,6 +37,7 @@ from api.routes import (
     retention,
     sign_in_links,
     sources,
+    workers,
 )
 from api.routes.admin import audit, keys, pauses
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
@@ -56,7 +57,6 @@ _MODULES = (
     events,
     exports,
     results,
-    exports,
     predictions,
     models,
     sources,
@@ -69,6 +69,7 @@ _MODULES = (
     keys,
     pauses,
     audit,
+    workers,
     health,
     problems,
     pages,

@@ -20,6 +20,7 @@ from api.intake.job_ids import JobIds
 from api.intake.model_directory import ModelDirectory
 from api.intake.publisher import Publisher
 from api.intake.single_jobs import LOOK_UP_LOCK_SECONDS, Intake
+from api.intake.warm_up import WarmUps
 from api.jobs.job_events import JobEvents
 from api.jobs.notices import Notices
 from api.jobs.statuses import Statuses
@@ -55,6 +56,7 @@ class Services:
     job_events: JobEvents
     models: ModelDirectory
     errands: Errands
+    warm_ups: WarmUps
     admission: Admission
     caps: Caps
     turns: Turns
@@ -192,6 +194,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             job_events,
             models,
             Errands(quick),
+            WarmUps(quick),
             admission,
             caps,
             turns,

@@ -42,7 +42,7 @@ class Model:
     """The estimator and from which probability on the label is 1."""
 
     estimator: Any
-    threshold: float
+    threshold: float | None
 
 
 @cache

@@ -10,7 +10,7 @@ from bench.data import register
 from bench.models import ComputingModel, SleepingModel
 from bench.stack import Service
 from model.artefact import Artefact, build_artefact
-from shared.models.registry import promote_model
+from shared.models.registry import promote_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import transaction
 
@@ -47,7 +47,7 @@ def _artefacts() -> dict[str, Artefact]:
 
 def _make_live(service: Service, version: int) -> None:
     with transaction(service.engine) as connection:
-        promote_model(connection, version)
+        promote_version(connection, version)
 
 
 def _gain(rates: dict[int, float]) -> Figures:

@@ -63,12 +63,16 @@ def demo(
 def worker(
     concurrency: Annotated[int, typer.Option(min=1, help="Worker processes.")] = PROCESSORS,
     queues: Annotated[str, typer.Option(help="What to take, the first first.")] = "interactive,bulk",
+    models: Annotated[
+        str | None, typer.Option(help="Take the work of these models alone, as churn,fraud; default: of all.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Unique on this machine; default: worker and its process id.")
     ] = None,
 ) -> None:
     """Run one more worker until Ctrl-C, beside a stack or for the DATABASE_URL and REDIS_URL of another machine."""
-    arguments = ["--concurrency", str(concurrency), "--queues", queues, *(["--name", name] if name else [])]
+    arguments = ["--concurrency", str(concurrency), "--queues", queues, *(["--models", models] if models else [])]
+    arguments += ["--name", name] if name else []
     _become("worker", *arguments)
 
 

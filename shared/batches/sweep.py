@@ -15,35 +15,50 @@ from shared.status import Queue
 
 _MOST = 1000  # messages per sweep and queue: to put them on the queue takes well under a lease
 
+_TAKEN = """requirements = ANY (:requirements) AND NOT predictq.is_paused(queue, model_version_id)
+       AND (CAST(:models AS text[]) IS NULL OR EXISTS (
+           SELECT FROM predictq.model_versions v
+           WHERE v.id = model_version_id AND v.model = ANY (CAST(:models AS text[]))))"""
 # Work that can be claimed now: it waits since before the grace, or its claim has run out.
 _CLAIMABLE = text(f"""
 SELECT b.queue, count(*) AS batches FROM (
     (SELECT queue FROM predictq.prediction_batches
      WHERE status = 'queued' AND queue = 'interactive'
        AND created_at < clock_timestamp() - make_interval(secs => :grace)
-       AND requirements = ANY(:requirements) AND NOT predictq.is_paused(queue, model_version_id) LIMIT {_MOST})
+       AND {_TAKEN} LIMIT {_MOST})
     UNION ALL
     (SELECT queue FROM predictq.prediction_batches
      WHERE status = 'queued' AND queue = 'bulk' AND created_at < clock_timestamp() - make_interval(secs => :grace)
-       AND requirements = ANY(:requirements) AND NOT predictq.is_paused(queue, model_version_id) LIMIT {_MOST})
+       AND {_TAKEN} LIMIT {_MOST})
     UNION ALL
     (SELECT queue FROM predictq.prediction_batches
      WHERE status = 'running' AND lease_until < clock_timestamp() AND queue <> 'plan'
-       AND requirements = ANY(:requirements) AND NOT predictq.is_paused(queue, model_version_id) LIMIT {_MOST})
+       AND {_TAKEN} LIMIT {_MOST})
 ) b GROUP BY b.queue
 """)
 
 
 def missing_messages(
-    engine: Engine, messages: Mapping[Queue, int], *, grace_seconds: float, requirements: Sequence[str] = ("",)
+    engine: Engine,
+    messages: Mapping[Queue, int],
+    *,
+    grace_seconds: float,
+    requirements: Sequence[str] = ("",),
+    models: Sequence[str] | None = None,
 ) -> dict[Queue, int]:
     """How many messages each queue lacks, of those named in `messages`, which says how many it holds.
 
     Work that came within the last `grace_seconds` is left out: its message may be on its way. So is what is paused, and
-    what needs more than `requirements`. Any number of sweepers may ask at once.
+    what needs more than `requirements` or is of none of `models`, if any are named. Any number of sweepers may ask at
+    once.
     """
     with transaction(engine) as connection:
-        rows = connection.execute(_CLAIMABLE, {"grace": grace_seconds, "requirements": list(requirements)}).all()
+        values = {
+            "grace": grace_seconds,
+            "requirements": list(requirements),
+            "models": None if models is None else list(models),
+        }
+        rows = connection.execute(_CLAIMABLE, values).all()
     claimable = {Queue(queue): batches for queue, batches in rows}
     return {queue: max(0, claimable.get(queue, 0) - held) for queue, held in messages.items()}
 

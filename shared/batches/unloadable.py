@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, text
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, text
 
 from shared.postgres.engine import autocommit
 from shared.status import Queue
+from shared.workers import ALIVE_SECONDS
 
-_ALIVE_SECONDS = 60  # since a worker was heard of last
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a worker must take and have for batches that wait."""
+
+    model: str
+    requirements: str
+    batches: int
+    since: datetime  # the oldest of them
 
 
-def unloadable(engine: Engine, queue: Queue, *, patience_seconds: float) -> list[str]:
-    """Requirements that no worker meets, of batches that have waited for longer than that. Mostly none.
+def unloadable(engine: Engine, queue: Queue, *, patience_seconds: float) -> list[Needs]:
+    """What no living worker meets, of batches of a queue that have waited for longer than that. Mostly nothing.
 
-    A worker without requirements of its own meets the empty ones. What is paused is left out, and a pause that
-    has ended counts as no wait.
+    What is paused is left out, and a pause that has ended counts as no wait.
     """
     with autocommit(engine) as connection:
-        found = connection.execute(
-            _UNLOADABLE, {"queue": queue.value, "patience": patience_seconds, "alive": _ALIVE_SECONDS}
-        )
-        return list(found.scalars())
+        return read_unloadable(connection, [queue], patience_seconds=patience_seconds)
+
+
+def read_unloadable(connection: Connection, queues: Sequence[Queue], *, patience_seconds: float) -> list[Needs]:
+    """The same of several queues. Where no worker is alive at all, nothing is said: that is another matter."""
+    values = {"queues": list(queues), "patience": patience_seconds, "alive": ALIVE_SECONDS}
+    return [Needs(*row) for row in connection.execute(_UNLOADABLE, values)]
 
 
 def waiting_requirements(engine: Engine, queue: Queue) -> list[str]:
@@ -34,15 +49,25 @@ def waiting_requirements(engine: Engine, queue: Queue) -> list[str]:
 
 
 _UNLOADABLE = text("""
-SELECT DISTINCT b.requirements FROM predictq.prediction_batches b
-WHERE b.queue = :queue AND b.requirements <> ''
-  AND b.created_at < clock_timestamp() - make_interval(secs => :patience)
-  AND predictq.waits_since(b.queue, b.model_version_id, b.created_at)
-      < clock_timestamp() - make_interval(secs => :patience)
-  AND NOT predictq.is_paused(b.queue, b.model_version_id)
-  AND (b.status = 'queued' OR b.lease_until < clock_timestamp())
-  AND NOT EXISTS (
-      SELECT FROM predictq.workers w
-      WHERE b.requirements = ANY (w.requirements)
-        AND w.heartbeat_at > clock_timestamp() - make_interval(secs => :alive))
+WITH alive AS MATERIALIZED (
+    SELECT w.models, w.requirements FROM predictq.workers w
+    WHERE w.heartbeat_at > clock_timestamp() - make_interval(secs => :alive)
+), waiting AS (
+    SELECT v.model, b.requirements, count(*) AS batches, min(b.created_at) AS since
+    FROM predictq.prediction_batches b JOIN predictq.model_versions v ON v.id = b.model_version_id
+    WHERE b.queue = ANY (CAST(:queues AS text[]))
+      AND b.created_at < clock_timestamp() - make_interval(secs => :patience)
+      AND predictq.waits_since(b.queue, b.model_version_id, b.created_at)
+          < clock_timestamp() - make_interval(secs => :patience)
+      AND NOT predictq.is_paused(b.queue, b.model_version_id)
+      AND (b.status = 'queued' OR b.lease_until < clock_timestamp())
+      AND EXISTS (SELECT FROM alive)
+    GROUP BY v.model, b.requirements
+)
+SELECT n.model, n.requirements, n.batches, n.since FROM waiting n
+WHERE NOT EXISTS (
+    SELECT FROM alive w
+    WHERE (w.models IS NULL OR n.model = ANY (w.models))
+      AND (n.requirements = '' OR n.requirements = ANY (w.requirements)))
+ORDER BY n.since
 """)

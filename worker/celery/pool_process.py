@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
@@ -10,6 +11,7 @@ from shared.config import Settings
 from shared.messaging.messages import make_redis
 from shared.postgres.engine import make_engine
 from worker.celery.notifier import Notifier
+from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
@@ -20,8 +22,12 @@ from worker.sources.reader import SourceReader
 class ProcessSlot:
     """The place where a pool process keeps its scorer. `models` was filled before the fork."""
 
-    def __init__(self, settings: Settings, models: ModelStore, *, node: str) -> None:
+    def __init__(
+        self, settings: Settings, models: ModelStore, *, node: str, takes: Sequence[str] | None = None
+    ) -> None:
+        """`takes` are the names of the models whose work it does; None: of all."""
         self._settings = settings
+        self._takes = takes
         self._models = models
         self._node = node
         self._scorer: Scorer | None = None
@@ -37,6 +43,7 @@ class ProcessSlot:
         """Build this process's connections. Called once in each pool process."""
         worker = f"{self._node}/{os.getpid()}"
         engine = self._engine(worker)
+        self._models.count_loaded()
         self._scorer = Scorer(
             engine=engine,
             models=self._models,
@@ -50,6 +57,7 @@ class ProcessSlot:
             sources=SourceReader(engine, patience_seconds=self._settings.patience_seconds),
             settings=self._settings,
             worker=worker,
+            loadable=Loadable(engine, self._takes),
         )
 
     def _engine(self, worker: str) -> Engine:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from model.artefact import Artefact
 from shared.models.registry import live_version
 from shared.postgres.engine import transaction
+from worker import metrics
 from worker.models.load_trial import try_loading
 from worker.models.loaded_model import LoadedModel, load_model
 from worker.models.stored_version import StoredVersion, read_version
@@ -22,6 +23,7 @@ class ModelStore:
     def __init__(self, *, most: int = 4) -> None:
         self._most = most
         self._models: OrderedDict[int, LoadedModel] = OrderedDict()
+        self._counts = False
 
     def get(self, engine: Engine, version: int) -> LoadedModel:
         """The version with that number in the database, loaded when this process first needs it."""
@@ -29,6 +31,12 @@ class ModelStore:
             self._keep(version, self.load(self.read(engine, version)))
         self._models.move_to_end(version)
         return self._models[version]
+
+    def count_loaded(self) -> None:
+        """From here on the metrics say what this process holds: called in each process that scores."""
+        self._counts = True
+        for version in self._models:
+            metrics.LOADED_VERSIONS.labels(version).set(1)
 
     def holds(self, version: int) -> bool:
         """Whether the version is loaded."""
@@ -59,5 +67,8 @@ class ModelStore:
 
     def _keep(self, version: int, model: LoadedModel) -> None:
         self._models[version] = model
-        if len(self._models) > self._most:
-            self._models.popitem(last=False)
+        gone = self._models.popitem(last=False)[0] if len(self._models) > self._most else None
+        if self._counts:
+            metrics.LOADED_VERSIONS.labels(version).set(1)
+            if gone is not None:
+                metrics.LOADED_VERSIONS.labels(gone).set(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,14 +17,15 @@ from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim, Counts, claim, finish, record_failure
 from shared.batches.unloadable import unloadable
 from shared.config import Settings
-from shared.errors import DatabaseUnavailable, PredictqError
+from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.models.signature import Signature
-from shared.postgres.outages import driver_error, is_outage, reason
+from shared.postgres.outages import is_outage
 from shared.status import Queue, RowError
 from worker import metrics
 from worker.celery.notifier import Notifier
+from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
 from worker.models.unknown_words import KnownWords
 from worker.scoring.answers import Answers, StatedError, make_page
@@ -34,7 +34,8 @@ from worker.scoring.isolation import IsolatedModel
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.prediction import Predict, predict_rows, storable
-from worker.sources.failures import SourceAway, SourceFailed, SourceGivenUp
+from worker.scoring.reasons import cause_of, final_error, place_of
+from worker.sources.failures import SourceAway, SourceGivenUp
 from worker.sources.reader import SourceReader
 
 log = get_logger(__name__)
@@ -57,6 +58,7 @@ class Scorer:
     sources: SourceReader
     settings: Settings
     worker: str  # who claims: node name and process id
+    loadable: Loadable  # which versions this process can load
     next_look: dict[Queue, float] = field(default_factory=dict)  # for batches that no worker can load
 
     def work(self, queue: Queue) -> list[str]:
@@ -72,6 +74,7 @@ class Scorer:
                 outcomes += self._score(list(together))
             if not claims:
                 outcomes += self._refuse_the_unloadable(queue) or ["not_needed"]
+            self._load_the_wanted()
         except DatabaseUnavailable as error:
             log.warning("batches left to the sweeper", queue=queue.value, reason=str(error))
             outcomes.append("interrupted")
@@ -80,12 +83,38 @@ class Scorer:
         return outcomes
 
     def _claim(self, queue: Queue) -> list[Claim]:
-        lease = self.settings.lease_seconds
         try:
-            return claim(self.engine, queue, worker=self.worker, lease_seconds=lease)
+            claims = self._claim_once(queue)
         except DatabaseUnavailable:
             # Most often a connection that died while it lay idle in the pool: a new one tells.
-            return claim(self.engine, queue, worker=self.worker, lease_seconds=lease)
+            claims = self._claim_once(queue)
+        if not claims and self.loadable.look_again():
+            claims = self._claim_once(queue)  # a version of other needs has come
+        return claims
+
+    def _claim_once(self, queue: Queue) -> list[Claim]:
+        return claim(
+            self.engine,
+            queue,
+            worker=self.worker,
+            lease_seconds=self.settings.lease_seconds,
+            requirements=self.loadable.requirements,
+            models=self.loadable.models,
+        )
+
+    def _load_the_wanted(self) -> None:
+        """Load versions that are to go live, one after the other, and say how that went."""
+        for version in self.loadable.take_wanted():
+            self.loadable.report(version, self.worker)
+            try:
+                with self.keeper.watching_call("the model was not loaded within"):
+                    self.models.get(self.engine, version)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - told to whoever promotes
+                self.loadable.report(version, self.worker, error=storable(cause_of(error)))
+            else:
+                self.loadable.report(version, self.worker, is_loaded=True)
 
     def _refuse_the_unloadable(self, queue: Queue) -> list[str]:
         """End a batch that has waited for too long for a worker that can load its model, if there is one."""
@@ -93,12 +122,8 @@ class Scorer:
         if now < self.next_look.get(queue, 0.0):
             return []
         self.next_look[queue] = now + min(_LOOK_SECONDS, self.settings.patience_seconds / 10)
-        wanted = unloadable(self.engine, queue, patience_seconds=self.settings.patience_seconds)
-        if not wanted:
-            return []
-        lease = self.settings.lease_seconds
         outcomes = []
-        for held in claim(self.engine, queue, worker=self.worker, lease_seconds=lease, requirements=wanted):
+        for held in self._claim_unloadable(queue):
             if held.waited_seconds < self.settings.patience_seconds:
                 record_failure(self.engine, held, "it waits", retry_after_seconds=_WAITING_SECONDS, is_counted=False)
                 continue
@@ -106,6 +131,20 @@ class Scorer:
             counts = self._refuse([held], StatedError(RowError.MODEL_UNAVAILABLE, _NOBODY))
             outcomes.append(self._tell(held, counts.get(held.batch_id), time.monotonic() - started))
         return outcomes
+
+    def _claim_unloadable(self, queue: Queue) -> list[Claim]:
+        for needs in unloadable(self.engine, queue, patience_seconds=self.settings.patience_seconds):
+            claims = claim(
+                self.engine,
+                queue,
+                worker=self.worker,
+                lease_seconds=self.settings.lease_seconds,
+                requirements=[needs.requirements],
+                models=[needs.model],
+            )
+            if claims:
+                return claims
+        return []
 
     def _score(self, claims: list[Claim]) -> list[str]:
         started = time.monotonic()
@@ -124,7 +163,7 @@ class Scorer:
                     self._give_back(claims[0], error)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
-                counts = self._refuse(claims, _final(claims[0], error))
+                counts = self._refuse(claims, final_error(claims[0], error))
         seconds = time.monotonic() - started
         return [self._tell(held, counts.get(held.batch_id), seconds) for held in claims]
 
@@ -140,10 +179,10 @@ class Scorer:
 
     def _give_back(self, held: Claim, error: Exception) -> None:
         """Not the rows' fault and not an outage: keep the reason where people look, and try again later."""
-        why = _why(error)
-        log.error("batch failed", batch_id=held.batch_id, attempt=held.attempt, reason=why, where=_where(error))
+        cause = cause_of(error)
+        log.error("batch failed", batch_id=held.batch_id, attempt=held.attempt, reason=cause, where=place_of(error))
         is_counted = not isinstance(error, SourceAway)
-        record_failure(self.engine, held, why, retry_after_seconds=_RETRY_SECONDS, is_counted=is_counted)
+        record_failure(self.engine, held, cause, retry_after_seconds=_RETRY_SECONDS, is_counted=is_counted)
 
     def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         held = claims[0]
@@ -245,27 +284,5 @@ class Scorer:
 _POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE, RowError.SOURCE_FAILED, RowError.BATCH_FAILED})
 
 
-def _final(held: Claim, error: Exception) -> StatedError:
-    """What callers are told. A batch is shared, so the text of an error, which may hold values of others, is not."""
-    if isinstance(error, SourceGivenUp):
-        return StatedError(RowError.SOURCE_UNAVAILABLE, storable(str(error)))
-    if isinstance(error, SourceFailed):
-        return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
-    return StatedError(RowError.BATCH_FAILED, f"batch {held.batch_id} could not be scored")
-
-
 def _alike(held: Claim) -> tuple[int, int]:
     return held.model_version_id, held.source_id or 0
-
-
-def _why(error: Exception) -> str:
-    """What happened, for operators: without values, which the text of an error may repeat."""
-    if isinstance(error, PredictqError | ArtefactError) and driver_error(error) is None:
-        return storable(str(error))
-    return reason(error)
-
-
-def _where(error: Exception) -> str:
-    """Where in the code, the innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)[-6:]
-    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)

@@ -14,6 +14,7 @@ from shared.logging import get_logger
 from shared.messaging.messages import count_messages, publish_work
 from shared.status import SCORING_QUEUES
 from worker import metrics
+from worker.models.loadable import Loadable
 
 log = get_logger(__name__)
 
@@ -21,9 +22,12 @@ log = get_logger(__name__)
 class Sweeper:
     """Sweeps every `sweep_seconds` until stopped. Any number may run at once, on any number of machines."""
 
-    def __init__(self, engine: Engine, redis: Redis, *, sweep_seconds: float, grace_seconds: float) -> None:
+    def __init__(
+        self, engine: Engine, redis: Redis, loadable: Loadable, *, sweep_seconds: float, grace_seconds: float
+    ) -> None:
         self._engine = engine
         self._redis = redis
+        self._loadable = loadable
         self._every = sweep_seconds
         self._grace = grace_seconds
         self._stopped = threading.Event()
@@ -55,7 +59,13 @@ class Sweeper:
         held = {queue: count_messages(self._redis, queue) for queue in SCORING_QUEUES}
         for queue, messages in held.items():
             metrics.QUEUED.labels(queue.value).set(messages)
-        missing = missing_messages(self._engine, held, grace_seconds=self._grace)
+        missing = missing_messages(
+            self._engine,
+            held,
+            grace_seconds=self._grace,
+            requirements=self._loadable.requirements,
+            models=self._loadable.models,
+        )
         for queue, messages in missing.items():
             publish_work(self._redis, messages, queue)
             if messages:

@@ -139,6 +139,17 @@ CREATE TABLE predictq.workers (
 );
 COMMENT ON TABLE predictq.workers IS 'Who is alive and what they can load; models null means all.';
 
+CREATE TABLE predictq.warm_ups (
+    model_version_id integer NOT NULL REFERENCES predictq.model_versions,
+    process text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    is_loaded boolean NOT NULL DEFAULT false,
+    error text,
+    PRIMARY KEY (model_version_id, process)
+);
+COMMENT ON TABLE predictq.warm_ups IS
+    'Versions that processes load before they go live, and how far each process is; without a process: that it is wanted.';
+
 CREATE TABLE predictq.pauses (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     queue text,

@@ -1,0 +1,66 @@
+"""Before a version goes live: whether any worker can load it, and loading it, so that no call waits for that."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from sqlalchemy import Connection
+
+from api.server.database_threads import DatabaseThreads
+from api.server.deadline import current
+from shared.errors import ModelRefused
+from shared.models import warm_up
+from shared.models.registry import ModelVersion
+from shared.workers import Worker, living_workers, why_nobody
+
+_LOOK_SECONDS = 0.2
+_SILENT_SECONDS = 4.0  # without a word of any process: all are busy, or Redis is away
+_MOST_SECONDS = 20.0  # for loading; who has not by then loads it with the first batch
+
+
+class WarmUps:
+    """Has versions loaded, and waits for it for a while."""
+
+    def __init__(self, threads: DatabaseThreads) -> None:
+        self._threads = threads
+
+    async def run(self, version: ModelVersion) -> None:
+        """Return when the processes of all workers hold the version, or will not soon; at once where no worker runs.
+
+        Raises ModelRefused where workers run and none can load it, with what lacks, and where all that tried failed.
+        """
+        able = await self._threads.read(lambda connection: require_able(connection, version))
+        processes = sum(worker.processes for worker in able)
+        if not processes:
+            return
+        await self._threads.write(lambda connection: warm_up.ask(connection, version.id))
+        try:
+            with current().paused():
+                await self._wait(version, processes)
+        finally:
+            await self._threads.write(lambda connection: warm_up.end(connection, version.id))
+
+    async def _wait(self, version: ModelVersion, processes: int) -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            found = await self._threads.read(lambda connection: warm_up.progress(connection, version.id))
+            if found.errors and not found.loaded and not found.loading:
+                raise ModelRefused(f"No process that tried could load {version.label}: {found.errors[0]}")
+            waited = time.monotonic() - began
+            is_silent = not (found.loaded or found.loading) and waited > _SILENT_SECONDS
+            if found.loaded + len(found.errors) >= processes or is_silent or waited > _MOST_SECONDS:
+                return
+
+
+def require_able(connection: Connection, version: ModelVersion) -> list[Worker]:
+    """The living workers that can load a version. Raises ModelRefused where there are some, and none can."""
+    workers = living_workers(connection)
+    why = why_nobody(workers, version.model, version.requirements)
+    if why is not None:
+        raise ModelRefused(
+            f"No worker that runs can load {version.label}: {why}. Start one that can (predictq models environment "
+            f"{version.label} writes what it needs), or promote with --force and a reason."
+        )
+    return [worker for worker in workers if not worker.lacks(version.model, version.requirements)]

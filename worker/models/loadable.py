@@ -1,0 +1,89 @@
+"""Which versions a process can load, by the libraries that are installed and by the models that its worker takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, text
+
+from model.requirements import installed_libraries, installed_version
+from shared.models.requirements import lacking, read_requirements
+from shared.models.warm_up import report, wanted
+from shared.postgres.engine import autocommit
+
+_KNOWN_SECONDS = 5.0  # for which what was read of the registry counts
+_AGAIN_SECONDS = 1.0  # after which whoever finds no work may look anew
+
+
+class Libraries:
+    """The packages that are installed, looked up once: they do not change while a process runs."""
+
+    def __init__(self) -> None:
+        self.versions = installed_libraries()
+        self._asked = set(self.versions)
+
+    def meet(self, requirements: str) -> bool:
+        """Whether they do."""
+        for name in read_requirements(requirements):
+            if name not in self._asked:
+                self._asked.add(name)
+                version = installed_version(name)
+                if version is not None:
+                    self.versions[name] = version
+        return not lacking(requirements, self.versions)
+
+
+class Loadable:
+    """What a process may claim, read from the registry again and again. `models` are those it takes; None: all."""
+
+    def __init__(self, engine: Engine, models: Sequence[str] | None = None) -> None:
+        self._engine = engine
+        self.models = models
+        self.libraries = Libraries()
+        self._requirements: list[str] = [""]
+        self._wanted: list[int] = []
+        self._done: set[int] = set()
+        self._read_at = float("-inf")  # by time.monotonic()
+
+    @property
+    def requirements(self) -> list[str]:
+        """Of the versions that are registered those needs that are met here."""
+        if time.monotonic() - self._read_at > _KNOWN_SECONDS:
+            self._read()
+        return self._requirements
+
+    def look_again(self) -> bool:
+        """Read the registry anew, unless that was just now. Returns whether there are other needs than before."""
+        before = self._requirements
+        if time.monotonic() - self._read_at > _AGAIN_SECONDS:
+            self._read()
+        return self._requirements != before
+
+    def take_wanted(self) -> list[int]:
+        """The versions that are to be loaded because they go live soon, each once per time that it is asked for."""
+        taken = [version for version in self._wanted if version not in self._done]
+        self._done = set(self._wanted)
+        return taken
+
+    def report(self, version: int, process: str, *, is_loaded: bool = False, error: str | None = None) -> None:
+        """Tell whoever wants it loaded how far this process is."""
+        with autocommit(self._engine) as connection:
+            report(connection, version, process, is_loaded=is_loaded, error=error)
+
+    def _read(self) -> None:
+        with autocommit(self._engine) as connection:
+            known = connection.execute(_REQUIREMENTS).scalars().all()
+            asked = wanted(connection)
+            rows = connection.execute(_NEEDS, {"ids": asked}).all() if asked else []
+        self._requirements = sorted({"", *filter(self.libraries.meet, known)})
+        self._wanted = [
+            row.id
+            for row in rows
+            if row.requirements in self._requirements and (self.models is None or row.model in self.models)
+        ]
+        self._read_at = time.monotonic()
+
+
+_REQUIREMENTS = text("SELECT DISTINCT requirements FROM predictq.model_versions WHERE retired_at IS NULL")
+_NEEDS = text("SELECT id, model, requirements FROM predictq.model_versions WHERE id = ANY (CAST(:ids AS integer[]))")
