@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from shared.addresses import postgres_address, redis_address, trusted_networks
+from shared.addresses import postgres_address, redis_address
 from shared.errors import PredictqError
+from shared.wire_settings import WireSettings
 
 
 class SettingsRefused(PredictqError):
@@ -24,7 +25,7 @@ class Environment(StrEnum):
     PRODUCTION = "production"  # anything that others depend on
 
 
-class Settings(BaseSettings):
+class Settings(WireSettings):
     """Everything that can be tuned. Variables carry the prefix PREDICTQ_, but for the two URLs."""
 
     model_config = SettingsConfigDict(
@@ -96,10 +97,6 @@ class Settings(BaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="The path under which a proxy shows the gateway, as /predictq; empty: at the root of its host.",
     )
-    trusted_proxies: str = Field(
-        "",
-        description="Proxies whose X-Forwarded-For is believed: addresses, networks, or `unix`, with commas between.",
-    )
     allowed_hosts: str = Field(
         "localhost,127.0.0.1,[::1]",
         description="Names of its host under which browsers are shown pages, with commas between; * allows any.",
@@ -107,7 +104,6 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(
         60, ge=1, description="How long rows may wait, while none is answered, before /health says so."
     )
-    upload_timeout_seconds: float = Field(30, gt=0, description="Silence after which an upload is given up.")
 
     lease_seconds: float = Field(
         10, ge=1, le=3600, description="How long a claim lasts without a heartbeat; renewed at a third of it."
@@ -162,12 +158,6 @@ class Settings(BaseSettings):
     @classmethod
     def _read_redis_url(cls, given: SecretStr) -> SecretStr:
         return SecretStr(redis_address(given.get_secret_value()))
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _read_trusted_proxies(cls, given: str) -> str:
-        trusted_networks(given)
-        return given
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:

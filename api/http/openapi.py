@@ -41,7 +41,7 @@ _MEANINGS = {
     403: "The key may not do that",
     404: "There is no such thing, or it belongs to somebody else",
     406: "None of the accepted media types can be given",
-    408: "The upload fell silent",
+    408: "The request came too slowly",
     409: "Not now: try again in a moment",
     413: "Too large",
     415: "This media type is not understood",

@@ -49,8 +49,13 @@ FORBIDDEN = Kind("forbidden", 403, "This API key may not do that")
 NOT_FOUND = Kind("not-found", 404, "There is nothing here")
 METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "None of the accepted media types can be given")
-SILENT_UPLOAD = Kind("upload-timeout", 408, "The upload fell silent")
 AT_ONCE = Kind("too-many-at-once", 429, "Too much of this kind is open at a time", retry_after=1)
+TOO_SLOW = Kind("request-timeout", 408, "The request came too slowly")
+LONG_LINE = Kind("request-line-too-long", 414, "The first line of the request is too long")
+LARGE_HEAD = Kind("head-too-large", 431, "The head of the request is too large")
+MALFORMED_REQUEST = Kind("malformed-request", 400, "This is no HTTP/1.1 request")
+AMBIGUOUS_REQUEST = Kind("ambiguous-request", 400, "The request can be understood in two ways")
+TOO_MANY_CONNECTIONS = Kind("too-many-connections", 503, "Too many connections are open", retry_after=5)
 NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)
 EXPORT_NOT_READY = Kind("export-not-ready", 409, "The file is still being written", retry_after=1)
 JOB_OPEN = Kind("job-open", 409, "The job has not ended", retry_after=5)
@@ -145,8 +150,13 @@ KINDS: dict[str, Kind] = {
             UNAUTHORISED,
             FORBIDDEN,
             NOT_ACCEPTABLE,
-            SILENT_UPLOAD,
             AT_ONCE,
+            TOO_SLOW,
+            LONG_LINE,
+            LARGE_HEAD,
+            MALFORMED_REQUEST,
+            AMBIGUOUS_REQUEST,
+            TOO_MANY_CONNECTIONS,
             NOT_READY,
             EXPORT_NOT_READY,
             JOB_OPEN,

@@ -9,7 +9,7 @@ from uuid import UUID
 from starlette.requests import ClientDisconnect, Request
 from uuid_utils.compat import uuid7
 
-from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Problem
+from api.http.problems import TOO_LARGE, Problem
 from api.http.requests import headers_of, refuse_encoding
 from api.server.deadline import current
 from api.server.services import Services
@@ -38,11 +38,7 @@ async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[
     most = services.settings.max_file_bytes
     has_more = True
     while has_more:
-        try:
-            async with asyncio.timeout(services.settings.upload_timeout_seconds):
-                message = await request.receive()
-        except TimeoutError:
-            raise Problem(SILENT_UPLOAD, "Nothing came for a while. Send the file again.") from None
+        message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         piece += message.get("body", b"")

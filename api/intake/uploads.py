@@ -6,7 +6,6 @@ transaction.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Generator
 from typing import Self
@@ -14,7 +13,7 @@ from typing import Self
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api.http.problems import SILENT_UPLOAD, TOO_LARGE, Flaw, Invalid, Problem
+from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.intake.key_spool import KeySpool
 from api.server.turns import Turns
 from shared.uploads.key_lines import KeyLines
@@ -50,19 +49,13 @@ class Upload:
         """How many rows there are so far."""
         return self.rows.count
 
-    async def receive_all(self, receive: Receive, turns: Turns, key: str, *, silence_seconds: float) -> None:
-        """Take the whole body, a block at each turn of the API key.
+    async def receive_all(self, receive: Receive, turns: Turns, key: str) -> None:
+        """Take the whole body, a block at each turn of the API key. The wire ends one that comes too slowly.
 
-        Raises Problem 408 after so long a silence, 413 or 422; ClientDisconnect.
+        Raises Problem 413 or 422; ClientDisconnect.
         """
         while True:
-            try:
-                async with asyncio.timeout(silence_seconds):
-                    message = await receive()
-            except TimeoutError:
-                raise Problem(
-                    SILENT_UPLOAD, f"Nothing came for {silence_seconds:g} s. Send the upload again."
-                ) from None
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             has_ended = not message.get("more_body", False)

@@ -87,9 +87,8 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
     with ExitStack() as resources:
         upload = Upload(reader, max_rows=settings.max_upload_rows, has_features=has_features)
         resources.enter_context(upload)
-        silence = settings.upload_timeout_seconds
         with call.services.caps.uploads.place(call.caller), current().paused():
-            await upload.receive_all(request.receive, call.services.turns, call.caller.key, silence_seconds=silence)
+            await upload.receive_all(request.receive, call.services.turns, call.caller.key)
         payload = orjson.dumps([asked.model, upload.digest, *(["features"] if has_features else [])])
         job = await _new_job(call, asked, model, hashlib.sha256(payload).digest())
         if has_features:

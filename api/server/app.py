@@ -42,6 +42,7 @@ from api.routes import (
 from api.routes.admin import audit, keys, pauses
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services
+from api.server.wire.connections import Connections
 from shared.config import Settings
 from shared.errors import PredictqError
 from web.frame.refusals import show_unknown
@@ -103,12 +104,17 @@ class Gateway(FastAPI):
         return Middleware(super().build_middleware_stack(), direct, self.public_root)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The gateway. Its collaborators are built when it starts, and are in `app.state.services` until it stops."""
+def create_app(settings: Settings, connections: Connections | None = None) -> FastAPI:
+    """The gateway. Its collaborators are built when it starts, and are in `app.state.services` until it stops.
+
+    `connections` are those of the server that it runs in, for the metrics.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running_services(settings) as services:
+        async with running_services(
+            settings, Connections(settings) if connections is None else connections
+        ) as services:
             app.state.services = services
             yield
 

@@ -7,13 +7,16 @@ import gc
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import uvicorn
 
 from api.server.app import create_app
 from api.server.services import Services
-from api.server.wire.joined_writes import JoinedWritesProtocol
-from api.server.wire.proxies import TrustedProxies
+from api.server.wire.connections import Connections
+from api.server.wire.descriptors import raise_limit
+from api.server.wire.listening import protocol_maker
+from api.server.wire.tls import Certificate, CertificateRefused
 from shared.config import Settings, SettingsRefused, load_settings
 from shared.logging import configure_logging
 
@@ -42,7 +45,12 @@ def main() -> None:
     # uvicorn ends in good order and then sends itself the signal again: that is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    server = make_server(settings, host=options.host, port=options.port, uds=options.uds)
+    raise_limit(settings.max_connections + settings.health_connections)
+    try:
+        certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert else None
+    except CertificateRefused as error:
+        sys.exit(f"predictq api: {error}")
+    server = make_server(settings, host=options.host, port=options.port, uds=options.uds, certificate=certificate)
     _collect_less()
     server.run()
 
@@ -54,26 +62,29 @@ def _collect_less() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def make_server(settings: Settings, *, host: str = "127.0.0.1", port: int = 8000, uds: str | None = None) -> Server:
-    """The server with the gateway in it, not yet running."""
-
-    class Protocol(JoinedWritesProtocol):
-        trusted = TrustedProxies(settings.trusted_proxies)
-
+def make_server(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    uds: str | None = None,
+    certificate: Certificate | None = None,
+) -> Server:
+    """The server with the gateway in it, not yet running; it speaks TLS where it has a certificate."""
+    connections = Connections(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, connections),
         host=host,
         port=port,
         uds=uds,
         loop="uvloop",
-        http=Protocol,
+        http=protocol_maker(connections, certificate),  # type: ignore[arg-type]  # called as a class is
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # the protocol names the caller, by trusted proxies alone
-        timeout_keep_alive=75,  # longer than a load balancer's, so that it never meets a closed connection
         timeout_graceful_shutdown=_GRACE_SECONDS,
         backlog=4096,
     )
@@ -85,4 +96,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="the port to listen on")
     parser.add_argument("--uds", help="a Unix socket to listen on, in place of host and port")
-    return parser.parse_args()
+    parser.add_argument("--tls-cert", type=Path, help="speak TLS with this certificate and its chain (PEM)")
+    parser.add_argument("--tls-key", type=Path, help="its private key (PEM, without a password)")
+    options = parser.parse_args()
+    if (options.tls_cert is None) != (options.tls_key is None):
+        parser.error("--tls-cert and --tls-key are given together")
+    return options

@@ -29,6 +29,7 @@ from api.server.background import Background
 from api.server.database_clock import DatabaseClock
 from api.server.database_threads import LOCK_SECONDS, DatabaseThreads
 from api.server.turns import Turns
+from api.server.wire.connections import Connections
 from api.watch.metrics import Metrics
 from api.watch.outage_log import OutageLog
 from api.watch.row_accounting import RowAccounting
@@ -86,12 +87,19 @@ class _State:
     notices: Notices
     stall_watch: StallWatch
     background: Mapping[str, Background]
+    connections: Connections
 
     def failures(self) -> Mapping[str, int]:
         return {name: task.failures for name, task in self.background.items()}
 
     def stalled_seconds(self) -> float:
         return self.stall_watch.stalled_seconds
+
+    def open_connections(self) -> int:
+        return len(self.connections)
+
+    def refusals(self) -> Mapping[str, int]:
+        return self.connections.counts()
 
     def row_account(self) -> RowAccount | None:
         return self.row_accounting.row_account
@@ -122,7 +130,7 @@ def services_of(request: Request) -> Services:
 
 
 @asynccontextmanager
-async def running_services(settings: Settings) -> AsyncIterator[Services]:
+async def running_services(settings: Settings, connections: Connections) -> AsyncIterator[Services]:
     """Build and start everything; neither PostgreSQL nor Redis needs to be there yet."""
     # One connection for the group commit; of the others each kind of work has its own, so that none can take all.
     size = (settings.api_pool_size - 1) // 4
@@ -163,7 +171,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         "key_use": KeyUse(auth, quick),
     }
     metrics = Metrics(
-        _State(admission, row_accounting, waiting, job_events, publisher, notices, stall_watch, background)
+        _State(admission, row_accounting, waiting, job_events, publisher, notices, stall_watch, background, connections)
     )
     intake = Intake(
         settings,

@@ -43,6 +43,12 @@ class State(Protocol):
     def failures(self) -> Mapping[str, int]:
         """How often each background task has failed and was started again."""
 
+    def open_connections(self) -> int:
+        """Connections of callers."""
+
+    def refusals(self) -> Mapping[str, int]:
+        """Connections and requests refused at the wire, by reason."""
+
     def stalled_seconds(self) -> float:
         """For how long rows have waited while none was answered; 0 while work goes on."""
 
@@ -116,6 +122,13 @@ class _StateCollector(Collector):
         for task, count in state.failures().items():
             failures.add_metric([task], count)
         yield failures
+        yield GaugeMetricFamily("predictq_connections", "Open connections of callers.", state.open_connections())
+        refusals = CounterMetricFamily(
+            "predictq_wire_refusals", "Connections and requests that were refused or cut.", labels=["reason"]
+        )
+        for reason, count in state.refusals().items():
+            refusals.add_metric([reason], count)
+        yield refusals
         yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
         yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
         yield CounterMetricFamily(

@@ -35,7 +35,7 @@ def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
     """A gateway with a live model and clients 1…60 and batches of 10 rows."""
     add_model(engine)
     add_clients(engine, 60)
-    changes = {"bulk_batch_rows": 10, "upload_timeout_seconds": 0.5}
+    changes = {"bulk_batch_rows": 10, "body_pause_seconds": 0.5}
     with running_gateway(settings.model_copy(update=changes), new_key(engine, "alice", roles=READER)) as client:
         yield client
 

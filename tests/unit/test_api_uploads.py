@@ -63,7 +63,7 @@ def test_others_have_their_turn_while_an_upload_is_parsed() -> None:
 
     async def run() -> None:
         other = asyncio.create_task(others())
-        await upload.receive_all(receive, silence_seconds=5)
+        await upload.receive_all(receive)
         other.cancel()
 
     with Upload(KeyReader.of_csv(INTEGER), max_rows=10**6) as upload:

@@ -56,6 +56,12 @@ class Idle:
     def stalled_seconds(self) -> float:
         return 0.0
 
+    def open_connections(self) -> int:
+        return 0
+
+    def refusals(self) -> dict[str, int]:
+        return {"malformed": 1}
+
     def is_subscribed(self) -> bool:
         return True
 
