@@ -8,9 +8,9 @@ from starlette.requests import Request
 from api.http.negotiation import choose
 from api.http.problems import Problem
 from web.frame import static_files
-from web.screens import find, job, jobs, live, overview, preferences, sign_in
+from web.screens import audit, find, job, jobs, keys, live, overview, preferences, sign_in
 
-_SCREENS = (overview, jobs, job, find, live, preferences, sign_in)
+_SCREENS = (overview, jobs, job, keys, audit, find, live, preferences, sign_in)
 
 
 def add_screens(app: FastAPI) -> None:

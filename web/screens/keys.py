@@ -1,0 +1,146 @@
+"""API keys, for administrators: which there are, making one, replacing and revoking one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from web.frame.api_calls import ApiRefused
+from web.frame.routing import ScreenRoutes
+from web.frame.screen import Screen
+from web.words.catalogues import N_
+from web.words.statuses import State
+
+routes = ScreenRoutes()
+
+_ROLES = {
+    "read": N_("see jobs and answers"),
+    "predict": N_("ask for single predictions"),
+    "bulk": N_("ask for jobs of many rows"),
+    "features": N_("see clients’ features"),
+    "operate": N_("pause, promote, cancel jobs of others"),
+    "admin": N_("everything, keys and erasure included"),
+}
+_PLAIN = ("read", "predict", "bulk")
+_DAY = 86_400
+_OVERLAPS = {
+    "0": N_("not at all"),
+    str(_DAY): N_("for a day"),
+    str(7 * _DAY): N_("for a week"),
+    str(30 * _DAY): N_("for 30 days"),
+}
+_ACTIVE = State("✓", N_("active"), "good")
+_EXPIRED = State("○", N_("expired"), "still")
+_REVOKED = State("✕", N_("revoked"), "still")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A new key as the form asks for it."""
+
+    owner: str = ""
+    roles: tuple[str, ...] = _PLAIN
+    models: tuple[str, ...] = ()
+    expires: str = ""
+    note: str = ""
+
+
+@routes.get("/keys", role="admin")
+async def keys(screen: Screen) -> Response:
+    """All keys, newest first."""
+    found = await screen.api.get("/v1/keys")
+    return screen.show("keys.html", keys=[{**key, "state": _state(key)} for key in found["keys"]])
+
+
+@routes.get("/keys/new", role="admin")
+async def new_key(screen: Screen) -> Response:
+    """The form."""
+    return await _form(screen, Wish(), "")
+
+
+@routes.post("/keys/new", role="admin")
+async def make_key(screen: Screen) -> Response:
+    """Make a key, and show it this once."""
+    wish = Wish(
+        owner=screen.given("owner"),
+        roles=tuple(str(role) for role in screen.form.getlist("role")),
+        models=tuple(str(name) for name in screen.form.getlist("model")),
+        expires=screen.given("expires"),
+        note=screen.given("note"),
+    )
+    try:
+        made = await screen.api.post("/v1/keys", _order(screen, wish))
+    except (ApiRefused, ValueError) as error:
+        if isinstance(error, ApiRefused) and error.status != 422:
+            raise
+        return await _form(screen, wish, error.detail if isinstance(error, ApiRefused) else str(error))
+    return screen.show("key_made.html", made=made)
+
+
+@routes.get("/keys/{prefix}", role="admin")
+async def key(screen: Screen) -> Response:
+    """One key, and what can be done with it."""
+    return await _one(screen, "")
+
+
+@routes.post("/keys/{prefix}/rotate", role="admin")
+async def rotate(screen: Screen) -> Response:
+    """Make the key that takes its place, and show it this once."""
+    overlap = screen.given("overlap")
+    order = {"overlap_seconds": float(overlap)} if overlap in _OVERLAPS else {}
+    made = await screen.api.post(f"/v1/keys/{quote(screen.path('prefix'))}/rotate", order)
+    return screen.show("key_made.html", made=made)
+
+
+@routes.post("/keys/{prefix}/revoke", role="admin")
+async def revoke(screen: Screen) -> Response:
+    """End a key whose beginning was typed."""
+    prefix = screen.path("prefix")
+    if screen.given("confirmed") != prefix:
+        return await _one(screen, screen.say(N_("What was typed is not how the key begins. Nothing was done.")))
+    await screen.api.post(f"/v1/keys/{quote(prefix)}/revoke")
+    return screen.go("/keys")
+
+
+async def _form(screen: Screen, wish: Wish, refusal: str) -> Response:
+    models = await screen.api.get("/v1/models")
+    names = [model["name"] for model in models["models"]]
+    status = 422 if refusal else 200
+    return screen.show("key_new.html", status=status, wish=wish, refusal=refusal, roles=_ROLES, models=names)
+
+
+async def _one(screen: Screen, refusal: str) -> Response:
+    found = await screen.api.get("/v1/keys")
+    prefix = screen.path("prefix")
+    shown = next((key for key in found["keys"] if key["prefix"] == prefix), None)
+    if shown is None:
+        raise ApiRefused(404, {"detail": f"There is no key {prefix[:40]!r}."})
+    status = 422 if refusal else 200
+    return screen.show(
+        "key.html", status=status, key={**shown, "state": _state(shown)}, refusal=refusal, overlaps=_OVERLAPS
+    )
+
+
+def _order(screen: Screen, wish: Wish) -> dict[str, Any]:
+    """The body of the call. Raises ValueError where the date is none."""
+    given = {"owner": wish.owner, "roles": list(wish.roles), "models": list(wish.models), "note": wish.note}
+    order = {name: value for name, value in given.items() if value}
+    if wish.expires:
+        try:
+            day = datetime.fromisoformat(wish.expires).date()
+        except ValueError:
+            raise ValueError(screen.say(N_("Give the last day as a date."))) from None
+        order["expires_at"] = datetime.combine(day, time.max, screen.language.zone).isoformat()
+    return order
+
+
+def _state(key: Mapping[str, Any]) -> State:
+    if key["revoked_at"]:
+        return _REVOKED
+    ends = key["expires_at"]
+    return _EXPIRED if ends and datetime.fromisoformat(ends) <= datetime.now(UTC) else _ACTIVE
