@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: catalogue help demo up test fuzz hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
+.PHONY: audit sbom workflows workflow-steps secrets catalogue help demo up test fuzz hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
   bench bench-quick lock clean
 
 help: ## Show this list
@@ -89,6 +89,28 @@ check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter, and that
 catalogue: .venv/.dev ## Write sql/catalogue.txt anew, after a change of the schema
 	@$(BIN)/python -m tests.write_catalogue
 
+.venv-supply/.made: .ci/requirements.lock
+	@test -x .venv-supply/bin/python || $(PYTHON) -m venv .venv-supply
+	@echo "Installing the tools of the supply chain into .venv-supply"
+	@.venv-supply/bin/python -m pip --disable-pip-version-check --quiet --no-input $(PINNED) .ci/requirements.lock
+	@touch $@
+
+audit: .venv-supply/.made ## Ask the advisories about every pinned package; says so where they cannot be reached
+	@.venv-supply/bin/python .ci/audit.py
+
+sbom: .venv-supply/.made ## Write what is inside the release and each image to build/sbom (CycloneDX)
+	@.venv-supply/bin/python .ci/sbom.py
+
+workflows: .venv-supply/.made ## Check .github/workflows: zizmor, offline, and the schema of workflows
+	@.venv-supply/bin/zizmor --offline --quiet .github/workflows
+	@.venv-supply/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+workflow-steps: .venv/.dev ## List the steps of the workflows, or run those of JOBS="static supply" as they stand
+	@$(BIN)/python .ci/workflow_steps.py $(JOBS)
+
+secrets: .venv-supply/.made ## Look for secrets in everything under version control
+	@.venv-supply/bin/python .ci/find_secrets.py
+
 bench: .venv/.bench ## Measure predictq beside its peers and the raw limits (four to seven minutes)
 	@$(BIN)/python -m bench
 
@@ -99,4 +121,4 @@ lock: ## Pin every dependency again (needs uv)
 	@./.ci/lock
 
 clean: ## Remove the virtual environment and the caches (not .predictq, your data)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info
+	rm -rf .venv .venv-supply .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info
