@@ -13,6 +13,7 @@ from cli.errors import GatewayAway, GatewayRefused, NoStack
 from cli.finding import Finding
 from cli.upkeep_health import examine_upkeep
 from cli.words import as_commands, database_advice
+from shared.attention import Concern, read_attention, words_of
 from shared.batches.row_accounting import STAYS, read_row_account
 from shared.batches.stalls import read_stalls
 from shared.config import Settings, load_settings
@@ -26,6 +27,7 @@ from shared.postgres.engine import make_engine, transaction
 from shared.sources.source import list_sources
 
 PING_SECONDS = 2.0
+_SAID_HERE = (Concern.UNLOADABLE, Concern.FAILING, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED, Concern.PAUSED)
 _SHOWN_SOURCES = 10
 
 
@@ -62,6 +64,7 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
         yield _examine_sources(engine)
         yield _examine_rows(engine)
         yield _examine_work(engine, settings)
+        yield from _examine_attention(engine, settings)
         yield from _examine_pauses(engine)
         yield from examine_upkeep(engine, settings.disk_bytes)
 
@@ -145,6 +148,16 @@ def _examine_pauses(engine: Engine) -> Iterator[Finding]:
         given = (("--queue", item.queue), ("--model", item.model))
         options = " ".join(f"{option} {value}" for option, value in given if value)
         yield Finding("pause", ok=True, detail=detail, advice=f"predictq resume {options}")
+
+
+def _examine_attention(engine: Engine, settings: Settings) -> Iterator[Finding]:
+    """What needs a person and is not said by another finding."""
+    with transaction(engine) as connection:
+        needs = read_attention(connection, stall_seconds=settings.stall_seconds, disk_bytes=settings.disk_bytes)
+    for need in needs:
+        if need.code in _SAID_HERE:
+            detail, advice = words_of(need)
+            yield Finding(need.code.value.replace("_", " "), need.code is Concern.PAUSED, detail, advice)
 
 
 def _examine_redis(settings: Settings) -> Iterator[Finding]:

@@ -39,6 +39,8 @@ def find_model(path: Path) -> ModelFile:
         said = {
             "signature": metadata.signature.to_json(),
             "threshold": metadata.threshold,
+            "metrics": metadata.metrics,
+            "curves": metadata.curves,
             "positive": _as_text(metadata.classes[1]) if len(metadata.classes) == 2 else None,
         }
         return ModelFile(content, said)

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,7 @@ def build_artefact(
     *,
     name: str,
     metrics: Mapping[str, Mapping[str, float]] | None = None,
+    curves: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
     training_data: TrainingData | None = None,
     positive_class: Any = None,
 ) -> Artefact:
@@ -69,6 +70,7 @@ def build_artefact(
         task=found.task,
         classes=ordered_classes(found, positive_class),
         metrics={figure: dict(values) for figure, values in (metrics or {}).items()},
+        curves={curve: {axis: list(points) for axis, points in of.items()} for curve, of in (curves or {}).items()},
         library_versions=library_versions(),
         training_data=training_data,
         created_at=datetime.now(UTC),

@@ -6,24 +6,21 @@ are not known to be safe must be allowed by name. ONNX is a graph for onnxruntim
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
-import zipfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from model.errors import ArtefactCorrupt, ArtefactIncompatible, ModelRefused
 from model.onnx_model import OnnxModel, is_onnx
 from model.opening import open_model, release_refusal
-from model.stated import stated_versions
+from model.stated import schema_of, stated_versions
 
 JOBLIB, SKOPS, ONNX = "joblib", "skops", "onnx"
 FORMATS = (JOBLIB, SKOPS, ONNX)
 
 _SKLEARN = re.compile(r'"_sklearn_version":\s*\{[^{}]*?"content":\s*"\\"([^"\\]+)\\""')
 _HARMLESS = frozenset({"numpy.dtype"})  # the number type of an encoder's output, which skops asks for
-_MOST_SCHEMA = 100_000_000
 
 
 def format_of(content: bytes) -> str:
@@ -54,17 +51,6 @@ def versions_in(content: bytes, file_format: str) -> dict[str, str]:
         return {}
     found = sorted(set(_SKLEARN.findall(schema_of(content) or "")))
     return {"scikit-learn": ", ".join(found)} if found else {}
-
-
-def schema_of(content: bytes) -> str | None:
-    """The schema of a skops file, as text; None where the bytes are no such file."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if archive.getinfo("schema.json").file_size > _MOST_SCHEMA:
-                return None
-            return archive.read("schema.json").decode()
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, OSError, ValueError):
-        return None
 
 
 def _open_skops(content: bytes, allow: Sequence[str] | None, *, accept_patch: bool) -> Any:

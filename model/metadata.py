@@ -39,6 +39,7 @@ class ArtefactMetadata:
     source_id: int | None = None
     requirements: str = ""
     code_sha256: str | None = None
+    curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # by name: points x and y
     findings: list[str] = field(default_factory=list)  # what a person should know of it, found when it was registered
 
     @property
@@ -66,6 +67,7 @@ class ArtefactMetadata:
         return {
             "name": self.name,
             "metrics": self.metrics,
+            "curves": self.curves,
             "library_versions": self.library_versions,
             "training_data": asdict(self.training_data) if self.training_data else None,
             "created_at": self.created_at.isoformat(),
@@ -119,4 +121,5 @@ class ArtefactMetadata:
             created_at=datetime.fromisoformat(data["created_at"]),
             file_format=data["file_format"],
             findings=list(data["findings"]),
+            curves=dict(data.get("curves") or {}),
         )

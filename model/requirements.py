@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 
-from model.formats import JOBLIB, ONNX, SKOPS, schema_of
-from model.stated import pieces
+from model.stated import pieces, schema_of
 from shared.models.requirements import write_requirements
 
+_SKOPS, _ONNX = "skops", "onnx"  # as model.formats calls them, which opens files and so is slow to import
 # In each worker that there is, or part of Python itself.
 _EVERYWHERE = frozenset({"numpy", "scipy", "joblib", "pandas", "pyarrow", "threadpoolctl", "predictq"})
 KNOWN = ("scikit-learn", "numpy", "pandas", "skops", "onnxruntime", "lightgbm", "xgboost", "catboost", "cloudpickle")
@@ -35,17 +35,17 @@ def requirements_of(content: bytes, file_format: str) -> str:
     """The requirements of a file that was opened here."""
     tops = {module.partition(".")[0] for module in _modules(content, file_format)}
     names = {_distributions()[top] for top in tops if top in _distributions()} - _EVERYWHERE
-    if file_format == SKOPS:
+    if file_format == _SKOPS:
         names.add("skops")
     return write_requirements({name: _release(name) for name in names})
 
 
 def _modules(content: bytes, file_format: str) -> Iterator[str]:
-    if file_format == ONNX:
+    if file_format == _ONNX:
         yield "onnxruntime"
-    elif file_format == SKOPS:
+    elif file_format == _SKOPS:
         yield from _OF_SKOPS.findall(schema_of(content) or "")
-    elif file_format == JOBLIB:
+    else:
         for piece in pieces(content):
             yield from (m[2].decode() for m in _NEW.finditer(piece) if m[1][0] == len(m[2]) and m[3][0] == len(m[4]))
             yield from (m[1].decode() for m in _OLD.finditer(piece))

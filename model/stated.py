@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import re
+import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import IO, Any
@@ -15,6 +16,7 @@ NOT_STATED = "not stated"
 
 _PIECE = 1 << 20
 _OVERLAP = 256
+_MOST_SCHEMA = 100_000_000
 _KEY = b"_sklearn_version"
 _MEMO = rb"(?:\x94|q.|r.{4}|\n(?:p\d+\n)?)?"  # the pickle's own mark after a text
 _TEXT = re.compile(_KEY + _MEMO + rb"(?:\x8c(.)|X(.{4})|V([^\n]{1,40})\n)", re.DOTALL)
@@ -38,6 +40,17 @@ def _versions(piece: bytes) -> Iterator[str]:
         version = text.decode("ascii", errors="replace")
         if _VERSION.fullmatch(version):
             yield version
+
+
+def schema_of(content: bytes) -> str | None:
+    """The schema of a skops file, as text; None where the bytes are no such file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.getinfo("schema.json").file_size > _MOST_SCHEMA:
+                return None
+            return archive.read("schema.json").decode()
+    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, OSError, ValueError):
+        return None
 
 
 def pieces(content: bytes) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import Field
@@ -100,6 +100,24 @@ class Promotion(Shape):
     reason: str | None = Field(default=None, max_length=500)
 
 
+class Figure(Shape):
+    """A figure of a model with its 95 % interval, as its training found it."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Curve(Shape):
+    """Points to draw."""
+
+    x: list[float] = Field(max_length=200)
+    y: list[float] = Field(max_length=200)
+
+
+Short = Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class NewVersion(Shape):
     """What to register: a file that was sent to /v1/uploads, and what cannot be found out of it."""
 
@@ -112,6 +130,12 @@ class NewVersion(Shape):
     description: str | None = Field(default=None, max_length=2000)
     allow: list[str] = Field(default=[], description="Types of a skops file that are trusted.")
     force: str | None = Field(default=None, min_length=3, max_length=500)
+    metrics: dict[Short, Figure] = Field(
+        default={}, max_length=50, description="What its training found; shown as given."
+    )
+    curves: dict[Short, Curve] = Field(
+        default={}, max_length=10, description="`calibration`, `precision_recall` with `threshold`, `predicted`."
+    )
 
 
 class Registered(Shape):

@@ -14,6 +14,7 @@ from api.access.dependencies import CurrentServices
 from api.http import schemas
 from api.http.model_route import ModelRoute
 from api.server.services import Services
+from shared.attention import Concern
 from shared.errors import DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, SchemaOutdated
 from shared.models.registry import list_models
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
@@ -21,6 +22,10 @@ from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 router = APIRouter(tags=["health"], route_class=ModelRoute)
 
 _UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"model": schemas.Readiness}}
+_FAILURES = {
+    Concern.FAILING: "Batches were tried and failed",
+    Concern.UNLOADABLE: "Batches wait that no worker which is alive can load",
+}
 _REDIS_AWAY = "Redis does not answer: jobs are accepted, and delivered by the sweeper"
 
 
@@ -95,6 +100,8 @@ def _warnings(services: Services) -> Iterator[str]:
     """What is not as it should be, though jobs can be accepted."""
     for stall in services.stall_watch.stalls:
         yield f"{stall.words}: predictq doctor tells more"
+    for failure in services.stall_watch.failing_batches:
+        yield f"{_FAILURES[failure.code]} ({failure.about['batches']:,}): predictq doctor tells more"
     for name, task in services.background.items():
         if not task.is_well:
             yield f"The background task {name} has failed and was started again: the log tells why"

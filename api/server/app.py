@@ -37,6 +37,7 @@ from api.routes import (
     retention,
     sign_in_links,
     sources,
+    watching,
     workers,
 )
 from api.routes.admin import audit, keys, pauses
@@ -71,6 +72,7 @@ _MODULES = (
     pauses,
     audit,
     workers,
+    watching,
     health,
     problems,
     pages,

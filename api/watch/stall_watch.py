@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from api.server.background import Background
 from api.server.database_threads import DatabaseThreads
+from shared.attention import NeedsPerson, read_failures
 from shared.batches.stalls import Stall, read_stalls
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
@@ -24,6 +25,7 @@ class StallWatch(Background):
         self._threads = threads
         self._seconds = seconds
         self.stalls: Sequence[Stall] = ()
+        self.failing_batches: Sequence[NeedsPerson] = ()  # batches that fail, or that nobody can load
 
     @property
     def stalled_seconds(self) -> float:
@@ -40,4 +42,5 @@ class StallWatch(Background):
                 elif self.stalls and not found:
                     log.warning("work_goes_on")
                 self.stalls = found
+                self.failing_batches = await self._threads.read(read_failures)
             await asyncio.sleep(_PAUSE_SECONDS)

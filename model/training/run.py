@@ -13,6 +13,7 @@ from model.artefact import Artefact, build_artefact
 from model.errors import DataRefused
 from model.fingerprint import TrainingData, fingerprint
 from model.training.columns import Columns, choose_columns, training_frame
+from model.training.curves import curves_of
 from model.training.encoding import Curves, find_curves
 from model.training.fitting import Fitted, fit
 from model.training.metrics import Interval, interval
@@ -73,6 +74,13 @@ class TrainingResult:
             self.fitted.threshold,
             name=self.estimator,
             metrics={name: asdict(value) for name, value in self.metrics.items()},
+            curves=curves_of(
+                self.target.task,
+                self.target.codes if self.target.task is not Task.REGRESSION else None,
+                self.target.values if self.target.task is Task.REGRESSION else None,
+                self.fitted.out_of_fold,
+                self.fitted.threshold,
+            ),
             training_data=self.data,
             positive_class=self.target.classes[1] if self.target.task is Task.BINARY else None,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from model.errors import ModelRefused
+from model.requirements import requirements_of
 from shared.models.new_version import NewVersion
 from shared.models.registry import ModelVersion, describe_model, get_version, read_artefact, register_version
 from shared.models.signature import Signature
@@ -56,6 +57,8 @@ class ModelErrands:
         new, reference = read_prepared(
             self._closed("prepare", asked, content), str(arguments["model"]), content, source
         )
+        told = {name: arguments[name] for name in ("metrics", "curves") if arguments.get(name)}
+        new = replace(new, metadata={**new.metadata, **told})
         with transaction(self._engine) as connection:
             version = register_version(connection, new)
             keep_reference(connection, version.id, reference)
@@ -108,6 +111,7 @@ def read_prepared(
             },
             artefact=content,
             title=str(found["name"]),
+            requirements=requirements_of(content, file_format),
             file_format=file_format,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -14,7 +14,6 @@ from model.formats import format_of, open_file
 from model.infer import Column, infer_signature
 from model.metadata import ArtefactMetadata
 from model.opening import size_refusal
-from model.requirements import requirements_of
 from model.servable import Servable, ordered_classes, own_threshold, servable
 from shared.models.signature import Signature, find_feature, missing_columns
 from shared.models.task import Task
@@ -72,7 +71,6 @@ def prepare(offer: Offer) -> Artefact:
         training_data=None,
         created_at=datetime.now(UTC),
         file_format=file_format,
-        requirements=requirements_of(offer.content, file_format),
         source_id=offer.source_id,
         findings=[*notes, *findings],
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
@@ -26,6 +27,7 @@ from worker.sources.statements import session
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _COUNT_SECONDS = 25.0
+_KEPT_CHANGES = 20  # of a source, the newest
 
 
 class SourceErrands:
@@ -67,8 +69,10 @@ class SourceErrands:
         with transaction(self._engine) as connection:
             broken = _broken(connection, source, now)
             kept = {**now.settings, **{name: value for name, value in source.settings.items() if name != "is_indexed"}}
-            update_source(connection, replace(now, id=source.id, settings=kept))
-        return {**found, "changes": _changes(source, now), "broken": broken}
+            changes = _changes(source, now)
+            measured = {**now.measured, **_history(source, changes, broken)}
+            update_source(connection, replace(now, id=source.id, settings=kept, measured=measured))
+        return {**found, "changes": changes, "broken": broken}
 
     def count(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`count`: {source_id, where} to {count}."""
@@ -120,6 +124,15 @@ def _changes(before: Source, now: Source) -> list[str]:
             "It is too slow to be read by key now." if now.is_scan else "It is quick enough to be read by key now."
         )
     return found
+
+
+def _history(before: Source, changes: list[str], broken: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is kept of checks: when the last was, what the last ones found, and what the last change broke."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    known = list(before.measured.get("history", ()))
+    if not changes:
+        return {"checked_at": now, "history": known, "broken": before.measured.get("broken", broken)}
+    return {"checked_at": now, "history": [{"at": now, "changes": changes}, *known][:_KEPT_CHANGES], "broken": broken}
 
 
 def _broken(connection: Connection, before: Source, now: Source) -> list[dict[str, Any]]:

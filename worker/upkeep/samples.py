@@ -15,7 +15,7 @@ class Samples:
     """Writes `predictq.samples`.
 
     By queue: waiting_rows, oldest_seconds (of the oldest batch that waits; 0 when none does). By queue and model:
-    rows_per_second, of the minute that has ended.
+    rows_per_second and, where there are any, errors_per_second, of the minute that has ended.
     """
 
     name: str = "samples"
@@ -47,11 +47,15 @@ ON CONFLICT DO NOTHING
 """)
 _ANSWERED = text("""
 INSERT INTO predictq.samples (at, name, queue, model, value)
-SELECT m.at, 'rows_per_second', CASE WHEN o.job_id IS NULL THEN 'interactive' ELSE 'bulk' END, v.model,
-       sum(o.succeeded + o.failed) / 60.0
-FROM (SELECT date_trunc('minute', CAST(:now AS timestamptz)) AS at) m
-JOIN predictq.batch_outputs o ON o.created_at >= m.at - interval '1 minute' AND o.created_at < m.at
-JOIN predictq.model_versions v ON v.id = o.model_version_id
-GROUP BY 1, 3, 4
+SELECT a.at, figure.name, a.queue, a.model, figure.value FROM (
+    SELECT m.at, CASE WHEN o.job_id IS NULL THEN 'interactive' ELSE 'bulk' END AS queue, v.model,
+           sum(o.succeeded + o.failed) / 60.0 AS rows, sum(o.failed) / 60.0 AS errors
+    FROM (SELECT date_trunc('minute', CAST(:now AS timestamptz)) AS at) m
+    JOIN predictq.batch_outputs o ON o.created_at >= m.at - interval '1 minute' AND o.created_at < m.at
+    JOIN predictq.model_versions v ON v.id = o.model_version_id
+    GROUP BY 1, 2, 3
+) a
+CROSS JOIN LATERAL (VALUES ('rows_per_second', a.rows), ('errors_per_second', a.errors)) AS figure (name, value)
+WHERE figure.name = 'rows_per_second' OR figure.value > 0
 ON CONFLICT DO NOTHING
 """)

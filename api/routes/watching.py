@@ -1,0 +1,59 @@
+"""How the service is doing, in figures and in words: the last hours, and what needs a person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.access.dependencies import CurrentServices, OperateCaller, ReadCaller
+from api.http import watching_schemas as schemas
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
+from shared.attention import read_attention, words_of
+from shared.samples import KEPT_HOURS, read_samples
+
+router = APIRouter(tags=["workers"], route_class=ModelRoute, responses=PROBLEMS)
+
+
+@router.get("/v1/samples", summary="The last hours in figures")
+async def samples(
+    services: CurrentServices,
+    caller: ReadCaller,
+    hours: Annotated[int, Query(ge=1, le=KEPT_HOURS, description="How far back.")] = 1,
+) -> schemas.Samples:
+    """What waited by queue, and what was answered by queue and model, at most 120 points each.
+
+    Written down each minute by the upkeep process. Of models that your API key may not use nothing is shown.
+    """
+    step, found = await services.lists.read(lambda connection: read_samples(connection, hours), owner=caller.owner)
+    series = [
+        schemas.Series(
+            name=one.name,
+            queue=one.queue,
+            model=one.model or None,
+            points=[schemas.Point(at=at, value=value) for at, value in one.points],
+        )
+        for one in found
+        if not one.model or caller.may_use(one.model)
+    ]
+    return schemas.Samples(step_seconds=step, series=series)
+
+
+@router.get("/v1/attention", summary="What needs a person")
+async def attention(services: CurrentServices, caller: OperateCaller) -> schemas.Attention:
+    """No worker, batches that fail or that nobody can load, sources that are away or changed, the disk, pauses."""
+    settings = services.settings
+    found = await services.lists.read(
+        lambda connection: read_attention(
+            connection, stall_seconds=settings.stall_seconds, disk_bytes=settings.disk_bytes
+        ),
+        owner=caller.owner,
+    )
+    needs = []
+    for need in found:
+        detail, advice = words_of(need)
+        needs.append(
+            schemas.NeedsPerson(code=need.code, since=need.since, about=dict(need.about), detail=detail, advice=advice)
+        )
+    return schemas.Attention(needs=needs)
