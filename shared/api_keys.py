@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from shared.errors import PredictqError
 from shared.plain_names import refuse_unprintable
 
-_PREFIX = "pq_"
+PREFIX = "pq_"
 LONGEST_OWNER, LONGEST_NOTE = 100, 200
 
 PLAIN_ROLES = ("read", "predict", "bulk")
@@ -91,12 +91,12 @@ def create_key(
     """
     wanted = ALL_ROLES if is_admin else _ordered(roles)
     _check(owner, wanted, models, note)
-    key = _PREFIX + secrets.token_urlsafe(32)
+    key = PREFIX + secrets.token_urlsafe(32)
     row = connection.execute(
         _CREATE,
         {
             "owner": owner,
-            "prefix": key[: len(_PREFIX) + 8],
+            "prefix": key[: len(PREFIX) + 8],
             "hash": hash_key(key),
             "roles": list(wanted),
             "models": None if models is None else sorted(set(models)),

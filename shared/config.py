@@ -48,6 +48,32 @@ class Settings(WireSettings):
     key_overlap_seconds: float = Field(
         86_400, ge=0, description="How long the old API key goes on beside the new one when a key is rotated."
     )
+    metrics_open: bool = Field(
+        False, description="Show /metrics, /docs and /openapi.json to everybody, and not to holders of keys alone."
+    )
+    api_hosts: str = Field(
+        "", description="Names of its host under which the API is called, with commas between; empty: any."
+    )
+    oidc_issuer: str = Field(
+        "",
+        pattern=r"^(https?://[!-~]+)?$",
+        description="The identity provider whose tokens count, as https://login.example.org; empty: none.",
+    )
+    oidc_audience: str = Field("", description="What a token must name as its audience: this service, to the provider.")
+    oidc_algorithms: str = Field(
+        "RS256,ES256",
+        pattern=r"^(RS|PS|ES)(256|384|512)(,(RS|PS|ES)(256|384|512))*$",
+        description="How a token may be signed, with commas between.",
+    )
+    oidc_groups_claim: str = Field(
+        "groups", min_length=1, description="Where a token says who is in which group; with dots for what lies deeper."
+    )
+    oidc_groups: str = Field(
+        "", description="What members of a group may do, as JSON: a list of {group, owner, roles, models}."
+    )
+    oidc_clock_skew_seconds: float = Field(
+        60, ge=0, le=600, description="How far the clock of the identity provider may be from this one."
+    )
     auth_disabled: bool = Field(False, description="Accept calls without a key, as owner `anonymous`.")
 
     linger_ms: float = Field(
@@ -145,9 +171,19 @@ class Settings(WireSettings):
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of a worker; 0 takes a free one.")
 
     @property
+    def is_development(self) -> bool:
+        """Whether this is one person's machine."""
+        return self.environment is Environment.DEVELOPMENT
+
+    @property
     def host_names(self) -> frozenset[str]:
         """The allowed hosts, one by one, in lower case."""
-        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
+        return _names_in(self.allowed_hosts)
+
+    @property
+    def api_host_names(self) -> frozenset[str]:
+        """The hosts that the API is called by, one by one, in lower case; empty: any."""
+        return _names_in(self.api_hosts)
 
     @field_validator("database_url")
     @classmethod
@@ -163,9 +199,17 @@ class Settings(WireSettings):
     def _refuse_unsafe(self) -> Self:
         if self.environment is Environment.PRODUCTION and self.auth_disabled:
             raise ValueError("PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only")
+        if self.oidc_issuer and not self.oidc_audience:
+            raise ValueError("PREDICTQ_OIDC_AUDIENCE must be set: else a token for any other service would count")
+        if self.oidc_issuer.startswith("http:") and not self.is_development:
+            raise ValueError("PREDICTQ_OIDC_ISSUER must begin with https://")
         if self.batch_timeout_seconds < self.lease_seconds / 3:
             raise ValueError("PREDICTQ_BATCH_TIMEOUT_SECONDS must be longer than a third of the lease")
         return self
+
+
+def _names_in(text: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 def load_settings(**overrides: object) -> Settings:

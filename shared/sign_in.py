@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from shared.api_keys import ApiKey, find_key_by_id, hash_key
 from shared.errors import PredictqError
 
+SESSION_COOKIE = "predictq_session"
 SESSION_LIFE = timedelta(hours=12)
 LINK_LIFE = timedelta(hours=24)
 

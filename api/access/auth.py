@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from api.access.oidc.person import Person, Persons, TokenRefused
 from api.http.problems import FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
-from shared.api_keys import ALL_ROLES, ApiKey, find_key
+from shared.api_keys import ALL_ROLES, PREFIX, ApiKey, find_key
 
 _REMEMBER_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers
@@ -102,6 +103,9 @@ def acting_as(caller: Caller) -> Iterator[None]:
 _ANONYMOUS = Caller("anonymous", ALL_ROLES)
 
 
+_UNKNOWN = "This API key is unknown, has expired or was revoked."
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What a look-up found, and until when it counts."""
@@ -109,13 +113,16 @@ class _Known:
     caller: Caller | None
     ask_again_at: float
     ends_at: float
+    why_not: str = _UNKNOWN
 
 
 class Auth:
     """Turns an Authorization header into a Caller."""
 
-    def __init__(self, threads: DatabaseThreads, *, disabled: bool) -> None:
+    def __init__(self, threads: DatabaseThreads, *, disabled: bool, people: Persons | None = None) -> None:
+        """With `people` tokens of their identity provider count as well as API keys."""
         self._threads = threads
+        self._people = people
         self._disabled = disabled
         self._known: dict[bytes, _Known] = {}
         self._asking: dict[bytes, asyncio.Task[_Known]] = {}
@@ -150,7 +157,7 @@ class Auth:
         elif known.ask_again_at <= now:
             self._ask(digest, header)
         if known.caller is None:
-            raise Unauthorised("This API key is unknown, has expired or was revoked.")
+            raise Unauthorised(known.why_not)
         return known.caller
 
     def take_used(self) -> set[int]:
@@ -172,15 +179,19 @@ class Auth:
             task.exception()  # whoever waits is told; when nobody does, the next caller asks again
 
     async def _look_up(self, digest: bytes, key: str) -> _Known:
-        found = await self._look_ups.submit(key)
-        caller = None
-        if found is not None:
+        caller, why_not = None, _UNKNOWN
+        if self._people is not None and not key.startswith(PREFIX):
+            try:
+                caller = person_caller(await asyncio.to_thread(self._people.person, key))
+            except TokenRefused as error:
+                why_not = str(error)
+        elif (found := await self._look_ups.submit(key)) is not None:
             self._used.add(found.id)
             caller = caller_of(found)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         now = time.monotonic()
-        entry = self._known[digest] = _Known(caller, now + _ASK_AGAIN_SECONDS, now + _REMEMBER_SECONDS)
+        entry = self._known[digest] = _Known(caller, now + _ASK_AGAIN_SECONDS, now + _REMEMBER_SECONDS, why_not)
         return entry
 
     def _find(self, keys: Sequence[str]) -> list[ApiKey | None]:
@@ -191,6 +202,13 @@ def caller_of(found: ApiKey) -> Caller:
     """Who calls with this API key."""
     models = None if found.models is None else frozenset(found.models)
     return Caller(found.owner, found.roles, found.max_waiting_rows, models, found.id)
+
+
+def person_caller(person: Person) -> Caller:
+    """Who calls with a token of the identity provider."""
+    rights = person.rights
+    models = None if rights.models is None else frozenset(rights.models)
+    return Caller(rights.owner, rights.roles, models=models, person=person.subject)
 
 
 def _key_of(header: bytes) -> str:

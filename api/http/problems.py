@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.access.oidc.fetch import ProviderAway
 from shared import api_keys, errors, pauses
 from shared.erasure import errors as erasure
 from shared.retention import errors as retention
@@ -130,6 +131,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     api_keys.KeyRefused: Kind("key-refused", 422, "The key cannot be like this"),
     pauses.PauseUnknown: Kind("pause-unknown", 404, "Nothing to resume"),
     pauses.PauseRefused: Kind("pause-refused", 422, "This cannot be paused"),
+    ProviderAway: Kind("identity-provider-away", 503, "The identity provider does not answer", retry_after=5),
     errors.DatabaseUnavailable: _AWAY,
     errors.DatabaseBlocked: _AWAY,
     errors.DatabaseReadOnly: Kind("database-read-only", 503, "PostgreSQL is read-only", retry_after=5),

@@ -1,16 +1,17 @@
-"""For those who watch the service: probes, details and metrics. No key is needed."""
+"""For those who watch the service: probes and details, which need no key, and metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import Connection, text
 from starlette.responses import Response
 
 from api.access.dependencies import CurrentServices
+from api.access.onlookers import require_onlooker
 from api.http import schemas
 from api.http.model_route import ModelRoute
 from api.server.services import Services
@@ -52,8 +53,9 @@ async def health(services: CurrentServices, response: Response) -> schemas.Healt
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
-async def metrics(services: CurrentServices) -> Response:
-    """Prometheus metrics of this process."""
+async def metrics(request: Request, services: CurrentServices) -> Response:
+    """Prometheus metrics of this process: with a key, from this machine, or for all if PREDICTQ_METRICS_OPEN is set."""
+    await require_onlooker(request)
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

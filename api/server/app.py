@@ -89,6 +89,7 @@ class Gateway(FastAPI):
     """FastAPI with the middleware outermost, so that even an answer 500 passes through it."""
 
     public_root = ""  # the path under which a proxy shows it
+    api_hosts: frozenset[str] = frozenset()  # the names that the API is called by; empty: any
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made when it is first asked for."""
@@ -103,7 +104,7 @@ class Gateway(FastAPI):
             ("POST", "/v1/predict_raw"): predict.predict_raw,
             ("GET", JOB_ROUTE): job_status.read_job,
         }
-        return Middleware(super().build_middleware_stack(), direct, self.public_root)
+        return Middleware(super().build_middleware_stack(), direct, self.public_root, self.api_hosts)
 
 
 def create_app(settings: Settings, connections: Connections | None = None) -> FastAPI:
@@ -128,10 +129,12 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Fa
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,  # ours, which needs no internet
+        openapi_url=None,  # ours, which is not for everybody
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked for anew at every call otherwise
     )
     app.public_root = settings.root_path
+    app.api_hosts = settings.api_host_names
     for kind in (Exception, PredictqError, Problem, HTTPException):
         app.add_exception_handler(kind, _answer_error)
     for module in _MODULES:

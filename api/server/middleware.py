@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.host_names import require_api_host
 from api.http.problems import INTERNAL, NOT_FOUND, Problem, is_about_schema, problem_of, render
 from api.http.root_path import rooted, set_root
 from api.server.deadline import Deadline, current
@@ -45,8 +46,15 @@ JOB_ROUTE = "/v1/jobs/{job_id}"
 class Middleware:
     """Wraps the whole application. `direct` names the endpoints of the busiest calls by method and route."""
 
-    def __init__(self, app: ASGIApp, direct: Mapping[tuple[str, str], Endpoint], root: str = "") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        direct: Mapping[tuple[str, str], Endpoint],
+        root: str = "",
+        hosts: frozenset[str] = frozenset(),
+    ) -> None:
         self._app = app
+        self._hosts = hosts
         self._root = root
         self._direct = dict(direct)
         self._prefix = secrets.token_hex(4)
@@ -100,16 +108,24 @@ class Middleware:
         path: str = scope["path"]
         return {**scope, "path": path.removeprefix(self._root)} if path.startswith(f"{self._root}/") else scope
 
+    def _require_host(self, scope: Scope) -> None:
+        """Raise Problem 421 where the API is called by a name that is not its own."""
+        if self._hosts and scope["path"].startswith("/v1/"):
+            require_api_host(self._hosts, scope["headers"])
+
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the router find who answers, and answer for whoever does not begin to in time."""
         try:
             _refuse_nul(scope)
+            self._require_host(scope)
             with Deadline():
                 await self._app(scope, receive, send)
         except (Problem, DatabaseUnavailable) as error:  # the deadline's: within the application each becomes an answer
             await error_response(Request(scope), error)(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple[str, Endpoint | None]:
+        if self._hosts:  # which the way past the router does not ask for
+            return "", None
         path: str = scope["path"]
         if len(path) == _JOB_PATH_LENGTH and path.startswith(_JOB_PATH):
             path = JOB_ROUTE

@@ -13,6 +13,8 @@ from api.access.admission import Admission
 from api.access.auth import Auth
 from api.access.caps import Caps
 from api.access.key_use import KeyUse
+from api.access.oidc.person import Persons
+from api.access.oidc.settings import oidc_settings
 from api.http.large_json import LargeJson
 from api.intake.errands import Errands
 from api.intake.group_spacing import GroupSpacing
@@ -129,6 +131,16 @@ def services_of(request: Request) -> Services:
     return services
 
 
+def _people(settings: Settings) -> Persons | None:
+    """Who checks the tokens of people; None where no identity provider is set."""
+    oidc = oidc_settings(settings)
+    if oidc is None:
+        return None
+    from api.access.oidc.people import People  # noqa: PLC0415 - cryptography takes its memory only where it is used
+
+    return People(oidc)
+
+
 @asynccontextmanager
 async def running_services(settings: Settings, connections: Connections) -> AsyncIterator[Services]:
     """Build and start everything; neither PostgreSQL nor Redis needs to be there yet."""
@@ -159,7 +171,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
     outage_log = OutageLog()
     clock = DatabaseClock()
     admission = Admission(settings, quick, clock, outage_log)
-    auth = Auth(quick, disabled=settings.auth_disabled)
+    auth = Auth(quick, disabled=settings.auth_disabled, people=_people(settings))
     row_accounting = RowAccounting(downloads)
     stall_watch = StallWatch(lists, settings.stall_seconds)
     background: dict[str, Background] = {

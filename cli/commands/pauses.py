@@ -25,8 +25,9 @@ def pause(
     api_key: ApiKeyText = None,
 ) -> None:
     """Hold back a queue or a model's work: what waits loses nothing, what is in hand is finished."""
+    wanted = {**_named(queue, model), "reason": reason}
     with api_client(api_url, api_key, quiet=as_json) as http:
-        begun = http.call("POST", "/v1/pauses", {**_named(queue, model), "reason": reason})
+        begun = http.call("POST", "/v1/pauses", wanted)
     if as_json:
         say_json(begun)
     else:

@@ -148,8 +148,13 @@ def test_the_page_for_people_needs_no_internet(gateway: Gateway) -> None:
     """Every file that /docs loads comes from the gateway itself, and nothing beside these files can be had."""
     page = gateway.get("/docs")
     links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(links) == 3
+    assert len(links) == 4
     assert "://" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert (page.headers["x-content-type-options"], page.headers["x-frame-options"]) == ("nosniff", "DENY")
+    assert not re.search(r"<script[^>]*>[^<]", page.text)
     for link in links:
         answer = gateway.get(link)
         assert answer.status_code == 200

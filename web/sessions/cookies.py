@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.root_path import rooted
-from shared.sign_in import SESSION_LIFE
+from shared.sign_in import SESSION_COOKIE, SESSION_LIFE
 
-SESSION = "predictq_session"
+SESSION = SESSION_COOKIE
 VISIT = "predictq_visit"  # before anybody is signed in: what the tokens of forms are made from
 LANGUAGE = "predictq_language"
 THEME = "predictq_theme"

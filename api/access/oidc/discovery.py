@@ -1,0 +1,57 @@
+"""What an identity provider says of itself (OpenID Connect Discovery)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from api.access.oidc.fetch import ProviderAway, fetch_json
+
+_KEEP_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDocument:
+    """Its addresses. The code flow of a sign-in uses the latter two."""
+
+    jwks_uri: str
+    authorization_endpoint: str
+    token_endpoint: str
+
+
+class Discovery:
+    """The provider's document, asked for at the first use and once an hour. For threads."""
+
+    def __init__(self, issuer: str, *, allows_http: bool) -> None:
+        self._issuer = issuer
+        self._allows_http = allows_http
+        self._found: ProviderDocument | None = None
+        self._until = 0.0
+
+    def document(self) -> ProviderDocument:
+        """What it said last. Raises ProviderAway where it has never said anything."""
+        if self._found is None or time.monotonic() >= self._until:
+            try:
+                self._found = self._ask()
+            except ProviderAway:
+                if self._found is None:
+                    raise
+            self._until = time.monotonic() + _KEEP_SECONDS
+        return self._found
+
+    def _ask(self) -> ProviderDocument:
+        url = f"{self._issuer}/.well-known/openid-configuration"
+        said = fetch_json(url, allows_http=self._allows_http)
+        if str(said.get("issuer", "")).rstrip("/") != self._issuer:
+            raise ProviderAway(f"{url} names another issuer")
+        return ProviderDocument(
+            _address(said, "jwks_uri"), _address(said, "authorization_endpoint"), _address(said, "token_endpoint")
+        )
+
+
+def _address(said: dict[str, Any], name: str) -> str:
+    found = said.get(name)
+    if not isinstance(found, str):
+        raise ProviderAway(f"its document has no {name}")
+    return found

@@ -1,0 +1,38 @@
+"""Who may see metrics and documents: callers with a key, people signed in, this machine; all where a setting says."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from starlette.requests import Request
+
+from api.http.host_names import require_host
+from api.server.services import services_of
+from shared.sign_in import SESSION_COOKIE, find_session
+
+
+async def require_onlooker(request: Request) -> None:
+    """Raise Unauthorised, or Problem 421 where a stranger's page in a browser of this machine asks."""
+    services = services_of(request)
+    header = request.headers.get("authorization")
+    if services.settings.metrics_open:
+        return
+    if header is None and _is_of_this_machine(request):
+        require_host(request)
+        return
+    token = request.cookies.get(SESSION_COOKIE)
+    if header is None and token:
+        signed_in = await services.quick.read(lambda connection: find_session(connection, token))
+        if signed_in is not None:
+            return
+    await services.auth.caller(None if header is None else header.encode("latin-1"))
+
+
+def _is_of_this_machine(request: Request) -> bool:
+    """Whether the call comes from here. Not where a proxy says that it brings somebody, trusted or not."""
+    if request.client is None or {"x-forwarded-for", "forwarded"} & set(request.headers):
+        return False
+    try:
+        return ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
