@@ -34,7 +34,7 @@ async def export(
     """Ask a worker for a file of the rows that are ready, which is kept for a day. It is at `Location` when written."""
 
     def ask(connection: Connection) -> UUID:
-        read_job(connection, job_id, caller.owner)
+        read_job(connection, job_id, caller.owner, models=caller.models)
         if readable(connection, job_id) is None:
             raise Problem(NOT_READY, "The first rows of the job are not scored yet.")
         export_id, is_new = begin_export(connection, job_id, caller.owner, file_format)
@@ -58,7 +58,13 @@ async def export(
 )
 async def fetch(services: CurrentServices, caller: ReadCaller, export_id: ExportId) -> Response:
     """The file, streamed; 409 while a worker still writes it."""
-    found = await services.quick.read(lambda connection: read_export(connection, export_id, caller.owner))
+
+    def read(connection: Connection) -> Export:
+        export = read_export(connection, export_id, caller.owner)
+        read_job(connection, export.job_id, caller.owner, models=caller.models)  # which may be of another model
+        return export
+
+    found = await services.quick.read(read)
     if found.failure is not None:
         raise Problem(ERRAND_FAILED, found.failure)
     if not found.is_complete:
