@@ -17,7 +17,16 @@ from uuid_utils.compat import uuid7
 
 from shared.postgres.engine import autocommit
 
-KINDS = ("describe_source", "check_source", "count", "register_model", "check_model", "look_at_upload", "write_export")
+KINDS = (
+    "describe_source",
+    "check_source",
+    "count",
+    "register_model",
+    "check_model",
+    "look_at_upload",
+    "read_features",
+    "write_export",
+)
 MOST_CLAIMS = 3  # of one errand, whose worker ended each time
 _KEPT = "1 hour"
 

@@ -8,7 +8,7 @@
         return Hold.model_validate(row, from_attributes=True)
 
 Shapes of bodies and answers are pydantic models in `api.http.schemas`. Each route says which API role it needs:
-`ReadCaller`, `BulkCaller`, `OperateCaller`, `AdminCaller`, or `Annotated[Caller, Depends(require_role(...))]`;
+`ReadCaller`, `BulkCaller`, `FeaturesCaller`, `OperateCaller`, `AdminCaller`, or another `require_role(...)`;
 `CurrentCaller` takes any valid key. Routes that are not plain FastAPI ask `caller.need(role)`. What a route raises
 becomes problem+json by itself: errors of `shared.errors` by their kind in `api.http.problems`, `Problem` as it is, and
 what FastAPI finds wrong with parameters and bodies as `invalid-request` with a pointer to each flaw.
@@ -53,6 +53,7 @@ def require_role(*roles: str) -> Callable[[Caller], Awaitable[Caller]]:
 
 ReadCaller = Annotated[Caller, Depends(require_role("read"))]
 BulkCaller = Annotated[Caller, Depends(require_role("bulk"))]
+FeaturesCaller = Annotated[Caller, Depends(require_role("features"))]
 OperateCaller = Annotated[Caller, Depends(require_role("operate"))]
 AdminCaller = Annotated[Caller, Depends(require_role("admin"))]
 

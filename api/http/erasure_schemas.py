@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from api.http.schemas import Shape, Time
 
@@ -28,10 +28,35 @@ class ClientOrder(Shape):
     client_id: ClientId = Field(examples=[483920])
 
 
-class AnswersOrder(ClientOrder):
-    """One client, and of which model."""
+class AnswersOrder(Shape):
+    """One client by her key or by its hash, as an earlier answer of this call gave it; and of which model."""
 
+    source: str | None = _SOURCE
+    client_id: ClientId | None = Field(default=None, examples=[483920])
+    client_hash: str | None = Field(default=None, pattern="^[0-9a-f]{16}$", description="In place of `client_id`.")
     model: str | None = Field(default=None, max_length=100)
+
+    @model_validator(mode="after")
+    def _name_one(self) -> Self:
+        if (self.client_id is None) == (self.client_hash is None):
+            raise ValueError("give exactly one of client_id and client_hash")
+        return self
+
+
+class FeaturesOrder(AnswersOrder):
+    """One client, and the model whose features are wanted."""
+
+    model: str | None = Field(default=None, max_length=100, description="The default model where it is left out.")
+
+
+class ClientFeatures(Shape):
+    """What the source has of a client at this moment."""
+
+    model: str
+    model_version: int
+    source: str
+    found: bool = Field(description="Whether the source has the client.")
+    features: dict[str, Any] = Field(description="By name; a column that is gone is left out.")
 
 
 class ErasureOrder(ClientOrder):

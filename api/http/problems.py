@@ -119,6 +119,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     sources.SourceInUse: Kind("source-in-use", 409, "Live models read the source"),
     sources.KeyRefused: _KEY,
     erasure.ClientKeyRefused: _KEY,
+    erasure.ClientNotFound: Kind("client-not-found", 404, "No answer of such a client is kept"),
     erasure.ErasureUnknown: Kind("erasure-unknown", 404, "There is no such erasure"),
     erasure.ClientHeld: Kind("held", 409, "A legal hold forbids it"),
     retention.PeriodRefused: _PERIOD,

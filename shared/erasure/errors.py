@@ -18,6 +18,13 @@ class ClientKeyRefused(ErasureError):
         super().__init__(f"client_id {detail}.")
 
 
+class ClientNotFound(ErasureError):
+    """No answered page has a client of this hash, or none has any more."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no answer of such a client, or it was erased or has gone by its age.")
+
+
 class ErasureUnknown(ErasureError):
     """No erasure has this id."""
 

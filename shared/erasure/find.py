@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from shared.erasure.keys import ClientKey
+from shared.erasure.errors import ClientNotFound
+from shared.erasure.keys import ClientKey, KeySource
 from shared.pages.key_filter import HOLDS_SQL
+from shared.pages.key_hash import hash_key, hash_keys
 
 _LAST = 2**63 - 1
 _INDEXES_ONLY = "SET LOCAL enable_seqscan = off;"  # in one message with its statement, and so for that alone
@@ -41,6 +43,25 @@ def hashed_pages(connection: Connection, key_hash: int, *, after: int = 0, up_to
     return [int(batch_id) for batch_id in connection.execute(_HASHED, values).scalars()]
 
 
+def key_of_hash(connection: Connection, source: KeySource, key_hash: int, secret: bytes) -> ClientKey:
+    """The client of a source whose key has this hash, out of the newest page that has her. Raises ClientNotFound.
+
+    The keys of that page are hashed one by one: 30 ms for one of 10,000 whole numbers, 0.3 s where they are texts.
+    """
+    keys = hash_keys(secret, source.id)
+    for batch_id in reversed(hashed_pages(connection, key_hash)):
+        values = {"id": batch_id, "source_id": source.id}
+        found = connection.execute(text(_KEYS.format(storage=source.storage)), values).scalar()
+        for value in found or ():
+            key = value if source.storage == "int8" else str(value)
+            if value is not None and hash_key(keys, key) == key_hash:
+                return ClientKey(source, key)
+    raise ClientNotFound
+
+
+_KEYS = """
+SELECT r.keys_{storage} FROM predictq.batch_requests r WHERE r.batch_id = :id AND r.source_id = :source_id
+"""
 _UNHASHED = f"""{_INDEXES_ONLY}
 SELECT r.batch_id FROM (
     SELECT o.batch_id FROM predictq.batch_outputs o

@@ -6,9 +6,10 @@ the socket and the key are left out.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 import orjson
@@ -18,6 +19,7 @@ from starlette.types import Message
 from api.access.auth import Caller, acting_as
 from api.server.middleware import REQUEST_ID
 
+_PIECE = 256 * 1024  # bytes of a body that are handed over at once
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -77,12 +79,15 @@ class Api:
         path: str,
         *,
         parameters: Mapping[str, Any] | None = None,
-        content: bytes = b"",
+        content: bytes | IO[bytes] = b"",
         headers: Mapping[str, str] | None = None,
     ) -> ApiAnswer:
-        """Any call, its body in memory. Raises ApiRefused for whatever is no success."""
-        caught = _Caught(content)
-        scope = self._scope(method, path, parameters or {}, {**(headers or {}), "content-length": str(len(content))})
+        """Any call; a body that is a file is read piece by piece. Raises ApiRefused for whatever is no success."""
+        file = io.BytesIO(content) if isinstance(content, bytes) else content
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        caught = _Caught(file, size)
+        scope = self._scope(method, path, parameters or {}, {**(headers or {}), "content-length": str(size)})
         with acting_as(self._caller):
             await self._request.app(scope, caught.receive, caught.send)
         answer = ApiAnswer(caught.status, caught.headers, bytes(caught.body))
@@ -118,15 +123,17 @@ class Api:
 class _Caught:
     """The two ends of an ASGI call, in memory."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: IO[bytes], size: int) -> None:
         self._content = content
+        self._left = size
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = bytearray()
 
     async def receive(self) -> Message:
-        content, self._content = self._content, b""
-        return {"type": "http.request", "body": content, "more_body": False}
+        piece = self._content.read(_PIECE)
+        self._left -= len(piece)
+        return {"type": "http.request", "body": piece, "more_body": self._left > 0}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.direct_route import DirectRoute
-from api.server.deadline import Deadline
+from api.server.deadline import Deadline, current
 from web.frame.refusals import answer_to
 from web.frame.screen import NoRight, NotSignedIn, Screen, open_screen
 
@@ -31,19 +31,27 @@ class ScreenRoutes:
         self.router = APIRouter(route_class=DirectRoute, include_in_schema=False)
         self.paths: list[str] = []
 
-    def get(self, path: str, *, role: str = "", is_public: bool = False) -> Callable[[Answer], Answer]:
-        """A screen at `path`, for people with `role`; a public one is shown to whoever comes."""
+    def get(
+        self, path: str, *, role: str = "", is_public: bool = False, seconds: float = _SECONDS
+    ) -> Callable[[Answer], Answer]:
+        """A screen at `path`, for people with `role`; a public one is shown to whoever comes.
+
+        `seconds` are what it may take: more than others where a worker is asked.
+        """
         self.paths.append(path)
-        return self._add("GET", path, role, is_public)
+        return self._add("GET", path, role, is_public, seconds)
 
-    def post(self, path: str, *, role: str = "", is_public: bool = False) -> Callable[[Answer], Answer]:
+    def post(
+        self, path: str, *, role: str = "", is_public: bool = False, seconds: float = _SECONDS
+    ) -> Callable[[Answer], Answer]:
         """A form sent to `path`. One without its token never arrives; fields are in `screen.form`."""
-        return self._add("POST", path, role, is_public)
+        return self._add("POST", path, role, is_public, seconds)
 
-    def _add(self, method: str, path: str, role: str, is_public: bool) -> Callable[[Answer], Answer]:
+    def _add(self, method: str, path: str, role: str, is_public: bool, seconds: float) -> Callable[[Answer], Answer]:
         def add(answer: Answer) -> Answer:
             async def endpoint(request: Request) -> Response:
-                return await _answer(request, answer, role, is_public)
+                with current().paused():  # this screen has a time of its own
+                    return await _answer(request, answer, role, is_public, seconds)
 
             self.router.add_api_route(path, endpoint, methods=[method])
             return answer
@@ -51,10 +59,10 @@ class ScreenRoutes:
         return add
 
 
-async def _answer(request: Request, answer: Answer, role: str, is_public: bool) -> Response:
+async def _answer(request: Request, answer: Answer, role: str, is_public: bool, seconds: float) -> Response:
     screen: Screen | None = None
     try:
-        with Deadline(_SECONDS):
+        with Deadline(seconds):
             screen = await open_screen(request)
             _require(screen, role, is_public)
             return await answer(screen)

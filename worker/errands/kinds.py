@@ -24,6 +24,7 @@ def make_handlers(engine: Engine) -> Handlers:
         "describe_source": sources.describe,
         "check_source": sources.check,
         "count": sources.count,
+        "read_features": sources.features,
         "register_model": models.register,
         "check_model": models.check,
         "look_at_upload": do_apart("look_at_upload"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,17 @@ from shared.models.signature import Signature, find_feature
 from shared.postgres.engine import autocommit, driver_connection, transaction
 from shared.sources.description import source_from
 from shared.sources.errors import SourceRefused
-from shared.sources.selection import count_query
+from shared.sources.selection import count_query, selection_query
 from shared.sources.source import KeyColumn, Source, get_source, update_source
 from shared.sources.sql import quoted
+from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
 from worker.sources.describing import describe
 from worker.sources.failures import source_failure
 from worker.sources.statements import session
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COUNT_SECONDS = 25.0
 _KEPT_CHANGES = 20  # of a source, the newest
 
@@ -86,6 +89,26 @@ class SourceErrands:
             except psycopg2.Error as error:
                 raise source_failure(source.name, error) from None
         return {"count": int(row[0]) if row else 0}
+
+    def features(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON."""
+        with autocommit(self._engine) as connection:
+            source = get_source(connection, int(arguments["source_id"]))
+        names = [name for name in arguments["features"] if source.column(name) is not None]
+        parts = source.key_form.parts(str(arguments["key"]))
+        where = {column.name: part for column, part in zip(source.key, parts, strict=True)}
+        with self._connected(source) as driver, driver.cursor() as cursor:
+            try:
+                schema = find_citext(driver, source).schema if has_citext(source) else None
+                query, values = selection_query(source, where, after=None, citext_schema=schema, features=names)
+                cursor.execute(session(source, statement_seconds=_COUNT_SECONDS) + query, values)
+                row = cursor.fetchone()
+            except psycopg2.Error as error:
+                raise source_failure(source.name, error) from None
+        if row is None:
+            return {"found": False, "features": {}}
+        # An element of an array of texts: in quotes, each quote and backslash in it after a backslash.
+        return {"found": True, "features": json.loads(_ESCAPED.sub(r"\1", row[1][1:-1])) if names else {}}
 
     @contextmanager
     def _connected(self, source: Source) -> Iterator[PsycopgConnection]:
