@@ -8,9 +8,40 @@ from starlette.requests import Request
 from api.http.negotiation import choose
 from api.http.problems import Problem
 from web.frame import static_files
-from web.screens import audit, find, job, jobs, keys, live, overview, preferences, sign_in
+from web.screens import (
+    answer,
+    audit,
+    clients,
+    find,
+    job,
+    jobs,
+    keys,
+    live,
+    new_job,
+    new_table_job,
+    overview,
+    preferences,
+    sign_in,
+    try_it,
+)
 
-_SCREENS = (overview, jobs, job, keys, audit, find, live, preferences, sign_in)
+# The first that fits answers: /jobs/new comes before /jobs/{job_id}.
+_SCREENS = (
+    overview,
+    jobs,
+    new_job,
+    new_table_job,
+    job,
+    answer,
+    clients,
+    try_it,
+    keys,
+    audit,
+    find,
+    live,
+    preferences,
+    sign_in,
+)
 
 
 def add_screens(app: FastAPI) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -76,6 +78,10 @@ class Screen:
         given = self.form.get(name, "")
         return given.strip() if isinstance(given, str) else ""
 
+    def now(self) -> datetime:
+        """The time of the call, for what is printed."""
+        return datetime.now(UTC)
+
     def time(self, text: str) -> datetime:
         """A time as the API writes it."""
         return datetime.fromisoformat(text)
@@ -108,6 +114,14 @@ class Screen:
     def go(self, path: str) -> Response:
         """Send the browser to a path of ours, which it asks for with GET."""
         return self.named(RedirectResponse(rooted(path), 303))
+
+    def go_with(self, path: str, parameters: Mapping[str, str]) -> Response:
+        """The same, with parameters in the address."""
+        return self.go(f"{path}?{urlencode(parameters)}")
+
+    def once(self) -> str:
+        """A new Idempotency-Key for a form: sent twice, it makes one job."""
+        return str(uuid4())
 
     def named(self, response: Response) -> Response:
         """The same answer, which gives the browser a name where it has none."""

@@ -93,11 +93,37 @@ function keys(event) {
 }
 
 // Forms that shall not be sent twice: <form data-once>. Filters that apply by themselves: <form data-apply>.
+// Forms that carry a file: <form data-upload> shows in its <progress> how much of it has gone.
 function sent(event) {
+  if (event.target.matches("form[data-upload]")) return upload(event);
   if (!event.target.matches("form[data-once]")) return;
   setTimeout(() => {
     for (const button of event.target.querySelectorAll("button")) button.disabled = true;
   });
+}
+
+function upload(event) {
+  event.preventDefault();
+  const form = event.target;
+  const bar = form.querySelector("progress");
+  const call = new XMLHttpRequest();
+  const buttons = form.querySelectorAll("button");
+  for (const button of buttons) button.disabled = true;
+  bar.hidden = false;
+  call.upload.onprogress = (sent) => (bar.value = sent.total ? sent.loaded / sent.total : 0);
+  call.onload = () => {
+    const fresh = new DOMParser().parseFromString(call.responseText, "text/html");
+    document.querySelector("main").replaceWith(fresh.querySelector("main"));
+    document.title = fresh.title;
+    if (call.responseURL !== form.action) history.pushState(null, "", call.responseURL);
+  };
+  call.onerror = () => {
+    for (const button of buttons) button.disabled = false;
+    bar.hidden = true;
+  };
+  call.open("POST", form.action);
+  call.setRequestHeader("accept", "text/html");
+  call.send(new FormData(form));
 }
 
 function applied(event) {
@@ -106,11 +132,12 @@ function applied(event) {
 
 // <button data-copy="text">, <button data-print>: shown with a script only.
 async function pressed(event) {
-  const button = event.target.closest?.("button[data-copy], button[data-print]");
+  const button = event.target.closest?.("button[data-copy], button[data-copy-from], button[data-print]");
   if (!button) return;
   if ("print" in button.dataset) return print();
+  const from = document.getElementById(button.dataset.copyFrom);
   try {
-    await navigator.clipboard.writeText(new URL(button.dataset.copy || location.href, location.href).href);
+    await navigator.clipboard.writeText(from ? from.textContent : new URL(button.dataset.copy || location.href, location.href).href);
     button.textContent = button.dataset.done ?? button.textContent;
   } catch {
     // A page without TLS may not write to the clipboard; the text is beside the button.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
@@ -86,6 +87,6 @@ def _locale(tag: str, code: str) -> Locale:
 
 def _zone(name: str) -> tzinfo:
     try:
-        return ZoneInfo(name) if name else _UTC
+        return ZoneInfo(unquote(name)) if name else _UTC  # Europe%2FParis, as the script writes it
     except (ValueError, OSError, ZoneInfoNotFoundError):
         return _UTC

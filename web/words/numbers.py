@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 
 from babel import Locale
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
@@ -28,6 +29,14 @@ class Numbers:
             return "–" if number is None else str(number)
         places = max(0, digits - 1 - (math.floor(math.log10(abs(number))) if number else 0))
         return format_decimal(round(number, places), format=f"#,##0.{'#' * min(places, 12)}", locale=self.locale)
+
+    def exact(self, number: float) -> str:
+        """A number with all its digits, as it was scored."""
+        if not math.isfinite(number):
+            return str(number)
+        text = format(Decimal(repr(number)), "f")
+        places = len(text.partition(".")[2].rstrip("0"))
+        return format_decimal(Decimal(text), format=f"#,##0.{'0' * places}" if places else "#,##0", locale=self.locale)
 
     def probability(self, number: float | None) -> str:
         """Four decimals, so that they stand one below the other."""

@@ -1,0 +1,232 @@
+"""New jobs of files and filters, one client, one answer, and trying a model, as people see them in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import joblib
+import openpyxl
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sqlalchemy import create_engine, text
+
+from tests.browser.conftest import Visit
+from tests.browser.looking import find_barriers, take_picture
+from tests.e2e.support import Up
+from tests.support import wait_until
+
+HOSTILE = "<script>document.title='taken'</script>"
+LONG = 'a feature whose name somebody made out of a whole sentence, with "quotes" and an <b>element</b>'
+WORD = "it's <img src=x onerror=\"document.title='taken'\">"
+
+
+def api(stack: Up) -> httpx.Client:
+    return httpx.Client(
+        base_url=stack.state["api_url"], headers={"Authorization": f"Bearer {stack.state['api_key']}"}, timeout=60
+    )
+
+
+def predicted(stack: Up, client_id: int) -> dict[str, Any]:
+    """An answer of a client, by the upload of her key: a busy machine may have measured the source as a slow one."""
+    with api(stack) as client:
+        body = {"client_ids": [client_id, 99_999_999], "name": "July run"}
+        job = client.post("/v1/jobs", json=body, headers={"Prefer": "wait=40"}).json()
+        rows: list[dict[str, Any]] = client.get(f"/v1/jobs/{job['id']}/results").json()["rows"]
+        return {"job": job["id"], "request_id": rows[0]["request_id"], "failed": rows[1]["request_id"]}
+
+
+@pytest.fixture(scope="module")
+def strange(stack: Up, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model without a source, whose names and words would be markup if they could."""
+    frame = pd.DataFrame({HOSTILE: [1.0, -1.0] * 30, LONG: [WORD, "plain", "x"] * 20, "=1+1": range(60)})
+    pipeline = make_pipeline(
+        make_column_transformer((OneHotEncoder(), [LONG]), remainder="passthrough"), LogisticRegression(max_iter=500)
+    )
+    path = tmp_path_factory.mktemp("model") / "strange.joblib"
+    joblib.dump(pipeline.fit(frame, ["<b>Yes</b>", "No"] * 30), path)
+    done = stack.run("models", "register", "strange", str(path), "--positive", "<b>Yes</b>", "--promote")
+    assert done.returncode == 0, done.stderr
+    return "strange"
+
+
+def workbook(path: Path, rows: list[list[Any]]) -> Path:
+    book = openpyxl.Workbook()
+    book.active.title = "Salariés"
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path, has_script: bool) -> None:
+    """Sent, understood, a column chosen, counted, scored, watched to its end, and its failed row opened."""
+    page = visit(language="fr-FR", has_script=has_script)
+    path = workbook(tmp_path / "salariés <b>.xlsx", [["Numéro", HOSTILE], [5, "Zoé"], [6, "x"], [99_999_999, "?"]])
+    page.goto("/jobs/new")
+    page.set_input_files("#file", path)
+    page.get_by_role("button", name="Envoyer et vérifier").click()
+    expect(page.locator(".problems")).to_contain_text("Choisissez ci-dessous", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("feuille Salariés")
+    page.get_by_label("client_id").select_option("Numéro")
+    page.get_by_role("button", name="Vérifier à nouveau").click()
+    button = page.get_by_role("button", name="Calculer 3 lignes")
+    expect(button).to_be_visible()
+    assert find_barriers(page) == [] if has_script else True
+    if has_script:
+        take_picture(page, "new-job-table")
+    button.click()
+    expect(page).to_have_url(re.compile("/jobs/[0-9a-f]{8}-"))
+    job = page.url.rpartition("/")[2]
+    with api(stack) as client:
+        ended = client.get(f"/v1/jobs/{job}", headers={"Prefer": "wait=40"}).json()
+        assert (ended["status"], ended["name"]) == ("succeeded", "salariés <b>.xlsx")
+        failed = client.get(f"/v1/jobs/{job}/results").json()["rows"][2]["request_id"]
+    if not has_script:
+        page.reload()
+    expect(page.locator(".chip").first).to_contain_text("échec", timeout=20_000)  # it moved there by itself
+    page.goto(f"/answers/{failed}")
+    expect(page.locator("main")).to_contain_text("La source n’a aucun client de cette clé.")
+    assert page.title() != "taken"
+
+
+def test_a_filter_is_built_and_counted_before_it_is_sent(stack: Up, visit: Visit) -> None:
+    """Conditions on the source's columns; the count stands there, and the button says it again."""
+    page = visit()
+    page.goto("/jobs/new?model=attrition")
+    page.get_by_label("Column 1").select_option("department")
+    page.get_by_label("Value 1").fill("Sales")
+    page.get_by_label("Column 2").select_option("age")
+    page.get_by_label("Comparison 2").select_option("gte")
+    page.get_by_label("Value 2").fill("50")
+    page.get_by_role("button", name="One more condition").click()
+    expect(page.get_by_label("Value 1")).to_have_value("Sales")
+    page.get_by_role("button", name="Count", exact=True).click()
+    with api(stack) as client:
+        where = {"department": "Sales", "age": {"gte": "50"}}
+        count = client.post("/v1/jobs/count", json={"model": "attrition", "where": where}).json()["count"]
+    expect(page.get_by_role("status")).to_contain_text(f"{count:,}")
+    assert find_barriers(page) == []
+    take_picture(page, "new-job")
+    page.get_by_label("Value 2").fill("abc")
+    page.get_by_role("button", name="Count again").click()
+    expect(page.get_by_role("alert")).to_contain_text("age")
+    page.get_by_label("Value 2").fill("50")
+    page.get_by_role("button", name="Count", exact=True).click()
+    page.get_by_role("button", name=f"Score {count:,} clients").click()
+    expect(page).to_have_url(re.compile("/jobs/[0-9a-f]{8}-"))
+
+
+def test_a_client_is_found_and_compared(stack: Up, visit: Visit) -> None:
+    """By her key, which is in no address; what differs from what was scored is marked."""
+    answers = [predicted(stack, 7) for _ in range(2)]
+    engine = create_engine(stack.state["database_url"].replace("postgresql://", "postgresql+psycopg2://"))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq_data.clients SET age = age + 1 WHERE client_id = 7"))
+    engine.dispose()
+    page = visit(language="fr-FR")
+    page.goto("/clients")
+    page.get_by_label("Clé du client").fill("7")
+    page.get_by_role("button", name="Chercher").click()
+    expect(page.locator("h1")).to_contain_text("Client 7")
+    assert re.fullmatch(r".*/clients/[0-9a-f]{16}/clients", page.url)
+    expect(page.locator(".for-wide svg").first).to_be_visible()
+    expect(page.locator("tr.differs")).to_have_count(1)
+    expect(page.locator("tr.differs")).to_contain_text("age")
+    assert find_barriers(page) == []
+    take_picture(page, "client", full_page=True)
+    page.get_by_role("link", name=answers[0]["request_id"], exact=True).click()
+    page.get_by_role("button", name="Toutes les réponses de ce client").click()
+    expect(page.locator("h1")).to_contain_text("Client 7")
+    page.goto("/clients")
+    page.get_by_label("Clé du client").fill("88888888")
+    page.get_by_role("button", name="Chercher").click()
+    expect(page.get_by_role("alert")).to_contain_text("Aucune réponse")
+
+
+@pytest.mark.parametrize(("language", "word"), [("en-GB", "threshold"), ("fr-FR", "seuil")])
+def test_an_answer_is_a_document(stack: Up, visit: Visit, tmp_path: Path, language: str, word: str) -> None:
+    """On A4 it has title, date, page numbers and its link, and nothing of the frame."""
+    request_id = predicted(stack, 11)["request_id"]
+    page = visit(language=language)
+    page.goto(f"/answers/{request_id}")
+    expect(page.locator("svg.threshold:visible")).to_have_attribute("aria-label", re.compile(word))
+    assert find_barriers(page) == []
+    take_picture(page, f"answer-{language[:2]}")
+    document = page.pdf(prefer_css_page_size=True)
+    assert document.startswith(b"%PDF")
+    assert re.search(rb"/MediaBox\s*\[0 0 59[45][.\d]* 84[12][.\d]*\]", document)
+    page.emulate_media(media="print")
+    for frame in ("header.side", ".top", ".acts"):
+        expect(page.locator(frame).first).to_be_hidden()
+    expect(page.locator("footer.printed")).to_contain_text(f"/answers/{request_id}")
+
+
+def test_an_answer_of_somebody_erased_says_so(stack: Up, visit: Visit) -> None:
+    """410, in words; and nothing of her."""
+    request_id = predicted(stack, 13)["request_id"]
+    with api(stack) as client:
+        body = {"source": "clients", "client_id": 13, "reason": "test"}
+        path = client.post("/v1/erasures", json=body).headers["location"]
+        wait_until(lambda: client.get(path).json()["status"] == "done" or None, seconds=90, what="the erasure is done")
+    page = visit()
+    answer = page.goto(f"/answers/{request_id}")
+    assert answer is not None
+    assert answer.status == 410
+    expect(page.locator("h1")).to_have_text(f"Answer {request_id} was erased")
+    assert find_barriers(page) == []
+
+
+def fill(page: Page) -> None:
+    page.locator("#f0").fill("1.5")
+    page.locator("#f2").fill("3")
+    field = page.locator("#f1")
+    if field.evaluate("element => element.tagName") == "SELECT":
+        field.select_option(WORD)
+    else:
+        field.fill(WORD)
+
+
+@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (390, True)])
+def test_a_model_is_tried(stack: Up, visit: Visit, strange: str, width: int, is_dark: bool) -> None:
+    """The answer at once, and the same call as text: hostile names are words, and the quoting holds."""
+    page = visit(width=width, is_dark=is_dark)
+    page.goto(f"/try?model={strange}")
+    fill(page)
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("#result .figure")).to_be_visible()
+    assert find_barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    take_picture(page, f"try-{width}", full_page=True)
+    body = page.locator("#call-1").inner_text()
+    assert "'\\''" in body  # the quote in it's
+    assert page.title() != "taken"
+    with api(stack) as client:
+        request_id = page.locator("#result a").inner_text()
+        trace = client.get(f"/v1/predictions/{request_id}").json()
+        assert trace["features"] == {HOSTILE: 1.5, LONG: WORD, "=1+1": 3}
+    page.goto(f"/answers/{request_id}")
+    expect(page.locator("table.features")).to_contain_text("document.title")
+    assert page.title() != "taken"
+
+
+def test_values_that_do_not_fit_are_shown_at_their_fields(visit: Visit) -> None:
+    """Whatever the browser lets through; what was typed is still there."""
+    page = visit(language="fr-FR")
+    page.goto("/try?model=attrition")
+    page.locator("form[action$='/try'][method=post]").evaluate("form => form.noValidate = true")
+    page.get_by_label("age", exact=True).fill("500")
+    page.get_by_role("button", name="Prédire").click()
+    expect(page.get_by_role("alert")).to_contain_text("Certaines valeurs")
+    expect(page.get_by_label("age", exact=True)).to_have_value("500")
+    expect(page.get_by_label("age", exact=True)).to_have_attribute("aria-invalid", "true")
+    assert json.loads(page.evaluate("JSON.stringify(document.title)")) != ""

@@ -1,0 +1,168 @@
+"""One client: found by key, shown under a keyed hash, with all answers over time and what the source has of her now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from markupsafe import Markup
+from starlette.responses import Response
+
+from web.charts.lines import Axis, Series, line_charts
+from web.frame.api_calls import ApiRefused
+from web.frame.routing import ScreenRoutes
+from web.frame.screen import Screen
+from web.screens.answer import feature_rows
+from web.words.values import is_same, shown_label, shown_value
+
+routes = ScreenRoutes()
+
+_SECONDS = 20.0  # a worker is asked what the source has now
+_NOT_A_KEY = 422
+_NO_WORKER = 503
+
+
+@routes.get("/clients")
+async def clients(screen: Screen) -> Response:
+    """The form that finds a client."""
+    return screen.show("clients.html", sources=await _sources(screen), key="", missing="")
+
+
+@routes.post("/clients")
+async def find(screen: Screen) -> Response:
+    """Go to a client's page, whose address has her hash and not her key."""
+    key = screen.given("key") or screen.given("find")
+    sources = await _sources(screen)
+    wanted = [screen.given("source")] if screen.given("source") in sources else sources
+    found = [answers for source in wanted if (answers := await _answers_of(screen, source, key)) is not None]
+    answered = [answers for answers in found if answers["answers"]]
+    if len(answered) == 1:
+        return screen.go(_path(answered[0]))
+    if not answered:
+        return screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
+    return screen.show("client_choice.html", found=answered, path=_path)
+
+
+@routes.get("/clients/{client_hash}/{source:path}", seconds=_SECONDS)
+async def client(screen: Screen) -> Response:
+    """All answers of one client; with `?compare=` one of them beside what the source has now."""
+    asked = {"source": screen.path("source"), "client_hash": screen.path("client_hash")}
+    found = await screen.api.post("/v1/clients/answers", asked)
+    newest = _newest(found["answers"])
+    return screen.show(
+        "client.html",
+        found=found,
+        client=shown_client(found["client_id"]),
+        label=lambda label: shown_label(screen.language, label),
+        charts=_charts(screen, found["answers"]),
+        compared=await _compare(screen, asked, screen.query("compare") or newest),
+        newest=newest,
+    )
+
+
+async def _sources(screen: Screen) -> list[str]:
+    """The sources of the models that the caller may use."""
+    models = (await screen.api.get("/v1/models"))["models"]
+    return sorted({model["source"] for model in models if model["source"]})
+
+
+async def _answers_of(screen: Screen, source: str, key: str) -> dict[str, Any] | None:
+    """The answers of the client of this key; None where the source cannot have such a key."""
+    for client_id in _readings(key):
+        try:
+            found: dict[str, Any] = await screen.api.post(
+                "/v1/clients/answers", {"source": source, "client_id": client_id}
+            )
+        except ApiRefused as refused:
+            if refused.status != _NOT_A_KEY:
+                raise
+        else:
+            return found
+    return None
+
+
+def _readings(key: str) -> list[Any]:
+    """What a person may mean by a key: the text, and of several columns the JSON object."""
+    if not key:
+        return []
+    if key.startswith("{"):
+        try:
+            return [orjson.loads(key)]
+        except ValueError:
+            return [key]
+    return [key]
+
+
+def _path(answers: Mapping[str, Any]) -> str:
+    return f"/clients/{answers['client_hash']}/{quote(answers['source'])}"
+
+
+def shown_client(client_id: Any) -> str:
+    """A client's key as a person reads it."""
+    if isinstance(client_id, Mapping):
+        return ", ".join(f"{name} {value}" for name, value in client_id.items())
+    return str(client_id)
+
+
+def _newest(answers: Sequence[Mapping[str, Any]]) -> str:
+    return next((row["request_id"] for row in answers if row["state"] == "answered" and row["error"] is None), "")
+
+
+def _charts(screen: Screen, answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Probabilities of all models in one chart, and one for each model that answers with a number."""
+    numbers, moments = screen.language.numbers, screen.language.moments
+    drawn = []
+    for field, title in (("probability", screen.say("Probability by model")), ("value", "")):
+        groups = _groups(screen, answers, field)
+        for part in [groups] if field == "probability" else [[one] for one in groups]:
+            name = title or screen.say("Value of %(model)s", model=part[0].name) if part else ""
+            low, high = (0.0, 1.0) if field == "probability" else (None, None)
+            axis = Axis(name, lambda number: numbers.plain(number, 3), moments.near, low, high)
+            chart = line_charts(part, axis) if any(len(one.points) > 1 for one in part) else Markup("")
+            if chart:
+                drawn.append({"title": name, "chart": chart, "names": [one.name for one in part]})
+    return drawn
+
+
+def _groups(screen: Screen, answers: Sequence[Mapping[str, Any]], field: str) -> list[Series]:
+    points: dict[str, list[tuple[Any, float]]] = {}
+    for row in reversed(answers):
+        if row[field] is not None and row["answered_at"]:
+            at = screen.time(row["answered_at"]).astimezone(screen.language.zone)
+            points.setdefault(row["model"], []).append((at, row[field]))
+    return [Series(name, sorted(found)) for name, found in sorted(points.items())]
+
+
+async def _compare(screen: Screen, asked: Mapping[str, Any], request_id: str) -> dict[str, Any] | None:
+    """The features of one answer as they were scored, beside those in the source now; None where there is none."""
+    if not request_id or not screen.signed_in.may("features"):
+        return None
+    trace = await screen.api.get(f"/v1/predictions/{request_id}")
+    if trace["features"] is None:
+        return None
+    version = await screen.api.get(f"/v1/models/{trace['model']}/versions/{trace['model_version']}")
+    features = feature_rows(screen, version, trace["features"])
+    others, why = await _now(screen, {**asked, "model": trace["model"]}, features)
+    changed = sum(not other["same"] for other in others or ())
+    return {"trace": trace, "features": features, "others": others, "why": why, "changed": changed}
+
+
+async def _now(
+    screen: Screen, asked: Mapping[str, Any], features: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]] | None, str]:
+    """What the source has now of these features; or why that is not known."""
+    try:
+        now = await screen.api.post("/v1/clients/features", asked)
+    except ApiRefused as refused:
+        if refused.status not in (_NOT_A_KEY, _NO_WORKER):
+            raise
+        return None, refused.detail
+    if not now["found"]:
+        return None, screen.say("The source has no client of this key any more.")
+    rows = []
+    for spec in features:
+        value = now["features"].get(spec["name"])
+        rows.append({"shown": shown_value(screen.language, spec, value), "same": is_same(spec, spec["value"], value)})
+    return rows, ""

@@ -1,0 +1,135 @@
+"""A new job: of a file, of a filter built by clicking, or of all clients; it is counted before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.responses import Response
+
+from web.frame.api_calls import ApiRefused
+from web.frame.routing import ScreenRoutes
+from web.frame.screen import Screen
+from web.words.catalogues import N_
+
+routes = ScreenRoutes()
+
+_SECONDS = 45.0  # a worker counts, which takes its time
+_CONDITIONS = 3  # rows of the form; a button adds one
+_REFUSED = 422
+SIGNS = {
+    "": N_("is"),
+    "gte": N_("at least"),
+    "lte": N_("at most"),
+    "gt": N_("more than"),
+    "lt": N_("less than"),
+    "null": N_("is empty"),
+}
+_WORDS = {"true": True, "false": False}
+
+
+@routes.get("/jobs/new", role="bulk")
+async def new_job(screen: Screen) -> Response:
+    """The ways to a job, for one model."""
+    return await show_form(screen, screen.query("model"))
+
+
+@routes.post("/jobs/new", role="bulk", seconds=_SECONDS)
+async def ask(screen: Screen) -> Response:
+    """Add a condition, count, or send; whichever button was pressed."""
+    act = screen.given("act")
+    conditions = _conditions(screen)
+    model = screen.given("model")
+    if act == "more":
+        return await show_form(screen, model, conditions=[*conditions, {}], name=screen.given("name"))
+    where = {} if act in ("count-all", "send-all") else where_of(conditions)
+    try:
+        if act.startswith("send"):
+            return await _send(screen, model, where)
+        count = (await screen.api.post("/v1/jobs/count", {"model": model, "where": where}))["count"]
+    except ApiRefused as refused:
+        if refused.status != _REFUSED:
+            raise
+        return await show_form(screen, model, conditions=conditions, name=screen.given("name"), wrong=refused.detail)
+    return await show_form(
+        screen, model, conditions=conditions, name=screen.given("name"), count=count, is_all=act == "count-all"
+    )
+
+
+async def show_form(
+    screen: Screen,
+    model: str,
+    *,
+    conditions: Sequence[Mapping[str, str]] = (),
+    name: str = "",
+    count: int | None = None,
+    is_all: bool = False,
+    wrong: str = "",
+    file_wrong: str = "",
+) -> Response:
+    """The form, with what was said so far."""
+    models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
+    chosen = chosen_model(models, model)
+    version = None
+    if chosen:
+        version = await screen.api.get(f"/v1/models/{chosen['name']}/versions/{chosen['live_version']}")
+    lacking = _CONDITIONS - len(conditions)
+    return screen.show(
+        "new_job.html",
+        status=_REFUSED if wrong or file_wrong else 200,
+        models=models,
+        chosen=chosen,
+        version=version,
+        conditions=[*conditions, *({} for _ in range(lacking))],
+        signs=SIGNS,
+        name=name,
+        count=count,
+        is_all=is_all,
+        wrong=wrong,
+        file_wrong=file_wrong,
+    )
+
+
+def chosen_model(models: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
+    """The model of this name, else the default one, else the first."""
+    by_name = [one for one in models if one["name"] == name]
+    return next(iter(by_name or sorted(models, key=lambda one: not one["is_default"])), None)
+
+
+def _conditions(screen: Screen) -> list[dict[str, str]]:
+    """The rows of the form that say something, and those between them."""
+    rows = []
+    for number in range(100):
+        if f"column{number}" not in screen.form:
+            break
+        parts = ("column", "sign", "value")
+        rows.append({part: screen.given(f"{part}{number}") for part in parts})
+    while rows and not rows[-1]["column"]:
+        rows.pop()
+    return rows
+
+
+def where_of(conditions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The filter as the API takes it: equal values of one column are alternatives, limits of one are a range."""
+    where: dict[str, Any] = {}
+    for row in conditions:
+        column, sign = row.get("column", ""), row.get("sign", "")
+        if not column:
+            continue
+        if sign in ("", "null"):
+            value = None if sign == "null" else _WORDS.get(row["value"].lower(), row["value"])
+            known = where.setdefault(column, [])
+            where[column] = [*known, value] if isinstance(known, list) else [value]
+        else:
+            known = where.get(column)
+            where[column] = {**(known if isinstance(known, dict) else {}), sign: row["value"]}
+    return {
+        column: value[0] if isinstance(value, list) and len(value) == 1 else value for column, value in where.items()
+    }
+
+
+async def _send(screen: Screen, model: str, where: Mapping[str, Any]) -> Response:
+    what: dict[str, Any] = {"where": where} if where else {"all": True}
+    named = {"name": screen.given("name")} if screen.given("name") else {}
+    job = await screen.api.post("/v1/jobs", {"model": model, **what, **named}, idempotency_key=screen.given("once"))
+    return screen.go(f"/jobs/{job['id']}")

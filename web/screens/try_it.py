@@ -1,0 +1,147 @@
+"""Try it: a form made from a model's signature, its answer at once, and the same call for a terminal or a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+from starlette.responses import Response
+
+from api.http.root_path import rooted
+from web.charts.threshold import threshold_chart
+from web.frame.api_calls import ApiRefused
+from web.frame.routing import ScreenRoutes
+from web.frame.screen import Screen
+from web.words.call_texts import call_texts
+from web.words.values import shown_label
+
+routes = ScreenRoutes()
+
+_SECONDS = 20.0
+_WAIT = "wait=10"
+_REFUSED = 422
+_MOST_CHOICES = 60  # of a list; more are typed, with help
+
+
+@routes.get("/try")
+async def form(screen: Screen) -> Response:
+    """The form of a model, of the default one without a name."""
+    return await _show(screen, screen.query("model"), {}, None, {})
+
+
+@routes.post("/try", role="predict", seconds=_SECONDS)
+async def ask(screen: Screen) -> Response:
+    """Score what the form says, and show the answer above it."""
+    model = screen.given("model")
+    version = await _version(screen, model)
+    if version is None:
+        return await _show(screen, model, {}, None, {})
+    given = {spec["name"]: screen.given(f"f{number}") for number, spec in enumerate(version["signature"]["features"])}
+    features = {
+        spec["name"]: value
+        for spec in version["signature"]["features"]
+        if (value := _value(spec, given[spec["name"]])) is not None
+    }
+    try:
+        job = await screen.api.post("/v1/predict_raw", {"model": version["model"], "features": features}, prefer=_WAIT)
+    except ApiRefused as refused:
+        if refused.status != _REFUSED:
+            raise
+        return await _show(screen, model, given, None, _wrong(refused), features)
+    return await _show(screen, model, given, job, {}, features)
+
+
+async def _show(
+    screen: Screen,
+    model: str,
+    given: Mapping[str, str],
+    job: Mapping[str, Any] | None,
+    wrong: Mapping[str, str],
+    features: Mapping[str, Any] | None = None,
+) -> Response:
+    models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
+    version = await _version(screen, model)
+    return screen.show(
+        "try.html",
+        status=_REFUSED if wrong else 200,
+        models=models,
+        version=version,
+        fields=_fields(version, given, wrong) if version else [],
+        wrong=wrong,
+        job=job,
+        label=shown_label(screen.language, job["result"].get("label")) if job and job["result"] else "",
+        chart=_chart(screen, job),
+        calls=_calls(screen, version, features) if version and features is not None else [],
+    )
+
+
+async def _version(screen: Screen, model: str) -> dict[str, Any] | None:
+    """The live version of a model, of the default one, or of the first; None where no model is live."""
+    models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
+    chosen = [one for one in models if one["name"] == model] or sorted(models, key=lambda one: not one["is_default"])
+    if not chosen:
+        return None
+    found: dict[str, Any] = await screen.api.get(f"/v1/models/{chosen[0]['name']}/versions/{chosen[0]['live_version']}")
+    return found
+
+
+def _fields(version: Mapping[str, Any], given: Mapping[str, str], wrong: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            **spec,
+            "id": f"f{number}",
+            "given": given.get(spec["name"], ""),
+            "wrong": wrong.get(spec["name"], ""),
+            "has_list": 0 < len(spec["categories"]) <= _MOST_CHOICES,
+            "has_zone": spec["dtype"].endswith("UTC]"),
+        }
+        for number, spec in enumerate(version["signature"]["features"])
+    ]
+
+
+def _value(spec: Mapping[str, Any], text: str) -> Any:
+    """What was typed as JSON has it; None where the field is empty. What is none of its kind stays a text: refused."""
+    if not text:
+        return None
+    kind = spec["kind"]
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text, text)
+    if kind == "datetime" and spec["dtype"].endswith("UTC]"):
+        return f"{text}Z"
+    if kind not in ("integer", "number"):
+        return text
+    try:
+        return int(text) if kind == "integer" else float(text.replace(",", "."))
+    except ValueError:
+        return text
+
+
+def _wrong(refused: ApiRefused) -> dict[str, str]:
+    """What the API says of each field."""
+    flaws: Sequence[Mapping[str, str]] = refused.problem.get("errors") or []
+    found = {_name_in(flaw["pointer"]): flaw["detail"] for flaw in flaws}
+    return found or {"": refused.detail}
+
+
+def _name_in(pointer: str) -> str:
+    """The feature that a JSON pointer leads to."""
+    return pointer.removeprefix("/features/").replace("~1", "/").replace("~0", "~")
+
+
+def _chart(screen: Screen, job: Mapping[str, Any] | None) -> Markup:
+    result = (job or {}).get("result") or {}
+    if result.get("threshold") is None:
+        return Markup("")
+    numbers = screen.language.numbers
+    values = {"value": numbers.probability(result["probability"]), "threshold": numbers.plain(result["threshold"])}
+    whole = screen.say("Probability %(value)s, threshold %(threshold)s", **values)
+    words = (whole, screen.say("threshold"), screen.say("probability"))
+    return threshold_chart(result["probability"], result["threshold"], numbers, words)
+
+
+def _calls(screen: Screen, version: Mapping[str, Any], features: Mapping[str, Any]) -> list[tuple[str, str]]:
+    url = str(screen.request.url.replace(path=rooted("/v1/predict_raw"), query=""))
+    body = json.dumps({"model": version["model"], "features": features}, ensure_ascii=False)
+    return call_texts(url, body)

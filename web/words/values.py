@@ -1,0 +1,51 @@
+"""Values of features as people read them, and whether two of them are the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from web.words.language import Language
+
+
+def shown_value(language: Language, spec: Mapping[str, Any], value: Any) -> str:
+    """A value in the reader's language; a dash where it is missing. No digit is lost: it may have to be defended."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return language.say("yes") if value else language.say("no")
+    if isinstance(value, int):
+        return language.numbers.whole(value)
+    if isinstance(value, float):
+        return language.numbers.exact(value)
+    if spec["kind"] == "datetime" and (at := _moment(value)) is not None:
+        return at.isoformat(sep=" ").removesuffix(" 00:00:00")
+    return str(value)
+
+
+def shown_label(language: Language, label: Any) -> str:
+    """A class as the model's maker named it."""
+    if isinstance(label, bool):
+        return language.say("yes") if label else language.say("no")
+    return str(label)
+
+
+def is_same(spec: Mapping[str, Any], one: Any, other: Any) -> bool:
+    """Whether two values of a feature are the same, however they are written."""
+    if one is None or other is None:
+        return one is other
+    if spec["kind"] == "datetime":
+        return _moment(one) == _moment(other)
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-12)
+    return str(one) == str(other)
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
