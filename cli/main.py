@@ -25,6 +25,7 @@ from cli.commands import (
     pauses,
     retention,
     screens,
+    seals,
     shell,
     sources,
     stack,
@@ -84,6 +85,7 @@ app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(models.promote)
 app.command(rich_help_panel=KEEPING)(models.rollback)
 app.add_typer(sources.app, name="sources", rich_help_panel=KEEPING)
+app.add_typer(seals.app, name="seals", rich_help_panel=KEEPING)
 app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)
 app.command(rich_help_panel=KEEPING)(pauses.pause)
 app.command(rich_help_panel=KEEPING)(pauses.resume)

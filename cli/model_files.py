@@ -62,6 +62,18 @@ def read_signature(path: Path) -> Json:
     return signature
 
 
+def read_seal(file: Path, given: Path | None) -> Json | None:
+    """The seal of a file: the one that is named, or FILE.seal beside it. Raises FileRefused."""
+    place = given or file.with_name(file.name + ".seal")
+    if given is None and not place.is_file():
+        return None
+    try:
+        seal: Json = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FileRefused(f"{place} is not JSON: {error}") from error
+    return seal
+
+
 def register(client: ApiClient, model: str, file: ModelFile, options: Mapping[str, Any], *, quiet: bool) -> Json:
     """Send the file and have it registered; returns the version and what was found."""
     with progress("sending", file.path.stat().st_size, unit="bytes", quiet=quiet) as meter:

@@ -21,6 +21,10 @@ class ArtefactIncompatible(ArtefactError):
     """The artefact is whole, but this process must not, or cannot, serve it."""
 
 
+class SealRefused(ArtefactError):
+    """A seal is missing, broken, of another file or by nobody who is trusted; the text says which."""
+
+
 class ModelRefused(ArtefactError):
     """A file is not registered; the text says why and what to do. `can_force`: a person may register it still."""
 

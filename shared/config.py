@@ -151,6 +151,11 @@ class Settings(WireSettings):
         ge=1,
         description="How long rows wait for a source that is away, or for a worker that can load their model.",
     )
+    seal_keys: Path | None = Field(
+        None,
+        description="A public key of seals, or a folder of them (NAME.pub): a model's file that none has sealed is "
+        "neither opened nor served; empty: no seal is asked for.",
+    )
     sweep_seconds: float = Field(2, ge=0.1, le=60, description="Pause between two rounds of the sweeper.")
     dispatch_grace_seconds: float = Field(
         4, ge=0.1, le=600, description="How long a fresh batch may wait before the sweeper looks after it."

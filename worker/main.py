@@ -28,6 +28,7 @@ from worker.celery.queue_order import QueueOrder
 from worker.celery.tasks import register_tasks
 from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
+from worker.models.seals import SealGuard
 from worker.presence import Presence
 from worker.side_process import SideProcess
 from worker.upkeep.sweeper import Sweeper
@@ -48,7 +49,7 @@ def run(
     node = f"{name}@{socket.gethostname()}"
     app = make_celery(settings)
     engine = make_engine(settings, application_name=node[:63])
-    models = ModelStore()
+    models = ModelStore(seals=SealGuard.of(settings.seal_keys))
     _preload(models, engine, seconds=settings.batch_timeout_seconds)
     slot = ProcessSlot(settings, models, node=node, takes=takes)
     register_tasks(app, slot)

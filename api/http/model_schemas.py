@@ -136,6 +136,7 @@ class NewVersion(Shape):
     curves: dict[Short, Curve] = Field(
         default={}, max_length=10, description="`calibration`, `precision_recall` with `threshold`, `predicted`."
     )
+    seal: dict[str, Any] | None = Field(default=None, description="Of the file: what `predictq seals create` wrote.")
 
 
 class Registered(Shape):

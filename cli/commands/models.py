@@ -92,13 +92,19 @@ def register(
         list[str] | None, typer.Option(help="A type in a skops file that you trust; may be repeated.")
     ] = None,
     force: Annotated[str | None, typer.Option(help="Why it is registered in spite of the trial's doubts.")] = None,
+    seal: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Its seal; default: FILE.seal, where there is one.")
+    ] = None,
     promote: Promote = False,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
 ) -> None:
-    """Register a fitted estimator. A worker opens the file, which runs code of a pickle, and tries it."""
-    from cli.model_files import find_model, read_signature
+    """Register a fitted estimator. A worker opens the file, which runs code of a pickle: closed in, where it can.
+
+    It says how the file was opened.
+    """
+    from cli.model_files import find_model, read_seal, read_signature
     from cli.model_files import register as send
 
     options = {
@@ -111,6 +117,7 @@ def register(
         "force": force,
     }
     found = find_model(file)
+    options["seal"] = read_seal(found.path, seal)
     with api_client(api_url, api_key, quiet=as_json) as client:
         answer = send(client, model, found, options, quiet=as_json)
         version = answer["version"]

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from worker.errands.apart import do_apart
-from worker.errands.models import ModelErrands
+from worker.errands.models import NO_SEALS, ModelErrands
+from worker.models.seals import SealGuard
 from worker.sources.errands import SourceErrands
 
 _EXPORT_SECONDS = 3_600.0
@@ -17,9 +18,9 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 Handlers = Mapping[str, Handler]
 
 
-def make_handlers(engine: Engine) -> Handlers:
-    """All that a process does. `engine` leads to predictq's own database."""
-    sources, models = SourceErrands(engine), ModelErrands(engine)
+def make_handlers(engine: Engine, seals: SealGuard = NO_SEALS) -> Handlers:
+    """All that a process does. `engine` leads to predictq's own database; `seals` says whose models are taken."""
+    sources, models = SourceErrands(engine), ModelErrands(engine, seals=seals)
     return {
         "describe_source": sources.describe,
         "check_source": sources.check,

@@ -15,20 +15,21 @@ from shared.config import load_settings
 from shared.errors import PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.postgres.engine import make_engine
-from worker.errands.kinds import make_handlers, make_slow_handlers
+from worker.errands.kinds import Handlers, make_handlers, make_slow_handlers
 from worker.errands.runner import ErrandRunner
+from worker.models.seals import SealGuard
 from worker.side_process import end_with
 
 log = get_logger(__name__)
 
 
-def _run(engine: Engine, worker: str, stopped: threading.Event) -> None:
+def _run(engine: Engine, handlers: Handlers, worker: str, stopped: threading.Event) -> None:
     """Do what callers wait for, and beside it what takes its time: nobody shall wait for somebody's million rows."""
     slow = ErrandRunner(engine, make_slow_handlers(), worker=worker, stopped=stopped)
     beside = threading.Thread(target=slow.run, name="slow-errands")
     beside.start()
     try:
-        ErrandRunner(engine, make_handlers(engine), worker=worker, stopped=stopped).run()
+        ErrandRunner(engine, handlers, worker=worker, stopped=stopped).run()
     finally:
         stopped.set()
         beside.join()
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         configure_logging(settings, service="errands")
         engine = make_engine(settings, application_name=options.name[:63], pool_size=6)
         log.info("errands start", node=options.name)
-        _run(engine, f"{options.name}/{os.getpid()}", stopped)
+        handlers = make_handlers(engine, SealGuard.of(settings.seal_keys))
+        _run(engine, handlers, f"{options.name}/{os.getpid()}", stopped)
     except PredictqError as error:
         sys.exit(f"errands: {error}")

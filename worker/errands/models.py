@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from model.errors import ModelRefused
 from model.requirements import requirements_of
+from model.seals.seal import check_said
 from shared.models.new_version import NewVersion
 from shared.models.registry import ModelVersion, describe_model, get_version, read_artefact, register_version
 from shared.models.signature import Signature
@@ -27,19 +28,22 @@ from shared.uploaded_files import read_file
 from worker.closed.process import Closed, how_closed, run_closed
 from worker.errands.failures import ErrandRefused
 from worker.models.kept_reference import KeptReference, fetch_reference, keep_reference
+from worker.models.seals import SealGuard, keep_seal, positive_class
 from worker.sources.reader import SourceReader
 from worker.sources.sampling import sample_rows
 
+NO_SEALS = SealGuard()
 _CHECKED_ROWS = 1000
 _OFFERED = ("signature", "positive", "threshold", "allow", "force")  # what a caller may say of a file
 _RUNS_CODE = "joblib"  # the format of all pickles
 
 
 class ModelErrands:
-    """The errands about models. `engine` leads to predictq's own database; `closed` opens files."""
+    """The errands about models. `engine` leads to predictq's own database; `closed` opens files, `seals` says whose."""
 
-    def __init__(self, engine: Engine, closed: Closed = run_closed) -> None:
+    def __init__(self, engine: Engine, closed: Closed = run_closed, *, seals: SealGuard = NO_SEALS) -> None:
         self._engine = engine
+        self._seals = seals
         self._closed = closed
         self._sources = SourceReader(engine)
 
@@ -48,6 +52,8 @@ class ModelErrands:
         with autocommit(self._engine) as connection:
             content = read_file(connection, UUID(str(arguments["upload_id"])), str(arguments["owner"]))
             source = _source(connection, arguments.get("source_id"))
+        sha256 = hashlib.sha256(content).hexdigest()
+        seal = self._seals.check_offer(arguments.get("seal"), model=str(arguments["model"]), sha256=sha256)
         asked = {
             **{name: arguments.get(name) for name in _OFFERED},
             "name": str(arguments.get("file_name") or arguments["model"]),
@@ -59,8 +65,12 @@ class ModelErrands:
         )
         told = {name: arguments[name] for name in ("metrics", "curves") if arguments.get(name)}
         new = replace(new, metadata={**new.metadata, **told})
+        if seal is not None:
+            check_said(seal, threshold=new.threshold, positive=positive_class(new.task, new.classes))
         with transaction(self._engine) as connection:
             version = register_version(connection, new)
+            if seal is not None:
+                keep_seal(connection, version.id, seal)
             keep_reference(connection, version.id, reference)
             if arguments.get("description"):
                 describe_model(connection, version.model, str(arguments["description"]))
@@ -70,6 +80,7 @@ class ModelErrands:
         """`check_model`: {version_id, rows} to what was seen of real rows."""
         with autocommit(self._engine) as connection:
             version = get_version(connection, int(arguments["version_id"]))
+            self._seals.check_version(connection, version)
             content = read_artefact(connection, version.id)
             kept = fetch_reference(connection, version.id)
             source = _source(connection, version.source_id)

@@ -12,7 +12,8 @@ from shared.postgres.engine import transaction
 from worker import metrics
 from worker.models.load_trial import try_loading
 from worker.models.loaded_model import LoadedModel, load_model
-from worker.models.stored_version import StoredVersion, read_version
+from worker.models.seals import SealGuard
+from worker.models.stored_version import NO_SEALS, StoredVersion, read_version
 
 __all__ = ["Artefact", "LoadedModel", "ModelStore", "load_model"]
 
@@ -20,7 +21,8 @@ __all__ = ["Artefact", "LoadedModel", "ModelStore", "load_model"]
 class ModelStore:
     """The model versions that this process has loaded."""
 
-    def __init__(self, *, most: int = 4) -> None:
+    def __init__(self, *, most: int = 4, seals: SealGuard = NO_SEALS) -> None:
+        self._seals = seals
         self._most = most
         self._models: OrderedDict[int, LoadedModel] = OrderedDict()
         self._counts = False
@@ -45,7 +47,7 @@ class ModelStore:
     def read(self, engine: Engine, version: int) -> StoredVersion:
         """The version as it is stored, not opened: no code of its file has run."""
         with transaction(engine) as connection:
-            return read_version(connection, version)
+            return read_version(connection, version, self._seals)
 
     def preload_live(self, engine: Engine, *, seconds: float) -> int | None:
         """Load the live version, if there is one, for the processes that are forked from this one.

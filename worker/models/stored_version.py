@@ -14,6 +14,7 @@ from shared.models.registry import ModelVersion, get_version, read_artefact
 from worker.models.loaded_model import LoadedModel
 from worker.models.reference import Reference, is_another_patch, load_proven
 from worker.models.reference_rows import read_reference
+from worker.models.seals import SealGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,13 @@ class StoredVersion:
         return self.artefact
 
 
-def read_version(connection: Connection, version_id: int) -> StoredVersion:
-    """A version by its number in the database. Raises ModelVersionUnknown, ArtefactCorrupt."""
+NO_SEALS = SealGuard()
+
+
+def read_version(connection: Connection, version_id: int, seals: SealGuard = NO_SEALS) -> StoredVersion:
+    """A version by its number in the database. Raises ModelVersionUnknown, ArtefactCorrupt, SealRefused."""
     record = get_version(connection, version_id)
+    seals.check_version(connection, record)
     artefact = Artefact(read_artefact(connection, version_id), metadata_of(record))
     reference = read_reference(connection, version_id) if is_another_patch(artefact) else None
     return StoredVersion(version_id, artefact, record.digest, reference)

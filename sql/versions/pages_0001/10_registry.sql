@@ -103,6 +103,15 @@ CREATE TABLE predictq.reference_rows (
 );
 COMMENT ON TABLE predictq.reference_rows IS 'Rows that a version was checked with, and what it answered then.';
 
+CREATE TABLE predictq.model_seals (
+    model_version_id integer NOT NULL REFERENCES predictq.model_versions,
+    key text NOT NULL CHECK (key ~ '^[0-9a-f]{32}$'),
+    seal jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (model_version_id, key)
+);
+COMMENT ON TABLE predictq.model_seals IS 'Who has signed the file of a version, and what they said of it. Checked at each load.';
+
 CREATE TABLE predictq.api_keys (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     owner text NOT NULL CHECK (length(owner) BETWEEN 1 AND 100 AND owner !~ '[[:cntrl:]]'),
