@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: audit sbom workflows workflow-steps secrets catalogue help demo up test fuzz hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
+.PHONY: rights audit sbom workflows workflow-steps secrets catalogue help demo up test fuzz hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
   bench bench-quick lock clean
 
 help: ## Show this list
@@ -85,6 +85,9 @@ check: .venv/.dev ## Static checks: ruff, mypy --strict, import-linter, and that
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+rights: .venv/.dev ## Write docs/who-may-what.md anew, after a change of what callers may do
+	@$(BIN)/python -m tests.rights
 
 catalogue: .venv/.dev ## Write sql/catalogue.txt anew, after a change of the schema
 	@$(BIN)/python -m tests.write_catalogue
