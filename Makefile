@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: rights audit sbom workflows workflow-steps secrets catalogue help demo up test fuzz hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
+.PHONY: rights audit sbom workflows workflow-steps secrets catalogue help demo up test fuzz fuzz-wire hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
   bench bench-quick lock clean
 
 help: ## Show this list
@@ -51,6 +51,9 @@ test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processe
 
 fuzz: .venv/.dev ## Any table, any model, any filter: far more of them than `make test` draws (EXAMPLES=2000)
 	@PREDICTQ_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -s tests/integration/test_generated_tables.py
+
+fuzz-wire: .venv/.dev ## Any bytes at all over raw sockets: a minute of it, or FOR=600 (seconds); a run is repeated with SEED=n
+	@PREDICTQ_FUZZ_SECONDS=$(or $(FOR),60) PREDICTQ_FUZZ_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -s tests/integration/test_wire_fuzz.py
 
 hostile: .venv/.dev ## Attack a real stack in every way of tests/hostile, and write what was seen to docs/hostile.md
 	@PREDICTQ_HOSTILE=whole $(BIN)/python -m pytest -s tests/hostile

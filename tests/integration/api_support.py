@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from api.server.main import make_server
 from api.server.services import Services
+from api.server.wire.tls import Certificate
 from shared.api_keys import PLAIN_ROLES, create_key
 from shared.batches.claims import Answers, Claim, claim, finish
 from shared.config import Settings
@@ -34,11 +35,13 @@ class Gateway(httpx.Client):
 
 
 @contextlib.contextmanager
-def running_gateway(settings: Settings, key: str | None = None) -> Iterator[Gateway]:
-    """A gateway in a thread of this process, and a client that sends `key`."""
+def running_gateway(
+    settings: Settings, key: str | None = None, certificate: Certificate | None = None
+) -> Iterator[Gateway]:
+    """A gateway in a thread of this process, and a client that sends `key`; it speaks plain HTTP alone."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = make_server(settings)
+        server = make_server(settings, certificate=certificate)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -132,7 +132,7 @@ def test_a_caller_who_does_not_listen_is_cut(hurried: WireGateway) -> None:
     """Her answers would fill the memory, and their callers the connections."""
     with hurried.connect(receive_bytes=4096) as wire, hurried.counting("answer_unread"):
         wire.send(hurried.get("/openapi.json", f"Authorization: {hurried.key}") * 200)
-    assert hurried.gateway.get("/health/live").status_code == 200
+    assert hurried.ask(hurried.get("/health/live", "Connection: close"))[0].status == 200
 
 
 def test_the_rest_of_a_refused_body_is_not_swallowed(hurried: WireGateway) -> None:
@@ -196,10 +196,10 @@ def test_six_hundred_silent_connections_end(engine_and_settings: tuple[Engine, S
         begun = (b"", b"GET / HTTP/1.1\r\nHost:", wire.post(b"{", length=100))
         for number in range(600):
             held.enter_context(wire.connect()).send(begun[number % 3])
-        assert wire.gateway.get("/health/live").status_code == 200
+        assert wire.ask(wire.get("/health/live", "Connection: close"))[0].status == 200
 
         def open_connections() -> int:
-            lines = wire.gateway.get("/metrics").text.splitlines()
+            lines = wire.metrics().splitlines()
             return int(float(next(line for line in lines if line.startswith("predictq_connections ")).split()[1]))
 
         wait_until(lambda: open_connections() <= 2, seconds=LATE + 10, what="all ended")

@@ -192,9 +192,13 @@ class WireGateway:
         with self._engine.connect() as connection:
             return int(connection.execute(text("SELECT count(*) FROM predictq.jobs")).scalar_one())
 
+    def metrics(self) -> str:
+        """The page of the metrics, over a connection of its own."""
+        return self.ask(self.get("/metrics", f"Authorization: {self.key}", "Connection: close"))[0].body.decode()
+
     def refused(self, reason: str) -> int:
         """What the metrics say of a reason."""
-        page = self.gateway.get("/metrics").text
+        page = self.metrics()
         found = re.search(rf'^predictq_wire_refusals_total{{reason="{reason}"}} (\d+)', page, re.MULTILINE)
         assert found, reason
         return int(found[1])

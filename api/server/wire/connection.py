@@ -229,7 +229,7 @@ class Connection(Link):
         if self._exchange is None:
             if now >= self.due:
                 self._expire()
-        elif self._exchange.more_body and not self._is_paused:
+        elif self._exchange.more_body and (self._exchange.waits or self._exchange.is_answered):
             self._credit -= elapsed
             if self._credit <= 0:
                 pause, rate = self.settings.body_pause_seconds, self.settings.body_bytes_per_second

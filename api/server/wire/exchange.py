@@ -42,6 +42,7 @@ class Exchange:
         self._chunks = False
         self.body = bytearray()  # of the request, as far as nobody has read it
         self.more_body = True
+        self.waits = False  # whether the application waits for the caller
         self.keeps_alive = keeps_alive
         self.expects_continue = expects
         self.started = False
@@ -96,7 +97,9 @@ class Exchange:
             if self._event is None:
                 self._event = asyncio.Event()
             self._event.clear()
+            self.waits = True
             await self._event.wait()
+            self.waits = False
         return _GONE
 
     async def send(self, message: Message) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,6 @@ class TlsConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let it in and begin the handshake; nobody is told why there is no room."""
         if self.enter(transport, can_answer=False):
-            self.transport.pause_reading()
             self._handshake = self._loop.create_task(self._shake_hands())
 
     def buffer_updated(self, size: int) -> None:
@@ -72,16 +70,14 @@ class TlsConnection(Connection):
 
     async def _shake_hands(self) -> None:
         plain = self.transport
+        plain.pause_reading()
+        early, self._rest = self._rest, b""
         try:
-            secure = await self._loop.start_tls(
-                plain,
-                self,
-                self._certificate.context(),
-                server_side=True,
-                ssl_handshake_timeout=self.settings.head_seconds,
-                ssl_shutdown_timeout=_GOODBYE_SECONDS,
-            )
-        except (OSError, ssl.SSLError, asyncio.CancelledError):
+            starting = self._loop.create_task(self._start_tls(plain))
+            await asyncio.sleep(0)  # now the transport has TLS as its protocol, and that is about to be connected
+            self._loop.call_soon(self._hand_over, early, plain)
+            secure = await starting
+        except (OSError, RuntimeError, asyncio.CancelledError):
             secure = None
         if secure is None:
             self.connections.refusals[Reason.NO_TLS] += 1
@@ -92,3 +88,23 @@ class TlsConnection(Connection):
         self._is_secure = True
         self.begin("https")
         self._take_rest()
+
+    async def _start_tls(self, plain: asyncio.Transport) -> asyncio.Transport | None:
+        return await self._loop.start_tls(
+            plain,
+            self,
+            self._certificate.context(),
+            server_side=True,
+            ssl_handshake_timeout=self.settings.head_seconds,
+            ssl_shutdown_timeout=_GOODBYE_SECONDS,
+        )
+
+    def _hand_over(self, early: bytes, plain: asyncio.Transport) -> None:
+        """Give TLS the bytes that came before it: uvloop begins to read at once, and cannot be kept from it."""
+        protocol: Any = plain.get_protocol()
+        while early and protocol is not self and not plain.is_closing():
+            buffer = protocol.get_buffer(len(early))
+            size = min(len(early), len(buffer))
+            buffer[:size] = early[:size]
+            protocol.buffer_updated(size)
+            early = early[size:]
