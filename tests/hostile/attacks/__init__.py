@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-MODULES = ("access", "bodies", "crowds", "reading")
+MODULES = ("access", "bodies", "crowds", "reading", "wire")
 
 
 def load() -> None:
