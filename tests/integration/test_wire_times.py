@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
@@ -187,6 +187,22 @@ def test_one_address_has_so_many(engine_and_settings: tuple[Engine, Settings]) -
                 assert sixth.answer().status == 503
             for source in ("127.0.0.2", *["127.0.0.3"] * 8):
                 assert held.enter_context(wire.connect(source=source)).send(wire.get()).answer().status == 200
+
+
+def test_acts_are_written_down_with_the_callers_address(engine_and_settings: tuple[Engine, Settings]) -> None:
+    """The one that a trusted proxy names; what a caller says of herself is believed from nobody else."""
+    engine, _ = engine_and_settings
+    seen = []
+    for trusted in ("127.0.0.1", "10.0.0.0/8"):
+        with gateway_with(engine_and_settings, trusted_proxies=trusted) as wire:
+            admin = {"Authorization": f"Bearer {new_key(engine, 'root', is_admin=True)}"}
+            forwarded = {"X-Forwarded-For": "192.0.2.1, 203.0.113.9, 127.0.0.1"}
+            wanted = {"keep_for": "2 years"}
+            assert wire.gateway.put("/v1/retention", json=wanted, headers={**admin, **forwarded}).status_code == 200
+        with engine.connect() as connection:
+            last = text("SELECT address FROM predictq.audit_log ORDER BY id DESC LIMIT 1")
+            seen.append(connection.execute(last).scalar_one())
+    assert seen == ["203.0.113.9", "127.0.0.1"]
 
 
 def test_six_hundred_silent_connections_end(engine_and_settings: tuple[Engine, Settings]) -> None:
