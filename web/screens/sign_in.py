@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access import signing_in
 from api.access.auth import caller_of
-from api.http.acts import record
 from api.http.problems import Unauthorised
-from shared.api_keys import ApiKey, find_key
-from shared.sign_in import LinkUsed, begin_session, end_session, find_session, follow_link
+from shared.api_keys import find_key
+from shared.sign_in import LinkUsed
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen, own_path
 from web.sessions import cookies
@@ -31,7 +29,9 @@ async def sign_in(screen: Screen) -> Response:
     if not link:
         return _form(screen, "")
     try:
-        token = await screen.services.quick.write(lambda connection: _follow(connection, screen.request, link))
+        token = await screen.services.quick.write(
+            lambda connection: signing_in.follow(connection, screen.request, link)
+        )
     except LinkUsed:
         return _form(screen, screen.say(_LINK_USED), status=403)
     return _signed_in(screen, token, screen.query("next"))
@@ -50,7 +50,7 @@ async def sign_in_with_key(screen: Screen) -> Response:
     if found is None or services.auth.anonymous:
         return _form(screen, screen.say(_REFUSED), status=403)
     screen.caller = caller_of(found)
-    token = await services.quick.write(lambda connection: _begin(connection, screen.request, found))
+    token = await services.quick.write(lambda connection: signing_in.begin(connection, screen.request, found))
     return _signed_in(screen, token, screen.given("next"))
 
 
@@ -58,28 +58,10 @@ async def sign_in_with_key(screen: Screen) -> Response:
 async def sign_out(screen: Screen) -> Response:
     """End the session, here and in the database."""
     token = screen.request.cookies.get(cookies.SESSION, "")
-    await screen.services.quick.write(lambda connection: _end(connection, screen.request, token))
+    await screen.services.quick.write(lambda connection: signing_in.end(connection, screen.request, token))
     response = screen.go("/sign-in")
     cookies.drop_session(screen.request, response)
     return response
-
-
-def _follow(connection: Connection, request: Request, link: str) -> str:
-    token = follow_link(connection, link)
-    if (key := find_session(connection, token)) is not None:
-        record(connection, request, caller_of(key), "session.sign_in", "a link")
-    return token
-
-
-def _begin(connection: Connection, request: Request, key: ApiKey) -> str:
-    record(connection, request, caller_of(key), "session.sign_in", "an API key")
-    return begin_session(connection, key.id)
-
-
-def _end(connection: Connection, request: Request, token: str) -> None:
-    if (key := find_session(connection, token)) is not None:
-        record(connection, request, caller_of(key), "session.sign_out", None)
-    end_session(connection, token)
 
 
 def _form(screen: Screen, refusal: str, *, status: int = 200) -> Response:
