@@ -39,7 +39,7 @@ def run_until_stopped(plan: Plan, *, as_json: bool) -> None:
     try:
         with running_stack(plan, _untold if as_json else say_ready, tell_trouble) as running:
             is_up = True
-            _announce(running, time.monotonic() - started, as_json=as_json)
+            _announce(running, time.monotonic() - started, as_json=as_json, public_url=plan.public_url)
             running.supervisor.run_until_signal()
     except StopRequested:
         if not is_up:
@@ -48,12 +48,12 @@ def run_until_stopped(plan: Plan, *, as_json: bool) -> None:
         remark("stopped")
 
 
-def _announce(running: Running, seconds: float, *, as_json: bool) -> None:
+def _announce(running: Running, seconds: float, *, as_json: bool, public_url: str | None) -> None:
     if as_json:
         say_json(asdict(running.state) | {"logs": str(running.logs)})
         sys.stdout.flush()
     else:
-        _say_panel(running, seconds)
+        _say_panel(running, seconds, public_url)
 
 
 def _untold(_line: str) -> None:
@@ -71,12 +71,12 @@ def tell_trouble(name: str, event: Event, detail: str) -> None:
         remark(f"[yellow]![/] {name} {event}: {plain_text(detail)}")
 
 
-def _say_panel(running: Running, seconds: float) -> None:
+def _say_panel(running: Running, seconds: float, public_url: str | None) -> None:
     state = running.state
     login = f"user {FLOWER_USER}, password {state.flower_password}"
     flower = f"{state.flower_url}  {login}" if state.flower_url else None
     facts = [
-        ("Look", _screens(state)),
+        ("Look", _screens(state, public_url)),
         ("Gateway", state.api_url),
         ("Try it", f"{state.api_url}/docs"),
         ("Metrics", f"{state.api_url}/metrics"),
@@ -105,11 +105,12 @@ def _say_panel(running: Running, seconds: float) -> None:
         remark("To look around, on a stack that is stopped: predictq up --example hr_attrition")
 
 
-def _screens(state: StackState) -> str:
+def _screens(state: StackState, public_url: str | None) -> str:
     """A link that signs in once; where none can be had, the address alone."""
     try:
         with ApiClient(ApiAddress(state.api_url, state.api_key), patience_seconds=2) as client:
-            return sign_in_link(client)[0]
+            link = sign_in_link(client)[0]
+            return link if public_url is None else link.replace(state.api_url, public_url.rstrip("/"), 1)
     except (GatewayAway, GatewayRefused):
         return state.api_url
 

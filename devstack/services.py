@@ -40,9 +40,11 @@ class Services:
     environment: Mapping[str, str]
     logs: Path
 
-    def gateway(self, port: int) -> Child:
-        """The gateway on 127.0.0.1:`port`; ready when it answers, with a live model or without."""
-        return self._child("gateway", ["api", "--port", str(port)], lambda: answers(port, "/health/live"))
+    def gateway(self, port: int, host: str = "127.0.0.1") -> Child:
+        """The gateway on `host`, one that leads to 127.0.0.1, too; ready when it answers, with a live model or none."""
+        return self._child(
+            "gateway", ["api", "--host", host, "--port", str(port)], lambda: answers(port, "/health/live")
+        )
 
     def flower(self, port: int, password: str) -> Child:
         """Flower on 127.0.0.1:`port`. It keeps nothing, and takes long to say goodbye: it is ended at once."""

@@ -50,6 +50,8 @@ class Plan:
     port: int | None = None
     example: str | None = None
     rows: int | None = None
+    host: str = "127.0.0.1"  # or 0.0.0.0, for a container that has its own network
+    public_url: str | None = None  # where browsers find it, if not at that port of this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         own = {**environment, "PREDICTQ_API_URL": f"http://127.0.0.1:{port}", "PREDICTQ_API_KEY": key}
         with ExitStack() as start_work:
             loading = _begin_loading(plan, engine, own, start_work)
-            supervisor.start(services.gateway(port), START_SECONDS)
+            supervisor.start(services.gateway(port, plan.host), START_SECONDS)
             supervisor.start(services.upkeep(), START_SECONDS)
             flower = _start_flower(services, supervisor, plan.directory) if plan.flower else None
             loaded = loading.result() if loading else None

@@ -25,6 +25,12 @@ def up(
         str | None, typer.Option(help="Bring data and, lacking a model, trained ones, such as hr_attrition.")
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="How many rows of the example to add.")] = None,
+    every_address: Annotated[
+        bool, typer.Option("--every-address", help="Listen on all addresses of this machine: for a container.")
+    ] = False,
+    public_url: Annotated[
+        str | None, typer.Option(help="Where browsers find it, if not on this machine: for the link that is printed.")
+    ] = None,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower, to watch Celery.")] = True,
     directory: Annotated[Path, typer.Option(file_okay=False, help="Where data, logs and addresses are kept.")] = Path(
         STACK_DIRECTORY
@@ -43,7 +49,16 @@ def up(
         require_example(example)
     elif rows is not None:
         raise UsageProblem("--rows says how many rows of an example: name one, with --example hr_attrition")
-    plan = Plan(directory.resolve(), workers, flower=flower, port=port, example=example, rows=rows)
+    plan = Plan(
+        directory.resolve(),
+        workers,
+        flower=flower,
+        port=port,
+        example=example,
+        rows=rows,
+        host="0.0.0.0" if every_address else "127.0.0.1",  # noqa: S104 - asked for
+        public_url=public_url,
+    )
     run_until_stopped(plan, as_json=as_json)
 
 
