@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import secrets
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from shared.api_keys import PREFIX
 from tests.support import ROOT
 
 
@@ -83,3 +86,12 @@ def test_every_action_is_named_by_its_commit() -> None:
         used = re.findall(r"uses: (\S+)", file.read_text(encoding="utf-8"))
         assert used
         assert [action for action in used if not re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40}", action)] == []
+
+
+def test_an_api_key_in_a_file_is_found(tmp_path: Path) -> None:
+    """The search for secrets knows predictq's own keys, as they are made; words that only begin like one are none."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    (tmp_path / "notes.md").write_text(f"export KEY={secret}", encoding="utf-8")
+    (tmp_path / "docs.md").write_text("export KEY=pq_…", encoding="utf-8")
+    found = program("find_secrets").own_keys(tmp_path, ["notes.md", "docs.md"])
+    assert found == ["notes.md: an API key of predictq"]
