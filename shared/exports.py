@@ -70,14 +70,20 @@ def read_export(connection: Connection, export_id: UUID, owner: str) -> Export:
 
 
 def write_pieces(engine: Engine, export_id: UUID, content: IO[bytes]) -> int:
-    """Store a file, each piece for itself; returns its bytes. Raises ExportGone."""
+    """Store a file, each piece for itself; returns its bytes.
+
+    Raises ExportGone; ExportInterrupted where a worker that ended has left pieces of another state of the job.
+    """
     size = 0
     for number, piece in enumerate(_pieces(content)):
         with transaction(engine) as connection:
             # The lock keeps an erasure, which deletes the file, from passing between the two.
             if connection.execute(_LOCK, {"id": str(export_id)}).first() is None:
                 raise ExportGone
-            connection.execute(_ADD_PIECE, {"id": str(export_id), "number": number, "content": piece})
+            values = {"id": str(export_id), "number": number}
+            added = connection.execute(_ADD_PIECE, {**values, "content": piece}).rowcount
+            if not added and bytes(connection.execute(_PIECE, values).scalar_one()) != piece:
+                raise ExportInterrupted
         size += len(piece)
     return size
 
@@ -109,6 +115,13 @@ class ExportGone(PredictqError):
         super().__init__("The file was deleted: a client of its job was erased. Ask for it again.")
 
 
+class ExportInterrupted(PredictqError):
+    """A worker ended while it wrote, and the job has gone on since."""
+
+    def __init__(self) -> None:
+        super().__init__("The worker that wrote the file ended at it. Ask for it again.")
+
+
 def _pieces(content: IO[bytes]) -> Iterator[bytes]:
     while piece := content.read(PIECE_BYTES):
         yield piece
@@ -136,7 +149,7 @@ _LOCK = text("SELECT FROM predictq.exports WHERE id = :id FOR KEY SHARE")
 _LOCK_FREE = text("SELECT FROM predictq.exports WHERE id = :id")
 _ADD_PIECE = text("""
 INSERT INTO predictq.export_pieces (export_id, number, content) VALUES (:id, :number, :content)
-ON CONFLICT (export_id, number) DO UPDATE SET content = excluded.content
+ON CONFLICT (export_id, number) DO NOTHING
 """)
 _END = text("""
 UPDATE predictq.exports SET size = :size, row_count = :rows, is_whole = :is_whole, is_complete = true WHERE id = :id

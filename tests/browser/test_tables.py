@@ -230,3 +230,11 @@ def test_values_that_do_not_fit_are_shown_at_their_fields(visit: Visit) -> None:
     expect(page.get_by_label("age", exact=True)).to_have_value("500")
     expect(page.get_by_label("age", exact=True)).to_have_attribute("aria-invalid", "true")
     assert json.loads(page.evaluate("JSON.stringify(document.title)")) != ""
+
+
+def test_strangers_send_no_large_forms(stack: Up) -> None:
+    """Whoever is not signed in fills no disk; a form without its token is refused."""
+    url = f"{stack.state['api_url']}/jobs/new/file"
+    refused = httpx.post(url, files={"file": ("a.csv", b"x" * 200_000)}, headers={"Accept": "text/html"}, timeout=30)
+    assert refused.status_code == 413
+    assert httpx.post(url, data={"form_token": "x"}, headers={"Accept": "text/html"}).status_code == 403

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from shared.erasure.elsewhere import erase_elsewhere
 from shared.erasure.keys import client_key, read_source
-from shared.exports import begin_export, copy_export, end_export, write_pieces
+from shared.exports import ExportGone, ExportInterrupted, begin_export, copy_export, end_export, write_pieces
 from shared.postgres.engine import autocommit, transaction
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import OWNER, add_clients, add_model, submit_bulk
@@ -145,14 +145,23 @@ def test_an_erasure_deletes_the_exports_that_may_hold_her(gateway: Gateway, engi
         )
     erase_elsewhere(engine, erasure, client_key(source, 1))
     assert [gateway.get(path).status_code for path in paths] == [404, 200]
-    from shared.exports import ExportGone
-
     with pytest.raises(ExportGone):
         write_pieces(engine, begun, io.BytesIO(b"her"))
     with pytest.raises(ExportGone), transaction(engine) as connection:
         end_export(connection, begun, size=3, rows=1, is_whole=True)
     with pytest.raises(ExportGone), autocommit(engine) as connection:
         copy_export(connection, begun, io.BytesIO())
+
+
+def test_a_worker_that_ended_leaves_no_mixture(engine: Engine, gateway: Gateway) -> None:
+    """The same bytes are taken up where they were left; others are refused."""
+    job = submit_bulk(engine, [1]).job_id
+    with transaction(engine) as connection:
+        begun, _ = begin_export(connection, job, OWNER, "arrow")
+    write_pieces(engine, begun, io.BytesIO(b"first"))
+    assert write_pieces(engine, begun, io.BytesIO(b"first")) == 5
+    with pytest.raises(ExportInterrupted):
+        write_pieces(engine, begun, io.BytesIO(b"other"))
 
 
 def test_a_file_that_cannot_be_written_says_why(gateway: Gateway, engine: Engine) -> None:

@@ -38,6 +38,7 @@ _BY_STATUS = {
     404: (N_("There is nothing here"), N_("It may be another owner's, or it never was. Check the address.")),
     409: (N_("Not possible now"), N_("Look at how it stands, and try again.")),
     410: (N_("This was erased"), N_("Nothing of it is left.")),
+    413: (N_("This is too large"), N_("Send less at once, in several parts.")),
     421: (N_("This host name is not served"), N_("Open the page under a name that the operator allows.")),
     422: (N_("This was refused"), N_("Go back and correct it.")),
     429: (N_("Too much at once"), N_("Wait a moment, then load the page again.")),

@@ -20,6 +20,7 @@ from api.server.services import Services, services_of
 from shared.sign_in import find_session
 from web.frame import navigation
 from web.frame.api_calls import Api
+from web.frame.forms import STRANGER_BYTES, most_bytes, read_form
 from web.frame.page_response import PageResponse
 from web.frame.templates import environment
 from web.sessions import cookies, form_tokens
@@ -136,7 +137,9 @@ async def open_screen(request: Request) -> Screen:
     language = choose_language(request.cookies, request.headers.get("accept-language", ""))
     screen = Screen(request, language, await _caller(request), cookies.visit_of(request) or cookies.new_visit())
     if request.method == "POST":
-        screen.form = await request.form()
+        is_known = screen.caller is not None
+        most = most_bytes(screen.services.settings.max_file_bytes) if is_known else STRANGER_BYTES
+        screen.form = await read_form(request, most)
         if not form_tokens.is_token_of(cookies.visit_of(request), screen.given(form_tokens.FIELD)):
             raise FormRefused
     return screen
