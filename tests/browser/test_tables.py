@@ -206,7 +206,6 @@ def test_a_model_is_tried(stack: Up, visit: Visit, strange: str, width: int, is_
     expect(page.locator("#result .figure")).to_be_visible()
     assert find_barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    take_picture(page, f"try-{width}", full_page=True)
     body = page.locator("#call-1").inner_text()
     assert "'\\''" in body  # the quote in it's
     assert page.title() != "taken"
@@ -223,6 +222,7 @@ def test_values_that_do_not_fit_are_shown_at_their_fields(visit: Visit) -> None:
     """Whatever the browser lets through; what was typed is still there."""
     page = visit(language="fr-FR")
     page.goto("/try?model=attrition")
+    take_picture(page, "try")
     page.locator("form[action$='/try'][method=post]").evaluate("form => form.noValidate = true")
     page.get_by_label("age", exact=True).fill("500")
     page.get_by_role("button", name="Prédire").click()
