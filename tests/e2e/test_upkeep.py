@@ -92,6 +92,45 @@ def test_keys_are_made_listed_and_revoked(up: Up) -> None:
     assert "401" in up.refused("jobs", PREDICTQ_API_KEY=made["key"])
     assert "no active key" in up.refused("keys", "revoke", made["prefix"])
     assert up.run("keys", "create", "bob").stdout.startswith("pq_")
+    limits = ["--role", "read", "--model", "default", "--expires", "90d", "--note", "nightly"]
+    reader = up.ask("keys", "create", "carol", *limits)
+    assert (reader["roles"], reader["models"], reader["note"]) == (["read"], ["default"], "nightly")
+    assert "403" in up.refused("predict", "1", PREDICTQ_API_KEY=reader["key"])
+    rotated = up.ask("keys", "rotate", reader["prefix"], "--overlap", "2h")
+    assert rotated["old_prefix"] == reader["prefix"]
+    assert up.ask("jobs", PREDICTQ_API_KEY=reader["key"]) == up.ask("jobs", PREDICTQ_API_KEY=rotated["key"]) == []
+    assert "--lost" in up.refused("keys", "create", "dave", "--first", status=2)
+    assert up.ask("keys", "create", "dave", "--first", "--lost")["roles"][-1] == "admin"
+
+
+def test_work_is_paused_and_goes_on(up: Up) -> None:
+    """With a reason, which doctor and the list of jobs show; afterwards what waited is answered."""
+    paused = up.ask("pause", "--queue", "bulk", "--reason", "the warehouse moves")
+    assert [item["reason"] for item in up.ask("pauses")] == [paused["reason"]]
+    finding = next(finding for finding in up.ask("doctor") if finding["name"] == "pause")
+    assert finding["ok"]
+    assert finding["advice"] == "predictq resume --queue bulk"
+    job = up.ask("bulk", "--where", "age>=59")
+    assert "the warehouse moves" in up.run("jobs").stderr
+    assert "nothing" not in up.run("pauses").stdout
+    assert "--queue bulk" in up.refused("resume", "--queue", "plan", status=2)
+    up.run("resume", "--queue", "bulk")
+    wait_until(lambda: up.ask("job", job["id"])["status"] == "succeeded", seconds=60, what="the job goes on")
+
+
+def test_the_audit_log_is_listed_and_exported(up: Up, tmp_path: Path) -> None:
+    """As a table for people, and as events that collectors know, oldest first."""
+    made = up.ask("keys", "create", "erin")
+    assert f"key {made['prefix']}" in up.run("audit", "list", "--action", "key.create").stdout
+    target = tmp_path / "audit.jsonl"
+    assert up.run("audit", "export", "--since", "1d", "--output", str(target)).returncode == 0
+    events = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+    assert {"operation": "key.create"}.items() <= events[-1]["api"].items()
+    assert events[-1]["resources"] == [{"name": f"key {made['prefix']}"}]
+    assert made["key"] not in target.read_text(encoding="utf-8")
+    lines = up.run("audit", "export", "--actor", "no one").stdout
+    assert lines == ""
 
 
 def test_doctor_finds_everything_in_order(up: Up) -> None:

@@ -14,8 +14,8 @@ _INTRODUCTION = """# Who may do what
 Written by `make rights` from the table that the tests go by: every call is made without a key, with a key of each
 role, with one that is limited to another model, and for things of another owner. What an API key may do, a person may
 do whose group has the same roles; the screens show and do nothing that the calls below would not do for whoever is
-signed in. `admin` stands for every role. What `features` adds is in one call: the trace shows the features of the
-client, and the audit log gets a line.
+signed in. `admin` stands for every role. `features` also opens the features in the trace of a prediction, which are
+left out without it; each look at a client's features is a line in the audit log.
 
 In the columns of roles ✓ means that a key with this role alone may make the call, – that it is answered 403. Without
 a key every call under `/v1` is a 401.
