@@ -108,6 +108,14 @@ def copy_export(connection: Connection, export_id: UUID, target: IO[bytes]) -> N
         raise ExportGone
 
 
+def copy_export_piece(connection: Connection, target: IO[bytes], *, export_id: UUID, number: int) -> None:
+    """Write one piece of a file, counted from 0. Raises ExportGone where the file was deleted meanwhile."""
+    piece = connection.execute(_PIECE, {"id": str(export_id), "number": number}).scalar_one_or_none()
+    if piece is None or connection.execute(_LOCK_FREE, {"id": str(export_id)}).first() is None:
+        raise ExportGone
+    target.write(piece)
+
+
 class ExportGone(PredictqError):
     """The file was deleted while it was written or sent, as an erasure does."""
 

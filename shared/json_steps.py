@@ -75,8 +75,9 @@ class _Reader:
             self.at += len(window) - left
             if left or not window:
                 return self.at
+            if size == STEP_BYTES:
+                raise NotJsonError(f"more than {STEP_BYTES:,} blanks in a row, at {self.at}")
             size = STEP_BYTES
-            self._done += len(window)
 
     def value(self, depth: int) -> Steps:
         """The value that begins here."""

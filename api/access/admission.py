@@ -22,6 +22,7 @@ from shared.status import Queue
 REFUSALS = (Backlogged, JobTooLarge, QuotaExceeded)
 
 _SAMPLE_SECONDS = 1.0
+_ALWAYS = 0.01  # of what may wait of all owners: so much of each may wait in any case
 
 
 class Room:
@@ -77,10 +78,11 @@ class Admission(Background):
         if rows > min(limit, self._limit):
             raise JobTooLarge(rows, min(limit, self._limit), caller.owner if limit <= self._limit else None)
         waiting = self._waiting + self._reserved_rows
-        if waiting + rows > self._limit:
-            raise Backlogged(waiting, self._limit)
         self._least_limit = min(self._least_limit, limit)
         of_owner = sum(counted[caller.owner] for counted in (self._sampled, self._since, self._reserved))
+        # Two owners could fill the service. Whoever has little waiting is let in all the same.
+        if waiting + rows > self._limit and of_owner + rows > self._limit * _ALWAYS:
+            raise Backlogged(waiting, self._limit)
         if of_owner + rows > limit:
             raise QuotaExceeded(caller.owner, of_owner, limit)
 

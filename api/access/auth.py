@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from api.access.failed_keys import FailedKeys
 from api.access.oidc.person import Person, Persons, TokenRefused
-from api.http.problems import FORBIDDEN, Problem, Unauthorised
+from api.http.problems import FAILED_KEYS, FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.api_keys import ALL_ROLES, PREFIX, ApiKey, find_key
 
 _REMEMBER_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers
-_REMEMBERED = 10_000  # keys, good and bad; then all are forgotten, so that made-up keys cannot fill the memory
+_REMEMBERED = 10_000  # keys, good and bad; then the bad are forgotten, so that made-up keys cannot fill the memory
 _MOST = 64  # keys looked up on one connection, one after the other
 
 
@@ -119,11 +121,15 @@ class _Known:
 class Auth:
     """Turns an Authorization header into a Caller."""
 
-    def __init__(self, threads: DatabaseThreads, *, disabled: bool, people: Persons | None = None) -> None:
+    def __init__(
+        self, threads: DatabaseThreads, *, disabled: bool, failed_keys: FailedKeys, people: Persons | None = None
+    ) -> None:
         """With `people` tokens of their identity provider count as well as API keys."""
         self._threads = threads
         self._people = people
         self._disabled = disabled
+        self._failed_keys = failed_keys
+        self._good: OrderedDict[bytes, None] = OrderedDict()  # keys that were good when they were looked up last
         self._known: dict[bytes, _Known] = {}
         self._asking: dict[bytes, asyncio.Task[_Known]] = {}
         self._used: set[int] = set()
@@ -140,8 +146,12 @@ class Auth:
         """Who calls without a key; None where everybody needs one."""
         return _ANONYMOUS if self._disabled else None
 
-    async def caller(self, header: bytes | None) -> Caller:
-        """The owner of the key in the header. Raises Unauthorised or DatabaseUnavailable."""
+    async def caller(self, header: bytes | None, address: str) -> Caller:
+        """The owner of the key in the header of a call from this address.
+
+        Raises Unauthorised, Problem 429 where the address has come with too many keys that are none, or
+        DatabaseUnavailable. A key that was good until now is looked up whatever else comes from its address.
+        """
         if (acting := _acting.get()) is not None:
             return acting
         if self._disabled:
@@ -151,14 +161,24 @@ class Auth:
         digest = hashlib.sha256(header).digest()
         known = self._known.get(digest)
         now = time.monotonic()
-        if known is None or known.ends_at <= now:
-            # Shared, so a caller that goes away must not take it from the others.
-            known = await asyncio.shield(self._ask(digest, header))
+        if known is None or known.ends_at <= now or known.caller is None:
+            known = await self._find_out(known, now, digest, header, address)
         elif known.ask_again_at <= now:
             self._ask(digest, header)
         if known.caller is None:
+            self._failed_keys.note(address)
             raise Unauthorised(known.why_not)
         return known.caller
+
+    async def _find_out(self, known: _Known | None, now: float, digest: bytes, header: bytes, address: str) -> _Known:
+        """Look a key up that is not known to be good, unless its address has failed too often."""
+        if digest not in self._good and self._failed_keys.is_over(address):
+            detail = "Too many keys that are none have come from your address. Wait, and check your key."
+            raise Problem(FAILED_KEYS, detail)
+        if known is not None and known.ends_at > now:
+            return known
+        # Shared, so a caller that goes away must not take it from the others.
+        return await asyncio.shield(self._ask(digest, header))
 
     def take_used(self) -> set[int]:
         """The ids of the API keys that were looked up since this was asked last; one in use is, every few seconds."""
@@ -188,11 +208,22 @@ class Auth:
         elif (found := await self._look_ups.submit(key)) is not None:
             self._used.add(found.id)
             caller = caller_of(found)
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
+        self._remember(digest, is_good=caller is not None)
         now = time.monotonic()
         entry = self._known[digest] = _Known(caller, now + _ASK_AGAIN_SECONDS, now + _REMEMBER_SECONDS, why_not)
         return entry
+
+    def _remember(self, digest: bytes, *, is_good: bool) -> None:
+        if is_good:
+            self._good[digest] = None
+            self._good.move_to_end(digest)
+            if len(self._good) > _REMEMBERED:
+                self._good.popitem(last=False)
+        else:
+            self._good.pop(digest, None)
+        if len(self._known) >= _REMEMBERED:
+            good = {known: entry for known, entry in self._known.items() if entry.caller is not None}
+            self._known = good if len(good) < _REMEMBERED // 2 else {}
 
     def _find(self, keys: Sequence[str]) -> list[ApiKey | None]:
         return read_twice(self._threads, lambda connection: [find_key(connection, key) for key in keys])

@@ -47,12 +47,16 @@ class Cap:
         finally:
             self.leave(caller)
 
-    def take(self, caller: Caller) -> None:
-        """Take a place, which `leave` gives back. Raises TooManyAtOnce."""
+    def check(self, caller: Caller) -> None:
+        """Whether there is a place. Raises TooManyAtOnce."""
         if self._open[caller.key] >= self._of_key:
             raise self._refusal(self._of_key, of_key=True)
         if self.open >= self._of_all:
             raise self._refusal(self._of_all, of_key=False)
+
+    def take(self, caller: Caller) -> None:
+        """Take a place, which `leave` gives back. Raises TooManyAtOnce."""
+        self.check(caller)
         self._open[caller.key] += 1
         self.open += 1
 

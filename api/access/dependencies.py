@@ -24,6 +24,7 @@ from fastapi import Depends, Path, Request, Security
 
 from api.access.auth import Caller
 from api.http.openapi import API_KEY
+from api.http.requests import address_of
 from api.server.services import Services, services_of
 from shared.errors import JobUnknown
 
@@ -35,7 +36,7 @@ async def current_caller(
 ) -> Caller:
     """Whose key the call brings. Raises Unauthorised or DatabaseUnavailable."""
     header = request.headers.get("authorization")
-    return await services.auth.caller(None if header is None else header.encode("latin-1"))
+    return await services.auth.caller(None if header is None else header.encode("latin-1"), address_of(request))
 
 
 CurrentCaller = Annotated[Caller, Depends(current_caller)]

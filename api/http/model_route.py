@@ -11,7 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.problems import Flaw, Invalid
-from api.http.requests import JSON_LIMIT, SMALL_BYTES, headers_of, parse_object, read_start, require_json, too_large
+from api.http.requests import (
+    JSON_LIMIT,
+    SMALL_BYTES,
+    address_of,
+    headers_of,
+    parse_object,
+    read_start,
+    require_json,
+    too_large,
+)
 from api.http.validation import problem_of_validation
 
 _MOST_MEMBERS = 100  # of a body: more than any model has, and few enough to say of each what is wrong
@@ -57,7 +66,7 @@ class WideRoute(ModelRoute):
         """Read a large body in steps."""
         services = request.app.state.services
         header = headers_of(request).get(b"authorization")
-        caller = await services.auth.caller(header)
+        caller = await services.auth.caller(header, address_of(request))
         require_json(headers_of(request))
         start = await read_start(request.receive)
         if start.is_small:

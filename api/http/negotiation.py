@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from api.http.problems import NOT_ACCEPTABLE, Problem
 
+_MOST = 50  # media types that are looked at
+
 
 def choose(accept: str, offers: Sequence[str]) -> str:
     """The offer that the caller likes best; among equals the first. Raises Problem 406."""
-    wishes = [_parse(item) for item in accept.split(",") if item.strip()] or [("*/*", 1.0)]
+    wishes = [_parse(item) for item in accept.split(",", _MOST)[:_MOST] if item.strip()] or [("*/*", 1.0)]
     best, best_weight = "", 0.0
     for offer in offers:
         weight = _weight(offer, wishes)

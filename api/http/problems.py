@@ -50,6 +50,7 @@ FORBIDDEN = Kind("forbidden", 403, "This API key may not do that")
 NOT_FOUND = Kind("not-found", 404, "There is nothing here")
 METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "None of the accepted media types can be given")
+FAILED_KEYS = Kind("too-many-failed-keys", 429, "Too many wrong keys from this address", retry_after=5)
 AT_ONCE = Kind("too-many-at-once", 429, "Too much of this kind is open at a time", retry_after=1)
 TOO_SLOW = Kind("request-timeout", 408, "The request came too slowly")
 LONG_LINE = Kind("request-line-too-long", 414, "The first line of the request is too long")
@@ -160,6 +161,7 @@ KINDS: dict[str, Kind] = {
             MALFORMED_REQUEST,
             AMBIGUOUS_REQUEST,
             TOO_MANY_CONNECTIONS,
+            FAILED_KEYS,
             NOT_READY,
             EXPORT_NOT_READY,
             JOB_OPEN,

@@ -46,6 +46,12 @@ def json_response(content: Any, status: int = 200, headers: Iterable[tuple[bytes
     return Raw(orjson.dumps(content), status, headers)
 
 
+def address_of(request: Request) -> str:
+    """Where the call comes from; empty over a Unix socket."""
+    client = request.scope["client"]
+    return client[0] if client else ""
+
+
 def headers_of(request: Request) -> Headers:
     """The request's headers as a dict; names are lower case already, and of a repeated one the last counts."""
     return dict(request.scope["headers"])

@@ -9,6 +9,7 @@ from uuid import UUID
 from starlette.requests import ClientDisconnect, Request
 from uuid_utils.compat import uuid7
 
+from api.access.auth import Caller
 from api.http.problems import TOO_LARGE, Problem
 from api.http.requests import headers_of, refuse_encoding
 from api.server.deadline import current
@@ -16,8 +17,13 @@ from api.server.services import Services
 from shared.uploaded_files import PIECE_BYTES, UploadedFile, add_piece, begin_file, drop_file, end_file
 
 
-async def keep_body(request: Request, services: Services, owner: str) -> tuple[UUID, UploadedFile]:
-    """Store the body of a call as a file of `owner`. Raises Problem 408, 413 or 415; then nothing is kept."""
+async def keep_body(request: Request, services: Services, caller: Caller) -> tuple[UUID, UploadedFile]:
+    """Store the body of a call as a file of its owner's. Raises Problem 408, 413, 415 or 429; then nothing is kept."""
+    with services.caps.uploads.place(caller):
+        return await _keep_body(request, services, caller.owner)
+
+
+async def _keep_body(request: Request, services: Services, owner: str) -> tuple[UUID, UploadedFile]:
     refuse_encoding(headers_of(request))
     upload_id = UUID(str(uuid7()))
     media_type = request.headers.get("content-type", "application/octet-stream")
@@ -41,7 +47,9 @@ async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        piece += message.get("body", b"")
+        came = message.get("body", b"")
+        digest.update(came)
+        piece += came
         has_more = message.get("more_body", False)
         while len(piece) >= PIECE_BYTES or (piece and not has_more):
             content = bytes(piece[:PIECE_BYTES])
@@ -49,11 +57,10 @@ async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[
             size += len(content)
             if size > most:
                 raise Problem(TOO_LARGE, f"A file may have {most:,} bytes (PREDICTQ_MAX_FILE_BYTES).")
-            digest.update(content)
             await _store(services, upload_id, number, content)
             number += 1
     return size, digest.hexdigest()
 
 
 async def _store(services: Services, upload_id: UUID, number: int, content: bytes) -> None:
-    await services.quick.write(lambda connection: add_piece(connection, upload_id, number, content))
+    await services.bulk.write(lambda connection: add_piece(connection, upload_id, number, content))

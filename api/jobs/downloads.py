@@ -1,192 +1,139 @@
-"""Streaming a COPY to a caller: a thread reads from PostgreSQL, the event loop sends, a few pieces lie between."""
+"""Downloads, page by page: a thread copies a page to disk, and then serves others while the caller takes it."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import IO, cast
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import IO, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api.server.database_threads import DatabaseThreads
 from shared.errors import DatabaseUnavailable
-from shared.logging import get_logger
 from shared.postgres.engine import autocommit
-from shared.told_errors import words_of
 
-log = get_logger(__name__)
+Answer = TypeVar("Answer")
+Copy = Callable[[Connection, IO[bytes]], None]
+Begin = Callable[[Connection, IO[bytes]], Sequence[Copy]]
 
-_PIECE = 256 * 1024  # bytes handed over at once
-_AHEAD = 4  # pieces read ahead of the caller
+_PIECE = 64 * 1024  # bytes handed over at once
+_IN_MEMORY = 128 * 1024  # bytes of a page before a file is made
 _QUEUE_SECONDS = 4.0  # that a download may wait for a thread: its first byte comes as soon as any other answer
-_STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up, and the connection freed
-
-# A caller that pauses lets PostgreSQL's data pile up unread, which TCP cannot tell from a dead peer: by the ten
-# seconds of every other session the server hung up on it. Here the stall above is what decides.
-_PATIENT = text(f"SET tcp_user_timeout = '{_STALL_SECONDS + 30:.0f}s'")
-_AS_BEFORE = text("RESET tcp_user_timeout")
+_NEXT_SECONDS = 60.0  # the same for its later pages
+STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up
 
 
-class Stopped(Exception):
-    """The caller has gone, or takes nothing any more."""
+class _Page:
+    """Bytes on disk. Closed by who takes them, or when nobody does: its caller may have left while it was copied."""
 
     def __init__(self) -> None:
-        super().__init__("the caller takes no more")
+        self.file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - see above
+
+    def __del__(self) -> None:
+        self.file.close()
 
 
-class CopyStream:
-    """The bytes that `copy(connection, target)` writes, as an async iterator. Stop or close it in any case."""
+class Download:
+    """What `begin(connection, target)` and the copies that it returns write, one after the other.
 
-    def __init__(self, copy: Callable[[Connection, IO[bytes]], None]) -> None:
-        self._copy = copy
-        self._loop = asyncio.get_running_loop()
-        self._pieces: asyncio.Queue[bytes | Exception] = asyncio.Queue(_AHEAD)
-        self._closed = False
-        self._has_begun = False
-        self._task: asyncio.Task[None] | None = None
+    Each has a thread and a connection of `threads` while PostgreSQL speaks, in the share of `owner`. No transaction
+    lasts from one to the next: answers never change.
+    """
 
-    def start(self, threads: DatabaseThreads, *, owner: str | None = None) -> None:
-        """Begin to read in one of `threads`, in the share of `owner`."""
-        self._task = asyncio.create_task(self._run(threads, owner))
+    def __init__(self, threads: DatabaseThreads, owner: str | None = None) -> None:
+        self._threads = threads
+        self._owner = owner
+        self._page: _Page | None = None
+        self._copies: Sequence[Copy] = ()
 
-    async def _run(self, threads: DatabaseThreads, owner: str | None) -> None:
-        try:
-            await threads.run_long(lambda: self._produce(threads.engine), queue_seconds=_QUEUE_SECONDS, owner=owner)
-        except Stopped:
-            return
-        except Exception as error:  # noqa: BLE001 - raised again, to the reader
-            await self._pieces.put(error)
-        else:
-            await self._pieces.put(b"")
+    async def begin(self, begin: Begin) -> None:
+        """Copy the first page. Raises what that raises."""
+        self._page, self._copies = await self._fill(begin, _QUEUE_SECONDS)
 
-    async def next(self) -> bytes:
-        """The next piece; empty at the end. Raises what the COPY raised."""
-        piece = await self._pieces.get()
-        if isinstance(piece, Exception):
-            raise piece
-        return piece
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All bytes in order. Raises what a copy raises."""
+        while self._page is not None:
+            while piece := self._page.file.read(_PIECE):
+                yield piece
+            self._page = None
+            if self._copies:
+                copy, *self._copies = self._copies
+                self._page, _ = await self._fill(copy, _NEXT_SECONDS)
 
-    def stop(self) -> None:
-        """Let the COPY end if it still runs: at once if it waits for its reader, else when PostgreSQL says more."""
-        self._closed = True
-        while not self._pieces.empty():  # so that the thread, if it waits to hand over, finds out
-            self._pieces.get_nowait()
-
-    async def close(self) -> None:
-        """Stop the COPY, and return when it has ended."""
-        self.stop()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-    def _produce(self, engine: Engine) -> None:
-        if self._closed:
-            raise Stopped
-        try:
-            self._copy_once(engine)
-        except DatabaseUnavailable:
-            if self._has_begun or self._closed:
-                raise
-            self._copy_once(engine)  # a connection that was lost while it lay idle: the pool gives a new one
-
-    def _copy_once(self, engine: Engine) -> None:
-        sink = _Sink(self._hand_over)
-        # No transaction: answers never change, and a slow reader must not hold one open between two batches.
-        with autocommit(engine) as connection:
-            connection.execute(_PATIENT)
-            try:
-                target = io.BufferedWriter(sink, _PIECE)
-                self._copy(connection, cast("IO[bytes]", target))
-                target.flush()
-            except BaseException:
-                sink.fail()  # what is still in the buffer must not go out
-                connection.invalidate()  # the server is in the middle of a COPY: only hanging up ends it
-                raise
-            _give_back(connection)
-
-    def _hand_over(self, piece: bytes) -> None:
-        if self._closed:
-            raise Stopped
-        self._has_begun = True
-        put = asyncio.run_coroutine_threadsafe(self._pieces.put(piece), self._loop)
-        try:
-            put.result(_STALL_SECONDS)
-        except TimeoutError:
-            put.cancel()
-            raise Stopped from None
+    async def _fill(self, copy: Callable[[Connection, IO[bytes]], Answer], seconds: float) -> tuple[_Page, Answer]:
+        return await self._threads.run_long(
+            partial(_copy_page, self._threads, copy), queue_seconds=seconds, owner=self._owner
+        )
 
 
-def _give_back(connection: Connection) -> None:
-    """Make the connection fit for whoever gets it next, or drop it: the download is whole by now, and stays so."""
+def _copy_page(threads: DatabaseThreads, copy: Callable[[Connection, IO[bytes]], Answer]) -> tuple[_Page, Answer]:
+    """A page, to be read from its start. A connection that was lost while it lay idle is replaced once."""
     try:
-        connection.execute(_AS_BEFORE)
-    except DBAPIError as error:
-        log.info("connection_lost_after_download", error=words_of(error))
-        connection.invalidate()
+        return _copy_once(threads, copy)
+    except DatabaseUnavailable as error:
+        if not error.may_be_repeated:
+            raise
+        return _copy_once(threads, copy)
 
 
-class _Sink(io.RawIOBase):
-    """Hands over what is written to it; behind a buffer, because the driver writes row by row."""
-
-    def __init__(self, hand_over: Callable[[bytes], None]) -> None:
-        self._hand_over = hand_over
-        self._has_failed = False
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def write(self, data: object, /) -> int:
-        """Hand over all of it; after a failure, drop it."""
-        piece = bytes(cast("memoryview", data))
-        if not self._has_failed:
-            self._hand_over(piece)
-        return len(piece)
-
-    def fail(self) -> None:
-        """Drop whatever is still written: the buffer does so when it is closed."""
-        self._has_failed = True
+def _copy_once(threads: DatabaseThreads, copy: Callable[[Connection, IO[bytes]], Answer]) -> tuple[_Page, Answer]:
+    page = _Page()
+    with autocommit(threads.engine) as connection:
+        try:
+            answer = copy(connection, page.file)
+        except BaseException:
+            connection.invalidate()  # it may be in the middle of a COPY
+            raise
+    page.file.seek(0)
+    return page, answer
 
 
-class CopyResponse(StreamingResponse):
-    """A streamed response that ends its COPY whatever happens to the caller."""
+class DownloadResponse(StreamingResponse):
+    """A streamed response that holds a place among the downloads, and gives up a caller who takes nothing."""
 
-    def __init__(self, stream: CopyStream, first: bytes, media_type: str, headers: Mapping[str, str]) -> None:
-        super().__init__(_pieces(stream, first), headers=headers, media_type=media_type)
-        self._stream = stream
+    def __init__(
+        self, download: Download, media_type: str, headers: Mapping[str, str], place: AbstractContextManager[None]
+    ) -> None:
+        super().__init__(download.pieces(), headers=headers, media_type=media_type)
+        self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send; see ASGI."""
+
+        async def patiently(message: Message) -> None:
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                raise ClientDisconnect from None
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, patiently)
         finally:
-            await self._stream.close()
+            self._place.__exit__(None, None, None)
 
 
-async def _pieces(stream: CopyStream, first: bytes) -> AsyncIterator[bytes]:
-    piece = first
-    while piece:
-        yield piece
-        piece = await stream.next()
-
-
-async def copy_response(
-    threads: DatabaseThreads,
-    copy: Callable[[Connection, IO[bytes]], None],
+async def download_response(
+    download: Download,
+    begin: Begin,
     media_type: str,
     headers: Mapping[str, str],
-    *,
-    owner: str | None = None,
-) -> CopyResponse:
-    """Stream a COPY. An error before the first byte is raised here; a later one breaks the connection off."""
-    stream = CopyStream(copy)
-    stream.start(threads, owner=owner)
+    place: AbstractContextManager[None],
+) -> DownloadResponse:
+    """Stream pages, holding `place` meanwhile.
+
+    An error in the first page is raised here; a later one breaks the connection off.
+    """
+    place.__enter__()
     try:
-        first = await stream.next()
-    except BaseException:
-        stream.stop()
+        await download.begin(begin)
+    except BaseException as error:
+        place.__exit__(type(error), error, None)
         raise
-    return CopyResponse(stream, first, media_type, headers)
+    return DownloadResponse(download, media_type, headers, place)

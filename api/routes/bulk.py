@@ -104,7 +104,7 @@ async def _receive_table(call: KeyedCall, request: Request, *, has_features: boo
     asked = _asked_by_query(request)
     await call.services.models.find(call.caller, asked.model)
     await call.services.intake.admit_upload(call.caller, call.key)
-    upload_id, file = await keep_body(request, call.services, call.caller.owner)
+    upload_id, file = await keep_body(request, call.services, call.caller)
     sheet = request.query_params.get("sheet")
     order = TableOrder(upload_id, file.media_type, has_features=has_features, sheet=sheet)
     with ExitStack() as resources:

@@ -28,6 +28,7 @@ router = APIRouter(tags=["clients"], route_class=ModelRoute, responses=PROBLEMS)
 
 
 _ALL_BITS = 2**64 - 1
+_QUEUE_SECONDS = 4.0  # for a thread, as any call waits
 
 
 @router.post(
@@ -51,7 +52,8 @@ async def export(
             key = begin(connection)  # said before anything is read, and kept whatever happens then
         return orjson.dumps(export_client(services.downloads.engine, key), default=_plain)
 
-    content = await services.downloads.run_long(work)
+    with services.caps.downloads.place(caller):
+        content = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
     headers = {"Content-Disposition": 'attachment; filename="client-export.json"', "Cache-Control": "no-store"}
     return Response(content, media_type="application/json", headers=headers)
 
@@ -78,7 +80,8 @@ async def answers(
         client = {"client_id": key.source.form.natural(key.text), "client_hash": f"{own_hash & _ALL_BITS:016x}"}
         return orjson.dumps({"source": key.source.name, **client, "answers": found, "more": more})
 
-    content = await services.downloads.run_long(work)
+    with services.caps.lists.place(caller):
+        content = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
     return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 

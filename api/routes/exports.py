@@ -15,9 +15,9 @@ from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NOT_READY, Problem
 from api.http.root_path import rooted
-from api.jobs.downloads import copy_response
+from api.jobs.downloads import Copy, Download, download_response
 from shared.errands import submit
-from shared.exports import FORMATS, Export, begin_export, copy_export, read_export
+from shared.exports import FORMATS, PIECE_BYTES, Export, begin_export, copy_export_piece, read_export
 from shared.jobs.records import read_job
 from shared.jobs.results import readable
 
@@ -69,13 +69,23 @@ async def fetch(services: CurrentServices, caller: ReadCaller, export_id: Export
         raise Problem(ERRAND_FAILED, found.failure)
     if not found.is_complete:
         raise Problem(EXPORT_NOT_READY, "A worker still writes the file.")
-    return await copy_response(
-        services.downloads, partial(_copy, found.id), FORMATS[found.format], _headers(found), owner=caller.owner
+    return await download_response(
+        Download(services.downloads, caller.owner),
+        partial(_begin, found),
+        FORMATS[found.format],
+        _headers(found),
+        services.caps.downloads.place(caller),
     )
 
 
-def _copy(export_id: UUID, connection: Connection, target: IO[bytes]) -> None:
-    copy_export(connection, export_id, target)
+def _begin(found: Export, connection: Connection, target: IO[bytes]) -> list[Copy]:
+    """The first piece of a file is written here; the others by what is returned."""
+    first, *others = [
+        partial(copy_export_piece, export_id=found.id, number=number)
+        for number in range(max(1, -(-found.size // PIECE_BYTES)))
+    ]
+    first(connection, target)
+    return [*others]
 
 
 def _headers(found: Export) -> dict[str, str]:

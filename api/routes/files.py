@@ -23,7 +23,7 @@ UploadId = Annotated[UUID, Path(description="The file, as POST /v1/uploads named
 @router.post("/v1/uploads", status_code=201, summary="Send a file for a worker to open")
 async def upload(request: Request, services: CurrentServices, caller: BulkCaller) -> schemas.UploadedFile:
     """Keep the bytes of a model or of a table for a day; name them by `id` in the call that wants them opened."""
-    upload_id, file = await keep_body(request, services, caller.owner)
+    upload_id, file = await keep_body(request, services, caller)
     return schemas.UploadedFile(id=upload_id, size=file.size, sha256=file.sha256)
 
 

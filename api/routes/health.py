@@ -56,7 +56,8 @@ async def health(services: CurrentServices, response: Response) -> schemas.Healt
 async def metrics(request: Request, services: CurrentServices) -> Response:
     """Prometheus metrics of this process: with a key, from this machine, or for all if PREDICTQ_METRICS_OPEN is set."""
     await require_onlooker(request)
-    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    content = await services.metrics.rendered()
+    return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _status_code(found: schemas.Readiness) -> int:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.access.dependencies import parse_job_id
 from api.http import openapi
 from api.http.direct_route import DirectRoute
-from api.http.requests import headers_of, wait_seconds
+from api.http.requests import address_of, headers_of, wait_seconds
 from api.jobs.job_json import status_response
 from api.server.services import services_of
 
@@ -21,10 +21,11 @@ async def read_job(request: Request) -> Response:
     """How a job stands, with the result of a single one. `Prefer: wait=N` waits for its end, N seconds at most."""
     services = services_of(request)
     headers = headers_of(request)
-    caller = await services.auth.caller(headers.get(b"authorization"))
+    caller = await services.auth.caller(headers.get(b"authorization"), address_of(request))
     caller.need("read")
     job = await services.statuses.read(parse_job_id(request.scope["path"].split("/")[3]), caller)
     seconds = wait_seconds(request, headers)
     if seconds:
-        job = await services.waiting.wait(job, seconds, request.is_disconnected)
+        with services.caps.waiters.place(caller):
+            job = await services.waiting.wait(job, seconds, request.is_disconnected)
     return status_response(job, seconds)

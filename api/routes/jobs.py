@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime
 from sqlalchemy import Connection
@@ -19,6 +21,7 @@ from api.http.acts import record
 from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cursor
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.requests import Raw
 from api.jobs.job_json import bare, job_json
 from shared.jobs.lists import JobFilter, find_jobs
 from shared.jobs.records import JobRecord, cancel_job
@@ -34,7 +37,6 @@ Canceller = Annotated[Caller, Depends(require_role("predict", "bulk", "operate")
 async def read_jobs(
     services: CurrentServices,
     caller: ReadCaller,
-    response: Response,
     limit: Annotated[int, Query(ge=1, le=1000, description="The most to give.")] = 100,
     cursor: Cursor = None,
     status: Annotated[JobStatus | None, Query(description="Only these.")] = None,
@@ -42,28 +44,33 @@ async def read_jobs(
     name: Annotated[str | None, Query(max_length=200, description="Only where this is a part of the name.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Only accepted at this time or later.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Only accepted before this time.")] = None,
-) -> dict[str, Any]:
+) -> Response:
     """The caller's jobs, newest first. A `Link` header leads to the next page; filtered, a page may be short."""
     before = _job_of(cursor)
     wanted = JobFilter(status, model, name, since, until)
-    models = caller.models
-    jobs, more = await services.lists.read(
-        lambda connection: find_jobs(connection, caller.owner, wanted, limit=limit + 1, before=before, models=models),
-        owner=caller.owner,
-    )
-    if len(jobs) > limit:
-        jobs = jobs[:limit]
-        more = jobs[-1].job_id
-    following = None
-    if more is not None:
-        following = make_cursor(more)
+    most, models, context = min(limit, services.settings.max_listed_jobs), caller.models, copy_context()
+
+    def read(connection: Connection) -> tuple[bytes, UUID | None]:
+        """The jobs as JSON, written in the thread that reads them."""
+        jobs, more = find_jobs(connection, caller.owner, wanted, limit=most + 1, before=before, models=models)
+        if len(jobs) > most:
+            jobs = jobs[:most]
+            more = jobs[-1].job_id
+        return orjson.dumps([context.run(job_json, job) for job in jobs]), more
+
+    with services.caps.lists.place(caller):
+        jobs, more = await services.lists.read(read, owner=caller.owner)
+    following = None if more is None else make_cursor(more)
+    headers = []
+    if following is not None:
         kept = [
             (field.name, value.isoformat() if isinstance(value, datetime) else str(value))
             for field in fields(wanted)
             if (value := getattr(wanted, field.name)) is not None
         ]
-        response.headers["Link"] = next_link("/v1/jobs", [("limit", limit), *kept, ("cursor", following)])
-    return {"jobs": [job_json(job) for job in jobs], "next": following}
+        link = next_link("/v1/jobs", [("limit", limit), *kept, ("cursor", following)])
+        headers.append((b"link", link.encode()))
+    return Raw(b'{"jobs":%b,"next":%b}' % (jobs, orjson.dumps(following)), 200, headers)
 
 
 @router.post(

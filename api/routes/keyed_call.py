@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.auth import Caller
-from api.http.requests import Headers, headers_of, idempotency_key, wait_seconds
+from api.access.caps import TooManyAtOnce
+from api.http.requests import Headers, address_of, headers_of, idempotency_key, wait_seconds
 from api.jobs.job_json import job_response
 from api.jobs.waiting import HasLeft
 from api.server.services import Services, services_of
@@ -52,9 +53,14 @@ class KeyedCall:
         the name and the deadline of the job.
         """
         job = await self.services.statuses.after(accepted, self.caller, client_id, key, **more)
-        if self.wait_seconds:
-            job = await self.services.waiting.wait(job, self.wait_seconds, self.has_left)
-        return job_response(job, self.wait_seconds, replayed=accepted.replayed)
+        waited = self.wait_seconds
+        if waited:
+            try:
+                with self.services.caps.waiters.place(self.caller):
+                    job = await self.services.waiting.wait(job, waited, self.has_left)
+            except TooManyAtOnce:  # there was room when the call came: what was accepted is told, without a wait
+                waited = 0
+        return job_response(job, waited, replayed=accepted.replayed)
 
 
 async def keyed_call(request: Request, role: str) -> KeyedCall:
@@ -64,7 +70,9 @@ async def keyed_call(request: Request, role: str) -> KeyedCall:
     """
     services = services_of(request)
     headers = headers_of(request)
-    caller = await services.auth.caller(headers.get(b"authorization"))
+    caller = await services.auth.caller(headers.get(b"authorization"), address_of(request))
     caller.need(role)
     seconds = wait_seconds(request, headers)
+    if seconds:
+        services.caps.waiters.check(caller)  # before anything is accepted
     return KeyedCall(services, headers, caller, idempotency_key(headers), seconds, request.is_disconnected)

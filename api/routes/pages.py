@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from api.access.onlookers import require_onlooker
 from api.http.direct_route import DirectRoute
 from api.http.host_names import require_host
-from api.http.requests import json_response
+from api.http.requests import Raw
 from api.http.root_path import rooted
 
 ASSETS = "/docs/assets"
@@ -70,7 +70,7 @@ async def start(_request: Request) -> Response:
 async def openapi_document(request: Request) -> Response:
     """The calls, for programs."""
     await require_onlooker(request)
-    return json_response(request.app.openapi())
+    return Raw(await request.app.document(), 200)
 
 
 def assets() -> StaticFiles:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import IO
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -18,12 +19,12 @@ from api.http.cursors import bad_cursor, limit_of, make_cursor, next_link, read_
 from api.http.direct_route import DirectRoute
 from api.http.negotiation import choose
 from api.http.problems import NOT_READY, Problem
-from api.http.requests import headers_of, json_response
-from api.jobs.downloads import copy_response
+from api.http.requests import Raw, address_of, headers_of
+from api.jobs.downloads import Download, download_response
 from api.jobs.job_json import POLL_SECONDS
 from api.server.services import services_of
 from shared.jobs.records import read_job
-from shared.jobs.results import Readable, copy_results, read_results, readable
+from shared.jobs.results import Readable, begin_copy, read_results, readable
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.status import JobStatus
 
@@ -32,6 +33,8 @@ router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[open
 _JSON, _CSV, _NDJSON = "application/json", "text/csv", "application/x-ndjson"
 _SUFFIX = {_CSV: "csv", _NDJSON: "ndjson"}
 _PAGE, _LARGEST_PAGE = 1000, 10_000
+_SLICE = 1000  # rows read at a time, so that others come in between
+_LARGEST_BYTES = 4_000_000  # of a part: it may be shorter than was asked for, and `next` leads on
 _BEFORE_ALL = RequestId(0, 0)  # where a reader goes on who has got no row yet: batches are counted from 1
 
 
@@ -40,23 +43,23 @@ async def results(request: Request) -> Response:
     """The rows that are ready, in the order in which they were asked for; while a job runs, those from its start."""
     services = services_of(request)
     headers = headers_of(request)
-    caller = await services.auth.caller(headers.get(b"authorization"))
+    caller = await services.auth.caller(headers.get(b"authorization"), address_of(request))
     caller.need("read")
     job_id = parse_job_id(request.scope["path"].split("/")[3])
     media_type = choose(headers.get(b"accept", b"*/*").decode("latin-1"), (_JSON, _CSV, _NDJSON))
     extent = await services.quick.read(lambda connection: _extent(connection, job_id, caller))
     if media_type == _JSON:
-        return await _page(request, job_id, extent, caller.owner)
-    return await copy_response(
-        services.downloads,
-        partial(_copy, job_id=job_id, end=extent.end, as_json=media_type == _NDJSON),
+        return await _page(request, job_id, extent, caller)
+    return await download_response(
+        Download(services.downloads, caller.owner),
+        partial(begin_copy, job_id=job_id, end=extent.end, as_json=media_type == _NDJSON),
         media_type,
         {
             "X-Predictq-Complete": "true" if extent.complete else "false",
             "Content-Disposition": f'attachment; filename="{job_id}.{_SUFFIX[media_type]}"',
             "Vary": "Accept",
         },
-        owner=caller.owner,
+        services.caps.downloads.place(caller),
     )
 
 
@@ -71,28 +74,50 @@ def _extent(connection: Connection, job_id: UUID, caller: Caller) -> Readable:
     raise Problem(NOT_READY, f"The job is {job.status.value}, and its first rows are not scored yet.")
 
 
-def _copy(connection: Connection, target: IO[bytes], *, job_id: UUID, end: int, as_json: bool) -> None:
-    copy_results(connection, job_id, end=end, target=target, as_json=as_json)
-
-
-async def _page(request: Request, job_id: UUID, extent: Readable, owner: str) -> Response:
+async def _page(request: Request, job_id: UUID, extent: Readable, caller: Caller) -> Response:
+    services = services_of(request)
     limit = limit_of(request, default=_PAGE, most=_LARGEST_PAGE)
     after = _after(request, job_id)
-    rows = await services_of(request).lists.read(
-        lambda connection: read_results(connection, job_id, end=extent.end, after=after, limit=limit + 1), owner=owner
-    )
-    has_more = len(rows) > limit
-    rows = rows[:limit]
+    parts: list[bytes] = []
+    size = count = 0
+    has_more = True
+    with services.caps.lists.place(caller):
+        while has_more and count < limit and size < _LARGEST_BYTES:
+            read = partial(_read_slice, job_id=job_id, end=extent.end, after=after, limit=min(_SLICE, limit - count))
+            found = await services.lists.read(read, owner=caller.owner)
+            has_more = found.has_more
+            if found.last is not None:
+                after = found.last
+                count += found.count
+                size += len(found.rows)
+                parts.append(found.rows)
     cursor = None
     headers = [(b"x-predictq-complete", b"true" if extent.complete else b"false"), (b"vary", b"accept")]
     if has_more or not extent.complete:
-        cursor = make_cursor(job_id, rows[-1]["request_id"] if rows else after or _BEFORE_ALL)
+        cursor = make_cursor(job_id, after or _BEFORE_ALL)
         link = next_link(request.scope["path"], [("limit", limit), ("cursor", cursor)])
         headers.append((b"link", link.encode()))
     if not (has_more or extent.complete):
         headers.append((b"retry-after", POLL_SECONDS))
-    body = {"job_id": job_id, "complete": extent.complete, "rows": rows, "next": cursor}
-    return json_response(body, headers=headers)
+    head = orjson.dumps({"job_id": job_id, "complete": extent.complete, "next": cursor})
+    return Raw(b'%b,"rows":[%b]}' % (head[:-1], b",".join(parts)), 200, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    rows: bytes  # JSON objects with commas between them
+    count: int
+    last: RequestId | None  # of the last row; None without any
+    has_more: bool
+
+
+def _read_slice(connection: Connection, *, job_id: UUID, end: int, after: RequestId | None, limit: int) -> _Slice:
+    """Some rows, written as JSON in the thread that reads them."""
+    rows = read_results(connection, job_id, end=end, after=after, limit=limit + 1)
+    has_more = len(rows) > limit
+    rows = rows[:limit]
+    last = parse_request_id(rows[-1]["request_id"]) if rows else None
+    return _Slice(orjson.dumps(rows)[1:-1], len(rows), last, has_more)
 
 
 def _after(request: Request, job_id: UUID) -> RequestId | None:

@@ -13,6 +13,8 @@ from shared.errors import DatabaseUnavailable
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+_AT_ONCE = 64  # callers that are woken in one turn of the event loop
+
 
 def at_once(_: int) -> float:
     """The spacing of flushes that need no company."""
@@ -134,8 +136,10 @@ class Coalescer(Generic[Item, Answer]):
         except Exception as error:  # noqa: BLE001 - raised again, to each caller
             self._fail(group, error)
         else:
-            for (_, future), answer in zip(group, answers, strict=True):
+            for number, ((_, future), answer) in enumerate(zip(group, answers, strict=True), 1):
                 _settle(future, answer)
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)  # each caller that is woken has an answer to write
         finally:
             alarm.cancel()
             self._is_late = False

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api.access.admission import Admission
 from api.access.auth import Auth
 from api.access.caps import Caps
+from api.access.failed_keys import FailedKeys
 from api.access.key_use import KeyUse
 from api.access.oidc.person import Persons
 from api.access.oidc.settings import oidc_settings
@@ -171,7 +172,8 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
     outage_log = OutageLog()
     clock = DatabaseClock()
     admission = Admission(settings, quick, clock, outage_log)
-    auth = Auth(quick, disabled=settings.auth_disabled, people=_people(settings))
+    failed_keys = FailedKeys(settings.failed_keys_per_minute)
+    auth = Auth(quick, disabled=settings.auth_disabled, failed_keys=failed_keys, people=_people(settings))
     row_accounting = RowAccounting(downloads)
     stall_watch = StallWatch(lists, settings.stall_seconds)
     background: dict[str, Background] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Protocol
@@ -14,6 +16,9 @@ from shared.batches.row_accounting import RowAccount
 from shared.batches.sweep import Backlog
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+_AGE_SECONDS = 1.0  # that what was written may have
 
 
 class State(Protocol):
@@ -68,6 +73,8 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._rendering: asyncio.Future[bytes] | None = None
+        self._rendered_at = 0.0
         self._children: dict[tuple[str, str, int], Histogram] = {}
         self._single_jobs = self._jobs.labels("single")
         self._single_rows = self._rows.labels("single")
@@ -93,6 +100,13 @@ class Metrics:
     def render(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    async def rendered(self) -> bytes:
+        """The same, written in a thread, and at most once a second however many ask."""
+        if self._rendering is None or (self._rendering.done() and time.monotonic() > self._rendered_at + _AGE_SECONDS):
+            self._rendered_at = time.monotonic()
+            self._rendering = asyncio.ensure_future(asyncio.to_thread(self.render))
+        return await asyncio.shield(self._rendering)
 
 
 class _StateCollector(Collector):

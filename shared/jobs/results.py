@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 from uuid import UUID
 
@@ -145,7 +146,15 @@ def read_results(
 
 
 def copy_results(connection: Connection, job_id: UUID, *, end: int, target: IO[bytes], as_json: bool = False) -> None:
-    """Write all rows in batches below `end` to `target`: CSV with a header, or one JSON object per line.
+    """Write all rows in batches below `end` to `target`: CSV with a header, or one JSON object per line."""
+    for copy in begin_copy(connection, target, job_id=job_id, end=end, as_json=as_json):
+        copy(connection, target)
+
+
+def begin_copy(
+    connection: Connection, target: IO[bytes], *, job_id: UUID, end: int, as_json: bool = False
+) -> list[Callable[[Connection, IO[bytes]], None]]:
+    """The same in parts, of which the first is written here. Returns the others, in order; each writes one page.
 
     PostgreSQL formats the rows and they pass as they are: no Python object per row, memory flat. Page by page,
     so that the first rows come at once and nothing large is sorted.
@@ -153,16 +162,23 @@ def copy_results(connection: Connection, job_id: UUID, *, end: int, target: IO[b
     shape = read_shape(connection, job_id)
     if not as_json:
         target.write(_header(result_columns(shape)))
-    for page in _pages(connection, job_id, after=None, end=end, limit=None):
-        rows = statement(shape, page, as_json=as_json)
-        # JSON goes as CSV with a quote and a delimiter that JSON text never holds, so that COPY's escaping stays out.
-        copy = (
-            f"COPY (SELECT row_to_json(t) FROM ({rows}) t) TO STDOUT (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
-            if as_json
-            else f"COPY ({rows}) TO STDOUT (FORMAT csv)"
-        )
-        with driver_connection(connection).cursor() as cursor:
-            cursor.copy_expert(cursor.mogrify(copy, page.parameters(shape)).decode(), target)
+    pages = _pages(connection, job_id, after=None, end=end, limit=None)
+    copies = [partial(_copy_page, shape=shape, page=page, as_json=as_json) for page in pages]
+    if copies:
+        copies[0](connection, target)
+    return [*copies[1:]]
+
+
+def _copy_page(connection: Connection, target: IO[bytes], *, shape: JobShape, page: Page, as_json: bool) -> None:
+    rows = statement(shape, page, as_json=as_json)
+    # JSON goes as CSV with a quote and a delimiter that JSON text never holds, so that COPY's escaping stays out.
+    copy = (
+        f"COPY (SELECT row_to_json(t) FROM ({rows}) t) TO STDOUT (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
+        if as_json
+        else f"COPY ({rows}) TO STDOUT (FORMAT csv)"
+    )
+    with driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert(cursor.mogrify(copy, page.parameters(shape)).decode(), target)
 
 
 def _header(columns: Sequence[str]) -> bytes:

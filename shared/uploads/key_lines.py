@@ -10,7 +10,7 @@ from shared.uploads.keys import ClientKey, KeyForm, KeyRefused
 from shared.uploads.refusals import MOST_FAULTS, LineFault, UploadRefused
 
 BLANKS = " \t"  # around a key and in blank lines: these and no other white space
-RECORDS_A_STEP = 1_000  # of those that are looked at one by one: a few milliseconds
+RECORDS_A_STEP = 250  # of those that are looked at one by one: a few milliseconds
 _HIGHEST = {"bigint": 2**63 - 1, "integer": 2**31 - 1, "smallint": 2**15 - 1}
 _MOST_DIGITS = 40  # with zeros before them: int() of a long text is slow
 

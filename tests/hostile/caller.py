@@ -24,7 +24,7 @@ def main() -> None:
     _say("ready")
     end = time.monotonic() + target.seconds
     turn = 0
-    while time.monotonic() < end or turn < len(names):
+    while time.monotonic() < end or not attackers:
         attack = ATTACKS[names[turn % len(names)]]
         attacker = Attacker(replace(target, seconds=target.seconds / len(names)))
         attackers.append(attacker)

@@ -1,117 +1,113 @@
-"""What a download leaves behind on the connection that it used: nothing."""
+"""Downloads go page by page: while a caller takes one, no thread and no connection is kept for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from api.jobs.downloads import CopyStream
+from api.jobs.downloads import Download
 from api.server.database_threads import DatabaseThreads
 from shared.config import Settings
 from shared.postgres.engine import autocommit
 
 Copy = Callable[[Connection, IO[bytes]], None]
 
-_STATE = text("SELECT pg_backend_pid(), (SELECT setting::int FROM pg_settings WHERE name = 'tcp_user_timeout')")
 
+def test_a_caller_who_takes_her_time_holds_no_thread(settings: Settings) -> None:
+    """Of one thread and two downloads each gets its pages in turn, whoever pauses."""
 
-def test_a_connection_is_as_impatient_after_a_download_as_before(settings: Settings) -> None:
-    """The next use of the same connection notices a dead peer as soon as any other session."""
-    during: list[tuple[int, int]] = []
+    async def run(threads: DatabaseThreads) -> None:
+        slow, quick = Download(threads, "alice"), Download(threads, "bob")
+        await slow.begin(pages(b"1", b"2"))
+        first = slow.pieces()
+        assert await anext(first) == b"1"
+        await quick.begin(pages(b"3", b"4"))
+        assert [piece async for piece in quick.pieces()] == [b"3", b"4"]
+        assert [piece async for piece in first] == [b"2"]
 
-    def copy(connection: Connection, target: IO[bytes]) -> None:
-        during.append(state(connection))
-        target.write(b"row")
-
-    content, before, after = download(settings, copy)
-    assert content == b"row"
-    assert before == after
-    ((backend, patience),) = during
-    assert backend == before[0]
-    assert patience > before[1] > 0
+    with_threads(settings, run)
 
 
 def test_a_connection_whose_download_failed_is_not_used_again(settings: Settings) -> None:
-    """Nor is its patience: the error is told, and whoever comes next gets a connection like any other."""
+    """The error is told, and whoever comes next gets another connection."""
 
-    def copy(connection: Connection, target: IO[bytes]) -> None:
+    def fail(connection: Connection, target: IO[bytes]) -> Sequence[Copy]:
         connection.execute(text("SELECT 1 / 0"))
+        return []
 
-    with pytest.raises(DBAPIError, match="division by zero"):
-        download(settings, copy, after=assert_fresh)
+    async def run(threads: DatabaseThreads) -> None:
+        before = await threads.run(lambda: backend(threads))
+        with pytest.raises(DBAPIError, match="division by zero"):
+            await Download(threads).begin(fail)
+        assert await threads.run(lambda: backend(threads)) != before
 
-
-def test_a_connection_whose_caller_left_is_not_used_again(settings: Settings) -> None:
-    """Nor is its patience."""
-
-    def copy(connection: Connection, target: IO[bytes]) -> None:
-        while True:
-            target.write(b"row" * 100_000)
-
-    content, before, after = download(settings, copy, leaves_early=True)
-    assert content
-    assert_fresh(before, after)
+    with_threads(settings, run)
 
 
-def test_a_connection_that_is_lost_at_the_end_costs_no_download(settings: Settings, engine: Engine) -> None:
-    """All bytes were there by then: the download is whole, and the next use gets another connection."""
+def test_a_connection_that_was_lost_while_idle_costs_no_download(settings: Settings, engine: Engine) -> None:
+    """Between two pages: the next one comes over another connection."""
 
-    def copy(connection: Connection, target: IO[bytes]) -> None:
-        target.write(b"row")
+    async def run(threads: DatabaseThreads) -> None:
+        download = Download(threads)
+        await download.begin(pages(b"1", b"2"))
+        pieces = download.pieces()
+        assert await anext(pieces) == b"1"
         with autocommit(engine) as other:
-            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": state(connection)[0]})
+            pid = await threads.run(lambda: backend(threads))
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        assert [piece async for piece in pieces] == [b"2"]
 
-    content, before, after = download(settings, copy)
-    assert content == b"row"
-    assert_fresh(before, after)
+    with_threads(settings, run)
 
 
-def download(
-    settings: Settings,
-    copy: Copy,
-    *,
-    leaves_early: bool = False,
-    after: Callable[[tuple[int, int], tuple[int, int]], None] = lambda _before, _after: None,
-) -> tuple[bytes, tuple[int, int], tuple[int, int]]:
-    """The first pieces of a download, and the state of the one connection before and after it."""
+def test_a_caller_who_leaves_while_a_page_is_copied_leaves_nothing(settings: Settings) -> None:
+    """The thread ends its page, and its file is closed."""
 
-    async def run() -> tuple[bytes, tuple[int, int], tuple[int, int]]:
-        threads = DatabaseThreads(settings, "bulk", 1)
-        before = await threads.run(lambda: use(threads))
-        stream = CopyStream(copy)
-        stream.start(threads)
-        content = b""
+    def slow(connection: Connection, target: IO[bytes]) -> Sequence[Copy]:
+        target.write(b"x" * 1_000_000)
+        connection.execute(text("SELECT pg_sleep(0.2)"))
+        return []
+
+    async def run(threads: DatabaseThreads) -> None:
+        leaving = asyncio.create_task(Download(threads).begin(slow))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert await threads.run(lambda: backend(threads))
+
+    with_threads(settings, run)
+
+
+def pages(*contents: bytes) -> Callable[[Connection, IO[bytes]], Sequence[Copy]]:
+    """A download of these pages."""
+
+    def begin(connection: Connection, target: IO[bytes]) -> Sequence[Copy]:
+        target.write(contents[0])
+        return [lambda _, target, content=content: target.write(content) and None for content in contents[1:]]
+
+    return begin
+
+
+def with_threads(settings: Settings, run: Callable[[DatabaseThreads], object]) -> None:
+    """Run with one thread and its connection."""
+
+    async def whole() -> None:
+        threads = DatabaseThreads(settings, "downloads", 1)
         try:
-            while piece := await stream.next():
-                content += piece
-                if leaves_early:
-                    break
+            await run(threads)  # type: ignore[misc]  # a coroutine
         finally:
-            await stream.close()
-            found = await threads.run(lambda: use(threads))
             threads.close()
-            after(before, found)
-        return content, before, found
 
-    return asyncio.run(run())
+    asyncio.run(whole())
 
 
-def use(threads: DatabaseThreads) -> tuple[int, int]:
+def backend(threads: DatabaseThreads) -> int:
+    """The process of PostgreSQL that serves the thread's connection."""
     with autocommit(threads.engine) as connection:
-        return state(connection)
-
-
-def state(connection: Connection) -> tuple[int, int]:
-    """The process of PostgreSQL that serves this connection, and its patience in milliseconds."""
-    backend, patience = connection.execute(_STATE).one()
-    return int(backend), int(patience)
-
-
-def assert_fresh(before: tuple[int, int], after: tuple[int, int]) -> None:
-    assert before[0] != after[0]
-    assert before[1] == after[1]
+        return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
@@ -10,14 +9,12 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
-from api.jobs.downloads import _STALL_SECONDS, CopyStream
-from api.server.database_threads import DatabaseThreads
 from shared.config import Settings
 from shared.jobs.records import stop_bulk
 from shared.status import SCORING_QUEUES
@@ -243,28 +240,6 @@ def test_a_reader_who_leaves_frees_the_connection(
         wait_until(lambda: count_copies(engine) == 0, what="every COPY has ended")
         monkeypatch.undo()
         assert gateway.get(f"{location}/results", headers={"Accept": "text/csv"}).text.count("\n") == 20_001
-
-
-def test_a_reader_who_pauses_keeps_the_download(settings: Settings, engine: Engine) -> None:
-    """For as long as the gateway waits for the caller, PostgreSQL waits for the gateway."""
-    found = []
-
-    def copy(connection: Connection, target: IO[bytes]) -> None:
-        query = text("SELECT setting::int FROM pg_settings WHERE name = 'tcp_user_timeout'")
-        found.append(connection.execute(query).scalar_one() / 1000)
-        target.write(b"row")
-
-    async def run() -> None:
-        threads = DatabaseThreads(settings, "bulk", 1)
-        stream = CopyStream(copy)
-        stream.start(threads)
-        found.append(await stream.next())
-        await stream.close()
-        threads.close()
-
-    asyncio.run(run())
-    assert found[0] > _STALL_SECONDS
-    assert found[1] == b"row"
 
 
 def count_copies(engine: Engine) -> int:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from api.access import signing_in
 from api.access.auth import caller_of
 from api.http.problems import Unauthorised
+from api.http.requests import address_of
 from shared.api_keys import find_key
 from shared.sign_in import LinkUsed
 from web.frame.routing import ScreenRoutes
@@ -43,7 +44,8 @@ async def sign_in_with_key(screen: Screen) -> Response:
     key = screen.given("key")
     services = screen.services
     try:
-        await services.auth.caller(b"Bearer " + key.encode("ascii", "replace"))  # which counts and slows guesses
+        # Which counts guesses, and ends them.
+        await services.auth.caller(b"Bearer " + key.encode("ascii", "replace"), address_of(screen.request))
         found = await services.quick.read(lambda connection: find_key(connection, key))
     except Unauthorised:
         found = None

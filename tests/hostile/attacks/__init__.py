@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-MODULES = ("access", "bodies", "crowds", "reading", "wire")
+MODULES = ("access", "bodies", "crowds", "reading", "uploads", "wire")
 
 
 def load() -> None:

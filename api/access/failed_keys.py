@@ -1,0 +1,53 @@
+"""How often an address may come with a key that is none: each such key costs a question to PostgreSQL."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+_MOST_ADDRESSES = 10_000  # remembered; then the one that failed longest ago is forgotten
+
+
+class FailedKeys:
+    """So many failures at once, and as many again in each minute. IPv6 addresses of one network of 64 bits are one."""
+
+    def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._most = float(per_minute)
+        self._per_second = per_minute / 60
+        self._now = now
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # failures left, and when that was so
+        self.failures = 0  # since the start of the process
+        self.refused = 0
+
+    def is_over(self, address: str) -> bool:
+        """Whether this address has failed too often."""
+        is_over = self._of(_network(address)) < 1
+        self.refused += is_over
+        return is_over
+
+    def note(self, address: str) -> None:
+        """One more failure."""
+        network = _network(address)
+        self.failures += 1
+        self._left[network] = max(0.0, self._of(network) - 1), self._now()
+        self._left.move_to_end(network)
+        if len(self._left) > _MOST_ADDRESSES:
+            self._left.popitem(last=False)
+
+    def _of(self, network: str) -> float:
+        left, at = self._left.get(network, (self._most, 0.0))
+        return min(self._most, left + (self._now() - at) * self._per_second)
+
+
+def _network(address: str) -> str:
+    """What is limited as one."""
+    if ":" not in address:
+        return address
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    mapped = found.ipv4_mapped
+    return str(mapped) if mapped else str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
