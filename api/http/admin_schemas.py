@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.http.schemas import Shape, Time
+from api.http.validation import GivenTime
 from shared.api_keys import LONGEST_NOTE, LONGEST_OWNER
 from shared.pauses import LONGEST_REASON
 from shared.status import Queue
@@ -37,7 +38,7 @@ class NewKey(Shape):
     roles: list[Role] = Field(default=["read", "predict", "bulk"], min_length=1)
     models: list[str] | None = Field(default=None, min_length=1, max_length=100)
     max_waiting_rows: int | None = Field(default=None, ge=1, le=2**53)
-    expires_at: AwareDatetime | None = None
+    expires_at: GivenTime | None = None
     note: str | None = Field(default=None, max_length=LONGEST_NOTE)
 
 

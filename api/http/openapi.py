@@ -43,13 +43,14 @@ _MEANINGS = {
     406: "None of the accepted media types can be given",
     408: "The request came too slowly",
     409: "Not now: try again in a moment",
+    410: "The job was of a client who has been erased",
     413: "Too large",
     415: "This media type is not understood",
     422: "The request is not valid; `errors` says where",
-    429: "Your quota of waiting work is used up; see Retry-After",
+    429: "Your quota of waiting work is used up, or too much is open at a time; see Retry-After",
     503: "Not now: too much work waits, PostgreSQL is away, or no model is live; see Retry-After",
 }
-_CREATING = (400, 401, 409, 413, 415, 422, 429, 503)
+_CREATING = (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 503)
 
 
 def _call(
@@ -141,7 +142,7 @@ def _example(summary: str, value: Any) -> _Json:
 PREDICT = _call(
     "Predict for one client",
     _CREATED,
-    errors=(*_CREATING, 404),
+    errors=_CREATING,
     parameters=[_PREFER, _KEY],
     headers=_JOB_HEADERS,
     body={"application/json": {"schema": _schema(schemas.PredictBody), "example": {"client_id": 5}}},
@@ -173,7 +174,7 @@ _OF_UPLOADS = [
 CREATE_JOB = _call(
     "Predict for many clients",
     _CREATED,
-    errors=(*_CREATING, 408),
+    errors=_CREATING,
     parameters=[_PREFER, _KEY, *_OF_UPLOADS],
     headers=_JOB_HEADERS,
     body={
@@ -193,7 +194,7 @@ CREATE_JOB = _call(
 READ_JOB = _call(
     "How a job stands",
     {200: schemas.Job},
-    errors=(401, 404, 503),
+    errors=(401, 403, 404, 429, 503),
     parameters=[_JOB_ID, _PREFER],
     headers={name: _JOB_HEADERS[name] for name in ("Retry-After", "Preference-Applied")},
 )
@@ -202,7 +203,7 @@ _LINES = {"schema": {"type": "string"}}
 RESULTS = _call(
     "The results of a job",
     {200: schemas.ResultPage},
-    errors=(401, 404, 406, 409, 422, 503),
+    errors=(401, 403, 404, 406, 409, 422, 429, 503),
     parameters=[_JOB_ID, _limit(1000, 10_000), _CURSOR],
     headers={
         "X-Predictq-Complete": _header("`true` when these are all rows that there will be."),

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from api.http.schemas import Shape, Time
 
@@ -45,7 +45,7 @@ class FloorChange(Shape):
 class RunOrder(Shape):
     """What to do: look, or let go."""
 
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
 
 class ModelReport(Shape):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from api.http.schemas import Shape
 
@@ -55,7 +55,7 @@ class NewSource(Shape):
     url_variable: str | None = Field(default=None, examples=["CRM_URL"])
     columns: list[str] = Field(default=[], description="Those that can be features; all where none is named.")
     filters: list[str] = Field(default=[], description="Columns that no model needs and a filter may name.")
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
 
 class AddedSource(Shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from api.http.schemas import ModelName, Shape
 from shared.uploads.table_order import TableOrder
@@ -17,7 +17,9 @@ class LookOrder(Shape):
     """For which model a file is looked at, and what its caller knows of it; what is left out is seen from the file."""
 
     model: ModelName
-    features: bool = Field(default=False, description="Whether the file has the features; else it has client keys.")
+    features: StrictBool = Field(
+        default=False, description="Whether the file has the features; else it has client keys."
+    )
     columns: Annotated[
         dict[str, str],
         Field(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BeforeValidator
+from pydantic import AwareDatetime, BeforeValidator
 
 from api.http.problems import MALFORMED, MOST_FLAWS, NOT_FOUND, Flaw, Invalid, Problem, pointer, problem_of
 from shared.errors import ModelVersionUnknown
@@ -20,6 +20,7 @@ _PLACES = {"query": "invalid_parameter", "header": "invalid_header", "cookie": "
 # A path that cannot name anything is answered as one that names nothing: a call has one kind of 404.
 _UNKNOWN = {"number": ModelVersionUnknown, "hold_id": HoldUnknown, "run_id": RunUnknown}
 _LONGEST_SHOWN = 80
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:")
 _SHOULD = re.compile(r"^\w+ should\b")  # pydantic says "Input should be …", "String should have …"
 
 
@@ -44,6 +45,13 @@ def _require_plain_digits(text: str) -> str:
     return text
 
 
+def _require_time(given: object) -> object:
+    if not isinstance(given, str) or not _TIME.match(given):  # a number would count as seconds since 1970
+        raise ValueError("must be a time with its zone, such as 2026-01-31T12:00:00Z")
+    return given
+
+
+GivenTime = Annotated[AwareDatetime, BeforeValidator(_require_time)]
 PlainNumber = BeforeValidator(_require_plain_digits)  # of a path: 1 and neither 001, +1, 1.0 nor ١
 
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.http import openapi
 from api.http.direct_route import DirectRoute
-from api.http.problems import MEDIA, Flaw, Invalid, Problem
+from api.http.problems import MEDIA, Flaw, Invalid, Problem, pointer
 from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json
 from api.intake.bulk_jobs import Accept
 from api.intake.kept_files import keep_body
@@ -49,6 +49,7 @@ router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi
 _IS_CSV = {b"text/csv": True, b"application/x-ndjson": False, b"application/ndjson": False}  # what an upload may be
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
 _ROUTE = "/v1/jobs"
+_OF_UPLOADS = {"model", "name", "deadline", "sheet"}  # parameters that say of an upload what JSON says in its body
 _UPLOADS = ", ".join(("text/csv", "application/x-ndjson", *TABLE_TYPES))
 
 
@@ -137,6 +138,8 @@ def _asked_by_query(request: Request) -> Asked:
 
 async def _accept_json(call: KeyedCall, request: Request) -> Response:
     require_json(call.headers, "text/csv", "application/x-ndjson", *TABLE_TYPES)
+    for name in _OF_UPLOADS & request.query_params.keys():
+        raise Invalid(Flaw(pointer("query", name), "invalid_parameter", f"{name} stands in the body of a JSON call"))
     start = await read_start(request.receive)
     if not start.is_small:
         return await _accept_large(call, request, start)

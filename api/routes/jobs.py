@@ -10,7 +10,6 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cu
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.requests import Raw
+from api.http.validation import GivenTime
 from api.jobs.job_json import bare, job_json
 from shared.jobs.lists import JobFilter, find_jobs
 from shared.jobs.records import JobRecord, cancel_job
@@ -42,8 +42,8 @@ async def read_jobs(
     status: Annotated[JobStatus | None, Query(description="Only these.")] = None,
     model: Annotated[str | None, Query(max_length=100, description="Only of this model.")] = None,
     name: Annotated[str | None, Query(max_length=200, description="Only where this is a part of the name.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only accepted at this time or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only accepted before this time.")] = None,
+    since: Annotated[GivenTime | None, Query(description="Only accepted at this time or later.")] = None,
+    until: Annotated[GivenTime | None, Query(description="Only accepted before this time.")] = None,
 ) -> Response:
     """The caller's jobs, newest first. A `Link` header leads to the next page; filtered, a page may be short."""
     before = _job_of(cursor)

@@ -22,6 +22,8 @@ from shared.jobs.accept_singles import Accepted, SingleJob
 from shared.models.signature import FeatureKind, Signature
 from shared.sources.keys import ClientKey
 
+_HIGHEST = 2**63  # of whole numbers that JSON is written with
+
 router = APIRouter(tags=["predict"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 
@@ -126,7 +128,7 @@ def parse_features(content: dict[str, Any]) -> dict[str, Any]:
 def _canonical(content: dict[str, Any]) -> bytes:
     """What was asked, whatever model is live: sorted, and whole numbers alike however they are written."""
     features = {
-        name: int(value) if type(value) is float and value.is_integer() else value
+        name: int(value) if type(value) is float and value.is_integer() and abs(value) < _HIGHEST else value
         for name, value in content["features"].items()
     }
     return orjson.dumps({**content, "features": features}, option=orjson.OPT_SORT_KEYS)

@@ -68,7 +68,7 @@ async def change_floor(
     return _shape(await services.quick.write(change))
 
 
-@router.post("/v1/retention/run", summary="Let go what is due")
+@router.post("/v1/retention/run", summary="Let go what is due", responses={202: {"model": schemas.RetentionRun}})
 async def run(
     request: Request, response: Response, services: CurrentServices, caller: AdminCaller, body: schemas.RunOrder
 ) -> schemas.RetentionRun:

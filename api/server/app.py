@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from api.http import openapi
-from api.http.problems import Problem
+from api.http.problems import Problem, problem_of
 from api.routes import (
     bulk,
     clients,
@@ -154,16 +154,31 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Fa
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException) and error.status_code == 405:
+    if _is_405(request, error):
         error = HTTPException(405, headers={"Allow": ", ".join(_allowed(request))})
     if isinstance(error, HTTPException) and error.status_code == 404 and is_for_people(request):
         return await show_unknown(request)
     return error_response(request, error)
 
 
+def _is_405(request: Request, error: Exception) -> bool:
+    """Whether the path is there and does not take the method; also where it was taken for the id of something."""
+    if isinstance(error, HTTPException):
+        return error.status_code == 405
+    problem = problem_of(error)
+    if problem is None or problem.kind.status != 404:
+        return False
+    routes = [route for module in _MODULES for route in module.router.routes if isinstance(route, Route)]
+    methods = [route.methods or set() for route in routes if route.path == request.scope["path"]]
+    return bool(methods) and not any(request.method in one for one in methods)
+
+
 def _allowed(request: Request) -> list[str]:
     """The methods of a path: the router names only those of the first route that has it, and none of a mount's."""
     routes = [*request.app.routes, *(route for module in _MODULES for route in module.router.routes)]
-    matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(request.scope["path"])]
+    path = request.scope["path"]
+    matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+    # /v1/jobs/count is no job.
+    matching = [route for route in matching if route.path == path] or matching
     methods = {method for route in matching for method in route.methods or ()}
     return sorted(methods | {"GET", "HEAD"} if "GET" in methods or not matching else methods)

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http import admin_schemas as schemas
 from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cursor
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.validation import GivenTime
 from shared.audit_log import Act, ActFilter, Place, acts_after, newest_acts
 
 router = APIRouter(tags=["audit log"], route_class=ModelRoute, responses=PROBLEMS)
@@ -27,8 +27,8 @@ async def read_audit(
     response: Response,
     limit: Annotated[int, Query(ge=1, le=1000, description="The most to give.")] = 100,
     cursor: Cursor = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only at this time or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only before this time.")] = None,
+    since: Annotated[GivenTime | None, Query(description="Only at this time or later.")] = None,
+    until: Annotated[GivenTime | None, Query(description="Only before this time.")] = None,
     actor: Annotated[str | None, Query(max_length=300, description="Only of this owner or person.")] = None,
     action: Annotated[str | None, Query(max_length=100, description="Only these, as `model.promote`.")] = None,
     order: Annotated[
