@@ -49,8 +49,9 @@ test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processe
 	-@$(MAKE) --no-print-directory browser
 	@$(BIN)/python -m pytest -n $(PROCESSES)
 
-fuzz: .venv/.dev ## Any table, any model, any filter: far more of them than `make test` draws (EXAMPLES=2000)
+fuzz: .venv/.dev ## Any table, any model, any filter, any call: far more than `make test` draws (EXAMPLES=2000, CALLS=100)
 	@PREDICTQ_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -s tests/integration/test_generated_tables.py
+	@PREDICTQ_FUZZ_CALLS=$(or $(CALLS),100) $(BIN)/python -m pytest -s tests/integration/test_api_schemathesis.py
 
 fuzz-wire: .venv/.dev ## Any bytes at all over raw sockets: a minute of it, or FOR=600 (seconds); a run is repeated with SEED=n
 	@PREDICTQ_FUZZ_SECONDS=$(or $(FOR),60) PREDICTQ_FUZZ_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -s tests/integration/test_wire_fuzz.py

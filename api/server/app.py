@@ -43,6 +43,7 @@ from api.routes import (
     workers,
 )
 from api.routes.admin import audit, keys, pauses
+from api.server.deadline import current
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services
 from api.server.wire.connections import Connections
@@ -104,7 +105,8 @@ class Gateway(FastAPI):
         """The same as JSON. Made once, in a thread: it takes a third of a second."""
         if self._document is None:
             self._document = asyncio.ensure_future(asyncio.to_thread(lambda: orjson.dumps(self.openapi())))
-        return await asyncio.shield(self._document)
+        with current().paused():
+            return await asyncio.shield(self._document)
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own layers inside ours."""

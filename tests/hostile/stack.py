@@ -104,7 +104,7 @@ class Stack:
         assert process.stdin is not None
         process.stdin.write(target.to_json() + "\n")
         process.stdin.flush()
-        _expect(process, "ready", 30)
+        _expect(process, "ready", 120)
         return process
 
 

@@ -24,7 +24,7 @@ attacks.load()
 
 _IS_WHOLE = os.environ.get("PREDICTQ_HOSTILE") == "whole"
 _SECONDS = float(os.environ.get("PREDICTQ_HOSTILE_SECONDS", "5" if _IS_WHOLE else "0.6"))
-_AT_ONCE_SECONDS = 40.0 if _IS_WHOLE else 6.0
+_AT_ONCE_SECONDS = 20.0 if _IS_WHOLE else 6.0
 _NAMES = [name for name, item in ATTACKS.items() if _IS_WHOLE or item.quick]
 _SEEN: list[Figures] = []
 

@@ -35,7 +35,7 @@ class WatchedGateway:
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, env=environment(self._settings), stdout=log, stderr=log)
         self.process = psutil.Process(self._process.pid)
-        wait_until(self._is_ready, seconds=60, what=f"the gateway answers; see {self._log_path}")
+        wait_until(self._is_ready, seconds=240, what=f"the gateway answers; see {self._log_path}")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,6 @@
 """Any call that the OpenAPI document allows, and many that it does not: made up by Schemathesis, one after another.
 
-`make test` makes a few of each; `make fuzz` many (PREDICTQ_FUZZ_EXAMPLES).
+`make test` makes a few of each; `make fuzz` many (PREDICTQ_FUZZ_CALLS).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.config import Settings
 from tests.integration.api_support import new_key, running_gateway
 from tests.support import add_clients, add_model, worker_process
 
-_EXAMPLES = int(os.environ.get("PREDICTQ_FUZZ_EXAMPLES", "0"))
+_EXAMPLES = int(os.environ.get("PREDICTQ_FUZZ_CALLS", "0"))
 _CONFIG = Path(__file__).with_name("schemathesis.toml")
 # Streams of events do not end, and whoever waits for a worker waits for long.
 _LEFT_OUT = r"/events|/count$|/check$|/versions$|/look$|^/v1/sources$"
@@ -37,7 +37,7 @@ def test_no_call_is_answered_with_what_the_document_does_not_say(
     with worker_process(settings), running_gateway(patient, key) as gateway:
         command = [
             *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(_CONFIG)),
-            *("run", f"{gateway.base_url}openapi.json", "--header", f"Authorization: Bearer {key}"),
+            *("run", str(gateway.base_url.join("/openapi.json")), "--header", f"Authorization: Bearer {key}"),
             *("--checks", "all", "--phases", phases, "--max-examples", str(_EXAMPLES or 2), "--no-shrink"),
             *("--continue-on-failure", "--no-color", "--exclude-path-regex", _LEFT_OUT, "--warnings", "off"),
             *("--generation-database", "none", "--suppress-health-check", "all", "--request-timeout", "60"),
