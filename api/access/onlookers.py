@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from starlette.requests import Request
 
 from api.http.host_names import require_host
+from api.http.requests import address_of
 from api.server.services import services_of
 from shared.sign_in import SESSION_COOKIE, find_session
 
@@ -25,7 +26,7 @@ async def require_onlooker(request: Request) -> None:
         signed_in = await services.quick.read(lambda connection: find_session(connection, token))
         if signed_in is not None:
             return
-    await services.auth.caller(None if header is None else header.encode("latin-1"))
+    await services.auth.caller(None if header is None else header.encode("latin-1"), address_of(request))
 
 
 def _is_of_this_machine(request: Request) -> bool:
