@@ -68,7 +68,10 @@ def wrong_and_revoked(attacker: Attacker) -> None:
             bodies[name].add((answer.status, answer.body))
     attacker.expect(bodies["wrong"] == bodies["revoked"], f"the answers differ: {bodies}")
     medians = [statistics.median(item) * 1000 for item in seconds.values()]
-    attacker.expect(abs(medians[0] - medians[1]) < 1, f"medians of {medians} ms tell a wrong key from a revoked one")
+    attacker.expect(
+        abs(medians[0] - medians[1]) < max(1, max(medians) / 2),
+        f"medians of {medians} ms tell a wrong key from a revoked one",
+    )
 
 
 @attack(_KIND, "bodies of 4 MB without a key", at_once=True)

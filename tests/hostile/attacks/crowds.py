@@ -64,7 +64,7 @@ def many_singles(attacker: Attacker) -> None:
         connection = attacker.connect()
         while attacker.goes_on:
             answer = attacker.call("POST", "/v1/predict", b'{"client_id": 1}', over=connection)
-            attacker.expect(answer.status in (202, 429), f"it was answered {answer.status}")
+            attacker.expect(answer.status in (202, 429, 503), f"it was answered {answer.status}")
 
     attacker.in_threads(32, ask)
 
@@ -86,7 +86,7 @@ def one_idempotency_key(attacker: Attacker) -> None:
         connection = attacker.connect()
         while attacker.goes_on:
             answer = attacker.call("POST", "/v1/predict", b'{"client_id": 1}', key, over=connection)
-            attacker.expect(answer.status in (200, 202, 409), f"it was answered {answer.status}")
+            attacker.expect(answer.status in (200, 202, 409, 503), f"it was answered {answer.status}")
 
     attacker.in_threads(16, ask)
 
@@ -99,14 +99,14 @@ def many_idempotency_keys(attacker: Attacker) -> None:
         number += 1
         key = {"Idempotency-Key": f"{number:0>255}"}
         answer = attacker.call("POST", "/v1/predict", b'{"client_id": 1}', key, over=connection)
-        attacker.expect(answer.status in (200, 202, 429), f"it was answered {answer.status}")
+        attacker.expect(answer.status in (200, 202, 429, 503), f"it was answered {answer.status}")
 
 
 @attack(_KIND, "jobs of all clients, one after the other", at_once=True)
 def jobs_of_all(attacker: Attacker) -> None:
     while attacker.goes_on:
         answer = attacker.call("POST", "/v1/jobs", b'{"all": true}')
-        attacker.expect(answer.status in (202, 429), f"it was answered {answer.status}")
+        attacker.expect(answer.status in (202, 429, 503), f"it was answered {answer.status}")
 
 
 @attack(_KIND, "jobs that are cancelled at once")
@@ -124,7 +124,7 @@ def repeats(attacker: Attacker) -> None:
     path = f"{attacker.target.facts['jobs'][attacker.target.key]}/repeat"
     while attacker.goes_on:
         answer = attacker.call("POST", path, b"")
-        attacker.expect(answer.status in (202, 429), f"it was answered {answer.status}")
+        attacker.expect(answer.status in (202, 429, 503), f"it was answered {answer.status}")
 
 
 @attack(_KIND, "errands for workers, 16 at a time")

@@ -19,7 +19,7 @@ def _ask(attacker: Attacker, path: str, threads: int, headers: dict[str, str] | 
         connection = attacker.connect()
         while attacker.goes_on:
             answer = attacker.call("GET", path, headers=headers, over=connection)
-            attacker.expect(answer.status in (200, 429, *others), f"it was answered {answer.status}")
+            attacker.expect(answer.status in (200, 429, 503, *others), f"it was answered {answer.status}")
             if answer.status == 429:
                 attacker.expect("retry-after" in answer.headers, "429 without Retry-After")
             if answer.status == 0:

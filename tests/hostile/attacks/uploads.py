@@ -17,7 +17,7 @@ def _upload(
     body = begin + line * (_SIZE // len(line))
     while True:
         answer = attacker.call("POST", path, body, headers)
-        attacker.expect(answer.status in (*statuses, 0, 429), f"it was answered {answer.status}")
+        attacker.expect(answer.status in (*statuses, 0, 429, 503), f"it was answered {answer.status}")
         if not attacker.goes_on:
             return
 
@@ -36,7 +36,7 @@ def many_uploads(attacker: Attacker) -> None:
 def _loop(attacker: Attacker, body: bytes) -> None:
     while attacker.goes_on:
         answer = attacker.call("POST", "/v1/jobs", body, _CSV)
-        attacker.expect(answer.status in (0, 202, 429), f"it was answered {answer.status}")
+        attacker.expect(answer.status in (0, 202, 429, 503), f"it was answered {answer.status}")
         if answer.status == 429:
             attacker.expect("retry-after" in answer.headers, "429 without Retry-After")
             attacker.expect("uploads" in answer.body.decode() or "quota" in answer.code, f"429 of {answer.code}")
