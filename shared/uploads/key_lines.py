@@ -48,9 +48,12 @@ def integer_lines(lines: bytes, highest: int) -> KeyLines | None:
         return KeyLines(lines, lines.count(b"\n"))
     if lines.translate(None, b"0123456789\n \t"):
         return None
+    ends = lines.count(b"\n")
+    while b"\n\n" in lines:  # a block of empty lines alone has 65,536 of them
+        lines = lines.replace(b"\n\n", b"\n")
     cut = lines.split(b"\n")
     texts = list(filter(None, [line.strip(b" \t") for line in cut]))
-    blank_lines = len(cut) - 1 - len(texts)
+    blank_lines = ends - len(texts)
     trimmed = b"\n".join([*texts, b""])
     if are_plain(trimmed, highest):
         return KeyLines(trimmed, len(texts), blank_lines)
