@@ -118,8 +118,8 @@ class Settings(WireSettings):
     all_uploads: int = Field(32, ge=1, description="The same for all keys together.")
     key_downloads: int = Field(4, ge=1, description="Downloads of results that one API key may have open.")
     all_downloads: int = Field(32, ge=1, description="The same for all keys together.")
-    key_lists: int = Field(8, ge=1, description="Lists and parts of results that one API key may ask for at a time.")
-    all_lists: int = Field(64, ge=1, description="The same for all keys together.")
+    key_lists: int = Field(16, ge=1, description="Lists and parts of results that one API key may ask for at a time.")
+    all_lists: int = Field(128, ge=1, description="The same for all keys together.")
     api_pool_size: int = Field(10, ge=5, le=100, description="PostgreSQL connections of one gateway process.")
     root_path: str = Field(
         "",

@@ -28,9 +28,9 @@ def _ask(attacker: Attacker, path: str, threads: int, headers: dict[str, str] | 
     attacker.in_threads(threads, read)
 
 
-@attack(_KIND, "parts of results of 10,000 rows, over 16 connections", quick=True, at_once=True)
+@attack(_KIND, "parts of results of 10,000 rows, over 24 connections", quick=True, at_once=True)
 def largest_parts(attacker: Attacker) -> None:
-    _ask(attacker, f"{_job(attacker)}/results?limit=10000", 16, None, 503)
+    _ask(attacker, f"{_job(attacker)}/results?limit=10000", 24, None, 503)
 
 
 @attack(_KIND, "lists of 1,000 jobs, over 8 connections", at_once=True)
