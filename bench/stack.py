@@ -150,7 +150,7 @@ class Stack:
 @contextmanager
 def running_stack(directory: Path, *, clients: int) -> Iterator[Stack]:
     """Start the servers in `directory` and fill the template; everything is deleted at the end."""
-    with EmbeddedPostgres(directory / "postgres") as postgres, EmbeddedRedis(directory / "redis") as redis:
+    with EmbeddedPostgres(directory / "postgres") as postgres, EmbeddedRedis(directory / "redis", free=True) as redis:
         model = directory / "model"
         stack = Stack(directory, clients, postgres, redis, train_model(model), model)
         admin = create_engine(postgres.url, isolation_level="AUTOCOMMIT")

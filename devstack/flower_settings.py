@@ -5,4 +5,11 @@ each in a thread of its own, and has 32 threads at most. With fewer than twice a
 to wait for each other, and then the pages stay empty for ever.
 """
 
+from kombu.transport.redis import QoS
+
 broker_pool_limit = 80
+
+# Our Redis runs no scripts, which kombu needs for what expires, and to put back messages; Flower takes none.
+control_queue_expires = None
+event_queue_expires = None
+QoS.restore_visible = lambda *_arguments, **_named: None  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import socket
@@ -12,17 +13,22 @@ from collections.abc import Sequence
 
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
+from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from shared.config import Settings, load_settings
+from shared.database_role import DatabaseRole
 from shared.errors import DatabaseUnavailable, NoLiveModel, PredictqError
 from shared.logging import configure_logging, get_logger
-from shared.messaging.celery_app import make_celery
+from shared.messaging.celery_app import Channel, make_celery, on_dropped
 from shared.messaging.messages import make_redis
+from shared.messaging.own_keys import mend_keys
+from shared.messaging.screening import FLOWERS, PING
 from shared.postgres.engine import make_engine
 from shared.status import SCORING_QUEUES, Queue
 from worker import metrics
 from worker.celery.consumer import PromptConsumer
+from worker.celery.foreign_messages import ForeignMessages
 from worker.celery.pool_process import ProcessSlot
 from worker.celery.queue_order import QueueOrder
 from worker.celery.tasks import register_tasks
@@ -48,6 +54,9 @@ def run(
     """
     node = f"{name}@{socket.gethostname()}"
     app = make_celery(settings)
+    with contextlib.suppress(RedisError), make_redis(settings, fails_at_once=True) as redis:
+        mend_keys(redis)
+    Channel.allowed_calls = FLOWERS if settings.flower else PING
     engine = make_engine(settings, application_name=node[:63])
     models = ModelStore(seals=SealGuard.of(settings.seal_keys))
     _preload(models, engine, seconds=settings.batch_timeout_seconds)
@@ -118,6 +127,7 @@ def _consume(app: Celery, node: str, concurrency: int, queues: Sequence[Queue]) 
     # Celery warns root because messages might hold pickles: ours are JSON, nothing in them is run.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     QueueOrder.processes = concurrency
+    on_dropped(ForeignMessages())
     app.conf.broker_transport_options["queue_order_strategy"] = f"{QueueOrder.__module__}:{QueueOrder.__name__}"
     worker = app.Worker(
         hostname=node,
@@ -149,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.concurrency < 1:
         parser.error("--concurrency: at least 1")
     try:
-        settings = load_settings()
+        settings = load_settings().as_role(DatabaseRole.WORKER)
         configure_logging(settings, service="worker")
         takes = None if options.models is None else [name.strip() for name in options.models.split(",")]
         status = run(settings, concurrency=options.concurrency, queues=queues, name=options.name, takes=takes)

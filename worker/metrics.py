@@ -30,6 +30,9 @@ LOADED_VERSIONS = Gauge(
 )
 REDISPATCHES = Counter("predictq_worker_sweeper_redispatches", "Messages put back by the sweeper.", ["queue"])
 DEAD_LETTERS = Counter("predictq_worker_dead_letters", "Rows given up after the attempt cap, with a stated error.")
+FOREIGN_MESSAGES = Counter(
+    "predictq_worker_foreign_messages", "Messages in Redis that are not ours, dropped unread.", ["place"]
+)
 QUEUED = Gauge(
     "predictq_worker_queue_messages",
     "Messages in the broker, as the sweeper saw last.",

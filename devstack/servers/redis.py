@@ -1,15 +1,23 @@
 """A server of our own that speaks Redis' protocol: Valkey, or the Redis of this machine."""
 
+import hashlib
 import os
+import re
+import subprocess
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from signal import SIGTERM
 
 import redis
 
 from devstack.files import write_private
-from devstack.servers.binaries import REDIS_PROGRAMS, redis_program
+from devstack.servers.accounts import unprivileged_account
+from devstack.servers.binaries import REDIS_PROGRAMS, VALKEY, redis_program
+from devstack.servers.cluster import ENVIRONMENT
 from devstack.servers.leftovers import stop_leftovers
+from devstack.servers.location import home_of
+from devstack.servers.reachable import reachable
 from devstack.servers.server import EmbeddedServer
 from devstack.supervision.child import Child
 
@@ -22,12 +30,19 @@ DEFAULTS = {
     "maxmemory": "256mb",  # as in compose: room for more than 200,000 waiting batches
     "tcp-backlog": "128",  # the default is more than most kernels grant, and warns
 }
-# Nobody here needs them, and with them whoever has the password writes files as our user, reads the password back or
-# makes the server another's replica. EVALSHA and SCRIPT stay: kombu's lock on unacknowledged messages is a script.
-# By their names, since no ACL suits every version: Redis 6.0 knows no channels in one.
+# All that our programs, Celery and Flower ask of it. Whoever has the password writes no file, reads no setting, runs no
+# script, stops nobody's connection, and finds no keys but those that are ours.
+ALLOWED = frozenset((
+    "ping", "auth", "hello", "select", "info", "multi", "exec", "discard", "watch", "unwatch", "lpush", "rpush", "rpop",
+    "brpop", "llen", "lrange", "lindex", "lrem", "ltrim", "exists", "type", "del", "unlink", "expire", "sadd", "srem",
+    "smembers", "scard", "publish", "subscribe", "unsubscribe", "psubscribe", "punsubscribe",
+))  # fmt: skip
+KEYS = ("interactive*", "bulk*", "plan*", "_kombu.binding*", "*celery.pidbox*", "celeryev*")
+CHANNELS = ("*",)  # a subscription by a pattern asks for that very pattern; nothing is kept in them
+# Before 6.2 no ACL can say all of that. What reaches beyond the keys is then taken away by name.
 REFUSED = frozenset((
-    "ACL", "BGREWRITEAOF", "BGSAVE", "CLUSTER", "CONFIG", "DEBUG", "EVAL", "MIGRATE", "MODULE", "MONITOR", "PSYNC",
-    "REPLICAOF", "SAVE", "SHUTDOWN", "SLAVEOF", "SYNC",
+    "ACL", "BGREWRITEAOF", "BGSAVE", "CLIENT", "CLUSTER", "CONFIG", "DEBUG", "EVAL", "EVALSHA", "MIGRATE", "MODULE",
+    "MONITOR", "PSYNC", "REPLICAOF", "SAVE", "SCRIPT", "SHUTDOWN", "SLAVEOF", "SYNC",
 ))  # fmt: skip
 OTHER_SERVER = "The data are of a newer or another server: move the directory away; batches that wait are sent again."
 ADVICE = {
@@ -44,7 +59,8 @@ ADVICE = {
 class EmbeddedRedis(EmbeddedServer):
     """Valkey or Redis in `data_dir`, persistent (append-only file) and behind a password.
 
-    `settings` go over the defaults under the server's own names. Commands that are `refused` are not there at all.
+    `settings` go over the defaults under the server's own names. Its one user may the commands in `ALLOWED`, and those
+    in `more` beside them; with `free` she may all. As root, the server runs as the account nobody.
     """
 
     name = "redis"
@@ -55,11 +71,14 @@ class EmbeddedRedis(EmbeddedServer):
         *,
         settings: Mapping[str, str] | None = None,
         port: int | None = None,
-        refused: Collection[str] = REFUSED,
+        more: Collection[str] = (),
+        free: bool = False,
     ) -> None:
         """Nothing is touched yet."""
         super().__init__(data_dir, port)
-        self._refused = refused
+        self._more = more
+        self._free = free
+        self._account = unprivileged_account(self.data_dir / "data") if os.geteuid() == 0 else None
         self._settings = dict(settings or {})
 
     @property
@@ -72,11 +91,12 @@ class EmbeddedRedis(EmbeddedServer):
         self.prepare()
         return Child(
             name=self.name,
-            argv=[str(redis_program()), CONFIG],
-            env=os.environ,
+            argv=[str(self._program()), str(self._home() / CONFIG)],
+            env=ENVIRONMENT,
             log_path=self.log_path,
             ready=self._answers,
-            cwd=self.data_dir,
+            cwd=self.kept,
+            account=self._account,
             stop_signal=SIGTERM,
             before_start=self._before_start,
             after_stop=self._release,
@@ -96,17 +116,45 @@ class EmbeddedRedis(EmbeddedServer):
             "logfile": "",
         }
         lines = [f"{name} {_quoted(value)}" for name, value in (DEFAULTS | self._settings | own).items()]
-        lines += [f'rename-command {command} ""' for command in sorted(self._refused)]
-        write_private(self.data_dir / CONFIG, "\n".join(lines) + "\n")
+        path = self._home() / CONFIG
+        write_private(path, "\n".join([*lines, *self._limits()]) + "\n")
+        if self._account:
+            os.chown(path, self._account.uid, self._account.gid)
+
+    def _limits(self) -> list[str]:
+        """The lines that say what the password opens."""
+        if self._free:
+            return []
+        if not knows_channels(redis_program()):
+            return [f'rename-command {command} ""' for command in sorted(REFUSED - set(self._more))]
+        digest = hashlib.sha256(
+            self.address.password.encode()
+        ).hexdigest()  # a `user` line forgets what requirepass says
+        words = ["user default", "on", f"#{digest}", "resetkeys", *(f"~{key}" for key in KEYS), "resetchannels"]
+        words += [*(f"&{channel}" for channel in CHANNELS), "-@all", *(f"+{command}" for command in sorted(ALLOWED))]
+        return [" ".join([*words, *(f"+{command.lower()}" for command in sorted(self._more))])]
 
     def _clear(self) -> None:
-        stop_leftovers(self.data_dir, REDIS_PROGRAMS, SIGTERM)
+        stop_leftovers(self.kept, REDIS_PROGRAMS, SIGTERM)
+
+    def _program(self) -> Path:
+        packaged = VALKEY.find()
+        return reachable(packaged, self._account) / REDIS_PROGRAMS[0] if packaged else redis_program()
+
+    @property
+    def kept(self) -> Path:
+        """Where the server writes its own files."""
+        return self._home() / "data"
 
     def _set_up(self) -> None:
         """The server makes its own files."""
+        self.kept.mkdir(mode=0o700, exist_ok=True)
+        if self._account:
+            for path in (self.kept, *self.kept.rglob("*")):
+                os.chown(path, self._account.uid, self._account.gid)
 
     def _home(self) -> Path:
-        return self.data_dir
+        return home_of(self.data_dir, self._account)
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url, socket_timeout=2) as client:
@@ -114,6 +162,14 @@ class EmbeddedRedis(EmbeddedServer):
                 return bool(client.ping())
             except redis.RedisError:  # refused, or still loading its data
                 return False
+
+
+@cache
+def knows_channels(program: Path) -> bool:
+    """Whether its access lists can say all that ours do: Redis 6.2 and later, and every Valkey."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", said)
+    return found is None or (int(found[1]), int(found[2])) >= (6, 2)
 
 
 def _quoted(value: str) -> str:

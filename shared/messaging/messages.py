@@ -48,39 +48,39 @@ def publish_work(redis: Redis, messages: int, queue: Queue) -> None:
     A message names its queue and nothing more: which batch is done next is settled in PostgreSQL, when it is claimed.
     """
     if messages > 0:
-        redis.lpush(queue.value, *[_task_message(queue) for _ in range(messages)])
+        redis.lpush(queue.value, *[json.dumps(work_message(queue)) for _ in range(messages)])
 
 
-def _task_message(queue: Queue) -> str:
+def work_message(queue: Queue) -> dict[str, Any]:
     """The Celery message that has work of a queue done: version 2 of its protocol, in kombu's envelope for Redis.
 
     Written here because Celery takes 0.2 ms and a round trip for each, in which the workers wait. A test holds it
     against Celery's own. Source: https://docs.celeryq.dev/en/stable/internals/protocol.html
     """
     task_id = str(uuid4())
-    return json.dumps(
-        {
-            "body": base64.b64encode(json.dumps([[queue.value], {}, _NOTHING_FOLLOWS]).encode()).decode(),
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": {
-                **_HEADERS,
-                "id": task_id,
-                "root_id": task_id,
-                "argsrepr": f"['{queue.value}']",  # what Flower shows
-                "origin": f"{os.getpid()}@{_HOST}",
-            },
-            "properties": {
-                "correlation_id": task_id,
-                "reply_to": "",  # nobody waits for a result: it is in PostgreSQL
-                "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": queue.value},
-                "priority": 0,
-                "body_encoding": "base64",
-                "delivery_tag": str(uuid4()),
-            },
-        }
-    )
+    return {
+        "body": base64.b64encode(json.dumps([[queue.value], {}, _NOTHING_FOLLOWS]).encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {
+            **_HEADERS,
+            "timelimit": [None, None],
+            "stamps": {},
+            "id": task_id,
+            "root_id": task_id,
+            "argsrepr": f"['{queue.value}']",  # what Flower shows
+            "origin": f"{os.getpid()}@{_HOST}",
+        },
+        "properties": {
+            "correlation_id": task_id,
+            "reply_to": "",  # nobody waits for a result: it is in PostgreSQL
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue.value},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid4()),
+        },
+    }
 
 
 _HOST = socket.gethostname()
@@ -94,13 +94,11 @@ _HEADERS: dict[str, Any] = {
     "group": None,
     "group_index": None,
     "retries": 0,
-    "timelimit": [None, None],
     "parent_id": None,
     "kwargsrepr": "{}",
     "ignore_result": True,
     "replaced_task_nesting": 0,
     "stamped_headers": None,
-    "stamps": {},
 }
 
 

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import pwd
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import redis
 from devstack.errors import AlreadyRunning, BinariesMissing, ChildFailed
 from devstack.servers import location
 from devstack.servers import reachable as reachable_programs
-from devstack.servers.accounts import Account, unprivileged_account
+from devstack.servers import redis as redis_server
+from devstack.servers.accounts import UNPRIVILEGED, Account, unprivileged_account
 from devstack.servers.binaries import Package, postgres_programs, redis_program
 from devstack.servers.cluster import DATABASE, run_as_superuser
 from devstack.servers.postgres import EmbeddedPostgres
@@ -137,7 +139,7 @@ def test_root_can_use_a_directory_that_is_closed_to_others(tmp_path: Path) -> No
 
 def test_redis_keeps_its_data_over_restart_and_kill(tmp_path: Path) -> None:
     """The append-only file brings everything back after an orderly stop."""
-    with EmbeddedRedis(tmp_path / "redis") as server:
+    with EmbeddedRedis(tmp_path / "redis", free=True) as server:
         assert count(server, "key") == 1
         server.restart()
         assert count(server, "key") == 2
@@ -193,22 +195,26 @@ def test_data_of_another_postgres_are_refused_with_the_fix(postgres: EmbeddedPos
 @pytest.mark.parametrize("header", ["REDIS0012", "VALKEY999"])
 def test_data_of_a_newer_server_are_refused_with_the_fix(tmp_path: Path, header: str) -> None:
     """Messages that a newer Redis or Valkey kept cannot be read: the error says so, and that no work is lost."""
-    kept = tmp_path / "redis" / "appendonlydir"
+    server = EmbeddedRedis(tmp_path / "redis")
+    server.data_dir.mkdir()
+    kept = server.kept / "appendonlydir"
     kept.mkdir(parents=True)
     (kept / "appendonly.aof.1.base.rdb").write_text(header)
     (kept / "appendonly.aof.manifest").write_text("file appendonly.aof.1.base.rdb seq 1 type b\n")
     with pytest.raises(ChildFailed, match=r"move the directory away; batches that wait are sent again"):
-        EmbeddedRedis(tmp_path / "redis").start()
+        server.start()
+    server.destroy()
 
 
 def test_messages_of_an_older_redis_are_kept(tmp_path: Path) -> None:
     """The single append-only file of Redis 6 and older is taken over."""
-    (tmp_path / "redis").mkdir()
-    (tmp_path / "redis" / "appendonly.aof").write_bytes(
-        b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nINCR\r\n$3\r\nkey\r\n"
-    )
-    with EmbeddedRedis(tmp_path / "redis") as server:
+    server = EmbeddedRedis(tmp_path / "redis", free=True)
+    server.data_dir.mkdir()
+    server.kept.mkdir()
+    (server.kept / "appendonly.aof").write_bytes(b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nINCR\r\n$3\r\nkey\r\n")
+    with server:
         assert count(server, "key") == 2
+        server.destroy()
 
 
 def test_a_machine_without_the_packages_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,31 +241,57 @@ def test_a_copy_of_the_programs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert "(PostgreSQL)" in said
 
 
+_BEYOND = (
+    ["CONFIG", "SET", "dir", "/tmp"], ["CONFIG", "GET", "requirepass"], ["ACL", "LIST"], ["EVAL", "return 1", "0"],
+    ["EVALSHA", "a" * 40, "0"], ["SCRIPT", "LOAD", "return 1"], ["MODULE", "LIST"], ["DEBUG", "OBJECT", "bulk"],
+    ["SLAVEOF", "NO", "ONE"], ["REPLICAOF", "NO", "ONE"], ["SAVE"], ["BGSAVE"], ["BGREWRITEAOF"], ["MONITOR"],
+    ["SHUTDOWN", "NOSAVE"], ["MIGRATE", "h", "1", "k", "0", "1"], ["CLIENT", "KILL", "TYPE", "normal"],
+    ["CLIENT", "PAUSE", "1000"],
+)  # fmt: skip
+
+
 def test_redis_takes_no_command_that_reaches_beyond_it(tmp_path: Path) -> None:
-    """Whoever has the password writes no file, reads no setting, runs no script and fills no memory without end."""
-    asked = (
-        ["CONFIG", "SET", "dir", "/tmp"], ["CONFIG", "GET", "requirepass"], ["ACL", "LIST"], ["EVAL", "return 1", "0"],
-        ["MODULE", "LIST"], ["DEBUG", "SLEEP", "0"], ["SLAVEOF", "NO", "ONE"], ["REPLICAOF", "NO", "ONE"], ["SAVE"],
-        ["BGSAVE"], ["BGREWRITEAOF"], ["MONITOR"], ["SHUTDOWN", "NOSAVE"], ["MIGRATE", "h", "1", "k", "0", "1"],
-    )  # fmt: skip
+    """Whoever has the password writes no file, reads no setting, runs no script, stops nobody, touches no other key."""
+    asked = [*_BEYOND, ["SET", "interactive", "x"], ["LPUSH", "else", "x"], ["FLUSHALL"]]
     with EmbeddedRedis(tmp_path / "redis") as server, redis.Redis.from_url(server.url) as client:
         for command in asked:
-            with pytest.raises(redis.ResponseError, match="unknown command"):
+            with pytest.raises(redis.ResponseError, match=r"(?i)no permission|not allowed"):
                 client.execute_command(*command)
         memory = client.info("memory")
         assert (memory["maxmemory"], memory["maxmemory_policy"]) == (256 * 1024**2, "noeviction")
-        with client.lock("kombu takes this one", timeout=5):
-            pass
+        assert client.lpush("interactive", "x") == 1
+        server.destroy()
+
+
+def test_an_old_redis_loses_the_commands_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 6.2 an access list cannot say it all: commands that reach beyond the keys are not there."""
+    monkeypatch.setattr(redis_server, "knows_channels", lambda _program: False)
+    with EmbeddedRedis(tmp_path / "redis") as server, redis.Redis.from_url(server.url) as client:
+        for command in _BEYOND:
+            with pytest.raises(redis.ResponseError, match="unknown command"):
+                client.execute_command(*command)
+        server.destroy()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a server another account")
+def test_redis_does_not_run_as_root(tmp_path: Path) -> None:
+    """As root it gets the account that PostgreSQL gets, and its own variables and none of ours."""
+    with EmbeddedRedis(tmp_path / "redis") as server:
+        process = psutil.Process(pid_of(server))
+        assert process.uids().real == pwd.getpwnam(UNPRIVILEGED).pw_uid
+        assert set(process.environ()) <= {"PATH", "LC_ALL", "TZ", "LD_LIBRARY_PATH"}
+        server.destroy()
 
 
 def test_what_servers_write_is_their_owners_alone(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
     """Logs and the append-only file are 0600, whatever umask they are started under and an earlier release left."""
-    broker = EmbeddedRedis(tmp_path / "redis")
+    broker = EmbeddedRedis(tmp_path / "redis", free=True)
     broker.data_dir.mkdir()
     broker.log_path.touch(mode=0o644)
     with broker:
         assert count(broker, "key") == 1
-        written = [path for path in broker.data_dir.rglob("*") if path.is_file()]
+        places = {broker.data_dir, Path(psutil.Process(pid_of(broker)).cwd()).parent}
+        written = [path for place in places for path in place.rglob("*") if path.is_file()]
         assert len(written) >= 4
         for path in (*written, postgres.log_path):
             assert path.stat().st_mode & 0o077 == 0, path

@@ -147,7 +147,7 @@ def warm_runner() -> Iterator[Runner]:
             __import__(library)
         with (
             EmbeddedPostgres(directory / "postgres", settings=_POSTGRES) as postgres,
-            EmbeddedRedis(directory / "redis") as redis,
+            EmbeddedRedis(directory / "redis", more=("flushall",)) as redis,
         ):
             yield Runner(WarmServers(postgres, redis), directory)
             postgres.destroy()

@@ -219,7 +219,6 @@ def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:
     assert (conf.task_acks_late, conf.task_reject_on_worker_lost, conf.worker_prefetch_multiplier) == (True, True, 1)
     assert (conf.accept_content, conf.task_ignore_result) == (["json"], True)
     assert conf.broker_connection_max_retries is None
-    assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit
     assert conf.broker_transport_options["queue_order_strategy"] == "priority"
     assert [queue.name for queue in conf.task_queues] == [Queue.INTERACTIVE, Queue.BULK]
 

@@ -12,6 +12,7 @@ from shared.batches.sweep import missing_messages
 from shared.errors import PredictqError
 from shared.logging import get_logger
 from shared.messaging.messages import count_messages, publish_work
+from shared.messaging.own_keys import mend_keys
 from shared.status import SCORING_QUEUES
 from worker import metrics
 from worker.models.loadable import Loadable
@@ -56,6 +57,8 @@ class Sweeper:
 
     def sweep_once(self) -> int:
         """One round; returns how many messages were put on the queues."""
+        if mended := mend_keys(self._redis):
+            log.warning("keys in Redis that are not as ours are were removed", keys=mended)
         held = {queue: count_messages(self._redis, queue) for queue in SCORING_QUEUES}
         for queue, messages in held.items():
             metrics.QUEUED.labels(queue.value).set(messages)
