@@ -10,8 +10,10 @@ from pathlib import Path
 from cli.errors import GatewayDown, NoStack
 from devstack.errors import NotRunning
 from devstack.state import STATE_FILE, StackState, load_state
+from shared.database_role import DatabaseRole
 
 STACK_DIRECTORY = ".predictq"
+_ROLES = tuple(role.variable for role in DatabaseRole)
 _chosen: ContextVar[Path | None] = ContextVar("directory", default=None)
 
 
@@ -101,6 +103,9 @@ def fill_environment(*, redis: bool = False) -> None:
         raise _no_stack("database" if "DATABASE_URL" in missing else "Redis", " and ".join(missing))
     if stack is not None:
         os.environ.update({name: getattr(stack, name.lower()) for name in missing})
+    if stack is not None and "DATABASE_URL" in missing:
+        roles = {name: getattr(stack, name.removeprefix("PREDICTQ_").lower()) for name in _ROLES}
+        os.environ.update({name: address for name, address in roles.items() if address})
 
 
 def _no_stack(what: str, variable: str) -> NoStack:

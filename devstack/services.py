@@ -9,7 +9,8 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from signal import Signals
 
@@ -18,9 +19,11 @@ from redis.exceptions import RedisError
 
 from devstack.supervision.child import Child
 from shared.config import Settings
+from shared.database_role import DatabaseRole
 from shared.messaging.celery_app import living_workers
 
 PING_SECONDS = 0.5
+NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"  # for a program that needs none, where the settings ask for one
 FLOWER_USER = "predictq"
 # 10,000 tasks take 120 MB; its own limit, 100,000, would take about 500 MB. A message says only that a queue has work:
 # so which queue that was, and what became of it, belong on the page.
@@ -39,17 +42,21 @@ class Services:
     settings: Settings
     environment: Mapping[str, str]
     logs: Path
+    role_urls: Mapping[DatabaseRole, str] = field(default_factory=dict)  # each child gets its own, and no other
 
     def gateway(self, port: int, host: str = "127.0.0.1") -> Child:
         """The gateway on `host`, one that leads to 127.0.0.1, too; ready when it answers, with a live model or none."""
-        return self._child(
-            "gateway", ["api", "--host", host, "--port", str(port)], lambda: answers(port, "/health/live")
-        )
+        arguments = ["api", "--host", host, "--port", str(port)]
+        return self._child("gateway", arguments, lambda: answers(port, "/health/live"), role=DatabaseRole.GATEWAY)
 
     def flower(self, port: int, password: str) -> Child:
         """Flower on 127.0.0.1:`port`. It keeps nothing, and takes long to say goodbye: it is ended at once."""
         child = self._child(
-            "flower", ["devstack.flower", str(port)], lambda: answers(port, "/healthcheck"), stop_signal=Signals.SIGKILL
+            "flower",
+            ["devstack.flower", str(port)],
+            lambda: answers(port, "/healthcheck"),
+            role=None,
+            stop_signal=Signals.SIGKILL,
         )
         # The user's own settings of Flower win, but for the password: `up` prints the one that holds.
         own = {**FLOWER, **child.env, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
@@ -60,11 +67,12 @@ class Services:
         name = f"stack-{os.getpid()}"  # unique on this machine, for a Redis that several stacks share
         node = f"{name}@{socket.gethostname()}"
         arguments = ["worker", "--concurrency", str(processes), "--name", name]
-        return self._child("worker", arguments, lambda: _replies(self.settings, node), stop_timeout=30.0)
+        ready = partial(_replies, self.settings, node)
+        return self._child("worker", arguments, ready, role=DatabaseRole.WORKER, stop_timeout=30.0)
 
     def upkeep(self) -> Child:
         """The upkeep process. Nobody waits for it: where another one is at work, it does nothing."""
-        return self._child("upkeep", ["worker.upkeep"], lambda: True)
+        return self._child("upkeep", ["worker.upkeep"], lambda: True, role=DatabaseRole.UPKEEP)
 
     def _child(
         self,
@@ -72,13 +80,14 @@ class Services:
         arguments: list[str],
         ready: Callable[[], bool],
         *,
+        role: DatabaseRole | None,
         stop_signal: Signals = Signals.SIGTERM,
         stop_timeout: float = 10.0,
     ) -> Child:
         return Child(
             name=name,
             argv=module_command(*arguments),
-            env=self.environment,
+            env=self._environment_of(role),
             log_path=self.logs / f"{name}.log",
             ready=ready,
             cwd=self.logs,
@@ -86,6 +95,14 @@ class Services:
             stop_timeout=stop_timeout,
             advice=TAKEN,
         )
+
+    def _environment_of(self, role: DatabaseRole | None) -> dict[str, str]:
+        """With the address of PostgreSQL under the child's own role, and no other: what it has not, nobody can take."""
+        others = {duty.variable for duty in DatabaseRole}
+        environment = {name: value for name, value in self.environment.items() if name not in others}
+        if role is None:
+            return environment | {"DATABASE_URL": NO_DATABASE}
+        return environment | ({"DATABASE_URL": self.role_urls[role]} if role in self.role_urls else {})
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

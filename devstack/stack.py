@@ -24,10 +24,12 @@ from devstack.state import StackState, StateDirectory
 from devstack.supervision.recovery import Event, OnEvent
 from devstack.supervision.supervisor import Supervisor
 from shared.config import Settings, load_settings
+from shared.database_role import DatabaseRole
 from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
 from sql.migrate import old_install, upgrade
+from sql.roles import make_roles
 
 API_PORT, FLOWER_PORT = 8000, 5555
 FLOWER_SECONDS, POLL_SECONDS = 15.0, 0.1
@@ -93,8 +95,9 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             "PREDICTQ_ERASURE_DIRECTORY": str(plan.directory),
             "PREDICTQ_ENV_FILE": str((plan.directory / ".env").absolute()),  # addresses of sources elsewhere
         }
+        kept["PREDICTQ_FLOWER"] = str(plan.flower)
         environment = {**kept, **os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
-        services = Services(settings, environment, plan.directory / "logs")
+        services = Services(settings, environment, plan.directory / "logs", servers.role_urls)
         key = local_key(engine, plan.directory)
         own = {**environment, "PREDICTQ_API_URL": f"http://127.0.0.1:{port}", "PREDICTQ_API_KEY": key}
         with ExitStack() as start_work:
@@ -120,6 +123,9 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             api_key=key,
             flower_url=f"http://127.0.0.1:{flower[0]}" if flower else None,
             flower_password=flower[1] if flower else None,
+            gateway_database_url=servers.role_urls.get(DatabaseRole.GATEWAY),
+            worker_database_url=servers.role_urls.get(DatabaseRole.WORKER),
+            upkeep_database_url=servers.role_urls.get(DatabaseRole.UPKEEP),
         )
         directory.publish(state)
         first_client = loaded["first_id"] if loaded else None
@@ -136,6 +142,8 @@ def _choose_port(wanted: int | None) -> int:
 
 def _migrated(engine: Engine, servers: Servers, settings: Settings) -> str:
     before, after = upgrade(engine)
+    if servers.role_urls:
+        make_roles(engine, servers.role_urls)
     with transaction(engine) as connection:
         version = connection.execute(text("SHOW server_version")).scalar_one()
         note = old_install(connection)

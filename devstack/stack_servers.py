@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
 from devstack.supervision.supervisor import Supervisor
+from shared.database_role import DatabaseRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Servers:
 
     database_url: str  # for every program on this machine
     fast_database_url: str  # for the programs that we start: a Unix socket where there is one
+    role_urls: Mapping[DatabaseRole, str]  # the same for the services' database roles; empty: none are asked for
     redis_url: str
     own_database: bool  # the user's, which we neither start nor fill unasked
     own_redis: bool
@@ -27,15 +30,17 @@ def start_servers(directory: Path, supervisor: Supervisor) -> Servers:
     database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
     own_database, own_redis = bool(database_url), bool(redis_url)
     fast_url = database_url
+    role_urls = {duty: url for duty in DatabaseRole if (url := os.environ.get(duty.variable))} if database_url else {}
     if not database_url:
         postgres = EmbeddedPostgres(directory / "postgres")
         supervisor.start(postgres.child())
         database_url, fast_url = postgres.url, postgres.socket_url
+        role_urls = {duty: postgres.socket_url_of(duty) for duty in DatabaseRole}
     if not redis_url:
         redis = EmbeddedRedis(directory / "redis")
         supervisor.start(redis.child())
         redis_url = redis.url
-    return Servers(database_url, fast_url or database_url, redis_url, own_database, own_redis)
+    return Servers(database_url, fast_url or database_url, role_urls, redis_url, own_database, own_redis)
 
 
 def delete_data(directory: Path) -> None:

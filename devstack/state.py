@@ -25,6 +25,9 @@ class StackState:
     api_key: str
     flower_url: str | None = None
     flower_password: str | None = None  # of the user `predictq`
+    gateway_database_url: str | None = None  # under the database roles of the services
+    worker_database_url: str | None = None
+    upkeep_database_url: str | None = None
 
     def has_its_gateway(self) -> bool:
         """Whether a program of this very stack listens at `api_url`: while it is down, a stranger's may."""

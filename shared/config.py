@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import SettingsConfigDict
 
 from shared.addresses import postgres_address, redis_address
+from shared.database_role import DatabaseRole
 from shared.errors import PredictqError
 from shared.wire_settings import WireSettings
 
@@ -39,6 +40,15 @@ class Settings(WireSettings):
     redis_url: SecretStr = Field(
         validation_alias="REDIS_URL",
         description="Where Redis is, as redis://:password@host:port/0, or rediss:// for TLS.",
+    )
+    gateway_database_url: SecretStr | None = Field(
+        None, description="The same address with the database role of the gateway; empty: DATABASE_URL, as it is."
+    )
+    worker_database_url: SecretStr | None = Field(
+        None, description="The same with the role of workers, which also reads the sources that are in this database."
+    )
+    upkeep_database_url: SecretStr | None = Field(
+        None, description="The same with the role of the upkeep process. `predictq migrate --roles` makes all three."
     )
     environment: Environment = Field(
         Environment.PRODUCTION, description="`development` allows what would be unsafe elsewhere."
@@ -173,6 +183,9 @@ class Settings(WireSettings):
         None,
         description="Where the upkeep process keeps hashes of erased clients, outside the database; empty: nowhere.",
     )
+    flower: bool = Field(
+        False, description="Let Flower ask workers how they are. Of remote control nothing else is ever obeyed."
+    )
     worker_metrics_host: str = Field(
         "127.0.0.1", description="Address on which a worker serves its Prometheus metrics, which ask for no key."
     )
@@ -193,10 +206,21 @@ class Settings(WireSettings):
         """The hosts that the API is called by, one by one, in lower case; empty: any."""
         return _names_in(self.api_hosts)
 
-    @field_validator("database_url")
+    def address_of(self, role: DatabaseRole) -> SecretStr | None:
+        """The address of PostgreSQL under a service's own database role; None where it has none."""
+        named: SecretStr | None = getattr(self, f"{role.value}_database_url")
+        return named
+
+    def as_role(self, role: DatabaseRole) -> Self:
+        """The settings of a service: its own address of PostgreSQL is the only one."""
+        own = self.address_of(role) or self.database_url
+        others = {f"{other.value}_database_url": None for other in DatabaseRole}
+        return self.model_copy(update={"database_url": own, **others})
+
+    @field_validator("database_url", "gateway_database_url", "worker_database_url", "upkeep_database_url")
     @classmethod
-    def _read_database_url(cls, given: SecretStr) -> SecretStr:
-        return SecretStr(postgres_address(given.get_secret_value()))
+    def _read_database_url(cls, given: SecretStr | None) -> SecretStr | None:
+        return None if given is None else SecretStr(postgres_address(given.get_secret_value()))
 
     @field_validator("redis_url")
     @classmethod
@@ -238,8 +262,8 @@ def _explain(location: tuple[int | str, ...], message: str) -> str:
     if not location:
         return message
     name = str(location[0])
-    is_address = name.upper() in ("DATABASE_URL", "REDIS_URL")
-    variable = name.upper() if is_address else f"PREDICTQ_{name.upper()}"
+    is_address = name.upper().endswith(("DATABASE_URL", "REDIS_URL"))
+    variable = name.upper() if name.upper() in ("DATABASE_URL", "REDIS_URL") else f"PREDICTQ_{name.upper()}"
     if message == "Field required":
         return f"{variable}: is not set"
     return f"{variable} {message}" if is_address else f"{variable}: {message}"

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from sql.refusals import check_encoding, check_schema_is_ours, explaining
+from sql.roles import apply_rights
 
 # Any fixed number: two `predictq migrate` at once must take turns, and advisory locks are named by number.
 _MIGRATION_LOCK = 0x70726564
@@ -33,6 +34,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)
         command.upgrade(alembic_config(connection), revision)
+        apply_rights(connection)
         return before, current_revision(connection)
 
 

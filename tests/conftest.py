@@ -16,8 +16,10 @@ from xdist.scheduler import LoadScopeScheduling
 from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
+from shared.database_role import DatabaseRole
 from shared.postgres.engine import make_engine
 from sql.migrate import upgrade
+from sql.roles import make_roles
 from tests.older_postgres import older_programs
 from tests.sample import create_clients_table
 
@@ -95,7 +97,7 @@ def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if warm is not None:
         yield warm.redis
         return
-    with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data") as server:
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data", more=("flushall", "scan", "dump")) as server:
         yield server
 
 
@@ -119,8 +121,10 @@ def make_database(postgres: EmbeddedPostgres) -> Iterator[Callable[..., str]]:
     if not is_there:
         template = create_engine(make_url(postgres.url).set(database="template_predictq"))
         upgrade(template)
+        make_roles(template, {role: postgres.url_of(role) for role in DatabaseRole})
         with template.begin() as connection:
             create_clients_table(connection)
+            connection.execute(text(_READABLE))
         template.dispose()
     yield make
     admin.dispose()
@@ -140,11 +144,21 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
     return redis_server.url
 
 
+# Tables of tests are sources that the services may read, as if somebody had granted it.
+_READABLE = """
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO predictq_gateway, predictq_worker;
+"""
+
+
 @pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:
-    """Settings for one test, impatient so that recovery is quick to see."""
+def settings(database_url: str, redis_url: str, postgres: EmbeddedPostgres) -> Settings:
+    """Settings for one test, impatient so that recovery is quick to see. Services have database roles of their own."""
+    name = str(make_url(database_url).database)
     return Settings(
         database_url=database_url,
+        gateway_database_url=postgres.url_of(DatabaseRole.GATEWAY, database=name),
+        worker_database_url=postgres.url_of(DatabaseRole.WORKER, database=name),
+        upkeep_database_url=postgres.url_of(DatabaseRole.UPKEEP, database=name),
         redis_url=redis_url,
         environment=Environment.DEVELOPMENT,
         lease_seconds=2,
@@ -156,7 +170,7 @@ def settings(database_url: str, redis_url: str) -> Settings:
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
-    """An engine on the test's database."""
+    """An engine on the test's database, as its owner: for what tests prepare, and look at."""
     engine = make_engine(settings, application_name="test", pool_size=4)
     yield engine
     engine.dispose()

@@ -17,7 +17,7 @@ from shared.jobs.accept_singles import Target
 from shared.jobs.model_choice import ModelChoice
 from shared.models.registry import ModelVersion, find_version, get_version, read_models_in_use
 from shared.sources.keys import KeyForm
-from shared.sources.lookup import lookup_of
+from shared.sources.lookup import lookup_of, may_look_up
 from shared.sources.source import Source, get_source
 
 _REMEMBER_SECONDS = 1.0
@@ -154,4 +154,7 @@ def _serve(connection: Connection, version: ModelVersion, choice: ModelChoice) -
         return ServedModel(version, None, None, Target(choice))
     source = get_source(connection, version.source_id)
     keys = source.key_form
-    return ServedModel(version, source, keys, Target(choice, keys.storage, lookup_of(source), source.id))
+    lookup = lookup_of(source)
+    if lookup is not None and not may_look_up(connection, source):
+        lookup = None
+    return ServedModel(version, source, keys, Target(choice, keys.storage, lookup, source.id))

@@ -18,6 +18,7 @@ from api.server.wire.descriptors import raise_limit
 from api.server.wire.listening import protocol_maker
 from api.server.wire.tls import Certificate, CertificateRefused
 from shared.config import Settings, SettingsRefused, load_settings
+from shared.database_role import DatabaseRole
 from shared.logging import configure_logging
 
 _GRACE_SECONDS = 10  # for calls that are being answered when the process is told to end
@@ -38,7 +39,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     options = _options()
     try:
-        settings = load_settings()
+        settings = load_settings().as_role(DatabaseRole.GATEWAY)
     except SettingsRefused as error:
         sys.exit(f"predictq api: {error}")
     configure_logging(settings, service="api")

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from cli.address import STACK_DIRECTORY
-from cli.console import AsJson, say, say_json
+from cli.console import AsJson, plain_text, remark, say, say_json
 from cli.errors import UsageProblem
+from shared.database_role import DatabaseRole
 
 PROCESSORS = os.cpu_count() or 1
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
@@ -88,7 +89,7 @@ def worker(
     """Run one more worker until Ctrl-C, beside a stack or for the DATABASE_URL and REDIS_URL of another machine."""
     arguments = ["--concurrency", str(concurrency), "--queues", queues, *(["--models", models] if models else [])]
     arguments += ["--name", name] if name else []
-    _become("worker", *arguments)
+    _become(DatabaseRole.WORKER, "worker", *arguments)
 
 
 def api(
@@ -96,37 +97,57 @@ def api(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
 ) -> None:
     """Run one more gateway until Ctrl-C."""
-    _become("api", "--host", host, "--port", str(port))
+    _become(DatabaseRole.GATEWAY, "api", "--host", host, "--port", str(port))
 
 
 def upkeep() -> None:
     """Run the upkeep process until Ctrl-C: partitions, retention, expiry. One is at work at a time, others wait."""
-    _become("worker.upkeep")
+    _become(DatabaseRole.UPKEEP, "worker.upkeep")
 
 
-def _become(module: str, *arguments: str) -> None:
-    """Go on as `python -m MODULE`: one process with nothing of the command line's left in its memory."""
+def _become(role: DatabaseRole, module: str, *arguments: str) -> None:
+    """Go on as `python -m MODULE`: one process with nothing of the command line's left in its memory.
+
+    It gets the address of PostgreSQL under its own database role, where there is one, and no other.
+    """
     from cli.address import fill_environment
     from devstack.services import module_command
 
     fill_environment(redis=True)
+    addresses = {each: os.environ.pop(each.variable, "") for each in DatabaseRole}
+    os.environ["DATABASE_URL"] = addresses[role] or os.environ["DATABASE_URL"]
     command = module_command(module, *arguments)
     os.execv(command[0], command)  # noqa: S606 - no shell is meant
 
 
-def migrate(as_json: AsJson = False) -> None:
-    """Bring the database to the schema that this code needs."""
+def migrate(
+    roles: Annotated[
+        bool, typer.Option("--roles", help="Make the database roles of gateway, worker and upkeep, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the database to the schema that this code needs. DATABASE_URL names the owner of its tables."""
     from cli.database import database
+    from shared.config import load_settings
     from shared.postgres.engine import transaction
     from sql.migrate import old_install, upgrade
+    from sql.roles import make_roles, role_addresses
 
     with database(check_schema=False) as engine:
         before, after = upgrade(engine)
+        named = role_addresses(load_settings(redis_url="redis://127.0.0.1:6379/0")) if roles else {}
+        made = make_roles(engine, named) if roles else []
         with transaction(engine) as connection:
             note = old_install(connection)
     if as_json:
-        say_json({"before": before, "after": after, "note": note})
+        told = [{"duty": role.duty, "name": role.name, "is_new": role.is_new, "url": role.url} for role in made]
+        say_json({"before": before, "after": after, "note": note, **({"roles": told} if roles else {})})
         return
     say(f"schema {after}: nothing to do" if before == after else f"schema {before or 'empty'} → {after}")
     if note:
         say(note)
+    for role in made:
+        say(plain_text(f"database role of the {role.duty}: {role.name}" + ("" if role.is_new else ", which was there")))
+    if new := [f"{role.duty.variable}={role.url}" for role in made if role.url]:
+        say(plain_text("\n".join(new)))
+        remark("Keep these lines in the environment of the services, each with its own: they are shown this once.")

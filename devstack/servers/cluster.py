@@ -1,5 +1,6 @@
 """A PostgreSQL data directory: made in one step, so that a crash never leaves half of one."""
 
+import hmac
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from devstack.errors import CommandFailed, WrongOwner
 from devstack.servers.accounts import Account
+from shared.database_role import DatabaseRole
 
 # Nothing of the user's: PGDATA, PGOPTIONS and the like would change what runs. Some Python builds, whose interpreter
 # starts every child, need the last one.
@@ -14,15 +16,23 @@ KEPT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.en
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **KEPT}
 ROLE = DATABASE = "predictq"
 
-# Only our role, only from this machine, only with the password. Nobody can log in as the superuser.
-HBA = f"local all {ROLE} scram-sha-256\nhost all {ROLE} 127.0.0.1/32 scram-sha-256\n"
+# Only our roles, only from this machine, only with their passwords. Nobody can log in as the superuser.
+_LOGINS = ",".join([ROLE, *(duty.default_name for duty in DatabaseRole)])
+HBA = f"local all {_LOGINS} scram-sha-256\nhost all {_LOGINS} 127.0.0.1/32 scram-sha-256\n"
 
-# Enough to migrate, to make databases for tests and to watch the server, without the superuser's reach.
+# Enough to migrate, to make the roles of the services, to make databases for tests and to watch the server, without the
+# superuser's reach.
+MAY_MAKE_ROLES = f"ALTER ROLE {ROLE} CREATEROLE;\n"
 BOOTSTRAP = f"""\
-CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{{password}}';
+CREATE ROLE {ROLE} LOGIN CREATEDB CREATEROLE PASSWORD '{{password}}';
 GRANT pg_monitor, pg_checkpoint, pg_signal_backend TO {ROLE};
 CREATE DATABASE {DATABASE} OWNER {ROLE};
 """
+
+
+def role_password(owners: str, duty: DatabaseRole) -> str:
+    """The password of a service's role, made of the owner's, which it does not tell: so there is no more to keep."""
+    return hmac.new(owners.encode(), duty.default_name.encode(), "sha256").hexdigest()
 
 
 def create_cluster(pgdata: Path, programs: Path, account: Account | None, password: str, *, sync: bool) -> None:
@@ -43,6 +53,13 @@ def create_cluster(pgdata: Path, programs: Path, account: Account | None, passwo
     run_as_superuser(fresh, programs, account, BOOTSTRAP.format(password=password), sync=sync)
     (fresh / "pg_hba.conf").write_text(HBA, encoding="utf-8")
     fresh.rename(pgdata)
+
+
+def admit_roles(pgdata: Path, programs: Path, account: Account | None) -> None:
+    """Let the services' roles into data that were made before there were any. Its server must not run."""
+    if (pgdata / "pg_hba.conf").read_text(encoding="utf-8") != HBA:
+        run_as_superuser(pgdata, programs, account, MAY_MAKE_ROLES, sync=True)
+        (pgdata / "pg_hba.conf").write_text(HBA, encoding="utf-8")
 
 
 def run_as_superuser(

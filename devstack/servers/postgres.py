@@ -13,7 +13,15 @@ from psycopg2.extensions import connection
 from devstack.files import write_private
 from devstack.servers.accounts import unprivileged_account
 from devstack.servers.binaries import Programs, postgres_programs
-from devstack.servers.cluster import DATABASE, ENVIRONMENT, ROLE, check_owner, create_cluster
+from devstack.servers.cluster import (
+    DATABASE,
+    ENVIRONMENT,
+    ROLE,
+    admit_roles,
+    check_owner,
+    create_cluster,
+    role_password,
+)
 from devstack.servers.leftovers import stop_leftovers
 from devstack.servers.location import home_of
 from devstack.servers.postgres_settings import default_settings, render
@@ -21,6 +29,7 @@ from devstack.servers.reachable import reachable
 from devstack.servers.server import EmbeddedServer
 from devstack.servers.sockets import discard, socket_directory
 from devstack.supervision.child import Child
+from shared.database_role import DatabaseRole
 
 ADVICE = {
     "Address already in use": "Another program took the port: start again, and another one is chosen.",
@@ -72,6 +81,20 @@ class EmbeddedPostgres(EmbeddedServer):
         query = urlencode({"host": self._socket_directory(), "port": address.port}, safe="/")
         return f"postgresql+psycopg2://{ROLE}:{address.password}@/{DATABASE}?{query}"
 
+    def url_of(self, duty: DatabaseRole, *, database: str = DATABASE) -> str:
+        """The address over TCP of a service's role, which `sql.roles` makes with the password that stands in it."""
+        port = self.address.port
+        return f"postgresql+psycopg2://{duty.default_name}:{self._password_of(duty)}@127.0.0.1:{port}/{database}"
+
+    def socket_url_of(self, duty: DatabaseRole) -> str:
+        """The same over a Unix socket."""
+        return self.socket_url.replace(
+            f"{ROLE}:{self.address.password}@", f"{duty.default_name}:{self._password_of(duty)}@"
+        )
+
+    def _password_of(self, duty: DatabaseRole) -> str:
+        return role_password(self.address.password, duty)
+
     @property
     def pgdata(self) -> Path:
         """PostgreSQL's own data directory."""
@@ -109,6 +132,7 @@ class EmbeddedPostgres(EmbeddedServer):
     def _set_up(self) -> None:
         if self.pgdata.exists():
             check_owner(self.pgdata, self._account)
+            admit_roles(self.pgdata, self.programs, self._account)
             return
         sync = self._settings.get("fsync", "on") != "off"
         create_cluster(self.pgdata, self.programs, self._account, self.address.password, sync=sync)

@@ -1,8 +1,9 @@
 """Compaction: the tables that erasures have touched are written anew, so that no old byte stays in their files.
 
-Only VACUUM FULL does that: plain VACUUM frees space and overwrites nothing. One table at a time, each under a lock that
-is asked for briefly and again and again, so that nobody queues behind it; who reads the table meanwhile waits some 4 s
-per gigabyte. The open partition is closed first. Must run as the owner of the tables.
+Plain VACUUM does not do that: it frees space and overwrites nothing. One table at a time, each under a lock that is
+asked for briefly and again and again, so that nobody queues behind it; who reads the table meanwhile waits some 4 s per
+gigabyte. The open partition is closed first. `predictq.rewrite_table` does it with the rights of the owner, for the
+upkeep process, too.
 """
 
 from __future__ import annotations
@@ -159,10 +160,11 @@ def _vacuum(engine: Engine, name: str, patience_seconds: float) -> str | None:
 
 
 def _try_vacuum(engine: Engine, name: str) -> str | None:
-    """Plain VACUUM first: it goes by this database's transactions. VACUUM FULL goes by those of all databases.
+    """Plain VACUUM first: it goes by this database's transactions. Writing anew goes by those of all databases.
 
     Where one of another database is old, it would copy old rows whose TOAST autovacuum has taken away, and fail with
-    "missing chunk number 0" (seen). Nothing is lost then, and nothing done.
+    "missing chunk number 0" (seen). Nothing is lost then, and nothing done. Of the upkeep process's role PostgreSQL
+    takes no VACUUM, and says so by a warning: then autovacuum's must do.
     """
     try:
         with autocommit(engine) as connection:
@@ -172,7 +174,7 @@ def _try_vacuum(engine: Engine, name: str) -> str | None:
                 try:
                     cursor.execute(f'VACUUM predictq."{name}"')
                     del driver.notices[:]
-                    cursor.execute(f'VACUUM (FULL, VERBOSE) predictq."{name}"')
+                    cursor.execute("SELECT predictq.rewrite_table(%s)", (name,))
                 finally:
                     cursor.execute("RESET lock_timeout")
             kept = [number for notice in driver.notices if (number := _kept_rows(notice)) is not None]
@@ -180,8 +182,6 @@ def _try_vacuum(engine: Engine, name: str) -> str | None:
         return "somebody holds a lock on it"
     except DataCorrupted:
         return "an older transaction, of another database perhaps, can still see its old rows: wait for its end"
-    if not kept:
-        return "this database role may not: compaction needs the owner of the tables"
     if any(kept):
         return f"an older transaction can still see {sum(kept)} of its old rows: end it, or wait for its end"
     return None

@@ -1,4 +1,4 @@
-"""Partitions that leave: counted as gone in one transaction, then taken away without a lock that readers feel.
+"""Partitions that leave: counted as gone in one transaction, then dropped while nobody reads their table for long.
 
 From the mark on, the row accounting leaves these partitions out, because their rows are in `daily_counts`. Then jobs go
 first: an answer whose job is gone is found by nobody. A job whose answers were gone would read as one that still waits.
@@ -6,18 +6,20 @@ first: an answer whose job is gone is found by nobody. A job whose answers were 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
-from shared.postgres.engine import autocommit
+from shared.errors import DatabaseBlocked
+from shared.postgres.engine import autocommit, transaction
 from shared.retention.daily_counts import add_daily_counts
 from shared.retention.due import DueRange
 from shared.retention.errors import DoesNotAddUp
 from shared.retention.held import refuse_new_hold
 from shared.retention.ranges import PAGE_TABLES
-from shared.retention.statements import insist, run_alone, upkeep_transaction
+from shared.retention.statements import insist, upkeep_transaction
 from shared.retention.weeks import WeekCount
 
 _ORDER = ("jobs", *PAGE_TABLES)
@@ -55,7 +57,7 @@ _MARK = text("UPDATE predictq.partitions SET leaving_at = clock_timestamp() WHER
 
 
 def drop_leaving(engine: Engine) -> list[str]:
-    """Take away every partition that is marked, also what an earlier run left half done. Returns their names.
+    """Take away every partition that is marked, also what an earlier run left. Returns their names.
 
     Raises DatabaseBlocked where somebody reads the tables for longer than this has patience: the next run goes on.
     """
@@ -63,34 +65,44 @@ def drop_leaving(engine: Engine) -> list[str]:
     with autocommit(engine) as connection:
         leaving = [(row.name, row.parent) for row in connection.execute(_LEAVING)]
     for name, parent in sorted(leaving, key=lambda one: (_ORDER.index(one[1]), one[0])):
-        insist(lambda name=name, parent=parent: _detach(engine, name, parent))  # type: ignore[misc]
+        _wait_for_long_readers(engine, parent)
         insist(lambda name=name: _drop(engine, name))  # type: ignore[misc]
         dropped.append(name)
     return dropped
 
 
-def _detach(engine: Engine, name: str, parent: str) -> None:
-    """New statements stop to see the partition at once; then those that see it are waited for."""
+def _wait_for_long_readers(engine: Engine, parent: str) -> None:
+    """Wait while somebody reads a table for long. Raises DatabaseBlocked where that does not end.
+
+    A drop locks the parent, and whoever comes meanwhile queues behind it. So nobody asks for that lock while a long
+    download or a report holds its own: then it is had within the time of the short transactions that are left.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    holders = _holders(engine, parent)
+    while holders:
+        time.sleep(_LOOK_SECONDS)
+        holders &= _holders(engine, parent)
+        if holders and time.monotonic() > deadline:
+            raise DatabaseBlocked(TimeoutError(f"a transaction reads {parent} for longer than {_PATIENCE_SECONDS} s"))
+
+
+def _holders(engine: Engine, parent: str) -> set[str]:
     with autocommit(engine) as connection:
-        state = _state(connection, name)
-    if state is None:
-        return
-    how = "FINALIZE" if state else "CONCURRENTLY"
-    run_alone(engine, f'ALTER TABLE predictq.{parent} DETACH PARTITION predictq."{name}" {how}')
-
-
-def _state(connection: Connection, name: str) -> bool | None:
-    """Whether a detach is pending; None where the partition is detached, or gone."""
-    return connection.execute(_STATE, {"name": name}).scalar_one_or_none()
+        return set(connection.execute(_HOLDERS, {"table": f"predictq.{parent}"}).scalars())
 
 
 def _drop(engine: Engine, name: str) -> None:
-    with upkeep_transaction(engine) as connection:
-        connection.execute(text(f'DROP TABLE IF EXISTS predictq."{name}"'))
-        connection.execute(text("DELETE FROM predictq.partitions WHERE name = :name"), {"name": name})
+    with transaction(engine) as connection:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_DROP_LOCK_TIMEOUT}'"))
+        connection.execute(text("SELECT predictq.drop_leaving_partition(:name)"), {"name": name})
 
 
+_PATIENCE_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+_DROP_LOCK_TIMEOUT = "50ms"  # the longest that others wait for us, where a long reader came at the last moment
 _LEAVING = text("SELECT name, parent FROM predictq.partitions WHERE leaving_at IS NOT NULL")
-_STATE = text("""
-SELECT i.inhdetachpending FROM pg_inherits i WHERE i.inhrelid = to_regclass('predictq.' || quote_ident(:name))
+_HOLDERS = text("""
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND relation = to_regclass(:table) AND granted AND pid <> pg_backend_pid()
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, text
 
 from shared.errors import DatabaseBlocked
-from shared.postgres.engine import autocommit, driver_connection, transaction
+from shared.postgres.engine import transaction
 
 T = TypeVar("T")
 
@@ -26,16 +26,6 @@ def upkeep_transaction(engine: Engine) -> Iterator[Connection]:
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text("SET LOCAL predictq.upkeep = on"))
         yield connection
-
-
-def run_alone(engine: Engine, statement: str) -> None:
-    """A statement that must not be in a transaction. Raises DatabaseBlocked where a lock is not to be had."""
-    with autocommit(engine) as connection, driver_connection(connection).cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
-        try:
-            cursor.execute(statement)
-        finally:
-            cursor.execute("RESET lock_timeout")
 
 
 def insist(work: Callable[[], T]) -> T:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import Connection, text
+
 from shared.sources.source import Source
 
 # The key as it is stored in a page, in the type of the column; where it comes out of a composite key's text: `{}`.
@@ -47,6 +49,20 @@ def lookup_of(source: Source) -> Lookup | None:
         ]
     relation = f"{quote(source.schema)}.{quote(source.relation)}"
     return Lookup(source.name, f"(SELECT true FROM {relation} c WHERE {' AND '.join(conditions)} LIMIT 1) IS NOT NULL")
+
+
+def may_look_up(connection: Connection, source: Source) -> bool:
+    """Whether our database role may read the key; without that right unknown clients become errors of their rows."""
+    values = {"schema": source.schema, "name": source.relation, "keys": [key.name for key in source.key]}
+    return bool(connection.execute(_MAY_READ, values).scalar())
+
+
+_MAY_READ = text("""
+SELECT has_schema_privilege(n.oid, 'USAGE') AND (
+    SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname = ANY (CAST(:keys AS text[])))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema AND c.relname = :name
+""")
 
 
 def quote(name: str) -> str:

@@ -26,7 +26,15 @@ class Stack:
     def __init__(self) -> None:
         self.project = f"predictqtest{secrets.token_hex(4)}"
         self.secrets = {
-            name: secrets.token_hex(16) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")
+            name: secrets.token_hex(16)
+            for name in (
+                "POSTGRES_PASSWORD",
+                "GATEWAY_DATABASE_PASSWORD",
+                "WORKER_DATABASE_PASSWORD",
+                "UPKEEP_DATABASE_PASSWORD",
+                "REDIS_PASSWORD",
+                "FLOWER_PASSWORD",
+            )
         }
         self.api_port = _free_port()
         self._compose = compose_command()

@@ -18,6 +18,7 @@ from api.server.wire.tls import Certificate
 from shared.api_keys import PLAIN_ROLES, create_key
 from shared.batches.claims import Answers, Claim, claim, finish
 from shared.config import Settings
+from shared.database_role import DatabaseRole
 from shared.messaging.messages import NOTICES, Notice, format_notice
 from shared.postgres.engine import transaction
 from shared.sources.selection import selection_query
@@ -41,7 +42,7 @@ def running_gateway(
     """A gateway in a thread of this process, and a client that sends `key`; it speaks plain HTTP alone."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = make_server(settings, certificate=certificate)
+        server = make_server(settings.as_role(DatabaseRole.GATEWAY), certificate=certificate)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

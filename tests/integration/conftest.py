@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
+from shared.database_role import DatabaseRole
 from tests.integration.network import Network
 from tests.integration.source_support import connect, run, source_server
 from worker.celery.pool_process import ProcessSlot
@@ -25,7 +26,7 @@ def scorer(settings: Settings, engine: Engine) -> Iterator[Scorer]:
     the process of the tests, bears with a busy machine.
     """
     patient = settings.model_copy(update={"lease_seconds": 60, "batch_timeout_seconds": 60})
-    slot = ProcessSlot(patient, ModelStore(), node="test")
+    slot = ProcessSlot(patient.as_role(DatabaseRole.WORKER), ModelStore(), node="test")
     slot.prepare()
     yield slot.scorer
     slot.scorer.engine.dispose()

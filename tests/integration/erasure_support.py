@@ -22,7 +22,7 @@ from shared.installation import read_installation
 from shared.pages.key_hash import hash_keys
 from shared.postgres.engine import transaction
 from shared.status import Queue
-from tests.support import OWNER
+from tests.support import OWNER, as_upkeep
 from worker.erasure.runner import Eraser
 from worker.pages.encode import encode_features
 from worker.pages.from_arrow import from_arrow
@@ -50,7 +50,7 @@ def erasure(engine: Engine, erasure_id: UUID) -> ErasureRecord:
 def erase(engine: Engine, key: ClientKey, kept_in: Path | None = None) -> ErasureRecord:
     """Ask for an erasure and carry it out."""
     asked = ask(engine, key)
-    assert Eraser(engine, None if kept_in is None else KeptHashes(kept_in)).erase(asked.id)
+    assert Eraser(as_upkeep(engine), None if kept_in is None else KeptHashes(kept_in)).erase(asked.id)
     return erasure(engine, asked.id)
 
 

@@ -19,7 +19,7 @@ from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import answer, cancel, take
 from tests.integration.planning_support import account, plan_of
-from tests.support import add_clients, add_model, bulk_job, job_of
+from tests.support import add_clients, add_model, as_upkeep, bulk_job, job_of
 from worker.scoring.key_hashes import KeyHashes
 from worker.upkeep.deadlines import Deadlines
 from worker.upkeep.duty import database_clock
@@ -42,7 +42,7 @@ def submit(engine: Engine, rows: int, *, batch_rows: int = 10) -> UUID:
 def run_late(engine: Engine) -> str:
     """The duty, two hours from now."""
     now = database_clock(engine)() + 2 * SOON
-    return Deadlines().run(engine, lambda: now)
+    return Deadlines().run(as_upkeep(engine), lambda: now)
 
 
 def codes(engine: Engine, job_id: UUID) -> list[str | None]:

@@ -45,6 +45,7 @@ from tests.support import (
     ROOT,
     add_clients,
     add_model,
+    as_upkeep,
     bulk_job,
     environment,
     job_of,
@@ -164,9 +165,9 @@ def test_a_job_in_acceptance_is_waited_for(engine: Engine, key: ClientKey) -> No
                     VALUES ('bulk', :job, 'o', 1, 1)"""),
             {"job": str(uuid7())},
         )
-        assert Eraser(engine, None, patience_seconds=0.1).erase(asked.id) is False
+        assert Eraser(as_upkeep(engine), None, patience_seconds=0.1).erase(asked.id) is False
         assert erasure(engine, asked.id).step == "open batches"
-    assert Eraser(engine, None).erase(asked.id) is True
+    assert Eraser(as_upkeep(engine), None).erase(asked.id) is True
 
 
 @pytest.fixture
@@ -179,9 +180,9 @@ def crash_at(engine: Engine) -> Iterator[Callable[[int], None]]:
         if left[0] == 0:
             raise KeyboardInterrupt
 
-    event.listen(engine, "commit", commit)
+    event.listen(as_upkeep(engine), "commit", commit)
     yield lambda commits: left.__setitem__(0, commits)
-    event.remove(engine, "commit", commit)
+    event.remove(as_upkeep(engine), "commit", commit)
 
 
 def test_an_erasure_that_is_interrupted_anywhere_goes_on(
@@ -197,7 +198,7 @@ def test_an_erasure_that_is_interrupted_anywhere_goes_on(
     for commits in range(1, 100):
         crash_at(commits)
         try:
-            if Eraser(engine, None).erase(asked.id):
+            if Eraser(as_upkeep(engine), None).erase(asked.id):
                 break
         except KeyboardInterrupt:
             crashes += 1
@@ -223,7 +224,7 @@ def test_a_killed_process_costs_a_repetition(
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert erasure(engine, asked.id).status == "running"
-    Eraser(engine, None).erase(asked.id)
+    Eraser(as_upkeep(engine), None).erase(asked.id)
     assert (erasure(engine, asked.id).pages, erasure(engine, asked.id).answers) == (60, 60)
     assert str(PERSON) not in everything(engine)
 
@@ -232,9 +233,11 @@ _ERASE = """
 import sys
 from uuid import UUID
 from shared.config import load_settings
+from shared.database_role import DatabaseRole
 from shared.postgres.engine import make_engine
 from worker.erasure.runner import Eraser
-Eraser(make_engine(load_settings(), application_name="upkeep"), None).erase(UUID(sys.argv[1]))
+settings = load_settings().as_role(DatabaseRole.UPKEEP)
+Eraser(make_engine(settings, application_name="upkeep"), None).erase(UUID(sys.argv[1]))
 """
 
 
@@ -273,7 +276,7 @@ def test_a_hold_that_comes_after_the_call_ends_the_erasure(engine: Engine, key: 
         connection.execute(
             text("INSERT INTO predictq.holds (client_key, reason, actor) VALUES (:key, 'r', 'a')"), {"key": key.text}
         )
-    Eraser(engine, None).erase(asked.id)
+    Eraser(as_upkeep(engine), None).erase(asked.id)
     ended = erasure(engine, asked.id)
     assert ended.status == "failed"
     assert "Hold 1" in (ended.error or "")
@@ -419,7 +422,7 @@ def test_asking_twice_is_asking_once(engine: Engine, key: ClientKey) -> None:
     """A second call for the same person, while the first is open, leads to the first; afterwards it is a new one."""
     first = ask(engine, key)
     assert ask(engine, key).id == first.id
-    Eraser(engine, None).erase(first.id)
+    Eraser(as_upkeep(engine), None).erase(first.id)
     assert ask(engine, key).id != first.id
 
 
@@ -437,7 +440,7 @@ def test_an_error_on_the_way_does_not_name_her(engine: Engine, key: ClientKey) -
             text("ALTER TABLE predictq.erasures ADD CONSTRAINT never CHECK (step <> 'pages' OR client_key IS NULL)")
         )
     with pytest.raises(ErasureInterrupted) as stopped:
-        Eraser(engine, None).erase(asked.id)
+        Eraser(as_upkeep(engine), None).erase(asked.id)
     assert "23514" in str(stopped.value)
     assert str(PERSON) not in f"{stopped.value}{stopped.value.__cause__}"
     assert stopped.value.__suppress_context__

@@ -20,7 +20,7 @@ from shared.status import Queue
 from tests.integration.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.erasure_support import PERSON, add_page, add_source, erase, everything, key_of, places
 from tests.integration.scoring_support import features_of, score
-from tests.support import OWNER, add_clients, add_model, submit_bulk, submit_singles
+from tests.support import OWNER, add_clients, add_model, as_upkeep, submit_bulk, submit_singles
 from worker.erasure.duties import ErasureDuty
 from worker.scoring.scorer import Scorer
 
@@ -52,7 +52,7 @@ def test_the_way_of_an_erasure(gateway: Gateway, engine: Engine, scorer: Scorer,
     assert answer.status_code == 202
     place = answer.headers["Location"]
     assert gateway.get(place).json() == {**answer.json(), "status": "queued"}
-    assert ErasureDuty(tmp_path).run(engine) == "1 erasures ended"
+    assert ErasureDuty(tmp_path).run(as_upkeep(engine)) == "1 erasures ended"
     done = gateway.get(place).json()
     assert (done["status"], done["pages"], done["answers"], done["source"]) == ("done", 1, 1, "clients")
     assert gateway.get("/v1/erasures").json() == {"erasures": [done]}
@@ -180,7 +180,7 @@ def test_a_replay_finds_the_erased_again(gateway: Gateway, engine: Engine, score
     erased = [{"source": source, "hash": digest} for source, digest in read_log(log.splitlines())]
     answer = gateway.post("/v1/erasures/replay", json={"erased": erased, "reason": "restore"})
     assert answer.status_code == 202
-    assert ErasureDuty(tmp_path).run(engine) == "3 erasures ended"
+    assert ErasureDuty(tmp_path).run(as_upkeep(engine)) == "3 erasures ended"
     replayed = gateway.get(answer.headers["Location"]).json()
     assert (replayed["kind"], replayed["status"], replayed["answers"]) == ("replay", "done", 2)
     assert not any(places(engine, person) for person in persons)
@@ -194,7 +194,7 @@ def test_a_replay_without_the_secret_fails(gateway: Gateway, engine: Engine, tmp
     """Hashes cannot be compared without their secret: the replay says what to do, and keeps no hash."""
     line = {"source": "clients", "hash": "ab" * 32}
     place = gateway.post("/v1/erasures/replay", json={"erased": [line], "reason": "r"}).headers["Location"]
-    ErasureDuty(tmp_path / "empty").run(engine)
+    ErasureDuty(tmp_path / "empty").run(as_upkeep(engine))
     failed = gateway.get(place).json()
     assert failed["status"] == "failed"
     assert "PREDICTQ_ERASURE_DIRECTORY" in failed["error"]
@@ -227,10 +227,10 @@ def test_no_log_names_her(
                 text("ALTER TABLE predictq.erasures ADD CONSTRAINT never CHECK (step <> 'pages') NOT VALID")
             )
         with pytest.raises(Exception, match="was interrupted"):
-            ErasureDuty(tmp_path).run(engine)
+            ErasureDuty(tmp_path).run(as_upkeep(engine))
         with transaction(engine) as connection:
             connection.execute(text("ALTER TABLE predictq.erasures DROP CONSTRAINT never"))
-        assert ErasureDuty(tmp_path).run(engine) == "1 erasures ended"
+        assert ErasureDuty(tmp_path).run(as_upkeep(engine)) == "1 erasures ended"
     output = "".join(capfd.readouterr())
     assert output
     assert str(PERSON) not in output

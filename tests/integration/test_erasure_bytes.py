@@ -27,7 +27,7 @@ from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
 from tests.integration.erasure_support import PERSON, add_page, ask, erase, erasure, everything, key_of
 from tests.integration.scoring_support import score
-from tests.support import add_clients, add_model, publish, single_job, submit_bulk, submit_singles
+from tests.support import add_clients, add_model, as_upkeep, publish, single_job, submit_bulk, submit_singles
 from worker.erasure.duties import ErasureDuty
 from worker.scoring.scorer import Scorer
 
@@ -192,7 +192,7 @@ def test_her_bytes_are_found_before_and_nowhere_after(
     assert sum(map(bool, files.holding(pieces).values())) > 0.8 * len(pieces)
     assert any(files.holding(forms).values())
 
-    report = compact(engine)
+    report = compact(as_upkeep(engine))
     assert report.left == {}
     assert report.closed_at is not None
     assert erasure(engine, done.id).compacted_at is not None
@@ -249,12 +249,12 @@ def test_old_rows_that_somebody_can_see_are_not_called_gone(engine: Engine, key:
         reader.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         reader.execute(text("SELECT 1"))
         done = erase(engine, key)
-        report = compact(engine, patience_seconds=0)
+        report = compact(as_upkeep(engine), patience_seconds=0)
         assert any("older transaction" in why for why in report.left.values())
         assert erasure(engine, done.id).compacted_at is None
-    assert compact(engine).is_complete
+    assert compact(as_upkeep(engine)).is_complete
     assert erasure(engine, done.id).compacted_at is not None
-    assert compact(engine).compacted == []
+    assert compact(as_upkeep(engine)).compacted == []
 
 
 def test_compaction_waits_for_a_reader_and_gives_up(engine: Engine, key: ClientKey) -> None:
@@ -263,15 +263,15 @@ def test_compaction_waits_for_a_reader_and_gives_up(engine: Engine, key: ClientK
     done = erase(engine, key)
     with engine.connect() as reader:
         reader.execute(text("SELECT count(*) FROM predictq.batch_outputs"))
-        report = compact(engine, patience_seconds=0)
+        report = compact(as_upkeep(engine), patience_seconds=0)
         assert "somebody holds a lock on it" in report.left.values()
     assert erasure(engine, done.id).compacted_at is None
-    assert compact(engine).is_complete
+    assert compact(as_upkeep(engine)).is_complete
 
 
 def test_the_duty_erases_all_that_waits(engine: Engine, key: ClientKey, tmp_path: Path) -> None:
     """One run of the upkeep process's duty ends every erasure that was asked for."""
     for given in (PERSON, 5, 6):
         ask(engine, key_of(engine, given))
-    assert ErasureDuty(tmp_path).run(engine) == "3 erasures ended"
-    assert ErasureDuty(tmp_path).run(engine) == ""
+    assert ErasureDuty(tmp_path).run(as_upkeep(engine)) == "3 erasures ended"
+    assert ErasureDuty(tmp_path).run(as_upkeep(engine)) == ""

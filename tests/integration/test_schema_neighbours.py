@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
+from devstack.servers.postgres import EmbeddedPostgres
+from shared.database_role import DatabaseRole
 from shared.jobs.accept_bulk import accept_selection
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import transaction
 from shared.status import JobStatus, Queue
 from sql.migrate import head_revision, old_install, upgrade
+from sql.roles import make_roles
 from tests.integration.scoring_support import features_of, results, score, trace_of
 from tests.models import right_answer
 from tests.sample import create_clients_table
@@ -80,13 +83,14 @@ def state(engine: Engine) -> str:
 
 
 @pytest.fixture
-def database_url(shared_database: str) -> str:
+def database_url(shared_database: str, postgres: EmbeddedPostgres) -> str:
     """What the fixtures of settings, engine and scorer use."""
     engine = create_engine(shared_database)
     before = state(engine)
     assert find(engine) is None
     assert upgrade(engine) == (None, head_revision())
     assert upgrade(engine) == (head_revision(),) * 2
+    make_roles(engine, {role: postgres.url_of(role) for role in DatabaseRole})
     with transaction(engine) as connection:
         create_clients_table(connection)
     assert state(engine) == before

@@ -17,7 +17,7 @@ from shared.config import Settings
 from shared.postgres.engine import transaction
 from tests.integration.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
-from tests.support import ROOT, environment
+from tests.support import ROOT, as_upkeep, environment
 from worker.upkeep.duty import database_clock
 from worker.upkeep.retention import AskedRetention
 
@@ -140,7 +140,7 @@ def test_a_run_is_looked_at_before_and_after(gateway: Gateway, engine: Engine) -
     asked = gateway.post("/v1/retention/run", json={})
     assert (asked.status_code, asked.json()["status"]) == (202, "queued")
     assert gateway.post("/v1/retention/run", json={}).json()["id"] == asked.json()["id"]
-    AskedRetention(settle_seconds=0).run(engine, database_clock(engine))
+    AskedRetention(settle_seconds=0).run(as_upkeep(engine), database_clock(engine))
     done = gateway.get(asked.headers["Location"]).json()
     assert (done["status"], done["report"]["jobs"], done["report"]["answers"]) == ("done", 2, 2)
     assert count_rows(engine)["jobs"] == 0

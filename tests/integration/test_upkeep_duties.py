@@ -20,7 +20,7 @@ from shared.postgres.engine import transaction
 from shared.postgres.turns import Turn, try_turn
 from shared.storage.upkeep_state import read_upkeep_state
 from tests.integration.upkeep_support import add_version, make_week, store_bulk, store_singles
-from tests.support import ROOT, environment, stop, wait_until
+from tests.support import ROOT, as_upkeep, environment, stop, wait_until
 from worker.upkeep.duties import make_duties
 from worker.upkeep.duty import Clock, database_clock
 from worker.upkeep.expiry import Expiry
@@ -54,19 +54,19 @@ def test_partitions_are_made_ahead(engine: Engine) -> None:
             for name in names.all():
                 connection.execute(text(f'DROP TABLE predictq."{name}"'))
                 connection.execute(text("DELETE FROM predictq.partitions WHERE name = :name"), {"name": name})
-    assert "made" in PartitionsAhead().run(engine, database_clock(engine))
+    assert "made" in PartitionsAhead().run(as_upkeep(engine), database_clock(engine))
     with transaction(engine) as connection:
         state = read_upkeep_state(connection)
     assert state.job_days_ahead > 55
     assert state.batch_ranges_ahead >= 8
-    assert PartitionsAhead().run(engine, database_clock(engine)) == ""
+    assert PartitionsAhead().run(as_upkeep(engine), database_clock(engine)) == ""
 
 
 def test_more_ranges_are_made_where_they_are_used_up_quickly(engine: Engine) -> None:
     """Three weeks at the rate of the last week lie ahead."""
     for _ in range(5):
         change(engine, "SELECT predictq.close_batch_partition()")
-    PartitionsAhead().run(engine, database_clock(engine))
+    PartitionsAhead().run(as_upkeep(engine), database_clock(engine))
     with transaction(engine) as connection:
         assert read_upkeep_state(connection).batch_ranges_ahead >= 15
 
@@ -75,8 +75,8 @@ def test_a_large_partition_is_closed(engine: Engine) -> None:
     """Batch ids go on in the next range once the open one is larger than the setting."""
     store_bulk(engine, NOW, [list(range(500))], add_version(engine))
     clock = database_clock(engine)
-    assert PartitionClosing(2**28).run(engine, clock) == ""
-    assert "MB" in PartitionClosing(1024).run(engine, clock)
+    assert PartitionClosing(2**28).run(as_upkeep(engine), clock) == ""
+    assert "MB" in PartitionClosing(1024).run(as_upkeep(engine), clock)
     assert scalar(engine, "SELECT nextval('predictq.batch_ids') > 1000000") is True
     assert scalar(engine, "SELECT count(*) FROM predictq.partitions WHERE closed_at IS NOT NULL") == 3
 
@@ -84,10 +84,10 @@ def test_a_large_partition_is_closed(engine: Engine) -> None:
 def test_a_partition_is_closed_after_a_month(engine: Engine) -> None:
     """Four weeks begun since its first page are enough; an empty one stays open for ever."""
     closing = PartitionClosing(2**28)
-    assert closing.run(engine, lambda: NOW + timedelta(days=400)) == ""
+    assert closing.run(as_upkeep(engine), lambda: NOW + timedelta(days=400)) == ""
     store_singles(engine, NOW, [1], add_version(engine))
-    assert closing.run(engine, lambda: NOW + timedelta(days=20)) == ""
-    assert "month" in closing.run(engine, lambda: NOW + timedelta(days=35))
+    assert closing.run(as_upkeep(engine), lambda: NOW + timedelta(days=20)) == ""
+    assert "month" in closing.run(as_upkeep(engine), lambda: NOW + timedelta(days=35))
 
 
 def test_what_has_expired_is_deleted(engine: Engine) -> None:
@@ -105,7 +105,7 @@ def test_what_has_expired_is_deleted(engine: Engine) -> None:
                        "VALUES (gen_random_uuid(), 'count', 'a', '{}', 'done', :at, :at)", at=at)  # fmt: skip
         change(engine, "INSERT INTO predictq.samples (at, name, value) VALUES (:at, 'x', 1)", at=at)
         change(engine, "INSERT INTO predictq.workers (name, heartbeat_at) VALUES (:name, :at)", name=str(at), at=at)
-    outcome = Expiry().run(engine, lambda: NOW)
+    outcome = Expiry().run(as_upkeep(engine), lambda: NOW)
     assert outcome == "1 uploads, 1 exports, 1 errands, 1 samples, 1 workers"
     for table in ("uploads", "upload_pieces", "exports", "errands", "samples", "workers"):
         assert scalar(engine, f"SELECT count(*) FROM predictq.{table}") == 1, table
@@ -131,7 +131,7 @@ def test_an_idempotency_key_lives_as_long_as_its_job(engine: Engine) -> None:
     change(
         engine, "UPDATE predictq.idempotency_keys SET job_id = predictq.first_uuid_of(created_at) WHERE key = 'gone'"
     )
-    assert Expiry().run(engine, lambda: NOW) == "1 idempotency keys"
+    assert Expiry().run(as_upkeep(engine), lambda: NOW) == "1 idempotency keys"
     assert scalar(engine, "SELECT key FROM predictq.idempotency_keys") == "kept"
 
 
@@ -140,7 +140,7 @@ def test_samples_are_written_once_a_minute(engine: Engine) -> None:
     minute = NOW.replace(second=0, microsecond=0)
     store_singles(engine, minute - timedelta(seconds=30), [1, 2, 3], add_version(engine))
     for _ in range(2):
-        Samples().run(engine, lambda: minute + timedelta(seconds=5))
+        Samples().run(as_upkeep(engine), lambda: minute + timedelta(seconds=5))
     with transaction(engine) as connection:
         rows = connection.execute(text("SELECT name, queue, model, value FROM predictq.samples ORDER BY 1, 2")).all()
     assert [tuple(row) for row in rows if row.name == "rows_per_second"] == [
@@ -172,7 +172,7 @@ def test_a_duty_that_fails_keeps_none_back_and_is_tried_again(engine: Engine) ->
     """The others run; the failure is noted and comes round after a minute, what succeeded after its own time."""
     now = NOW
     counting = Counting()
-    rounds = Rounds(engine, [Failing(), counting], lambda: now)
+    rounds = Rounds(as_upkeep(engine), [Failing(), counting], lambda: now)
     assert rounds.run_due() == ["failing", "counting"]
     assert rounds.run_due() == []
     with transaction(engine) as connection:
@@ -180,7 +180,7 @@ def test_a_duty_that_fails_keeps_none_back_and_is_tried_again(engine: Engine) ->
     now += timedelta(seconds=61)
     assert rounds.run_due() == ["failing"]
     now += timedelta(hours=1)
-    Rounds(engine, [counting], lambda: now).run_due()
+    Rounds(as_upkeep(engine), [counting], lambda: now).run_due()
     assert counting.runs == 2
 
 

@@ -29,6 +29,7 @@ from tests.integration.upkeep_support import (
     store_bulk,
     store_singles,
 )
+from tests.support import as_upkeep
 
 NOW = datetime.now(UTC)
 OLD = (NOW - timedelta(days=420)).replace(hour=12)
@@ -46,7 +47,7 @@ def version(engine: Engine) -> int:
 
 
 def let_go(engine: Engine, **options: object) -> Report:
-    return run_retention(engine, NOW, settle_seconds=0, **options)  # type: ignore[arg-type]
+    return run_retention(as_upkeep(engine), NOW, settle_seconds=0, **options)  # type: ignore[arg-type]
 
 
 def partitions(engine: Engine) -> set[str]:
@@ -185,7 +186,7 @@ def test_a_dry_run_says_what_would_go_and_takes_nothing(engine: Engine, version:
     """The dry run names partitions, jobs, pages, answers and bytes, and all of it is still there."""
     store_singles(engine, MONDAY, [1, 2], version)
     close_range(engine)
-    report = dry_run(engine, NOW, settle_seconds=0).to_json()
+    report = dry_run(as_upkeep(engine), NOW, settle_seconds=0).to_json()
     assert (report["jobs"], report["pages"], report["answers"]) == (2, 1, 2)
     assert report["bytes"] > 0
     assert any(name.startswith("jobs_") for name in report["partitions"])

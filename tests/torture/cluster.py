@@ -18,13 +18,15 @@ from sqlalchemy import Engine, create_engine
 
 from devstack.servers.location import POINTER
 from devstack.servers.postgres import EmbeddedPostgres
-from devstack.servers.redis import REFUSED, EmbeddedRedis
+from devstack.servers.redis import EmbeddedRedis
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.api_keys import create_key
+from shared.database_role import DatabaseRole
 from shared.models.registry import promote_version, register_version
 from shared.sources.source import read_source
 from sql.migrate import upgrade
+from sql.roles import make_roles
 from tests.models import SIGNATURE
 from tests.sample import create_clients_table
 from tests.torture import population
@@ -77,7 +79,7 @@ class Cluster:
         if plan.postgres_disk is not None:
             _place_postgres(directory / "postgres", plan.postgres_disk)
         self.postgres = EmbeddedPostgres(directory / "postgres", settings=_POSTGRES)
-        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis", refused=REFUSED - {"CONFIG"})
+        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis", more=("flushall", "config"))
         self.freezer = Freezer()
         self.estimators: dict[int, Path] = {}  # a file of each model version's estimator, kept aside for the oracle
         self.standing = 0  # the model version that is live but for moments
@@ -212,6 +214,7 @@ class Cluster:
         engine = self._engine()
         with _MIGRATING:
             upgrade(engine)
+            make_roles(engine, {role: self.postgres.url_of(role) for role in DatabaseRole})
         with engine.begin() as connection:
             create_clients_table(connection)
             self.api_key, _ = create_key(connection, "torturer", is_admin=True)

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import psutil
 
+from devstack.servers.cluster import role_password
 from devstack.servers.ports import free_port
 from devstack.supervision.child import Child
 from devstack.supervision.process import ChildProcess
+from shared.database_role import DatabaseRole
 from tests.torture.freezer import family
 from tests.torture.netns import HERE, THERE, Host
 from tests.torture.proxy import Loop, Proxy, Tally
@@ -182,7 +184,7 @@ class ServiceFactory:
         """A gateway, not started yet."""
         port = free_port()
         arguments = ["api", "--host", "127.0.0.1", "--port", str(port)]
-        return self._make(f"gateway{number}", arguments, port, Proxy(self._loop, port), sabotage)
+        return self._make(f"gateway{number}", arguments, port, Proxy(self._loop, port), sabotage, DatabaseRole.GATEWAY)
 
     def worker(
         self, number: int, concurrency: int, sabotage: tuple[str, ...] = (), host: Host | None = None
@@ -190,7 +192,7 @@ class ServiceFactory:
         """A worker for both queues, on this host or another, not started yet."""
         name = f"worker{number}"
         arguments = ["worker", "--concurrency", str(concurrency), "--name", name]
-        worker = self._make(name, arguments, free_port(), None, sabotage, host)
+        worker = self._make(name, arguments, free_port(), None, sabotage, DatabaseRole.WORKER, host)
         worker.redis.tally = self.deliveries
         worker.redis.outward_tally = self.sent_again.tally
         self.sent_again.workers.append(worker)
@@ -198,7 +200,7 @@ class ServiceFactory:
 
     def upkeep(self, sabotage: tuple[str, ...] = ()) -> Service:
         """An upkeep process, not started yet. It tells nobody that it is ready."""
-        return self._make("upkeep", ["upkeep"], free_port(), None, sabotage)
+        return self._make("upkeep", ["upkeep"], free_port(), None, sabotage, DatabaseRole.UPKEEP)
 
     def _make(
         self,
@@ -207,6 +209,7 @@ class ServiceFactory:
         port: int,
         front: Proxy | None,
         sabotage: tuple[str, ...],
+        role: DatabaseRole,
         host: Host | None = None,
     ) -> Service:
         backends = self._backends
@@ -215,8 +218,8 @@ class ServiceFactory:
         redis = Proxy(self._loop, backends.redis_port, address)
         environment = {
             **self._settings,
-            "DATABASE_URL": f"postgresql+psycopg2://predictq:{backends.postgres_password}"
-            f"@{address}:{postgres.port}/predictq",
+            "DATABASE_URL": f"postgresql+psycopg2://{role.default_name}:"
+            f"{role_password(backends.postgres_password, role)}@{address}:{postgres.port}/predictq",
             "REDIS_URL": f"redis://:{backends.redis_password}@{address}:{redis.port}/0",
             "PREDICTQ_WORKER_METRICS_PORT": str(port),
         }

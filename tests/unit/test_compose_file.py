@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from devstack.servers.redis import ALLOWED, CHANNELS, KEYS
 from tests.support import ROOT
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))[
@@ -49,3 +50,22 @@ def test_every_image_ends_as_an_ordinary_user(file: Any) -> None:
         assert users
         assert users[-1].split(":")[0].isdecimal()
         assert users[-1].split(":")[0] != "0"
+
+
+def test_redis_lets_its_user_what_the_embedded_one_does() -> None:
+    """The rights in the compose file are those of `predictq up`, word for word."""
+    script = SERVICES["redis"]["command"][2]
+    words = script.partition("rights='")[2].partition("'")[0].split()
+    keys, channels = [f"~{key}" for key in KEYS], [f"&{channel}" for channel in CHANNELS]
+    commands = [f"+{command}" for command in sorted(ALLOWED)]
+    assert words == ["resetkeys", *keys, "resetchannels", *channels, "-@all", *commands]
+
+
+@pytest.mark.parametrize(("name", "role"), [("api", "gateway"), ("worker", "worker"), ("upkeep", "upkeep")])
+def test_a_service_has_the_address_of_its_own_database_role_alone(name: str, role: str) -> None:
+    """No service knows the owner's password, or another's."""
+    environment = SERVICES[name]["environment"]
+    addresses = [value for value in map(str, environment.values()) if "postgresql" in value]
+    assert len(addresses) == 1
+    assert f"//predictq_{role}:${{{role.upper()}_DATABASE_PASSWORD" in addresses[0]
+    assert "POSTGRES_PASSWORD" not in str(environment)

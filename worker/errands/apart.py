@@ -47,13 +47,15 @@ def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any
 def main() -> None:
     """The process: arguments on standard input, the result or the failure on standard output."""
     from shared.config import load_settings  # noqa: PLC0415 - the parent imports this module, too
+    from shared.database_role import DatabaseRole  # noqa: PLC0415
     from shared.postgres.engine import make_engine  # noqa: PLC0415
     from worker.side_process import end_with  # noqa: PLC0415
 
     end_with(os.getppid(), name="errand")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library may print: that must not get between
-    engine = make_engine(load_settings(), application_name="predictq-errand", pool_size=2)
+    settings = load_settings().as_role(DatabaseRole.WORKER)
+    engine = make_engine(settings, application_name="predictq-errand", pool_size=2)
     try:
         answer: dict[str, Any] = {"result": _handler(sys.argv[1], engine)(json.load(sys.stdin))}
     except Exception as error:  # noqa: BLE001 - told to the caller, who waits

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 
 from shared.config import load_settings
+from shared.database_role import DatabaseRole
 from shared.errors import PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.postgres.engine import make_engine
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        settings = load_settings()
+        settings = load_settings().as_role(DatabaseRole.WORKER)
         configure_logging(settings, service="errands")
         engine = make_engine(settings, application_name=options.name[:63], pool_size=6)
         log.info("errands start", node=options.name)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from shared.config import Settings, load_settings
+from shared.database_role import DatabaseRole
 from shared.errors import PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.messaging.messages import make_redis
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.parent is not None:
         end_with(options.parent, name="planner")
     try:
-        settings = load_settings()
+        settings = load_settings().as_role(DatabaseRole.WORKER)
         configure_logging(settings, service="planner")
         run(settings, name=options.name)
     except PredictqError as error:

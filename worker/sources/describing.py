@@ -18,7 +18,7 @@ from shared.sources.sql import key_sql, quoted, relation
 from worker.sources.catalogue import CatalogueColumn, Relation, find_relation
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.columns import FEATURE_TYPES
-from worker.sources.description_parts import column_json, grant_lines, measured_feature
+from worker.sources.description_parts import column_json, gateway_role, grant_lines, measured_feature
 from worker.sources.failures import SourceFailed, source_failure
 from worker.sources.key_columns import keys_of_texts, wanted_keys
 from worker.sources.reading import read_features
@@ -275,7 +275,12 @@ class _Description:
 
     def _grants(self) -> list[str]:
         names = dict.fromkeys(column.name for column in (*self._key, *self._columns, *self._filters))
-        return grant_lines(self._found.schema, self._found.name, list(names), self._role())
+        lines = grant_lines(self._found.schema, self._found.name, list(names), self._role())
+        gateway = gateway_role(self._driver)
+        if gateway is not None:  # it looks keys up, to answer 404 at once
+            key = [column.name for column in self._key]
+            lines += grant_lines(self._found.schema, self._found.name, key, gateway)
+        return lines
 
     def _role(self) -> str:
         with self._driver.cursor() as cursor:

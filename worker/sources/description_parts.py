@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg2
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+
 from shared.models.signature import FeatureKind, FeatureSpec
 from shared.sources.source import SourceColumn
 from shared.sources.sql import quoted
@@ -44,3 +47,17 @@ def grant_lines(schema: str, relation: str, columns: Sequence[str], role: str) -
         f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {quoted(role)};",
         f"GRANT SELECT ({names}) ON {quoted(schema)}.{quoted(relation)} TO {quoted(role)};",
     ]
+
+
+def gateway_role(driver: PsycopgConnection) -> str | None:
+    """The database role of the gateway, where this is predictq's own database and it has one."""
+    with driver.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('predictq.database_roles') IS NOT NULL")
+        if cursor.fetchone() != (True,):
+            return None
+        try:
+            cursor.execute("SELECT name::text FROM predictq.database_roles WHERE duty = 'gateway'")
+        except psycopg2.errors.InsufficientPrivilege:  # the predictq of somebody else
+            return None
+        row = cursor.fetchone()
+    return None if row is None else str(row[0])

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine, text
 
 from shared.config import Settings, load_settings
+from shared.database_role import DatabaseRole
 from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.postgres.engine import make_engine
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        settings = load_settings()
+        settings = load_settings().as_role(DatabaseRole.UPKEEP)
         configure_logging(settings, service="upkeep")
         run(settings, stopped)
     except PredictqError as error:

@@ -10,6 +10,13 @@ CREATE TABLE predictq.installation (
 COMMENT ON TABLE predictq.installation IS
     'One row: the epoch within which xid8 values can be compared, and the secret that client keys are hashed with.';
 
+CREATE TABLE predictq.database_roles (
+    duty text PRIMARY KEY CHECK (duty IN ('gateway', 'worker', 'upkeep')),
+    name name NOT NULL UNIQUE
+);
+COMMENT ON TABLE predictq.database_roles IS
+    'The database roles of the services, where there are any (predictq migrate --roles); sql/rights.sql says what each may.';
+
 CREATE TABLE predictq.sources (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE CHECK (name ~ '^[[:alpha:]]' AND length(name) <= 100 AND name !~ '[[:cntrl:]]'),
