@@ -17,11 +17,13 @@ from web.screens import (
     jobs,
     keys,
     live,
+    models,
     new_job,
     new_table_job,
     overview,
     preferences,
     sign_in,
+    sources,
     try_it,
 )
 
@@ -35,6 +37,8 @@ _SCREENS = (
     answer,
     clients,
     try_it,
+    models,
+    sources,
     keys,
     audit,
     find,

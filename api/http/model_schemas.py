@@ -80,10 +80,20 @@ class ModelList(Shape):
     models: list[Model]
 
 
+class PromotionRecord(Shape):
+    """That a version went live."""
+
+    version: int
+    at: Time
+    actor: str | None
+    reason: str | None
+
+
 class ModelWithVersions(Model):
-    """A model with all its versions, newest first."""
+    """A model with all its versions and the last 50 promotions, each newest first."""
 
     all_versions: list[ModelVersion]
+    promotions: list[PromotionRecord]
 
 
 class ModelChange(Shape):
@@ -130,6 +140,9 @@ class NewVersion(Shape):
     description: str | None = Field(default=None, max_length=2000)
     allow: list[str] = Field(default=[], description="Types of a skops file that are trusted.")
     force: str | None = Field(default=None, min_length=3, max_length=500)
+    formats: list[Literal["joblib", "skops", "onnx"]] = Field(
+        default=["joblib", "skops", "onnx"], min_length=1, description="What it may be; else it is not opened."
+    )
     metrics: dict[Short, Figure] = Field(
         default={}, max_length=50, description="What its training found; shown as given."
     )

@@ -27,6 +27,7 @@ from shared.models.registry import (
     find_version,
     get_version,
     list_models,
+    list_promotions,
     list_versions,
     live_version,
     newest_checked,
@@ -62,7 +63,11 @@ async def read_model(services: CurrentServices, caller: ReadCaller, name: Name) 
     def read(connection: Connection) -> schemas.ModelWithVersions:
         (model,) = list_models(connection, name)
         versions = [_shape(connection, version) for version in list_versions(connection, name)]
-        return schemas.ModelWithVersions(**_summary(model).model_dump(), all_versions=versions)
+        promotions = [
+            schemas.PromotionRecord.model_validate(one, from_attributes=True)
+            for one in list_promotions(connection, name)
+        ]
+        return schemas.ModelWithVersions(**_summary(model).model_dump(), all_versions=versions, promotions=promotions)
 
     return await services.quick.read(read)
 
@@ -207,7 +212,8 @@ async def _promote(
 
     def make_live(connection: Connection) -> schemas.ModelVersion:
         before = _live_label(connection, found.model)
-        live = promote_version(connection, found.id)
+        reason = body.force or body.reason
+        live = promote_version(connection, found.id, actor=caller.actor, reason=reason)
         record(
             connection,
             request,
@@ -216,7 +222,7 @@ async def _promote(
             live.model,
             before={"live": before},
             after={"live": live.label},
-            reason=body.force or body.reason,
+            reason=reason,
         )
         return _shape(connection, live)
 

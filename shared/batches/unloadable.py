@@ -26,15 +26,19 @@ class Needs:
 def unloadable(engine: Engine, queue: Queue, *, patience_seconds: float) -> list[Needs]:
     """What no living worker meets, of batches of a queue that have waited for longer than that. Mostly nothing.
 
-    What is paused is left out, and a pause that has ended counts as no wait.
+    What is paused is left out, and a pause that has ended counts as no wait. For workers, who ask about others.
     """
     with autocommit(engine) as connection:
-        return read_unloadable(connection, [queue], patience_seconds=patience_seconds)
+        return _read(connection, [queue], patience_seconds, is_worker=True)
 
 
 def read_unloadable(connection: Connection, queues: Sequence[Queue], *, patience_seconds: float) -> list[Needs]:
     """The same of several queues. Where no worker is alive at all, nothing is said: that is another matter."""
-    values = {"queues": list(queues), "patience": patience_seconds, "alive": ALIVE_SECONDS}
+    return _read(connection, queues, patience_seconds, is_worker=False)
+
+
+def _read(connection: Connection, queues: Sequence[Queue], patience_seconds: float, *, is_worker: bool) -> list[Needs]:
+    values = {"queues": list(queues), "patience": patience_seconds, "alive": ALIVE_SECONDS, "worker": is_worker}
     return [Needs(*row) for row in connection.execute(_UNLOADABLE, values)]
 
 
@@ -61,7 +65,7 @@ WITH alive AS MATERIALIZED (
           < clock_timestamp() - make_interval(secs => :patience)
       AND NOT predictq.is_paused(b.queue, b.model_version_id)
       AND (b.status = 'queued' OR b.lease_until < clock_timestamp())
-      AND EXISTS (SELECT FROM alive)
+      AND (:worker OR EXISTS (SELECT FROM alive))
     GROUP BY v.model, b.requirements
 )
 SELECT n.model, n.requirements, n.batches, n.since FROM waiting n

@@ -130,7 +130,9 @@ UPDATE predictq.model_versions SET state = 'checked', checked_at = now() WHERE i
 """)
 
 
-def promote_version(connection: Connection, version_id: int) -> ModelVersion:
+def promote_version(
+    connection: Connection, version_id: int, *, actor: str | None = None, reason: str | None = None
+) -> ModelVersion:
     """Make a version the one that new jobs of its model are pinned to. Accepted jobs keep theirs.
 
     The first model that is promoted becomes the default. Raises ModelVersionUnknown, and VersionRetired.
@@ -145,7 +147,9 @@ def promote_version(connection: Connection, version_id: int) -> ModelVersion:
     if not found.is_live:
         connection.execute(text("UPDATE predictq.model_versions SET promoted_at = now() WHERE id = :id"), values)
         connection.execute(
-            text("INSERT INTO predictq.promotions (model, model_version_id) VALUES (:model, :id)"), values
+            text("""INSERT INTO predictq.promotions (model, model_version_id, actor, reason)
+                    VALUES (:model, :id, :actor, :reason)"""),
+            {**values, "actor": actor, "reason": reason},
         )
     return get_version(connection, version_id)
 
@@ -154,6 +158,29 @@ _MAKE_LIVE = text("""
 UPDATE predictq.models SET live_version_id = :id,
        is_default = is_default OR NOT EXISTS (SELECT FROM predictq.models d WHERE d.is_default)
 WHERE name = :model
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRecord:
+    """That a version went live."""
+
+    version: int
+    at: datetime
+    actor: str | None
+    reason: str | None
+
+
+def list_promotions(connection: Connection, model: str, most: int = 50) -> list[PromotionRecord]:
+    """Which version of a model went live when, the newest first."""
+    rows = connection.execute(_PROMOTIONS, {"model": model, "most": most})
+    return [PromotionRecord(*row) for row in rows]
+
+
+_PROMOTIONS = text("""
+SELECT v.version, p.at, p.actor, p.reason FROM predictq.promotions p
+JOIN predictq.model_versions v ON v.id = p.model_version_id
+WHERE p.model = :model ORDER BY p.id DESC LIMIT :most
 """)
 
 

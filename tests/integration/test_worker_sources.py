@@ -254,12 +254,12 @@ def test_work_that_no_worker_can_load_ends_after_a_while(engine: Engine, scorer:
     add_clients(engine, 1)
     with transaction(engine) as connection:
         version = new_version(build_artefact(TestModel(), SIGNATURE, 0.5, name="far"), source_id=1)
-        promote_version(connection, register_version(connection, replace(version, requirements="skops")).id)
+        promote_version(connection, register_version(connection, replace(version, requirements="of_nobody")).id)
     accepted = submit_bulk(engine, [1])
     assert score(scorer, Queue.BULK) == []
     with engine.begin() as connection:
         connection.execute(text("UPDATE predictq.prediction_batches SET created_at = now() - interval '2 hours'"))
-        connection.execute(text("INSERT INTO predictq.workers (name, requirements) VALUES ('other', '{skops}')"))
+        connection.execute(text("INSERT INTO predictq.workers (name, requirements) VALUES ('other', '{of_nobody}')"))
     scorer.next_look.clear()
     assert score(scorer, Queue.BULK) == []
     with engine.begin() as connection:

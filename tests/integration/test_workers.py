@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.batches.unloadable import unloadable
+from shared.batches.unloadable import read_unloadable, unloadable
 from shared.config import Settings
 from shared.postgres.engine import autocommit
 from shared.status import Queue
@@ -114,7 +114,8 @@ def test_what_nobody_alive_can_load_is_named(engine: Engine) -> None:
     add_clients(engine, 5)
     add_model(engine)
     submit_bulk(engine, range(1, 6))
-    assert unloadable(engine, Queue.BULK, patience_seconds=0) == []  # nobody is alive at all
+    with autocommit(engine) as connection:
+        assert read_unloadable(connection, [Queue.BULK], patience_seconds=0) == []  # nobody is alive at all
     say(engine, "other@host", models=["another"])
     (needs,) = unloadable(engine, Queue.BULK, patience_seconds=0)
     assert (needs.model, needs.requirements, needs.batches) == ("default", "", 1)

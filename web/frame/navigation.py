@@ -23,7 +23,7 @@ PLACES = (
     Place("/jobs", N_("Jobs")),
     Place("/clients", N_("Clients")),
     Place("/models", N_("Models")),
-    Place("/sources", N_("Sources")),
+    Place("/sources", N_("Sources"), role="admin"),
     Place("/try", N_("Try it")),
     Place("/keys", N_("Keys"), role="admin"),
     Place("/audit", N_("Audit log"), role="admin"),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from model.artefact import Artefact
+from model.formats import FORMATS
 from shared.models.registry import ModelVersion
 from shared.models.signature import Signature
 from shared.models.task import Task
@@ -38,6 +39,7 @@ def prepare_file(asked: dict[str, Any], content: bytes) -> dict[str, Any]:
             threshold=asked.get("threshold"),
             allow=tuple(asked.get("allow") or ()),
             force=asked.get("force"),
+            formats=tuple(asked.get("formats") or FORMATS),
         )
     )
     return {**artefact.metadata.to_json(), "reference": _reference_json(artefact)}

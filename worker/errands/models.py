@@ -34,7 +34,7 @@ from worker.sources.sampling import sample_rows
 
 NO_SEALS = SealGuard()
 _CHECKED_ROWS = 1000
-_OFFERED = ("signature", "positive", "threshold", "allow", "force")  # what a caller may say of a file
+_OFFERED = ("signature", "positive", "threshold", "allow", "force", "formats")  # what a caller may say of a file
 _RUNS_CODE = "joblib"  # the format of all pickles
 
 

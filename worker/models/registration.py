@@ -10,7 +10,7 @@ from typing import Any
 
 from model.artefact import Artefact, checked_threshold, versions_of_file
 from model.errors import ModelRefused
-from model.formats import format_of, open_file
+from model.formats import FORMATS, format_of, open_file
 from model.infer import Column, infer_signature
 from model.metadata import ArtefactMetadata
 from model.opening import size_refusal
@@ -30,7 +30,7 @@ class Offer:
 
     `signature` corrects what is inferred, feature by feature, or says all where the file names no features. `columns`
     are the source's; None where features come with each call. `allow` names types of a skops file that are trusted.
-    `force`: why it is registered in spite of the trial's doubts.
+    `force`: why it is registered in spite of the trial's doubts. A file of another form than `formats` is not opened.
     """
 
     content: bytes
@@ -42,6 +42,7 @@ class Offer:
     threshold: float | None = None
     allow: Sequence[str] = ()
     force: str | None = None
+    formats: Sequence[str] = FORMATS
 
 
 def prepare(offer: Offer) -> Artefact:
@@ -54,6 +55,11 @@ def prepare(offer: Offer) -> Artefact:
     if refusal:
         raise ModelRefused(refusal)
     file_format = format_of(offer.content)
+    if file_format not in offer.formats:
+        raise ModelRefused(
+            f"The file is none of {', '.join(offer.formats)}, and so it is not opened here: opening a pickle runs its "
+            "code. On the command line predictq models register takes it."
+        )
     estimator = open_file(offer.content, file_format, allow=tuple(offer.allow))
     found = servable(estimator)
     classes = ordered_classes(found, offer.positive)

@@ -95,10 +95,12 @@ CREATE TABLE predictq.promotions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model text NOT NULL REFERENCES predictq.models,
     model_version_id integer NOT NULL REFERENCES predictq.model_versions,
-    at timestamptz NOT NULL DEFAULT clock_timestamp()
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor text,
+    reason text
 );
 CREATE INDEX promotions_model ON predictq.promotions (model, id);
-COMMENT ON TABLE predictq.promotions IS 'Which version of a model went live when: where a rollback goes back to.';
+COMMENT ON TABLE predictq.promotions IS 'Which version of a model went live when, and by whom: where a rollback goes back to.';
 
 CREATE TABLE predictq.reference_rows (
     model_version_id integer NOT NULL REFERENCES predictq.model_versions,

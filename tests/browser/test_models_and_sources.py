@@ -1,0 +1,141 @@
+"""Models and sources: versions side by side, a file registered, promoted and rolled back, and what a source is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from playwright.sync_api import Page, expect
+from sklearn.linear_model import LogisticRegression
+
+from tests.browser.conftest import Visit
+from tests.browser.looking import find_barriers, take_picture
+from tests.e2e.support import Up
+
+HOSTILE = "<script>alert(1)</script>"
+SLOW_MS = 60_000  # a worker starts a process to open a file
+
+
+def fitted() -> LogisticRegression:
+    """A model of two columns that the sample's source has."""
+    rows = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rows.integers(20, 60, 300), "monthly_income": rows.integers(1000, 9000, 300)})
+    return LogisticRegression(max_iter=1000).fit(frame, (frame["age"] > 40).astype(int))
+
+
+def register(page: Page, file: Path, name: str) -> None:
+    """Fill the form in and send it."""
+    page.goto("/models/register")
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_label("Model", exact=True).fill(name)
+    page.get_by_label("Source").select_option("clients")
+    page.get_by_label("Description").fill(HOSTILE)
+    page.get_by_role("button", name="Register").click()
+
+
+def live_version(stack: Up) -> int:
+    """As the API has it."""
+    answer = httpx.get(f"{stack.state['api_url']}/v1/models/attrition", headers=bearer(stack), timeout=20)
+    return int(answer.json()["live_version"])
+
+
+def bearer(stack: Up) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stack.state['api_key']}"}
+
+
+def test_a_file_is_registered_promoted_and_rolled_back(stack: Up, page: Page, tmp_path: Path) -> None:
+    """Each with the name typed and a reason, which stands beside the time and the person afterwards."""
+    first = live_version(stack)
+    file = tmp_path / "two-columns.skops"
+    file.write_bytes(skops.io.dumps(fitted()))
+    register(page, file, "attrition")
+    expect(page.locator("h1")).to_contain_text("attrition", timeout=SLOW_MS)
+    expect(page.locator("main")).to_contain_text(HOSTILE)
+    expect(page.locator("svg.curves").first).to_be_visible()
+    expect(page.locator("table.beside")).to_contain_text("scikit-learn==")
+    assert find_barriers(page) == []
+    page.get_by_role("link", name=f"Promote {first + 1}").click()
+    page.get_by_label("Reason").fill("a simpler model")
+    page.get_by_label("To be sure").fill("attritoin")
+    page.get_by_role("button", name="Promote").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was done")
+    assert find_barriers(page) == []
+    take_picture(page, "model-promote")
+    page.get_by_label("To be sure").fill("attrition")
+    page.get_by_role("button", name="Promote").click()
+    expect(page.locator("tr", has_text="a simpler model")).to_be_visible(timeout=SLOW_MS)
+    assert live_version(stack) == first + 1
+    page.get_by_role("link", name=f"Roll back to {first}").click()
+    page.get_by_label("Reason").fill("the old one was better")
+    page.get_by_label("To be sure").fill("attrition")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.locator("tr", has_text="the old one was better")).to_be_visible(timeout=SLOW_MS)
+    assert live_version(stack) == first
+    take_picture(page, "model", full_page=True)
+
+
+def test_a_pickle_is_not_taken_by_the_form(page: Page, tmp_path: Path) -> None:
+    """It is not opened, and the page says where such a file goes; nothing typed is lost."""
+    file = tmp_path / "model.skops"
+    joblib.dump(fitted(), file)
+    register(page, file, "sneaky")
+    expect(page.get_by_role("alert")).to_contain_text("predictq models register", timeout=SLOW_MS)
+    expect(page.get_by_label("Model", exact=True)).to_have_value("sneaky")
+    page.goto("/models")
+    expect(page.locator("main")).not_to_contain_text("sneaky")
+    assert find_barriers(page) == []
+    take_picture(page, "models")
+
+
+def test_a_source_tells_what_it_is_and_what_changed(stack: Up, page: Page) -> None:
+    """Key, columns, types and rows; a check leaves its time."""
+    page.goto("/sources")
+    assert find_barriers(page) == []
+    page.get_by_role("link", name="clients", exact=True).click()
+    expect(page.locator("h1")).to_have_text("clients")
+    expect(page.locator("main")).to_contain_text("monthly_income")
+    expect(page.get_by_role("link", name="attrition")).to_be_visible()
+    page.get_by_role("button", name="Check now").click()
+    checked = page.locator("dt", has_text="Checked").locator("xpath=following-sibling::dd[1]").locator("time")
+    expect(checked).to_be_visible(timeout=SLOW_MS)
+    assert find_barriers(page) == []
+    take_picture(page, "source", full_page=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/models", "Modèles"),
+        ("/models/attrition", "attrition"),
+        ("/models/attrition/promote?version=1", "Mettre attrition:1 en service"),
+        ("/models/register", "Enregistrer un fichier"),
+        ("/sources", "Sources"),
+        ("/sources/clients", "clients"),
+    ],
+)
+def test_they_speak_french_and_fit_a_telephone(visit: Visit, path: str, title: str) -> None:
+    """Nothing stands out of a window of 390 pixels, in the dark, without a script."""
+    page = visit(language="fr-FR", width=390, is_dark=True, has_script=False)
+    page.goto(path)
+    expect(page.locator("h1")).to_contain_text(title)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_others_see_models_and_change_nothing(stack: Up, visit: Visit) -> None:
+    """A key without `operate` has no button for it, and the address refuses; sources are for administrators."""
+    made = httpx.post(
+        f"{stack.state['api_url']}/v1/keys", headers=bearer(stack), json={"owner": "sales", "roles": ["read"]}
+    )
+    page = visit(key=made.json()["key"])
+    page.goto("/models/attrition")
+    expect(page.locator("h1")).to_contain_text("attrition")
+    assert page.get_by_role("link", name="Promote").count() == 0
+    for path in ("/models/attrition/rollback", "/models/register", "/sources", "/sources/clients"):
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 403

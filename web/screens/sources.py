@@ -1,0 +1,49 @@
+"""Sources, for administrators: where features come from, their columns, and what has changed."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from api.server.deadline import current
+from web.frame.api_calls import ApiRefused
+from web.frame.routing import ScreenRoutes
+from web.frame.screen import Screen
+from web.words.catalogues import N_
+
+routes = ScreenRoutes()
+
+
+@routes.get("/sources", role="admin")
+async def sources(screen: Screen) -> Response:
+    """All sources by name."""
+    found = await screen.api.get("/v1/sources")
+    return screen.show("sources.html", sources=found["sources"])
+
+
+@routes.get("/sources/{name}", role="admin")
+async def source(screen: Screen) -> Response:
+    """One source: its key, its columns, and what its checks have found."""
+    return await _show(screen, "")
+
+
+@routes.post("/sources/{name}/check", role="admin")
+async def check(screen: Screen) -> Response:
+    """Have a worker read the catalogue again."""
+    try:
+        with current().paused():  # a slow table takes its time
+            await screen.api.post(f"/v1/sources/{quote(screen.path('name'), safe='')}/check", {})
+    except ApiRefused as error:
+        if error.status not in (422, 503):
+            raise
+        return await _show(screen, screen.say(N_("It could not be checked: %(why)s"), why=error.detail))
+    return screen.go(f"/sources/{quote(screen.path('name'), safe='')}")
+
+
+async def _show(screen: Screen, refusal: str) -> Response:
+    found = await screen.api.get(f"/v1/sources/{quote(screen.path('name'), safe='')}")
+    models = await screen.api.get("/v1/models")
+    readers = [model["name"] for model in models["models"] if model["source"] == found["name"]]
+    status = 422 if refusal else 200
+    return screen.show("source.html", status=status, source=found, readers=readers, refusal=refusal)
