@@ -11,7 +11,7 @@ import os
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,8 +94,13 @@ def tls_in_front_of(url: str, authority: trustme.CA) -> Iterator[int]:
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", target)
-        with suppress(OSError):
+        try:
             await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+        except OSError:
+            pass
+        finally:
+            inner_writer.transport.abort()
+            writer.transport.abort()
 
     async def listen() -> asyncio.Server:
         return await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
@@ -107,6 +112,7 @@ def tls_in_front_of(url: str, authority: trustme.CA) -> Iterator[int]:
     try:
         server = asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
         yield server.sockets[0].getsockname()[1]
+        loop.call_soon_threadsafe(server.close)
     finally:
         asyncio.run_coroutine_threadsafe(end_tasks(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
