@@ -67,7 +67,7 @@ class Caller:
         """Raise Problem 403 unless the caller has one of these API roles."""
         if not self.may(*roles):
             wanted, has = " or ".join(map(repr, roles)), ", ".join(self.roles) or "none"
-            raise Problem(FORBIDDEN, f"This call needs the role {wanted}; your API key has {has}.")
+            raise Problem(FORBIDDEN, f"This call needs a key with the role {wanted}; yours has {has}.")
 
     def may_use(self, model: str) -> bool:
         """Whether the caller may see and do something of this model."""
