@@ -20,6 +20,8 @@ from shared.files.refusals import TableRefused
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import Signature
 from shared.sources.keys import KeyColumn, KeyForm
+from shared.uploads.cell_values import value_of_cell
+from shared.uploads.feature_values import ValueRefused
 from shared.uploads.refusals import UploadRefused
 from shared.uploads.table_order import TableOrder
 from worker.uploads.matching import match_columns
@@ -213,3 +215,32 @@ def test_a_bomb_of_entities_is_refused(tmp_path: Path) -> None:
             target.writestr(part, content)
     with pytest.raises(UploadRefused):
         rows_of(bad)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "expected"),
+    [
+        (FeatureKind.CATEGORY, "007", "007"),
+        (FeatureKind.CATEGORY, 75, "75"),
+        (FeatureKind.CATEGORY, True, None),
+        (FeatureKind.CATEGORY, 1.5, None),
+        (FeatureKind.NUMBER, 2**53, float(2**53)),
+        (FeatureKind.NUMBER, 2**53 + 1, None),
+        (FeatureKind.NUMBER, float("inf"), None),
+        (FeatureKind.INTEGER, 2**53 + 1, 2**53 + 1),
+        (FeatureKind.INTEGER, 1.5, None),
+        (FeatureKind.INTEGER, True, None),
+        (FeatureKind.BOOLEAN, 1, True),
+        (FeatureKind.BOOLEAN, 2, None),
+        (FeatureKind.DATETIME, 45_000, None),
+    ],
+)
+def test_a_cell_is_taken_where_nothing_of_it_is_lost(kind: FeatureKind, cell: Any, expected: Any) -> None:
+    """And refused otherwise."""
+    spec = FeatureSpec("x", kind)
+    if expected is None:
+        with pytest.raises(ValueRefused):
+            value_of_cell(spec, cell)
+    else:
+        found = value_of_cell(spec, cell)
+        assert (found, type(found)) == (expected, type(expected))
