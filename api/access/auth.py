@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -89,13 +89,21 @@ class Caller:
         return f"the model{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-_acting: ContextVar[Caller | None] = ContextVar("acting_caller", default=None)
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Somebody whom a screen calls for, and a way to ask whether the session still counts."""
+
+    caller: Caller
+    is_valid: Callable[[], Awaitable[bool]]
+
+
+_acting: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 
 @contextmanager
-def acting_as(caller: Caller) -> Iterator[None]:
+def acting_as(acting: Acting) -> Iterator[None]:
     """Calls made in this block, within the process, are this caller's: a screen calls for whoever is signed in."""
-    token = _acting.set(caller)
+    token = _acting.set(acting)
     try:
         yield
     finally:
@@ -146,6 +154,19 @@ class Auth:
         """Who calls without a key; None where everybody needs one."""
         return _ANONYMOUS if self._disabled else None
 
+    def validity_of(self, caller: Caller, header: bytes | None, address: str) -> Callable[[], Awaitable[bool]]:
+        """A way to ask, also much later and elsewhere, whether what `caller` came with still counts."""
+        if (acting := _acting.get()) is not None:
+            return acting.is_valid
+
+        async def is_valid() -> bool:
+            try:
+                return (await self.caller(header, address)).owner == caller.owner
+            except Problem:  # no longer a key, or its address has come with too many that are none
+                return False
+
+        return is_valid
+
     async def caller(self, header: bytes | None, address: str) -> Caller:
         """The owner of the key in the header of a call from this address.
 
@@ -153,7 +174,7 @@ class Auth:
         DatabaseUnavailable. A key that was good until now is looked up whatever else comes from its address.
         """
         if (acting := _acting.get()) is not None:
-            return acting
+            return acting.caller
         if self._disabled:
             return _ANONYMOUS
         if header is None:

@@ -12,7 +12,6 @@ from api.access.auth import Caller
 from api.access.dependencies import CurrentServices, JobId, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import EVENTS, PROBLEMS
-from api.http.problems import Problem
 from api.http.requests import address_of
 from api.jobs.event_stream import Follower
 from api.server.services import Services
@@ -70,11 +69,11 @@ def follower_of(request: Request, services: Services, caller: Caller) -> Followe
     """Who follows: the caller, for as long as her key counts."""
     header = request.headers.get("authorization", "").encode("latin-1")
 
+    still_counts = services.auth.validity_of(caller, header or None, address_of(request))
+
     async def is_valid() -> bool:
         try:
-            return (await services.auth.caller(header or None, address_of(request))).owner == caller.owner
-        except Problem:  # no longer a key, or its address has come with too many that are none
-            return False
+            return await still_counts()
         except DatabaseUnavailable:
             return True  # nobody can tell at the moment
 

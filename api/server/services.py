@@ -27,6 +27,7 @@ from api.intake.warm_up import WarmUps
 from api.jobs.job_events import JobEvents
 from api.jobs.notices import Notices
 from api.jobs.statuses import Statuses
+from api.jobs.summaries import Summaries
 from api.jobs.waiting import Waiting
 from api.server.background import Background
 from api.server.database_clock import DatabaseClock
@@ -54,6 +55,7 @@ class Services:
     downloads: DatabaseThreads  # long readings: downloads, exports, reports
     auth: Auth
     statuses: Statuses
+    summaries: Summaries
     job_ids: JobIds
     intake: Intake
     waiting: Waiting
@@ -210,6 +212,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
             downloads,
             auth,
             statuses,
+            Summaries(),
             JobIds(clock, quick),
             intake,
             waiting,

@@ -137,12 +137,24 @@ def read_results(
     rows: list[dict[str, Any]] = []
     # A page has a row at least, but the first one may have been read up to its end.
     for page in _pages(connection, job_id, after=after, end=end, limit=limit + 1):
-        query = f"{statement(shape, page, as_json=True)} LIMIT %(limit)s"
-        found = connection.exec_driver_sql(query, {**page.parameters(shape), "limit": limit - len(rows)})
-        rows += [dict(row) for row in found.mappings()]
-        if len(rows) == limit:
-            break
+        for window in _windows(page, limit - len(rows)):
+            query = f"{statement(shape, window, as_json=True)} LIMIT %(limit)s"
+            found = connection.exec_driver_sql(query, {**window.parameters(shape), "limit": limit - len(rows)})
+            rows += [dict(row) for row in found.mappings()]
+            if len(rows) == limit:
+                return rows
     return rows
+
+
+def _windows(page: Page, rows: int) -> Iterator[Page]:
+    """The page in pieces, the first of about as many rows as are wanted: each row is looked for among all errors."""
+    start, width = page.first, max(rows, _LEAST_WINDOW)
+    while start < page.last:
+        yield page._replace(first=start, last=min(page.last, start + width))
+        start, width = start + width, 4 * width
+
+
+_LEAST_WINDOW = 100
 
 
 def copy_results(connection: Connection, job_id: UUID, *, end: int, target: IO[bytes], as_json: bool = False) -> None:

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from devstack.servers.ports import free_port
 from tests.browser.find import browser_program
 from tests.browser.looking import Looking, new_page
-from tests.browser.screen import QUIET
+from tests.browser.screen import PATIENCE_MS, QUIET
 from tests.e2e.support import Up, running_up
 
 CLIENTS = 3000
+expect.set_options(timeout=PATIENCE_MS)  # a busy machine shows things late
 Visit = Callable[..., Page]
 
 

@@ -115,3 +115,13 @@ def test_signing_in_leads_nowhere_else(stack: Up, wanted: str) -> None:
     answer = httpx.get(url + link, params={**httpx.URL(link).params, "next": wanted})
     assert answer.status_code == 303
     assert answer.headers["location"] == "/"
+
+
+def test_times_are_the_readers_own(visit: Visit) -> None:
+    """In the browser's time zone, which its script tells once, and with the zone in full on hover; in UTC without."""
+    page = visit()
+    page.goto("/")
+    shown = page.locator("#title time").first
+    hours = "new Date(document.querySelector('#title time').dateTime).getHours()"
+    assert int(shown.inner_text().partition(":")[0]) == page.evaluate(hours)
+    assert "CET" in (shown.get_attribute("title") or "") or "+" in (shown.get_attribute("title") or "")

@@ -45,6 +45,7 @@ CALLS = (
     Call("GET", "/v1/jobs/{job_id}", _READ, UNKNOWN, "404"),
     Call("GET", "/v1/jobs/{job_id}/events", _READ, UNKNOWN, "404"),
     Call("GET", "/v1/jobs/{job_id}/results", _READ, UNKNOWN, "404"),
+    Call("GET", "/v1/jobs/{job_id}/summary", _READ, UNKNOWN, "404"),
     Call("POST", "/v1/jobs/{job_id}/exports", _READ, UNKNOWN, "404"),
     Call("GET", "/v1/exports/{export_id}", _READ, UNKNOWN, "404"),
     Call("GET", "/v1/events", _READ, OWN, "left out"),

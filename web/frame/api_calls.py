@@ -6,6 +6,7 @@ the socket and the key are left out.
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import orjson
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.access.auth import Caller, acting_as
+from api.access.auth import Acting, acting_as
 from api.server.middleware import REQUEST_ID
 
 _PIECE = 256 * 1024  # bytes of a body that are handed over at once
@@ -57,9 +58,9 @@ class ApiAnswer:
 class Api:
     """The API as one person may use it."""
 
-    def __init__(self, request: Request, caller: Caller) -> None:
+    def __init__(self, request: Request, acting: Acting) -> None:
         self._request = request
-        self._caller = caller
+        self._acting = acting
 
     async def get(self, path: str, /, **parameters: Any) -> Any:
         """The JSON of a GET; parameters that are None or empty are left out. Raises ApiRefused."""
@@ -88,7 +89,7 @@ class Api:
         file.seek(0)
         caught = _Caught(file, size)
         scope = self._scope(method, path, parameters or {}, {**(headers or {}), "content-length": str(size)})
-        with acting_as(self._caller):
+        with acting_as(self._acting):
             await self._request.app(scope, caught.receive, caught.send)
         answer = ApiAnswer(caught.status, caught.headers, bytes(caught.body))
         if answer.status >= 400:
@@ -126,13 +127,20 @@ class _Caught:
     def __init__(self, content: IO[bytes], size: int) -> None:
         self._content = content
         self._left = size
+        self._is_read = False
+        self._answered = asyncio.Event()
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = bytearray()
 
     async def receive(self) -> Message:
+        """The body; then nothing before the answer is out, as whoever listens for the caller's end asks in a loop."""
+        if self._is_read:
+            await self._answered.wait()
+            return {"type": "http.disconnect"}
         piece = self._content.read(_PIECE)
         self._left -= len(piece)
+        self._is_read = self._left <= 0
         return {"type": "http.request", "body": piece, "more_body": self._left > 0}
 
     async def send(self, message: Message) -> None:
@@ -141,3 +149,5 @@ class _Caught:
             self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
         else:
             self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                self._answered.set()

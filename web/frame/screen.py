@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.access.auth import Caller, caller_of
+from api.access.auth import Acting, Caller, caller_of
 from api.http.host_names import require_host
 from api.http.root_path import rooted
 from api.server.services import Services, services_of
@@ -57,7 +57,7 @@ class Screen:
     @property
     def api(self) -> Api:
         """The API as whoever looks at the screen may use it. Raises NotSignedIn."""
-        return Api(self.request, self.signed_in)
+        return Api(self.request, self.acting)
 
     @property
     def signed_in(self) -> Caller:
@@ -65,6 +65,16 @@ class Screen:
         if self.caller is None:
             raise NotSignedIn
         return self.caller
+
+    @property
+    def acting(self) -> Acting:
+        """Who looks at the screen, for calls that take longer than it. Raises NotSignedIn."""
+        request = self.request
+
+        async def is_valid() -> bool:
+            return await _caller(request) is not None
+
+        return Acting(self.signed_in, is_valid)
 
     def path(self, name: str) -> str:
         """A part of the path, by its name in the route."""
@@ -101,6 +111,7 @@ class Screen:
                 caller=self.caller,
                 language=self.language,
                 languages=LANGUAGES,
+                say_count=self.language.say_count,
                 numbers=self.language.numbers,
                 moments=self.language.moments,
                 theme=self.request.cookies.get(cookies.THEME, "auto"),

@@ -17,13 +17,25 @@ ROOM = Path(__file__).parent.parent
 STATIC = ROOM / "static"
 
 
+class Absent(StrictUndefined):
+    """What is not there. A field that the API leaves out counts as false; all else that is misspelt is an error."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:  # type: ignore[override]  # StrictUndefined calls its own that never returns
+        """False for a field of JSON; an UndefinedError for a name."""
+        if not isinstance(self._undefined_obj, dict):
+            self._fail_with_undefined_error()
+        return False
+
+
 @lru_cache
 def environment(code: str) -> Environment:
     """The templates in one language."""
     made = Environment(
         loader=FileSystemLoader(ROOM / "templates"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=Absent,
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],

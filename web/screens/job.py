@@ -2,16 +2,91 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
 from starlette.responses import Response
 
+from web.charts.counts import count_bar
+from web.charts.histogram import histogram
+from web.charts.strip import strip
+from web.frame.api_calls import ApiRefused
+from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.catalogues import N_
 
 routes = ScreenRoutes()
+
+_ROWS = 20
+_STATES = ("done", "running", "waiting", "failed")  # of batches
+_CHART = N_("%(answers)s answers: %(above)s at or above the threshold of %(threshold)s")
+_VALUES = N_("%(answers)s answers, from %(low)s to %(high)s")
 
 
 @routes.get("/jobs/{job_id}")
 async def job(screen: Screen) -> Response:
     """Everything that is known of the job."""
-    found = await screen.api.get(f"/v1/jobs/{screen.path('job_id')}")
-    return screen.show("job.html", job=found)
+    job_id = _job_id(screen)
+    found = await screen.api.get(f"/v1/jobs/{job_id}")
+    if found["kind"] == "single":
+        return screen.show("job_single.html", job=found)
+    summary = await screen.api.get(f"/v1/jobs/{job_id}/summary")
+    return screen.show(
+        "job.html",
+        job=found,
+        summary=summary,
+        rows=await _rows(screen, job_id),
+        chart=_chart(screen, summary["spread"]),
+        strip=strip(summary["strip"]),
+        count_bar=count_bar,
+        parts_of={
+            name: sum(part[name] for part in summary["strip"]) for name in ("done", "running", "waiting", "failed")
+        },
+        is_open=found["status"] in ("queued", "running"),
+    )
+
+
+@routes.get("/jobs/{job_id}/answers.csv")
+async def download(screen: Screen) -> Response:
+    """All answers there are as a file."""
+    return PassedOn(screen, f"/v1/jobs/{_job_id(screen)}/results", accept="text/csv")
+
+
+def _job_id(screen: Screen) -> str:
+    """The job in the path; what is none is answered as one that is unknown."""
+    text = screen.path("job_id")
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ApiRefused(404, {}) from None
+
+
+async def _rows(screen: Screen, job_id: str) -> list[dict[str, Any]]:
+    """The first rows that can be read; none before the first batch has its answers."""
+    try:
+        page = await screen.api.get(f"/v1/jobs/{job_id}/results", limit=_ROWS)
+    except ApiRefused as error:
+        if error.code != "results-not-ready":
+            raise
+        return []
+    rows: list[dict[str, Any]] = page["rows"]
+    return rows
+
+
+def _chart(screen: Screen, spread: dict[str, Any]) -> str:
+    """The histogram; empty where there is no answer, or where labels are counted."""
+    if not spread["bins"]:
+        return ""
+    numbers, threshold, answers = screen.language.numbers, spread["threshold"], spread["answers"]
+    if threshold is None:
+        low, high = numbers.plain(spread["bins"][0]["low"]), numbers.plain(spread["bins"][-1]["high"])
+        label = screen.say(_VALUES, answers=numbers.whole(answers), low=low, high=high)
+        return histogram(spread["bins"], write=numbers.plain, label=label)
+    share = numbers.share(spread["above"], answers)
+    written = numbers.plain(threshold, 3)
+    label = screen.say(_CHART, answers=numbers.whole(answers), above=share, threshold=written)
+    text = screen.say("threshold %(threshold)s · %(share)s at or above", threshold=written, share=share)
+    return histogram(
+        spread["bins"], write=lambda tick: numbers.plain(tick, 2), label=label, threshold=threshold, threshold_text=text
+    )

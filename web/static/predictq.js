@@ -11,11 +11,11 @@ let again = false;
 let last = 0;
 
 function keepZone() {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC";
-  const known = document.cookie.split("; ").find((item) => item.startsWith("predictq_zone="));
-  if (known === `predictq_zone=${encodeURIComponent(zone)}`) return false;
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  const kept = `predictq_zone=${zone}`;
+  if (!/^[\w+/-]+$/.test(zone) || document.cookie.split("; ").includes(kept)) return false;
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `predictq_zone=${encodeURIComponent(zone)}; Path=${document.body.dataset.path}; Max-Age=31536000; SameSite=Lax${secure}`;
+  document.cookie = `${kept}; Path=${document.body.dataset.path}; Max-Age=31536000; SameSite=Lax${secure}`;
   return true;
 }
 
@@ -69,6 +69,7 @@ function start() {
   source = new EventSource(main.dataset.live);
   source.onmessage = () => soon();
   for (const kind of ["job", "end", "overview"]) source.addEventListener(kind, () => soon());
+  if (main.dataset.beat) clock = setInterval(() => soon(), 1000 * main.dataset.beat); // what no event tells of
   source.onerror = () => {
     if (source?.readyState === EventSource.CLOSED && !clock) clock = setInterval(() => soon(SILENT), SILENT);
   };

@@ -24,6 +24,10 @@ class Moments:
         """The time of day, to the minute."""
         return format_time(at.astimezone(self.zone), "short", locale=self.locale)
 
+    def second(self, at: datetime) -> str:
+        """The time of day, to the second."""
+        return format_time(at.astimezone(self.zone), "medium", locale=self.locale)
+
     def exact(self, at: datetime) -> str:
         """The time of day to the millisecond, for what happened within one prediction."""
         return format_time(at.astimezone(self.zone), "HH:mm:ss.SSS", locale=self.locale)

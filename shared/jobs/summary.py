@@ -1,0 +1,240 @@
+"""What a bulk job has come to so far: how its answers spread, its errors by code, who worked on it, and how fast.
+
+Whatever the size of the job, this reads a bounded number of pages: answers out of pages evenly spread over the job,
+errors out of the first pages that have any. What is no count of the whole says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from shared.jobs.results import read_shape
+from shared.models.task import Task
+
+ANSWER_PAGES = 20  # of whose answers a spread is made
+ERROR_PAGES = 100  # in which errors are looked for
+BINS = 40
+STRIP_CELLS = 80
+SAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """How many answers lie from `low` to `high`; of the last bin, `high` is included."""
+
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How the answers of the pages that were looked at spread: in bins, or by label where there are more than two."""
+
+    task: Task
+    answers: int
+    is_whole: bool  # whether these are all answers so far
+    bins: Sequence[Bin]
+    labels: Sequence[tuple[Any, int]]
+    threshold: float | None
+    above: int | None  # answers at or above the threshold
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSample:
+    """One row with an error."""
+
+    request_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """The rows with one code."""
+
+    code: str
+    count: int
+    samples: Sequence[ErrorSample]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Batches that follow each other, and how many of them stand how."""
+
+    done: int
+    failed: int  # done, with rows that have an error
+    running: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerShare:
+    """What one process of a worker did of a job."""
+
+    worker: str
+    batches: int
+    rows: int
+    seconds: float  # of work
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything of one job."""
+
+    spread: Spread
+    errors: Sequence[ErrorGroup]
+    errors_are_whole: bool
+    batches: int
+    tried_again: int
+    strip: Sequence[Part]
+    workers: Sequence[WorkerShare]
+    rows_per_second: float | None  # in the last ten seconds; of a job that has ended, on the whole
+
+
+def read_summary(connection: Connection, job_id: UUID) -> Summary:
+    """A bulk job's summary. Whose job it is, is asked before. Raises JobUnknown."""
+    shape = read_shape(connection, job_id)
+    first = connection.execute(_FIRST, {"id": str(job_id)}).scalar() or 0
+    values = {"id": str(job_id), "first": first, "most": ANSWER_PAGES, "errors": ERROR_PAGES, "cells": STRIP_CELLS}
+    spread = _read_spread(connection, shape.task, shape.classes, values)
+    errors = connection.execute(_ERRORS, values).all()
+    parts = connection.execute(_STRIP, values).all()
+    return Summary(
+        spread,
+        [_error_group(row) for row in errors],
+        errors_are_whole=all(row.is_whole for row in errors),
+        batches=sum(row.batches for row in parts),
+        tried_again=sum(row.tried_again for row in parts),
+        strip=[Part(row.done, row.failed, row.running, row.waiting) for row in parts],
+        workers=[WorkerShare(*row) for row in connection.execute(_WORKERS, values)],
+        rows_per_second=connection.execute(_RATE, values).scalar_one(),
+    )
+
+
+def _read_spread(connection: Connection, task: Task, classes: Sequence[Any], values: dict[str, Any]) -> Spread:
+    found = connection.execute(_EXTREMES, values).one()
+    count, low, high = found.answers, found.low, found.high
+    bins: list[Bin] = []
+    labels: list[tuple[Any, int]] = []
+    if task is Task.MULTICLASS:
+        counts = {row.label: row.answers for row in connection.execute(_LABELS, values)}
+        labels = [(label, counts.get(number, 0)) for number, label in enumerate(classes)]
+    elif count:
+        if task is Task.BINARY:
+            low, high = 0.0, 1.0
+        bins = _read_bins(connection, low, high, values)
+    is_binary = task is Task.BINARY
+    threshold = found.threshold if is_binary else None
+    return Spread(task, count, found.is_whole, bins, labels, threshold, found.above if is_binary else None)
+
+
+def _read_bins(connection: Connection, low: float, high: float, values: dict[str, Any]) -> list[Bin]:
+    if low == high:
+        high = low + (abs(low) or 1.0)
+    counts = {row.bin: row.answers for row in connection.execute(_BINS, {**values, "low": low, "high": high})}
+    width = (high - low) / BINS
+    return [Bin(low + width * n, low + width * (n + 1), counts.get(n + 1, 0)) for n in range(BINS)]
+
+
+def _error_group(row: Any) -> ErrorGroup:
+    samples = [ErrorSample(f"{batch}-{number}", detail or "") for batch, number, detail in row.samples[:SAMPLES]]
+    return ErrorGroup(row.code, row.errors, samples)
+
+
+_FIRST = text("SELECT first_batch_id FROM predictq.jobs WHERE id = :id")
+# Every so many pages one, evenly over the job, by the index alone.
+_CHOSEN = """
+numbered AS (
+    SELECT batch_id, row_number() OVER (ORDER BY batch_id) AS n, count(*) OVER () AS pages
+    FROM predictq.batch_outputs WHERE job_id = :id AND batch_id >= :first AND succeeded > 0
+), chosen AS (
+    SELECT array_agg(batch_id) AS ids, coalesce(max(pages) <= :most, true) AS is_whole FROM numbered
+    WHERE n * CAST(:most AS bigint) / pages <> (n - 1) * CAST(:most AS bigint) / pages OR pages <= :most
+)"""
+_EXTREMES = text(f"""
+WITH {_CHOSEN}
+SELECT count(u.value) AS answers, min(u.value) AS low, max(u.value) AS high, max(o.threshold) AS threshold,
+       count(*) FILTER (WHERE u.value >= o.threshold) AS above, coalesce(bool_and(c.is_whole), true) AS is_whole
+FROM chosen c JOIN predictq.batch_outputs o ON o.batch_id = ANY (c.ids) AND o.batch_id >= :first
+CROSS JOIN LATERAL unnest(o."values") AS u(value)
+WHERE u.value < 'Infinity'
+""")
+_BINS = text(f"""
+WITH {_CHOSEN}
+SELECT greatest(1, least({BINS}, width_bucket(u.value, :low, :high, {BINS}))) AS bin, count(*) AS answers
+FROM chosen c JOIN predictq.batch_outputs o ON o.batch_id = ANY (c.ids) AND o.batch_id >= :first
+CROSS JOIN LATERAL unnest(o."values") AS u(value)
+WHERE u.value < 'Infinity' GROUP BY 1
+""")
+_LABELS = text(f"""
+WITH {_CHOSEN}
+SELECT u.label, count(*) AS answers
+FROM chosen c JOIN predictq.batch_outputs o ON o.batch_id = ANY (c.ids) AND o.batch_id >= :first
+CROSS JOIN LATERAL ROWS FROM (unnest(o.labels), unnest(o."values")) AS u(label, value)
+WHERE u.value IS NOT NULL GROUP BY 1
+""")
+_ERRORS = text(f"""
+WITH failing AS (
+    SELECT batch_id, count(*) OVER () AS pages FROM predictq.batch_outputs
+    WHERE job_id = :id AND batch_id >= :first AND failed > 0 ORDER BY batch_id LIMIT :errors
+), by_page AS (
+    SELECT f.batch_id, f.pages, e.code, count(*) AS errors,
+           (array_agg(e.n ORDER BY e.n))[1:{SAMPLES}] AS places
+    FROM failing f JOIN predictq.batch_outputs o ON o.batch_id = f.batch_id
+    CROSS JOIN LATERAL unnest(o.error_codes) WITH ORDINALITY AS e(code, n)
+    GROUP BY 1, 2, 3
+)
+SELECT p.code, CAST(sum(p.errors) AS bigint) AS errors, bool_and(p.pages <= :errors) AS is_whole,
+       (SELECT json_agg(json_build_array(s.batch_id, s.row, s.detail)) FROM (
+            SELECT q.batch_id, o.error_rows[place] AS row, o.error_details[place] AS detail
+            FROM (SELECT * FROM by_page b WHERE b.code = p.code ORDER BY b.batch_id LIMIT {SAMPLES}) q
+            JOIN predictq.batch_outputs o ON o.batch_id = q.batch_id
+            CROSS JOIN LATERAL unnest(q.places) AS place
+            ORDER BY q.batch_id, place LIMIT {SAMPLES}) s) AS samples
+FROM by_page p GROUP BY p.code ORDER BY errors DESC, p.code
+""")
+_STRIP = text("""
+WITH batches AS (
+    SELECT batch_id AS id, failed > 0 AS is_failed, 'done' AS status, attempts FROM predictq.batch_outputs
+    WHERE job_id = :id AND batch_id >= :first AND cancelled < request_count
+    UNION ALL
+    SELECT id, false, status, attempts FROM predictq.prediction_batches WHERE job_id = :id AND queue <> 'plan'
+), numbered AS (
+    SELECT *, row_number() OVER (ORDER BY id) - 1 AS n, count(*) OVER () AS total FROM batches
+)
+SELECT n * least(CAST(:cells AS bigint), total) / total AS cell, count(*) AS batches,
+       count(*) FILTER (WHERE attempts > 1) AS tried_again, count(*) FILTER (WHERE status = 'done') AS done,
+       count(*) FILTER (WHERE is_failed) AS failed, count(*) FILTER (WHERE status = 'running') AS running,
+       count(*) FILTER (WHERE status = 'queued') AS waiting
+FROM numbered GROUP BY 1 ORDER BY 1
+""")
+_WORKERS = text("""
+SELECT worker, count(*) AS batches, CAST(sum(succeeded + failed) AS bigint) AS rows,
+       CAST(extract(epoch FROM sum(created_at - claimed_at)) AS double precision) AS seconds,
+       min(claimed_at) AS first_at, max(created_at) AS last_at
+FROM predictq.batch_outputs
+WHERE job_id = :id AND batch_id >= :first AND cancelled < request_count AND worker IS NOT NULL
+    AND claimed_at IS NOT NULL
+GROUP BY worker ORDER BY batches DESC, worker LIMIT 50
+""")
+_RATE = text("""
+SELECT CASE
+    WHEN j.finished_at > j.started_at
+        THEN (j.succeeded + j.failed) / extract(epoch FROM j.finished_at - j.started_at)
+    WHEN j.finished_at IS NULL THEN (
+        SELECT sum(o.succeeded + o.failed)
+               / greatest(0.5, extract(epoch FROM clock_timestamp() - greatest(min(o.claimed_at),
+                                                                              clock_timestamp() - interval '10 s')))
+        FROM predictq.batch_outputs o
+        WHERE o.job_id = :id AND o.batch_id >= :first AND o.created_at > clock_timestamp() - interval '10 s')
+    END::double precision
+FROM predictq.jobs j WHERE j.id = :id
+""")

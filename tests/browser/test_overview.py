@@ -1,0 +1,72 @@
+"""The first screen: what runs, what waits, what needs a person, and work held back."""
+
+from __future__ import annotations
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.looking import find_barriers, take_picture
+from tests.e2e.support import Up
+
+
+def test_a_job_appears_on_the_overview_by_itself(stack: Up, page: Page) -> None:
+    """Without loading the page, with its end; and the page can be used by everybody."""
+    page.goto("/")
+    page.evaluate("window.isTheSame = true")
+    headers = {"Authorization": f"Bearer {stack.state['api_key']}"}
+    order = {"client_ids": list(range(1, 60)), "name": "Seen at once"}
+    made = httpx.post(f"{stack.state['api_url']}/v1/jobs", json=order, headers=headers, timeout=30)
+    assert made.status_code == 202
+    row = page.locator("#jobs-now tbody tr").filter(has_text="Seen at once")
+    expect(row).to_contain_text("succeeded", timeout=60_000)
+    assert page.evaluate("window.isTheSame") is True
+    expect(page.locator("#workers tbody tr")).to_have_count(1)
+    assert find_barriers(page) == []
+
+
+def test_work_is_held_back_and_let_go_on(stack: Up, visit: Visit) -> None:
+    """A pause stands in red with who and why, is among what needs a person, and work goes on when it is ended."""
+    page = visit(language="fr-FR")
+    page.goto("/")
+    page.get_by_text("Mettre du travail en pause").click()
+    page.get_by_label("File").select_option("bulk")
+    page.get_by_label("Motif").fill("nuit de <b>maintenance</b>")
+    page.get_by_role("button", name="Mettre en pause").click()
+    expect(page.locator("#pauses .pause")).to_contain_text("nuit de <b>maintenance</b>")
+    expect(page.locator("#needs")).to_contain_text("En pause : bulk")
+    assert find_barriers(page) == []
+    take_picture(page, "overview-paused-fr")
+    page.get_by_role("button", name="Reprendre").click()
+    expect(page.locator("#pauses")).to_contain_text("Rien n’est en pause.")
+
+
+def test_the_overview_fits_every_window(visit: Visit) -> None:
+    """Wide and narrow, light and dark, with a script and without one."""
+    for width, is_dark, has_script in (
+        (1280, False, True),
+        (1280, True, True),
+        (390, False, True),
+        (1280, False, False),
+    ):
+        page = visit(width=width, is_dark=is_dark, has_script=has_script)
+        page.goto("/")
+        expect(page.locator("#tiles .tile")).to_have_count(4)
+        if has_script:
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert find_barriers(page) == []
+            take_picture(page, f"overview-{width}{'-dark' if is_dark else ''}")
+
+
+def test_whoever_may_less_is_shown_less(stack: Up, visit: Visit) -> None:
+    """Without the role `operate` there are no workers, no concerns and no way to pause; the rest is there."""
+    key = stack.ask("keys", "create", "reader", "--role", "read")["key"]
+    page = visit(key=key)
+    page.goto("/")
+    expect(page.locator("h1")).to_have_text("Overview")
+    for place in ("#workers", "#needs", "#pauses"):
+        expect(page.locator(place)).to_have_count(0)
+    expect(page.locator("nav")).not_to_contain_text("Audit log")
+    page.goto("/audit")
+    expect(page.locator("h1")).to_have_text("No right to this")
+    take_picture(page, "no-right")

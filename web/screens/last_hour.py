@@ -1,0 +1,104 @@
+"""The samples of the last hour as the overview shows them: per minute, by model, zero where nothing was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from web.charts.areas import areas
+from web.words.language import Language
+
+_MINUTES = 60
+_MOST_MODELS = 5  # that have a colour; the others share one
+_TICK_MINUTES = 15
+OTHERS = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class LastHour:
+    """Figures of each minute, oldest first."""
+
+    times: Sequence[datetime]
+    models: dict[str, list[float]]  # answers a minute, the busiest model first
+    errors: list[float]  # a minute
+    waiting: list[float]
+    oldest: list[float]  # seconds
+
+    @property
+    def answers(self) -> list[float]:
+        """Answers a minute of all models."""
+        return [sum(column) for column in zip(*self.models.values(), strict=True)] or [0.0] * len(self.times)
+
+    @property
+    def now(self) -> int:
+        """Answers of the newest minute."""
+        return round(self.answers[-1])
+
+    @property
+    def failed(self) -> int:
+        """Rows that got an error in the hour."""
+        return round(sum(self.errors))
+
+    @property
+    def answered(self) -> int:
+        """Rows that got an answer or an error in the hour."""
+        return round(sum(self.answers))
+
+    def chart(self, language: Language, label: str) -> str:
+        """Answers a minute, by model; empty where there was none."""
+        if not self.answered:
+            return ""
+        moments, last = language.moments, len(self.times) - 1
+        ticks = [
+            (100 * number / last, moments.clock(at))
+            for number, at in enumerate(self.times)
+            if at.astimezone(language.zone).minute % _TICK_MINUTES == 0 and number > 2
+        ]
+        return areas(list(self.models.values()), ticks=ticks, write=language.numbers.short, label=label)
+
+
+def read_last_hour(samples: dict[str, Any] | None) -> LastHour:
+    """Out of what `GET /v1/samples` says; nothing at all is an hour of zeros."""
+    newest = datetime.now(UTC).replace(second=0, microsecond=0)
+    times = [newest - timedelta(minutes=_MINUTES - 1 - number) for number in range(_MINUTES)]
+    places = {at: number for number, at in enumerate(times)}
+    models: dict[str, list[float]] = {}
+    hour = LastHour(times, models, *([0.0] * _MINUTES for _ in range(3)))
+    for series in (samples or {}).get("series", ()):
+        line = _line_of(hour, series)
+        if line is None:
+            continue
+        for point in series["points"]:
+            place = places.get(datetime.fromisoformat(point["at"]).astimezone(UTC))
+            if place is not None:
+                _add(series["name"], line, place, point["value"])
+    _sort(models)
+    return hour
+
+
+def _line_of(hour: LastHour, series: dict[str, Any]) -> list[float] | None:
+    if series["name"] == "rows_per_second":
+        return hour.models.setdefault(series["model"] or "", [0.0] * _MINUTES)
+    return {"errors_per_second": hour.errors, "waiting_rows": hour.waiting, "oldest_seconds": hour.oldest}.get(
+        series["name"]
+    )
+
+
+def _add(name: str, line: list[float], place: int, value: float) -> None:
+    if name == "oldest_seconds":
+        line[place] = max(line[place], value)
+    else:
+        line[place] += value * 60 if name.endswith("_per_second") else value
+
+
+def _sort(models: dict[str, list[float]]) -> None:
+    """The busiest first; of many the rest as one."""
+    ordered = sorted(models, key=lambda model: -sum(models[model]))
+    kept = {model: models[model] for model in ordered[:_MOST_MODELS]}
+    rest = [models[model] for model in ordered[_MOST_MODELS:]]
+    if rest:
+        kept[OTHERS] = [sum(column) for column in zip(*rest, strict=True)]
+    models.clear()
+    models.update(kept)

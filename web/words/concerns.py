@@ -1,0 +1,156 @@
+"""What needs a person, in the reader's words: a sentence, its cause, and what to do. The figures are the API's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from web.words.catalogues import N_
+from web.words.language import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One matter in words. `command` is what to type, `path` where to look."""
+
+    title: str
+    cause: str
+    action: str
+    command: str = ""
+    path: str = ""
+    is_grave: bool = True
+
+
+Words = Callable[[Language, Mapping[str, Any]], Said]
+
+
+def say_concern(language: Language, code: str, about: Mapping[str, Any], detail: str, advice: str) -> Said:
+    """The words of a matter; of one that is unknown here, those of the API."""
+    words = _WORDS.get(code)
+    return Said(detail, "", "", command=advice) if words is None else words(language, about)
+
+
+def _no_worker(language: Language, about: Mapping[str, Any]) -> Said:
+    return Said(
+        language.say(N_("No worker is alive")),
+        language.say_count(
+            "%(count)s row waits. Jobs are accepted, and none is answered.",
+            "%(count)s rows wait. Jobs are accepted, and none is answered.",
+            about["rows"],
+        ),
+        language.say(N_("Start one:")),
+        command="predictq worker --concurrency 2",
+    )
+
+
+def _unloadable(language: Language, about: Mapping[str, Any]) -> Said:
+    waits = language.say_count("%(count)s batch waits.", "%(count)s batches wait.", about["batches"])
+    return Said(
+        language.say(N_("%(model)s cannot be loaded by any worker"), model=about["model"]),
+        f"{waits} {about['why']}".strip(),
+        language.say(N_("Start a worker that has:")),
+        command=str(about["requirements"]),
+    )
+
+
+def _failing(language: Language, about: Mapping[str, Any]) -> Said:
+    return Said(
+        language.say(N_("%(model)s %(version)s fails"), model=about["model"], version=about["version"]),
+        language.say_count(
+            "%(count)s batch is tried again: %(error)s",
+            "%(count)s batches are tried again: %(error)s",
+            about["batches"],
+            error=str(about["error"] or "")[:300],
+        ),
+        language.say(N_("Read the workers' logs.")),
+    )
+
+
+def _stalled(language: Language, about: Mapping[str, Any]) -> Said:
+    time = language.moments.lasting(about["seconds"])
+    return Said(
+        language.say(N_("Nothing is answered")),
+        language.say(N_("Rows of the queue %(queue)s wait for %(time)s."), queue=about["queue"], time=time),
+        language.say(N_("Look at the workers:")),
+        command="predictq doctor",
+    )
+
+
+def _source_away(language: Language, about: Mapping[str, Any]) -> Said:
+    return Said(
+        language.say(N_("The source %(source)s does not answer"), source=about["source"]),
+        language.say(N_("Its rows wait, and other sources go on."))
+        if not about["is_given_up"]
+        else language.say(N_("Its rows were waited for long enough, and get an error now.")),
+        language.say(N_("Look at the source")),
+        path="/sources",
+    )
+
+
+def _source_changed(language: Language, about: Mapping[str, Any]) -> Said:
+    names = ", ".join([*about["lacking"], *about["changed"]])
+    return Said(
+        language.say(N_("The source %(source)s has changed"), source=about["source"]),
+        language.say(
+            N_("%(model)s %(version)s is live, and needs as they were: %(names)s."),
+            model=about["model"],
+            version=about["version"],
+            names=names,
+        ),
+        language.say(N_("Look at the source")),
+        path="/sources",
+        is_grave=bool(about["lacking"]),
+    )
+
+
+def _disk(language: Language, about: Mapping[str, Any]) -> Said:
+    size = language.numbers.size
+    return Said(
+        language.say_count(
+            "The disk is full in %(count)s day", "The disk is full in %(count)s days", int(about["days"])
+        ),
+        language.say(
+            N_("%(free)s are free, and %(grown)s are added a day."),
+            free=size(about["free_bytes"]),
+            grown=size(about["bytes_per_day"]),
+        ),
+        language.say(N_("See what takes it:")),
+        command="predictq storage",
+        is_grave=about["days"] < 7,
+    )
+
+
+def _upkeep(language: Language, about: Mapping[str, Any]) -> Said:
+    failing = "; ".join(f"{name}: {why}" for name, why in about["failing"].items())
+    return Said(
+        language.say(N_("The upkeep fails")) if failing else language.say(N_("The upkeep has not run for a day")),
+        failing[:300] or language.say(N_("Partitions, retention and these figures are its work.")),
+        language.say(N_("Start it:")),
+        command="predictq upkeep",
+        is_grave=False,
+    )
+
+
+def _paused(language: Language, about: Mapping[str, Any]) -> Said:
+    what = " · ".join(filter(None, (about["queue"], about["model"])))
+    return Said(
+        language.say(N_("Paused: %(what)s"), what=what),
+        language.say(N_("By %(actor)s: %(reason)s"), actor=about["actor"], reason=about["reason"] or "–"),
+        language.say(N_("Resume it below")),
+        path="/#pauses",
+        is_grave=False,
+    )
+
+
+_WORDS: dict[str, Words] = {
+    "no_worker": _no_worker,
+    "unloadable": _unloadable,
+    "failing": _failing,
+    "stalled": _stalled,
+    "source_away": _source_away,
+    "source_changed": _source_changed,
+    "disk": _disk,
+    "upkeep": _upkeep,
+    "paused": _paused,
+}
