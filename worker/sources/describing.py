@@ -16,16 +16,17 @@ from shared.sources.key_types import KEY_TYPES
 from shared.sources.source import KeyColumn, Source, SourceColumn
 from shared.sources.sql import key_sql, quoted, relation
 from worker.sources.catalogue import CatalogueColumn, Relation, find_relation
-from worker.sources.citext import find_citext, has_citext
+from worker.sources.citext import Citext, find_citext, has_citext
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.description_parts import column_json, gateway_role, grant_lines, measured_feature
 from worker.sources.failures import SourceFailed, source_failure
-from worker.sources.key_columns import keys_of_texts, wanted_keys
+from worker.sources.key_columns import Keys, keys_of_texts, wanted_keys
 from worker.sources.reading import read_features
 from worker.sources.statements import session
 
 KEYS = 10_000  # that are read to see how long it takes
 SCAN_SECONDS = 2.0  # above which a source is read as a whole only
+_TRIES = 3  # at reading keys, while each is slower than that
 _PATIENCE_SECONDS = 8.0  # for one look at the data: a caller waits
 _QUICK_SECONDS = 5.0
 
@@ -259,19 +260,31 @@ class _Description:
         keys = [source.key_form.join(row) for row in rows]
         if not keys:
             return None, False
+        wanted = wanted_keys(keys_of_texts(keys, source.key_form.storage)).keys
+        # A busy moment of the machine must not make a table slow for good: the quickest of some tries counts.
+        quickest: float | None = None
+        for _ in range(_TRIES):
+            seconds = self._time_of(source, wanted, citext)
+            if seconds is None:
+                break
+            quickest = seconds if quickest is None else min(quickest, seconds)
+            if quickest <= SCAN_SECONDS:
+                break
+        return (None, True) if quickest is None else (round(quickest, 3), quickest > SCAN_SECONDS)
+
+    def _time_of(self, source: Source, wanted: Keys, citext: Citext | None) -> float | None:
+        """How many seconds it takes to read these keys; None, and a note, where that was no matter of seconds."""
         signature = Signature(tuple(measured_feature(column) for column in source.columns[:1600]))
+        patient = replace(source, settings={**source.settings, "statement_seconds": _PATIENCE_SECONDS})
         started = time.monotonic()
         try:
-            patient = replace(source, settings={**source.settings, "statement_seconds": _PATIENCE_SECONDS})
-            wanted = wanted_keys(keys_of_texts(keys, source.key_form.storage))
-            read_features(self._driver, patient, signature, wanted.keys, citext=citext)
+            read_features(self._driver, patient, signature, wanted, citext=citext)
         except SourceFailed as error:
             if time.monotonic() - started < _PATIENCE_SECONDS / 2:
                 raise
             self._notes.append(str(error))
-            return None, True
-        seconds = time.monotonic() - started
-        return round(seconds, 3), seconds > SCAN_SECONDS
+            return None
+        return time.monotonic() - started
 
     def _grants(self) -> list[str]:
         names = dict.fromkeys(column.name for column in (*self._key, *self._columns, *self._filters))
