@@ -16,6 +16,12 @@ from tests.support import add_clients, add_model
 
 RAW = {"age": 30, "monthly_income": 2000, "department": "Sales", "over_time": True}
 CSV = {"Content-Type": "text/csv"}
+TABLES = (
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.file",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +190,7 @@ def test_a_media_type_that_nobody_reads_is_told_what_is_read(gateway: Gateway) -
     """415 names every type that the call takes, for people in detail and for programs in Accept."""
     for path, types in (
         ("/v1/predict", ["application/json"]),
-        ("/v1/jobs", ["application/json", "text/csv", "application/x-ndjson"]),
+        ("/v1/jobs", ["application/json", "text/csv", "application/x-ndjson", *TABLES]),
     ):
         answer = gateway.post(path, content=b"x", headers={"Content-Type": "application/pdf"})
         assert (answer.status_code, answer.headers["accept"]) == (415, ", ".join(types))
