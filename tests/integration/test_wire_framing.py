@@ -276,7 +276,7 @@ def test_a_caller_who_asks_first_is_told_to_go_on(wire: WireGateway) -> None:
 def test_http_1_0_is_answered_without_chunks(wire: WireGateway) -> None:
     """And its connection ends with the answer."""
     with wire.connect() as connection:
-        answer = connection.send(b"GET /metrics HTTP/1.0\r\n\r\n").answer()
+        answer = connection.send(b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").answer()
         assert answer.status == 200
         assert answer.header("transfer-encoding") is None
         assert connection.ends()

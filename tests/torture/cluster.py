@@ -79,7 +79,7 @@ class Cluster:
         if plan.postgres_disk is not None:
             _place_postgres(directory / "postgres", plan.postgres_disk)
         self.postgres = EmbeddedPostgres(directory / "postgres", settings=_POSTGRES)
-        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis", more=("flushall", "config"))
+        self.redis = EmbeddedRedis((plan.redis_disk or directory) / "redis", more=("flushall", "config", "info"))
         self.freezer = Freezer()
         self.estimators: dict[int, Path] = {}  # a file of each model version's estimator, kept aside for the oracle
         self.standing = 0  # the model version that is live but for moments

@@ -91,7 +91,6 @@ class Use:
     resident: dict[int, float] = field(default_factory=dict)  # MB
     sessions: int = 0  # of PostgreSQL
     redis_megabytes: float = 0.0
-    unacked: int = 0
 
     @classmethod
     def of(cls, cluster: Cluster) -> Use:
@@ -107,7 +106,6 @@ class Use:
         use.sessions = int(cluster.query("SELECT count(*) FROM pg_stat_activity WHERE application_name <> ''")[0][0])
         with cluster.redis_client() as client:
             use.redis_megabytes = client.info("memory")["used_memory"] / 1e6
-            use.unacked = client.hlen("unacked")
         return use
 
 
@@ -143,5 +141,3 @@ def check_growth(uses: list[Use], kills: int) -> Iterator[Violation]:
         yield Violation("nothing grows", f"PostgreSQL sessions: {first.sessions} → {last.sessions}")
     if last.redis_megabytes > first.redis_megabytes + 10:
         yield Violation("nothing grows", f"Redis MB: {first.redis_megabytes:.1f} → {last.redis_megabytes:.1f}")
-    if last.unacked > 10 + 4 * kills:
-        yield Violation("nothing grows", f"{last.unacked} messages marked as taken, in calm")
