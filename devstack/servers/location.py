@@ -32,7 +32,7 @@ def home_of(data_dir: Path, account: Account | None) -> Path:
     home.chmod(0o711)
     write_private(home / "origin", str(data_dir))  # for whoever tidies up after a deleted clone
     write_private(pointer, str(home))
-    logger.warning("%s is closed to PostgreSQL's account: the data are kept in %s", data_dir, home)
+    logger.warning("%s is closed to the account of the servers: its data are kept in %s", data_dir, home)
     return home
 
 

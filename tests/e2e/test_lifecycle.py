@@ -96,6 +96,8 @@ def test_up_says_in_a_line_that_the_database_is_away(tmp_path: Path, url: str, s
     """No traceback, nothing left running."""
     result = predictq(tmp_path, "up", DATABASE_URL=url)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.count("\n") == 1, result.stderr
-    assert said in result.stderr
+    # As root, servers that cannot enter the directory say where their data are instead.
+    lines = [line for line in result.stderr.splitlines() if " is closed to the account of the servers: " not in line]
+    assert len(lines) == 1, result.stderr
+    assert said in lines[0]
     delete_data(tmp_path / ".predictq")

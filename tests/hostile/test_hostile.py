@@ -47,7 +47,8 @@ def stack(
 def _check(stack: Stack, figures: Figures, log: Path) -> None:
     _SEEN.append(figures)
     keep(log, figures)
-    assert figures.findings(stack.calm.neighbour_p99) == []
+    # Beside other tests, time says little: `make hostile` alone holds the figures to their bounds.
+    assert figures.findings(stack.calm.neighbour_p99, lenient=not _IS_WHOLE) == []
 
 
 @pytest.mark.parametrize("name", _NAMES)

@@ -114,7 +114,7 @@ def test_any_directory_name_will_do(tmp_path: Path) -> None:
     try:
         server.start()
         assert query(server, "SELECT 1", server.socket_url) == [(1,)]
-        with EmbeddedRedis(directory / "redis") as broker:
+        with EmbeddedRedis(directory / "redis", free=True) as broker:
             assert count(broker, "key") == 1
     finally:
         server.destroy()

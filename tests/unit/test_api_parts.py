@@ -10,12 +10,13 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from api.access.oidc import fetch
 from api.http.negotiation import choose
 from api.http.problems import _BY_ERROR, KINDS, Invalid, Problem, pointer, problem_of
 from api.http.requests import headers_of, idempotency_key, wait_seconds
 from api.intake.publisher import Publisher
 from api.jobs.notices import Notices
-from shared import errors
+from shared import api_keys, errors, pauses
 from shared.erasure import errors as erasure_errors
 from shared.messaging.messages import Notice
 from shared.retention import errors as retention_errors
@@ -97,9 +98,13 @@ def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
         *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged),
         source_errors.SourceError,
     }
-    modules = (errors, retention_errors, erasure_errors, source_errors)
-    found = [each for module in modules for each in vars(module).values()]
-    raised = {each for each in found if isinstance(each, type) and issubclass(each, Exception)}
+    modules = (errors, retention_errors, erasure_errors, source_errors, api_keys, pauses, fetch)
+    found = [(module, each) for module in modules for each in vars(module).values()]
+    raised = {
+        each
+        for module, each in found
+        if isinstance(each, type) and issubclass(each, Exception) and each.__module__ == module.__name__
+    }
     assert raised - nobodys == set(_BY_ERROR)
     assert all(KINDS[kind.code] is kind for kind in _BY_ERROR.values())
     assert problem_of(errors.FenceLost(1, 1)) is None

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from starlette.types import Message
 
 from api.http.problems import Invalid, Problem
-from api.intake import uploads
+from api.intake import key_spool
 from api.intake.client_ids import MAX_CLIENT_ID
 from api.intake.uploads import Upload
+from api.server.turns import Turns
 from shared.jobs.key_pages import KeyPage
 from shared.sources.keys import KeyColumn, KeyForm
 from shared.uploads.reader import KeyReader
@@ -63,7 +64,7 @@ def test_others_have_their_turn_while_an_upload_is_parsed() -> None:
 
     async def run() -> None:
         other = asyncio.create_task(others())
-        await upload.receive_all(receive)
+        await upload.receive_all(receive, Turns(), "k")
         other.cancel()
 
     with Upload(KeyReader.of_csv(INTEGER), max_rows=10**6) as upload:
@@ -94,11 +95,11 @@ def test_the_digest_is_of_the_ids_alone() -> None:
 def test_an_upload_is_handed_on_in_pages(ids: list[int], rows: int, piece: int) -> None:
     """In order, each page full but the last, whatever is read from the spool at once; and from the start again."""
     with pytest.MonkeyPatch.context() as patch, Upload(KeyReader.of_csv(INTEGER), max_rows=1000) as upload:
-        patch.setattr(uploads, "_PIECE", piece)
+        patch.setattr(key_spool, "_PIECE", piece)
         fill(upload, "".join(f"{item}\n" for item in ids).encode())
         expected = [",".join(map(str, ids[start : start + rows])).encode() for start in range(0, len(ids), rows)]
         for _ in range(2):
-            assert list(upload.pages(rows)) == [KeyPage(keys) for keys in expected]
+            assert list(upload.rows.pages(rows)) == [KeyPage(keys) for keys in expected]
 
 
 @given(st.lists(st.sampled_from(["1", "007", "12", "0"]), max_size=40), st.integers(1, 9))
@@ -106,7 +107,7 @@ def test_how_keys_were_written_is_kept_by_page_and_row(texts: list[str], rows: i
     """Only where that is not the natural form."""
     with Upload(KeyReader.of_csv(INTEGER), max_rows=1000) as upload:
         fill(upload, "".join(f"{text}\n" for text in texts).encode())
-        for number, page in enumerate(upload.pages(rows)):
+        for number, page in enumerate(upload.rows.pages(rows)):
             part = texts[number * rows : (number + 1) * rows]
             assert page.keys == ",".join(str(int(text)) for text in part).encode()
             spelled = {str(row): text for row, text in enumerate(part) if text != str(int(text))}

@@ -257,7 +257,7 @@ def test_pages_have_keys_and_features_side_by_side(rows: list[dict[str, Any]], s
     with Upload(KeyReader.of_csv_features(REFERENCES, SIGNATURE), max_rows=100, has_features=True) as upload:
         for _ in upload.steps(content, is_last=True):
             pass
-        pages = list(upload.pages(size))
+        pages = list(upload.rows.pages(size))
         assert upload.rows_of_a_page(1000) == 1000
     assert [page.keys.count(b",") + 1 for page in pages if page.keys] == [
         len(rows[start : start + size]) for start in range(0, len(rows), size)
