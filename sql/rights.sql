@@ -64,7 +64,8 @@ INSERT INTO pg_temp.rights VALUES
 ('note_full_partitions()',                '', '', 'execute'),
 ('close_batch_partition()',               '', '', 'execute'),
 ('drop_leaving_partition(text)',          '', '', 'execute'),
-('rewrite_table(text)',                   '', '', 'execute');
+('rewrite_table(text)',                   '', '', 'execute'),
+('data_directory()',                      'execute', '', 'execute');
 
 -- From here on no more is decided.
 DO $$

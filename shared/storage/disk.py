@@ -37,7 +37,7 @@ def _free_bytes(connection: Connection, disk_bytes: int) -> int | None:
         used = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
         return max(0, disk_bytes - int(used))
     row = connection.execute(_DIRECTORY).one_or_none()
-    if row is None or not row.is_here or not os.path.isdir(row.directory):  # noqa: PTH112 - a path of the server's
+    if row is None or not row.directory or not row.is_here or not os.path.isdir(row.directory):  # noqa: PTH112 - a path of the server's
         return None
     return shutil.disk_usage(row.directory).free
 
@@ -45,9 +45,8 @@ def _free_bytes(connection: Connection, disk_bytes: int) -> int | None:
 _AGE = text("""
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)) / 86400, 0) FROM predictq.batch_outputs
 """)
-# The directory is told to administrators only. It means something here only if the server is on this machine.
+# The server tells it to administrators only, so the owner of the schema is asked. It means something here only if the server is on this machine.
 _DIRECTORY = text("""
-SELECT setting AS directory,
+SELECT predictq.data_directory() AS directory,
        coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true) AS is_here
-FROM pg_settings WHERE name = 'data_directory'
 """)

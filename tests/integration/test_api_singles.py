@@ -225,6 +225,7 @@ def test_job_ids_go_by_the_clock_of_the_database(
 
 _LATER = """
 CREATE SCHEMA later;
+GRANT USAGE ON SCHEMA later TO PUBLIC;
 CREATE FUNCTION later.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
     $$ SELECT pg_catalog.clock_timestamp() + 3 * 31557600 * interval '1 second' $$;
 SELECT predictq.add_partition(

@@ -149,3 +149,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION predictq.end_job IS
     'Write the end and the counts of a bulk job once its plan has ended and no batch of it is open. Returns its status.';
+
+CREATE FUNCTION predictq.data_directory() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT setting FROM pg_settings WHERE name = 'data_directory'
+$$;
+COMMENT ON FUNCTION predictq.data_directory IS
+    'Where the server has its data, so that somebody can say when that disk is full; null where the owner may not know.';
