@@ -45,7 +45,7 @@ def _free_bytes(connection: Connection, disk_bytes: int) -> int | None:
 _AGE = text("""
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)) / 86400, 0) FROM predictq.batch_outputs
 """)
-# The server tells it to administrators only, so the owner of the schema is asked. It means something here only if the server is on this machine.
+# Administrators alone are told it, so the owner of the schema is asked. It means something only if the server is here.
 _DIRECTORY = text("""
 SELECT predictq.data_directory() AS directory,
        coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true) AS is_here

@@ -7,7 +7,11 @@ import select
 import socket
 import threading
 
+from pydantic import SecretStr
 from sqlalchemy import make_url
+
+from shared.config import Settings
+from shared.database_role import DatabaseRole
 
 
 class Network:
@@ -26,6 +30,18 @@ class Network:
         self._refuses = False
         self._closed = False
         self._threads = [threading.Thread(target=self._accept)]
+
+    def through(self, settings: Settings) -> Settings:
+        """The same settings, in which each service reaches PostgreSQL by this way, under its own role."""
+        names = ("database_url", *(f"{role.value}_database_url" for role in DatabaseRole))
+        return settings.model_copy(
+            update={name: self._led_through(given) for name in names if (given := getattr(settings, name)) is not None}
+        )
+
+    def _led_through(self, given: SecretStr) -> SecretStr:
+        here = make_url(self.url)
+        led = make_url(given.get_secret_value()).set(host=here.host, port=here.port, query={})
+        return SecretStr(led.render_as_string(hide_password=False))
 
     def __enter__(self) -> Network:
         self._threads[0].start()

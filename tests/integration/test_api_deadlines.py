@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
@@ -33,7 +32,7 @@ def gateway(settings: Settings, engine: Engine, network: Network) -> Iterator[Ga
     """A gateway whose connections can be silenced; every connection has been used."""
     add_model(engine)
     add_clients(engine, 5)
-    through = settings.model_copy(update={"database_url": SecretStr(network.url), "owner_max_waiting_rows": 20})
+    through = network.through(settings).model_copy(update={"owner_max_waiting_rows": 20})
     with running_gateway(through, new_key(engine, "alice")) as client:
         assert client.post("/v1/jobs", json={"client_ids": [1]}).status_code == 202
         assert client.post("/v1/predict", json=ONE).status_code == 202

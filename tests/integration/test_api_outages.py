@@ -31,9 +31,7 @@ def gateway(settings: Settings, engine: Engine, network: Network) -> Iterator[Ga
     """A gateway whose connections to PostgreSQL can be tampered with; every connection has been used."""
     add_model(engine)
     add_clients(engine, 5)
-    with running_gateway(
-        settings.model_copy(update={"database_url": SecretStr(network.url)}), new_key(engine, "alice")
-    ) as client:
+    with running_gateway(network.through(settings), new_key(engine, "alice")) as client:
         assert client.post("/v1/jobs", json={"all": True}).status_code == 202
         assert client.post("/v1/predict", json=ONE).status_code == 202
         yield client

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -28,7 +27,7 @@ def test_a_line_cut_at_any_moment_costs_the_pool_no_slot(
     Even while the error of the first is still being handled, and in a pool of a single connection.
     """
     with Network(settings.database_url.get_secret_value()) as network:
-        through = settings.model_copy(update={"database_url": SecretStr(network.url)})
+        through = network.through(settings)
         engine = make_engine(through, application_name="test")
         lost = 0
         for after in range(5):
