@@ -1,4 +1,4 @@
-"""Which clients, as it is typed: `--where tariff=basic --where 'age>=30'`."""
+"""Which clients, as it is typed: `--where tariff=basic --where 'balance>=30'`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ KEPT_HOURS = 24
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One figure over time. Of what waits by queue, of what is answered by queue and model."""
+    """One figure through time. Of what waits by queue, of what is answered by queue and model."""
 
     name: str  # waiting_rows, oldest_seconds, rows_per_second, errors_per_second
     queue: str

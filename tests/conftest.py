@@ -97,7 +97,9 @@ def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if warm is not None:
         yield warm.redis
         return
-    with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data", more=("flushall", "scan", "dump")) as server:
+    with EmbeddedRedis(
+        tmp_path_factory.mktemp("redis") / "data", more=("flushall", "flushdb", "scan", "dump")
+    ) as server:
         yield server
 
 

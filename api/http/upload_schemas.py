@@ -26,7 +26,7 @@ class LookOrder(Shape):
             default_factory=dict,
             max_length=2_000,
             description="The file's column for a feature or for a part of the key, where their names differ.",
-            examples=[{"age": "Âge"}],
+            examples=[{"balance": "Âge"}],
         ),
     ]
     sheet: _Short | None = Field(default=None, description="Of a workbook of Excel with several.")

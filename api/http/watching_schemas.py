@@ -18,7 +18,7 @@ class Point(Shape):
 
 
 class Series(Shape):
-    """One figure over time."""
+    """One figure through time."""
 
     name: Literal["waiting_rows", "oldest_seconds", "rows_per_second", "errors_per_second"]
     queue: str

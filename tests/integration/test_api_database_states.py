@@ -72,7 +72,11 @@ def test_a_read_only_postgresql_is_503_and_not_ready(gateway: Gateway, engine: E
 def test_a_database_without_our_tables_is_503(settings: Settings, make_database: Callable[..., str]) -> None:
     """Not a 500 with a traceback for each call: the reason that /health/ready gives, and when to come again."""
     empty = settings.model_copy(
-        update={"database_url": SecretStr(make_database(migrated=False)), "auth_disabled": True}
+        update={
+            "database_url": SecretStr(make_database(migrated=False)),
+            "gateway_database_url": None,
+            "auth_disabled": True,
+        }
     )
     with running_gateway(empty) as gateway, structlog.testing.capture_logs() as log:
         for path, body in POSTS:

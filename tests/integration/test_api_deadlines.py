@@ -168,6 +168,7 @@ def test_a_download_begins_in_time_or_is_refused(gateway: Gateway, engine: Engin
         connection.execute(
             text("CREATE VIEW predictq.batch_requests AS SELECT s.* FROM predictq.stored_requests s, pg_sleep(8)")
         )
+        connection.execute(text("GRANT SELECT ON predictq.batch_requests TO PUBLIC"))
     started = time.monotonic()
     assert_unavailable(gateway.get(f"{location}/results", headers={"Accept": "text/csv"}), started)
 

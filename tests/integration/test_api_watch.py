@@ -240,7 +240,10 @@ def test_sigterm_lets_open_calls_end(settings: Settings, engine: Engine, tmp_pat
         wait_until(is_ready, seconds=60, what="the gateway is ready")
         with ThreadPoolExecutor(1) as caller:
             call = caller.submit(client.post, "/v1/predict", json=ONE, headers=headers)
-            wait_until(lambda: "predictq_open_waiters 1.0" in client.get("/metrics").text, what="somebody waits")
+            wait_until(
+                lambda: "predictq_open_waiters 1.0" in client.get("/metrics", headers=headers).text,
+                what="somebody waits",
+            )
             process.send_signal(signal.SIGTERM)
             assert call.result().status_code == 202
         _, log = process.communicate(timeout=30)

@@ -55,6 +55,7 @@ def source(engine: Engine, database_url: str) -> Source:
             text("""CREATE TABLE people (no text PRIMARY KEY, age integer NOT NULL, pay double precision, kids smallint,
                                          over boolean, dept text, city varchar(20), joined timestamptz)""")
         )
+        connection.execute(text("GRANT SELECT ON people TO PUBLIC"))  # the worker's role is one of its own
         for number, row in enumerate(ROWS.astype(object).where(ROWS.notna(), None).to_dict("records")):
             row["kids"] = None if row["kids"] is None else int(row["kids"])
             connection.execute(

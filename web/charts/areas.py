@@ -1,4 +1,4 @@
-"""Figures over time: areas one on the other, and small lines without an axis."""
+"""Figures through time: areas one on the other, and small lines without an axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines over time: answers of one client, one line for each model."""
+"""Lines through time: answers of one client, one line for each model."""
 
 from __future__ import annotations
 

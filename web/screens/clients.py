@@ -1,4 +1,4 @@
-"""One client: found by key, shown under a keyed hash, with all answers over time and what the source has of her now."""
+"""One client, found by key, shown under a keyed hash: all answers through time, and what the source has of her now."""
 
 from __future__ import annotations
 
