@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from sqlalchemy import Engine
 
 from devstack.servers.postgres import EmbeddedPostgres
-from shared.config import Settings
+from devstack.servers.redis import EmbeddedRedis
+from shared.config import Environment, Settings
 from shared.database_role import DatabaseRole
+from shared.postgres.engine import make_engine
 from tests.integration.network import Network
 from tests.integration.source_support import connect, run, source_server
+from tests.support import add_clients, add_model
 from worker.celery.pool_process import ProcessSlot
 from worker.models.model_store import ModelStore
 from worker.scoring.scorer import Scorer
@@ -37,6 +40,19 @@ def network(database_url: str) -> Iterator[Network]:
     """The way from the gateway to PostgreSQL."""
     with Network(database_url) as network:
         yield network
+
+
+@pytest.fixture(scope="module")
+def engine_and_settings(
+    make_database: Callable[..., str], redis_server: EmbeddedRedis
+) -> Iterator[tuple[Engine, Settings]]:
+    """A database of this module's own, with a model and clients."""
+    settings = Settings(database_url=make_database(), redis_url=redis_server.url, environment=Environment.DEVELOPMENT)
+    engine = make_engine(settings, application_name="test", pool_size=2)
+    add_model(engine)
+    add_clients(engine, 50)
+    yield engine, settings
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
 
-from devstack.servers.redis import EmbeddedRedis
-from shared.config import Environment, Settings
-from shared.postgres.engine import make_engine
+from shared.config import Settings
 from tests.integration.api_support import new_key, running_gateway
 from tests.integration.wire_support import WireGateway
-from tests.support import add_clients, add_model
 
 ONE = b'{"client_id": 1}'
 LIVE = b'{"status":"ok"}'
-
-
-@pytest.fixture(scope="module")
-def engine_and_settings(
-    make_database: Callable[..., str], redis_server: EmbeddedRedis
-) -> Iterator[tuple[Engine, Settings]]:
-    """A database of this module's own, with a model and clients."""
-    settings = Settings(database_url=make_database(), redis_url=redis_server.url, environment=Environment.DEVELOPMENT)
-    engine = make_engine(settings, application_name="test", pool_size=2)
-    add_model(engine)
-    add_clients(engine, 50)
-    yield engine, settings
-    engine.dispose()
 
 
 @pytest.fixture(scope="module")

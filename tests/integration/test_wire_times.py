@@ -6,33 +6,18 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, text
 
-from devstack.servers.redis import EmbeddedRedis
-from shared.config import Environment, Settings
-from shared.postgres.engine import make_engine
+from shared.config import Settings
 from tests.integration.api_support import new_key, running_gateway
 from tests.integration.wire_support import Wire, WireGateway
-from tests.support import add_clients, add_model, wait_until
+from tests.support import wait_until
 
 ONE = b'{"client_id": 1}'
 LATE = 20  # seconds that a busy machine may take for what is due in one
-
-
-@pytest.fixture(scope="module")
-def engine_and_settings(
-    make_database: Callable[..., str], redis_server: EmbeddedRedis
-) -> Iterator[tuple[Engine, Settings]]:
-    """A database of this module's own, with a model and clients."""
-    settings = Settings(database_url=make_database(), redis_url=redis_server.url, environment=Environment.DEVELOPMENT)
-    engine = make_engine(settings, application_name="test", pool_size=2)
-    add_model(engine)
-    add_clients(engine, 50)
-    yield engine, settings
-    engine.dispose()
 
 
 @contextlib.contextmanager
