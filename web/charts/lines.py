@@ -9,6 +9,8 @@ from datetime import datetime
 
 from markupsafe import Markup, escape
 
+from web.charts.scale import round_step
+
 _TOP, _BOTTOM, _RIGHT, _HEIGHT = 14, 26, 56, 220
 _TIMES = {340: 3, 760: 6}  # marks of the axis of time, by width
 
@@ -87,9 +89,7 @@ def _steps(low: float, high: float) -> list[float]:
     """Few round numbers that reach from below the lowest to above the highest."""
     if high <= low:
         high = low + (abs(low) or 1.0)
-    rough = (high - low) / 4
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    step = round_step(high - low, 4)
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
     return [number * step for number in range(first, last + 1)]

@@ -11,7 +11,8 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
+from uuid import UUID
 
 import orjson
 from starlette.requests import Request
@@ -55,8 +56,21 @@ class ApiAnswer:
         return orjson.loads(self.body) if self.body else None
 
 
+def path_part(text: object) -> str:
+    """A name as one part of a path, whatever is in it."""
+    return quote(str(text), safe="")
+
+
+def known_uuid(text: str) -> UUID:
+    """The id that a path or a form names. Raises ApiRefused for what is none, as for one that nobody knows."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ApiRefused(404, {}) from None
+
+
 class Api:
-    """The API as one person may use it."""
+    """The API as one person may use it. Paths are as on the wire: what names something goes through `path_part`."""
 
     def __init__(self, request: Request, acting: Acting) -> None:
         self._request = request
@@ -107,7 +121,7 @@ class Api:
             "http_version": "1.1",
             "method": method,
             "scheme": outer["scheme"],
-            "path": path,
+            "path": unquote(path),
             "raw_path": path.encode(),
             "root_path": "",
             "query_string": query.encode(),

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.http.root_path import rooted
 from web.charts import bars
-from web.words import codes, statuses
+from web.words import codes, statuses, values
 from web.words.catalogues import translations
 
 ROOM = Path(__file__).parent.parent
@@ -49,6 +49,8 @@ def environment(code: str) -> Environment:
         "progress_bar": bars.progress_bar,
         "state_of": statuses.state_of,
         "meaning_of": codes.meaning_of,
+        "shown_client": values.shown_client,
+        "shown_label": values.shown_label,
     }
     made.filters["middle"] = cut_in_middle
     return made

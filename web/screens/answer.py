@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 from starlette.responses import Response
 
 from web.charts.threshold import threshold_chart
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.values import shown_label, shown_value
@@ -25,18 +24,18 @@ async def answer(screen: Screen) -> Response:
     """The trace of an answer. Where its client was erased, a page that says so."""
     request_id = screen.path("request_id")
     try:
-        trace = await screen.api.get(f"/v1/predictions/{request_id}")
+        trace = await screen.api.get(f"/v1/predictions/{path_part(request_id)}")
     except ApiRefused as refused:
         if refused.status != _GONE:
             raise
         return screen.show("answer_erased.html", status=_GONE, request_id=request_id)
-    version = await screen.api.get(f"/v1/models/{trace['model']}/versions/{trace['model_version']}")
+    version = await screen.api.get(f"/v1/models/{path_part(trace['model'])}/versions/{trace['model_version']}")
     return screen.show(
         "answer.html",
         trace=trace,
         version=version,
         label=shown_label(screen.language, trace["label"]),
-        chart=_chart(screen, trace),
+        chart=answer_chart(screen, trace),
         features=feature_rows(screen, version, trace["features"]),
         link=str(screen.request.url.replace(query="")),
         now=screen.now(),
@@ -47,22 +46,22 @@ async def answer(screen: Screen) -> Response:
 @routes.post("/answers/{request_id}/client")
 async def client(screen: Screen) -> Response:
     """From an answer to all others of its client, whose key stands in no address."""
-    trace = await screen.api.get(f"/v1/predictions/{screen.path('request_id')}")
-    version = await screen.api.get(f"/v1/models/{trace['model']}/versions/{trace['model_version']}")
+    trace = await screen.api.get(f"/v1/predictions/{path_part(screen.path('request_id'))}")
+    version = await screen.api.get(f"/v1/models/{path_part(trace['model'])}/versions/{trace['model_version']}")
     asked = {"source": version["source"], "client_id": trace["client_id"]}
     found = await screen.api.post("/v1/clients/answers", asked)
-    return screen.go(f"/clients/{found['client_hash']}/{quote(found['source'])}")
+    return screen.go(f"/clients/{found['client_hash']}/{path_part(found['source'])}")
 
 
-def _chart(screen: Screen, trace: Mapping[str, Any]) -> Markup:
+def answer_chart(screen: Screen, answer: Mapping[str, Any]) -> Markup:
     """The answer beside its threshold; nothing where there is none."""
-    if trace["threshold"] is None or trace["probability"] is None:
+    if answer.get("threshold") is None or answer.get("probability") is None:
         return Markup("")
     numbers = screen.language.numbers
-    values = {"value": numbers.probability(trace["probability"]), "threshold": numbers.plain(trace["threshold"])}
+    values = {"value": numbers.probability(answer["probability"]), "threshold": numbers.plain(answer["threshold"])}
     whole = screen.say("Probability %(value)s, threshold %(threshold)s", **values)
     words = (whole, screen.say("threshold"), screen.say("probability"))
-    return threshold_chart(trace["probability"], trace["threshold"], numbers, words)
+    return threshold_chart(answer["probability"], answer["threshold"], numbers, words)
 
 
 def feature_rows(

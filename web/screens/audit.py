@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
-
 from starlette.responses import Response
 
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.days import start_of
 
 routes = ScreenRoutes()
 
@@ -25,16 +24,8 @@ async def audit(screen: Screen) -> Response:
         cursor=screen.query("cursor"),
         actor=wanted["actor"],
         action=wanted["action"],
-        since=_moment(screen, wanted["since"], time.min),
-        until=_moment(screen, wanted["until"], time.max),
+        since=start_of(wanted["since"], screen.language.zone),
+        until=start_of(wanted["until"], screen.language.zone, later=1),
     )
     kept = {name: value for name, value in wanted.items() if value}
     return screen.show("audit.html", acts=found["acts"], following=found["next"], wanted=wanted, kept=kept)
-
-
-def _moment(screen: Screen, day: str, clock: time) -> str | None:
-    """A day of the reader's calendar as the API takes it; what is no day is left out, and the field shows it."""
-    try:
-        return datetime.combine(datetime.fromisoformat(day).date(), clock, screen.language.zone).isoformat()
-    except ValueError:
-        return None

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 from markupsafe import Markup
 from starlette.responses import Response
 
 from web.charts.lines import Axis, Series, line_charts
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import feature_rows
-from web.words.values import is_same, shown_label, shown_value
+from web.words.values import is_same, shown_client, shown_label, shown_value
 
 routes = ScreenRoutes()
 
@@ -96,14 +95,7 @@ def _readings(key: str) -> list[Any]:
 
 
 def _path(answers: Mapping[str, Any]) -> str:
-    return f"/clients/{answers['client_hash']}/{quote(answers['source'])}"
-
-
-def shown_client(client_id: Any) -> str:
-    """A client's key as a person reads it."""
-    if isinstance(client_id, Mapping):
-        return ", ".join(f"{name} {value}" for name, value in client_id.items())
-    return str(client_id)
+    return f"/clients/{answers['client_hash']}/{path_part(answers['source'])}"
 
 
 def _newest(answers: Sequence[Mapping[str, Any]]) -> str:
@@ -139,10 +131,10 @@ async def _compare(screen: Screen, asked: Mapping[str, Any], request_id: str) ->
     """The features of one answer as they were scored, beside those in the source now; None where there is none."""
     if not request_id or not screen.signed_in.may("features"):
         return None
-    trace = await screen.api.get(f"/v1/predictions/{request_id}")
+    trace = await screen.api.get(f"/v1/predictions/{path_part(request_id)}")
     if trace["features"] is None:
         return None
-    version = await screen.api.get(f"/v1/models/{trace['model']}/versions/{trace['model_version']}")
+    version = await screen.api.get(f"/v1/models/{path_part(trace['model'])}/versions/{trace['model_version']}")
     features = feature_rows(screen, version, trace["features"])
     others, why = await _now(screen, {**asked, "model": trace["model"]}, features)
     changed = sum(not other["same"] for other in others or ())

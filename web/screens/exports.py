@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from starlette.responses import Response
 
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
@@ -19,7 +17,7 @@ _AGAIN_SECONDS = "1"
 @routes.post("/jobs/{job_id}/files")
 async def ask(screen: Screen) -> Response:
     """Have the file written, and go where it will be."""
-    job_id = _uuid(screen.path("job_id"))
+    job_id = known_uuid(screen.path("job_id"))
     answer = await screen.api.call("POST", f"/v1/jobs/{job_id}/exports", parameters={"format": screen.given("format")})
     return screen.go(f"/jobs/{job_id}/files/{answer.json()['id']}")
 
@@ -27,20 +25,13 @@ async def ask(screen: Screen) -> Response:
 @routes.get("/jobs/{job_id}/files/{export_id}")
 async def fetch(screen: Screen) -> Response:
     """The file; while it is written, a page that looks again by itself."""
-    path = f"/v1/exports/{_uuid(screen.path('export_id'))}"
+    path = f"/v1/exports/{known_uuid(screen.path('export_id'))}"
     try:
         await screen.api.call("HEAD", path)
     except ApiRefused as error:
         if error.code != "export-not-ready" and error.status != 409:
             raise
-        response = screen.show("export_wait.html", job_id=_uuid(screen.path("job_id")))
+        response = screen.show("export_wait.html", job_id=known_uuid(screen.path("job_id")))
         response.headers["Refresh"] = _AGAIN_SECONDS
         return response
     return PassedOn(screen, path)
-
-
-def _uuid(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise ApiRefused(404, {}) from None

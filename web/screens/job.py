@@ -10,7 +10,7 @@ from starlette.responses import Response
 from web.charts.counts import count_bar
 from web.charts.histogram import histogram
 from web.charts.strip import strip
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
@@ -19,7 +19,6 @@ from web.words.catalogues import N_
 routes = ScreenRoutes()
 
 _ROWS = 20
-_STATES = ("done", "running", "waiting", "failed")  # of batches
 _CHART = N_("%(answers)s answers: %(above)s at or above the threshold of %(threshold)s")
 _VALUES = N_("%(answers)s answers, from %(low)s to %(high)s")
 
@@ -27,7 +26,7 @@ _VALUES = N_("%(answers)s answers, from %(low)s to %(high)s")
 @routes.get("/jobs/{job_id}")
 async def job(screen: Screen) -> Response:
     """Everything that is known of the job."""
-    job_id = _job_id(screen)
+    job_id = known_uuid(screen.path("job_id"))
     found = await screen.api.get(f"/v1/jobs/{job_id}")
     if found["kind"] == "single":
         return screen.show("job_single.html", job=found)
@@ -50,19 +49,10 @@ async def job(screen: Screen) -> Response:
 @routes.get("/jobs/{job_id}/answers.csv")
 async def download(screen: Screen) -> Response:
     """All answers there are as a file."""
-    return PassedOn(screen, f"/v1/jobs/{_job_id(screen)}/results", accept="text/csv")
+    return PassedOn(screen, f"/v1/jobs/{known_uuid(screen.path('job_id'))}/results", accept="text/csv")
 
 
-def _job_id(screen: Screen) -> str:
-    """The job in the path; what is none is answered as one that is unknown."""
-    text = screen.path("job_id")
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise ApiRefused(404, {}) from None
-
-
-async def _rows(screen: Screen, job_id: str) -> list[dict[str, Any]]:
+async def _rows(screen: Screen, job_id: UUID) -> list[dict[str, Any]]:
     """The first rows that can be read; none before the first batch has its answers."""
     try:
         page = await screen.api.get(f"/v1/jobs/{job_id}/results", limit=_ROWS)

@@ -10,11 +10,10 @@ import secrets
 import time
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from starlette.responses import Response
 
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.jobs import filter_of, for_api
@@ -79,7 +78,7 @@ async def look(screen: Screen) -> Response:
     act, wanted = _act(screen), filter_of(screen)
     job_id = screen.query("job")
     if job_id:
-        jobs, has_more = [await screen.api.get(f"/v1/jobs/{_uuid(job_id)}")], False
+        jobs, has_more = [await screen.api.get(f"/v1/jobs/{known_uuid(job_id)}")], False
     else:
         jobs, has_more = await _matching(screen, act, wanted)
     fitting = [job for job in jobs if act.fits(job)]
@@ -91,7 +90,6 @@ async def look(screen: Screen) -> Response:
         has_more=has_more,
         typed=_to_type(fitting) if act.is_dangerous else "",
         nonce=secrets.token_hex(8),
-        wanted=wanted,
         rows=_rows(act, fitting),
         wrong="",
     )
@@ -101,7 +99,7 @@ async def look(screen: Screen) -> Response:
 async def carry_out(screen: Screen) -> Response:
     """Do it to the jobs that were shown, one after the other; say what became of each."""
     act = _act(screen)
-    ids = [str(_uuid(str(job_id))) for job_id in screen.form.getlist("job")[:MOST]]
+    ids = [str(known_uuid(str(job_id))) for job_id in screen.form.getlist("job")[:MOST]]
     if act.is_dangerous and screen.given("typed") != screen.given("to_type"):
         return await _again(screen, act, ids)
     done: list[dict[str, Any]] = []
@@ -135,7 +133,6 @@ async def _again(screen: Screen, act: Act, ids: list[str]) -> Response:
         has_more=False,
         typed=_to_type(fitting),
         nonce=secrets.token_hex(8),
-        wanted={},
         rows=_rows(act, fitting),
         wrong=screen.say("That is not what was asked for. Nothing was done."),
     )
@@ -159,13 +156,6 @@ def _act(screen: Screen) -> Act:
     if act is None:
         raise ApiRefused(404, {})
     return act
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ApiRefused(404, {}) from None
 
 
 def _rows(act: Act, jobs: list[dict[str, Any]]) -> int:

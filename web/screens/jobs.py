@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
 from typing import Any
 
 from starlette.responses import Response
@@ -10,11 +9,13 @@ from starlette.responses import Response
 from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.days import start_of
 from web.words.statuses import STATES
 
 routes = ScreenRoutes()
 
 FILTERS = ("status", "model", "name", "since", "until")
+_DAYS = {"since": 0, "until": 1}  # of days that are given: how many later the API's moment is
 _ROWS = 50
 
 
@@ -39,25 +40,18 @@ def filter_of(screen: Screen) -> dict[str, str]:
     given = {name: screen.query(name) or screen.given(name) for name in FILTERS}
     if given["status"] not in STATES:
         given["status"] = ""
-    return {name: value for name, value in given.items() if value and (name not in ("since", "until") or _day(value))}
+    return {
+        name: value for name, value in given.items() if value and (name not in _DAYS or _moment(screen, name, value))
+    }
 
 
 def for_api(screen: Screen, wanted: dict[str, str]) -> dict[str, Any]:
     """The same for the API: days are the reader's, and `until` is the last of them."""
-    zone = screen.language.zone
-    moments = {}
-    for name, days in (("since", 0), ("until", 1)):
-        day = _day(wanted.get(name, ""))
-        if day:
-            moments[name] = datetime.combine(day.date() + timedelta(days=days), time(), zone).isoformat()
-    return {**wanted, **moments}
+    return {**wanted, **{name: _moment(screen, name, wanted[name]) for name in _DAYS if name in wanted}}
 
 
-def _day(text: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007 - a day of the reader's, whose zone is added
-    except ValueError:
-        return None
+def _moment(screen: Screen, name: str, day: str) -> str | None:
+    return start_of(day, screen.language.zone, later=_DAYS[name])
 
 
 async def _models(screen: Screen) -> list[str]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import Response
 
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.catalogues import N_
@@ -93,7 +92,7 @@ async def rotate(screen: Screen) -> Response:
     """Make the key that takes its place, and show it this once."""
     overlap = screen.given("overlap")
     order = {"overlap_seconds": float(overlap)} if overlap in _OVERLAPS else {}
-    made = await screen.api.post(f"/v1/keys/{quote(screen.path('prefix'))}/rotate", order)
+    made = await screen.api.post(f"/v1/keys/{path_part(screen.path('prefix'))}/rotate", order)
     return screen.show("key_made.html", made=made)
 
 
@@ -103,7 +102,7 @@ async def revoke(screen: Screen) -> Response:
     prefix = screen.path("prefix")
     if screen.given("confirmed") != prefix:
         return await _one(screen, screen.say(N_("What was typed is not how the key begins. Nothing was done.")))
-    await screen.api.post(f"/v1/keys/{quote(prefix)}/revoke")
+    await screen.api.post(f"/v1/keys/{path_part(prefix)}/revoke")
     return screen.go("/keys")
 
 

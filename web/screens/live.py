@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from starlette.responses import Response
 
+from web.frame.api_calls import known_uuid
 from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
@@ -17,4 +16,4 @@ routes = ScreenRoutes()
 async def live(screen: Screen) -> Response:
     """What happens to the job `?job=`, or to all that the caller may see; see `GET /v1/events`."""
     job = screen.query("job")
-    return PassedOn(screen, f"/v1/jobs/{UUID(job)}/events" if job else "/v1/events")
+    return PassedOn(screen, f"/v1/jobs/{known_uuid(job)}/events" if job else "/v1/events")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from api.server.deadline import current
 from web.charts.curves import curves_chart, lines_of
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.catalogues import N_
@@ -80,7 +79,7 @@ async def register(screen: Screen) -> Response:
         if error.status not in _WITHOUT_CODE:
             raise
         return await _offer(screen, error.detail)
-    return screen.go(f"/models/{quote(made['version']['model'], safe='')}")
+    return screen.go(f"/models/{path_part(made['version']['model'])}")
 
 
 @routes.get("/models/{name}")
@@ -161,7 +160,7 @@ async def _go_live(screen: Screen, act: str) -> Response:
     path = _path(screen)
     if act == "promote":
         number = screen.given("version")
-        path += f"/versions/{quote(number, safe='')}"
+        path += f"/versions/{path_part(number)}"
     try:
         with current().paused():  # the processes load it first
             await screen.api.post(f"{path}/{act}", {"reason": screen.given("reason")})
@@ -169,7 +168,7 @@ async def _go_live(screen: Screen, act: str) -> Response:
         if error.status not in (404, 409, 422):
             raise
         return await _ask(screen, act, error.detail)
-    return screen.go(f"/models/{quote(screen.path('name'), safe='')}")
+    return screen.go(f"/models/{path_part(screen.path('name'))}")
 
 
 async def _offer(screen: Screen, refusal: str) -> Response:
@@ -200,7 +199,7 @@ async def _register(screen: Screen, file: UploadFile) -> Any:
         "threshold": _number(screen),
         "description": screen.given("description") or None,
     }
-    name = quote(screen.given("name"), safe="")
+    name = path_part(screen.given("name"))
     return await screen.api.post(f"/v1/models/{name}/versions", {key: value for key, value in asked.items() if value})
 
 
@@ -213,7 +212,7 @@ def _number(screen: Screen) -> float | None:
 
 
 def _path(screen: Screen) -> str:
-    return f"/v1/models/{quote(screen.path('name'), safe='')}"
+    return f"/v1/models/{path_part(screen.path('name'))}"
 
 
 def _chosen(screen: Screen, found: Mapping[str, Any], act: str) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from starlette.responses import Response
 
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.catalogues import N_
@@ -43,6 +44,8 @@ async def ask(screen: Screen) -> Response:
     if act == "more":
         return await show_form(screen, model, conditions=[*conditions, {}], name=screen.given("name"))
     where = {} if act in ("count-all", "send-all") else where_of(conditions)
+    if act == "send" and screen.given("counted") != _counted(where):
+        act = "count"  # the conditions are others than those whose count the button says
     try:
         if act.startswith("send"):
             return await _send(screen, model, where)
@@ -72,7 +75,7 @@ async def show_form(
     chosen = chosen_model(models, model)
     version = None
     if chosen:
-        version = await screen.api.get(f"/v1/models/{chosen['name']}/versions/{chosen['live_version']}")
+        version = await screen.api.get(f"/v1/models/{path_part(chosen['name'])}/versions/{chosen['live_version']}")
     lacking = _CONDITIONS - len(conditions)
     return screen.show(
         "new_job.html",
@@ -85,9 +88,15 @@ async def show_form(
         name=name,
         count=count,
         is_all=is_all,
+        counted=_counted(where_of(conditions)),
         wrong=wrong,
         file_wrong=file_wrong,
     )
+
+
+def _counted(where: Mapping[str, Any]) -> str:
+    """A filter as the form remembers it."""
+    return orjson.dumps(where, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def chosen_model(models: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:

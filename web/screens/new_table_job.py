@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.new_job import show_form
@@ -79,7 +79,7 @@ def _order(screen: Screen) -> dict[str, Any]:
 
 
 async def _show(screen: Screen, model: str, name: str, order: Mapping[str, Any], wrong: str = "") -> Response:
-    found = await screen.api.post(f"/v1/uploads/{screen.path('upload_id')}/look", {"model": model, **order})
+    found = await screen.api.post(f"/v1/uploads/{path_part(screen.path('upload_id'))}/look", {"model": model, **order})
     used = {column["stands_for"]: column["name"] for column in found["columns"] if column["stands_for"]}
     keys = [column["name"] for column in found["columns"] if column["use"] == "key"]
     chosen = {**used, **dict(zip(found["key"], keys, strict=False)), **order.get("columns", {})}

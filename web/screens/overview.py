@@ -18,6 +18,7 @@ from web.words.concerns import say_concern
 routes = ScreenRoutes()
 
 _JOBS = 8
+_UNHEALTHY = 503  # the answer of /health that still says how things stand
 _NOT_FOR_THEM = (403, 404)  # somebody may not see it: the rest is shown all the same
 
 
@@ -65,6 +66,8 @@ async def _health(screen: Screen) -> Any:
     try:
         return await screen.api.get("/health")
     except ApiRefused as error:
+        if error.status != _UNHEALTHY:
+            raise
         return error.problem
 
 

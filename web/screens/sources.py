@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from starlette.responses import Response
 
 from api.server.deadline import current
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.catalogues import N_
@@ -33,16 +31,16 @@ async def check(screen: Screen) -> Response:
     """Have a worker read the catalogue again."""
     try:
         with current().paused():  # a slow table takes its time
-            await screen.api.post(f"/v1/sources/{quote(screen.path('name'), safe='')}/check", {})
+            await screen.api.post(f"/v1/sources/{path_part(screen.path('name'))}/check", {})
     except ApiRefused as error:
         if error.status not in (422, 503):
             raise
         return await _show(screen, screen.say(N_("It could not be checked: %(why)s"), why=error.detail))
-    return screen.go(f"/sources/{quote(screen.path('name'), safe='')}")
+    return screen.go(f"/sources/{path_part(screen.path('name'))}")
 
 
 async def _show(screen: Screen, refusal: str) -> Response:
-    found = await screen.api.get(f"/v1/sources/{quote(screen.path('name'), safe='')}")
+    found = await screen.api.get(f"/v1/sources/{path_part(screen.path('name'))}")
     models = await screen.api.get("/v1/models")
     readers = [model["name"] for model in models["models"] if model["source"] == found["name"]]
     status = 422 if refusal else 200

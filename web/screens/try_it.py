@@ -10,10 +10,11 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from api.http.root_path import rooted
-from web.charts.threshold import threshold_chart
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.answer import answer_chart
+from web.screens.new_job import chosen_model
 from web.words.call_texts import call_texts
 from web.words.values import shown_label
 
@@ -28,16 +29,18 @@ _MOST_CHOICES = 60  # of a list; more are typed, with help
 @routes.get("/try")
 async def form(screen: Screen) -> Response:
     """The form of a model, of the default one without a name."""
-    return await _show(screen, screen.query("model"), {}, None, {})
+    models = await _models(screen)
+    version = await _version(screen, models, screen.query("model"))
+    return _show(screen, models, version, {}, None, {})
 
 
 @routes.post("/try", role="predict", seconds=_SECONDS)
 async def ask(screen: Screen) -> Response:
     """Score what the form says, and show the answer above it."""
-    model = screen.given("model")
-    version = await _version(screen, model)
+    models = await _models(screen)
+    version = await _version(screen, models, screen.given("model"))
     if version is None:
-        return await _show(screen, model, {}, None, {})
+        return _show(screen, models, None, {}, None, {})
     given = {spec["name"]: screen.given(f"f{number}") for number, spec in enumerate(version["signature"]["features"])}
     features = {
         spec["name"]: value
@@ -49,20 +52,19 @@ async def ask(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
-        return await _show(screen, model, given, None, _wrong(refused), features)
-    return await _show(screen, model, given, job, {}, features)
+        return _show(screen, models, version, given, None, _wrong(refused), features)
+    return _show(screen, models, version, given, job, {}, features)
 
 
-async def _show(
+def _show(
     screen: Screen,
-    model: str,
+    models: Sequence[Mapping[str, Any]],
+    version: Mapping[str, Any] | None,
     given: Mapping[str, str],
     job: Mapping[str, Any] | None,
     wrong: Mapping[str, str],
     features: Mapping[str, Any] | None = None,
 ) -> Response:
-    models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
-    version = await _version(screen, model)
     return screen.show(
         "try.html",
         status=_REFUSED if wrong else 200,
@@ -77,13 +79,17 @@ async def _show(
     )
 
 
-async def _version(screen: Screen, model: str) -> dict[str, Any] | None:
+async def _models(screen: Screen) -> list[dict[str, Any]]:
+    return [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
+
+
+async def _version(screen: Screen, models: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any] | None:
     """The live version of a model, of the default one, or of the first; None where no model is live."""
-    models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
-    chosen = [one for one in models if one["name"] == model] or sorted(models, key=lambda one: not one["is_default"])
-    if not chosen:
+    chosen = chosen_model(models, name)
+    if chosen is None:
         return None
-    found: dict[str, Any] = await screen.api.get(f"/v1/models/{chosen[0]['name']}/versions/{chosen[0]['live_version']}")
+    path = f"/v1/models/{path_part(chosen['name'])}/versions/{chosen['live_version']}"
+    found: dict[str, Any] = await screen.api.get(path)
     return found
 
 
@@ -131,14 +137,8 @@ def _name_in(pointer: str) -> str:
 
 
 def _chart(screen: Screen, job: Mapping[str, Any] | None) -> Markup:
-    result = (job or {}).get("result") or {}
-    if result.get("threshold") is None:
-        return Markup("")
-    numbers = screen.language.numbers
-    values = {"value": numbers.probability(result["probability"]), "threshold": numbers.plain(result["threshold"])}
-    whole = screen.say("Probability %(value)s, threshold %(threshold)s", **values)
-    words = (whole, screen.say("threshold"), screen.say("probability"))
-    return threshold_chart(result["probability"], result["threshold"], numbers, words)
+    result = (job or {}).get("result")
+    return answer_chart(screen, result) if result else Markup("")
 
 
 def _calls(screen: Screen, version: Mapping[str, Any], features: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -25,6 +25,15 @@ def shown_value(language: Language, spec: Mapping[str, Any], value: Any) -> str:
     return str(value)
 
 
+def shown_client(client_id: Any) -> str:
+    """A client's key as a person reads it; a dash where the row names none."""
+    if client_id is None:
+        return "–"
+    if isinstance(client_id, Mapping):
+        return ", ".join(f"{name} {value}" for name, value in client_id.items())
+    return str(client_id)
+
+
 def shown_label(language: Language, label: Any) -> str:
     """A class as the model's maker named it."""
     if isinstance(label, bool):
