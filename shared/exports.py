@@ -95,19 +95,6 @@ def end_export(connection: Connection, export_id: UUID, *, size: int, rows: int,
         raise ExportGone
 
 
-def copy_export(connection: Connection, export_id: UUID, target: IO[bytes]) -> None:
-    """Write a file's bytes to `target`, a piece at a time. One that is deleted meanwhile breaks off."""
-    number = 0
-    while True:
-        piece = connection.execute(_PIECE, {"id": str(export_id), "number": number}).scalar_one_or_none()
-        if piece is None:
-            break
-        target.write(piece)
-        number += 1
-    if connection.execute(_LOCK_FREE, {"id": str(export_id)}).first() is None:
-        raise ExportGone
-
-
 def copy_export_piece(connection: Connection, target: IO[bytes], *, export_id: UUID, number: int) -> None:
     """Write one piece of a file, counted from 0. Raises ExportGone where the file was deleted meanwhile."""
     piece = connection.execute(_PIECE, {"id": str(export_id), "number": number}).scalar_one_or_none()

@@ -94,14 +94,6 @@ def end_pause(connection: Connection, pause_id: int) -> Pause:
     return ended
 
 
-def find_pause(connection: Connection, queue: Queue | None, model: str | None) -> Pause:
-    """The pause of exactly this. Raises PauseUnknown."""
-    row = connection.execute(_STANDS, {"queue": queue and queue.value, "model": model}).one_or_none()
-    if row is None:
-        raise PauseUnknown(_words(queue and queue.value, model).capitalize())
-    return _pause(row)
-
-
 def _pause(row: tuple[object, ...]) -> Pause:
     pause_id, queue, *others = row
     return Pause(pause_id, None if queue is None else Queue(queue), *others)  # type: ignore[arg-type]  # as selected

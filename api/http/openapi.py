@@ -45,11 +45,15 @@ _MEANINGS = {
     409: "Not now: try again in a moment",
     410: "The job was of a client who has been erased",
     413: "Too large",
+    414: "The address is too long",
     415: "This media type is not understood",
+    421: "The API does not answer by this name",
     422: "The request is not valid; `errors` says where",
     429: "Your quota of waiting work is used up, or too much is open at a time; see Retry-After",
+    431: "The headers are too large",
     503: "Not now: too much work waits, PostgreSQL is away, or no model is live; see Retry-After",
 }
+_EVERY_CALL = (400, 408, 414, 421, 431)  # refused before a route is asked
 _CREATING = (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 503)
 
 
@@ -70,7 +74,7 @@ def _call(
     }
     for status, extra in (more or {}).items():
         responses[status] = {**responses.get(status, {}), **extra}
-    for status in errors:
+    for status in sorted({*errors, *_EVERY_CALL}):
         responses[status] = {"description": _MEANINGS[status], "content": _PROBLEM}
     extra = {"parameters": parameters} if parameters else {}
     if body is not None:

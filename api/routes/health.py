@@ -14,6 +14,7 @@ from api.access.dependencies import CurrentServices
 from api.access.onlookers import require_onlooker
 from api.http import schemas
 from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
 from api.server.services import Services
 from shared.attention import Concern
 from shared.errors import DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, SchemaOutdated
@@ -52,7 +53,7 @@ async def health(services: CurrentServices, response: Response) -> schemas.Healt
     return found
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse, responses=PROBLEMS)
 async def metrics(request: Request, services: CurrentServices) -> Response:
     """Prometheus metrics of this process: with a key, from this machine, or for all if PREDICTQ_METRICS_OPEN is set."""
     await require_onlooker(request)

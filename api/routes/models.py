@@ -211,6 +211,8 @@ async def _promote(
         await services.warm_ups.run(found)
 
     def make_live(connection: Connection) -> schemas.ModelVersion:
+        if body.force is None:  # once more: the source may have changed while the processes loaded the version
+            check_promotion(connection, found)
         before = _live_label(connection, found.model)
         reason = body.force or body.reason
         live = promote_version(connection, found.id, actor=caller.actor, reason=reason)

@@ -52,6 +52,9 @@ async def attention(services: CurrentServices, caller: OperateCaller) -> schemas
     )
     needs = []
     for need in found:
+        model = need.about.get("model")
+        if model is not None and not caller.may_use(model):
+            continue
         detail, advice = words_of(need)
         needs.append(
             schemas.NeedsPerson(code=need.code, since=need.since, about=dict(need.about), detail=detail, advice=advice)

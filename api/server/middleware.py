@@ -56,7 +56,9 @@ class Middleware:
         self._app = app
         self._hosts = hosts
         self._root = root
-        self._direct = dict(direct)
+        self._direct = (
+            {call: self._of_own_name(endpoint) for call, endpoint in direct.items()} if hosts else dict(direct)
+        )
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
 
@@ -113,6 +115,15 @@ class Middleware:
         if self._hosts and scope["path"].startswith("/v1/"):
             require_api_host(self._hosts, scope["headers"])
 
+    def _of_own_name(self, endpoint: Endpoint) -> Endpoint:
+        """The same for calls by the API's own names alone."""
+
+        async def checked(request: Request) -> Response:
+            self._require_host(request.scope)
+            return await endpoint(request)
+
+        return checked
+
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the router find who answers, and answer for whoever does not begin to in time."""
         try:
@@ -124,8 +135,6 @@ class Middleware:
             await error_response(Request(scope), error)(scope, receive, send)
 
     def _find(self, scope: Scope) -> tuple[str, Endpoint | None]:
-        if self._hosts:  # which the way past the router does not ask for
-            return "", None
         path: str = scope["path"]
         if len(path) == _JOB_PATH_LENGTH and path.startswith(_JOB_PATH):
             path = JOB_ROUTE

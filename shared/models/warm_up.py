@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -35,13 +36,13 @@ def end(connection: Connection, version_id: int) -> None:
     )
 
 
-def wanted(connection: Connection) -> list[int]:
-    """The versions that are asked for now, by their numbers in the database."""
-    return list(connection.execute(_WANTED, {"seconds": _OPEN_SECONDS}).scalars())
+def wanted(connection: Connection) -> dict[int, datetime]:
+    """The versions that are asked for now, by their numbers in the database, and when each was."""
+    return {row.model_version_id: row.at for row in connection.execute(_WANTED, {"seconds": _OPEN_SECONDS})}
 
 
 _WANTED = text("""
-SELECT model_version_id FROM predictq.warm_ups
+SELECT model_version_id, at FROM predictq.warm_ups
 WHERE process = '' AND at > clock_timestamp() - make_interval(secs => :seconds) ORDER BY at
 """)
 

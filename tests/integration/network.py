@@ -50,6 +50,7 @@ class Network:
     def __exit__(self, *_: object) -> None:
         self._closed = True
         self._up.set()
+        self._threads[0].join()  # so that no connection comes after the last is cut
         self.cut()
         for thread in self._threads:
             thread.join()

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from shared.erasure.elsewhere import erase_elsewhere
 from shared.erasure.keys import client_key, read_source
-from shared.exports import ExportGone, ExportInterrupted, begin_export, copy_export, end_export, write_pieces
+from shared.exports import ExportGone, ExportInterrupted, begin_export, copy_export_piece, end_export, write_pieces
 from shared.postgres.engine import autocommit, transaction
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import OWNER, add_clients, add_model, submit_bulk
@@ -150,7 +150,7 @@ def test_an_erasure_deletes_the_exports_that_may_hold_her(gateway: Gateway, engi
     with pytest.raises(ExportGone), transaction(engine) as connection:
         end_export(connection, begun, size=3, rows=1, is_whole=True)
     with pytest.raises(ExportGone), autocommit(engine) as connection:
-        copy_export(connection, begun, io.BytesIO())
+        copy_export_piece(connection, io.BytesIO(), export_id=begun, number=0)
 
 
 def test_a_worker_that_ended_leaves_no_mixture(engine: Engine, gateway: Gateway) -> None:

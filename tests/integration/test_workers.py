@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,12 +10,14 @@ from sqlalchemy import Engine, text
 
 from shared.batches.unloadable import read_unloadable, unloadable
 from shared.config import Settings
+from shared.models.warm_up import ask, end
 from shared.postgres.engine import autocommit
 from shared.status import Queue
 from shared.workers import Worker, beat, living_workers
 from tests.integration.api_support import Gateway, new_key, running_gateway
 from tests.models import TestModel
 from tests.support import add_clients, add_model, job_of, publish, submit_bulk, wait_for_job, wait_until, worker_process
+from worker.models.loadable import Loadable
 
 
 class BrokenWhenLoaded(TestModel):
@@ -107,6 +110,25 @@ def test_promotion_loads_a_version_in_the_processes_first(gateway: Gateway, engi
     assert gateway.get("/v1/models/default").json()["live_version"] == version
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM predictq.warm_ups")).scalar_one() == 0
+
+
+def test_a_version_is_loaded_once_each_time_that_it_is_asked_for(engine: Engine) -> None:
+    """A second promotion after a failed one tries again, also where the process looked at nothing in between."""
+    version = add_model(engine)
+    process = Loadable(engine)
+
+    def taken() -> list[int]:
+        time.sleep(0.6)  # what was read is that old before it is read anew
+        process.look_again()
+        return process.take_wanted()
+
+    with autocommit(engine) as connection:
+        ask(connection, version)
+    assert (taken(), taken()) == ([version], [])
+    with autocommit(engine) as connection:
+        end(connection, version)
+        ask(connection, version)
+    assert (taken(), taken()) == ([version], [])
 
 
 def test_what_nobody_alive_can_load_is_named(engine: Engine) -> None:

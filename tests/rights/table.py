@@ -73,7 +73,7 @@ CALLS = (
     Call("POST", "/v1/sources/{name}/check", _ADMIN, SHARED),
     Call("DELETE", "/v1/sources/{name}", _ADMIN, SHARED),
     Call("GET", "/v1/workers", _OPERATE, SHARED),
-    Call("GET", "/v1/attention", _OPERATE, SHARED),
+    Call("GET", "/v1/attention", _OPERATE, SHARED, "left out"),
     Call("GET", "/v1/samples", _READ, SHARED, "left out"),
     Call("GET", "/v1/pauses", _READ, SHARED, "left out"),
     Call("POST", "/v1/pauses", _OPERATE, SHARED, "403"),

@@ -27,7 +27,14 @@ log = get_logger(__name__)
 def _run(engine: Engine, handlers: Handlers, worker: str, stopped: threading.Event) -> None:
     """Do what callers wait for, and beside it what takes its time: nobody shall wait for somebody's million rows."""
     slow = ErrandRunner(engine, make_slow_handlers(), worker=worker, stopped=stopped)
-    beside = threading.Thread(target=slow.run, name="slow-errands")
+
+    def run_slow() -> None:
+        try:
+            slow.run()
+        finally:  # whatever ended it ends the process, which is started anew
+            stopped.set()
+
+    beside = threading.Thread(target=run_slow, name="slow-errands")
     beside.start()
     try:
         ErrandRunner(engine, handlers, worker=worker, stopped=stopped).run()

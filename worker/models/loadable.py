@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Engine, text
 
@@ -42,8 +43,8 @@ class Loadable:
         self.models = models
         self.libraries = Libraries()
         self._requirements: list[str] = [""]
-        self._wanted: list[int] = []
-        self._done: set[int] = set()
+        self._wanted: dict[int, datetime] = {}
+        self._done: dict[int, datetime] = {}  # when each was asked for that was taken
         self._read_at = float("-inf")  # by time.monotonic()
 
     @property
@@ -62,8 +63,8 @@ class Loadable:
 
     def take_wanted(self) -> list[int]:
         """The versions that are to be loaded because they go live soon, each once per time that it is asked for."""
-        taken = [version for version in self._wanted if version not in self._done]
-        self._done = set(self._wanted)
+        taken = [version for version, at in self._wanted.items() if self._done.get(version) != at]
+        self._done = dict(self._wanted)
         return taken
 
     def report(self, version: int, process: str, *, is_loaded: bool = False, error: str | None = None) -> None:
@@ -75,13 +76,13 @@ class Loadable:
         with autocommit(self._engine) as connection:
             known = connection.execute(_REQUIREMENTS).scalars().all()
             asked = wanted(connection)
-            rows = connection.execute(_NEEDS, {"ids": asked}).all() if asked else []
+            rows = connection.execute(_NEEDS, {"ids": list(asked)}).all() if asked else []
         self._requirements = sorted({"", *filter(self.libraries.meet, known)})
-        self._wanted = [
-            row.id
+        self._wanted = {
+            row.id: asked[row.id]
             for row in rows
             if row.requirements in self._requirements and (self.models is None or row.model in self.models)
-        ]
+        }
         self._read_at = time.monotonic()
 
 

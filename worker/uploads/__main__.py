@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from shared.config import load_settings
+from shared.database_role import DatabaseRole
 from shared.errors import UploadUnknown
 from shared.postgres.engine import autocommit, make_engine
 from shared.uploads.refusals import UploadRefused
@@ -26,7 +27,7 @@ def main() -> None:
     end_with(os.getppid(), name="upload")
     asked: dict[str, Any] = json.load(sys.stdin)
     order = TableOrder.from_json(asked["order"])
-    engine = make_engine(load_settings(), application_name="predictq-upload", pool_size=1)
+    engine = make_engine(load_settings().as_role(DatabaseRole.WORKER), application_name="predictq-upload", pool_size=1)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library may print: that must not get between
     with output:

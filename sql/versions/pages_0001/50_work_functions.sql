@@ -156,3 +156,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION predictq.data_directory IS
     'Where the server has its data, so that somebody can say when that disk is full; null where the owner may not know.';
+REVOKE EXECUTE ON FUNCTION predictq.data_directory FROM PUBLIC;
