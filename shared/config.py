@@ -70,6 +70,14 @@ class Settings(WireSettings):
         description="The identity provider whose tokens count, as https://login.example.org; empty: none.",
     )
     oidc_audience: str = Field("", description="What a token must name as its audience: this service, to the provider.")
+    oidc_client_id: str = Field(
+        "",
+        pattern=r"^[ -~]*$",
+        description="What the provider knows the screens as: people then sign in by it; empty: by keys and links.",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="The secret that goes with it, for the gateway alone; empty: the provider asks for none."
+    )
     oidc_algorithms: str = Field(
         "RS256,ES256",
         pattern=r"^(RS|PS|ES)(256|384|512)(,(RS|PS|ES)(256|384|512))*$",
@@ -233,6 +241,8 @@ class Settings(WireSettings):
             raise ValueError("PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only")
         if self.oidc_issuer and not self.oidc_audience:
             raise ValueError("PREDICTQ_OIDC_AUDIENCE must be set: else a token for any other service would count")
+        if self.oidc_client_id and not self.oidc_issuer:
+            raise ValueError("PREDICTQ_OIDC_ISSUER must be set where PREDICTQ_OIDC_CLIENT_ID is")
         if self.oidc_issuer.startswith("http:") and not self.is_development:
             raise ValueError("PREDICTQ_OIDC_ISSUER must begin with https://")
         if self.batch_timeout_seconds < self.lease_seconds / 3:

@@ -25,6 +25,7 @@ from web.screens import (
     overview,
     pauses,
     preferences,
+    provider_sign_in,
     sign_in,
     sources,
     try_it,
@@ -50,6 +51,7 @@ _SCREENS = (
     live,
     pauses,
     preferences,
+    provider_sign_in,
     sign_in,
 )
 

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from api.access.failed_keys import FailedKeys
+from api.access.oidc.groups import GroupRights
 from api.access.oidc.person import Person, Persons, TokenRefused
 from api.http.problems import FAILED_KEYS, FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
@@ -191,11 +192,20 @@ class Auth:
             raise Unauthorised(known.why_not)
         return known.caller
 
-    async def _find_out(self, known: _Known | None, now: float, digest: bytes, header: bytes, address: str) -> _Known:
-        """Look a key up that is not known to be good, unless its address has failed too often."""
-        if digest not in self._good and self._failed_keys.is_over(address):
+    def refuse_guessing(self, address: str) -> None:
+        """Raise Problem 429 where too much has come from this address that signs nobody in."""
+        if self._failed_keys.is_over(address):
             detail = "Too many keys that are none have come from your address. Wait, and check your key."
             raise Problem(FAILED_KEYS, detail)
+
+    def note_failure(self, address: str) -> None:
+        """Something came from this address that signs nobody in."""
+        self._failed_keys.note(address)
+
+    async def _find_out(self, known: _Known | None, now: float, digest: bytes, header: bytes, address: str) -> _Known:
+        """Look a key up that is not known to be good, unless its address has failed too often."""
+        if digest not in self._good:
+            self.refuse_guessing(address)
         if known is not None and known.ends_at > now:
             return known
         # Shared, so a caller that goes away must not take it from the others.
@@ -258,9 +268,13 @@ def caller_of(found: ApiKey) -> Caller:
 
 def person_caller(person: Person) -> Caller:
     """Who calls with a token of the identity provider."""
-    rights = person.rights
+    return member_caller(person.subject, person.rights)
+
+
+def member_caller(subject: str, rights: GroupRights) -> Caller:
+    """Who somebody is that has these rights by a group of the identity provider."""
     models = None if rights.models is None else frozenset(rights.models)
-    return Caller(rights.owner, rights.roles, models=models, person=person.subject)
+    return Caller(rights.owner, rights.roles, models=models, person=subject)
 
 
 def _key_of(header: bytes) -> str:

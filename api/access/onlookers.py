@@ -6,10 +6,11 @@ from ipaddress import ip_address
 
 from starlette.requests import Request
 
+from api.access.signing_in import caller_of_session
 from api.http.host_names import require_host
 from api.http.requests import address_of
 from api.server.services import services_of
-from shared.sign_in import SESSION_COOKIE, find_session
+from shared.sign_in import SESSION_COOKIE
 
 
 async def require_onlooker(request: Request) -> None:
@@ -22,10 +23,8 @@ async def require_onlooker(request: Request) -> None:
         require_host(request)
         return
     token = request.cookies.get(SESSION_COOKIE)
-    if header is None and token:
-        signed_in = await services.quick.read(lambda connection: find_session(connection, token))
-        if signed_in is not None:
-            return
+    if header is None and token and await caller_of_session(services, token) is not None:
+        return
     await services.auth.caller(None if header is None else header.encode("latin-1"), address_of(request))
 
 

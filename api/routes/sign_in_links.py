@@ -26,6 +26,10 @@ class SignInLink(Shape):
 async def sign_in_link(services: CurrentServices, caller: CurrentCaller) -> SignInLink:
     """A link that signs one browser in, once, as the key of this call. The session ends with the key, or after 12 h."""
     key_id = caller.key_id
+    if caller.person is not None:
+        raise Problem(
+            FORBIDDEN, "Links are for API keys: at the gateway's address you sign in as you did for this token."
+        )
     if key_id is None:
         raise Problem(FORBIDDEN, "Without API keys nobody needs to sign in: open the gateway's address.")
     token = await services.quick.write(lambda connection: make_link(connection, key_id))

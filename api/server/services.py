@@ -14,6 +14,7 @@ from api.access.auth import Auth
 from api.access.caps import Caps
 from api.access.failed_keys import FailedKeys
 from api.access.key_use import KeyUse
+from api.access.oidc.code_flow import CodeFlow
 from api.access.oidc.person import Persons
 from api.access.oidc.settings import oidc_settings
 from api.http.large_json import LargeJson
@@ -54,6 +55,7 @@ class Services:
     bulk: DatabaseThreads  # acceptance of bulk jobs
     downloads: DatabaseThreads  # long readings: downloads, exports, reports
     auth: Auth
+    code_flow: CodeFlow | None  # where people sign in by an identity provider
     statuses: Statuses
     summaries: Summaries
     job_ids: JobIds
@@ -134,14 +136,15 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def _people(settings: Settings) -> Persons | None:
-    """Who checks the tokens of people; None where no identity provider is set."""
+def _single_sign_on(settings: Settings) -> tuple[Persons | None, CodeFlow | None]:
+    """Who checks the tokens of people, and how they sign in to the screens; None where that is not set."""
     oidc = oidc_settings(settings)
     if oidc is None:
-        return None
+        return None, None
     from api.access.oidc.people import People  # noqa: PLC0415 - cryptography takes its memory only where it is used
 
-    return People(oidc)
+    people = People(oidc)
+    return people, CodeFlow(oidc, people.discovery, people) if oidc.client_id else None
 
 
 @asynccontextmanager
@@ -175,7 +178,8 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
     clock = DatabaseClock()
     admission = Admission(settings, quick, clock, outage_log)
     failed_keys = FailedKeys(settings.failed_keys_per_minute)
-    auth = Auth(quick, disabled=settings.auth_disabled, failed_keys=failed_keys, people=_people(settings))
+    people, code_flow = _single_sign_on(settings)
+    auth = Auth(quick, disabled=settings.auth_disabled, failed_keys=failed_keys, people=people)
     row_accounting = RowAccounting(downloads)
     stall_watch = StallWatch(lists, settings.stall_seconds)
     background: dict[str, Background] = {
@@ -211,6 +215,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
             bulk,
             downloads,
             auth,
+            code_flow,
             statuses,
             Summaries(),
             JobIds(clock, quick),

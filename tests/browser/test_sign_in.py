@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
+from pydantic import SecretStr
+from sqlalchemy import Engine
 
+from devstack.servers.ports import free_port
+from shared.config import Settings
 from tests.browser.conftest import Visit
-from tests.browser.looking import find_barriers, sign_in_link, take_picture
+from tests.browser.looking import Looking, find_barriers, new_page, sign_in_link, take_picture
 from tests.e2e.support import Up
+from tests.integration.api_support import running_gateway
+from tests.integration.test_api_oidc import provider, with_provider
 
 
 def test_a_link_signs_in_once(stack: Up, visit: Visit) -> None:
@@ -44,6 +53,41 @@ def test_a_key_signs_in_and_a_wrong_one_does_not(stack: Up, visit: Visit) -> Non
     expect(page.locator("h1")).to_have_text("Sign in")
     answer = httpx.get(f"{stack.state['api_url']}/jobs", cookies={"predictq_session": cookie["value"]})
     assert answer.headers["location"].startswith("/sign-in")
+
+
+def test_people_sign_in_by_their_organisation(
+    settings: Settings, engine: Engine, browser: Browser, tmp_path: Path
+) -> None:
+    """A button leads to the provider and back to the screen that was wanted; whoever is in no group is told so."""
+    assert engine
+    with provider(free_port()) as issuer:
+        by_provider = with_provider(
+            settings, issuer, oidc_client_id="predictq-screens", oidc_client_secret=SecretStr("a secret")
+        )
+        with running_gateway(by_provider) as gateway, _closing(Looking(str(gateway.base_url), "", tmp_path)) as looking:
+            ann = new_page(browser, looking, key="")
+            ann.goto("/jobs?status=failed")
+            assert find_barriers(ann) == []
+            take_picture(ann, "sign-in-provider")
+            ann.get_by_role("link", name="Sign in with your organisation").click()
+            ann.get_by_role("button", name="ann").click()
+            expect(ann.locator("h1")).to_have_text("Jobs")
+            assert ann.url.endswith("/jobs?status=failed")
+            ann.get_by_role("button", name="Sign out").click()
+            expect(ann.locator("h1")).to_have_text("Sign in")
+            eve = new_page(browser, looking, key="", language="fr-FR", has_script=False)
+            eve.goto("/")
+            eve.get_by_role("link", name="Se connecter avec votre organisation").click()
+            eve.get_by_role("button", name="eve").click()
+            expect(eve.get_by_role("alert")).to_contain_text("aucun des groupes")
+
+
+@contextmanager
+def _closing(looking: Looking) -> Iterator[Looking]:
+    try:
+        yield looking
+    finally:
+        looking.finish()
 
 
 def test_the_language_is_the_browsers_or_the_chosen_one(visit: Visit) -> None:

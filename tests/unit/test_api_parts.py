@@ -96,7 +96,7 @@ def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
         *(erasure_errors.ErasureLogRefused, erasure_errors.NoHashSecret),
         *(retention_errors.RetentionError, retention_errors.RetentionBusy),
         *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged),
-        source_errors.SourceError,
+        *(source_errors.SourceError, fetch.ProviderRefuses),
     }
     modules = (errors, retention_errors, erasure_errors, source_errors, api_keys, pauses, fetch)
     found = [(module, each) for module in modules for each in vars(module).values()]

@@ -13,11 +13,11 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.access.auth import Acting, Caller, caller_of
+from api.access.auth import Acting, Caller
+from api.access.signing_in import caller_of_session
 from api.http.host_names import require_host
 from api.http.root_path import rooted
 from api.server.services import Services, services_of
-from shared.sign_in import find_session
 from web.frame import navigation
 from web.frame.api_calls import Api
 from web.frame.forms import STRANGER_BYTES, most_bytes, read_form
@@ -161,8 +161,7 @@ async def _caller(request: Request) -> Caller | None:
     token = request.cookies.get(cookies.SESSION)
     if services.auth.anonymous or not token:
         return services.auth.anonymous
-    key = await services.quick.read(lambda connection: find_session(connection, token))
-    return caller_of(key) if key else None
+    return await caller_of_session(services, token)
 
 
 def own_path(given: str) -> str:

@@ -1,6 +1,8 @@
-"""Signing in with an API key or by a link that works once, and signing out."""
+"""Signing in with an API key or by a link that works once, and signing out. By a provider: `provider_sign_in`."""
 
 from __future__ import annotations
+
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -28,14 +30,14 @@ async def sign_in(screen: Screen) -> Response:
         return screen.go(own_path(screen.query("next")))
     link = screen.query("link")
     if not link:
-        return _form(screen, "")
+        return show_form(screen, "")
     try:
         token = await screen.services.quick.write(
             lambda connection: signing_in.follow(connection, screen.request, link)
         )
     except LinkUsed:
-        return _form(screen, screen.say(_LINK_USED), status=403)
-    return _signed_in(screen, token, screen.query("next"))
+        return show_form(screen, screen.say(_LINK_USED), status=403)
+    return signed_in(screen, token, screen.query("next"))
 
 
 @routes.post("/sign-in", is_public=True)
@@ -50,28 +52,34 @@ async def sign_in_with_key(screen: Screen) -> Response:
     except Unauthorised:
         found = None
     if found is None or services.auth.anonymous:
-        return _form(screen, screen.say(_REFUSED), status=403)
+        return show_form(screen, screen.say(_REFUSED), status=403)
     screen.caller = caller_of(found)
     token = await services.quick.write(lambda connection: signing_in.begin(connection, screen.request, found))
-    return _signed_in(screen, token, screen.given("next"))
+    return signed_in(screen, token, screen.given("next"))
 
 
 @routes.post("/sign-out", is_public=True)
 async def sign_out(screen: Screen) -> Response:
     """End the session, here and in the database."""
     token = screen.request.cookies.get(cookies.SESSION, "")
-    await screen.services.quick.write(lambda connection: signing_in.end(connection, screen.request, token))
+    request, caller = screen.request, screen.caller
+    await screen.services.quick.write(lambda connection: signing_in.end(connection, request, caller, token))
     response = screen.go("/sign-in")
     cookies.drop_session(screen.request, response)
     return response
 
 
-def _form(screen: Screen, refusal: str, *, status: int = 200) -> Response:
+def show_form(screen: Screen, refusal: str, *, status: int = 200) -> Response:
+    """The form, with what is wrong."""
     wanted = own_path(screen.query("next") or screen.given("next"))
-    return screen.show("sign_in.html", status=status, refusal=refusal, wanted=wanted)
+    by_provider = None
+    if screen.services.code_flow is not None:
+        by_provider = "/sign-in/provider" + ("" if wanted == "/" else f"?{urlencode({'next': wanted})}")
+    return screen.show("sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider)
 
 
-def _signed_in(screen: Screen, token: str, wanted: str) -> Response:
+def signed_in(screen: Screen, token: str, wanted: str) -> Response:
+    """On to where somebody wanted, with a new session."""
     response = screen.go(own_path(wanted))
     cookies.keep_session(screen.request, response, token)
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,11 +13,13 @@ from shared.sign_in import SESSION_COOKIE, SESSION_LIFE
 
 SESSION = SESSION_COOKIE
 VISIT = "predictq_visit"  # before anybody is signed in: what the tokens of forms are made from
+SIGN_IN = "predictq_sign_in"  # the secret of a sign-in that has begun, and where it leads
 LANGUAGE = "predictq_language"
 THEME = "predictq_theme"
 ZONE = "predictq_zone"  # the browser's time zone, which only its script knows
 
 _YEAR = 365 * 24 * 3600
+_SIGN_IN_SECONDS = 900
 
 
 def visit_of(request: Request) -> str:
@@ -37,6 +40,22 @@ def keep_session(request: Request, response: Response, token: str) -> None:
 def drop_session(request: Request, response: Response) -> None:
     """Sign the browser out."""
     _set(request, response, SESSION, "", 0)
+
+
+def keep_sign_in(request: Request, response: Response, secret: str, wanted: str) -> None:
+    """Remember a sign-in that begins, while somebody is away at the identity provider."""
+    _set(request, response, SIGN_IN, f"{secret}.{quote(wanted, safe='')}", _SIGN_IN_SECONDS)
+
+
+def sign_in_of(request: Request) -> tuple[str, str]:
+    """The secret of the sign-in that this browser has begun, and where it leads; both empty where there is none."""
+    secret, _, wanted = request.cookies.get(SIGN_IN, "").partition(".")
+    return secret, unquote(wanted)
+
+
+def drop_sign_in(request: Request, response: Response) -> None:
+    """Forget it: it counts once."""
+    _set(request, response, SIGN_IN, "", 0)
 
 
 def keep_visit(request: Request, response: Response, visit: str) -> None:

@@ -13,11 +13,12 @@ _KEEP_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ProviderDocument:
-    """Its addresses. The code flow of a sign-in uses the latter two."""
+    """Its addresses, and how it wants to be asked. The code flow of a sign-in uses all but the first."""
 
     jwks_uri: str
     authorization_endpoint: str
     token_endpoint: str
+    takes_basic: bool = True  # the client's secret in a header, which is the standard's default; else in the form
 
 
 class Discovery:
@@ -46,7 +47,10 @@ class Discovery:
         if str(said.get("issuer", "")).rstrip("/") != self._issuer:
             raise ProviderAway(f"{url} names another issuer")
         return ProviderDocument(
-            _address(said, "jwks_uri"), _address(said, "authorization_endpoint"), _address(said, "token_endpoint")
+            _address(said, "jwks_uri"),
+            _address(said, "authorization_endpoint"),
+            _address(said, "token_endpoint"),
+            _takes_basic(said.get("token_endpoint_auth_methods_supported")),
         )
 
 
@@ -55,3 +59,7 @@ def _address(said: dict[str, Any], name: str) -> str:
     if not isinstance(found, str):
         raise ProviderAway(f"its document has no {name}")
     return found
+
+
+def _takes_basic(methods: Any) -> bool:
+    return not isinstance(methods, list) or "client_secret_basic" in methods or "client_secret_post" not in methods

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from hmac import compare_digest
 from typing import Any
 
 from joserfc import jwt
@@ -14,7 +15,7 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from api.access.oidc.discovery import Discovery
 from api.access.oidc.groups import rights_of
-from api.access.oidc.person import Person, TokenRefused
+from api.access.oidc.person import InNoGroup, Person, TokenRefused
 from api.access.oidc.settings import OidcSettings
 from api.access.oidc.signing_keys import SigningKeys
 
@@ -33,22 +34,39 @@ class People:
 
     def person(self, token: str) -> Person:
         """Who it stands for. Raises TokenRefused, and ProviderAway where the provider's keys cannot be had."""
-        claims = self._claims(token)
+        return self._person(self._claims(token, self.settings.audience))
+
+    def signed_in(self, id_token: str, nonce: str) -> Person:
+        """Who has signed in at the screens, by the token that came for the sign-in of this nonce.
+
+        Raises TokenRefused and ProviderAway.
+        """
+        claims = self._claims(id_token, self.settings.client_id)
+        said = claims.get("nonce")
+        if not isinstance(said, str) or not compare_digest(said.encode(), nonce.encode()):
+            raise TokenRefused("The token is of another sign-in.")
+        if claims.get("azp", self.settings.client_id) != self.settings.client_id:
+            raise TokenRefused("The token was given to another service.")
+        return self._person(claims)
+
+    def _person(self, claims: Mapping[str, Any]) -> Person:
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
             raise TokenRefused("The token names nobody.")
-        rights = rights_of(self.settings.groups, _groups_in(claims, self.settings.groups_claim))
+        member_of = _groups_in(claims, self.settings.groups_claim)
+        rights = rights_of(self.settings.groups, member_of)
         if rights is None:
-            raise TokenRefused("You are in none of the groups that may use this service. Ask its operator.")
+            raise InNoGroup
         name = claims.get("name")
-        return Person(subject, name if isinstance(name, str) else None, rights)
+        known = tuple(dict.fromkeys(entry.group for entry in self.settings.groups if entry.group in member_of))
+        return Person(subject, name if isinstance(name, str) else None, rights, known)
 
-    def _claims(self, token: str) -> Mapping[str, Any]:
+    def _claims(self, token: str, audience: str) -> Mapping[str, Any]:
         if len(token) > LONGEST_TOKEN:
             raise TokenRefused("The token is too long.")
         try:
             claims = self._signed(token)
-            self._check(claims)
+            self._check(claims, audience)
         except ExpiredTokenError:
             raise TokenRefused("The token has expired. Sign in again.") from None
         except (JoseError, ValueError, TypeError, RecursionError) as error:
@@ -78,12 +96,12 @@ class People:
                 error = refusal if isinstance(refusal, BadSignatureError) or len(keys.keys) == 1 else error
         raise error
 
-    def _check(self, claims: dict[str, Any]) -> None:
+    def _check(self, claims: dict[str, Any], audience: str) -> None:
         registry = JWTClaimsRegistry(
             now=int(time.time()),
             leeway=int(self.settings.clock_skew_seconds),
             iss={"essential": True, "values": [self.settings.issuer, f"{self.settings.issuer}/"]},
-            aud={"essential": True, "value": self.settings.audience},
+            aud={"essential": True, "value": audience},
             exp={"essential": True},
             sub={"essential": True},
         )

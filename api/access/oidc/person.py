@@ -13,6 +13,13 @@ class TokenRefused(PredictqError):
     """A token that does not count, and why."""
 
 
+class InNoGroup(TokenRefused):
+    """The token is good, and gives no right to anything here."""
+
+    def __init__(self) -> None:
+        super().__init__("You are in none of the groups that may use this service. Ask its operator.")
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Who called or signed in, and what their group may do."""
@@ -20,6 +27,7 @@ class Person:
     subject: str  # `sub`: who the audit log names
     name: str | None
     rights: GroupRights
+    groups: tuple[str, ...]  # of the setting, that they are a member of
 
 
 class Persons(Protocol):
@@ -27,4 +35,12 @@ class Persons(Protocol):
 
     def person(self, token: str) -> Person:
         """Who it stands for. Raises TokenRefused and ProviderAway."""
+        ...
+
+
+class IdTokens(Protocol):
+    """Whoever checks what a provider says of somebody who has signed in there."""
+
+    def signed_in(self, id_token: str, nonce: str) -> Person:
+        """Who has signed in. Raises TokenRefused and ProviderAway."""
         ...

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from api.access.oidc.groups import GroupRights, read_groups
 from shared.config import Settings
 
@@ -19,6 +21,8 @@ class OidcSettings:
     groups: tuple[GroupRights, ...]
     clock_skew_seconds: float
     allows_http: bool  # in development alone
+    client_id: str = ""  # of the screens; empty: nobody signs in there by the provider
+    client_secret: SecretStr | None = None
 
 
 def oidc_settings(settings: Settings) -> OidcSettings | None:
@@ -33,4 +37,6 @@ def oidc_settings(settings: Settings) -> OidcSettings | None:
         read_groups(settings.oidc_groups),
         settings.oidc_clock_skew_seconds,
         settings.is_development,
+        settings.oidc_client_id,
+        settings.oidc_client_secret,
     )
