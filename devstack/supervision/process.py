@@ -8,15 +8,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 from devstack.errors import ChildFailed
 from devstack.files import open_private_log
-from devstack.supervision import die_with_parent
+from devstack.supervision import die_with_parent, keep_log
 from devstack.supervision.child import Child, nothing
 
-LOG_LIMIT_BYTES = 10_000_000
-TAIL_LINES = 15
+LOG_LIMIT_BYTES = 10_000_000  # of each of two files: the log, and the one before it
+LONGEST_LINE = 16_384  # bytes
+TAIL_LINES, TAIL_BYTES = 15, 65_536
+LOG_SECONDS = 2.0  # for the log to be written to its end once its program has ended
 POLL_SECONDS = 0.02
 FORCE_SECONDS = 5.0
 
@@ -31,7 +32,8 @@ class ChildProcess:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.popen: subprocess.Popen[bytes] | None = None
-        self._log_start = 0
+        self._log_start = (0, 0)  # its inode, and where this run begins in it
+        self._log_keeper: subprocess.Popen[bytes] | None = None
         self._group_reaped = False
 
     @property
@@ -57,8 +59,8 @@ class ChildProcess:
 
     def spawn(self) -> None:
         """Start the process without waiting for it."""
+        self._end_log()
         self.child.before_start()
-        self._rotate_log()
         _spawner.submit(self._spawn).result()
 
     def wait_ready(self, timeout: float) -> None:
@@ -90,6 +92,7 @@ class ChildProcess:
             self.popen.kill()
             self.popen.wait()
         self.reap_group()
+        self._end_log()
 
     def reap_group(self) -> None:
         """SIGKILL the processes that an ended child left behind in its group, once: its number may be given anew."""
@@ -100,8 +103,12 @@ class ChildProcess:
 
     def tail(self) -> str:
         """The last lines that this run wrote to its log."""
+        self._end_log()
         with self.child.log_path.open("rb") as log:
-            log.seek(self._log_start)
+            found = os.fstat(log.fileno())
+            inode, begin = self._log_start
+            start = begin if found.st_ino == inode else 0  # else it was rotated since
+            log.seek(max(start, found.st_size - TAIL_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
         return "\n".join(lines[-TAIL_LINES:])
 
@@ -120,19 +127,55 @@ class ChildProcess:
             time.sleep(POLL_SECONDS)
 
     def _spawn(self) -> None:
-        with open_private_log(self.child.log_path) as log:
-            self._log_start = log.tell()
-            self._group_reaped = False
+        self._group_reaped = False
+        output = self._keep_log()
+        try:
             self.popen = subprocess.Popen(
                 self._command(),
                 env=dict(self.child.env),
                 cwd=self.child.cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
                 umask=0o077,  # what it writes, Redis' append-only file for one, is its owner's
             )
+        finally:
+            os.close(output)
+
+    def _keep_log(self) -> int:
+        """Start what writes the log; returns the end of the pipe that the child gets."""
+        with open_private_log(self.child.log_path) as log:  # an error of it is told here
+            self._log_start = os.fstat(log.fileno()).st_ino, log.tell()
+        keeper = [sys.executable, "-I", "-S", keep_log.__file__, str(self.child.log_path)]
+        reading, writing = os.pipe()
+        try:
+            self._log_keeper = subprocess.Popen(
+                [*keeper, str(LOG_LIMIT_BYTES), str(LONGEST_LINE)],
+                env={},
+                stdin=reading,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        return writing
+
+    def _end_log(self) -> None:
+        """Wait until what an ended child has said is written. Whoever still holds its end of the pipe is let go."""
+        if self._log_keeper is None or self.is_running:
+            return
+        self.reap_group()
+        try:
+            self._log_keeper.wait(LOG_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._log_keeper.kill()
+            self._log_keeper.wait()
+        self._log_keeper = None
 
     def _command(self) -> list[str]:
         wrapper = [sys.executable, "-I", "-S", die_with_parent.__file__]
@@ -140,8 +183,3 @@ class ChildProcess:
         if account := self.child.account:
             wrapper += ["--uid", str(account.uid), "--gid", str(account.gid)]
         return [*wrapper, "--", *self.child.argv]
-
-    def _rotate_log(self) -> None:
-        path: Path = self.child.log_path
-        if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
-            path.replace(path.with_name(path.name + ".1"))
