@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -60,12 +61,16 @@ class Stack:
         )
         before = self.gateway.connections()
         self.gateway.reset()
-        processes = [self._caller(names[number:] + names[:number], seconds, number) for number in range(callers)]
-        with self._neighbour() as neighbour:
-            for process in processes:
-                _expect(process, "done", seconds + _GRACE_SECONDS)
-            figures.open_at_end = max(0, self.gateway.connections() - before - 1)
-            seen = [_end(process) for process in processes]
+        with contextlib.ExitStack() as stack:
+            processes = [
+                stack.enter_context(self._caller(names[number:] + names[:number], seconds, number))
+                for number in range(callers)
+            ]
+            with self._neighbour() as neighbour:
+                for process in processes:
+                    _expect(process, "done", seconds + _GRACE_SECONDS)
+                figures.open_at_end = max(0, self.gateway.connections() - before - 1)
+                seen = [_end(process) for process in processes]
         figures.left_open = max(0, self.gateway.settle(before) - before)
         self._note(figures, neighbour)
         for item in seen:
@@ -87,7 +92,8 @@ class Stack:
         if not self.gateway.is_alive or self.worker.poll() is not None:
             figures.complaints.append("the gateway or the worker has ended")
 
-    def _caller(self, names: Sequence[str], seconds: float, number: int) -> subprocess.Popen[str]:
+    @contextmanager
+    def _caller(self, names: Sequence[str], seconds: float, number: int) -> Iterator[subprocess.Popen[str]]:
         target = Target(
             "127.0.0.1",
             self.gateway.port,
@@ -97,15 +103,18 @@ class Stack:
             seconds,
             self.facts,
         )
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "tests.hostile.caller", *names],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(target.to_json() + "\n")
-        process.stdin.flush()
-        _expect(process, "ready", 120)
-        return process
+        ) as process:  # fmt: skip
+            try:
+                assert process.stdin is not None
+                process.stdin.write(target.to_json() + "\n")
+                process.stdin.flush()
+                _expect(process, "ready", 120)
+                yield process
+            finally:
+                process.kill()
 
 
 def _expect(process: subprocess.Popen[str], word: str, seconds: float) -> None:
@@ -114,7 +123,6 @@ def _expect(process: subprocess.Popen[str], word: str, seconds: float) -> None:
     end = time.monotonic() + seconds
     line = process.stdout.readline()
     if line.strip() != word or time.monotonic() > end:
-        process.kill()
         raise AssertionError(f"the attack's process said {line!r} in place of {word!r}, or took too long")
 
 
