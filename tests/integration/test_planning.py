@@ -47,7 +47,7 @@ def test_a_job_of_all_clients_gets_each_client_once_in_key_order(engine: Engine,
     job = job_of(engine, job_id)
     assert (job.total, job.status, job.snapshots) == (25_000, JobStatus.RUNNING, 1)
     assert keys_of(engine, job_id) == list(range(1, 25_001))
-    assert answer_all(engine) in {5, 6}  # one of 1,000 rows and then of 5,000, or all of 5,000 where the source was quick
+    assert answer_all(engine) in {5, 6}  # of 1,000 and 5,000 rows, or all of 5,000 where it was quick
     job = job_of(engine, job_id)
     assert (job.status, job.succeeded, account(engine).in_flight) == (JobStatus.SUCCEEDED, 25_000, 0)
 
