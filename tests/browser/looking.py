@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.browser.screen import PATIENCE_MS
+from tests.e2e.support import Up
 from tests.support import ROOT
 
 HEIGHTS = {1280: 860, 390: 844}
@@ -74,6 +75,12 @@ def new_page(
     if key != "":
         page.goto(sign_in_link(looking.url, key or looking.key))
     return page
+
+
+def api_of(stack: Up) -> httpx.Client:
+    """The API as the stack's own key may use it; to be closed."""
+    headers = {"Authorization": f"Bearer {stack.state['api_key']}"}
+    return httpx.Client(base_url=stack.state["api_url"], headers=headers, timeout=60)
 
 
 def sign_in_link(url: str, key: str) -> str:

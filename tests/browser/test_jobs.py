@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import CLIENTS, Visit
-from tests.browser.looking import find_barriers, take_picture
+from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.e2e.support import Up
 from tests.support import wait_until
 
@@ -21,8 +21,7 @@ UNKNOWN = 9_000_000
 @pytest.fixture
 def api(stack: Up) -> Iterator[httpx.Client]:
     """The API as the stack's own key may use it."""
-    headers = {"Authorization": f"Bearer {stack.state['api_key']}"}
-    with httpx.Client(base_url=stack.state["api_url"], headers=headers, timeout=30) as client:
+    with api_of(stack) as client:
         yield client
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import joblib
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from playwright.sync_api import Page, expect
 from sklearn.linear_model import LogisticRegression
 
 from tests.browser.conftest import Visit
-from tests.browser.looking import find_barriers, take_picture
+from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.e2e.support import Up
 
 HOSTILE = "<script>alert(1)</script>"
@@ -40,12 +39,8 @@ def register(page: Page, file: Path, name: str) -> None:
 
 def live_version(stack: Up) -> int:
     """As the API has it."""
-    answer = httpx.get(f"{stack.state['api_url']}/v1/models/attrition", headers=bearer(stack), timeout=20)
-    return int(answer.json()["live_version"])
-
-
-def bearer(stack: Up) -> dict[str, str]:
-    return {"Authorization": f"Bearer {stack.state['api_key']}"}
+    with api_of(stack) as client:
+        return int(client.get("/v1/models/attrition").json()["live_version"])
 
 
 def test_a_file_is_registered_promoted_and_rolled_back(stack: Up, page: Page, tmp_path: Path) -> None:
@@ -128,9 +123,8 @@ def test_they_speak_french_and_fit_a_telephone(visit: Visit, path: str, title: s
 
 def test_others_see_models_and_change_nothing(stack: Up, visit: Visit) -> None:
     """A key without `operate` has no button for it, and the address refuses; sources are for administrators."""
-    made = httpx.post(
-        f"{stack.state['api_url']}/v1/keys", headers=bearer(stack), json={"owner": "sales", "roles": ["read"]}
-    )
+    with api_of(stack) as client:
+        made = client.post("/v1/keys", json={"owner": "sales", "roles": ["read"]})
     page = visit(key=made.json()["key"])
     page.goto("/models/attrition")
     expect(page.locator("h1")).to_contain_text("attrition")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.looking import find_barriers, take_picture
+from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.e2e.support import Up
 
 
@@ -14,9 +13,9 @@ def test_a_job_appears_on_the_overview_by_itself(stack: Up, page: Page) -> None:
     """Without loading the page, with its end; and the page can be used by everybody."""
     page.goto("/")
     page.evaluate("window.isTheSame = true")
-    headers = {"Authorization": f"Bearer {stack.state['api_key']}"}
     order = {"client_ids": list(range(1, 60)), "name": "Seen at once"}
-    made = httpx.post(f"{stack.state['api_url']}/v1/jobs", json=order, headers=headers, timeout=30)
+    with api_of(stack) as client:
+        made = client.post("/v1/jobs", json=order)
     assert made.status_code == 202
     row = page.locator("#jobs-now tbody tr").filter(has_text="Seen at once")
     expect(row).to_contain_text("succeeded", timeout=60_000)

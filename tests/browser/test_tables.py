@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sqlalchemy import create_engine, text
 
 from tests.browser.conftest import Visit
-from tests.browser.looking import find_barriers, take_picture
+from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.e2e.support import Up
 from tests.support import wait_until
 
@@ -30,15 +30,9 @@ LONG = 'a feature whose name somebody made out of a whole sentence, with "quotes
 WORD = "it's <img src=x onerror=\"document.title='taken'\">"
 
 
-def api(stack: Up) -> httpx.Client:
-    return httpx.Client(
-        base_url=stack.state["api_url"], headers={"Authorization": f"Bearer {stack.state['api_key']}"}, timeout=60
-    )
-
-
 def predicted(stack: Up, client_id: int) -> dict[str, Any]:
     """An answer of a client, by the upload of her key: a busy machine may have measured the source as a slow one."""
-    with api(stack) as client:
+    with api_of(stack) as client:
         body = {"client_ids": [client_id, 99_999_999], "name": "July run"}
         job = client.post("/v1/jobs", json=body, headers={"Prefer": "wait=40"}).json()
         rows: list[dict[str, Any]] = client.get(f"/v1/jobs/{job['id']}/results").json()["rows"]
@@ -88,7 +82,7 @@ def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path
     button.click()
     expect(page).to_have_url(re.compile("/jobs/[0-9a-f]{8}-"))
     job = page.url.rpartition("/")[2]
-    with api(stack) as client:
+    with api_of(stack) as client:
         ended = client.get(f"/v1/jobs/{job}", headers={"Prefer": "wait=40"}).json()
         assert (ended["status"], ended["name"]) == ("succeeded", "salariés <b>.xlsx")
         failed = client.get(f"/v1/jobs/{job}/results").json()["rows"][2]["request_id"]
@@ -98,6 +92,25 @@ def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path
     page.goto(f"/answers/{failed}")
     expect(page.locator("main")).to_contain_text("La source n’a aucun client de cette clé.")
     assert page.title() != "taken"
+
+
+def test_an_upload_that_fails_says_so_and_going_back_leads_back(page: Page, tmp_path: Path) -> None:
+    """Without a connection, and with a proxy's own page: the form stays. After one that arrived, back is the form."""
+    path = tmp_path / "keys.csv"
+    path.write_text("client_id\n1\n")
+    send = page.get_by_role("button", name="Send and look")
+    page.goto("/jobs/new")
+    page.set_input_files("#file", path)
+    for fail in (lambda route: route.abort(), lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>")):
+        page.route("**/jobs/new/file", fail)
+        send.click()
+        expect(page.get_by_role("alert")).to_contain_text("did not arrive")
+        expect(send).to_be_enabled()
+        page.unroute("**/jobs/new/file")
+    send.click()
+    expect(page).to_have_url(re.compile("/uploads/|/jobs/new/.+"), timeout=60_000)
+    page.go_back()
+    expect(send).to_be_visible()
 
 
 def test_a_filter_is_built_and_counted_before_it_is_sent(stack: Up, visit: Visit) -> None:
@@ -112,7 +125,7 @@ def test_a_filter_is_built_and_counted_before_it_is_sent(stack: Up, visit: Visit
     page.get_by_role("button", name="One more condition").click()
     expect(page.get_by_label("Value 1")).to_have_value("Sales")
     page.get_by_role("button", name="Count", exact=True).click()
-    with api(stack) as client:
+    with api_of(stack) as client:
         where = {"department": "Sales", "age": {"gte": "50"}}
         count = client.post("/v1/jobs/count", json={"model": "attrition", "where": where}).json()["count"]
     expect(page.get_by_role("status")).to_contain_text(f"{count:,}")
@@ -191,7 +204,7 @@ def test_an_answer_is_a_document(stack: Up, visit: Visit, tmp_path: Path, langua
 def test_an_answer_of_somebody_erased_says_so(stack: Up, visit: Visit) -> None:
     """410, in words; and nothing of her."""
     request_id = predicted(stack, 13)["request_id"]
-    with api(stack) as client:
+    with api_of(stack) as client:
         body = {"source": "clients", "client_id": 13, "reason": "test"}
         path = client.post("/v1/erasures", json=body).headers["location"]
         wait_until(lambda: client.get(path).json()["status"] == "done" or None, seconds=90, what="the erasure is done")
@@ -226,7 +239,7 @@ def test_a_model_is_tried(stack: Up, visit: Visit, strange: str, width: int, is_
     body = page.locator("#call-1").inner_text()
     assert "'\\''" in body  # the quote in it's
     assert page.title() != "taken"
-    with api(stack) as client:
+    with api_of(stack) as client:
         request_id = page.locator("#result a").inner_text()
         trace = client.get(f"/v1/predictions/{request_id}").json()
         assert trace["features"] == {HOSTILE: 1.5, LONG: WORD, "=1+1": 3}

@@ -16,7 +16,6 @@ VISIT = "predictq_visit"  # before anybody is signed in: what the tokens of form
 SIGN_IN = "predictq_sign_in"  # the secret of a sign-in that has begun, and where it leads
 LANGUAGE = "predictq_language"
 THEME = "predictq_theme"
-ZONE = "predictq_zone"  # the browser's time zone, which only its script knows
 
 _YEAR = 365 * 24 * 3600
 _SIGN_IN_SECONDS = 900

@@ -103,6 +103,7 @@ function sent(event) {
   });
 }
 
+let isSwapped = false; // whether what is shown has another address than what was loaded
 function upload(event) {
   event.preventDefault();
   const form = event.target;
@@ -112,15 +113,22 @@ function upload(event) {
   for (const button of buttons) button.disabled = true;
   bar.hidden = false;
   call.upload.onprogress = (sent) => (bar.value = sent.total ? sent.loaded / sent.total : 0);
+  const failed = form.querySelector("[data-failed]");
+  failed.hidden = true;
   call.onload = () => {
     const fresh = new DOMParser().parseFromString(call.responseText, "text/html");
-    document.querySelector("main").replaceWith(fresh.querySelector("main"));
+    const next = fresh.querySelector("main");
+    if (!next) return call.onerror(); // not from here: a proxy's own page
+    document.querySelector("main").replaceWith(next);
     document.title = fresh.title;
-    if (call.responseURL !== form.action) history.pushState(null, "", call.responseURL);
+    if (call.responseURL === form.action) return;
+    history.pushState(null, "", call.responseURL);
+    isSwapped = true;
   };
   call.onerror = () => {
     for (const button of buttons) button.disabled = false;
     bar.hidden = true;
+    failed.hidden = false;
   };
   call.open("POST", form.action);
   call.setRequestHeader("accept", "text/html");
@@ -152,6 +160,7 @@ document.addEventListener("change", applied);
 document.addEventListener("click", pressed);
 document.addEventListener("visibilitychange", () => again && !document.hidden && soon(0));
 addEventListener("pagehide", stop);
+addEventListener("popstate", () => isSwapped && location.reload());
 addEventListener("pageshow", (event) => event.persisted && start());
 if (keepZone()) look();
 start();
