@@ -139,13 +139,7 @@ class ApiClient:
         """Write a job's results to `target`, streamed; returns whether they are all there will be."""
         headers = {"Accept": content_type}
         with closing(self._call("GET", f"/v1/jobs/{job_id}/results", stream=True, headers=headers)) as response:
-            try:
-                for piece in response.iter_bytes(PIECE_BYTES):
-                    target.write(piece)
-                    on_bytes(response.num_bytes_downloaded)
-            except httpx.TransportError as error:
-                raise GatewayAway(self._url, error) from error
-            return bool(response.headers.get("X-Predictq-Complete", "true") == "true")
+            return self._fetch(response, target, on_bytes)
 
     def export(
         self, job_id: str, file_format: str, target: IO[bytes], on_bytes: Callable[[int], None]
@@ -166,20 +160,24 @@ class ApiClient:
             time.sleep(pause)
             pause = min(1.5 * pause, LONGEST_PAUSE)
         with closing(answer) as response:
-            try:
-                for piece in response.iter_bytes(PIECE_BYTES):
-                    target.write(piece)
-                    on_bytes(response.num_bytes_downloaded)
-            except httpx.TransportError as error:
-                raise GatewayAway(self._url, error) from error
-            whole = response.headers.get("X-Predictq-Complete", "true") == "true"
-            return int(response.headers["X-Predictq-Rows"]), whole
+            is_whole = self._fetch(response, target, on_bytes)
+            return int(response.headers["X-Predictq-Rows"]), is_whole
 
     def call(self, method: str, path: str, document: Json | None = None) -> Json:
         """Any call that answers at once: of an administrator, say. An answer without a body is {}."""
         response = self._call(method, path, json=document) if document is not None else self._call(method, path)
         answer: Json = response.json() if response.content else {}
         return answer
+
+    def _fetch(self, response: httpx.Response, target: IO[bytes], on_bytes: Callable[[int], None]) -> bool:
+        """Write what comes to `target`; returns whether these are all rows there will be."""
+        try:
+            for piece in response.iter_bytes(PIECE_BYTES):
+                target.write(piece)
+                on_bytes(response.num_bytes_downloaded)
+        except httpx.TransportError as error:
+            raise GatewayAway(self._url, error) from error
+        return bool(response.headers.get("X-Predictq-Complete", "true") == "true")
 
     def _submit(self, path: str, document: Json, *, wait: bool = False, key: str | None = None) -> Json:
         return self._json("POST", path, headers={**_keyed(key), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)

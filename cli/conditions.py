@@ -16,7 +16,7 @@ Where = Annotated[
 ]
 _COMPARED = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
 _SIGNS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
-_WORDS = {"true": True, "false": False, "null": None}
+_EMPTY = "null"
 
 
 def read_condition(texts: Sequence[str]) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def read_condition(texts: Sequence[str]) -> dict[str, Any]:
             raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as tariff=basic")
         column, sign, value = found["column"].strip(), found["sign"], found["value"].strip()
         if sign == "=":
-            # Numbers go as they are written: the gateway knows the column's type, and we do not.
-            equal.setdefault(column, []).append(_WORDS.get(value.lower(), value))
+            # Values go as they are written: the gateway knows the column's type, and we do not.
+            equal.setdefault(column, []).append(None if value.lower() == _EMPTY else value)
         else:
             ranges.setdefault(column, {})[_SIGNS[sign]] = value
     both = sorted(set(equal) & set(ranges))

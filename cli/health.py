@@ -27,7 +27,7 @@ from shared.postgres.engine import make_engine, transaction
 from shared.sources.source import list_sources
 
 PING_SECONDS = 2.0
-_SAID_HERE = (Concern.UNLOADABLE, Concern.FAILING, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED, Concern.PAUSED)
+_SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED)
 _SHOWN_SOURCES = 10
 
 
@@ -155,9 +155,9 @@ def _examine_attention(engine: Engine, settings: Settings) -> Iterator[Finding]:
     with transaction(engine) as connection:
         needs = read_attention(connection, stall_seconds=settings.stall_seconds, disk_bytes=settings.disk_bytes)
     for need in needs:
-        if need.code in _SAID_HERE:
+        if need.code in _SAID_BY_ATTENTION:
             detail, advice = words_of(need)
-            yield Finding(need.code.value.replace("_", " "), need.code is Concern.PAUSED, detail, advice)
+            yield Finding(need.code.value.replace("_", " "), ok=False, detail=detail, advice=advice)
 
 
 def _examine_redis(settings: Settings) -> Iterator[Finding]:

@@ -69,8 +69,8 @@ def read_seal(file: Path, given: Path | None) -> Json | None:
         return None
     try:
         seal: Json = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FileRefused(f"{place} is not JSON: {error}") from error
+    except (OSError, ValueError) as error:
+        raise FileRefused(f"{place} cannot be read: {error}") from error
     return seal
 
 

@@ -14,7 +14,7 @@ from shared.files.column_types import Dress
 from shared.files.csv_table import CsvTable
 from shared.files.managed_table import KEY_TYPES, ImportReport, ManagedTable, import_rows, read_managed, require_name
 from shared.files.refusals import TableRefused
-from shared.files.table import Column, TableFile, converted_rows, infer, parse_types
+from shared.files.table import MOST_NAME_BYTES, Column, TableFile, converted_rows, infer, parse_types
 from shared.postgres.engine import transaction
 
 EXCEL = (".xlsx", ".xlsm")
@@ -63,10 +63,7 @@ def open_table(path: Path, options: ImportOptions) -> TableFile:
         return table
     if ending == ".xls":
         raise TableRefused(f"{path}: workbooks of the old format .xls cannot be read; save it as .xlsx or as CSV")
-    separator = {"\\t": "\t", "tab": "\t"}.get(options.separator or "", options.separator)
-    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
-        raise TableRefused(f"--separator {options.separator}: one character, such as ';' or '\\t'")
-    return CsvTable(path, separator=separator, encoding=options.encoding)
+    return CsvTable(path, separator=options.separator, encoding=options.encoding)
 
 
 def import_table(
@@ -86,7 +83,8 @@ def import_table(
     if present is not None:
         _require_same(table.names, present, options)
     with progress("reading", None, quiet=quiet) as meter:
-        columns, rows = infer(table, _types(table, present, options), decimal=options.decimal, on_row=meter)
+        types = _types(table, present, options)
+        columns, rows = infer(table, types, decimal=options.decimal, most_name_bytes=MOST_NAME_BYTES, on_row=meter)
     if not rows:
         raise TableRefused(f"{path} has a header and no row")
     plan = _planned(name, columns, rows, present, options)

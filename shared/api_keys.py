@@ -52,11 +52,6 @@ class ApiKey:
     revoked_at: datetime | None
     rotated_to: int | None  # the id of the key that took its place
 
-    @property
-    def is_admin(self) -> bool:
-        """Whether it may do everything."""
-        return "admin" in self.roles
-
 
 _COLUMNS = """id, owner, prefix, roles, models, max_waiting_rows, note, created_at, expires_at, last_used_at,
 revoked_at, rotated_to"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -27,6 +28,7 @@ log = get_logger(__name__)
 
 _BEAT_SECONDS = 5.0
 _LOOK_SECONDS = 0.5  # between two looks whether a version is wanted
+_LONGEST_RING_PAUSE = 8.0  # seconds between two rounds of messages for one that is
 
 
 class Presence:
@@ -42,6 +44,8 @@ class Presence:
         self._queues = list(queues)
         self.loadable = loadable
         self._rows = (time.monotonic(), 0.0)  # when they were counted last, and how many
+        self._rung_for: dict[int, datetime] = {}  # versions that are wanted, and since when
+        self._ring_at = self._ring_pause = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
@@ -96,8 +100,16 @@ class Presence:
             beat(connection, worker)
 
     def wake_for_wanted(self) -> None:
-        """Ring for each process while a version is wanted: what it finds to do is settled when it looks."""
+        """Ring for each process when a version is wanted: what it finds to do is settled when it looks.
+
+        A process that is at work may miss its turn, so it rings again, at pauses that grow.
+        """
         with autocommit(self._engine) as connection:
-            is_wanted = bool(wanted(connection))
-        if is_wanted:
+            asked = wanted(connection)
+        now = time.monotonic()
+        if asked != self._rung_for:
+            self._rung_for, self._ring_at, self._ring_pause = asked, now, _LOOK_SECONDS
+        if asked and self._ring_at <= now:
             publish_work(self._redis, self._processes, self._queues[0])
+            self._ring_at = now + self._ring_pause
+            self._ring_pause = min(2 * self._ring_pause, _LONGEST_RING_PAUSE)

@@ -91,11 +91,19 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Validity:
+    """A way to ask, also much later, whether what a caller came with still counts."""
+
+    came_with: bytes  # the same for calls with one API key, and for those of one session; nothing can be read out of it
+    is_valid: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
 class Acting:
-    """Somebody whom a screen calls for, and a way to ask whether the session still counts."""
+    """Somebody whom a screen calls for, for as long as the session counts."""
 
     caller: Caller
-    is_valid: Callable[[], Awaitable[bool]]
+    validity: Validity
 
 
 _acting: ContextVar[Acting | None] = ContextVar("acting", default=None)
@@ -155,10 +163,10 @@ class Auth:
         """Who calls without a key; None where everybody needs one."""
         return _ANONYMOUS if self._disabled else None
 
-    def validity_of(self, caller: Caller, header: bytes | None, address: str) -> Callable[[], Awaitable[bool]]:
-        """A way to ask, also much later and elsewhere, whether what `caller` came with still counts."""
+    def validity_of(self, caller: Caller, header: bytes | None, address: str) -> Validity:
+        """Whether what `caller` came with still counts: it may be asked anywhere."""
         if (acting := _acting.get()) is not None:
-            return acting.is_valid
+            return acting.validity
 
         async def is_valid() -> bool:
             try:
@@ -166,7 +174,7 @@ class Auth:
             except Problem:  # no longer a key, or its address has come with too many that are none
                 return False
 
-        return is_valid
+        return Validity(hashlib.sha256(header or b"").digest(), is_valid)
 
     async def caller(self, header: bytes | None, address: str) -> Caller:
         """The owner of the key in the header of a call from this address.

@@ -36,7 +36,7 @@ class Cap:
         self._of_all = of_all
         self._open: Counter[str] = Counter()  # by API key
         self.open = 0
-        self.refused = 0  # since the start of the process
+        self.refused: Counter[str] = Counter({f"key_{name}": 0, f"all_{name}": 0})  # since the start, by setting
 
     @contextmanager
     def place(self, caller: Caller) -> Iterator[None]:
@@ -68,8 +68,8 @@ class Cap:
             del self._open[caller.key]
 
     def _refusal(self, limit: int, *, of_key: bool) -> TooManyAtOnce:
-        self.refused += 1
         setting = f"{'key' if of_key else 'all'}_{self._name}"
+        self.refused[setting] += 1
         return TooManyAtOnce(self._what, limit, setting, of_key=of_key)
 
 
@@ -82,6 +82,11 @@ class Caps:
     uploads: Cap
     downloads: Cap
     lists: Cap
+
+    def refusals(self) -> dict[str, int]:
+        """How often each limit has refused something since the start, by the name of its setting."""
+        kinds = (self.waiters, self.streams, self.uploads, self.downloads, self.lists)
+        return {setting: count for kind in kinds for setting, count in kind.refused.items()}
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from api.server.wire.proxies import origin_of
 
 _MOST_ADDRESSES = 10_000  # remembered; then the one that failed longest ago is forgotten
 
@@ -23,13 +24,13 @@ class FailedKeys:
 
     def is_over(self, address: str) -> bool:
         """Whether this address has failed too often."""
-        is_over = self._of(_network(address)) < 1
+        is_over = self._of(origin_of(address)) < 1
         self.refused += is_over
         return is_over
 
     def note(self, address: str) -> None:
         """One more failure."""
-        network = _network(address)
+        network = origin_of(address)
         self.failures += 1
         self._left[network] = max(0.0, self._of(network) - 1), self._now()
         self._left.move_to_end(network)
@@ -39,15 +40,3 @@ class FailedKeys:
     def _of(self, network: str) -> float:
         left, at = self._left.get(network, (self._most, 0.0))
         return min(self._most, left + (self._now() - at) * self._per_second)
-
-
-def _network(address: str) -> str:
-    """What is limited as one."""
-    if ":" not in address:
-        return address
-    try:
-        found = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    mapped = found.ipv4_mapped
-    return str(mapped) if mapped else str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))

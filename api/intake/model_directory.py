@@ -17,11 +17,13 @@ from shared.jobs.accept_singles import Target
 from shared.jobs.model_choice import ModelChoice
 from shared.models.registry import ModelVersion, find_version, get_version, read_models_in_use
 from shared.sources.keys import KeyForm
-from shared.sources.lookup import lookup_of, may_look_up
+from shared.sources.lookup import Lookup, lookup_of, may_look_up
 from shared.sources.source import Source, get_source
 
 _REMEMBER_SECONDS = 1.0
 _MOST_PINNED = 100  # versions that are not live
+
+_Sources = dict[int, tuple[Source, Lookup | None]]  # by number: those that were read for this refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class ModelDirectory:
 def _read(connection: Connection, known: _Known) -> _Known:
     """What there is now. What of it was known before is not read again: a version never changes."""
     served: dict[str, ServedModel | None] = {}
+    sources: _Sources = {}
     default = None
     for row in read_models_in_use(connection):
         before = known.served.get(row.name)
@@ -139,22 +142,28 @@ def _read(connection: Connection, known: _Known) -> _Known:
         if row.live_version_id is None:
             served[row.name] = None
         elif before is not None and before.version.id == row.live_version_id:
-            served[row.name] = _serve(connection, before.version, ModelChoice(row.name))
+            served[row.name] = _serve(connection, before.version, ModelChoice(row.name), sources)
         else:
-            served[row.name] = _serve(connection, get_version(connection, row.live_version_id), ModelChoice(row.name))
+            version = get_version(connection, row.live_version_id)
+            served[row.name] = _serve(connection, version, ModelChoice(row.name), sources)
     return _Known(served, default)
 
 
 def _pinned(connection: Connection, model: str, number: int) -> ServedModel:
-    return _serve(connection, find_version(connection, model, number), ModelChoice(model, number))
+    return _serve(connection, find_version(connection, model, number), ModelChoice(model, number), {})
 
 
-def _serve(connection: Connection, version: ModelVersion, choice: ModelChoice) -> ServedModel:
+def _serve(connection: Connection, version: ModelVersion, choice: ModelChoice, sources: _Sources) -> ServedModel:
     if version.source_id is None:
         return ServedModel(version, None, None, Target(choice))
-    source = get_source(connection, version.source_id)
+    if version.source_id not in sources:  # many models read one source: it is asked about once
+        sources[version.source_id] = _read_source(connection, version.source_id)
+    source, lookup = sources[version.source_id]
     keys = source.key_form
-    lookup = lookup_of(source)
-    if lookup is not None and not may_look_up(connection, source):
-        lookup = None
     return ServedModel(version, source, keys, Target(choice, keys.storage, lookup, source.id))
+
+
+def _read_source(connection: Connection, source_id: int) -> tuple[Source, Lookup | None]:
+    source = get_source(connection, source_id)
+    lookup = lookup_of(source)
+    return source, lookup if lookup is not None and may_look_up(connection, source) else None

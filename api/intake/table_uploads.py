@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from api.http.problems import Flaw, Invalid
 from api.http.upload_schemas import LookOrder
+from api.http.validation import problem_of_validation
 from shared.uploads.table_order import TableOrder
 
 TABLE_TYPES = (
@@ -32,9 +34,8 @@ def parse_table_order(content: Mapping[str, Any]) -> TableOrder:
     try:
         said = LookOrder.model_validate({"model": None, **{name: content[name] for name in _OWN if name in content}})
     except ValidationError as error:
-        raise Invalid(
-            *(Flaw("/" + "/".join(map(str, flaw["loc"])), flaw["type"], flaw["msg"]) for flaw in error.errors()[:20])
-        ) from None
+        of_body = [{**flaw, "loc": ("body", *flaw["loc"])} for flaw in error.errors()]
+        raise problem_of_validation(RequestValidationError(of_body)) from None
     return said.to_order(upload_id)
 
 

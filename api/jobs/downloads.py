@@ -14,8 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from api.server.database_threads import DatabaseThreads
-from shared.errors import DatabaseUnavailable
+from api.server.database_threads import DatabaseThreads, repeated_once
 from shared.postgres.engine import autocommit
 
 Answer = TypeVar("Answer")
@@ -74,12 +73,7 @@ class Download:
 
 def _copy_page(threads: DatabaseThreads, copy: Callable[[Connection, IO[bytes]], Answer]) -> tuple[_Page, Answer]:
     """A page, to be read from its start. A connection that was lost while it lay idle is replaced once."""
-    try:
-        return _copy_once(threads, copy)
-    except DatabaseUnavailable as error:
-        if not error.may_be_repeated:
-            raise
-        return _copy_once(threads, copy)
+    return repeated_once(partial(_copy_once, threads, copy))
 
 
 def _copy_once(threads: DatabaseThreads, copy: Callable[[Connection, IO[bytes]], Answer]) -> tuple[_Page, Answer]:

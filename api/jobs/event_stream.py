@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from uuid import UUID
@@ -17,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access.auth import Caller
+from api.access.auth import Caller, Validity
 
 BEAT_SECONDS = 15.0  # of silence, after which a comment shows both sides that the other is there
 _STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up
@@ -27,10 +26,10 @@ _BEAT = b": still here\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """Who listens, and a way to ask whether the key still counts by which the stream was opened."""
+    """Who listens, for as long as the key or the session counts by which the stream was opened."""
 
     caller: Caller
-    is_valid: Callable[[], Awaitable[bool]]
+    validity: Validity
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,11 +249,11 @@ class JobEvents(Background):
             await asyncio.sleep(0)
 
     async def _end_without_key(self) -> None:
-        """End the streams whose key has expired or was revoked."""
-        followers = {stream.follower.caller.key: stream.follower for stream in self._streams}
-        gone = {key for key, follower in followers.items() if not await follower.is_valid()}
+        """End the streams whose key or session no longer counts; sessions with one key end each at its own time."""
+        validities = {stream.follower.validity.came_with: stream.follower.validity for stream in self._streams}
+        gone = {came_with for came_with, validity in validities.items() if not await validity.is_valid()}
         for stream in list(self._streams):
-            if stream.follower.caller.key in gone:
+            if stream.follower.validity.came_with in gone:
                 stream.end()
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api.access.auth import Caller
+from api.access.auth import Caller, Validity
 from api.access.dependencies import CurrentServices, JobId, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import EVENTS, PROBLEMS
@@ -69,12 +69,12 @@ def follower_of(request: Request, services: Services, caller: Caller) -> Followe
     """Who follows: the caller, for as long as her key counts."""
     header = request.headers.get("authorization", "").encode("latin-1")
 
-    still_counts = services.auth.validity_of(caller, header or None, address_of(request))
+    validity = services.auth.validity_of(caller, header or None, address_of(request))
 
     async def is_valid() -> bool:
         try:
-            return await still_counts()
+            return await validity.is_valid()
         except DatabaseUnavailable:
             return True  # nobody can tell at the moment
 
-    return Follower(caller, is_valid)
+    return Follower(caller, Validity(validity.came_with, is_valid))

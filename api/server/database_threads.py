@@ -167,15 +167,22 @@ def _release(held: list[asyncio.Semaphore]) -> None:
 
 def read_twice(threads: DatabaseThreads, query: Callable[[Connection], Answer]) -> Answer:
     """Run a query in this thread; a lost connection is replaced and the query repeated once."""
-    try:
+
+    def read_once() -> Answer:
         with autocommit(threads.engine) as connection:
             return query(connection)
+
+    return repeated_once(read_once)
+
+
+def repeated_once(work: Callable[[], Answer]) -> Answer:
+    """What `work` returns; where its connection was lost while it lay idle, it is done once more with another."""
+    try:
+        return work()
     except DatabaseUnavailable as error:
         if not error.may_be_repeated:
             raise
-        # The pool has dropped all its connections by now, so this one is new.
-        with autocommit(threads.engine) as connection:
-            return query(connection)
+        return work()  # the pool has dropped all its connections by now, so this one is new
 
 
 def met_itself(error: DBAPIError) -> bool:

@@ -95,6 +95,8 @@ class _State:
     stall_watch: StallWatch
     background: Mapping[str, Background]
     connections: Connections
+    caps: Caps
+    keys_that_failed: FailedKeys
 
     def failures(self) -> Mapping[str, int]:
         return {name: task.failures for name, task in self.background.items()}
@@ -107,6 +109,12 @@ class _State:
 
     def refusals(self) -> Mapping[str, int]:
         return self.connections.counts()
+
+    def limit_refusals(self) -> Mapping[str, int]:
+        return {**self.caps.refusals(), "failed_keys_per_minute": self.keys_that_failed.refused}
+
+    def failed_keys(self) -> int:
+        return self.keys_that_failed.failures
 
     def row_account(self) -> RowAccount | None:
         return self.row_accounting.row_account
@@ -190,9 +198,20 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
         "job_events": job_events,
         "key_use": KeyUse(auth, quick),
     }
-    metrics = Metrics(
-        _State(admission, row_accounting, waiting, job_events, publisher, notices, stall_watch, background, connections)
+    state = _State(
+        admission,
+        row_accounting,
+        waiting,
+        job_events,
+        publisher,
+        notices,
+        stall_watch,
+        background,
+        connections,
+        caps,
+        failed_keys,
     )
+    metrics = Metrics(state)
     intake = Intake(
         settings,
         quick=quick,

@@ -54,6 +54,12 @@ class State(Protocol):
     def refusals(self) -> Mapping[str, int]:
         """Connections and requests refused at the wire, by reason."""
 
+    def limit_refusals(self) -> Mapping[str, int]:
+        """Calls refused because a limit was reached, by the name of its setting."""
+
+    def failed_keys(self) -> int:
+        """Calls with a key that is none."""
+
     def stalled_seconds(self) -> float:
         """For how long rows have waited while none was answered; 0 while work goes on."""
 
@@ -143,6 +149,13 @@ class _StateCollector(Collector):
         for reason, count in state.refusals().items():
             refusals.add_metric([reason], count)
         yield refusals
+        limits = CounterMetricFamily(
+            "predictq_limit_refusals", "Calls that were refused because a limit was reached.", labels=["reason"]
+        )
+        for reason, count in state.limit_refusals().items():
+            limits.add_metric([reason], count)
+        yield limits
+        yield CounterMetricFamily("predictq_failed_keys", "Calls with a key that is none.", state.failed_keys())
         yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
         yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
         yield CounterMetricFamily(

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from cli.console import plain_text, remark, say
-from cli.errors import FileRefused
+from cli.model_files import read_seal
 
 app = typer.Typer(no_args_is_help=True, help="Say whose a model's file is: workers can demand it.")
 
@@ -56,11 +56,7 @@ def check(file: ModelFile, trusted: Trusted) -> None:
     from model.seals.keys import read_trusted
     from model.seals.seal import Seal, check_seal
 
-    place = file.with_name(file.name + ".seal")
-    try:
-        seal = Seal.from_json(json.loads(place.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise FileRefused(f"{place} cannot be read: {error}") from error
+    seal = Seal.from_json(read_seal(file, file.with_name(file.name + ".seal")))
     check_seal(seal, read_trusted(trusted), model=seal.statement.model, sha256=_sha256(file))
     say(plain_text(f"{file.name} may be {seal.statement.model}, says the key {seal.key}, which is trusted"))
 

@@ -35,8 +35,9 @@ class CsvTable:
     known_types: Mapping[str, str] = {}
 
     def __init__(self, path: Path, *, separator: str | None = None, encoding: str | None = None) -> None:
-        """Reads the beginning of the file. Raises TableRefused."""
+        """Reads the beginning of the file. `separator` is one character, or `tab`. Raises TableRefused."""
         self._path = path
+        separator = _given_separator(separator)
         self.encoding = _encoding(path, encoding)
         self.separator = separator or ","
         beginning = self._beginning()
@@ -59,7 +60,7 @@ class CsvTable:
                 fields = "1 field" if len(record) == 1 else f"{len(record)} fields"
                 raise TableRefused(
                     f"line {line}: has {fields}, the header has {width}. Correct the line"
-                    f" (is the separator {_NAMES[self.separator]}? --separator tells another)"
+                    f" (is the separator {_NAMES.get(self.separator, self.separator)}? --separator tells another)"
                 )
             yield line, record
 
@@ -120,6 +121,13 @@ class CsvTable:
             if len(text) >= BLOCK_BYTES:
                 return text[: text.rfind("\n") + 1] or text
         return text
+
+
+def _given_separator(given: str | None) -> str | None:
+    separator = {"\\t": "\t", "tab": "\t"}.get(given or "", given or None)
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise TableRefused(f"--separator {given}: one character, such as ';' or '\\t'")
+    return separator
 
 
 def _encoding(path: Path, given: str | None) -> str:

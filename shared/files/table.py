@@ -58,14 +58,14 @@ def parse_types(pairs: Sequence[str]) -> dict[str, tuple[str, Dress | None]]:
     return found
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raises TableRefused where a column cannot be one of PostgreSQL."""
+def check_names(names: Sequence[str], *, most_bytes: int | None = None) -> None:
+    """Raises TableRefused where a column has no name of its own; with `most_bytes` also where that is longer."""
     for position, name in enumerate(names, 1):
         if not name:
             raise TableRefused(f"line 1: column {position} has no name; give it one, or delete the column")
-        if len(name.encode()) > MOST_NAME_BYTES:
+        if most_bytes is not None and len(name.encode()) > most_bytes:
             raise TableRefused(
-                f"line 1: the name of column {position} is too long: {name[:80]!r}; 63 bytes are the most"
+                f"line 1: the name of column {position} is too long: {name[:80]!r}; {most_bytes} bytes are the most"
             )
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
             raise TableRefused(f"line 1: the name of column {position}, {name[:80]!r}, holds a control character")
@@ -79,13 +79,15 @@ def infer(
     types: Mapping[str, tuple[str, Dress | None]],
     *,
     decimal: str | None = None,
+    most_name_bytes: int | None = None,
     on_row: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Column], int]:
     """The columns with their types, seen over all rows, and how many rows there are.
 
-    `types` are the user's own. Raises TableRefused; CellsRefused with the values that leave a type open.
+    `types` are the user's own, `most_name_bytes` what a name may have where it is to be one in PostgreSQL.
+    Raises TableRefused; CellsRefused with the values that leave a type open.
     """
-    check_names(table.names)
+    check_names(table.names, most_bytes=most_name_bytes)
     unknown = [name for name in types if name not in table.names]
     if unknown:
         raise TableRefused(f"--types {unknown[0]}: the file has no such column; it has {', '.join(table.names)[:500]}")

@@ -159,25 +159,27 @@ numbered AS (
     SELECT array_agg(batch_id) AS ids, coalesce(max(pages) <= :most, true) AS is_whole FROM numbered
     WHERE n * CAST(:most AS bigint) / pages <> (n - 1) * CAST(:most AS bigint) / pages OR pages <= :most
 )"""
+_CHOSEN_PAGES = """
+FROM chosen c JOIN predictq.batch_outputs o ON o.batch_id = ANY (c.ids) AND o.batch_id >= :first"""
 _EXTREMES = text(f"""
 WITH {_CHOSEN}
 SELECT count(u.value) AS answers, min(u.value) AS low, max(u.value) AS high, max(o.threshold) AS threshold,
        count(*) FILTER (WHERE u.value >= o.threshold) AS above, coalesce(bool_and(c.is_whole), true) AS is_whole
-FROM chosen c JOIN predictq.batch_outputs o ON o.batch_id = ANY (c.ids) AND o.batch_id >= :first
+{_CHOSEN_PAGES}
 CROSS JOIN LATERAL unnest(o."values") AS u(value)
 WHERE u.value < 'Infinity'
 """)
 _BINS = text(f"""
 WITH {_CHOSEN}
 SELECT greatest(1, least({BINS}, width_bucket(u.value, :low, :high, {BINS}))) AS bin, count(*) AS answers
-FROM chosen c JOIN predictq.batch_outputs o ON o.batch_id = ANY (c.ids) AND o.batch_id >= :first
+{_CHOSEN_PAGES}
 CROSS JOIN LATERAL unnest(o."values") AS u(value)
 WHERE u.value < 'Infinity' GROUP BY 1
 """)
 _LABELS = text(f"""
 WITH {_CHOSEN}
 SELECT u.label, count(*) AS answers
-FROM chosen c JOIN predictq.batch_outputs o ON o.batch_id = ANY (c.ids) AND o.batch_id >= :first
+{_CHOSEN_PAGES}
 CROSS JOIN LATERAL ROWS FROM (unnest(o.labels), unnest(o."values")) AS u(label, value)
 WHERE u.value IS NOT NULL GROUP BY 1
 """)

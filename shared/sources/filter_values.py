@@ -28,7 +28,7 @@ def value_text(kind: str, value: object) -> str:
 
 
 def _boolean(value: object) -> str:
-    if not isinstance(value, bool):
+    if not isinstance(value, bool) and (not isinstance(value, str) or value.lower() not in ("true", "false")):
         raise Unfit("must be true or false")
     return str(value).lower()
 

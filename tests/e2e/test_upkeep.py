@@ -107,7 +107,7 @@ def test_work_is_paused_and_goes_on(up: Up) -> None:
     """With a reason, which doctor and the list of jobs show; afterwards what waited is answered."""
     paused = up.ask("pause", "--queue", "bulk", "--reason", "the warehouse moves")
     assert [item["reason"] for item in up.ask("pauses")] == [paused["reason"]]
-    finding = next(finding for finding in up.ask("doctor") if finding["name"] == "pause")
+    (finding,) = [finding for finding in up.ask("doctor") if "paused" in finding["detail"]]
     assert finding["ok"]
     assert finding["advice"] == "predictq resume --queue bulk"
     job = up.ask("bulk", "--where", "age>=59")

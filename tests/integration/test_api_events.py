@@ -200,7 +200,10 @@ def test_a_key_has_so_many_streams_and_no_more(gateway: Gateway, engine: Engine)
         assert refused.headers["retry-after"]
         with listening(gateway, "/v1/events", **bearer(new_key(engine, "bob"))):
             pass
-        assert "predictq_open_streams 3.0" in gateway.get("/metrics").text
+        metrics = gateway.get("/metrics").text
+        assert "predictq_open_streams 3.0" in metrics
+        assert 'predictq_limit_refusals_total{reason="key_streams"} 1.0' in metrics
+        assert 'predictq_limit_refusals_total{reason="failed_keys_per_minute"} 0.0' in metrics
     wait_until(lambda: gateway.services.job_events.open == 0, what="streams gone")
     with listening(gateway, path) as events:
         next(events)

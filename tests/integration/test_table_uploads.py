@@ -141,6 +141,7 @@ def test_a_file_is_looked_at_and_then_made_a_job(gateway: Gateway, engine: Engin
     found = gateway.post(f"/v1/uploads/{sent['id']}/look", json=order).json()
     assert (found["problems"], found["rows"], found["is_whole"]) == ([], 2, True)
     assert (found["separator"], found["encoding"], found["format"]) == (";", "cp1252", "csv")
+    assert [found["columns"][0][name] for name in ("name", "use", "stands_for")] == ["Numéro", "key", found["key"][0]]
     assert found["columns"][1] == {
         "name": "Âge", "use": "feature", "stands_for": "age", "written": "", "examples": ["30", "41"]
     }  # fmt: skip
@@ -185,6 +186,10 @@ def test_what_cannot_be_asked_is_refused_before_it_is_stored(gateway: Gateway, e
     ):
         refused = gateway.post("/v1/jobs", json=body)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
+    refused = gateway.post("/v1/jobs", json={"upload": sent, "columns": {"a/b": 1}})
+    assert refused.json()["errors"] == [
+        {"pointer": "/columns/a~1b", "code": "invalid_value", "detail": "columns.a/b must be a valid string"}
+    ]
     refused = gateway.post("/v1/jobs?model=free", content=b"PK", headers={"Content-Type": EXCEL})
     assert refused.json()["type"] == "/problems/source-needed"
     with autocommit(engine) as connection:

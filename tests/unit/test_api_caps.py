@@ -21,7 +21,7 @@ def test_a_key_has_no_more_open_than_its_cap_and_takes_nothing_from_another() ->
         with pytest.raises(TooManyAtOnce) as refused:
             cap.take(ALICE)
         with cap.place(BOB):
-            assert (cap.open, cap.refused) == (3, 1)
+            assert (cap.open, cap.refused) == (3, {"key_waiters": 1, "all_waiters": 0})
     problem = refused.value
     assert (problem.kind.status, problem.kind.retry_after) == (429, 1)
     assert [flaw.code for flaw in problem.flaws] == ["key_waiters"]

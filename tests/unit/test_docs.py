@@ -62,6 +62,12 @@ class Idle:
     def refusals(self) -> dict[str, int]:
         return {"malformed": 1}
 
+    def limit_refusals(self) -> dict[str, int]:
+        return {"key_streams": 1}
+
+    def failed_keys(self) -> int:
+        return 0
+
     def is_subscribed(self) -> bool:
         return True
 

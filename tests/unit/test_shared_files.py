@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import openpyxl
 import pyarrow as pa
@@ -19,14 +20,16 @@ from cli.table_import import ImportOptions, open_table
 from shared.files import numbers
 from shared.files.csv_table import CsvTable
 from shared.files.refusals import CellsRefused, TableRefused
-from shared.files.table import converted_rows, infer, parse_types
+from shared.files.table import MOST_NAME_BYTES, converted_rows, infer, parse_types
+from shared.uploads.table_order import TableOrder
+from worker.uploads.opening import open_file
 
 
 def read(
     path: Path, *, types: Sequence[str] = (), decimal: str | None = None, **options: Any
 ) -> tuple[dict[str, str], list[list[str]]]:
     table = open_table(path, ImportOptions(**options))
-    columns, count = infer(table, parse_types(types), decimal=decimal)
+    columns, count = infer(table, parse_types(types), decimal=decimal, most_name_bytes=MOST_NAME_BYTES)
     rows = [values for _, values in converted_rows(table, columns)]
     assert len(rows) == count
     return {column.name: column.type for column in columns}, rows
@@ -298,3 +301,27 @@ def test_a_number_is_what_it_was_in_either_style(value: Decimal) -> None:
     for text, mark in ((english, "."), (f"{value:.3f}", "."), (french, ","), (german, ",")):
         assert numbers.fits(text, mark)
         assert Decimal(numbers.plain(text, mark)) == value
+
+
+def test_only_what_becomes_a_column_of_postgresql_has_a_name_of_63_bytes_at_most(tmp_path: Path) -> None:
+    """A table of answers' features may have longer names: nothing of PostgreSQL is called by them."""
+    path = tmp_path / "long.csv"
+    path.write_text(f"id,{'ü' * 40}\n1,2\n")
+    columns, _ = infer(CsvTable(path), {})
+    assert columns[1].name == "ü" * 40
+    with pytest.raises(TableRefused, match="63 bytes are the most"):
+        infer(CsvTable(path), {}, most_name_bytes=63)
+    order = TableOrder(uuid4(), has_features=True)
+    assert open_file(path, order).table.names[1] == "ü" * 40
+
+
+def test_any_character_may_be_said_to_separate_and_is_named_where_a_line_does_not_fit(tmp_path: Path) -> None:
+    """One that nobody would guess, too; more than one character is refused."""
+    path = tmp_path / "odd.csv"
+    path.write_text("id#age\n1#2#3\n")
+    with pytest.raises(TableRefused, match="is the separator #"):
+        list(CsvTable(path, separator="#").rows())
+    with pytest.raises(TableRefused, match="one character"):
+        CsvTable(path, separator="##")
+    path.write_text("id\tage\n1\t2\n")
+    assert CsvTable(path, separator="tab").names == ["id", "age"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.access.auth import Acting, Caller
+from api.access.auth import Acting, Caller, Validity
 from api.access.signing_in import caller_of_session
 from api.http.host_names import require_host
 from api.http.root_path import rooted
@@ -74,7 +75,8 @@ class Screen:
         async def is_valid() -> bool:
             return await _caller(request) is not None
 
-        return Acting(self.signed_in, is_valid)
+        session = request.cookies.get(cookies.SESSION, "")
+        return Acting(self.signed_in, Validity(hashlib.sha256(session.encode()).digest(), is_valid))
 
     def path(self, name: str) -> str:
         """A part of the path, by its name in the route."""

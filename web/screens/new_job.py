@@ -26,7 +26,6 @@ SIGNS = {
     "lt": N_("less than"),
     "null": N_("is empty"),
 }
-_WORDS = {"true": True, "false": False}
 
 
 @routes.get("/jobs/new", role="bulk")
@@ -126,7 +125,7 @@ def where_of(conditions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         if not column:
             continue
         if sign in ("", "null"):
-            value = None if sign == "null" else _WORDS.get(row["value"].lower(), row["value"])
+            value = None if sign == "null" else row["value"]
             known = where.setdefault(column, [])
             where[column] = [*known, value] if isinstance(known, list) else [value]
         else:

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from worker.errands.apart import do_apart
-from worker.errands.models import NO_SEALS, ModelErrands
-from worker.models.seals import SealGuard
+from worker.errands.models import ModelErrands
+from worker.models.seals import NO_SEALS, SealGuard
 from worker.sources.errands import SourceErrands
 
 _EXPORT_SECONDS = 3_600.0

@@ -5,7 +5,6 @@ The file is opened by a closed process; no library of models is loaded here, and
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -27,12 +26,11 @@ from shared.sources.source import Source, get_source
 from shared.uploaded_files import read_file
 from worker.closed.process import Closed, how_closed, run_closed
 from worker.errands.failures import ErrandRefused
-from worker.models.kept_reference import KeptReference, fetch_reference, keep_reference
-from worker.models.seals import SealGuard, keep_seal, positive_class
+from worker.models.kept_reference import KeptReference, fetch_reference, keep_reference, read_reference
+from worker.models.seals import NO_SEALS, SealGuard, keep_seal, positive_class
 from worker.sources.reader import SourceReader
 from worker.sources.sampling import sample_rows
 
-NO_SEALS = SealGuard()
 _CHECKED_ROWS = 1000
 _OFFERED = ("signature", "positive", "threshold", "allow", "force", "formats")  # what a caller may say of a file
 _RUNS_CODE = "joblib"  # the format of all pickles
@@ -101,7 +99,7 @@ def read_prepared(
 ) -> tuple[NewVersion, KeptReference]:
     """What a closed process has found out about a file. Code of the file ran there: nothing of it is taken unread."""
     try:
-        reference = KeptReference(base64.b64decode(found["reference"]["features"]), found["reference"]["answers"])
+        reference = read_reference(found["reference"]["features"], found["reference"]["answers"])
         findings = [str(finding) for finding in found["findings"]]
         file_format = str(found["file_format"])
         new = NewVersion(

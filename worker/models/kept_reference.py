@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -21,6 +23,22 @@ INSERT INTO predictq.reference_rows (model_version_id, row_number, features, ans
 VALUES (:id, 0, :features, CAST(:answer AS jsonb)) ON CONFLICT DO NOTHING
 """)
 _FETCH = text("SELECT features, answer FROM predictq.reference_rows WHERE model_version_id = :id AND row_number = 0")
+
+
+def read_reference(features: str, answers: object) -> KeptReference:
+    """What a process that ran code of a stranger's says are reference rows. Raises TypeError, ValueError.
+
+    Whether the features are a page is found out where they are read, which is in such a process again.
+    """
+    if not isinstance(answers, list) or not all(isinstance(row, list) for row in answers):
+        raise TypeError("the answers are no list of lists")
+    return KeptReference(base64.b64decode(features, validate=True), [list(map(_number, row)) for row in answers])
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise TypeError("an answer is no number")
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def keep_reference(connection: Connection, version_id: int, kept: KeptReference) -> None:

@@ -12,8 +12,8 @@ from shared.postgres.engine import transaction
 from worker import metrics
 from worker.models.load_trial import try_loading
 from worker.models.loaded_model import LoadedModel, load_model
-from worker.models.seals import SealGuard
-from worker.models.stored_version import NO_SEALS, StoredVersion, read_version
+from worker.models.seals import NO_SEALS, SealGuard
+from worker.models.stored_version import StoredVersion, read_version
 
 __all__ = ["Artefact", "LoadedModel", "ModelStore", "load_model"]
 

@@ -64,6 +64,9 @@ class SealGuard:
         raise SealRefused(f"{why} {_advice(version.model)}")
 
 
+NO_SEALS = SealGuard()
+
+
 def keep_seal(connection: Connection, version_id: int, seal: Seal) -> None:
     """Keep a seal with a version; one by the same key stays as it is."""
     connection.execute(_KEEP, {"id": version_id, "key": seal.key[:32], "seal": json.dumps(seal.to_json())})

@@ -14,7 +14,7 @@ from shared.models.registry import ModelVersion, get_version, read_artefact
 from worker.models.loaded_model import LoadedModel
 from worker.models.reference import Reference, is_another_patch, load_proven
 from worker.models.reference_rows import read_reference
-from worker.models.seals import SealGuard
+from worker.models.seals import NO_SEALS, SealGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,6 @@ class StoredVersion:
         """The artefact once its digests are found right. Raises ArtefactCorrupt."""
         check_digests(self.artefact, self.digest)
         return self.artefact
-
-
-NO_SEALS = SealGuard()
 
 
 def read_version(connection: Connection, version_id: int, seals: SealGuard = NO_SEALS) -> StoredVersion:

@@ -26,8 +26,9 @@ def look(context: UploadContext) -> dict[str, Any]:
     """What was understood, as `api.http.upload_schemas.UploadLook` describes it."""
     order, form = context.order, context.form
     signature = context.version.signature if order.has_features else None
+    own = key_names(form)[-1]
     said: dict[str, Any] = {
-        "key": list(key_names(form)[-1]),
+        "key": list(own),
         "features": list(signature.names) if signature else [],
     }
     try:
@@ -35,17 +36,18 @@ def look(context: UploadContext) -> dict[str, Any]:
     except TableRefused as refused:
         return {**said, "problems": _problems(faults_of(refused))}
     columns = match_columns(opened.table.names, form, signature, order.columns)
+    examples = _examples(opened)
     said |= {
         "format": opened.format,
         "sheet": opened.sheet,
         "separator": opened.separator,
         "encoding": opened.encoding,
-        "columns": _columns(opened, columns, {}),
+        "columns": _columns(opened, own, columns, {}, examples),
     }
     count, is_whole = 0, False
     try:
         rows = TableRows(opened, columns, form, signature, order.decimal, order.dates, tells_values=True)
-        said["columns"] = _columns(opened, columns, rows.written)
+        said["columns"] = _columns(opened, own, columns, rows.written, examples)
         count, is_whole = _count(rows)
         problems = [] if count else [LineFault(1, "no_rows", "the file has a header and no row")]
     except UploadRefused as refused:
@@ -67,10 +69,16 @@ def _problems(faults: Sequence[LineFault]) -> list[dict[str, Any]]:
     return [{"line": fault.line, "code": fault.code, "detail": fault.detail} for fault in faults]
 
 
-def _columns(opened: OpenedFile, columns: MatchedColumns, written: Mapping[str, Any]) -> list[dict[str, Any]]:
-    examples = _examples(opened)
+def _columns(
+    opened: OpenedFile,
+    own: Sequence[str],
+    columns: MatchedColumns,
+    written: Mapping[str, Any],
+    examples: Sequence[Sequence[str]],
+) -> list[dict[str, Any]]:
+    """The file's columns. `own` are the names of the key in its source."""
     uses = {column: ("feature", name) for name, column in columns.features.items()}
-    uses |= {column: ("key", column) for column in columns.key or ()}
+    uses |= {column: ("key", name) for name, column in zip(own, columns.key or (), strict=False)}
     found = []
     for position, name in enumerate(opened.table.names):
         use, stands_for = uses.get(name, ("ignored", None))

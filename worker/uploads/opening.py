@@ -71,11 +71,8 @@ def _old_excel(_: Path, __: TableOrder) -> OpenedFile:
 
 
 def _csv(path: Path, order: TableOrder) -> OpenedFile:
-    separator = {"\\t": "\t", "tab": "\t"}.get(order.separator or "", order.separator)
-    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
-        raise TableRefused(f"--separator {order.separator}: one character, such as ';' or '\\t'")
     encoding = order.encoding or _encoding_of(path)
-    table = CsvTable(_called(path, "table.csv"), separator=separator, encoding=encoding)
+    table = CsvTable(_called(path, "table.csv"), separator=order.separator, encoding=encoding)
     return OpenedFile(table, "csv", separator=table.separator, encoding=table.encoding)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Callable
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -12,6 +14,7 @@ from api.access.oidc.discovery import Discovery
 from api.access.oidc.fetch import ProviderAway, fetch_json
 
 _KEEP_SECONDS = 3600.0
+_WAIT_SECONDS = 2.0  # for what another thread asks
 _REST_SECONDS = 10.0  # between two questions, whatever key ids callers make up
 
 
@@ -22,44 +25,52 @@ class SigningKeys:
         self._discovery = discovery
         self._allows_http = allows_http
         self._rest_seconds = rest_seconds
-        self._lock = threading.Lock()
+        self._asking = threading.Lock()  # held by the one thread that asks the provider
         self._found: KeySet | None = None
         self._asked_at: float | None = None
 
     def keys(self, kid: str | None) -> KeySet:
         """All keys; asked for anew where they are old, or lack the one that is named. Raises ProviderAway.
 
-        While the provider is away the keys that are known go on to count.
+        While the provider is away the keys that are known go on to count. While it is slow, nobody waits whose key is
+        known.
         """
-        with self._lock:
-            if self._is_due(kid):
-                self._asked_at = time.monotonic()
-                try:
-                    self._found = self._ask()
-                except ProviderAway:
-                    if self._found is None:
-                        raise
-            if self._found is None:
-                raise ProviderAway("its keys are not known yet; try again in a moment")
-            return self._found
+        if self._is_due(kid) or self._asking.locked():
+            self._renew(kid, lambda: self._is_due(kid))
+        if self._found is None:
+            raise ProviderAway("its keys are not known yet; try again in a moment")
+        return self._found
 
     def keys_newer_than(self, known: KeySet) -> KeySet | None:
         """Other keys than these, where the provider has any; it is not asked more often than for made-up key ids."""
-        with self._lock:
-            if self._asked_at is None or time.monotonic() - self._asked_at >= self._rest_seconds:
+        with contextlib.suppress(ProviderAway):
+            self._renew(None, self._has_rested)
+        return None if self._found is None or self._found == known else self._found
+
+    def _renew(self, kid: str | None, is_due: Callable[[], bool]) -> None:
+        """Ask, or wait for another thread that does where its answer is needed. Raises ProviderAway."""
+        is_needed = self._found is None or (kid is not None and not self._has(kid))
+        if not self._asking.acquire(timeout=_WAIT_SECONDS if is_needed else 0):
+            return
+        try:
+            if is_due():  # nobody has asked meanwhile
                 self._asked_at = time.monotonic()
-                try:
-                    self._found = self._ask()
-                except ProviderAway:
-                    return None
-            return None if self._found is None or self._found == known else self._found
+                self._found = self._ask()
+        except ProviderAway:
+            if self._found is None:
+                raise
+        finally:
+            self._asking.release()
+
+    def _has_rested(self) -> bool:
+        return self._asked_at is None or time.monotonic() - self._asked_at >= self._rest_seconds
 
     def _is_due(self, kid: str | None) -> bool:
         if self._asked_at is None:
             return True
-        age = time.monotonic() - self._asked_at
-        if age < self._rest_seconds:
+        if not self._has_rested():
             return False
+        age = time.monotonic() - self._asked_at
         return self._found is None or age > _KEEP_SECONDS or (kid is not None and not self._has(kid))
 
     def _has(self, kid: str) -> bool:

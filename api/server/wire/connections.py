@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING
 
 from api.server.wire.descriptors import room_for
-from api.server.wire.proxies import UNIX, TrustedProxies, read_address
+from api.server.wire.proxies import TrustedProxies, origin_of
 from api.server.wire.reasons import Reason
 from shared.wire_settings import WireSettings
 
@@ -91,9 +90,3 @@ class Connections:
         self._is_ticking = bool(self._open)
         if self._is_ticking:
             loop.call_later(self._tick_seconds, self._tick, loop)
-
-
-def origin_of(address: str) -> str:
-    """Under what an address is counted: an IPv6 address with all of its /64, which one caller has as a rule."""
-    found = None if address == UNIX else read_address(address)
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from shared.addresses import trusted_networks
 
@@ -12,6 +12,7 @@ UNIX = "unix"  # stands for the address of whoever comes over a Unix socket
 Address = IPv4Address | IPv6Address
 Headers = Iterable[tuple[bytes, bytes]]
 
+_LONGEST_ORIGIN = 64  # characters of what is no address
 _LONGEST_CHAIN = 20  # addresses of X-Forwarded-For that are looked at
 
 
@@ -72,3 +73,11 @@ def read_address(word: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def origin_of(address: str) -> str:
+    """Under what an address is counted: an IPv6 address with all of its /64, which one caller has as a rule."""
+    found = None if address == UNIX else read_address(address)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, 64), strict=False))
+    return address[:_LONGEST_ORIGIN] if found is None else str(found)

@@ -1,0 +1,38 @@
+"""Streams end with what they were opened by, and with nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from api.access.auth import Caller, Validity
+from api.access.caps import Cap
+from api.jobs.event_stream import Follower, Stream
+from api.jobs.job_events import JobEvents
+from api.server.database_threads import DatabaseThreads
+
+ALICE = Caller("alice", ("read",), key_id=1)
+
+
+def opened(came_with: bytes, *, counts: bool, asked: list[bytes]) -> Stream:
+    async def is_valid() -> bool:
+        asked.append(came_with)
+        return counts
+
+    return Stream(Follower(ALICE, Validity(came_with, is_valid)))
+
+
+def test_a_session_that_ended_ends_no_stream_of_its_key_nor_of_another_session() -> None:
+    """All of them are the same caller. One that was opened later keeps no ended one open; each is asked about once."""
+
+    async def check() -> None:
+        events = JobEvents(cast("DatabaseThreads", None), Cap("streams", "streams", of_key=9, of_all=9), "")
+        asked: list[bytes] = []
+        ended = [opened(b"session 1", counts=False, asked=asked) for _ in range(2)]
+        open_still = [opened(b"key", counts=True, asked=asked), opened(b"session 2", counts=True, asked=asked)]
+        events._streams = {*ended, *open_still}
+        await events._end_without_key()
+        assert [stream.is_over for stream in (*ended, *open_still)] == [True, True, False, False]
+        assert sorted(asked) == [b"key", b"session 1", b"session 2"]
+
+    asyncio.run(check())
