@@ -15,7 +15,8 @@ from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late,
 from shared.errors import ModelRequired, ModelUnknown, NoLiveModel, SourceNeeded, SourceTooSlow, VersionRetired
 from shared.jobs.accept_singles import Target
 from shared.jobs.model_choice import ModelChoice
-from shared.models.registry import ModelVersion, find_version, get_version, read_models_in_use
+from shared.models.model_list import read_models_in_use
+from shared.models.registry import ModelVersion, find_version, get_version
 from shared.sources.keys import KeyForm
 from shared.sources.lookup import Lookup, lookup_of, may_look_up
 from shared.sources.source import Source, get_source

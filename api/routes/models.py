@@ -19,19 +19,16 @@ from api.http.validation import PlainNumber
 from api.server.services import Services
 from shared.errors import NoLiveModel
 from shared.jobs.model_choice import is_model_name
+from shared.models.model_list import ModelSummary, describe_model, list_models
 from shared.models.promotion import check_promotion
+from shared.models.promotion_history import list_promotions, previous_version
 from shared.models.registry import (
-    ModelSummary,
     ModelVersion,
-    describe_model,
     find_version,
     get_version,
-    list_models,
-    list_promotions,
     list_versions,
     live_version,
     newest_checked,
-    previous_version,
     promote_version,
     retire_version,
     set_default,

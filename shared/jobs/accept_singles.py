@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from shared.errors import (
     ClientUnknown,
@@ -24,6 +23,7 @@ from shared.errors import (
     ModelChanged,
     PredictqError,
 )
+from shared.jobs.accept_singles_sql import accept_statement
 from shared.jobs.chosen_version import chosen_version
 from shared.jobs.model_choice import DEFAULT, ModelChoice
 from shared.pages.request_id import RequestId
@@ -77,77 +77,6 @@ class Accepted:
     request_count: int | None = 1  # rows of that job; None while they are counted
 
 
-# Nothing of a job that is refused is stored: who may come in is known before the first insert.
-_ACCEPT_SINGLES = f"""
-WITH input AS (
-    SELECT * FROM unnest(CAST(:job_ids AS uuid[]), CAST(:owners AS text[]), CAST(:targets AS integer[]),
-                         CAST(:keys_int8 AS bigint[]), CAST(:keys_uuid AS uuid[]), CAST(:keys_text AS text[]),
-                         CAST(:spelled AS text[]), CAST(:features AS text[]), CAST(:keys AS text[]),
-                         CAST(:hashes AS text[]), CAST(:versions AS integer[]))
-        WITH ORDINALITY AS i(job_id, owner, target, key_int8, key_uuid, key_text, spelled, features, key, payload_hash,
-                             checked_version, n)
-), target AS MATERIALIZED (
-    SELECT t.n, v.id AS model_version_id, v.model, v.version, v.requirements, v.source_id
-    FROM unnest(CAST(:models AS text[]), CAST(:numbers AS integer[]), CAST(:sources AS integer[]))
-        WITH ORDINALITY AS t (model, number, source_id, n)
-    JOIN predictq.models m ON CASE WHEN t.model IS NULL THEN m.is_default ELSE m.name = t.model END
-    JOIN predictq.model_versions v
-        ON v.model = m.name AND CASE WHEN t.number IS NULL THEN v.id = m.live_version_id ELSE v.version = t.number END
-    WHERE v.retired_at IS NULL AND (t.source_id IS NULL OR v.source_id = t.source_id)
-), possible AS MATERIALIZED (
-    SELECT i.* FROM input i JOIN target t ON t.n = i.target
-    WHERE (i.features IS NOT NULL OR {{is_known}})
-        AND (i.checked_version IS NULL OR i.checked_version = t.version)
-), kept_keys AS (
-    INSERT INTO predictq.idempotency_keys (owner, key, payload_hash, job_id)
-    SELECT owner, key, payload_hash, job_id FROM possible WHERE key IS NOT NULL ORDER BY owner, key
-    ON CONFLICT (owner, key) DO NOTHING
-    RETURNING job_id
-), accepted AS MATERIALIZED (
-    SELECT p.*, (row_number() OVER (PARTITION BY p.target ORDER BY p.n) - 1)::integer AS row
-    FROM possible p WHERE p.key IS NULL OR p.job_id IN (SELECT k.job_id FROM kept_keys k)
-), batch AS MATERIALIZED (
-    SELECT nextval('predictq.batch_ids') AS id, t.*
-    FROM target t WHERE t.n IN (SELECT a.target FROM accepted a)
-), new_jobs AS (
-    INSERT INTO predictq.jobs (id, kind, owner, model_version_id, batch_id, row_number, request_count, source_id)
-    SELECT a.job_id, 'single', a.owner, b.model_version_id, b.id, a.row, 1,
-           CASE WHEN a.features IS NULL THEN b.source_id END
-    FROM accepted a JOIN batch b ON b.n = a.target
-), new_batch AS (
-    INSERT INTO predictq.prediction_batches (id, queue, requirements, model_version_id, request_count)
-    SELECT b.id, '{Queue.INTERACTIVE}', b.requirements, b.model_version_id,
-           (SELECT count(*) FROM accepted a WHERE a.target = b.n)
-    FROM batch b
-), new_page AS (
-    INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_ids, keys_int8, keys_uuid, keys_text,
-                                         spelled, given)
-    SELECT b.id, count(*), CASE WHEN count(*) > count(a.features) THEN b.source_id END,
-           array_agg(a.job_id ORDER BY a.row),
-           CASE WHEN count(a.key_int8) > 0 THEN array_agg(a.key_int8 ORDER BY a.row) END,
-           CASE WHEN count(a.key_uuid) > 0 THEN array_agg(a.key_uuid ORDER BY a.row) END,
-           CASE WHEN count(a.key_text) > 0 THEN array_agg(a.key_text ORDER BY a.row) END,
-           jsonb_object_agg(a.row, a.spelled::jsonb) FILTER (WHERE a.spelled IS NOT NULL),
-           CASE WHEN count(a.features) > 0 THEN array_agg(a.features ORDER BY a.row) END
-    FROM accepted a JOIN batch b ON b.n = a.target GROUP BY b.id, b.source_id
-)
-SELECT a.job_id, b.id AS batch_id, a.row, b.model, b.version, now() AS created_at
-FROM accepted a JOIN batch b ON b.n = a.target
-"""
-
-
-@lru_cache(maxsize=256)
-def _statement(conditions: tuple[str, ...]) -> TextClause:
-    """The statement for a group whose targets, in this order, are asked by these conditions on `i`."""
-    if len(conditions) == 1:
-        is_known = conditions[0]
-    else:
-        cases = " ".join(f"WHEN {number} THEN {condition}" for number, condition in enumerate(conditions, start=1))
-        is_known = f"CASE i.target {cases} END"
-    # A colon in a user's name would be taken for a parameter.
-    return text(_ACCEPT_SINGLES.replace("{is_known}", is_known.replace(":", "\\:")))
-
-
 def accept_singles(
     connection: Connection, jobs: Sequence[SingleJob], *, look_up: bool = True
 ) -> list[Accepted | PredictqError]:
@@ -165,7 +94,7 @@ def accept_singles(
     conditions = tuple(
         target.lookup.condition if look_up and target.lookup is not None else "true" for target in targets
     )
-    rows = connection.execute(_statement(conditions), _values(jobs, targets))
+    rows = connection.execute(accept_statement(conditions), _values(jobs, targets))
     accepted = {job_id: rest for job_id, *rest in rows}
     left = [job for job in jobs if job.job_id not in accepted]
     refusals = {job.job_id: _explain(connection, job, look_up=look_up) for job in left}

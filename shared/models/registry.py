@@ -18,7 +18,6 @@ from shared.errors import (
     ModelUnknown,
     ModelVersionUnknown,
     NoLiveModel,
-    NothingToRollBack,
     VersionRetired,
 )
 from shared.models.new_version import NewVersion
@@ -161,52 +160,9 @@ WHERE name = :model
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class PromotionRecord:
-    """That a version went live."""
-
-    version: int
-    at: datetime
-    actor: str | None
-    reason: str | None
-
-
-def list_promotions(connection: Connection, model: str, most: int = 50) -> list[PromotionRecord]:
-    """Which version of a model went live when, the newest first."""
-    rows = connection.execute(_PROMOTIONS, {"model": model, "most": most})
-    return [PromotionRecord(*row) for row in rows]
-
-
-_PROMOTIONS = text("""
-SELECT v.version, p.at, p.actor, p.reason FROM predictq.promotions p
-JOIN predictq.model_versions v ON v.id = p.model_version_id
-WHERE p.model = :model ORDER BY p.id DESC LIMIT :most
-""")
-
-
-def previous_version(connection: Connection, model: str) -> ModelVersion:
-    """The version that was live before the present one. Raises ModelUnknown, and NothingToRollBack."""
-    _require_model(connection, model)
-    version_id = connection.execute(_PREVIOUS, {"model": model}).scalar_one_or_none()
-    if version_id is None:
-        raise NothingToRollBack(model)
-    return get_version(connection, version_id)
-
-
-_PREVIOUS = text("""
-SELECT p.model_version_id FROM predictq.promotions p
-JOIN predictq.models m ON m.name = p.model
-JOIN predictq.model_versions v ON v.id = p.model_version_id
-WHERE p.model = :model AND p.model_version_id <> m.live_version_id AND v.retired_at IS NULL
-  AND p.id < (SELECT max(l.id) FROM predictq.promotions l
-              WHERE l.model = p.model AND l.model_version_id = m.live_version_id)
-ORDER BY p.id DESC LIMIT 1
-""")
-
-
 def set_default(connection: Connection, model: str) -> None:
     """Make `model` the one that calls mean which name none. Raises ModelUnknown."""
-    _require_model(connection, model)
+    require_model(connection, model)
     connection.execute(
         text("UPDATE predictq.models SET is_default = false WHERE is_default AND name <> :name"), {"name": model}
     )
@@ -236,7 +192,8 @@ WHERE id = :id AND retired_at IS NULL
 """)
 
 
-def _require_model(connection: Connection, name: str) -> None:
+def require_model(connection: Connection, name: str) -> None:
+    """Raise ModelUnknown where there is no model of this name."""
     if connection.execute(text("SELECT 1 FROM predictq.models WHERE name = :name"), {"name": name}).first() is None:
         raise ModelUnknown(name)
 
@@ -255,7 +212,7 @@ def find_version(connection: Connection, model: str, version: int) -> ModelVersi
         text(f"{_SELECT} WHERE v.model = :model AND v.version = :version"), {"model": model, "version": version}
     ).one_or_none()
     if row is None:
-        _require_model(connection, model)
+        require_model(connection, model)
         raise ModelVersionUnknown(f"{model}:{version}")
     return _model(row)
 
@@ -267,7 +224,7 @@ def newest_checked(connection: Connection, model: str) -> ModelVersion:
         {"model": model},
     ).one_or_none()
     if row is None:
-        _require_model(connection, model)
+        require_model(connection, model)
         raise ModelVersionUnknown(f"{model} (none that was checked)")
     return _model(row)
 
@@ -284,7 +241,7 @@ def live_version(connection: Connection, model: str | None = None) -> ModelVersi
     if row is not None:
         return _model(row)
     if model is not None:
-        _require_model(connection, model)
+        require_model(connection, model)
     elif connection.execute(text("SELECT 1 FROM predictq.models WHERE live_version_id IS NOT NULL LIMIT 1")).first():
         raise ModelRequired
     raise NoLiveModel(model)
@@ -296,69 +253,13 @@ def live_versions(connection: Connection) -> list[ModelVersion]:
     return [_model(row) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInUse:
-    """A model, and which of its versions is live."""
-
-    name: str
-    is_default: bool
-    live_version_id: int | None
-
-
-def read_models_in_use(connection: Connection) -> list[ModelInUse]:
-    """All models, and what is live of them: few columns, for whoever asks every second."""
-    rows = connection.execute(text("SELECT name, is_default, live_version_id FROM predictq.models"))
-    return [ModelInUse(*row) for row in rows]
-
-
 def list_versions(connection: Connection, model: str | None = None) -> list[ModelVersion]:
     """All versions, of one model or of all, newest first. Raises ModelUnknown."""
     if model is None:
         return [_model(row) for row in connection.execute(text(f"{_SELECT} ORDER BY v.id DESC"))]
-    _require_model(connection, model)
+    require_model(connection, model)
     rows = connection.execute(text(f"{_SELECT} WHERE v.model = :model ORDER BY v.version DESC"), {"model": model})
     return [_model(row) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSummary:
-    """A model as lists show it."""
-
-    name: str
-    task: Task
-    source: str | None
-    description: str
-    is_default: bool
-    live_version: int | None
-    versions: int
-    created_at: datetime
-
-
-def list_models(connection: Connection, name: str | None = None) -> list[ModelSummary]:
-    """The models by name, all of them or one. Raises ModelUnknown."""
-    rows = connection.execute(_MODELS, {"name": name}).all()
-    if name is not None and not rows:
-        raise ModelUnknown(name)
-    return [ModelSummary(**{**row._asdict(), "task": Task(row.task)}) for row in rows]
-
-
-_MODELS = text("""
-SELECT m.name, m.task, s.name AS source, m.description, m.is_default, v.version AS live_version,
-       (SELECT count(*) FROM predictq.model_versions a WHERE a.model = m.name) AS versions, m.created_at
-FROM predictq.models m
-LEFT JOIN predictq.model_versions v ON v.id = m.live_version_id
-LEFT JOIN predictq.sources s ON s.id = coalesce(v.source_id, m.source_id)
-WHERE CAST(:name AS text) IS NULL OR m.name = :name
-ORDER BY m.name
-""")
-
-
-def describe_model(connection: Connection, name: str, description: str) -> None:
-    """Set what people read about a model. Raises ModelUnknown."""
-    _require_model(connection, name)
-    connection.execute(
-        text("UPDATE predictq.models SET description = :text WHERE name = :name"), {"name": name, "text": description}
-    )
 
 
 def read_artefact(connection: Connection, version_id: int) -> bytes:

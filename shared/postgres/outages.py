@@ -44,7 +44,10 @@ def is_outage(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What happened, in one line without values, keys, statements and addresses."""
+    """What happened, in one line without values, keys, statements and addresses.
+
+    It tells more than `shared.told_errors.words_of`: whoever owns the source must learn which column is gone.
+    """
     cause = driver_error(error)
     if cause is None:
         return type(error).__name__

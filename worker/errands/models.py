@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Engine
 from model.errors import ModelRefused
 from model.requirements import requirements_of
 from model.seals.seal import check_said
+from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
-from shared.models.registry import ModelVersion, describe_model, get_version, read_artefact, register_version
+from shared.models.registry import ModelVersion, get_version, read_artefact, register_version
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.postgres.engine import autocommit, transaction

@@ -18,7 +18,7 @@ from shared.sources.sql import key_sql, quoted, relation
 from worker.sources.catalogue import CatalogueColumn, Relation, find_relation
 from worker.sources.citext import Citext, find_citext, has_citext
 from worker.sources.columns import FEATURE_TYPES
-from worker.sources.description_parts import column_json, gateway_role, grant_lines, measured_feature
+from worker.sources.description_parts import column_json, current_role, gateway_role, grant_lines, measured_feature
 from worker.sources.failures import SourceFailed, source_failure
 from worker.sources.key_columns import Keys, keys_of_texts, wanted_keys
 from worker.sources.reading import read_features
@@ -161,7 +161,7 @@ class _Description:
             names = ", ".join(each.name for each in self._found.columns)[:1000]
             raise SourceRefused(f"{self._name} has no column {name[:100]!r} for a {use}. It has: {names}.")
         if not column.is_readable:
-            grants = " ".join(grant_lines(self._found.schema, self._found.name, [name], self._role()))
+            grants = " ".join(grant_lines(self._found.schema, self._found.name, [name], current_role(self._driver)))
             raise SourceRefused(f"The worker's database role may not read {name} of {self._name}. {grants}")
         return column
 
@@ -288,15 +288,9 @@ class _Description:
 
     def _grants(self) -> list[str]:
         names = dict.fromkeys(column.name for column in (*self._key, *self._columns, *self._filters))
-        lines = grant_lines(self._found.schema, self._found.name, list(names), self._role())
+        lines = grant_lines(self._found.schema, self._found.name, list(names), current_role(self._driver))
         gateway = gateway_role(self._driver)
         if gateway is not None:  # it looks keys up, to answer 404 at once
             key = [column.name for column in self._key]
             lines += grant_lines(self._found.schema, self._found.name, key, gateway)
         return lines
-
-    def _role(self) -> str:
-        with self._driver.cursor() as cursor:
-            cursor.execute("SELECT current_user::text")
-            row = cursor.fetchone()
-        return str(row[0]) if row else "predictq"

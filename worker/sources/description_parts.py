@@ -49,6 +49,14 @@ def grant_lines(schema: str, relation: str, columns: Sequence[str], role: str) -
     ]
 
 
+def current_role(driver: PsycopgConnection) -> str:
+    """The database role that a source is read with."""
+    with driver.cursor() as cursor:
+        cursor.execute("SELECT current_user::text")
+        row = cursor.fetchone()
+    return str(row[0]) if row else "predictq"
+
+
 def gateway_role(driver: PsycopgConnection) -> str | None:
     """The database role of the gateway, where this is predictq's own database and it has one."""
     with driver.cursor() as cursor:
