@@ -1,0 +1,34 @@
+"""What the gateway knows of models is read every second: what many models share is read once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from api.intake import model_directory
+from shared.models.model_list import ModelInUse
+
+
+def test_a_source_of_many_models_is_asked_about_once_at_each_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten models of two sources, at the first look and at the next, where the versions are known already."""
+    asked: list[int] = []
+
+    def get_source(_: Any, source_id: int) -> Any:
+        asked.append(source_id)
+        return SimpleNamespace(id=source_id, key_form=SimpleNamespace(storage="text"))
+
+    models = [ModelInUse(f"m{number}", number == 0, number) for number in range(10)]
+    monkeypatch.setattr(model_directory, "read_models_in_use", lambda _: models)
+    monkeypatch.setattr(model_directory, "get_version", lambda _, one: SimpleNamespace(id=one, source_id=one % 2))
+    monkeypatch.setattr(model_directory, "get_source", get_source)
+    monkeypatch.setattr(model_directory, "lookup_of", lambda _: None)
+    nothing = cast("Any", None)
+    known = model_directory._read(nothing, model_directory._Known())
+    assert sorted(asked) == [0, 1]
+    again = model_directory._read(nothing, known)
+    assert sorted(asked) == [0, 0, 1, 1]
+    assert {name: served.source and served.source.id for name, served in again.served.items() if served} == {
+        f"m{number}": number % 2 for number in range(10)
+    }
