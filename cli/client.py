@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -149,10 +150,21 @@ class ApiClient:
         Returns how many rows it has, and whether they are all there will be.
         """
         asked = self._json("POST", f"/v1/jobs/{job_id}/exports", params={"format": file_format})
+        headers = self._written(f"/v1/exports/{asked['id']}", target, on_bytes)
+        return int(headers["X-Predictq-Rows"]), headers.get("X-Predictq-Complete", "true") == "true"
+
+    def source_rows(self, name: str, wanted: Json, target: IO[bytes], on_bytes: Callable[[int], None]) -> None:
+        """Have a worker read rows of a source, and fetch them to `target` as an Arrow file; no copy stays there."""
+        asked = self._json("POST", f"/v1/sources/{quote(name, safe='')}/rows", json=wanted)
+        self._written(f"/v1/rows/{asked['id']}", target, on_bytes)
+        self.call("DELETE", f"/v1/rows/{asked['id']}")
+
+    def _written(self, path: str, target: IO[bytes], on_bytes: Callable[[int], None]) -> httpx.Headers:
+        """Fetch a file as soon as a worker has written it; returns the headers."""
         pause = FIRST_PAUSE
         while True:
             try:
-                answer = self._call("GET", f"/v1/exports/{asked['id']}", stream=True)
+                answer = self._call("GET", path, stream=True)
                 break
             except GatewayRefused as refused:
                 if refused.status != NOT_YET:
@@ -160,8 +172,8 @@ class ApiClient:
             time.sleep(pause)
             pause = min(1.5 * pause, LONGEST_PAUSE)
         with closing(answer) as response:
-            is_whole = self._fetch(response, target, on_bytes)
-            return int(response.headers["X-Predictq-Rows"]), is_whole
+            self._fetch(response, target, on_bytes)
+            return response.headers
 
     def call(self, method: str, path: str, document: Json | None = None) -> Json:
         """Any call that answers at once: of an administrator, say. An answer without a body is {}."""

@@ -63,6 +63,13 @@ class GatewayRefused(PredictqError):
         self.status = status
 
 
+class SourceNotRead(PredictqError):
+    """A worker could not read the rows of a source."""
+
+    def __init__(self, source: str, why: GatewayRefused) -> None:
+        super().__init__(f"{why} Try again when it answers, or type: predictq sources check {source}")
+
+
 class RunFailed(PredictqError):
     """The upkeep process could not carry out what was asked for; the text is its own."""
 

@@ -74,6 +74,26 @@ def infer_signature(estimator: Any, columns: Sequence[Column] | None) -> Inferre
     return Inferred(Signature(tuple(specs)), notes)
 
 
+def column_feature(column: Column, *, nullable: bool = True, categories: tuple[str, ...] = ()) -> FeatureSpec:
+    """A column as a feature of whatever is made for it: the types are those that `infer_signature` finds.
+
+    Raises ModelRefused for a column of a type that no feature stands for.
+    """
+    return FeatureSpec(
+        column.name,
+        _kind_of_column(column.name, column),
+        nullable=nullable,
+        categories=categories,
+        dtype=_time_dtype(column.type) if KINDS.get(column.type) is FeatureKind.DATETIME else "",
+        column_type=column.type,
+        description=plain_comment(column.comment),
+    )
+
+
+def _time_dtype(column_type: str | None) -> str:
+    return "datetime64[us, UTC]" if column_type == "timestamptz" else "datetime64[us]"
+
+
 def feature_names(estimator: Any) -> list[str] | None:
     """The names of the features that the file says it was fitted on; None where it says none."""
     if isinstance(estimator, OnnxModel):
@@ -131,7 +151,7 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str
     if kind is FeatureKind.CATEGORY and listed:
         dtype = "category"
     elif kind is FeatureKind.DATETIME:
-        dtype = "datetime64[us, UTC]" if column is not None and column.type == "timestamptz" else "datetime64[us]"
+        dtype = _time_dtype(None if column is None else column.type)
     is_text = kind is FeatureKind.CATEGORY
     is_object = kind is FeatureKind.BOOLEAN or (is_text and not listed)
     return FeatureSpec(
@@ -142,7 +162,7 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str
         dtype=dtype,
         missing="none" if is_object and _knows_none(seen, encoded) else "nan",
         column_type=None if column is None else column.type,
-        description=None if column is None else _plain(column.comment),
+        description=None if column is None else plain_comment(column.comment),
     )
 
 
@@ -157,7 +177,8 @@ def _as_boosters_take(spec: FeatureSpec) -> FeatureSpec:
     return replace(spec, dtype="float64") if spec.dtype == "object" and spec.kind is FeatureKind.BOOLEAN else spec
 
 
-def _plain(comment: str | None) -> str | None:
+def plain_comment(comment: str | None) -> str | None:
+    """The comment of a column as the description of a feature: without control characters, and not without end."""
     if not comment:
         return None
     return "".join(letter for letter in comment if letter.isprintable() or letter == "\n")[:2000] or None

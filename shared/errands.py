@@ -26,6 +26,7 @@ KINDS = (
     "look_at_upload",
     "read_features",
     "write_export",
+    "read_rows",
 )
 MOST_CLAIMS = 3  # of one errand, whose worker ended each time
 _KEPT = "1 hour"

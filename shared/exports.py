@@ -138,7 +138,7 @@ SELECT x.job_id, x.media_type, x.size, x.row_count, x.is_complete, x.is_whole, x
             WHEN e.id IS NULL THEN 'The file was not written. Ask for it again.' END AS failure
 FROM predictq.exports x
 LEFT JOIN predictq.errands e ON e.kind = 'write_export' AND e.arguments ->> 'export_id' = CAST(x.id AS text)
-WHERE x.id = :id AND x.owner = :owner AND x.expires_at > now()
+WHERE x.id = :id AND x.owner = :owner AND x.expires_at > now() AND x.job_id IS NOT NULL
 """)
 _LOCK = text("SELECT FROM predictq.exports WHERE id = :id FOR KEY SHARE")
 _LOCK_FREE = text("SELECT FROM predictq.exports WHERE id = :id")

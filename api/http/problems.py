@@ -18,6 +18,7 @@ from shared import api_keys, errors, pauses
 from shared.erasure import errors as erasure
 from shared.retention import errors as retention
 from shared.sources import errors as sources
+from shared.sources import row_files
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FLAWS = 20  # named in one answer: enough to see the pattern
@@ -117,6 +118,8 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     sources.SourceNotNamed: Kind("source-not-named", 422, "Say which source the client is of"),
     sources.SourceExists: Kind("source-exists", 409, "There is a source of this name"),
     sources.SourceRefused: Kind("source-refused", 422, "This cannot be a source"),
+    row_files.ColumnUnknown: Kind("column-unknown", 422, "The source offers no such column"),
+    row_files.RowsUnknown: Kind("rows-unknown", 404, "There are no such rows"),
     sources.SourceInUse: Kind("source-in-use", 409, "Live models read the source"),
     sources.KeyRefused: _KEY,
     erasure.ClientKeyRefused: _KEY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from pydantic import Field, StrictBool
 
@@ -63,3 +64,18 @@ class AddedSource(Shape):
 
     source: Source
     found: dict[str, Any]
+
+
+class WantedRows(Shape):
+    """Which columns are wanted, and how many rows."""
+
+    columns: list[str] = Field(default=[], max_length=2000, description="All that can be features where none is named.")
+    rows: int | None = Field(default=None, ge=1, le=1_000_000, description="So many, drawn by `seed`; null: all.")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class RowsAsked(Shape):
+    """Rows that a worker reads."""
+
+    id: UUID
+    links: dict[str, str]

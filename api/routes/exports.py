@@ -71,18 +71,18 @@ async def fetch(services: CurrentServices, caller: ReadCaller, export_id: Export
         raise Problem(EXPORT_NOT_READY, "A worker still writes the file.")
     return await download_response(
         Download(services.downloads, caller.owner),
-        partial(_begin, found),
+        partial(begin_copies, found.id, found.size),
         FORMATS[found.format],
         _headers(found),
         services.caps.downloads.place(caller),
     )
 
 
-def _begin(found: Export, connection: Connection, target: IO[bytes]) -> list[Copy]:
+def begin_copies(export_id: UUID, size: int, connection: Connection, target: IO[bytes]) -> list[Copy]:
     """The first piece of a file is written here; the others by what is returned."""
     first, *others = [
-        partial(copy_export_piece, export_id=found.id, number=number)
-        for number in range(max(1, -(-found.size // PIECE_BYTES)))
+        partial(copy_export_piece, export_id=export_id, number=number)
+        for number in range(max(1, -(-size // PIECE_BYTES)))
     ]
     first(connection, target)
     return [*others]

@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 
 def train(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="Labelled rows as CSV, with a header of any columns.")
-    ],
     target: Annotated[str, typer.Option(help="The column to learn.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="Labelled rows as CSV, with a header of any columns; without it they are those of --source.",
+        ),
+    ] = None,
     estimator: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +47,13 @@ def train(
     splits: Annotated[int, typer.Option(min=2, help="Test splits: more make the figures surer.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     model: Annotated[str | None, typer.Option(help="Register it under this name.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where the registered model finds its features.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Where the registered model finds its features; without FILE the rows to learn from, too."),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Of a source: so many rows, drawn by --seed. Default: all.")
+    ] = None,
     promote: Promote = False,
     output: Annotated[
         Path | None, typer.Option(file_okay=False, help="A directory for the model, its plots and its card.")
@@ -54,17 +65,25 @@ def train(
     """Train a model on labelled rows, say how good it is, and register it where a name is given."""
     from cli.model_files import find_model
     from cli.model_files import register as send
-    from cli.training import train_on_file
+    from cli.training import train_on_file, train_on_source
     from model.training.run import Wish
     from model.training.saving import save_training
 
     if model is None and (output is None or promote):
         raise UsageProblem("give --output DIRECTORY to keep the model, or --model NAME to register it")
+    if file is None and source is None:
+        raise UsageProblem("give a FILE.csv to learn from, or --source NAME to learn from its rows")
+    if file is not None and rows is not None:
+        raise UsageProblem("--rows is for the rows of --source; a FILE is read whole")
     wish = Wish(target, task, positive, estimator, tuple(drop or ()), seed=seed, splits=splits)
     if model is not None:  # first, so that nobody trains for a minute to hear that there is no gateway
         with api_client(api_url, api_key, quiet=as_json) as client:
             client.call("GET", "/v1/models")
-    result = train_on_file(file, wish, quiet=as_json)
+    if file is not None:
+        result = train_on_file(file, wish, quiet=as_json)
+    else:
+        with api_client(api_url, api_key, quiet=as_json) as client:
+            result = train_on_source(client, str(source), wish, rows=rows, quiet=as_json)
     version = None
     with tempfile.TemporaryDirectory(prefix="predictq-train-") as temporary:
         directory = output or Path(temporary)

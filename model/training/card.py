@@ -102,6 +102,8 @@ def _rows_short(result: TrainingResult) -> str:
 def _about(result: TrainingResult) -> str:
     target = result.target
     unlabelled = f"; {result.unlabelled:,} rows without {target.name} were left out" if result.unlabelled else ""
+    for name, count in result.unfit.items():
+        unlabelled += f"; {count:,} rows were left out whose {name} is a value that no feature can have"
     if target.task is Task.REGRESSION:
         low, middle, high = np.quantile(target.values, [0, 0.5, 1])
         return (
@@ -155,7 +157,7 @@ def _plot(result: TrainingResult, plots: Path) -> None:
     if target.task is Task.REGRESSION:
         plot_predicted(target.values, found, plots / "predicted.svg")
         plot_errors(target.values, found, plots / "errors.svg")
-    elif result.fitted.threshold is None:
+    elif target.task is Task.MULTICLASS:
         is_right = (found.argmax(axis=1) == target.codes).astype(np.int64)
         plot_calibration(is_right, found.max(axis=1), plots / "calibration.svg", balanced=False)
         plot_confusion(target.codes, found, [str(one) for one in target.classes], plots / "confusion.svg")

@@ -22,23 +22,26 @@ def curves_of(task: Task, codes: Any, values: Any, answers: Any, threshold: floa
     """Curves by name, each points `x` and `y`, from answers for rows that were not seen in training.
 
     `codes` are the classes of the rows by number, `values` the targets of a regression; `answers` are probabilities of
-    the positive class, of each class (two dimensions), or numbers.
+    the positive class, of each class (two dimensions), or numbers. A binary model without a `threshold` has no point
+    of it.
     """
     if task is Task.REGRESSION:
         return {"predicted": _groups(np.asarray(answers, float), np.asarray(values, float))}
-    if threshold is None:
+    if task is Task.MULTICLASS:
         is_right = (answers.argmax(axis=1) == codes).astype(np.int64)
         shares, scores = calibration_curve(is_right, answers.max(axis=1), n_bins=_GROUPS, strategy="quantile")
         return {"calibration": _curve(scores, shares)}
     shares, scores = calibration_curve(codes, answers, n_bins=_GROUPS, strategy="quantile")
     precision, recall, thresholds = precision_recall_curve(codes, answers)
-    chosen = min(int(np.searchsorted(thresholds, threshold)), len(thresholds) - 1)
     kept = np.unique(np.linspace(0, len(recall) - 1, _MOST_POINTS).astype(int))
-    return {
+    found = {
         "calibration": _curve(scores, shares),
         "precision_recall": _curve(recall[kept][::-1], precision[kept][::-1]),
-        "threshold": _curve(recall[chosen : chosen + 1], precision[chosen : chosen + 1]),
     }
+    if threshold is None:
+        return found
+    chosen = min(int(np.searchsorted(thresholds, threshold)), len(thresholds) - 1)
+    return {**found, "threshold": _curve(recall[chosen : chosen + 1], precision[chosen : chosen + 1])}
 
 
 def _groups(answers: Floats, values: Floats) -> Curve:

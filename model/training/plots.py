@@ -36,14 +36,15 @@ def plot_calibration(labels: Labels, probabilities: Floats, path: Path, *, balan
     _write(figure, path)
 
 
-def plot_precision_recall(labels: Labels, probabilities: Floats, threshold: float, path: Path) -> None:
-    """Draw precision against recall on the positive class, and the point that the threshold picks."""
+def plot_precision_recall(labels: Labels, probabilities: Floats, threshold: float | None, path: Path) -> None:
+    """Draw precision against recall on the positive class, and the point that the threshold picks, if there is one."""
     precision, recall, thresholds = precision_recall_curve(labels, probabilities)
-    chosen = min(int(np.searchsorted(thresholds, threshold)), len(thresholds) - 1)
     figure, axes = _axes("Recall", "Precision", "Precision and recall on the positive class")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.plot(recall, precision, label="out-of-fold scores")
-    axes.plot(recall[chosen], precision[chosen], "o", label=f"threshold {threshold:.3f}")
+    if threshold is not None:
+        chosen = min(int(np.searchsorted(thresholds, threshold)), len(thresholds) - 1)
+        axes.plot(recall[chosen], precision[chosen], "o", label=f"threshold {threshold:.3f}")
     axes.axhline(labels.mean(), ls="--", color="0.6", label="every row flagged")
     axes.legend()
     _write(figure, path)

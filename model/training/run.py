@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 import pandas as pd
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
@@ -52,7 +53,8 @@ class Wish:
 class TrainingResult:
     """A fitted pipeline and all that was found out: the figures by name, and the answers for rows not seen.
 
-    `unlabelled` counts the rows whose target was missing: nothing was learnt from them.
+    `unlabelled` counts the rows whose target was missing: nothing was learnt from them. `unfit` counts, by column, the
+    rows that were left out before because of a value that no feature can have.
     """
 
     estimator: str
@@ -64,6 +66,7 @@ class TrainingResult:
     data: TrainingData
     left_out: Mapping[str, str] = field(default_factory=dict)
     unlabelled: int = 0
+    unfit: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def artefact(self) -> Artefact:
@@ -87,17 +90,24 @@ class TrainingResult:
 
 
 def train(
-    rows: pd.DataFrame, wish: Wish, *, source: str = "unnamed", progress: Progress | None = None
+    rows: pd.DataFrame,
+    wish: Wish,
+    *,
+    source: str = "unnamed",
+    columns: Columns | None = None,
+    unfit: Mapping[str, int] = MappingProxyType({}),
+    progress: Progress | None = None,
 ) -> TrainingResult:
     """Train on labelled rows.
 
     The figures are means over `wish.splits` splits (stratified by class where there are classes) with 20 % test rows;
-    in each, settings and threshold come from the other 80 %. `source` says where the rows came from. `progress(done,
-    total)` is called after each step. Raises DataRefused for data or options that cannot be trained on.
+    in each, settings and threshold come from the other 80 %. `source` says where the rows came from. `columns` are the
+    features where they are known; None: as `wish` says. `unfit`: see TrainingResult. `progress(done, total)` is called
+    after each step. Raises DataRefused for data or options that cannot be trained on.
     """
     if wish.splits < 2:
         raise DataRefused(f"splits must be at least 2, to tell how sure the figures are; got {wish.splits}")
-    columns = _columns(rows, wish)
+    columns = columns or _columns(rows, wish)
     target = target_of(rows, wish)
     labelled = rows[rows[wish.target].notna()]
     frame = training_frame(labelled, columns.features)
@@ -121,6 +131,7 @@ def train(
         data=fingerprint(rows, source),
         left_out=columns.left_out,
         unlabelled=len(rows) - len(labelled),
+        unfit=unfit,
     )
 
 

@@ -60,6 +60,7 @@ def read_target(column: pd.Series, *, task: Task | None = None, positive: str | 
     class as text; None where it is plain. Raises DataRefused where nothing can be learnt, or it is not clear what.
     """
     name = str(column.name)
+    column = _as_booleans(column)
     if column.empty:
         raise DataRefused(f"The target {name} is empty in every row.")
     task = task or _task_of(column)
@@ -74,6 +75,12 @@ def read_target(column: pd.Series, *, task: Task | None = None, positive: str | 
     elif positive is not None:
         raise DataRefused(f"A positive class is for targets of two classes; {name} has {len(classes)}.")
     return Target(name, task, values, classes)
+
+
+def _as_booleans(column: pd.Series) -> pd.Series:
+    """The column as booleans where it holds nothing else: beside a gap they were objects."""
+    is_boolean = column.dtype == object and column.map(lambda value: isinstance(value, (bool, np.bool_))).all()
+    return column.astype(bool) if is_boolean and len(column) else column
 
 
 def _task_of(column: pd.Series) -> Task:

@@ -374,3 +374,124 @@ def test_no_password_is_stored(shop: Shop, session: dict[str, Any]) -> None:
     engine.dispose()
     assert "CRM_URL" in sources
     assert password not in sources
+
+
+LEARNT = """
+predictq train --source holders --target churned --drop no_use --splits 2 --model learnt --output learnt
+predictq models check learnt
+predictq promote learnt
+predictq predict P-00000017 --model learnt --wait
+"""
+
+
+@pytest.fixture(scope="module")
+def labelled(shop: Shop) -> pd.DataFrame:
+    """The source holders: a target of each task, in part null, and values that no feature can have."""
+    engine = create_engine(shop.own)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS learn"))
+        connection.execute(text("CREATE TABLE learn.holders AS SELECT * FROM crm.policyholders"))
+        connection.execute(
+            text("""ALTER TABLE learn.holders ADD PRIMARY KEY (policy_no),
+                    ALTER age SET NOT NULL, ALTER has_garage SET NOT NULL, ADD visits bigint, ADD seen timestamptz,
+                    ADD no_use text, ADD churned text, ADD cost numeric, ADD class text""")
+        )
+        connection.execute(
+            text("""UPDATE learn.holders SET visits = nullif(age % 7, 0), seen = now() - age * interval '1 day',
+                    no_use = policy_no, cost = age * 10 + premium,
+                    churned = CASE WHEN age + random() * 20 > 60 THEN 'Yes' ELSE 'No' END,
+                    class = CASE WHEN premium < 400 THEN 'low' WHEN premium < 700 THEN 'medium' ELSE 'high' END""")
+        )
+        some = "WHERE right(policy_no, 2) = "
+        connection.execute(text(f"UPDATE learn.holders SET churned = NULL, cost = NULL {some} '07'"))
+        connection.execute(text(f"UPDATE learn.holders SET since = 'infinity' {some} '11'"))
+        connection.execute(text(f"UPDATE learn.holders SET bonus = 'Infinity' {some} '13'"))
+    engine.dispose()
+    added = shop.up.run("sources", "add", "holders", "--table", "learn.holders", "--key", "policy_no")
+    assert added.returncode == 0, added.stderr
+    return read(shop.own, "learn.holders")
+
+
+def test_a_model_is_trained_on_a_source_and_answers_at_once(shop: Shop, labelled: pd.DataFrame) -> None:
+    """Train, check, promote, predict, as they are typed; what was left out is counted, and the card says it, too."""
+    said = []
+    for line in LEARNT.strip().splitlines():
+        result = shop.up.run(*shlex.split(line)[1:])
+        assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
+        said.append(result.stdout)
+    trained, checked, _, predicted = said
+    rows = len(labelled) - 12  # of 600, six each with an infinite date or number
+    assert f"trained logistic_regression on {rows - 6} rows of the source holders" in trained
+    assert "6 rows without churned were left out" in trained
+    assert "6 rows were left out whose since is a value that no feature can have" in trained
+    assert "6 rows were left out whose bonus is" in trained
+    assert "roc_auc" in trained
+    assert "95 % interval" in trained
+    assert "registered as learnt:1" in trained
+    assert f"{rows} of {len(labelled)} rows answered" in checked
+    assert "every answer equals the estimator's own" in checked
+    assert "probability" in predicted
+    card = (shop.up.directory / "learnt" / "README.md").read_text()
+    assert "whose bonus is a value that no feature can have" in card
+    assert (shop.up.directory / "learnt" / "plots" / "precision_recall.svg").exists()
+    dtypes = {one["name"]: one["dtype"] for one in _signature(shop, "learnt")}
+    assert (dtypes["age"], dtypes["visits"], dtypes["premium"]) == ("int64", "float64", "float64")
+    assert (dtypes["has_garage"], dtypes["seen"]) == ("bool", "datetime64[us, UTC]")
+    assert not {"policy_no", "no_use"} & set(dtypes)
+    shop.up.run("models", "register", "inferred", "learnt/model.joblib", "--source", "holders", "--positive", "Yes")
+    assert {one["name"]: one["dtype"] for one in _signature(shop, "inferred")} == dtypes
+    engine = create_engine(shop.own)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM predictq.exports WHERE job_id IS NULL")).scalar() == 0
+        acts = connection.execute(text("SELECT object FROM predictq.audit_log WHERE action = 'source.read'")).scalars()
+        assert "holders" in list(acts)
+    engine.dispose()
+
+
+def _signature(shop: Shop, model: str) -> list[dict[str, Any]]:
+    features: list[dict[str, Any]] = shop.up.ask("models", "show", f"{model}:1")["signature"]["features"]
+    return features
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "figure"), [("cost", "regression", "r2"), ("class", "multiclass", "macro_f1")]
+)
+def test_the_other_tasks_are_trained_on_a_source(
+    shop: Shop, labelled: pd.DataFrame, target: str, task: str, figure: str
+) -> None:
+    """A number and several classes, on rows that are drawn: live at once, with figures that have intervals."""
+    found = shop.up.ask(
+        *("train", "--source", "holders", "--target", target, "--drop", "no_use", "--rows", "400", "--splits", "2"),
+        *("--estimator", "hist_gradient_boosting", "--model", f"of {target}", "--promote"),
+    )
+    assert found["task"] == task
+    assert found["metrics"][figure]["low"] <= found["metrics"][figure]["mean"] <= found["metrics"][figure]["high"]
+    assert found["version"]["is_live"]
+    assert shop.up.ask("predict", "P-00000019", "--model", f"of {target}", "--wait")["status"] == "succeeded"
+    assert "every answer equals" in shop.up.run("models", "check", f"of {target}").stdout
+
+
+def test_what_cannot_be_learnt_from_a_source_is_refused_in_words(shop: Shop, labelled: pd.DataFrame) -> None:
+    """The key, a column that is not there, no source, no rows at all, a source that is away: with what to type."""
+    refused = shop.up.refused
+    wanted = ("--model", "none", "--splits", "2")
+    assert "is the key of holders" in refused(
+        "train", "--source", "holders", "--target", "policy_no", *wanted, status=2
+    )
+    words = refused("train", "--source", "holders", "--target", "chrned", *wanted, status=2)
+    assert "has no column 'chrned'. It has: " in words
+    assert "predictq sources check holders" in words
+    assert "There is no source 'nobody'" in refused("train", "--source", "nobody", "--target", "x", *wanted)
+    assert "or --source NAME" in refused("train", "--target", "x", *wanted, status=2)
+    engine = create_engine(shop.own)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE learn.holders RENAME TO gone"))
+    try:
+        words = refused("train", "--source", "holders", "--target", "churned", *wanted)
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE learn.gone RENAME TO holders"))
+        engine.dispose()
+    assert "The source holders" in words
+    assert "or type: predictq sources check holders" in words
+    assert "Traceback" not in words

@@ -30,6 +30,7 @@ NOTHING = {
     "job_id": str(uuid4()), "upload_id": str(uuid4()), "export_id": str(uuid4()), "run_id": str(uuid4()),
     "erasure_id": str(uuid4()), "request_id": "999999-0", "name": "no-model", "number": "9", "prefix": "pq_nothing",
     "pause_id": "99", "hold_id": "99", "code": "forbidden",
+    "rows_id": str(uuid4()),
 }  # fmt: skip
 
 

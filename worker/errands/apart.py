@@ -18,12 +18,16 @@ from sqlalchemy import Engine
 from worker.errands.failures import ErrandRefused, describe
 
 _SECONDS = 170.0  # to load libraries and a file
+# What is late, and what ended the process.
+_OF_ROWS = ("The rows were not read", "Reading the rows ended the process that read them")
+_OF_FILES = ("The file was not opened and read", "The file ended the process that opened it")
 
 
 def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """The errand `kind` as a function that starts a process for each call. It raises ErrandRefused."""
 
     def do(arguments: dict[str, Any]) -> dict[str, Any]:
+        late, what = _OF_ROWS if kind == "read_rows" else _OF_FILES
         command = [sys.executable, "-m", "worker.errands.apart", kind]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
@@ -31,10 +35,10 @@ def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any
         except subprocess.TimeoutExpired:
             child.kill()
             child.communicate()
-            raise ErrandRefused("file_refused", f"The file was not opened and read within {seconds:g} s.") from None
+            raise ErrandRefused("file_refused", f"{late} within {seconds:g} s.") from None
         if child.returncode != 0 or not output:
             how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit status {child.returncode}"
-            raise ErrandRefused("file_refused", f"The file ended the process that opened it ({how}).")
+            raise ErrandRefused("file_refused", f"{what} ({how}).")
         answer: dict[str, Any] = json.loads(output)
         if "code" in answer:
             raise ErrandRefused(answer["code"], answer["detail"])
@@ -70,6 +74,10 @@ def _handler(kind: str, engine: Engine) -> Callable[[dict[str, Any]], dict[str, 
         from worker.exports.writing import write_export  # noqa: PLC0415
 
         return partial(write_export, engine)
+    if kind == "read_rows":
+        from worker.exports.source_rows import write_source_rows  # noqa: PLC0415
+
+        return partial(write_source_rows, engine)
     from worker.errands.tables import TableErrands  # noqa: PLC0415
 
     return TableErrands(engine).look

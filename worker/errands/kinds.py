@@ -13,6 +13,7 @@ from worker.models.seals import NO_SEALS, SealGuard
 from worker.sources.errands import SourceErrands
 
 _EXPORT_SECONDS = 3_600.0
+_ROWS_SECONDS = 1_800.0
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 Handlers = Mapping[str, Handler]
@@ -34,4 +35,7 @@ def make_handlers(engine: Engine, seals: SealGuard = NO_SEALS) -> Handlers:
 
 def make_slow_handlers() -> Handlers:
     """What nobody waits for within a call."""
-    return {"write_export": do_apart("write_export", seconds=_EXPORT_SECONDS)}
+    return {
+        "write_export": do_apart("write_export", seconds=_EXPORT_SECONDS),
+        "read_rows": do_apart("read_rows", seconds=_ROWS_SECONDS),
+    }

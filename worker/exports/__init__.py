@@ -1,1 +1,1 @@
-"""Answers of a job as Parquet, Arrow and Excel, written by a worker into PostgreSQL for whoever asked."""
+"""Files that a worker writes into PostgreSQL for whoever asked: answers of a job, rows of a source to train on."""

@@ -1,0 +1,78 @@
+"""Rows of a source for whoever trains a model: a worker reads them, and they are fetched when they are there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from sqlalchemy import Connection
+
+from api.access.dependencies import AdminCaller, CurrentServices
+from api.http import source_schemas as schemas
+from api.http.acts import record
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
+from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NO_WORKER, Problem
+from api.http.root_path import rooted
+from api.jobs.downloads import Download, download_response
+from api.routes.exports import begin_copies
+from api.routes.sources import Name
+from shared.sources.row_files import MEDIA_TYPE, ask_for_rows, drop_rows, find_rows
+
+router = APIRouter(tags=["sources"], route_class=ModelRoute, responses=PROBLEMS)
+
+RowsId = Annotated[UUID, Path(description="The rows, as POST /v1/sources/{name}/rows named them.")]
+
+
+@router.post("/v1/sources/{name}/rows", status_code=202, summary="Have rows of a source read")
+async def ask(
+    request: Request,
+    response: Response,
+    services: CurrentServices,
+    caller: AdminCaller,
+    name: Name,
+    body: schemas.WantedRows,
+) -> schemas.RowsAsked:
+    """Ask a worker for rows to train a model on, a million at most. They are kept for an hour."""
+
+    def keep(connection: Connection) -> UUID:
+        found = ask_for_rows(connection, name, caller.owner, body.columns, rows=body.rows, seed=body.seed)
+        record(connection, request, caller, "source.read", name, after={"columns": body.columns, "rows": body.rows})
+        return found
+
+    rows_id = await services.quick.write(keep)
+    path = rooted(f"/v1/rows/{rows_id}")
+    response.headers["Retry-After"] = "1"
+    return schemas.RowsAsked(id=rows_id, links={"self": path})
+
+
+@router.get(
+    "/v1/rows/{rows_id}",
+    summary="Fetch rows of a source",
+    response_class=Response,
+    responses={200: {"content": {MEDIA_TYPE: {}}, "description": "An Arrow file, whose metadata name its columns."}},
+)
+async def fetch(services: CurrentServices, caller: AdminCaller, rows_id: RowsId) -> Response:
+    """The rows as an Arrow file; 409 while a worker still reads them."""
+    found = await services.quick.read(lambda connection: find_rows(connection, rows_id, caller.owner))
+    if found.failure is not None:
+        raise Problem(ERRAND_FAILED, found.failure)
+    if found.is_forgotten:
+        raise Problem(NO_WORKER, "No worker has begun to read the rows. Is one running? See predictq doctor.")
+    if not found.is_complete:
+        raise Problem(EXPORT_NOT_READY, "A worker still reads the rows.")
+    return await download_response(
+        Download(services.downloads, caller.owner),
+        partial(begin_copies, found.id, found.size),
+        MEDIA_TYPE,
+        {"X-Predictq-Rows": str(found.rows), "Content-Length": str(found.size)},
+        services.caps.downloads.place(caller),
+    )
+
+
+@router.delete("/v1/rows/{rows_id}", status_code=204, response_class=Response, summary="Delete rows of a source")
+async def drop(services: CurrentServices, caller: AdminCaller, rows_id: RowsId) -> None:
+    """Delete rows that were fetched, before their hour is over."""
+    await services.quick.write(lambda connection: drop_rows(connection, rows_id, caller.owner))

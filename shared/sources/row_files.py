@@ -1,0 +1,101 @@
+"""Rows of a source on their way to whoever trains a model: a worker reads them, and they are kept for an hour.
+
+They lie where files of answers lie, without a job. Any erasure deletes them all: who is in them is not asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+from uuid_utils.compat import uuid7
+
+from shared.errands import submit
+from shared.sources.errors import SourceError
+from shared.sources.source import Source, read_source
+
+MEDIA_TYPE = "application/vnd.apache.arrow.file"
+MOST_ROWS = 1_000_000
+_QUEUE_SECONDS = 20
+
+
+class RowsUnknown(SourceError):
+    """The owner has no such rows, or none any more."""
+
+    def __init__(self) -> None:
+        super().__init__("There are no such rows: they were deleted, or an hour has passed. Ask for them again.")
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """Rows that were asked for. `failure`: why there are none; `is_forgotten`: no worker has begun in time."""
+
+    id: UUID
+    size: int
+    rows: int
+    is_complete: bool
+    failure: str | None
+    is_forgotten: bool
+
+
+def ask_for_rows(
+    connection: Connection, name: str, owner: str, columns: list[str], *, rows: int | None, seed: int
+) -> UUID:
+    """Have a worker read columns of a source, all where none is named: `rows` rows, drawn by `seed`; None: all.
+
+    Raises SourceUnknown, ColumnUnknown.
+    """
+    source = read_source(connection, name)
+    readable = [column.name for column in (*source.columns, *source.filters)]
+    for column in columns:
+        if column not in readable:
+            raise ColumnUnknown(source, column)
+    file_id = UUID(str(uuid7()))
+    connection.execute(_BEGIN, {"id": str(file_id), "owner": owner, "media_type": MEDIA_TYPE})
+    asked = {"export_id": str(file_id), "source_id": source.id, "columns": columns, "rows": rows, "seed": seed}
+    submit(connection, "read_rows", owner, asked)
+    return file_id
+
+
+class ColumnUnknown(SourceError):
+    """The source does not have, or does not offer, a column of this name."""
+
+    def __init__(self, source: Source, column: str) -> None:
+        names = [one.name for one in (*source.columns, *source.filters)]
+        is_key = column in [one.name for one in source.key]
+        why = "is its key" if is_key else "is none that it offers"
+        super().__init__(f"The source {source.name!r}: {column[:100]!r} {why}. It has: {', '.join(names[:40])}.")
+
+
+def find_rows(connection: Connection, file_id: UUID, owner: str) -> RowFile:
+    """What became of rows that were asked for. Raises RowsUnknown."""
+    row = connection.execute(_READ, {"id": str(file_id), "owner": owner}).one_or_none()
+    if row is None:
+        raise RowsUnknown
+    return RowFile(file_id, row.size, row.row_count, row.is_complete, row.failure, bool(row.is_forgotten))
+
+
+def drop_rows(connection: Connection, file_id: UUID, owner: str) -> None:
+    """Delete them. Raises RowsUnknown."""
+    if not connection.execute(_DROP, {"id": str(file_id), "owner": owner}).rowcount:
+        raise RowsUnknown
+
+
+_BEGIN = text("""
+INSERT INTO predictq.exports (id, owner, media_type, expires_at)
+VALUES (:id, :owner, :media_type, now() + interval '1 hour')
+""")
+# An errand that waits behind another slow one is not forgotten. Errands are kept for an hour.
+_READ = text(f"""
+SELECT x.size, x.row_count, x.is_complete,
+       CASE WHEN x.is_complete THEN NULL WHEN e.status = 'failed' THEN e.result ->> 'detail'
+            WHEN e.id IS NULL THEN 'The rows were not read. Ask for them again.' END AS failure,
+       e.status = 'queued' AND e.created_at < now() - interval '{_QUEUE_SECONDS} s' AND NOT EXISTS (
+            SELECT FROM predictq.errands o WHERE o.status = 'running' AND o.kind IN ('write_export', 'read_rows')
+              AND o.lease_until > clock_timestamp()) AS is_forgotten
+FROM predictq.exports x
+LEFT JOIN predictq.errands e ON e.kind = 'read_rows' AND e.arguments ->> 'export_id' = CAST(x.id AS text)
+WHERE x.id = :id AND x.owner = :owner AND x.expires_at > now() AND x.job_id IS NULL
+""")
+_DROP = text("DELETE FROM predictq.exports WHERE id = :id AND owner = :owner AND job_id IS NULL")
