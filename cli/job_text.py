@@ -91,6 +91,7 @@ def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
         ("client", plain_text(_client(trace["client_id"])) if trace.get("client_id") is not None else None),
         ("answer", _outcome(trace)),
         ("model", f"{plain_text(trace['model'])}:{trace['model_version']}, SHA-256 {trace['model_sha256'][:16]}…"),
+        ("code", f"SHA-256 {trace['code_sha256'][:16]}…" if trace.get("code_sha256") else None),
         ("worker", plain_text(f"{trace['worker']}, batch {trace['batch_id']}") if trace.get("worker") else None),
         ("times", ", ".join(f"{word} {moment[11:23]}" for word, moment in moments if moment) + " (UTC)"),
     ]

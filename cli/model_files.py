@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cli.client import ApiClient, Json
 from cli.errors import FileRefused, UsageProblem
 from cli.progress import progress
+
+if TYPE_CHECKING:
+    from model.code.folder import PackedFolder
 
 _CONTENT, _DESCRIPTION, _SIGNATURE = "model.joblib", "model.json", "signature.json"
 
@@ -74,11 +78,28 @@ def read_seal(file: Path, given: Path | None) -> Json | None:
     return seal
 
 
-def register(client: ApiClient, model: str, file: ModelFile, options: Mapping[str, Any], *, quiet: bool) -> Json:
-    """Send the file and have it registered; returns the version and what was found."""
+def register(
+    client: ApiClient,
+    model: str,
+    file: ModelFile,
+    options: Mapping[str, Any],
+    *,
+    code: PackedFolder | None = None,
+    quiet: bool,
+) -> Json:
+    """Send the file, and the code that it brings, and have it registered; returns the version and what was found."""
     with progress("sending", file.path.stat().st_size, unit="bytes", quiet=quiet) as meter:
         sent = client.send_file(file.path, meter)
     said = {name: value for name, value in file.said.items() if value is not None}
     given = {name: value for name, value in options.items() if value not in (None, [], ())}
     asked = {"upload_id": sent["id"], "file_name": file.path.name, **said, **given}
+    if code is not None:
+        asked["code_upload_id"] = _send_code(client, code)
     return client.call("POST", f"/v1/models/{quote(model, safe='')}/versions", asked)
+
+
+def _send_code(client: ApiClient, code: PackedFolder) -> str:
+    with NamedTemporaryFile() as file:
+        file.write(code.content)
+        file.flush()
+        return str(client.send_file(Path(file.name), lambda _: None)["id"])

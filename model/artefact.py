@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import sklearn
 
+from model.code.importing import is_installed
 from model.errors import ArtefactCorrupt, ArtefactIncompatible
 from model.fingerprint import TrainingData
 from model.formats import format_of, open_file, versions_in
@@ -36,10 +37,14 @@ METADATA_FILE = "model.json"
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """`content` is a file with a fitted estimator, as it was handed in; `metadata` says everything about it."""
+    """`content` is a file with a fitted estimator, as it was handed in; `metadata` says everything about it.
+
+    `code` is the pack of the modules that it brings, where it does. See model.code.
+    """
 
     content: bytes
     metadata: ArtefactMetadata
+    code: bytes | None = None
 
 
 def build_artefact(
@@ -107,10 +112,13 @@ def versions_of_file(content: bytes) -> dict[str, str]:
 def load(artefact: Artefact, *, digest: str | None = None, accept_patch: bool = False) -> Any:
     """The fitted estimator; `digest` is the one that was stored when the version was registered.
 
-    Raises ArtefactCorrupt or ArtefactIncompatible, before unpickling where it can.
+    One that brings code is opened only where that is importable, in a process of its own. Raises ArtefactCorrupt or
+    ArtefactIncompatible, before unpickling where it can.
     """
     check_digests(artefact, digest)
     metadata = artefact.metadata
+    if artefact.code is not None and not is_installed(metadata.code_sha256):
+        raise ArtefactIncompatible("The version brings code of its own, which is not for this process.")
     estimator = open_file(artefact.content, metadata.file_format, allow=None, accept_patch=accept_patch)
     found = servable(estimator)
     if found.task is not metadata.task or set(map(repr, found.known)) != set(map(repr, metadata.classes)):
@@ -159,6 +167,9 @@ def check_digests(artefact: Artefact, digest: str | None) -> None:
             f"The artefact's digest is {found[:12]}…, its metadata says {artefact.metadata.sha256[:12]}…: it was "
             "altered or cut. Restore it, or register the file again."
         )
+    code = None if artefact.code is None else hashlib.sha256(artefact.code).hexdigest()
+    if code != artefact.metadata.code_sha256:
+        raise ArtefactCorrupt("The code is not the one that was registered. Restore it, or register the file again.")
     if digest is not None and digest != artefact.metadata.digest:
         raise ArtefactCorrupt(
             f"The version's digest is {artefact.metadata.digest[:12]}…, it was registered as {digest[:12]}…: its "

@@ -84,6 +84,7 @@ class ArtefactMetadata:
             "task": self.task.value,
             "classes": list(self.classes),
             "file_format": self.file_format,
+            "code_sha256": self.code_sha256,
             "digest": self.digest,
         }
 
@@ -121,5 +122,6 @@ class ArtefactMetadata:
             created_at=datetime.fromisoformat(data["created_at"]),
             file_format=data["file_format"],
             findings=list(data["findings"]),
+            code_sha256=data.get("code_sha256"),
             curves=dict(data.get("curves") or {}),
         )

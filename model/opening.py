@@ -12,6 +12,7 @@ import numpy as np
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
+from model.code.importing import installed_names, place_in_code
 from model.errors import ArtefactCorrupt, ArtefactError, ArtefactIncompatible
 from model.stated import stated_versions
 
@@ -88,23 +89,37 @@ def _unpickle(content: bytes) -> tuple[Any, str | None]:
 def _refusal(content: bytes, error: Exception) -> ArtefactError:
     text = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
     if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        return ArtefactIncompatible(
-            f"The file needs the Python module {error.name!r}, which is not installed here. Install {package!r} "
-            "for the workers and for this command; retraining does not help."
-        )
+        return ArtefactIncompatible(_missing(error.name))
     main = _OF_A_SCRIPT.search(str(error))
     if main:
         return ArtefactIncompatible(
             f"{main.group(1) or main.group(2)!r} was defined in the script or notebook that saved the file. Move it "
-            "to a module that the workers can import and save the model again, or save it with cloudpickle."
+            "to a module, import it from there, save the model again, and register it with --code FOLDER, "
+            "or save it with cloudpickle."
         )
+    place = place_in_code(error)
+    if place is not None:
+        return ArtefactIncompatible(f"The code of the version failed in {place} ({text}).")
     if isinstance(error, AttributeError | ImportError):
         return ArtefactIncompatible(
             f"The file names something that the libraries here do not have ({text}). It was probably saved with "
             "another version of a library: install that version, or save the model with this one."
         )
     return ArtefactCorrupt(f"The file {_kind_of(content)} It cannot be unpickled ({text}).")
+
+
+def _missing(module: str) -> str:
+    package = module.partition(".")[0]
+    names = installed_names()
+    if names:
+        return (
+            f"The file needs the Python module {module!r}, which is neither installed here nor in the code, which has "
+            f"{', '.join(names[:20])}. Put it into the folder of --code, or install {package!r} for the workers."
+        )
+    return (
+        f"The file needs the Python module {module!r}, which is not installed here. Is it yours? Register the model "
+        f"with --code FOLDER. Else install {package!r} for the workers; retraining does not help."
+    )
 
 
 def _kind_of(content: bytes) -> str:

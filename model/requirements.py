@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
+from types import MappingProxyType
 
+from model.code.pack import top_names
 from model.stated import pieces, schema_of
 from shared.models.requirements import write_requirements
 
+NO_CODE: Mapping[str, str] = MappingProxyType({})
 _SKOPS, _ONNX = "skops", "onnx"  # as model.formats calls them, which opens files and so is slow to import
 # In each worker that there is, or part of Python itself.
 _EVERYWHERE = frozenset({"numpy", "scipy", "joblib", "pandas", "pyarrow", "threadpoolctl", "predictq"})
@@ -28,12 +31,15 @@ _MINOR = frozenset({"scikit-learn"})  # whose pickles may answer otherwise from 
 # form of older protocols.
 _NEW = re.compile(rb"\x8c(.)([A-Za-z_][\w.]*)\x94\x8c(.)([A-Za-z_][\w.]*)\x94\x93", re.DOTALL)
 _OLD = re.compile(rb"c([A-Za-z_][\w.]*)\n[A-Za-z_][\w.]*\n")
+_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 _OF_SKOPS = re.compile(r'"__module__":\s*"([A-Za-z_][\w.]*)"')
 
 
-def requirements_of(content: bytes, file_format: str) -> str:
-    """The requirements of a file that was opened here."""
+def requirements_of(content: bytes, file_format: str, code: Mapping[str, str] = NO_CODE) -> str:
+    """The requirements of a file that was opened here, and of the code that it brings: texts by path."""
     tops = {module.partition(".")[0] for module in _modules(content, file_format)}
+    tops |= {top for text in code.values() for top in _IMPORT.findall(text)}
+    tops -= top_names(code)
     names = {_distributions()[top] for top in tops if top in _distributions()} - _EVERYWHERE
     if file_format == _SKOPS:
         names.add("skops")

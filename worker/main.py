@@ -41,6 +41,8 @@ from worker.upkeep.sweeper import Sweeper
 
 log = get_logger(__name__)
 
+_SOONER = 0.9
+
 
 def run(
     settings: Settings, *, concurrency: int, queues: Sequence[Queue], name: str, takes: Sequence[str] | None = None
@@ -58,7 +60,9 @@ def run(
         mend_keys(redis)
     Channel.allowed_calls = FLOWERS if settings.flower else PING
     engine = make_engine(settings, application_name=node[:63])
-    models = ModelStore(seals=SealGuard.of(settings.seal_keys))
+    # Before the watchdog ends this process: a version's own process is ended instead.
+    call_seconds = _SOONER * settings.batch_timeout_seconds
+    models = ModelStore(seals=SealGuard.of(settings.seal_keys), seconds=call_seconds)
     _preload(models, engine, seconds=settings.batch_timeout_seconds)
     slot = ProcessSlot(settings, models, node=node, takes=takes)
     register_tasks(app, slot)
@@ -93,7 +97,8 @@ def run(
 def _preload(models: ModelStore, engine: Engine, *, seconds: float) -> None:
     """Load the live model before the fork. Without one, the worker still starts: another may be promoted any time."""
     try:
-        log.info("model loaded", version=models.preload_live(engine, seconds=seconds))
+        version = models.preload_live(engine, seconds=seconds)
+        log.info("model loaded" if version is not None else "the live model is loaded when asked for", version=version)
     except NoLiveModel as error:
         log.warning("no model loaded yet", reason=str(error))
     except DatabaseUnavailable:

@@ -48,6 +48,7 @@ class ModelVersion(Shape):
     state: Literal["registered", "checked", "retired"]
     is_live: bool
     sha256: str = Field(description="Of the file as it was handed in.")
+    code_sha256: str | None = Field(description="Of the code that it brings.")
     digest: str = Field(description="Of all that makes the version's answers.")
     signature: Signature
     classes: list[Label]
@@ -133,6 +134,9 @@ class NewVersion(Shape):
 
     upload_id: UUID
     file_name: str = Field(default="", max_length=200)
+    code_upload_id: UUID | None = Field(
+        default=None, description="The modules that it brings: what `predictq models register --code` packs. They run."
+    )
     source: str | None = Field(default=None, description="Where its features are; null: they come with each call.")
     positive: str | None = Field(default=None, description="The class whose probability is given, of two.")
     threshold: float | None = Field(default=None, ge=0, le=1)

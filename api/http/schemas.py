@@ -212,6 +212,7 @@ class Trace(Shape):
     model_version: int
     task: Task
     model_sha256: str
+    code_sha256: str | None = Field(description="Of the code that the version brings.")
     version_digest: str
     batch_id: int
     accepted_at: Time

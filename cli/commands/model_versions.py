@@ -15,7 +15,7 @@ from cli.options import ApiKeyText, ApiUrl, api_client
 Version = Mapping[str, Any]
 _ABSENT = "–"
 _NOT_STATED = "not stated"  # as `model.stated` writes it; that module is slow to import
-_FACTS = ("task", "classes", "threshold", "source", "file_format", "requirements", "sha256", "digest")
+_FACTS = ("task", "classes", "threshold", "source", "file_format", "requirements", "sha256", "code_sha256", "digest")
 _OF_FEATURES = ("kind", "dtype", "missing", "nullable", "categories", "minimum", "maximum")
 
 

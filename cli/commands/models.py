@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import typer
 
+from cli.check_text import check_lines
 from cli.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.errors import UsageProblem
 from cli.options import ApiKeyText, ApiUrl, api_client
@@ -95,6 +96,10 @@ def register(
     seal: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Its seal; default: FILE.seal, where there is one.")
     ] = None,
+    code: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of modules that the file needs; they travel along."),
+    ] = None,
     promote: Promote = False,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
@@ -102,10 +107,11 @@ def register(
 ) -> None:
     """Register a fitted estimator. A worker opens the file, which runs code of a pickle: closed in, where it can.
 
-    It says how the file was opened.
+    It says how the file was opened. Modules given by --code are run, too: now, and with each prediction.
     """
     from cli.model_files import find_model, read_seal, read_signature
     from cli.model_files import register as send
+    from model.code.folder import pack_folder
 
     options = {
         "source": source,
@@ -118,8 +124,11 @@ def register(
     }
     found = find_model(file)
     options["seal"] = read_seal(found.path, seal)
+    packed = pack_folder(code) if code else None
+    for line in packed.describe() if packed else []:
+        remark(plain_text(line))
     with api_client(api_url, api_key, quiet=as_json) as client:
-        answer = send(client, model, found, options, quiet=as_json)
+        answer = send(client, model, found, options, code=packed, quiet=as_json)
         version = answer["version"]
         if promote:
             body = {"force": force} if force else {}
@@ -263,6 +272,7 @@ def _say_version(version: Mapping[str, Any]) -> None:
         f"{version['model']}:{version['version']}: {version['task']}" + (f" ({classes})" if classes else ""),
         f"source {version['source'] or 'none: features come with each call'}",
         *([f"threshold {version['threshold']:g}"] if version["threshold"] is not None else []),
+        *([f"brings code, SHA-256 {version['code_sha256'][:16]}…"] if version.get("code_sha256") else []),
     ]
     say(plain_text("; ".join(facts)))
     rows = [
@@ -271,27 +281,3 @@ def _say_version(version: Mapping[str, Any]) -> None:
         for spec in version["signature"]["features"]
     ]  # fmt: skip
     say_table(("feature", "kind", "dtype", "", "categories"), rows)
-
-
-def check_lines(report: Mapping[str, Any]) -> list[str]:
-    """What `models check` has seen."""
-    lines = [
-        f"{report['answered']:,} of {report['rows']:,} rows answered, {1e6 * report['seconds_per_row']:.0f} µs a row",
-    ]
-    for code, count in report["errors"].items():
-        lines.append(f"{count:,} rows {code}: {report['first_errors'].get(code, '')}")
-    if report["nulls"]:
-        lines.append("missing: " + ", ".join(f"{name} {count:,}" for name, count in report["nulls"].items()))
-    for name, count in report["unknown_categories"].items():
-        lines.append(f"{name}: {count:,} rows have a category that the model does not know")
-    if report["labels"]:
-        lines.append("labels: " + ", ".join(f"{label} {count:,}" for label, count in report["labels"].items()))
-    if report["quantiles"]:
-        lines.append("answers: " + ", ".join(f"{share} {value:.4g}" for share, value in report["quantiles"].items()))
-    if report["first_errors"].get("labels"):
-        lines.append(report["first_errors"]["labels"])
-    for way, difference in report["differences"].items():
-        lines.append(f"NOT EQUAL to {way}: {difference}")
-    if report["is_equal"]:
-        lines.append("every answer equals the estimator's own")
-    return lines

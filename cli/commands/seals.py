@@ -17,6 +17,9 @@ from cli.model_files import read_seal
 app = typer.Typer(no_args_is_help=True, help="Say whose a model's file is: workers can demand it.")
 
 Trusted = Annotated[Path, typer.Option(exists=True, help="A public key, or a folder of them (NAME.pub).")]
+Code = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="The folder of modules that the file brings.")
+]
 ModelFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The model's file.")]
 
 
@@ -39,26 +42,33 @@ def create(
     key: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="NAME.key of `seals create-key`.")],
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Also: no other threshold.")] = None,
     positive: Annotated[str | None, typer.Option(help="Also: no other positive class.")] = None,
+    code: Code = None,
 ) -> None:
     """Write FILE.seal: this file may be this model. `models register` finds it beside the file."""
     from model.seals.keys import read_private
     from model.seals.seal import Statement, create_seal
 
-    seal = create_seal(Statement(model, _sha256(file), threshold, positive), read_private(key))
+    seal = create_seal(Statement(model, _sha256(file), threshold, positive, _code(code)), read_private(key))
     place = file.with_name(file.name + ".seal")
     place.write_text(json.dumps(seal.to_json(), indent=2) + "\n", encoding="utf-8")
     say(plain_text(f"{place}: {file.name} may be {model}, says the key {seal.key}"))
 
 
 @app.command()
-def check(file: ModelFile, trusted: Trusted) -> None:
+def check(file: ModelFile, trusted: Trusted, code: Code = None) -> None:
     """Check FILE.seal as a worker does."""
     from model.seals.keys import read_trusted
     from model.seals.seal import Seal, check_seal
 
     seal = Seal.from_json(read_seal(file, file.with_name(file.name + ".seal")))
-    check_seal(seal, read_trusted(trusted), model=seal.statement.model, sha256=_sha256(file))
+    check_seal(seal, read_trusted(trusted), model=seal.statement.model, sha256=_sha256(file), code=_code(code))
     say(plain_text(f"{file.name} may be {seal.statement.model}, says the key {seal.key}, which is trusted"))
+
+
+def _code(folder: Path | None) -> str | None:
+    from model.code.folder import pack_folder
+
+    return None if folder is None else pack_folder(folder).sha256
 
 
 def _sha256(file: Path) -> str:

@@ -20,12 +20,16 @@ _PURPOSE = b"predictq seal 1\n"  # so that no signature over anything else is ev
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is signed: the file (its SHA-256 in hex), the model that it may be, and what else is wanted to be so."""
+    """What is signed: the file (its SHA-256 in hex), the model that it may be, and what else is wanted to be so.
+
+    `code` is the digest of the code that it brings. None: it brings none.
+    """
 
     model: str
     sha256: str
     threshold: float | None = None  # None: not said
     positive: str | None = None
+    code: str | None = None
 
     def to_bytes(self) -> bytes:
         """What the signature is over."""
@@ -33,7 +37,8 @@ class Statement:
 
     def to_json(self) -> dict[str, Any]:
         """For people and files."""
-        return {"model": self.model, "sha256": self.sha256, "threshold": self.threshold, "positive": self.positive}
+        said = {"model": self.model, "sha256": self.sha256, "threshold": self.threshold, "positive": self.positive}
+        return said if self.code is None else {**said, "code": self.code}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Seal:
                 str(says["sha256"]),
                 None if threshold is None else float(threshold),
                 None if says["positive"] is None else str(says["positive"]),
+                None if says.get("code") is None else str(says["code"]),
             )
             return cls(statement, str(given["key"]), base64.b64decode(given["signature"], validate=True))
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
@@ -74,8 +80,10 @@ def create_seal(statement: Statement, key: Ed25519PrivateKey) -> Seal:
     return Seal(statement, key_id(key.public_key()), key.sign(statement.to_bytes()))
 
 
-def check_seal(seal: Seal, trusted: Mapping[str, Ed25519PublicKey], *, model: str, sha256: str) -> None:
-    """Raise SealRefused unless a trusted key says that these bytes may be this model."""
+def check_seal(
+    seal: Seal, trusted: Mapping[str, Ed25519PublicKey], *, model: str, sha256: str, code: str | None = None
+) -> None:
+    """Raise SealRefused unless a trusted key says that these bytes, with this code, may be this model."""
     if seal.key not in trusted:
         raise SealRefused(
             f"The seal is by the key {seal.key}, which is not trusted here. Trusted are {', '.join(sorted(trusted))}."
@@ -86,8 +94,14 @@ def check_seal(seal: Seal, trusted: Mapping[str, Ed25519PublicKey], *, model: st
         raise SealRefused("The seal is broken: it was altered, or was not made by the key that it names.") from None
     if seal.statement.sha256 != sha256:
         raise SealRefused(f"The seal is of another file: of {seal.statement.sha256[:12]}…, not of {sha256[:12]}….")
+    if seal.statement.code != code:
+        raise SealRefused(f"The seal is of {_code(seal.statement.code)}, and not of {_code(code)}.")
     if seal.statement.model != model:
         raise SealRefused(f"The seal is for the model {seal.statement.model!r}, not for {model!r}.")
+
+
+def _code(digest: str | None) -> str:
+    return "a file without code" if digest is None else f"the code {digest[:12]}…"
 
 
 def check_said(seal: Seal, *, threshold: float | None, positive: object) -> None:

@@ -32,6 +32,7 @@ class Trace:
     model_version: int
     task: Task
     model_sha256: str
+    code_sha256: str | None  # of the code that the version brings
     version_digest: str
     batch_id: int
     accepted_at: datetime
@@ -63,7 +64,7 @@ SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id,
        coalesce(k.spelled, to_jsonb(k.key_int8), to_jsonb(k.key_uuid), predictq.natural_key(s.key_columns, k.key_text))
            AS client_id,
        CASE WHEN k.spelled IS NOT NULL THEN coalesce(k.key_int8::text, k.key_uuid::text, k.key_text) END AS key,
-       v.model, v.version AS model_version, v.task, v.sha256 AS model_sha256, v.digest AS version_digest,
+       v.model, v.version AS model_version, v.task, v.sha256 AS model_sha256, v.code_sha256, v.digest AS version_digest,
        r.batch_id, r.created_at AS accepted_at,
        coalesce(o.attempts, b.attempts, 0) AS attempts, coalesce(o.worker, b.worker) AS worker,
        o."values"[CAST(:row AS integer) + 1] AS value,

@@ -31,6 +31,11 @@ class NewVersion:
     code: bytes | None = None
 
     @property
+    def code_sha256(self) -> str | None:
+        """The digest of the code that it brings, or None."""
+        return None if self.code is None else hashlib.sha256(self.code).hexdigest()
+
+    @property
     def digest(self) -> str:
         """SHA-256 in hex over all that makes the answers."""
         return version_digest(
@@ -42,5 +47,5 @@ class NewVersion:
             source_id=self.source_id,
             requirements=self.requirements,
             file_format=self.file_format,
-            code_sha256=None if self.code is None else hashlib.sha256(self.code).hexdigest(),
+            code_sha256=self.code_sha256,
         )

@@ -39,6 +39,7 @@ class ModelVersion:
     task: Task
     source_id: int | None
     sha256: str  # of the file, as it was handed in
+    code_sha256: str | None  # of the code that it brings
     digest: str  # of all that makes its answers
     signature: Signature
     classes: tuple[Any, ...]
@@ -60,9 +61,9 @@ class ModelVersion:
 
 
 _SELECT = """
-SELECT v.id, v.model, v.version, v.title, v.task, v.source_id, v.sha256, v.digest, v.signature, v.classes, v.threshold,
-       v.requirements, v.file_format, v.metadata, v.state, v.created_at, v.checked_at, v.promoted_at, v.retired_at,
-       m.live_version_id IS NOT DISTINCT FROM v.id AS is_live
+SELECT v.id, v.model, v.version, v.title, v.task, v.source_id, v.sha256, v.code_sha256, v.digest, v.signature,
+       v.classes, v.threshold, v.requirements, v.file_format, v.metadata, v.state, v.created_at, v.checked_at,
+       v.promoted_at, v.retired_at, m.live_version_id IS NOT DISTINCT FROM v.id AS is_live
 FROM predictq.model_versions v JOIN predictq.models m ON m.name = v.model
 """
 
@@ -99,6 +100,7 @@ def register_version(connection: Connection, new: NewVersion) -> ModelVersion:
         "metadata": new.metadata,
         "artefact": new.artefact,
         "code": new.code,
+        "code_sha256": new.code_sha256,
     }
     known = connection.execute(_ADD_MODEL, values).one()
     if known.task != new.task.value:
@@ -117,9 +119,9 @@ ON CONFLICT (name) DO UPDATE SET source_id = coalesce(m.source_id, excluded.sour
 _SAME = text("SELECT id FROM predictq.model_versions WHERE model = :model AND digest = :digest AND retired_at IS NULL")
 _ADD_VERSION = text("""
 INSERT INTO predictq.model_versions (model, version, title, task, source_id, sha256, digest, signature, classes,
-                                     threshold, requirements, file_format, metadata, artefact, code)
+                                     threshold, requirements, file_format, metadata, artefact, code, code_sha256)
 SELECT :model, coalesce(max(version), 0) + 1, :title, :task, :source_id, :sha256, :digest, :signature, :classes,
-       :threshold, :requirements, :file_format, :metadata, :artefact, :code
+       :threshold, :requirements, :file_format, :metadata, :artefact, :code, :code_sha256
 FROM predictq.model_versions WHERE model = :model RETURNING id
 """).bindparams(
     bindparam("signature", type_=JSONB), bindparam("metadata", type_=JSONB), bindparam("classes", type_=JSONB)
@@ -270,3 +272,11 @@ def read_artefact(connection: Connection, version_id: int) -> bytes:
     if content is None:
         raise ModelVersionUnknown(str(version_id))
     return bytes(content)
+
+
+def read_code(connection: Connection, version_id: int) -> bytes | None:
+    """The pack of the code that a version brings; None where it brings none."""
+    code = connection.execute(
+        text("SELECT code FROM predictq.model_versions WHERE id = :id"), {"id": version_id}
+    ).scalar_one_or_none()
+    return None if code is None else bytes(code)

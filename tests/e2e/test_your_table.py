@@ -28,6 +28,7 @@ from tests.e2e import your_table
 from tests.e2e.support import Up, running_up
 from tests.e2e.your_table import ROWS, Trained, make_tables, read
 from tests.integration.source_support import source_server
+from tests.own_code import fitted_price, write_code
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -363,6 +364,43 @@ def _assert_listed(row: dict[str, Any], keys: list[str], own: Any, classes: list
         assert row["error_code"] == "unknown_client"
         return
     assert_own(row, own[keys.index(text)], classes)
+
+
+def test_models_bring_unlike_code_of_one_name(shop: Shop, session: dict[str, Any], tmp_path: Path) -> None:
+    """Two live models whose modules have the same names answer side by side, singly, in bulk and from their traces."""
+    frame = session["frame"]
+    client = "P-00000017"
+    row = frame[frame.policy_no == client].iloc[0]
+    for name, rate in (("double", 2.0), ("triple", 3.0)):
+        folder = write_code(tmp_path / name, rate, pay="premium")
+        file = tmp_path / f"{name}.joblib"
+        file.write_bytes(fitted_price(folder, pay="premium"))
+        command = ("models", "register", name, str(file), "--source", "policyholders", "--code", str(folder))
+        result = shop.up.run(*command)
+        assert result.returncode == 0, result.stderr
+        assert "code: 3 Python files" in result.stderr
+        assert "they run with each prediction, too" in result.stderr
+        shop.up.ask("promote", name)
+    report = shop.up.ask("models", "check", "triple")
+    assert (report["answered"], report["is_equal"]) == (ROWS, True)
+    told = shop.up.refused("models", "register", "double", str(tmp_path / "double.joblib"))
+    assert "needs the Python module 'pricing'" in told
+    assert "Register the model with --code FOLDER" in told
+    digests = set()
+    for name, rate in (("double", 2.0), ("triple", 3.0), ("double", 2.0)):
+        own = rate * row.age + float(row.premium)
+        single = shop.up.ask("predict", client, "--model", name, "--wait")
+        assert single["result"]["value"] == pytest.approx(own, rel=1e-12)
+        job = shop.up.ask("bulk", "--model", name, "--all", "--watch")
+        values = {found["client_id"]: found["value"] for found in rows_of(shop.up, job["id"])}
+        expected = dict(zip(frame.policy_no, rate * frame.age + frame.premium.astype(float), strict=True))
+        assert values == pytest.approx(expected, rel=1e-12)
+        trace = shop.up.ask("trace", single["request_id"])
+        given = json.dumps(trace["features"])
+        again = shop.up.ask("predict-raw", "--features", "-", "--model", name, "--wait", text=given)
+        assert again["result"]["value"] == pytest.approx(trace["value"], rel=1e-12)
+        digests.add(trace["code_sha256"])
+    assert len(digests) == 2
 
 
 def test_no_password_is_stored(shop: Shop, session: dict[str, Any]) -> None:

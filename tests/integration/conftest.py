@@ -32,6 +32,7 @@ def scorer(settings: Settings, engine: Engine) -> Iterator[Scorer]:
     slot = ProcessSlot(patient.as_role(DatabaseRole.WORKER), ModelStore(), node="test")
     slot.prepare()
     yield slot.scorer
+    slot.scorer.models.end()
     slot.scorer.engine.dispose()
 
 

@@ -16,6 +16,7 @@ def _version(**more: Any) -> dict[str, Any]:
     base = {
         "model": "churn", "version": 1, "task": "binary", "classes": ["No", "Yes"], "threshold": 0.5,
         "source": "people", "file_format": "joblib", "requirements": "", "sha256": "a", "digest": "b",
+        "code_sha256": None,
         "signature": {"features": [_feature("age"), _feature("city", kind="category", categories=["Lyon"])]},
         "metadata": {"library_versions": {"numpy": "2.3.1"},
                      "metrics": {"auc": {"mean": 0.8, "low": 0.7, "high": 0.9}}},

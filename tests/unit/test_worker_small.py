@@ -149,7 +149,7 @@ def test_the_search_for_bad_rows_has_an_end() -> None:
     artefact = build_artefact(SlowModel(seconds=0), SIGNATURE, 0.5, name="t")
     with IsolatedModel(artefact, rows=1, call_timeout_seconds=60, search_seconds=60) as apart:
         assert apart.predict(FEATURES).values.shape == (1,)
-        apart._deadline = 0
+        apart._time._deadline = 0
         with pytest.raises(PredictionFailed, match="given up after 60 s"):
             apart.predict(FEATURES)
 

@@ -16,6 +16,9 @@ def write_message(asked: dict[str, Any], blobs: Sequence[bytes]) -> bytes:
 
 
 def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-    """What `write_message` made."""
-    head = json.loads(stream.readline())
+    """What `write_message` made. Raises EOFError where nothing comes any more."""
+    line = stream.readline()
+    if not line:
+        raise EOFError
+    head = json.loads(line)
     return head["asked"], [stream.read(size) for size in head["sizes"]]

@@ -40,7 +40,7 @@ def run_closed(kind: str, asked: dict[str, Any], *blobs: bytes, seconds: float =
             stdin=subprocess.PIPE,
             stdout=answer,
             stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ADDED,
+            env=closed_environment(),
             start_new_session=True,
         )
         try:
@@ -48,9 +48,14 @@ def run_closed(kind: str, asked: dict[str, Any], *blobs: bytes, seconds: float =
         except subprocess.TimeoutExpired:
             raise ErrandRefused("model_refused", f"The file was not opened and tried within {seconds:g} s.") from None
         finally:
-            _end_group(child)
+            end_group(child)
         answer.seek(0)
         return read_answer(answer, child.returncode)
+
+
+def closed_environment() -> dict[str, str]:
+    """The environment of a process whose code is not ours: nothing of the worker's addresses and secrets."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ} | _ADDED
 
 
 def how_closed() -> str:
@@ -68,7 +73,7 @@ def how_closed() -> str:
     )
 
 
-def _end_group(child: subprocess.Popen[bytes]) -> None:
+def end_group(child: subprocess.Popen[bytes]) -> None:
     """End the process and whatever it has started: none of it can leave the group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

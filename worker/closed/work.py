@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from model.artefact import Artefact
+from model.code.importing import install_code
 from model.formats import FORMATS
 from shared.models.registry import ModelVersion
 from shared.models.signature import Signature
@@ -25,8 +26,13 @@ from worker.models.stored_version import StoredVersion, metadata_of
 from worker.scoring.feature_reader import Refusal
 
 
-def prepare_file(asked: dict[str, Any], content: bytes) -> dict[str, Any]:
-    """A file that was offered, to what its version is to be and what it answered to drawn rows."""
+def prepare_file(asked: dict[str, Any], content: bytes, code: bytes = b"") -> dict[str, Any]:
+    """A file that was offered, and the code it brings, to what its version is to be and what it answered to drawn rows.
+
+    Code stays importable: it is for a process that ends after this.
+    """
+    if code:
+        install_code(code)
     given, columns = asked.get("signature"), asked.get("columns")
     artefact = prepare(
         Offer(
@@ -40,14 +46,20 @@ def prepare_file(asked: dict[str, Any], content: bytes) -> dict[str, Any]:
             allow=tuple(asked.get("allow") or ()),
             force=asked.get("force"),
             formats=tuple(asked.get("formats") or FORMATS),
+            code=code or None,
         )
     )
     return {**artefact.metadata.to_json(), "reference": _reference_json(artefact)}
 
 
-def check_version(asked: dict[str, Any], content: bytes, rows: bytes, reference: bytes) -> dict[str, Any]:
+def check_version(
+    asked: dict[str, Any], content: bytes, rows: bytes, reference: bytes, code: bytes = b""
+) -> dict[str, Any]:
     """A stored version and rows of its source, to what was seen of them."""
-    model = _stored(asked["version"], content, reference).load()
+    stored = _stored(asked["version"], content, reference, code or None)
+    if code:
+        install_code(code)
+    model = stored.load()
     with pa.ipc.open_stream(rows) as reader:
         features = reader.read_all()
     refused = {int(row): Refusal(RowError(code), detail) for row, (code, detail) in asked["refused"].items()}
@@ -60,7 +72,7 @@ def _reference_json(artefact: Artefact) -> dict[str, Any]:
     return {"features": base64.b64encode(reference.features).decode(), "answers": answers}
 
 
-def _stored(given: dict[str, Any], content: bytes, reference: bytes) -> StoredVersion:
+def _stored(given: dict[str, Any], content: bytes, reference: bytes, code: bytes | None) -> StoredVersion:
     """What `worker.errands.models` has read of a version."""
     record = ModelVersion(
         **{
@@ -70,7 +82,7 @@ def _stored(given: dict[str, Any], content: bytes, reference: bytes) -> StoredVe
             "task": Task(given["record"]["task"]),
         }
     )
-    artefact = Artefact(content, metadata_of(record))
+    artefact = Artefact(content, metadata_of(record), code)
     kept = None
     if given["answers"] is not None and is_another_patch(artefact):
         kept = Reference(reference, np.array(given["answers"], dtype=np.float64))

@@ -6,6 +6,7 @@ The file is opened by a closed process; no library of models is loaded here, and
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,17 +15,18 @@ from uuid import UUID
 import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
+from model.code.pack import MOST_PACK_BYTES, read_pack
 from model.errors import ModelRefused
 from model.requirements import requirements_of
 from model.seals.seal import check_said
 from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
-from shared.models.registry import ModelVersion, get_version, read_artefact, register_version
+from shared.models.registry import ModelVersion, get_version, read_artefact, read_code, register_version
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.source import Source, get_source
-from shared.uploaded_files import read_file
+from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed
 from worker.errands.failures import ErrandRefused
 from worker.models.kept_reference import KeptReference, fetch_reference, keep_reference, read_reference
@@ -51,17 +53,21 @@ class ModelErrands:
         with autocommit(self._engine) as connection:
             content = read_file(connection, UUID(str(arguments["upload_id"])), str(arguments["owner"]))
             source = _source(connection, arguments.get("source_id"))
-        sha256 = hashlib.sha256(content).hexdigest()
-        seal = self._seals.check_offer(arguments.get("seal"), model=str(arguments["model"]), sha256=sha256)
+            code = _read_code(connection, arguments)
+        seal = self._seals.check_offer(
+            arguments.get("seal"),
+            model=str(arguments["model"]),
+            sha256=_sha256(content),
+            code=_sha256(code) if code else None,
+        )
         asked = {
             **{name: arguments.get(name) for name in _OFFERED},
             "name": str(arguments.get("file_name") or arguments["model"]),
             "columns": None if source is None else [asdict(column) for column in source.columns],
             "source_id": None if source is None else source.id,
         }
-        new, reference = read_prepared(
-            self._closed("prepare", asked, content), str(arguments["model"]), content, source
-        )
+        found = self._closed("prepare", asked, content, *([code] if code else []))
+        new, reference = read_prepared(found, str(arguments["model"]), content, source, code)
         told = {name: arguments[name] for name in ("metrics", "curves") if arguments.get(name)}
         new = replace(new, metadata={**new.metadata, **told})
         if seal is not None:
@@ -81,6 +87,7 @@ class ModelErrands:
             version = get_version(connection, int(arguments["version_id"]))
             self._seals.check_version(connection, version)
             content = read_artefact(connection, version.id)
+            code = read_code(connection, version.id)
             kept = fetch_reference(connection, version.id)
             source = _source(connection, version.source_id)
         rows = int(arguments.get("rows") or _CHECKED_ROWS)
@@ -91,23 +98,25 @@ class ModelErrands:
             "version": {"record": _record_json(version), "answers": None if kept is None else kept.answers},
             "refused": {str(row): [why.code.value, why.detail] for row, why in refused.items()},
         }
-        report = self._closed("check", asked, content, _as_stream(features), b"" if kept is None else kept.features)
+        blobs = [content, _as_stream(features), b"" if kept is None else kept.features, *([code] if code else [])]
+        report = self._closed("check", asked, *blobs)
         return {"model": version.model, "version": version.version, **report}
 
 
 def read_prepared(
-    found: dict[str, Any], model: str, content: bytes, source: Source | None
+    found: dict[str, Any], model: str, content: bytes, source: Source | None, code: bytes | None = None
 ) -> tuple[NewVersion, KeptReference]:
     """What a closed process has found out about a file. Code of the file ran there: nothing of it is taken unread."""
     try:
         reference = read_reference(found["reference"]["features"], found["reference"]["answers"])
         findings = [str(finding) for finding in found["findings"]]
         file_format = str(found["file_format"])
+        files = read_pack(code) if code else {}
         new = NewVersion(
             model=model,
             task=Task(found["task"]),
             source_id=None if source is None else source.id,
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=_sha256(content),
             signature=Signature.from_json(found["signature"]),
             classes=list(found["classes"]),
             threshold=None if found["threshold"] is None else float(found["threshold"]),
@@ -117,16 +126,44 @@ def read_prepared(
                 "library_versions": {str(name): str(version) for name, version in found["library_versions"].items()},
                 "training_data": None,
                 "created_at": datetime.now(UTC).isoformat(),
-                "findings": [*findings, how_closed()] if file_format == _RUNS_CODE else findings,
+                "findings": [*findings, *_how_opened(file_format, files)],
             },
             artefact=content,
             title=str(found["name"]),
-            requirements=requirements_of(content, file_format),
+            requirements=requirements_of(content, file_format, files),
             file_format=file_format,
+            code=code,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ErrandRefused("model_refused", "The process that opened the file gave no answer to be read.") from error
     return new, reference
+
+
+def _how_opened(file_format: str, files: Mapping[str, str]) -> list[str]:
+    if not files:
+        return [how_closed()] if file_format == _RUNS_CODE else []
+    return [
+        f"brings {len(files)} Python files; they ran while the file was {how_closed()}",
+        "they run with each prediction, too: in a process that each worker process keeps for this version, as closed",
+    ]
+
+
+def _read_code(connection: Connection, arguments: dict[str, Any]) -> bytes | None:
+    """The pack of the modules that a file brings, found to be one. Raises ModelRefused, UploadUnknown."""
+    upload = arguments.get("code_upload_id")
+    if upload is None:
+        return None
+    upload_id, owner = UUID(str(upload)), str(arguments["owner"])
+    size = find_file(connection, upload_id, owner).size
+    if size > MOST_PACK_BYTES:
+        raise ModelRefused(f"The code has {size:,} bytes; the most is {MOST_PACK_BYTES:,}.")
+    code = read_file(connection, upload_id, owner)
+    read_pack(code)
+    return code
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _record_json(version: ModelVersion) -> dict[str, Any]:

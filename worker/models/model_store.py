@@ -14,25 +14,40 @@ from worker.models.load_trial import try_loading
 from worker.models.loaded_model import LoadedModel, load_model
 from worker.models.seals import NO_SEALS, SealGuard
 from worker.models.stored_version import StoredVersion, read_version
+from worker.own_code.model_apart import ModelApart
 
 __all__ = ["Artefact", "LoadedModel", "ModelStore", "load_model"]
 
 
-class ModelStore:
-    """The model versions that this process has loaded."""
+AnyModel = LoadedModel | ModelApart
+CALL_SECONDS = 60.0
 
-    def __init__(self, *, most: int = 4, seals: SealGuard = NO_SEALS) -> None:
+
+class ModelStore:
+    """The model versions that this process has loaded; of those that bring code, the processes that have.
+
+    `seconds`: for one call of such a process, and to start it.
+    """
+
+    def __init__(self, *, most: int = 4, seals: SealGuard = NO_SEALS, seconds: float = CALL_SECONDS) -> None:
         self._seals = seals
         self._most = most
-        self._models: OrderedDict[int, LoadedModel] = OrderedDict()
+        self._seconds = seconds
+        self._models: OrderedDict[int, AnyModel] = OrderedDict()
         self._counts = False
 
-    def get(self, engine: Engine, version: int) -> LoadedModel:
-        """The version with that number in the database, loaded when this process first needs it."""
+    def get(self, engine: Engine, version: int) -> AnyModel:
+        """The version with that number in the database, loaded when this process first needs it.
+
+        A process that has ended is started again. Raises ArtefactError.
+        """
         if version not in self._models:
-            self._keep(version, self.load(self.read(engine, version)))
+            self._keep(version, self.load(self.read(engine, version), seconds=self._seconds))
         self._models.move_to_end(version)
-        return self._models[version]
+        found = self._models[version]
+        if isinstance(found, ModelApart):
+            found.restart()
+        return found
 
     def count_loaded(self) -> None:
         """From here on the metrics say what this process holds: called in each process that scores."""
@@ -53,23 +68,37 @@ class ModelStore:
         """Load the live version, if there is one, for the processes that are forked from this one.
 
         It is loaded in a fork first: what hangs or ends its process costs that fork and not the worker. Returns its
-        number in the database. Raises NoLiveModel, ArtefactError.
+        number in the database; None where it brings code: each process starts its own when it is asked for. Raises
+        NoLiveModel, ArtefactError.
         """
         with transaction(engine) as connection:
             version = live_version(connection).id
         stored = self.read(engine, version)
+        if stored.artefact.code is not None:
+            return None
         try_loading(stored, seconds=seconds)
         self._keep(version, self.load(stored))
         return version
 
     @staticmethod
-    def load(stored: StoredVersion) -> LoadedModel:
-        """The version opened. Raises ArtefactError."""
-        return stored.load()
+    def load(stored: StoredVersion, *, seconds: float = CALL_SECONDS) -> AnyModel:
+        """The version opened; one that brings code in a process of its own. Raises ArtefactError."""
+        return stored.load() if stored.artefact.code is None else ModelApart(stored, seconds=seconds)
 
-    def _keep(self, version: int, model: LoadedModel) -> None:
+    def end(self) -> None:
+        """Forget all of them, and end their processes."""
+        while self._models:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> int:
+        version, model = self._models.popitem(last=False)
+        if isinstance(model, ModelApart):
+            model.end()
+        return version
+
+    def _keep(self, version: int, model: AnyModel) -> None:
         self._models[version] = model
-        gone = self._models.popitem(last=False)[0] if len(self._models) > self._most else None
+        gone = self._forget_oldest() if len(self._models) > self._most else None
         if self._counts:
             metrics.LOADED_VERSIONS.labels(version).set(1)
             if gone is not None:

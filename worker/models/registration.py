@@ -10,7 +10,7 @@ from typing import Any
 
 from model.artefact import Artefact, checked_threshold, versions_of_file
 from model.errors import ModelRefused
-from model.formats import FORMATS, format_of, open_file
+from model.formats import FORMATS, ONNX, format_of, open_file
 from model.infer import Column, infer_signature
 from model.metadata import ArtefactMetadata
 from model.opening import size_refusal
@@ -31,6 +31,7 @@ class Offer:
     `signature` corrects what is inferred, feature by feature, or says all where the file names no features. `columns`
     are the source's; None where features come with each call. `allow` names types of a skops file that are trusted.
     `force`: why it is registered in spite of the trial's doubts. A file of another form than `formats` is not opened.
+    `code` is the pack of the modules that it brings, which are importable already.
     """
 
     content: bytes
@@ -43,6 +44,7 @@ class Offer:
     allow: Sequence[str] = ()
     force: str | None = None
     formats: Sequence[str] = FORMATS
+    code: bytes | None = None
 
 
 def prepare(offer: Offer) -> Artefact:
@@ -60,6 +62,8 @@ def prepare(offer: Offer) -> Artefact:
             f"The file is none of {', '.join(offer.formats)}, and so it is not opened here: opening a pickle runs its "
             "code. On the command line predictq models register takes it."
         )
+    if offer.code is not None and file_format == ONNX:
+        raise ModelRefused("An ONNX file is a graph and imports no code: register it without --code.")
     estimator = open_file(offer.content, file_format, allow=tuple(offer.allow))
     found = servable(estimator)
     classes = ordered_classes(found, offer.positive)
@@ -79,8 +83,9 @@ def prepare(offer: Offer) -> Artefact:
         file_format=file_format,
         source_id=offer.source_id,
         findings=[*notes, *findings],
+        code_sha256=None if offer.code is None else hashlib.sha256(offer.code).hexdigest(),
     )
-    artefact = Artefact(offer.content, metadata)
+    artefact = Artefact(offer.content, metadata, offer.code)
     settled = settle_gaps(wrap(estimator, artefact, version=0), said=_said(offer))
     return with_trial(replace(artefact, metadata=replace(metadata, signature=settled)), force=offer.force)
 

@@ -35,7 +35,7 @@ class SealGuard:
         """As the setting `seal_keys` says. Raises SealRefused where nothing would be trusted."""
         return cls(None if place is None else read_trusted(place))
 
-    def check_offer(self, given: Any, *, model: str, sha256: str) -> Seal | None:
+    def check_offer(self, given: Any, *, model: str, sha256: str, code: str | None = None) -> Seal | None:
         """The seal that came with a file, before the file is opened. Raises SealRefused."""
         if given is None:
             if self.trusted is None:
@@ -43,7 +43,7 @@ class SealGuard:
             raise SealRefused(f"The file has no seal, and workers here demand one. {_advice(model)}")
         seal = Seal.from_json(given)
         if self.trusted is not None:
-            check_seal(seal, self.trusted, model=model, sha256=sha256)
+            check_seal(seal, self.trusted, model=model, sha256=sha256, code=code)
         return seal
 
     def check_version(self, connection: Connection, version: ModelVersion) -> None:
@@ -54,7 +54,7 @@ class SealGuard:
         for stored in connection.execute(_FETCH, {"id": version.id}).scalars():
             try:
                 seal = Seal.from_json(stored)
-                check_seal(seal, self.trusted, model=version.model, sha256=version.sha256)
+                check_seal(seal, self.trusted, model=version.model, sha256=version.sha256, code=version.code_sha256)
                 check_said(seal, threshold=version.threshold, positive=positive_class(version.task, version.classes))
             except SealRefused as error:
                 refusals.append(str(error))

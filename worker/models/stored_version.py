@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from model.artefact import Artefact, check_digests
 from model.errors import ArtefactCorrupt
 from model.metadata import ArtefactMetadata
-from shared.models.registry import ModelVersion, get_version, read_artefact
+from shared.models.registry import ModelVersion, get_version, read_artefact, read_code
 from worker.models.loaded_model import LoadedModel
 from worker.models.reference import Reference, is_another_patch, load_proven
 from worker.models.reference_rows import read_reference
@@ -40,7 +40,8 @@ def read_version(connection: Connection, version_id: int, seals: SealGuard = NO_
     """A version by its number in the database. Raises ModelVersionUnknown, ArtefactCorrupt, SealRefused."""
     record = get_version(connection, version_id)
     seals.check_version(connection, record)
-    artefact = Artefact(read_artefact(connection, version_id), metadata_of(record))
+    code = read_code(connection, version_id) if record.code_sha256 is not None else None
+    artefact = Artefact(read_artefact(connection, version_id), metadata_of(record), code)
     reference = read_reference(connection, version_id) if is_another_patch(artefact) else None
     return StoredVersion(version_id, artefact, record.digest, reference)
 
@@ -63,6 +64,7 @@ def metadata_of(record: ModelVersion) -> ArtefactMetadata:
             source_id=record.source_id,
             requirements=record.requirements,
             file_format=record.file_format,
+            code_sha256=record.code_sha256,
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise ArtefactCorrupt(f"The version's record is not as registration wrote it: {error!r}") from error

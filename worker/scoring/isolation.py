@@ -34,7 +34,25 @@ _START_SECONDS = 60  # to import the libraries, and again to load the model, on 
 _READY = "ready"
 _LEAST_CALL_SECONDS = 5  # for a part of a batch, however small
 _MARGIN_SECONDS = 10  # for the host to tell that a call took too long
-_SEARCH_SECONDS = 2700  # for all calls of one batch: well below the time limit of its task
+SEARCH_SECONDS = 2700  # for all calls of one batch: well below the time limit of its task
+
+
+class SearchTime:
+    """How long the calls of a search for bad rows may take: each by its rows, and all together."""
+
+    def __init__(self, rows: int, call_seconds: float, search_seconds: float) -> None:
+        self._rows = rows
+        self._call_seconds = call_seconds
+        self._search_seconds = search_seconds
+        self._deadline = time.monotonic() + search_seconds
+
+    def for_rows(self, rows: int) -> float:
+        """Seconds for a call of so many rows. Raises PredictionFailed where none are left."""
+        share = max(self._call_seconds * rows / self._rows, min(self._call_seconds, _LEAST_CALL_SECONDS))
+        seconds = min(share, self._deadline - time.monotonic())
+        if seconds <= 0:
+            raise PredictionFailed(f"not scored: the search for bad rows was given up after {self._search_seconds:g} s")
+        return seconds
 
 
 class IsolatedModel:
@@ -50,17 +68,14 @@ class IsolatedModel:
         *,
         rows: int,
         call_timeout_seconds: float,
-        search_seconds: float = _SEARCH_SECONDS,
+        search_seconds: float = SEARCH_SECONDS,
         load_seconds: float = _START_SECONDS,
         reference: Reference | None = None,
     ) -> None:
         self._artefact = artefact
-        self._rows = rows
-        self._timeout = call_timeout_seconds
-        self._search_seconds = search_seconds
+        self._time = SearchTime(rows, call_timeout_seconds, search_seconds)
         self._load_seconds = load_seconds
         self._reference = reference
-        self._deadline = time.monotonic() + search_seconds
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -79,9 +94,7 @@ class IsolatedModel:
 
     def predict(self, features: pa.Table) -> Prediction:
         """The answers to the rows. Raises PredictionFailed with the reason, WrongAnswer."""
-        seconds = self._call_seconds(features.num_rows)
-        if seconds <= 0:
-            raise PredictionFailed(f"not scored: the search for bad rows was given up after {self._search_seconds:g} s")
+        seconds = self._time.for_rows(features.num_rows)
         try:
             child = self._child or self._start()
             _send(_pipe(child.stdin), (features, seconds))
@@ -97,10 +110,6 @@ class IsolatedModel:
             raise answer
         found: Prediction = answer
         return found
-
-    def _call_seconds(self, rows: int) -> float:
-        share = max(self._timeout * rows / self._rows, min(self._timeout, _LEAST_CALL_SECONDS))
-        return min(share, self._deadline - time.monotonic())
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._child = subprocess.Popen(
@@ -148,7 +157,7 @@ class IsolatedModel:
         """Clear away the child that has ended by itself; returns how it did."""
         code = self._child.wait() if self._child else 0
         self._stop()
-        return _exit_words(code)
+        return exit_words(code)
 
     def _stop(self) -> None:
         if self._child is not None:
@@ -182,11 +191,12 @@ def _read(stream: IO[bytes]) -> Any:
     return pickle.loads(stream.read(_LENGTH.unpack(head)[0]))  # noqa: S301 - our own parent wrote it
 
 
-def _exit_words(code: int) -> str:
+def exit_words(code: int) -> str:
+    """How a process ended, by its status."""
     return f"signal {-code}" if code < 0 else f"exit status {code}"
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to end this process with its parent: a model that hangs never sees that the pipe was closed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -194,7 +204,7 @@ def _die_with_parent() -> None:
 
 def serve() -> None:
     """The host's loop: a model first, then a table and its time-out per call, until the parent closes the pipe."""
-    _die_with_parent()
+    die_with_parent()
     # The model may print: that must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -236,12 +246,12 @@ def _call_in_fork(model: LoadedModel, features: pa.Table, seconds: float) -> Any
     if code == -signal.SIGALRM:
         return f"the model did not answer within {seconds:g} s"
     if code or not data:
-        return f"the model ended its process ({_exit_words(code)})"
+        return f"the model ended its process ({exit_words(code)})"
     return pickle.loads(data)  # noqa: S301 - our own fork wrote it
 
 
 def _answer_and_exit(model: LoadedModel, features: pa.Table, seconds: float, target: int) -> NoReturn:
-    _die_with_parent()
+    die_with_parent()
     # The kernel ends the process then, whatever code it hangs in.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)

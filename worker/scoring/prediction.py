@@ -12,6 +12,7 @@ from model.answering import Prediction, WrongAnswer
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.status import RowError
+from worker.own_code.errors import ModelEnded
 from worker.scoring.answers import Answers, StatedError
 from worker.scoring.feature_reader import Rows
 from worker.scoring.row_checks import find_errors
@@ -28,7 +29,7 @@ def predict_rows(rows: Rows, signature: Signature, predict: Predict, *, task: Ta
 
     `predict` maps a table of n rows to n answers, or raises. A row for which it raises even when alone gets the error;
     its neighbours get their answers. An answer of the wrong form for several rows is the model's fault, and so the
-    error of all of them.
+    error of all of them. Raises ModelEnded where nothing can be asked any more: the batch is tried again.
     """
     answers = Answers.none_yet(len(rows))
     answers.errors.update(find_errors(rows, signature))
@@ -50,7 +51,7 @@ def predict_rows(rows: Rows, signature: Signature, predict: Predict, *, task: Ta
 def _predict_part(table: pa.Table, numbers: npt.NDArray[np.intp], predict: Predict, answers: Answers) -> None:
     try:
         prediction = _right_count(predict(table), table.num_rows)
-    except WrongAnswer:
+    except (WrongAnswer, ModelEnded):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises must not cost its neighbours
         if table.num_rows == 1:

@@ -29,8 +29,8 @@ from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
 from worker.models.unknown_words import KnownWords
 from worker.scoring.answers import Answers, StatedError, make_page
+from worker.scoring.apart import open_apart
 from worker.scoring.feature_reader import Rows, read_keys, read_rows
-from worker.scoring.isolation import IsolatedModel
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
 from worker.scoring.prediction import Predict, predict_rows, storable
@@ -209,13 +209,9 @@ class Scorer:
         held = claims[0]
         log.warning("scoring in a process apart", batch_id=held.batch_id, attempt=held.attempt)
         stored = self.models.read(self.engine, held.model_version_id)
-        artefact = stored.checked()
-        metadata = artefact.metadata
+        metadata = stored.checked().metadata
         rows = read_rows(self.sources, claims, metadata.signature)
-        timeout = self.settings.batch_timeout_seconds
-        with IsolatedModel(
-            artefact, rows=len(rows), call_timeout_seconds=timeout, load_seconds=timeout, reference=stored.reference
-        ) as apart:
+        with open_apart(stored, rows=len(rows), seconds=self.settings.batch_timeout_seconds) as apart:
             answers = predict_rows(rows, metadata.signature, apart.predict, task=metadata.task)
         return self._finish(claims, rows, answers, metadata)
 

@@ -73,6 +73,7 @@ CREATE TABLE predictq.model_versions (
     metadata jsonb NOT NULL,
     artefact bytea,
     code bytea,
+    code_sha256 text CHECK (code_sha256 ~ '^[0-9a-f]{64}$'),
     created_at timestamptz NOT NULL DEFAULT now(),
     checked_at timestamptz,
     promoted_at timestamptz,
@@ -80,6 +81,8 @@ CREATE TABLE predictq.model_versions (
     UNIQUE (model, version),
     UNIQUE (model, digest),
     CONSTRAINT model_versions_bytes_until_retired CHECK ((artefact IS NULL) = (retired_at IS NOT NULL)),
+    CONSTRAINT model_versions_code_until_retired
+        CHECK ((code IS NULL) = (code_sha256 IS NULL OR retired_at IS NOT NULL)),
     CONSTRAINT model_versions_answer_by_task CHECK (
         CASE task WHEN 'binary' THEN jsonb_array_length(classes) = 2 AND threshold IS NOT NULL
                   WHEN 'multiclass' THEN jsonb_array_length(classes) > 2 AND threshold IS NULL

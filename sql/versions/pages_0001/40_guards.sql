@@ -34,10 +34,12 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON predictq.audit_log
 CREATE FUNCTION predictq.refuse_model_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.id, NEW.model, NEW.version, NEW.title, NEW.sha256, NEW.digest, NEW.signature, NEW.classes, NEW.threshold,
-        NEW.requirements, NEW.metadata, NEW.created_at, NEW.task, NEW.source_id, NEW.file_format)
+        NEW.requirements, NEW.metadata, NEW.created_at, NEW.task, NEW.source_id, NEW.file_format,
+        NEW.code_sha256)
        IS DISTINCT FROM
        (OLD.id, OLD.model, OLD.version, OLD.title, OLD.sha256, OLD.digest, OLD.signature, OLD.classes, OLD.threshold,
-        OLD.requirements, OLD.metadata, OLD.created_at, OLD.task, OLD.source_id, OLD.file_format)
+        OLD.requirements, OLD.metadata, OLD.created_at, OLD.task, OLD.source_id, OLD.file_format,
+        OLD.code_sha256)
        OR (NEW.retired_at IS NULL AND (NEW.artefact, NEW.code) IS DISTINCT FROM (OLD.artefact, OLD.code))
     THEN
         RAISE EXCEPTION 'model version %:% is immutable: register a new version instead', OLD.model, OLD.version

@@ -1,0 +1,30 @@
+"""What `predictq models check` has seen, in lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def check_lines(report: Mapping[str, Any]) -> list[str]:
+    """What `models check` has seen."""
+    lines = [
+        f"{report['answered']:,} of {report['rows']:,} rows answered, {1e6 * report['seconds_per_row']:.0f} µs a row",
+    ]
+    for code, count in report["errors"].items():
+        lines.append(f"{count:,} rows {code}: {report['first_errors'].get(code, '')}")
+    if report["nulls"]:
+        lines.append("missing: " + ", ".join(f"{name} {count:,}" for name, count in report["nulls"].items()))
+    for name, count in report["unknown_categories"].items():
+        lines.append(f"{name}: {count:,} rows have a category that the model does not know")
+    if report["labels"]:
+        lines.append("labels: " + ", ".join(f"{label} {count:,}" for label, count in report["labels"].items()))
+    if report["quantiles"]:
+        lines.append("answers: " + ", ".join(f"{share} {value:.4g}" for share, value in report["quantiles"].items()))
+    if report["first_errors"].get("labels"):
+        lines.append(report["first_errors"]["labels"])
+    for way, difference in report["differences"].items():
+        lines.append(f"NOT EQUAL to {way}: {difference}")
+    if report["is_equal"]:
+        lines.append("every answer equals the estimator's own")
+    return lines

@@ -1,0 +1,94 @@
+"""The inside of the process: open one version, and answer what is asked of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+from typing import IO, NoReturn
+
+from model.answering import WrongAnswer
+from model.code.importing import install_code, place_in_code
+from model.errors import ArtefactError
+from worker.closed.message import read_message
+from worker.models.loaded_model import LoadedModel
+from worker.models.stored_version import StoredVersion
+from worker.own_code.answers import write_answer, write_words
+from worker.pages.decode import decode_features
+from worker.scoring.isolation import die_with_parent, exit_words
+
+
+def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
+    """A version first, then a page of features per call, until the pipe is closed."""
+    try:
+        _, (version,) = read_message(calls)
+        model = _open(pickle.loads(version), answers)  # noqa: S301 - our own parent wrote it
+        while model is not None:
+            asked, (page,) = read_message(calls)
+            number, seconds = int(asked["call"]), asked["seconds_apart"]
+            answer = _answer(model, page, number) if seconds is None else _answer_apart(model, page, number, seconds)
+            _say(answers, answer)
+    except EOFError:
+        return
+
+
+def _open(stored: StoredVersion, answers: IO[bytes]) -> LoadedModel | None:
+    """The version opened, or None after the reason was told."""
+    try:
+        install_code(stored.artefact.code or b"")
+        model = stored.load()
+    except Exception as error:  # noqa: BLE001 - told to the worker
+        _say(answers, write_words(0, "refused", str(error) if isinstance(error, ArtefactError) else _words(error)))
+        return None
+    known = {str(place): sorted(words) for place, words in model.known_words.items()}
+    _say(answers, json.dumps({"call": 0, "known_words": known}).encode() + b"\n")
+    return model
+
+
+def _answer(model: LoadedModel, page: bytes, number: int) -> bytes:
+    try:
+        return write_answer(number, model.predict_columns(decode_features(page)))
+    except WrongAnswer as error:
+        return write_words(number, "wrong", str(error))
+    except Exception as error:  # noqa: BLE001 - whatever the code raises is told
+        return write_words(number, "raised", _words(error))
+
+
+def _answer_apart(model: LoadedModel, page: bytes, number: int, seconds: float) -> bytes:
+    """The answer of a fork, which may hang or end: this process and its model stay."""
+    source, target = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(source)
+        _answer_and_exit(model, page, number, seconds, target)
+    os.close(target)
+    with os.fdopen(source, "rb") as pipe:
+        data = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == -signal.SIGALRM:
+        return write_words(number, "ended", f"the model did not answer within {seconds:g} s")
+    if code or not data:
+        return write_words(number, "ended", f"the model ended its process ({exit_words(code)})")
+    return data
+
+
+def _answer_and_exit(model: LoadedModel, page: bytes, number: int, seconds: float, target: int) -> NoReturn:
+    die_with_parent()
+    # The kernel ends the fork then, whatever code it hangs in.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    with os.fdopen(target, "wb") as pipe:
+        pipe.write(_answer(model, page, number))
+    os._exit(0)
+
+
+def _say(answers: IO[bytes], data: bytes) -> None:
+    answers.write(data)
+    answers.flush()
+
+
+def _words(error: Exception) -> str:
+    place = place_in_code(error)
+    text = f"{type(error).__name__}: {str(error)[:500]}"
+    return text if place is None else f"{text} ({place})"
