@@ -43,8 +43,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def wait_until(check: Callable[[], T | None], *, seconds: float = 30, what: str = "condition") -> T:
-    """Poll until `check` gives something true, and return it; fail with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Poll until `check` gives something true, and return it; fail with `what` after `seconds`.
+
+    After four times as long on a machine that has more to do than cores: there a process takes half a minute to start.
+    """
+    deadline = time.monotonic() + seconds * (4 if os.getloadavg()[0] > (os.cpu_count() or 1) else 1)
     while True:
         value = check()
         if value:

@@ -52,6 +52,7 @@ def test_no_call_is_answered_with_what_the_document_does_not_say(
             ),
             *("--continue-on-failure", "--no-color", "--exclude-path-regex", _LEFT_OUT, "--warnings", "off"),
             *("--generation-database", "none", "--suppress-health-check", "all", "--request-timeout", "60"),
+            *("--max-response-time", "60", "--wait-for-schema", "60"),
             *([] if _EXAMPLES else ["--seed", "1", "--max-time", "15"]),
         ]
         found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
