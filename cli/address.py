@@ -6,6 +6,7 @@ import os
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cli.errors import GatewayDown, NoStack
 from devstack.errors import NotRunning
@@ -13,6 +14,7 @@ from devstack.state import STATE_FILE, StackState, load_state
 from shared.database_role import DatabaseRole
 
 STACK_DIRECTORY = ".predictq"
+TLS_VARIABLES = ("PREDICTQ_TLS_CA", "PREDICTQ_TLS_NAME")
 _ROLES = tuple(role.variable for role in DatabaseRole)
 _chosen: ContextVar[Path | None] = ContextVar("directory", default=None)
 
@@ -23,6 +25,16 @@ class ApiAddress:
 
     url: str
     key: str | None
+    tls_ca: str | None = None  # a file with the authority that its certificate is trusted by; None: this machine's own
+    tls_name: str | None = None  # that its certificate is for; None: the host in the address
+
+    @property
+    def named_url(self) -> str:
+        """For browsers and other programs, which ask for the certificate of the host that they call."""
+        parts = urlsplit(self.url)
+        if self.tls_name is None or parts.scheme != "https":
+            return self.url
+        return self.url.replace(parts.netloc, f"{self.tls_name}:{parts.port or 443}", 1)
 
 
 def choose_directory(directory: Path | None) -> None:
@@ -70,17 +82,29 @@ def api_address(url: str | None, key: str | None) -> ApiAddress:
     if url is None:
         if stack is None:
             raise _no_stack("gateway", "PREDICTQ_API_URL and PREDICTQ_API_KEY")
-        return ApiAddress(stack.api_url, key or _own_key(stack))
+        return ApiAddress(stack.api_url, key or _own_key(stack), *_trust(stack))
     url = url.rstrip("/")
     # The local stack's key goes to nobody but the local stack.
     is_local = stack is not None and stack.api_url == url
-    return ApiAddress(url, key or (_own_key(stack) if stack and is_local else None))
+    own = stack if is_local else None
+    return ApiAddress(url, key or (_own_key(own) if own else None), *_trust(own))
 
 
-def known_gateway() -> str | None:
+def known_gateway() -> ApiAddress | None:
     """The address of the gateway, where one is known; for calls without a key."""
-    here: str | None = getattr(find_stack(), "api_url", None)
-    return here if _chosen.get() else os.environ.get("PREDICTQ_API_URL") or here
+    stack = find_stack()
+    url = None if _chosen.get() else os.environ.get("PREDICTQ_API_URL", "").rstrip("/") or None
+    if url is not None and (stack is None or stack.api_url != url):
+        return ApiAddress(url, None, *_trust(None))
+    return None if stack is None else ApiAddress(stack.api_url, None, *_trust(stack))
+
+
+def _trust(stack: StackState | None) -> tuple[str | None, str | None]:
+    """The authority and the name of a gateway's certificate: as the environment says, else as its stack does."""
+    if stack is not None and _chosen.get():
+        return stack.api_ca, stack.api_name  # what the environment says is of another stack
+    authority, name = (os.environ.get(variable) or None for variable in TLS_VARIABLES)
+    return authority or (stack.api_ca if stack else None), name or (stack.api_name if stack else None)
 
 
 def _own_key(stack: StackState) -> str:

@@ -14,6 +14,7 @@ import httpx
 
 from cli.address import ApiAddress
 from cli.errors import GatewayAway, GatewayRefused
+from cli.http import open_http
 from cli.words import as_commands
 
 NOT_YET = 409
@@ -45,8 +46,9 @@ class ApiClient:
         """Nothing is sent yet. `on_pause` is told why a call is about to be repeated."""
         headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
         timeout = httpx.Timeout(WAIT_SECONDS + 30, connect=5)
-        self._http = httpx.Client(base_url=address.url, headers=headers, timeout=timeout)
+        self._http = open_http(address, headers=headers, timeout=timeout)
         self._url = address.url
+        self.named_url = address.named_url  # for browsers
         self._patience = patience_seconds
         self._on_pause = on_pause
         self._reached = False

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.address import ApiAddress
 from cli.client import ApiClient, Json
 from cli.console import plain_text, remark, say
 from cli.errors import ExitStatus
 from cli.job_text import answer_text, counts_text, trace_lines
-from cli.up import say_ready, tell_trouble
+from cli.up import address_in, say_ready, tell_trouble
 from cli.watching import exit_status, wait_for, watch
 from devstack.errors import NotWritable
 from devstack.files import make_private_directory
@@ -51,7 +50,7 @@ def run_demo(parent: Path, clients: int, workers: int) -> None:
             state = running.state
             flower = f"{state.flower_url} (user {FLOWER_USER}, password {state.flower_password})"
             say_ready(f"up after {time.monotonic() - start:.0f} s: {state.api_url}/docs, {flower}")
-            with ApiClient(ApiAddress(running.state.api_url, running.state.api_key)) as client:
+            with ApiClient(address_in(running.state)) as client:
                 _show(client, running.first_client or 1)
     _heading(f"Done in {time.monotonic() - start:.0f} s; everything is stopped and its data deleted")
     say("Keep one running: [bold]predictq up[/]")

@@ -33,9 +33,15 @@ class GatewayAway(PredictqError):
 
     def __init__(self, url: str, cause: BaseException) -> None:
         reason = str(cause) or type(cause).__name__
-        super().__init__(
-            f"the gateway at {url} does not answer ({reason}): start it with `predictq up`, or set --api-url"
-        )
+        super().__init__(f"the gateway at {url} does not answer ({reason}): {_advice(reason)}")
+
+
+def _advice(reason: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" not in reason:
+        return "start it with `predictq up`, or set --api-url"
+    if "mismatch" in reason or "not valid for" in reason:
+        return "its certificate is for another host; set PREDICTQ_TLS_NAME to the one that you expect"
+    return "its certificate is of nobody whom this machine trusts; set PREDICTQ_TLS_CA to the file of its authority"
 
 
 class ProgramMissing(PredictqError):

@@ -91,16 +91,18 @@ def run_commands(commands: list[list[str]]) -> Iterator[tuple[list[str], Any]]:
 def wait_for_gateway() -> None:
     """Return when the gateway answers: at the start of a stack the commands may come before it."""
     from cli.address import api_address  # noqa: PLC0415 - a stack's programs set it in the environment
+    from cli.http import open_http  # noqa: PLC0415
 
-    url = api_address(os.environ.get("PREDICTQ_API_URL"), None).url
+    address = api_address(os.environ.get("PREDICTQ_API_URL"), None)
     deadline = time.monotonic() + _GATEWAY_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/health/live", timeout=2).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(_LOOK_SECONDS)
+    with open_http(address, timeout=2) as http:
+        while time.monotonic() < deadline:
+            try:
+                if http.get("/health/live").is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(_LOOK_SECONDS)
 
 
 def _part(name: str, part: str) -> ModuleType:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 
-from cli.address import fill_environment, known_gateway
+from cli.address import ApiAddress, fill_environment, known_gateway
 from cli.database import require_schema
 from cli.errors import GatewayAway, GatewayRefused, NoStack
 from cli.finding import Finding
@@ -177,17 +177,21 @@ def _examine_redis(settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_gateway() -> Iterator[Finding]:
-    url = known_gateway()
-    if url is None:
+    address = known_gateway()
+    if address is None:
         return  # none is known here; it may well run elsewhere
-    yield _judge("gateway", "predictq up, or predictq api", lambda: _gateway(url))
+    yield _judge("gateway", "predictq up, or predictq api", lambda: _gateway(address))
 
 
-def _gateway(url: str) -> str:
+def _gateway(address: ApiAddress) -> str:
     import httpx  # noqa: PLC0415
 
+    from cli.http import open_http  # noqa: PLC0415
+
+    url = address.url
     try:
-        answer = httpx.get(f"{url}/health/ready", timeout=5)
+        with open_http(address, timeout=5) as http:
+            answer = http.get("/health/ready")
     except httpx.TransportError as error:
         raise GatewayAway(url, error) from error
     if not answer.is_success:

@@ -108,17 +108,27 @@ def _say_panel(running: Running, seconds: float, public_url: str | None) -> None
 def _screens(state: StackState, public_url: str | None) -> str:
     """A link that signs in once; where none can be had, the address alone."""
     try:
-        with ApiClient(ApiAddress(state.api_url, state.api_key), patience_seconds=2) as client:
+        with ApiClient(address_in(state), patience_seconds=2) as client:
             link = sign_in_link(client)[0]
-            return link if public_url is None else link.replace(state.api_url, public_url.rstrip("/"), 1)
-    except (GatewayAway, GatewayRefused):
+            return link if public_url is None else link.replace(client.named_url, public_url.rstrip("/"), 1)
+    except (GatewayAway, GatewayRefused) as error:
+        if state.api_url.startswith("https:"):
+            remark(f"{plain_text(error)}. Is its certificate of an authority of your own? Name that: --tls-ca FILE")
         return state.api_url
+
+
+def address_in(state: StackState) -> ApiAddress:
+    """The gateway of a stack, with its own key."""
+    return ApiAddress(state.api_url, state.api_key, state.api_ca, state.api_name)
 
 
 def curl_line(running: Running) -> str:
     """A call that works by copy and paste."""
     state, body = running.state, json.dumps({"client_id": running.first_client})
+    trust = f"--cacert {quote(state.api_ca)} " if state.api_ca else ""
+    if state.api_name is not None:
+        trust += f"--connect-to {state.api_name}::127.0.0.1: "
     return (
-        f"curl -s {state.api_url}/v1/predict -H 'Authorization: Bearer {state.api_key}' "
+        f"curl -s {trust}{address_in(state).named_url}/v1/predict -H 'Authorization: Bearer {state.api_key}' "
         f"-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{body}'"
     )

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from signal import Signals
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from devstack.gateway_tls import GatewayTls
 from devstack.supervision.child import Child
 from shared.config import Settings
 from shared.database_role import DatabaseRole
@@ -45,10 +47,11 @@ class Services:
     logs: Path
     role_urls: Mapping[DatabaseRole, str] = field(default_factory=dict)  # each child gets its own, and no other
 
-    def gateway(self, port: int, host: str = "127.0.0.1") -> Child:
+    def gateway(self, port: int, host: str = "127.0.0.1", tls: GatewayTls | None = None) -> Child:
         """The gateway on `host`, one that leads to 127.0.0.1, too; ready when it answers, with a live model or none."""
-        arguments = ["api", "--host", host, "--port", str(port)]
-        return self._child("gateway", arguments, lambda: answers(port, "/health/live"), role=DatabaseRole.GATEWAY)
+        arguments = ["api", "--host", host, "--port", str(port), *(tls.arguments if tls else ())]
+        ready = partial(answers, port, "/health/live", is_secure=tls is not None)
+        return self._child("gateway", arguments, ready, role=DatabaseRole.GATEWAY)
 
     def flower(self, port: int, password: str) -> Child:
         """Flower on 127.0.0.1:`port`. It keeps nothing, and takes long to say goodbye: it is ended at once."""
@@ -113,9 +116,13 @@ def module_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def answers(port: int, path: str) -> bool:
-    """Whether 127.0.0.1:`port` answers a GET of `path` with 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def answers(port: int, path: str, *, is_secure: bool = False) -> bool:
+    """Whether 127.0.0.1:`port` answers a GET of `path` with 200; its certificate does not matter for that."""
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=_any_certificate())
+        if is_secure
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    )
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -123,6 +130,14 @@ def answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _any_certificate() -> ssl.SSLContext:
+    """Nothing that is secret is sent, and nothing but the status of the answer is believed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def shows_a_worker(port: int, password: str) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from devstack.errors import PortTaken
 from devstack.files import make_private_directory
+from devstack.gateway_tls import LOOPBACK, GatewayTls
 from devstack.local_key import flower_password, local_key
 from devstack.servers.ports import free_port, is_free
 from devstack.services import Services, shows_a_worker
@@ -54,6 +55,7 @@ class Plan:
     rows: int | None = None
     host: str = "127.0.0.1"  # or 0.0.0.0, for a container that has its own network
     public_url: str | None = None  # where browsers find it, if not at that port of this machine
+    tls: GatewayTls | None = None  # None: the gateway speaks plain HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,17 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             "PREDICTQ_ERASURE_DIRECTORY": str(plan.directory),
             "PREDICTQ_ENV_FILE": str((plan.directory / ".env").absolute()),  # addresses of sources elsewhere
         }
+        if plan.tls and plan.tls.name:
+            kept["PREDICTQ_ALLOWED_HOSTS"] = f"localhost,127.0.0.1,[::1],{plan.tls.name}"
         kept["PREDICTQ_FLOWER"] = str(plan.flower)
         environment = {**kept, **os.environ, "DATABASE_URL": servers.fast_database_url, "REDIS_URL": servers.redis_url}
         services = Services(settings, environment, plan.directory / "logs", servers.role_urls)
         key = local_key(engine, plan.directory)
-        own = {**environment, "PREDICTQ_API_URL": f"http://127.0.0.1:{port}", "PREDICTQ_API_KEY": key}
+        url = f"{'https' if plan.tls else 'http'}://{LOOPBACK}:{port}"
+        own = {**environment, "PREDICTQ_API_URL": url, "PREDICTQ_API_KEY": key, **_trust(plan.tls)}
         with ExitStack() as start_work:
             loading = _begin_loading(plan, engine, own, start_work)
-            supervisor.start(services.gateway(port, plan.host), START_SECONDS)
+            supervisor.start(services.gateway(port, plan.host, plan.tls), START_SECONDS)
             supervisor.start(services.upkeep(), START_SECONDS)
             flower = _start_flower(services, supervisor, plan.directory) if plan.flower else None
             loaded = loading.result() if loading else None
@@ -119,13 +124,15 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             pid=os.getpid(),
             database_url=servers.database_url,
             redis_url=servers.redis_url,
-            api_url=f"http://127.0.0.1:{port}",
+            api_url=url,
             api_key=key,
             flower_url=f"http://127.0.0.1:{flower[0]}" if flower else None,
             flower_password=flower[1] if flower else None,
             gateway_database_url=servers.role_urls.get(DatabaseRole.GATEWAY),
             worker_database_url=servers.role_urls.get(DatabaseRole.WORKER),
             upkeep_database_url=servers.role_urls.get(DatabaseRole.UPKEEP),
+            api_ca=str(plan.tls.authority) if plan.tls and plan.tls.authority else None,
+            api_name=plan.tls.name if plan.tls else None,
         )
         directory.publish(state)
         first_client = loaded["first_id"] if loaded else None
@@ -159,6 +166,12 @@ def _redis_version(settings: Settings) -> str:
             return server_version(client)
     except (RedisError, OSError):  # it is away, or does not let us ask: the programs that need it say so
         return "Redis"
+
+
+def _trust(tls: GatewayTls | None) -> dict[str, str]:
+    """How commands trust the gateway, in their environment."""
+    found = {} if tls is None else {"PREDICTQ_TLS_CA": str(tls.authority or ""), "PREDICTQ_TLS_NAME": tls.name or ""}
+    return {name: value for name, value in found.items() if value}
 
 
 def _begin_loading(

@@ -28,6 +28,8 @@ class StackState:
     gateway_database_url: str | None = None  # under the database roles of the services
     worker_database_url: str | None = None
     upkeep_database_url: str | None = None
+    api_ca: str | None = None  # the file of the authority that the gateway's certificate is trusted by
+    api_name: str | None = None  # that its certificate is for, where that is not the host of `api_url`
 
     def has_its_gateway(self) -> bool:
         """Whether a program of this very stack listens at `api_url`: while it is down, a stranger's may."""

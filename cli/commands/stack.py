@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,12 @@ from cli.console import AsJson, plain_text, remark, say, say_json
 from cli.errors import UsageProblem
 from shared.database_role import DatabaseRole
 
+if TYPE_CHECKING:
+    from devstack.gateway_tls import GatewayTls
+
 PROCESSORS = os.cpu_count() or 1
+TlsCert = Annotated[Path | None, typer.Option(help="Speak TLS with this certificate and its chain (PEM).")]
+TlsKey = Annotated[Path | None, typer.Option(help="Its private key (PEM, without a password).")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 
 
@@ -31,6 +36,11 @@ def up(
     ] = False,
     public_url: Annotated[
         str | None, typer.Option(help="Where browsers find it, if not on this machine: for the link that is printed.")
+    ] = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="The authority that signed it, where this machine does not know it (PEM).")
     ] = None,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower, to watch Celery.")] = True,
     directory: Annotated[Path, typer.Option(file_okay=False, help="Where data, logs and addresses are kept.")] = Path(
@@ -59,8 +69,19 @@ def up(
         rows=rows,
         host="0.0.0.0" if every_address else "127.0.0.1",  # noqa: S104 - asked for
         public_url=public_url,
+        tls=_gateway_tls(tls_cert, tls_key, tls_ca),
     )
     run_until_stopped(plan, as_json=as_json)
+
+
+def _gateway_tls(certificate: Path | None, key: Path | None, authority: Path | None) -> GatewayTls | None:
+    from devstack.gateway_tls import read_gateway_tls
+
+    if certificate is None and key is None and authority is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageProblem("--tls-cert and --tls-key are given together; --tls-ca goes with them")
+    return read_gateway_tls(certificate, key, authority)
 
 
 def demo(
@@ -95,9 +116,12 @@ def worker(
 def api(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Run one more gateway until Ctrl-C."""
-    _become(DatabaseRole.GATEWAY, "api", "--host", host, "--port", str(port))
+    tls = _gateway_tls(tls_cert, tls_key, None)
+    _become(DatabaseRole.GATEWAY, "api", "--host", host, "--port", str(port), *(tls.arguments if tls else ()))
 
 
 def upkeep() -> None:

@@ -147,7 +147,7 @@ def test_a_chosen_directory_goes_over_place_and_environment(
         assert find_stack() == state
         address = api_address("http://another", "pq_another")
         assert (address.url, address.key) == (state.api_url, "pq_local")
-        assert known_gateway() == state.api_url
+        assert getattr(known_gateway(), "url", None) == state.api_url
         fill_environment(redis=True)
         assert (os.environ["DATABASE_URL"], os.environ["REDIS_URL"]) == (state.database_url, state.redis_url)
     with pytest.raises(NoStack, match=r"nothing runs in .*predictq up --directory '.*my stack'"):

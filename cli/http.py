@@ -1,0 +1,33 @@
+"""HTTP to a gateway that is trusted as its address says: certificates are always checked."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import httpx
+
+from cli.address import ApiAddress
+from cli.errors import UsageProblem
+
+
+def open_http(address: ApiAddress, **options: Any) -> httpx.Client:
+    """A client for this gateway; `options` are httpx's. Raises UsageProblem where the authority's file is none."""
+    hooks = {"request": [_called(address.tls_name)]} if address.tls_name else {}
+    return httpx.Client(base_url=address.url, verify=_trust(address.tls_ca), event_hooks=hooks, **options)
+
+
+def _trust(authority: str | None) -> ssl.SSLContext | bool:
+    if not authority:
+        return True
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageProblem(f"PREDICTQ_TLS_CA names {authority}, which is no certificate (PEM): {error}") from None
+
+
+def _called(name: str) -> Any:
+    def call(request: httpx.Request) -> None:
+        request.extensions["sni_hostname"] = name  # what the certificate must be for
+
+    return call
