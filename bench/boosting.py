@@ -30,13 +30,18 @@ from bench.context import Bench
 from bench.scenarios.bulk import submit_all
 from bench.stack import Service, Stack, running_stack
 from examples.hr_attrition.dataset import generate
-from examples.hr_attrition.training import train_sample
+from examples.hr_attrition.features import TARGET
+from examples.hr_attrition.training import model_features
 from examples.motor_claims import load as motor
 from examples.motor_claims.dataset import generate as generate_policies
 from examples.motor_claims.train import as_read, severity
-from model.artefact import Artefact
+from model.artefact import Artefact, build_artefact
 from model.registration import new_version
+from model.training.columns import training_frame
+from model.training.encoding import Curves
+from model.training.recipes import Plan
 from shared.models.registry import promote_version, register_version
+from shared.models.task import Task
 from shared.postgres.engine import autocommit, driver_connection, transaction
 from shared.sources.description import source_from
 from shared.sources.source import Source, add_source, read_source
@@ -123,7 +128,10 @@ def _add_motor(stack: Stack, rows: int) -> None:
 
 def _attrition(engine: Engine) -> Case:
     frame = pd.concat(generate(_TRAINED_ROWS, seed=secrets.randbelow(1 << 30)), ignore_index=True)
-    artefact = train_sample(frame, estimator="hist_gradient_boosting", splits=2, source="benchmark").artefact
+    features = model_features()
+    plan = Plan(Task.BINARY, "hist_gradient_boosting", features, Curves(), 0)  # without figures, which take minutes
+    fitted = plan.build().fit(training_frame(frame, features), frame[TARGET].to_numpy())
+    artefact = build_artefact(fitted, plan.signature(), 0.5, name="boosted")
     with transaction(engine) as connection:
         source = read_source(connection, "clients")
     return _live(engine, Case("boosted", source, artefact, 0.55))
