@@ -148,10 +148,10 @@ def no_watchdog() -> None:
 
 def keys_taken_over() -> None:
     """A repeated Idempotency-Key leads to another job, and forgets the first."""
-    from shared.jobs import accept_singles
+    from shared.jobs import accept_singles_sql
 
     _rewrite(
-        accept_singles,
+        accept_singles_sql,
         "_ACCEPT_SINGLES",
         "ON CONFLICT (owner, key) DO NOTHING",
         "ON CONFLICT (owner, key) DO UPDATE SET job_id = excluded.job_id",

@@ -52,6 +52,7 @@ class Service:
     def start(self) -> None:
         """Start, without waiting for it to be ready."""
         if self._process is None or not self._process.is_running:
+            self.kill()  # what is left of an earlier one, the keeper of its log at least
             self._process = ChildProcess(self._child())
             self._process.spawn()
             self.pids.add(self.pid)

@@ -31,8 +31,8 @@ from shared.models.task import Task
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.status import Queue
 
-DATABASE = "postgresql+psycopg2://u:secret@localhost/db"
-REDIS = "redis://:secret@localhost:6379/0"
+DATABASE = "postgresql+psycopg2://u:hush-hush@localhost/db"
+REDIS = "redis://:hush-hush@localhost:6379/0"
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     settings = load_settings()
     assert (settings.lease_seconds, settings.max_attempts) == (7, 3)
     assert settings.environment is Environment.PRODUCTION
-    assert "secret" not in repr(settings)
+    assert "hush-hush" not in repr(settings)
 
 
 @pytest.mark.parametrize(
