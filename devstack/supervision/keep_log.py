@@ -14,27 +14,44 @@ _PIECE = 65_536  # bytes read at once
 
 
 class Log:
-    """A log of at most `most` bytes, beside the one before it (PATH.1)."""
+    """A log of at most `most` bytes, beside the one before it (PATH.1).
+
+    Where it cannot be rotated it grows on. Where somebody has removed it a new one is begun.
+    """
 
     def __init__(self, path: str, most: int) -> None:
         self._path = path
         self._most = most
-        self._file = _open(path)
-        self._size = os.fstat(self._file).st_size
+        self._file = -1  # none is open yet
+        self._size = 0
 
     def write(self, content: bytes) -> None:
         """Add whole lines."""
+        try:  # noqa: SIM105 - contextlib takes its time to import
+            self._make_room(len(content))
+        except OSError:
+            pass  # what is open goes on
         try:
-            if self._size and self._size + len(content) > self._most:
-                self._rotate()
-            self._size += os.write(self._file, content)
+            while content:
+                written = os.write(self._file, content)
+                self._size += written
+                content = content[written:]
         except OSError:
             return
 
-    def _rotate(self) -> None:
-        os.replace(self._path, f"{self._path}.1")  # noqa: PTH105 - no pathlib: this starts in a few milliseconds
-        os.close(self._file)
-        self._file, self._size = _open(self._path), 0
+    def _make_room(self, wanted: int) -> None:
+        if self._file < 0 or not os.path.exists(self._path):  # noqa: PTH110 - as below
+            self._open()
+        if self._size and self._size + wanted > self._most:
+            os.replace(self._path, f"{self._path}.1")  # noqa: PTH105 - no pathlib: this starts in a few milliseconds
+            self._open()
+
+    def _open(self) -> None:
+        """Go on in the file at the path. What was open until now is closed only then."""
+        fresh = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._size = fresh, os.fstat(fresh).st_size
 
 
 class Lines:
@@ -69,12 +86,6 @@ class Lines:
             whole_characters = line.decode("utf-8", "ignore").encode()
             line = whole_characters + f" [{left_out:,} bytes left out]".encode()
         return line + b"\n"
-
-
-def _open(path: str) -> int:
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    os.fchmod(file, 0o600)
-    return file
 
 
 def main() -> None:

@@ -11,13 +11,11 @@ from contextlib import suppress
 
 from devstack.errors import ChildFailed
 from devstack.files import open_private_log
-from devstack.supervision import die_with_parent, keep_log
+from devstack.supervision import die_with_parent
 from devstack.supervision.child import Child, nothing
+from devstack.supervision.log_keeper import LogKeeper
 
-LOG_LIMIT_BYTES = 10_000_000  # of each of two files: the log, and the one before it
-LONGEST_LINE = 16_384  # bytes
 TAIL_LINES, TAIL_BYTES = 15, 65_536
-LOG_SECONDS = 2.0  # for the log to be written to its end once its program has ended
 POLL_SECONDS = 0.02
 FORCE_SECONDS = 5.0
 
@@ -33,7 +31,7 @@ class ChildProcess:
         self.child = child
         self.popen: subprocess.Popen[bytes] | None = None
         self._log_start = (0, 0)  # its inode, and where this run begins in it
-        self._log_keeper: subprocess.Popen[bytes] | None = None
+        self._log_keeper: LogKeeper | None = None
         self._group_reaped = False
 
     @property
@@ -86,9 +84,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """SIGKILL the process and what is left of its group, and wait for it to be gone."""
-        if self.popen is None:
-            return
-        if self.is_running:
+        if self.popen is not None and self.is_running:
             self.popen.kill()
             self.popen.wait()
         self.reap_group()
@@ -104,13 +100,17 @@ class ChildProcess:
     def tail(self) -> str:
         """The last lines that this run wrote to its log."""
         self._end_log()
-        with self.child.log_path.open("rb") as log:
-            found = os.fstat(log.fileno())
-            inode, begin = self._log_start
-            start = begin if found.st_ino == inode else 0  # else it was rotated since
-            log.seek(max(start, found.st_size - TAIL_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()
+        try:
+            lines = self._last_bytes().decode(errors="replace").splitlines()
+        except FileNotFoundError:  # somebody has removed it
+            return ""
         return "\n".join(lines[-TAIL_LINES:])
+
+    def keep_log_going(self) -> None:
+        """Have the log written again where what wrote it has died. Never waits."""
+        if self._log_keeper is not None and self.is_running:
+            with suppress(OSError):  # there is room for no process: at the next try, perhaps
+                self._log_keeper.check()
 
     def failure(self, what: str) -> ChildFailed:
         """An error that says `what`, shows the log and advises."""
@@ -126,55 +126,39 @@ class ChildProcess:
         while self.is_running and time.monotonic() < deadline and not hurry():
             time.sleep(POLL_SECONDS)
 
+    def _last_bytes(self) -> bytes:
+        with self.child.log_path.open("rb") as log:
+            found = os.fstat(log.fileno())
+            inode, begin = self._log_start
+            is_same = found.st_ino == inode and found.st_size >= begin  # else it was rotated since, perhaps twice
+            log.seek(max(begin if is_same else 0, found.st_size - TAIL_BYTES))
+            return log.read()
+
     def _spawn(self) -> None:
-        self._group_reaped = False
-        output = self._keep_log()
+        with open_private_log(self.child.log_path) as log:  # an error of it is told here
+            self._log_start = os.fstat(log.fileno()).st_ino, log.tell()
+        self._log_keeper = keeper = LogKeeper(self.child.log_path)
         try:
             self.popen = subprocess.Popen(
                 self._command(),
                 env=dict(self.child.env),
                 cwd=self.child.cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=keeper.writing,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
                 umask=0o077,  # what it writes, Redis' append-only file for one, is its owner's
             )
+            self._group_reaped = False  # not before: until here the number is that of an earlier process
         finally:
-            os.close(output)
-
-    def _keep_log(self) -> int:
-        """Start what writes the log; returns the end of the pipe that the child gets."""
-        with open_private_log(self.child.log_path) as log:  # an error of it is told here
-            self._log_start = os.fstat(log.fileno()).st_ino, log.tell()
-        keeper = [sys.executable, "-I", "-S", keep_log.__file__, str(self.child.log_path)]
-        reading, writing = os.pipe()
-        try:
-            self._log_keeper = subprocess.Popen(
-                [*keeper, str(LOG_LIMIT_BYTES), str(LONGEST_LINE)],
-                env={},
-                stdin=reading,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(writing)
-            raise
-        finally:
-            os.close(reading)
-        return writing
+            os.close(keeper.writing)
 
     def _end_log(self) -> None:
         """Wait until what an ended child has said is written. Whoever still holds its end of the pipe is let go."""
         if self._log_keeper is None or self.is_running:
             return
         self.reap_group()
-        try:
-            self._log_keeper.wait(LOG_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._log_keeper.kill()
-            self._log_keeper.wait()
+        self._log_keeper.end()
         self._log_keeper = None
 
     def _command(self) -> list[str]:

@@ -47,7 +47,11 @@ class WatchedChild:
         self.tell(Event.READY)
 
     def check(self, now: float) -> None:
-        """Notice a crash, a restart that is due, or a restarted child that has become ready. Never waits."""
+        """Notice a crash, a restart that is due, or a restarted child that has become ready. Never waits.
+
+        What writes the log is looked after, too.
+        """
+        self.process.keep_log_going()
         if self._restart_at is not None:
             if now >= self._restart_at:
                 self._restart(now)
