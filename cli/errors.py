@@ -39,6 +39,8 @@ class GatewayAway(PredictqError):
 def _advice(reason: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" not in reason:
         return "start it with `predictq up`, or set --api-url"
+    if "expired" in reason:
+        return "its certificate has expired: renew it"
     if "mismatch" in reason or "not valid for" in reason:
         return "its certificate is for another host; set PREDICTQ_TLS_NAME to the one that you expect"
     return "its certificate is of nobody whom this machine trusts; set PREDICTQ_TLS_CA to the file of its authority"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from devstack.errors import EmbeddedError
@@ -41,12 +41,16 @@ def read_gateway_tls(certificate: Path, key: Path, authority: Path | None) -> Ga
     except (OSError, ssl.SSLError) as error:
         files = " and ".join(map(str, filter(None, (certificate, key, authority))))
         raise CertificateUnfit(f"{files} cannot be used (PEM, the key without a password): {error}") from None
-    own = None if authority is None else authority.resolve()
-    return GatewayTls(certificate.resolve(), key.resolve(), own, _name_in(certificate))
+    # Not resolve(): who renews certificates points a symbolic link at the new one.
+    own = None if authority is None else authority.absolute()
+    return GatewayTls(certificate.absolute(), key.absolute(), own, _name_in(certificate))
 
 
 def _name_in(certificate: Path) -> str | None:
-    """None where it is for 127.0.0.1, else the first name that it is for. Raises CertificateUnfit."""
+    """None where it is for 127.0.0.1, else the first name, or else IPv4 address, that it is for.
+
+    Raises CertificateUnfit.
+    """
     from cryptography import x509  # noqa: PLC0415 - takes its time, and is needed with TLS alone
 
     found = x509.load_pem_x509_certificate(certificate.read_bytes())
@@ -54,11 +58,13 @@ def _name_in(certificate: Path) -> str | None:
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         raise CertificateUnfit(f"{certificate} names no host (subjectAltName): no program would trust it") from None
-    if ip_address(LOOPBACK) in names.get_values_for_type(x509.IPAddress):
+    addresses = names.get_values_for_type(x509.IPAddress)
+    if ip_address(LOOPBACK) in addresses:
         return None
     hosts = names.get_values_for_type(x509.DNSName)
+    hosts = hosts or [str(address) for address in addresses if isinstance(address, IPv4Address)]
     if not hosts:
-        raise CertificateUnfit(f"{certificate} names neither a host nor {LOOPBACK}: no command could call it")
+        raise CertificateUnfit(f"{certificate} names neither a host nor an IPv4 address: no command could call it")
     return "localhost" if "localhost" in hosts else str(hosts[0]).replace("*", "predictq", 1)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -9,6 +12,7 @@ import pytest
 import trustme
 
 from cli.address import ApiAddress
+from cli.errors import GatewayAway, UsageProblem
 from cli.http import open_http
 from devstack.gateway_tls import CertificateUnfit, read_gateway_tls
 from devstack.servers.ports import free_port
@@ -63,12 +67,17 @@ def test_a_stack_speaks_tls_and_so_do_its_commands(tmp_path: Path, tmp_path_fact
 
 @pytest.mark.parametrize(
     ("names", "called"),
-    [(("127.0.0.1",), None), (("localhost", NAME), "localhost"), (("*.example",), "predictq.example")],
+    [
+        (("127.0.0.1",), None),
+        (("localhost", NAME), "localhost"),
+        (("*.example",), "predictq.example"),
+        (("10.1.2.3",), "10.1.2.3"),
+    ],
 )
 def test_the_gateway_is_called_by_a_name_that_its_certificate_is_for(
     tmp_path: Path, names: tuple[str, ...], called: str | None
 ) -> None:
-    """By the address itself where it is for that, else by its first name."""
+    """By the loopback address where it is for that, else by its first name, or the address that it is for alone."""
     found = read_gateway_tls(*certificate_in(tmp_path, trustme.CA(), *names), None)
     assert found.name == called
 
@@ -84,3 +93,53 @@ def test_files_that_are_no_certificate_are_refused_at_once(tmp_path: Path) -> No
     alone = predictq(tmp_path, "up", "--tls-cert", str(certificate))
     assert (alone.returncode, "--tls-key" in alone.stderr) == (2, True)
     assert not (tmp_path / ".predictq").exists()
+
+
+def test_a_certificate_is_read_where_it_was_named(tmp_path: Path) -> None:
+    """Not where a symbolic link leads now: who renews a certificate points the link at the new one."""
+    (tmp_path / "first").mkdir()
+    certificate, key = certificate_in(tmp_path / "first", trustme.CA(), NAME)
+    (tmp_path / "live").symlink_to(tmp_path / "first")
+    link = tmp_path / "live.pem"
+    link.symlink_to(certificate)
+    found = read_gateway_tls(link, tmp_path / "live" / key.name, link)
+    assert (found.certificate, found.key, found.authority) == (link, tmp_path / "live" / key.name, link)
+
+
+def test_an_authority_that_the_machine_knows_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A company's own authority is among the machine's; it is in no bundle of Python's."""
+    authority = trustme.CA()
+    known = tmp_path / "known.pem"
+    authority.cert_pem.write_to_path(known)
+    certificate, key = certificate_in(tmp_path, authority, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    answering = threading.Thread(target=server.serve_forever, args=(0.05,))
+    answering.start()
+    address = ApiAddress(f"https://localhost:{server.server_port}", None)
+    try:
+        with open_http(address) as http, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            http.get("/")
+        monkeypatch.setattr(
+            ssl.SSLContext, "load_default_certs", lambda own, _purpose: own.load_verify_locations(known)
+        )
+        with open_http(address) as http:
+            assert http.get("/").status_code == 501
+    finally:
+        server.shutdown()
+        answering.join()
+        server.server_close()
+
+
+def test_a_certificate_that_has_expired_is_said_to_be() -> None:
+    """It is not of a stranger: to trust another authority would change nothing."""
+    told = str(GatewayAway("https://x", OSError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired (_ssl.c:1)")))
+    assert told.endswith("its certificate has expired: renew it")
+
+
+def test_a_file_that_names_no_authority_is_told_with_both_ways_to_name_it(tmp_path: Path) -> None:
+    """Whoever typed --tls-ca has set no variable."""
+    with pytest.raises(UsageProblem, match="--tls-ca or PREDICTQ_TLS_CA"):
+        open_http(ApiAddress("https://127.0.0.1:1", None, str(tmp_path / "none.pem")))
