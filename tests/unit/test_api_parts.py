@@ -21,6 +21,7 @@ from shared.erasure import errors as erasure_errors
 from shared.messaging.messages import Notice
 from shared.retention import errors as retention_errors
 from shared.sources import errors as source_errors
+from shared.sources import row_files
 from shared.status import Queue
 from tests.support import wait_until
 
@@ -98,7 +99,7 @@ def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
         *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged),
         *(source_errors.SourceError, fetch.ProviderRefuses),
     }
-    modules = (errors, retention_errors, erasure_errors, source_errors, api_keys, pauses, fetch)
+    modules = (errors, retention_errors, erasure_errors, source_errors, api_keys, pauses, fetch, row_files)
     found = [(module, each) for module in modules for each in vars(module).values()]
     raised = {
         each
