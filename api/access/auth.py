@@ -68,6 +68,8 @@ class Caller:
         """Raise Problem 403 unless the caller has one of these API roles."""
         if not self.may(*roles):
             wanted, has = " or ".join(map(repr, roles)), ", ".join(self.roles) or "none"
+            if self.person:
+                raise Problem(FORBIDDEN, f"This call needs the role {wanted}. {self._right} has {has}.")
             raise Problem(FORBIDDEN, f"This call needs a key with the role {wanted}; yours has {has}.")
 
     def may_use(self, model: str) -> bool:
@@ -77,12 +79,17 @@ class Caller:
     def need_model(self, model: str) -> None:
         """Raise Problem 403 unless the caller may use this model. Said before it is asked whether there is one."""
         if not self.may_use(model):
-            raise Problem(FORBIDDEN, f"Your API key is for {self._for}, not for {model[:100]!r}.")
+            raise Problem(FORBIDDEN, f"{self._right} is for {self._for}, not for {model[:100]!r}.")
 
     def need_all_models(self) -> None:
         """Raise Problem 403 where the caller is limited to some models."""
         if self.models is not None:
-            raise Problem(FORBIDDEN, f"This concerns all models; your API key is for {self._for} alone.")
+            raise Problem(FORBIDDEN, f"This concerns all models. {self._right} is for {self._for} alone.")
+
+    @property
+    def _right(self) -> str:
+        """What lets the caller in."""
+        return "Your group at the identity provider" if self.person else "Your API key"
 
     @property
     def _for(self) -> str:
@@ -202,9 +209,13 @@ class Auth:
 
     def refuse_guessing(self, address: str) -> None:
         """Raise Problem 429 where too much has come from this address that signs nobody in."""
-        if self._failed_keys.is_over(address):
-            detail = "Too many keys that are none have come from your address. Wait, and check your key."
+        if self.is_guessing(address):
+            detail = "Too many keys or tokens that are none have come from your address. Wait, and check yours."
             raise Problem(FAILED_KEYS, detail)
+
+    def is_guessing(self, address: str) -> bool:
+        """Whether too much has come from this address that signs nobody in; what comes is counted as refused then."""
+        return self._failed_keys.is_over(address)
 
     def note_failure(self, address: str) -> None:
         """Something came from this address that signs nobody in."""

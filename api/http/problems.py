@@ -47,7 +47,7 @@ class Kind:
 INVALID = Kind("invalid-request", 422, "The request is not valid")
 MALFORMED = Kind("malformed-body", 400, "The body cannot be read")
 UNAUTHORISED = Kind("unauthorised", 401, "A valid API key is needed")
-FORBIDDEN = Kind("forbidden", 403, "This API key may not do that")
+FORBIDDEN = Kind("forbidden", 403, "You may not do that")
 NOT_FOUND = Kind("not-found", 404, "There is nothing here")
 METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "None of the accepted media types can be given")

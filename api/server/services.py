@@ -263,5 +263,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
             await task.stop()
         publisher.stop()
         redis.close()
+        if code_flow is not None:
+            code_flow.close()
         for threads in (singles, quick, lists, bulk, downloads):
             threads.close()

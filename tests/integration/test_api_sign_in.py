@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import select
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -258,13 +262,65 @@ def test_a_provider_that_is_away_is_said_to_be(
         assert (away.status_code, words in said(away)) == (503, True)
 
 
-def test_guessing_codes_is_limited(settings: Settings, engine: Engine, identity: StrictProvider) -> None:
-    """Each costs a question to the provider: an address may try so many a minute."""
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Too many sign-ins from your address"), ("fr", "Trop de connexions depuis")]
+)
+def test_guessing_codes_is_limited(
+    settings: Settings, engine: Engine, identity: StrictProvider, language: str, words: str
+) -> None:
+    """Each costs a question to the provider: an address may try so many a minute. The form says so."""
     assert engine
     with running_gateway(with_sign_in(settings, identity.issuer, failed_keys_per_minute=2)) as gateway:
-        found = [gateway.get(identity.back(begin(gateway), code="made-up")).status_code for _ in range(4)]
+        headers = {"Accept-Language": language}
+        answers = [gateway.get(identity.back(begin(gateway), code="made-up"), headers=headers) for _ in range(4)]
+    found = [answer.status_code for answer in answers]
     assert (found[:2], found[3]) == ([403, 403], 429)
+    assert (words in said(answers[3]), 'name="key"' in answers[3].text) == (True, True)
+    assert all("Max-Age=0" in answer.headers["set-cookie"] for answer in answers)  # the sign-in counts once
     assert len(identity.refusals) < 4
+
+
+def test_a_provider_that_hangs_stops_nothing_else(settings: Settings, engine: Engine) -> None:
+    """However many want to sign in: metrics and documents come at once. Then whoever comes is told at once, too."""
+    assert engine
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with running_gateway(with_sign_in(settings, issuer)) as gateway, ThreadPoolExecutor(12) as people:
+            came = [people.submit(gateway.get, BEGIN) for _ in range(12)]
+            assert select.select([silent], [], [], 10)[0]  # it is asked, and says nothing
+            for path in ("/openapi.json", "/metrics", "/health"):
+                began = time.monotonic()
+                assert gateway.get(path).status_code == 200
+                assert time.monotonic() - began < 4  # it is waited for five
+            assert [one.result().status_code for one in came] == [503] * 12
+            began = time.monotonic()
+            assert gateway.get(BEGIN).status_code == 503
+            assert time.monotonic() - began < 3
+
+
+def test_what_a_provider_refuses_is_logged_and_the_way_is_kept(
+    gateway: Gateway, identity: StrictProvider, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The operator reads why, in words of the standard alone; who begins again gets to the page that was wanted."""
+    for error, logged in (("access_denied", "(access_denied)"), ("planted-words", "(unknown)")):
+        address = begin(gateway, params={"next": "/jobs?status=failed"})
+        refused = gateway.get(identity.back(address, code="", error=error))
+        assert refused.status_code == 403
+        assert f"{BEGIN}?next=%2Fjobs%3Fstatus%3Dfailed" in said(refused)
+        written = "".join(capfd.readouterr())
+        assert ("sign_in_refused" in written, logged in written, "planted" in written) == (True, True, False)
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Your groups"), ("fr", "Vos groupes")])
+def test_who_has_no_key_is_not_told_of_one(
+    gateway: Gateway, identity: StrictProvider, language: str, words: str
+) -> None:
+    """What a person's groups do not give is said of the groups."""
+    assert gateway.get(identity.back(begin(gateway))).status_code == 303
+    refused = gateway.get("/audit", headers={"Accept-Language": language})
+    assert (refused.status_code, words in said(refused)) == (403, True)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from starlette.requests import ClientDisconnect, Request
@@ -49,6 +49,7 @@ _FORM = Refusal(
     N_("This form was not accepted"),
     N_("It was opened before you signed in, or comes from another site. Load its page again and send it from there."),
 )
+_OF_GROUPS = N_("Your groups at the identity provider do not have it. Ask whoever runs the service.")
 _UNFORESEEN = (N_("Something went wrong on our side"), N_("Tell the operator the number below: it is in the log."))
 
 
@@ -61,7 +62,10 @@ def answer_to(request: Request, screen: Screen | None, error: Exception) -> Resp
     if screen is None:
         language = choose_language(request.cookies, request.headers.get("accept-language", ""))
         screen = Screen(request, language, None, cookies.visit_of(request) or cookies.new_visit())
-    return show_refusal(screen, _refusal(request, error))
+    refusal = _refusal(request, error)
+    if refusal.status == 403 and refusal is not _FORM and screen.caller is not None and screen.caller.person:
+        refusal = replace(refusal, advice=_OF_GROUPS)  # who has no key is not sent for another one
+    return show_refusal(screen, refusal)
 
 
 async def show_unknown(request: Request) -> Response:

@@ -69,9 +69,9 @@ async def sign_out(screen: Screen) -> Response:
     return response
 
 
-def show_form(screen: Screen, refusal: str, *, status: int = 200) -> Response:
-    """The form, with what is wrong."""
-    wanted = own_path(screen.query("next") or screen.given("next"))
+def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "") -> Response:
+    """The form, with what is wrong; from there it goes on to `wanted`, or to what the call named."""
+    wanted = own_path(wanted or screen.query("next") or screen.given("next"))
     by_provider = None
     if screen.services.code_flow is not None:
         by_provider = "/sign-in/provider" + ("" if wanted == "/" else f"?{urlencode({'next': wanted})}")

@@ -6,11 +6,14 @@ are made from that, so an answer of the provider counts in the browser that bega
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hmac import compare_digest
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from api.access.oidc.discovery import Discovery
@@ -19,7 +22,11 @@ from api.access.oidc.groups import GroupRights, rights_of
 from api.access.oidc.person import IdTokens, Person
 from api.access.oidc.settings import OidcSettings
 
+T = TypeVar("T")
+
 _LONGEST = 4096  # of a code
+_THREADS = 4
+_SECONDS = 15.0  # the provider is asked up to three times: for its document, the token and its keys
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -59,12 +66,17 @@ class Attempt:
 
 
 class CodeFlow:
-    """The way to the provider and back. For threads: the provider is asked."""
+    """The way to the provider and back, which is asked in a few threads: a slow one holds up nothing else."""
 
     def __init__(self, settings: OidcSettings, discovery: Discovery, id_tokens: IdTokens) -> None:
         self._settings = settings
         self._discovery = discovery
         self._id_tokens = id_tokens
+        self._threads = ThreadPoolExecutor(_THREADS, "sign-in")
+
+    def close(self) -> None:
+        """Nobody signs in any more; threads that still ask are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
     def issuer(self) -> str:
@@ -75,8 +87,22 @@ class CodeFlow:
         """What somebody may who signed in before, by the settings as they are now; None: nothing any more."""
         return rights_of(self._settings.groups, groups) if issuer == self.issuer else None
 
-    def address(self, attempt: Attempt) -> str:
+    async def address(self, attempt: Attempt) -> str:
         """Where a browser goes to sign in. Raises ProviderAway."""
+        return await self._in_time(lambda: self._address(attempt))
+
+    async def person(self, attempt: Attempt, code: str) -> Person:
+        """Who has signed in. Raises ProviderAway, ProviderRefuses and TokenRefused."""
+        return await self._in_time(lambda: self._person(attempt, code))
+
+    async def _in_time(self, ask: Callable[[], T]) -> T:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        except TimeoutError:
+            raise ProviderAway(f"it takes more than {_SECONDS:g} s") from None
+
+    def _address(self, attempt: Attempt) -> str:
         endpoint = self._discovery.document().authorization_endpoint
         check_address(endpoint, allows_http=self._settings.allows_http)
         asked = {
@@ -91,8 +117,7 @@ class CodeFlow:
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
-    def person(self, attempt: Attempt, code: str) -> Person:
-        """Who has signed in. Raises ProviderAway, ProviderRefuses and TokenRefused."""
+    def _person(self, attempt: Attempt, code: str) -> Person:
         document = self._discovery.document()
         form = {
             "grant_type": "authorization_code",

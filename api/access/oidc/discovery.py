@@ -9,6 +9,7 @@ from typing import Any
 from api.access.oidc.fetch import ProviderAway, fetch_json
 
 _KEEP_SECONDS = 3600.0
+_REST_SECONDS = 10.0  # after a failure: a provider that hangs takes the time of few
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,26 @@ class Discovery:
         self._allows_http = allows_http
         self._found: ProviderDocument | None = None
         self._until = 0.0
+        self._why_away = ""
 
     def document(self) -> ProviderDocument:
-        """What it said last. Raises ProviderAway where it has never said anything."""
-        if self._found is None or time.monotonic() >= self._until:
-            try:
-                self._found = self._ask()
-            except ProviderAway:
-                if self._found is None:
-                    raise
-            self._until = time.monotonic() + _KEEP_SECONDS
+        """What it said last. Raises ProviderAway where it has never said anything: at once, for a while after that."""
+        if time.monotonic() >= self._until:
+            self._renew()
+        if self._found is None:
+            raise ProviderAway(self._why_away)
         return self._found
+
+    def _renew(self) -> None:
+        if self._found is not None:
+            self._until = time.monotonic() + _REST_SECONDS  # meanwhile what is known does for the others
+        try:
+            found = self._ask()
+        except ProviderAway as error:
+            self._why_away = error.why
+            self._until = time.monotonic() + _REST_SECONDS
+        else:
+            self._found, self._until = found, time.monotonic() + _KEEP_SECONDS
 
     def _ask(self) -> ProviderDocument:
         url = f"{self._issuer}/.well-known/openid-configuration"

@@ -22,6 +22,7 @@ class ProviderAway(PredictqError):
     """The identity provider does not answer, or not as one does."""
 
     def __init__(self, why: str) -> None:
+        self.why = why
         super().__init__(f"The identity provider does not answer as it should: {why}")
 
 
