@@ -27,6 +27,7 @@ from shared.messaging.celery_app import living_workers
 PING_SECONDS = 0.5
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"  # for a program that needs none, where the settings ask for one
 GATEWAYS_OWN = {"PREDICTQ_OIDC_CLIENT_SECRET"}  # what nobody else needs
+NOBODYS = {"PREDICTQ_API_KEY"}  # of whoever starts programs: it is for commands
 FLOWER_USER = "predictq"
 # 10,000 tasks take 120 MB; its own limit, 100,000, would take about 500 MB. A message says only that a queue has work:
 # so which queue that was, and what became of it, belong on the page.
@@ -102,13 +103,16 @@ class Services:
 
     def _environment_of(self, role: DatabaseRole | None) -> dict[str, str]:
         """With the address of PostgreSQL under the child's own role, and no other: what it has not, nobody can take."""
-        others = {duty.variable for duty in DatabaseRole}
-        if role is not DatabaseRole.GATEWAY:
-            others |= GATEWAYS_OWN
+        others = {duty.variable for duty in DatabaseRole} | secrets_of_others(role)
         environment = {name: value for name, value in self.environment.items() if name not in others}
         if role is None:
             return environment | {"DATABASE_URL": NO_DATABASE}
         return environment | ({"DATABASE_URL": self.role_urls[role]} if role in self.role_urls else {})
+
+
+def secrets_of_others(role: DatabaseRole | None) -> set[str]:
+    """Variables that a program of this role is not to inherit."""
+    return NOBODYS if role is DatabaseRole.GATEWAY else NOBODYS | GATEWAYS_OWN
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

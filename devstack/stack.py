@@ -18,7 +18,7 @@ from devstack.files import make_private_directory
 from devstack.gateway_tls import LOOPBACK, GatewayTls
 from devstack.local_key import flower_password, local_key
 from devstack.servers.ports import free_port, is_free
-from devstack.services import Services, shows_a_worker
+from devstack.services import GATEWAYS_OWN, Services, shows_a_worker
 from devstack.stack_servers import Servers, start_servers
 from devstack.start_work import StartWork
 from devstack.state import StackState, StateDirectory
@@ -104,7 +104,8 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         services = Services(settings, environment, plan.directory / "logs", servers.role_urls)
         key = local_key(engine, plan.directory)
         url = f"{'https' if plan.tls else 'http'}://{LOOPBACK}:{port}"
-        own = {**environment, "PREDICTQ_API_URL": url, "PREDICTQ_API_KEY": key, **_trust(plan.tls)}
+        own = {name: value for name, value in environment.items() if name not in GATEWAYS_OWN}
+        own |= {"PREDICTQ_API_URL": url, "PREDICTQ_API_KEY": key, **_trust(plan.tls)}
         with ExitStack() as start_work:
             loading = _begin_loading(plan, engine, own, start_work)
             supervisor.start(services.gateway(port, plan.host, plan.tls), START_SECONDS)

@@ -78,6 +78,11 @@ class Settings(WireSettings):
     oidc_client_secret: SecretStr | None = Field(
         None, description="The secret that goes with it, for the gateway alone; empty: the provider asks for none."
     )
+    oidc_scopes: str = Field(
+        "openid profile",
+        pattern=r"^openid( [!-~]+)*$",
+        description="What the screens ask the provider for, with spaces between: some give groups for a scope alone.",
+    )
     oidc_algorithms: str = Field(
         "RS256,ES256",
         pattern=r"^(RS|PS|ES)(256|384|512)(,(RS|PS|ES)(256|384|512))*$",

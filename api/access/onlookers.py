@@ -7,10 +7,10 @@ from ipaddress import ip_address
 from starlette.requests import Request
 
 from api.access.signing_in import caller_of_session
+from api.http.cookie_names import session_token
 from api.http.host_names import require_host
 from api.http.requests import address_of
 from api.server.services import services_of
-from shared.sign_in import SESSION_COOKIE
 
 
 async def require_onlooker(request: Request) -> None:
@@ -22,7 +22,7 @@ async def require_onlooker(request: Request) -> None:
     if header is None and _is_of_this_machine(request):
         require_host(request)
         return
-    token = request.cookies.get(SESSION_COOKIE)
+    token = session_token(request)
     if header is None and token and await caller_of_session(services, token) is not None:
         return
     await services.auth.caller(None if header is None else header.encode("latin-1"), address_of(request))

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from api.access.auth import Caller, caller_of, member_caller, person_caller
 from api.access.oidc.person import Person
 from api.http.acts import record
+from api.http.cookie_names import session_token
 from api.server.services import Services
 from shared.api_keys import ApiKey
 from shared.sign_in import (
-    SESSION_COOKIE,
     SignedInPerson,
     begin_session,
     begin_session_of_person,
@@ -64,4 +64,4 @@ def end(connection: Connection, request: Request, caller: Caller | None, token: 
 
 def _end_former(connection: Connection, request: Request) -> None:
     """A browser is one person at a time: what it came with ends, whoever gave it that."""
-    end_session(connection, request.cookies.get(SESSION_COOKIE, ""))
+    end_session(connection, session_token(request))

@@ -132,14 +132,17 @@ def upkeep() -> None:
 def _become(role: DatabaseRole, module: str, *arguments: str) -> None:
     """Go on as `python -m MODULE`: one process with nothing of the command line's left in its memory.
 
-    It gets the address of PostgreSQL under its own database role, where there is one, and no other.
+    It gets the address of PostgreSQL under its own database role, where there is one, and no secret that it does not
+    need.
     """
     from cli.address import fill_environment
-    from devstack.services import module_command
+    from devstack.services import module_command, secrets_of_others
 
     fill_environment(redis=True)
     addresses = {each: os.environ.pop(each.variable, "") for each in DatabaseRole}
     os.environ["DATABASE_URL"] = addresses[role] or os.environ["DATABASE_URL"]
+    for name in secrets_of_others(role):
+        os.environ.pop(name, None)
     command = module_command(module, *arguments)
     os.execv(command[0], command)  # noqa: S606 - no shell is meant
 

@@ -15,11 +15,13 @@ SIGN_IN = {  # by a provider that is away
     "PREDICTQ_OIDC_CLIENT_ID": "predictq-screens",
     "PREDICTQ_OIDC_CLIENT_SECRET": CLIENT_SECRET,
 }
+SHELLS_KEY = "pq_planted-in-the-shell-that-starts-the-stack"  # of another stack
 
 
 @pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running `predictq up` with a model and sample clients."""
     directory = tmp_path_factory.mktemp("stack")
-    with running_up(directory, "--example", "hr_attrition", "--rows", str(CLIENTS), "--workers", "2", **SIGN_IN) as up:
+    options = ("--example", "hr_attrition", "--rows", str(CLIENTS), "--workers", "2")
+    with running_up(directory, *options, PREDICTQ_API_KEY=SHELLS_KEY, **SIGN_IN) as up:
         yield up

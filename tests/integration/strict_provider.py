@@ -17,8 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
+from joserfc.jws import serialize_compact
 
 CLIENT, SECRET = "predictq-screens", "planted:client/secret"
 
@@ -60,7 +60,8 @@ class StrictProvider:
         now = int(time.time())
         own = {"iss": self.issuer, "aud": CLIENT, "sub": "ann", "groups": ["analysts"], "iat": now, "exp": now + 60}
         said = {**own, "nonce": asked["nonce"], **self.claims}
-        return 200, {"id_token": jwt.encode({"alg": "RS256", "kid": "k1"}, said, self.key), "token_type": "Bearer"}
+        token = serialize_compact({"alg": "RS256", "kid": "k1"}, json.dumps(said), self.key)
+        return 200, {"id_token": token, "token_type": "Bearer"}
 
     def _flaw(self, asked: dict[str, str], form: dict[str, str], authorization: str) -> str:
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()

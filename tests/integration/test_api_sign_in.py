@@ -108,12 +108,13 @@ def test_the_provider_is_shown_all_that_it_asks(
     assert engine
     identity.methods = [method]
     secret = None if method == "none" else SecretStr(SECRET)
-    with running_gateway(with_sign_in(settings, identity.issuer, oidc_client_secret=secret)) as gateway:
+    changes = {"oidc_client_secret": secret, "oidc_scopes": "openid groups"}
+    with running_gateway(with_sign_in(settings, identity.issuer, **changes)) as gateway:
         address = begin(gateway)
         assert SECRET not in address
         assert quote(SECRET, safe="") not in address
         asked = parse_qs(urlsplit(address).query)
-        assert asked["response_type"] == ["code"]
+        assert (asked["response_type"], asked["scope"]) == (["code"], ["openid groups"])
         assert len({asked[name][0] for name in ("state", "nonce", "code_challenge")}) == 3
         assert all(len(asked[name][0]) == 43 for name in ("state", "nonce", "code_challenge"))
         assert gateway.get(identity.back(address)).status_code == 303, identity.refusals
@@ -138,6 +139,7 @@ NO_ANSWERS = [
 NO_TOKENS: list[dict[str, Any]] = [
     {"nonce": "another"},
     {"nonce": None},
+    {"nonce": "\ud800"},
     {"aud": "another"},
     {"aud": "predictq"},
     {"aud": [CLIENT, "another"], "azp": "another"},

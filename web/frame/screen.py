@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.access.auth import Acting, Caller, Validity
 from api.access.signing_in import caller_of_session
+from api.http.cookie_names import session_token
 from api.http.host_names import require_host
 from api.http.root_path import rooted
 from api.server.services import Services, services_of
@@ -75,7 +76,7 @@ class Screen:
         async def is_valid() -> bool:
             return await _caller(request) is not None
 
-        session = request.cookies.get(cookies.SESSION, "")
+        session = session_token(request)
         return Acting(self.signed_in, Validity(hashlib.sha256(session.encode()).digest(), is_valid))
 
     def path(self, name: str) -> str:
@@ -160,7 +161,7 @@ async def open_screen(request: Request) -> Screen:
 
 async def _caller(request: Request) -> Caller | None:
     services = services_of(request)
-    token = request.cookies.get(cookies.SESSION)
+    token = session_token(request)
     if services.auth.anonymous or not token:
         return services.auth.anonymous
     return await caller_of_session(services, token)

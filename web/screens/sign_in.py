@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api.access import signing_in
 from api.access.auth import caller_of
+from api.http.cookie_names import session_token
 from api.http.problems import Unauthorised
 from api.http.requests import address_of
 from shared.api_keys import find_key
@@ -61,7 +62,7 @@ async def sign_in_with_key(screen: Screen) -> Response:
 @routes.post("/sign-out", is_public=True)
 async def sign_out(screen: Screen) -> Response:
     """End the session, here and in the database."""
-    token = screen.request.cookies.get(cookies.SESSION, "")
+    token = session_token(screen.request)
     request, caller = screen.request, screen.caller
     await screen.services.quick.write(lambda connection: signing_in.end(connection, request, caller, token))
     response = screen.go("/sign-in")

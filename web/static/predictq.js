@@ -103,7 +103,8 @@ function sent(event) {
   });
 }
 
-let isSwapped = false; // whether what is shown has another address than what was loaded
+const address = () => location.pathname + location.search;
+let shown = address(); // of what is shown
 function upload(event) {
   event.preventDefault();
   const form = event.target;
@@ -123,7 +124,7 @@ function upload(event) {
     document.title = fresh.title;
     if (call.responseURL === form.action) return;
     history.pushState(null, "", call.responseURL);
-    isSwapped = true;
+    shown = address();
   };
   call.onerror = () => {
     for (const button of buttons) button.disabled = false;
@@ -160,7 +161,7 @@ document.addEventListener("change", applied);
 document.addEventListener("click", pressed);
 document.addEventListener("visibilitychange", () => again && !document.hidden && soon(0));
 addEventListener("pagehide", stop);
-addEventListener("popstate", () => isSwapped && location.reload());
+addEventListener("popstate", () => address() === shown || location.reload()); // it comes for fragments, too
 addEventListener("pageshow", (event) => event.persisted && start());
 if (keepZone()) look();
 start();

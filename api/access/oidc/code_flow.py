@@ -109,7 +109,7 @@ class CodeFlow:
             "response_type": "code",
             "client_id": self._settings.client_id,
             "redirect_uri": attempt.back,
-            "scope": "openid profile",
+            "scope": self._settings.scopes,
             "state": attempt.state,
             "nonce": attempt.nonce,
             "code_challenge": attempt.challenge,

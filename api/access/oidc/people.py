@@ -43,7 +43,7 @@ class People:
         """
         claims = self._claims(id_token, self.settings.client_id)
         said = claims.get("nonce")
-        if not isinstance(said, str) or not compare_digest(said.encode(), nonce.encode()):
+        if not isinstance(said, str) or not compare_digest(said.encode("utf-8", "replace"), nonce.encode()):
             raise TokenRefused("The token is of another sign-in.")
         if claims.get("azp", self.settings.client_id) != self.settings.client_id:
             raise TokenRefused("The token was given to another service.")

@@ -23,6 +23,7 @@ class OidcSettings:
     allows_http: bool  # in development alone
     client_id: str = ""  # of the screens; empty: nobody signs in there by the provider
     client_secret: SecretStr | None = None
+    scopes: str = "openid profile"
 
 
 def oidc_settings(settings: Settings) -> OidcSettings | None:
@@ -39,4 +40,5 @@ def oidc_settings(settings: Settings) -> OidcSettings | None:
         settings.is_development,
         settings.oidc_client_id,
         settings.oidc_client_secret,
+        settings.oidc_scopes,
     )
