@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 from urllib.parse import quote
@@ -158,8 +158,11 @@ class ApiClient:
     def source_rows(self, name: str, wanted: Json, target: IO[bytes], on_bytes: Callable[[int], None]) -> None:
         """Have a worker read rows of a source, and fetch them to `target` as an Arrow file; no copy stays there."""
         asked = self._json("POST", f"/v1/sources/{quote(name, safe='')}/rows", json=wanted)
-        self._written(f"/v1/rows/{asked['id']}", target, on_bytes)
-        self.call("DELETE", f"/v1/rows/{asked['id']}")
+        try:
+            self._written(f"/v1/rows/{asked['id']}", target, on_bytes)
+        finally:
+            with suppress(GatewayRefused, GatewayAway):  # then they go by themselves
+                self.call("DELETE", f"/v1/rows/{asked['id']}")
 
     def _written(self, path: str, target: IO[bytes], on_bytes: Callable[[int], None]) -> httpx.Headers:
         """Fetch a file as soon as a worker has written it; returns the headers."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from model.errors import ArtefactCorrupt, ArtefactIncompatible, ModelRefused
 from model.onnx_model import OnnxModel, is_onnx
-from model.opening import open_model, release_refusal
+from model.opening import missing_module, open_model, release_refusal
 from model.stated import schema_of, stated_versions
 
 JOBLIB, SKOPS, ONNX = "joblib", "skops", "onnx"
@@ -69,9 +69,7 @@ def _open_skops(content: bytes, allow: Sequence[str] | None, *, accept_patch: bo
         with warnings.catch_warnings(action="ignore"):
             return skops.loads(content, trusted=unknown)
     except ModuleNotFoundError as error:
-        raise ArtefactIncompatible(
-            f"The file needs the Python module {error.name!r}, which is not installed here. Install it for the workers."
-        ) from error
+        raise ArtefactIncompatible(missing_module(error.name or str(error))) from error
     except Exception as error:
         raise ArtefactCorrupt(f"The skops file cannot be opened: {type(error).__name__}: {error}") from error
 

@@ -89,7 +89,7 @@ def _unpickle(content: bytes) -> tuple[Any, str | None]:
 def _refusal(content: bytes, error: Exception) -> ArtefactError:
     text = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return ArtefactIncompatible(_missing(error.name))
+        return ArtefactIncompatible(missing_module(error.name))
     main = _OF_A_SCRIPT.search(str(error))
     if main:
         return ArtefactIncompatible(
@@ -108,7 +108,8 @@ def _refusal(content: bytes, error: Exception) -> ArtefactError:
     return ArtefactCorrupt(f"The file {_kind_of(content)} It cannot be unpickled ({text}).")
 
 
-def _missing(module: str) -> str:
+def missing_module(module: str) -> str:
+    """What to do about a module that the file names and nobody has here."""
     package = module.partition(".")[0]
     names = installed_names()
     if names:

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import metadata
 from types import MappingProxyType
 
+from model.code.imports import imported
 from model.code.pack import top_names
 from model.stated import pieces, schema_of
 from shared.models.requirements import write_requirements
@@ -31,14 +32,13 @@ _MINOR = frozenset({"scikit-learn"})  # whose pickles may answer otherwise from 
 # form of older protocols.
 _NEW = re.compile(rb"\x8c(.)([A-Za-z_][\w.]*)\x94\x8c(.)([A-Za-z_][\w.]*)\x94\x93", re.DOTALL)
 _OLD = re.compile(rb"c([A-Za-z_][\w.]*)\n[A-Za-z_][\w.]*\n")
-_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 _OF_SKOPS = re.compile(r'"__module__":\s*"([A-Za-z_][\w.]*)"')
 
 
 def requirements_of(content: bytes, file_format: str, code: Mapping[str, str] = NO_CODE) -> str:
     """The requirements of a file that was opened here, and of the code that it brings: texts by path."""
     tops = {module.partition(".")[0] for module in _modules(content, file_format)}
-    tops |= {top for text in code.values() for top in _IMPORT.findall(text)}
+    tops |= {top for text in code.values() for top in imported(text)}
     tops -= top_names(code)
     names = {_distributions()[top] for top in tops if top in _distributions()} - _EVERYWHERE
     if file_format == _SKOPS:

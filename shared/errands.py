@@ -1,6 +1,7 @@
 """Errands: what a worker does for a caller who waits, because workers alone open sources and models.
 
-An errand is a row: submitted by the gateway, claimed under a lease and a fence by a worker, and kept for an hour.
+An errand is a row: submitted by the gateway, claimed under a lease and a fence by a worker, and kept for an hour
+after its end.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ KINDS = (
     "read_rows",
 )
 MOST_CLAIMS = 3  # of one errand, whose worker ended each time
-_KEPT = "1 hour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ class ClaimedErrand:
 
 
 def submit(connection: Connection, kind: str, owner: str, arguments: dict[str, Any]) -> UUID:
-    """Ask a worker for something. Errands that are an hour old go."""
+    """Ask a worker for something. Errands go an hour after their end, or after nobody has begun; never in hand."""
     if kind not in KINDS:
         raise ValueError(f"{kind} is no kind of errand")
     errand_id = UUID(str(uuid7()))
-    connection.execute(text(f"DELETE FROM predictq.errands WHERE created_at < now() - interval '{_KEPT}'"))
+    connection.execute(_FORGET)
     connection.execute(_SUBMIT, {"id": str(errand_id), "kind": kind, "owner": owner, "arguments": arguments})
     return errand_id
 
@@ -110,6 +110,12 @@ def finish_errand(connection: Connection, held: ClaimedErrand, result: dict[str,
     values = {"id": str(held.id), "fence": held.fence, "result": result, "status": "failed" if failed else "done"}
     return connection.execute(_FINISH, values).rowcount == 1
 
+
+_FORGET = text("""
+DELETE FROM predictq.errands
+WHERE coalesce(finished_at, created_at) < now() - interval '1 hour'
+  AND (status <> 'running' OR created_at < now() - interval '1 day')
+""")
 
 _SUBMIT = text("""
 INSERT INTO predictq.errands (id, kind, owner, arguments) VALUES (:id, :kind, :owner, :arguments)

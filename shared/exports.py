@@ -69,6 +69,12 @@ def read_export(connection: Connection, export_id: UUID, owner: str) -> Export:
     )
 
 
+def require_export(connection: Connection, export_id: UUID) -> None:
+    """Look whether the file is still wanted. Raises ExportGone."""
+    if connection.execute(_LOCK_FREE, {"id": str(export_id)}).first() is None:
+        raise ExportGone
+
+
 def write_pieces(engine: Engine, export_id: UUID, content: IO[bytes]) -> int:
     """Store a file, each piece for itself; returns its bytes.
 
@@ -104,10 +110,10 @@ def copy_export_piece(connection: Connection, target: IO[bytes], *, export_id: U
 
 
 class ExportGone(PredictqError):
-    """The file was deleted while it was written or sent, as an erasure does."""
+    """The file was deleted while it was written or sent, as its owner and an erasure do."""
 
     def __init__(self) -> None:
-        super().__init__("The file was deleted: a client of its job was erased. Ask for it again.")
+        super().__init__("The file was deleted, by its owner or because a client was erased. Ask for it again.")
 
 
 class ExportInterrupted(PredictqError):

@@ -117,6 +117,7 @@ def _connect_signals(slot: ProcessSlot, engine: Engine, threads: Sequence[Sweepe
         slot.prepare()
 
     def forget(pid: int, **_: object) -> None:
+        slot.end()
         metrics.forget_process(pid)
 
     def ready(**_: object) -> None:

@@ -38,8 +38,9 @@ async def ask(
     """Ask a worker for rows to train a model on, a million at most. They are kept for an hour."""
 
     def keep(connection: Connection) -> UUID:
-        found = ask_for_rows(connection, name, caller.owner, body.columns, rows=body.rows, seed=body.seed)
-        record(connection, request, caller, "source.read", name, after={"columns": body.columns, "rows": body.rows})
+        found, columns = ask_for_rows(connection, name, caller.owner, body.columns, rows=body.rows, seed=body.seed)
+        asked = {"columns": columns, "rows": body.rows, "rows_id": str(found)}
+        record(connection, request, caller, "source.read", name, after=asked)
         return found
 
     rows_id = await services.quick.write(keep)
@@ -54,15 +55,19 @@ async def ask(
     response_class=Response,
     responses={200: {"content": {MEDIA_TYPE: {}}, "description": "An Arrow file, whose metadata name its columns."}},
 )
-async def fetch(services: CurrentServices, caller: AdminCaller, rows_id: RowsId) -> Response:
+async def fetch(request: Request, services: CurrentServices, caller: AdminCaller, rows_id: RowsId) -> Response:
     """The rows as an Arrow file; 409 while a worker still reads them."""
     found = await services.quick.read(lambda connection: find_rows(connection, rows_id, caller.owner))
     if found.failure is not None:
         raise Problem(ERRAND_FAILED, found.failure)
     if found.is_forgotten:
-        raise Problem(NO_WORKER, "No worker has begun to read the rows. Is one running? See predictq doctor.")
+        raise Problem(NO_WORKER, "No worker reads the rows. Is one running? See predictq doctor.")
     if not found.is_complete:
         raise Problem(EXPORT_NOT_READY, "A worker still reads the rows.")
+    about = {"rows": found.rows, "rows_id": str(rows_id)}
+    await services.quick.write(
+        lambda connection: record(connection, request, caller, "source.fetch", found.source, after=about)
+    )
     return await download_response(
         Download(services.downloads, caller.owner),
         partial(begin_copies, found.id, found.size),

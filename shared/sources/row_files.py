@@ -29,7 +29,10 @@ class RowsUnknown(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class RowFile:
-    """Rows that were asked for. `failure`: why there are none; `is_forgotten`: no worker has begun in time."""
+    """Rows that were asked for. `failure`: why there are none; `is_forgotten`: no worker has them in hand.
+
+    `source` is None where the errand is forgotten, which is after the rows are.
+    """
 
     id: UUID
     size: int
@@ -37,25 +40,27 @@ class RowFile:
     is_complete: bool
     failure: str | None
     is_forgotten: bool
+    source: str | None
 
 
 def ask_for_rows(
     connection: Connection, name: str, owner: str, columns: list[str], *, rows: int | None, seed: int
-) -> UUID:
-    """Have a worker read columns of a source, all where none is named: `rows` rows, drawn by `seed`; None: all.
+) -> tuple[UUID, list[str]]:
+    """Have a worker read columns of a source, all features where none is named: `rows` rows, drawn by `seed`; or all.
 
-    Raises SourceUnknown, ColumnUnknown.
+    Returns their id, and the columns. Raises SourceUnknown, ColumnUnknown.
     """
     source = read_source(connection, name)
     readable = [column.name for column in (*source.columns, *source.filters)]
     for column in columns:
         if column not in readable:
             raise ColumnUnknown(source, column)
+    columns = columns or [column.name for column in source.columns]
     file_id = UUID(str(uuid7()))
     connection.execute(_BEGIN, {"id": str(file_id), "owner": owner, "media_type": MEDIA_TYPE})
     asked = {"export_id": str(file_id), "source_id": source.id, "columns": columns, "rows": rows, "seed": seed}
     submit(connection, "read_rows", owner, asked)
-    return file_id
+    return file_id, columns
 
 
 class ColumnUnknown(SourceError):
@@ -73,29 +78,42 @@ def find_rows(connection: Connection, file_id: UUID, owner: str) -> RowFile:
     row = connection.execute(_READ, {"id": str(file_id), "owner": owner}).one_or_none()
     if row is None:
         raise RowsUnknown
-    return RowFile(file_id, row.size, row.row_count, row.is_complete, row.failure, bool(row.is_forgotten))
+    return RowFile(file_id, row.size, row.row_count, row.is_complete, row.failure, bool(row.is_forgotten), row.source)
 
 
 def drop_rows(connection: Connection, file_id: UUID, owner: str) -> None:
-    """Delete them. Raises RowsUnknown."""
+    """Delete them; where no worker has begun, none begins. Raises RowsUnknown."""
     if not connection.execute(_DROP, {"id": str(file_id), "owner": owner}).rowcount:
         raise RowsUnknown
+    connection.execute(_DROP_ERRAND, {"id": str(file_id)})
+
+
+def keep_for_an_hour(connection: Connection, file_id: UUID) -> None:
+    """From now on, when they are there: reading them may have taken long."""
+    connection.execute(_KEEP, {"id": str(file_id)})
 
 
 _BEGIN = text("""
 INSERT INTO predictq.exports (id, owner, media_type, expires_at)
-VALUES (:id, :owner, :media_type, now() + interval '1 hour')
+VALUES (:id, :owner, :media_type, now() + interval '3 hours')
 """)
-# An errand that waits behind another slow one is not forgotten. Errands are kept for an hour.
+_KEEP = text("UPDATE predictq.exports SET expires_at = clock_timestamp() + interval '1 hour' WHERE id = :id")
+# An errand that waits behind another slow one is not forgotten. Errands are kept for an hour after their end.
 _READ = text(f"""
 SELECT x.size, x.row_count, x.is_complete,
        CASE WHEN x.is_complete THEN NULL WHEN e.status = 'failed' THEN e.result ->> 'detail'
             WHEN e.id IS NULL THEN 'The rows were not read. Ask for them again.' END AS failure,
-       e.status = 'queued' AND e.created_at < now() - interval '{_QUEUE_SECONDS} s' AND NOT EXISTS (
+       (e.status = 'queued' AND e.created_at < now() - interval '{_QUEUE_SECONDS} s'
+            OR e.status = 'running' AND e.lease_until < clock_timestamp() - interval '{_QUEUE_SECONDS} s')
+       AND NOT EXISTS (
             SELECT FROM predictq.errands o WHERE o.status = 'running' AND o.kind IN ('write_export', 'read_rows')
-              AND o.lease_until > clock_timestamp()) AS is_forgotten
+              AND o.lease_until > clock_timestamp()) AS is_forgotten,
+       (SELECT s.name FROM predictq.sources s WHERE s.id = CAST(e.arguments ->> 'source_id' AS integer)) AS source
 FROM predictq.exports x
 LEFT JOIN predictq.errands e ON e.kind = 'read_rows' AND e.arguments ->> 'export_id' = CAST(x.id AS text)
 WHERE x.id = :id AND x.owner = :owner AND x.expires_at > now() AND x.job_id IS NULL
 """)
 _DROP = text("DELETE FROM predictq.exports WHERE id = :id AND owner = :owner AND job_id IS NULL")
+_DROP_ERRAND = text("""
+DELETE FROM predictq.errands WHERE kind = 'read_rows' AND status = 'queued' AND arguments ->> 'export_id' = :id
+""")

@@ -93,7 +93,8 @@ def test_texts_that_look_like_formulas_stay_texts(tmp_path: Any) -> None:
     lines.write(orjson.dumps({**row, "error_code": None}) + b"\n")
     lines.seek(0)
     target = tmp_path / "a.xlsx"
-    assert write_rows(lines, target, "xlsx") == 1
+    with target.open("wb") as file:
+        assert write_rows(lines, file, "xlsx") == 1
     cells = next(iter(openpyxl.load_workbook(target).active.iter_rows(min_row=2)))
     assert [(cell.value, cell.data_type) for cell in cells if cell.value][1:3] == [("=1+1", "s"), ("+x", "s")]
 

@@ -166,6 +166,18 @@ def test_a_version_that_leaves_takes_its_process_along(made: Made, engine: Engin
     assert not process.is_running()
 
 
+def test_a_process_that_is_over_is_never_ended_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be another process's by then."""
+    made.apart.restart()
+    made.apart.end()
+    monkeypatch.setattr("worker.own_code.process.end_group", lambda _: pytest.fail("ended again"))
+    made.apart.end()
+    assert not made.apart._process.is_alive
+    made.apart.restart()
+    assert made.apart.predict(table(30)).values.tolist() == [61.0]
+    monkeypatch.undo()
+
+
 def register(engine: Engine, source: Source, folder: Path, name: str) -> int:
     """Register a price with the code of a folder, and make it live."""
     arguments = {

@@ -12,6 +12,7 @@ from model.code import folder as folders
 from model.code import importing
 from model.code.folder import pack_folder
 from model.code.importing import install_code
+from model.code.imports import imported
 from model.code.pack import read_pack, write_pack
 from model.errors import ArtefactIncompatible, ModelRefused, SealRefused
 from model.opening import open_model
@@ -138,6 +139,24 @@ def test_a_failure_on_opening_names_the_line_or_the_module(
     install_code(write_pack({"failing_price.py": b"\nRATE = 1 / 0\n", "lacking_price.py": b"import gone\n"}))
     with pytest.raises(ArtefactIncompatible, match=re.escape(words)):
         open_model(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import os, lightgbm as lgb", {"os", "lightgbm"}),
+        ("from scipy.stats import norm\nimport a.b", {"scipy", "a"}),
+        ("def f():\n    import lightgbm", {"lightgbm"}),
+        ('"""Usage:\nimport lightgbm\n"""', set()),
+        ("try:\n    import lightgbm\nexcept ImportError:\n    import xgboost\nelse:\n    import a", {"a"}),
+        ("try:\n    import lightgbm\nfinally:\n    pass", {"lightgbm"}),
+        ("from . import rates\nfrom .parts import b", set()),
+        ("import (", set()),
+    ],
+)
+def test_what_a_module_imports_is_read_from_its_text(text: str, found: set[str]) -> None:
+    """Whole lists, at any depth; no docstring, nothing that it can do without, and none of its own neighbours."""
+    assert set(imported(text)) == found
 
 
 def test_libraries_that_the_code_imports_are_required() -> None:

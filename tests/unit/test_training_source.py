@@ -17,11 +17,13 @@ from cli.errors import GatewayRefused, SourceNotRead, UsageProblem
 from cli.training import train_on_source, wanted_columns
 from model.errors import DataRefused
 from model.infer import infer_signature
+from model.training.columns import training_frame
 from model.training.curves import curves_of
 from model.training.run import Wish, train
 from model.training.source_rows import SourceColumn, choose_source_columns, read_source_rows
 from shared.models.feature import FeatureSpec
 from shared.models.task import Task
+from worker.models.frame import input_columns, to_frame
 
 ROWS = 300
 TYPES = {
@@ -76,7 +78,11 @@ def test_the_signature_is_the_one_that_registration_infers(
     assert [told(spec) for spec in result.signature.features] == [told(spec) for spec in inferred.features]
     for mine, found in zip(result.signature.features, inferred.features, strict=True):
         assert mine.nullable == (found.nullable and (gaps or not mine.categories)), mine
-    # The frame that is fitted has the dtypes that scoring gives.
+    fitted = training_frame(rows.frame, columns.features)
+    asked = pa.Table.from_pandas(rows.frame[list(fitted)], preserve_index=False)
+    signature = result.signature
+    scored = to_frame(input_columns(asked, signature), signature)
+    assert fitted.dtypes.to_dict() == scored.dtypes.to_dict()
     assert result.unfit == {"born": 2}
 
 

@@ -60,6 +60,10 @@ class ProcessSlot:
             loadable=Loadable(engine, self._takes),
         )
 
+    def end(self) -> None:
+        """End the processes of versions that bring code. Called once in each pool process, when it shuts down."""
+        self._models.end()
+
     def _engine(self, worker: str) -> Engine:
         # Two connections: the batch's own, and one for the heartbeat, opened when it first beats. Not by turns: the
         # server process that was used last is the warmest.

@@ -58,9 +58,14 @@ def closed_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _KEPT if name in os.environ} | _ADDED
 
 
+def can_close() -> bool:
+    """Whether this system can keep network and files from a process."""
+    return bool(landlock_version()) and can_close_calls()
+
+
 def how_closed() -> str:
     """In a sentence, what this system can keep from a file that is opened."""
-    if landlock_version() and can_close_calls():
+    if can_close():
         return "opened in a closed process: no network, no secrets, no files but its libraries, nothing to write to"
     if can_close_calls():
         return (

@@ -144,7 +144,10 @@ def _how_opened(file_format: str, files: Mapping[str, str]) -> list[str]:
         return [how_closed()] if file_format == _RUNS_CODE else []
     return [
         f"brings {len(files)} Python files; they ran while the file was {how_closed()}",
-        "they run with each prediction, too: in a process that each worker process keeps for this version, as closed",
+        (
+            "they run with each prediction, too: in a process that each worker process keeps for this version, closed "
+            "in as far as that worker's system can"
+        ),
     ]
 
 

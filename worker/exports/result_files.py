@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -36,7 +35,7 @@ _COLUMNS = ("request_id", "client_id", "probability", "label", "threshold", "mod
             "error_detail", "model", "key", "value")  # fmt: skip
 
 
-def write_rows(lines: IO[bytes], target: Path, kind: str) -> int:
+def write_rows(lines: IO[bytes], target: IO[bytes], kind: str) -> int:
     """Write NDJSON rows, which can be read twice, as `parquet`, `arrow` or `xlsx`; returns how many.
 
     Client ids are whole numbers where all of them are, else texts. Raises ExportRefused where Excel cannot hold them.
@@ -46,13 +45,13 @@ def write_rows(lines: IO[bytes], target: Path, kind: str) -> int:
     if kind == "xlsx":
         return _write_excel(lines, target, schema)
     writer: Any
-    with target.open("wb") as file:
-        writer = pq.ParquetWriter(file, schema) if kind == "parquet" else pa.ipc.new_file(file, schema)
-        count = 0
-        with writer:
-            for table in _tables(lines, schema):
-                writer.write_table(table)
-                count += table.num_rows
+    sink = pa.PythonFile(target, "w")  # never closed here: that would close `target`
+    writer = pq.ParquetWriter(sink, schema) if kind == "parquet" else pa.ipc.new_file(sink, schema)
+    count = 0
+    with writer:
+        for table in _tables(lines, schema):
+            writer.write_table(table)
+            count += table.num_rows
     return count
 
 
@@ -111,7 +110,7 @@ def _cell(sheet: Any, value: Any) -> Any:
     return cell
 
 
-def _write_excel(lines: IO[bytes], target: Path, schema: pa.Schema) -> int:
+def _write_excel(lines: IO[bytes], target: IO[bytes], schema: pa.Schema) -> int:
     book = Workbook(write_only=True)
     sheet = book.create_sheet("results")
     sheet.append(schema.names)

@@ -7,8 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +17,11 @@ import pyarrow as pa
 from sqlalchemy import Engine
 
 from model.infer import column_feature
-from shared.exports import end_export, write_pieces
+from shared.exports import end_export, require_export, write_pieces
 from shared.models.feature import EXACT_INTEGER
 from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, transaction
-from shared.sources.row_files import MOST_ROWS
+from shared.sources.row_files import MOST_ROWS, keep_for_an_hour
 from shared.sources.source import Source, SourceColumn, get_source
 from shared.sources.sql import key_sql, relation
 from worker.errands.failures import ErrandRefused
@@ -46,17 +45,19 @@ def write_source_rows(engine: Engine, arguments: dict[str, Any]) -> dict[str, An
     """
     export_id, rows = UUID(arguments["export_id"]), arguments.get("rows")
     with autocommit(engine) as connection:
+        require_export(connection, export_id)  # reading for nobody takes minutes
         source = get_source(connection, int(arguments["source_id"]))
     table = read_rows(SourceReader(engine), source, arguments["columns"], rows=rows, seed=int(arguments["seed"]))
-    with TemporaryDirectory(prefix="predictq-rows-") as directory:
-        path = Path(directory) / "rows"
+    with TemporaryFile(prefix="predictq-rows-") as file:  # without a name: nothing stays where this process is killed
         options = pa.ipc.IpcWriteOptions(compression="zstd")
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        sink = pa.PythonFile(file, "w")  # closed with the file
+        with pa.ipc.new_file(sink, table.schema, options=options) as writer:
             writer.write_table(table)
-        with path.open("rb") as file:
-            size = write_pieces(engine, export_id, file)
+        file.seek(0)
+        size = write_pieces(engine, export_id, file)
     with transaction(engine) as connection:
         end_export(connection, export_id, size=size, rows=table.num_rows, is_whole=True)
+        keep_for_an_hour(connection, export_id)
     return {"rows": table.num_rows}
 
 
@@ -75,7 +76,7 @@ def read_rows(reader: SourceReader, source: Source, names: Sequence[str], *, row
             schema = find_citext(driver, source).schema if has_citext(source) else None
             chosen = f"SELECT 0{plan.select} FROM {relation(source)} c {_order(source, schema, rows, seed)}"
             statement = f"COPY ({chosen}) TO STDOUT (FORMAT csv)"
-            cursor.copy_expert(session(source, statement_seconds=_SECONDS) + statement, buffer)
+            cursor.copy_expert(session(source, statement_seconds=_SECONDS, by_keys=False) + statement, buffer)
         except psycopg2.Error as error:
             raise source_failure(source.name, error) from None
     _, table, misfits = parse(buffer.getbuffer(), plan, is_number=True)
@@ -88,7 +89,8 @@ def _order(source: Source, citext_schema: str | None, rows: int | None, seed: in
     key = key_sql(source.key, citext_schema)
     if rows is None:
         return f"ORDER BY {', '.join(key.columns)} LIMIT {MOST_ROWS + 1}"
-    texts = f"pg_catalog.concat_ws('/', {', '.join(key.texts)})"
+    # Columns of unlike collations have none together, and without one nothing is hashed.
+    texts = f"""pg_catalog.concat_ws('/', {", ".join(key.texts)}) COLLATE pg_catalog."C\""""
     return f"ORDER BY pg_catalog.hashtextextended({texts}, {int(seed)}), {', '.join(key.columns)} LIMIT {int(rows)}"
 
 
@@ -105,11 +107,11 @@ def _fitting(table: pa.Table, columns: Sequence[SourceColumn], misfits: dict[int
 
 
 def _is_unfit(column: SourceColumn, values: pa.ChunkedArray) -> Any:
-    """Infinity, NaN in a column without gaps, and a whole number that becomes a double and is none."""
+    """Infinity, NaN, and a whole number that becomes a double and is none: all that scoring refuses, too."""
     if pa.types.is_floating(values.type):
         numbers = values.combine_chunks().to_numpy(zero_copy_only=False)  # a null is NaN, too
         gaps = values.combine_chunks().is_null().to_numpy(zero_copy_only=False)
-        return np.isinf(numbers) | (np.isnan(numbers) & ~gaps & (not column.nullable))
+        return ~np.isfinite(numbers) & ~gaps
     if column.type in INTEGERS and column.nullable:
         numbers = values.combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
         return (numbers > EXACT_INTEGER) | (numbers < -EXACT_INTEGER)

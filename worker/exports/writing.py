@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import UUID
 
@@ -19,17 +18,17 @@ from worker.exports.result_files import write_rows
 def write_export(engine: Engine, arguments: dict[str, Any]) -> dict[str, Any]:
     """`write_export`: {export_id, job_id, format} to {rows}. Raises ExportRefused, ExportGone."""
     export_id, job_id, kind = UUID(arguments["export_id"]), UUID(arguments["job_id"]), str(arguments["format"])
-    with TemporaryDirectory(prefix="predictq-export-") as directory:
-        lines, target = Path(directory) / "rows", Path(directory) / "file"
-        with autocommit(engine) as connection, lines.open("wb") as file:
-            extent = readable(connection, job_id)
-            if extent is not None:
-                copy_results(connection, job_id, end=extent.end, target=file, as_json=True)
-        with lines.open("rb") as file:
-            rows = write_rows(file, target, kind)
-        lines.unlink()
-        with target.open("rb") as file:
-            size = write_pieces(engine, export_id, file)
+    # Files without a name: nothing stays where this process is killed.
+    with TemporaryFile(prefix="predictq-export-") as target:
+        with TemporaryFile(prefix="predictq-export-") as lines:
+            with autocommit(engine) as connection:
+                extent = readable(connection, job_id)
+                if extent is not None:
+                    copy_results(connection, job_id, end=extent.end, target=lines, as_json=True)
+            lines.seek(0)
+            rows = write_rows(lines, target, kind)
+        target.seek(0)
+        size = write_pieces(engine, export_id, target)
     end = partial(end_export, size=size, rows=rows, is_whole=extent is not None and extent.complete)
     with transaction(engine) as connection:
         end(connection, export_id)

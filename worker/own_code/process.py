@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from model.answering import Prediction, WrongAnswer
 from model.errors import ArtefactError, ArtefactIncompatible
+from shared.logging import get_logger
 from worker.closed.message import write_message
-from worker.closed.process import closed_environment, end_group
+from worker.closed.process import can_close, closed_environment, end_group, how_closed
 from worker.models.stored_version import StoredVersion
 from worker.models.unknown_words import KnownWords
 from worker.own_code.answers import MOST_LINE, MOST_WORDS, read_head, read_numbers
@@ -24,7 +25,10 @@ from worker.scoring.prediction import PredictionFailed
 
 Found = TypeVar("Found")
 
+log = get_logger(__name__)
+
 _MOST_KNOWN = 16 * 2**20  # bytes of the words that encoders know
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 _MARGIN_SECONDS = 10.0  # for the process to tell that a fork took too long
 
 
@@ -36,6 +40,9 @@ class CodeProcess:
         metadata = stored.checked().metadata
         self._task, self._classes = metadata.task, len(metadata.classes)
         self._calls = 0
+        self._is_over = False
+        if not can_close():
+            log.warning("code of a version runs less closed in", version=stored.version_id, how=how_closed())
         self._child = subprocess.Popen(
             [sys.executable, "-m", "worker.own_code"],
             stdin=subprocess.PIPE,
@@ -52,7 +59,7 @@ class CodeProcess:
     @property
     def is_alive(self) -> bool:
         """Whether it can be asked."""
-        return self._child.returncode is None and self._child.poll() is None
+        return not self._is_over and self._child.poll() is None
 
     def ask(self, page: bytes, rows: int, *, seconds: float, is_apart: bool = False) -> Prediction:
         """The answers to a page of features, within `seconds`; `is_apart`: by a fork, which alone ends if it must.
@@ -73,7 +80,10 @@ class CodeProcess:
         return self._guarded(exchange, f"the model did not answer within {seconds:g} s")
 
     def end(self) -> None:
-        """End it, and whatever it has started."""
+        """End it, and whatever it has started; once, because its number may be another process's after that."""
+        if self._is_over:
+            return
+        self._is_over = True
         end_group(self._child)
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
@@ -102,13 +112,18 @@ class CodeProcess:
         """What `exchange` returns. A process that does not keep to the rules is ended."""
         try:
             return exchange()
+        except (PredictionFailed, WrongAnswer, ArtefactError):
+            raise  # said by the rules
         except (BrokenPipeError, EOFError):
             code = self._wait()
             words = f"the model ended its process ({exit_words(code)})"
         except TimeoutError:
             words = late
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNREADABLE as error:
             words = f"the process of the model answered what cannot be read: {type(error).__name__}"
+        except BaseException:  # what it says next would answer a call that nobody waits for
+            self.end()
+            raise
         self.end()
         raise ModelEnded(words)
 

@@ -43,6 +43,8 @@ class CodeSearch:
         seconds = self._time.for_rows(features.num_rows)
         page = encode_features(input_columns(features, self._stored.artefact.metadata.signature), features.num_rows)
         if self._process is None or not self._process.is_alive:
+            if self._process is not None:
+                self._process.end()  # what it has started may live
             self._process = self._start()
         try:
             return self._process.ask(page, features.num_rows, seconds=seconds, is_apart=True)

@@ -21,6 +21,7 @@ from worker.scoring.isolation import die_with_parent, exit_words
 
 def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
     """A version first, then a page of features per call, until the pipe is closed."""
+    os.register_at_fork(after_in_child=die_with_parent)  # whatever the code forks
     try:
         _, (version,) = read_message(calls)
         model = _open(pickle.loads(version), answers)  # noqa: S301 - our own parent wrote it
@@ -42,7 +43,8 @@ def _open(stored: StoredVersion, answers: IO[bytes]) -> LoadedModel | None:
         _say(answers, write_words(0, "refused", str(error) if isinstance(error, ArtefactError) else _words(error)))
         return None
     known = {str(place): sorted(words) for place, words in model.known_words.items()}
-    _say(answers, json.dumps({"call": 0, "known_words": known}).encode() + b"\n")
+    head = json.dumps({"call": 0, "known_words": known}, ensure_ascii=False)
+    _say(answers, head.encode(errors="surrogatepass") + b"\n")
     return model
 
 
@@ -74,7 +76,6 @@ def _answer_apart(model: LoadedModel, page: bytes, number: int, seconds: float) 
 
 
 def _answer_and_exit(model: LoadedModel, page: bytes, number: int, seconds: float, target: int) -> NoReturn:
-    die_with_parent()
     # The kernel ends the fork then, whatever code it hangs in.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -90,5 +91,6 @@ def _say(answers: IO[bytes], data: bytes) -> None:
 
 def _words(error: Exception) -> str:
     place = place_in_code(error)
-    text = f"{type(error).__name__}: {str(error)[:500]}"
+    # Short, because what follows is the place, and a row's error is cut where it is long.
+    text = f"{type(error).__name__[:100]}: {str(error).partition(chr(10))[0][:300]}"
     return text if place is None else f"{text} ({place})"

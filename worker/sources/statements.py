@@ -17,16 +17,21 @@ from worker.sources.key_columns import Keys
 LOCK_SECONDS, STATEMENT_SECONDS = 5.0, 60.0
 
 
-def session(source: Source, *, statement_seconds: float | None = None) -> str:
-    """What is set for the transaction alone: nobody's settings may change a text, a plan, or how long it takes."""
+def session(source: Source, *, statement_seconds: float | None = None, by_keys: bool = True) -> str:
+    """What is set for the transaction alone: nobody's settings may change a text, a plan, or how long it takes.
+
+    Without `by_keys` the planner chooses as it likes: for a whole view its hash joins are right.
+    """
     settings = source.settings
     lock = int(1000 * float(settings.get("lock_seconds", LOCK_SECONDS)))
     allowed = settings.get("statement_seconds", STATEMENT_SECONDS) if statement_seconds is None else statement_seconds
-    merge = "SET LOCAL enable_mergejoin = off; " if settings.get("is_indexed") and len(source.key) > 1 else ""
+    planner = "SET LOCAL enable_hashjoin = off; " if by_keys else ""
+    if by_keys and settings.get("is_indexed") and len(source.key) > 1:
+        planner += "SET LOCAL enable_mergejoin = off; "
     return (
         f"SET LOCAL transaction_read_only = on; SET LOCAL lock_timeout = {lock}; "
         f"SET LOCAL statement_timeout = {int(1000 * float(allowed))}; "
-        f"SET LOCAL enable_hashjoin = off; {merge}{SETTINGS}"
+        f"{planner}{SETTINGS}"
     )
 
 
