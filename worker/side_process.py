@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 
 from shared.logging import get_logger
+from worker.scoring.forks import die_with_parent
 
 log = get_logger(__name__)
 
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _STEADY_SECONDS = 60.0  # one that ran for so long was no false start
@@ -77,7 +75,6 @@ class SideProcess:
 
 def end_with(parent: int, *, name: str) -> None:
     """Ask Linux to end this process with its parent. What is in hand is then claimed anew when its lease is over."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:  # it ended before Linux was asked
         sys.exit(f"{name}: the worker that started it has ended")

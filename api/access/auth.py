@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from api.access.failed_keys import FailedKeys
 from api.access.oidc.groups import GroupRights
@@ -17,6 +18,7 @@ from api.access.oidc.person import Person, Persons, TokenRefused
 from api.http.problems import FAILED_KEYS, FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
+from api.server.shared_tasks import SharedTasks
 from shared.api_keys import ALL_ROLES, PREFIX, ApiKey, find_key
 
 _REMEMBER_SECONDS = 3.0
@@ -155,7 +157,7 @@ class Auth:
         self._failed_keys = failed_keys
         self._good: OrderedDict[bytes, None] = OrderedDict()  # keys that were good when they were looked up last
         self._known: dict[bytes, _Known] = {}
-        self._asking: dict[bytes, asyncio.Task[_Known]] = {}
+        self._asking = SharedTasks[bytes, _Known]()  # hundreds of callers may share one key
         self._used: set[int] = set()
         self._look_ups: Coalescer[str, ApiKey | None] = Coalescer(
             each_alone(self._find),
@@ -201,7 +203,7 @@ class Auth:
         if known is None or known.ends_at <= now or known.caller is None:
             known = await self._find_out(known, now, digest, header, address)
         elif known.ask_again_at <= now:
-            self._ask(digest, header)
+            self._asking.begin(digest, self._looking_up(digest, header))
         if known.caller is None:
             self._failed_keys.note(address)
             raise Unauthorised(known.why_not)
@@ -227,26 +229,15 @@ class Auth:
             self.refuse_guessing(address)
         if known is not None and known.ends_at > now:
             return known
-        # Shared, so a caller that goes away must not take it from the others.
-        return await asyncio.shield(self._ask(digest, header))
+        return await self._asking.ask(digest, self._looking_up(digest, header))
 
     def take_used(self) -> set[int]:
         """The ids of the API keys that were looked up since this was asked last; one in use is, every few seconds."""
         used, self._used = self._used, set()
         return used
 
-    def _ask(self, digest: bytes, header: bytes) -> asyncio.Task[_Known]:
-        """Look a key up once for all who ask at a time: hundreds of callers may share one."""
-        task = self._asking.get(digest)
-        if task is None:
-            task = self._asking[digest] = asyncio.create_task(self._look_up(digest, _key_of(header)))
-            task.add_done_callback(lambda done: self._asked(digest, done))
-        return task
-
-    def _asked(self, digest: bytes, task: asyncio.Task[_Known]) -> None:
-        del self._asking[digest]
-        if not task.cancelled():
-            task.exception()  # whoever waits is told; when nobody does, the next caller asks again
+    def _looking_up(self, digest: bytes, header: bytes) -> Callable[[], Coroutine[Any, Any, _Known]]:
+        return lambda: self._look_up(digest, _key_of(header))
 
     async def _look_up(self, digest: bytes, key: str) -> _Known:
         caller, why_not = None, _UNKNOWN

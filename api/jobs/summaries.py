@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from api.server.database_threads import DatabaseThreads
+from api.server.shared_tasks import SharedTasks
 from shared.jobs.records import JobRecord
 from shared.jobs.summary import Summary, read_summary
 
@@ -42,7 +42,7 @@ class Summaries:
 
     def __init__(self) -> None:
         self._known: OrderedDict[UUID, DatedSummary] = OrderedDict()
-        self._reading: dict[UUID, asyncio.Task[DatedSummary]] = {}
+        self._reading = SharedTasks[UUID, DatedSummary]()
 
     async def read(self, threads: DatabaseThreads, owner: str, job: JobRecord) -> DatedSummary:
         """The summary of a job, at most two seconds old. Older ones go: an erasure may have changed them."""
@@ -51,21 +51,7 @@ class Summaries:
             self._known.popitem(last=False)
         if (known := self._known.get(job.job_id)) is not None:
             return known
-        # Shared, so a caller that goes away must not take it from the others.
-        return await asyncio.shield(self._ask(threads, owner, job.job_id))
-
-    def _ask(self, threads: DatabaseThreads, owner: str, job_id: UUID) -> asyncio.Task[DatedSummary]:
-        """Read a summary once for all who ask at a time."""
-        task = self._reading.get(job_id)
-        if task is None:
-            task = self._reading[job_id] = asyncio.create_task(self._read(threads, owner, job_id))
-            task.add_done_callback(lambda done: self._asked(job_id, done))
-        return task
-
-    def _asked(self, job_id: UUID, task: asyncio.Task[DatedSummary]) -> None:
-        del self._reading[job_id]
-        if not task.cancelled():
-            task.exception()  # whoever waits is told; when nobody does, the next caller asks again
+        return await self._reading.ask(job.job_id, lambda: self._read(threads, owner, job.job_id))
 
     async def _read(self, threads: DatabaseThreads, owner: str, job_id: UUID) -> DatedSummary:
         begun = time.monotonic()

@@ -136,25 +136,22 @@ class _StateCollector(Collector):
         yield GaugeMetricFamily(
             "predictq_stalled_seconds", "Seconds for which rows wait and none was answered.", state.stalled_seconds()
         )
-        failures = CounterMetricFamily(
-            "predictq_background_failures", "Background tasks that failed and were started again.", labels=["task"]
+        yield _counts(
+            "predictq_background_failures",
+            "Background tasks that failed and were started again.",
+            "task",
+            state.failures(),
         )
-        for task, count in state.failures().items():
-            failures.add_metric([task], count)
-        yield failures
         yield GaugeMetricFamily("predictq_connections", "Open connections of callers.", state.open_connections())
-        refusals = CounterMetricFamily(
-            "predictq_wire_refusals", "Connections and requests that were refused or cut.", labels=["reason"]
+        yield _counts(
+            "predictq_wire_refusals", "Connections and requests that were refused or cut.", "reason", state.refusals()
         )
-        for reason, count in state.refusals().items():
-            refusals.add_metric([reason], count)
-        yield refusals
-        limits = CounterMetricFamily(
-            "predictq_limit_refusals", "Calls that were refused because a limit was reached.", labels=["reason"]
+        yield _counts(
+            "predictq_limit_refusals",
+            "Calls that were refused because a limit was reached.",
+            "reason",
+            state.limit_refusals(),
         )
-        for reason, count in state.limit_refusals().items():
-            limits.add_metric([reason], count)
-        yield limits
         yield CounterMetricFamily("predictq_failed_keys", "Calls with a key that is none.", state.failed_keys())
         yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
         yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
@@ -174,3 +171,11 @@ def _row_account(row_account: RowAccount | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "predictq_accounting_imbalance", "Accepted rows that nobody accounts for: 0.", row_account.imbalance
     )
+
+
+def _counts(name: str, words: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+    """A counter with one label."""
+    family = CounterMetricFamily(name, words, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family

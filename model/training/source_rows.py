@@ -14,16 +14,7 @@ from model.errors import DataRefused
 from model.infer import Column, column_feature
 from model.training.columns import Columns, choose_columns
 from shared.models.signature import FeatureSpec
-
-
-@dataclass(frozen=True, slots=True)
-class SourceColumn:
-    """A column of a source: `type` is PostgreSQL's base type name."""
-
-    name: str
-    type: str
-    nullable: bool = True
-    comment: str | None = None
+from shared.sources.column import SourceColumn
 
 
 @dataclass(frozen=True, slots=True)

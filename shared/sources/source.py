@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from shared.sources.column import SourceColumn
 from shared.sources.errors import SourceExists, SourceInUse, SourceRefused, SourceUnknown
 from shared.sources.keys import KeyColumn, KeyForm
 
@@ -27,16 +28,6 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[^\W\d_][^\x00-\x1f\x7f]{0,99}")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceColumn:
-    """A column that can be a feature. `type` is PostgreSQL's base type name, a domain as what it is made of."""
-
-    name: str
-    type: str
-    nullable: bool = True
-    comment: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from worker.models.unknown_words import KnownWords
 from worker.own_code.answers import MOST_LINE, MOST_WORDS, read_head, read_numbers
 from worker.own_code.errors import ModelEnded
 from worker.own_code.pipes import Pipes
-from worker.scoring.isolation import exit_words
+from worker.scoring.forks import exit_words
 from worker.scoring.prediction import PredictionFailed
 
 Found = TypeVar("Found")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
-from typing import IO, NoReturn
+from typing import IO
 
 from model.answering import WrongAnswer
 from model.code.importing import install_code, place_in_code
@@ -16,7 +15,7 @@ from worker.models.loaded_model import LoadedModel
 from worker.models.stored_version import StoredVersion
 from worker.own_code.answers import write_answer, write_words
 from worker.pages.decode import decode_features
-from worker.scoring.isolation import die_with_parent, exit_words
+from worker.scoring.forks import ForkEnded, answer_of_fork, die_with_parent
 
 
 def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
@@ -59,29 +58,10 @@ def _answer(model: LoadedModel, page: bytes, number: int) -> bytes:
 
 def _answer_apart(model: LoadedModel, page: bytes, number: int, seconds: float) -> bytes:
     """The answer of a fork, which may hang or end: this process and its model stay."""
-    source, target = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(source)
-        _answer_and_exit(model, page, number, seconds, target)
-    os.close(target)
-    with os.fdopen(source, "rb") as pipe:
-        data = pipe.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == -signal.SIGALRM:
-        return write_words(number, "ended", f"the model did not answer within {seconds:g} s")
-    if code or not data:
-        return write_words(number, "ended", f"the model ended its process ({exit_words(code)})")
-    return data
-
-
-def _answer_and_exit(model: LoadedModel, page: bytes, number: int, seconds: float, target: int) -> NoReturn:
-    # The kernel ends the fork then, whatever code it hangs in.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    with os.fdopen(target, "wb") as pipe:
-        pipe.write(_answer(model, page, number))
-    os._exit(0)
+    try:
+        return answer_of_fork(lambda: _answer(model, page, number), seconds)
+    except ForkEnded as ended:
+        return write_words(number, "ended", str(ended))
 
 
 def _say(answers: IO[bytes], data: bytes) -> None:

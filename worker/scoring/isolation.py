@@ -6,17 +6,15 @@ runs each call in a fork of its own, which may hang or die: the next call costs 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import selectors
-import signal
 import struct
 import subprocess
 import sys
 import time
 from types import TracebackType
-from typing import IO, Any, NoReturn, Self
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
@@ -26,10 +24,10 @@ from model.errors import ArtefactError, ArtefactIncompatible
 from worker.models.frame import input_columns
 from worker.models.loaded_model import LoadedModel
 from worker.models.reference import Reference, load_proven
+from worker.scoring.forks import ForkEnded, answer_of_fork, die_with_parent, exit_words
 from worker.scoring.prediction import PredictionFailed
 
 _LENGTH = struct.Struct("!Q")
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
 _START_SECONDS = 60  # to import the libraries, and again to load the model, on a busy machine
 _READY = "ready"
 _LEAST_CALL_SECONDS = 5  # for a part of a batch, however small
@@ -191,17 +189,6 @@ def _read(stream: IO[bytes]) -> Any:
     return pickle.loads(stream.read(_LENGTH.unpack(head)[0]))  # noqa: S301 - our own parent wrote it
 
 
-def exit_words(code: int) -> str:
-    """How a process ended, by its status."""
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process with its parent: a model that hangs never sees that the pipe was closed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def serve() -> None:
     """The host's loop: a model first, then a table and its time-out per call, until the parent closes the pipe."""
     die_with_parent()
@@ -234,36 +221,20 @@ def _load(artefact: Artefact, reference: Reference | None, answers: IO[bytes]) -
 
 def _call_in_fork(model: LoadedModel, features: pa.Table, seconds: float) -> Any:
     """The prediction, or a text that says why there is none."""
-    source, target = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(source)
-        _answer_and_exit(model, features, seconds, target)
-    os.close(target)
-    with os.fdopen(source, "rb") as pipe:
-        data = pipe.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == -signal.SIGALRM:
-        return f"the model did not answer within {seconds:g} s"
-    if code or not data:
-        return f"the model ended its process ({exit_words(code)})"
+    try:
+        data = answer_of_fork(lambda: pickle.dumps(_answer(model, features)), seconds)
+    except ForkEnded as ended:
+        return str(ended)
     return pickle.loads(data)  # noqa: S301 - our own fork wrote it
 
 
-def _answer_and_exit(model: LoadedModel, features: pa.Table, seconds: float, target: int) -> NoReturn:
-    die_with_parent()
-    # The kernel ends the process then, whatever code it hangs in.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def _answer(model: LoadedModel, features: pa.Table) -> Any:
     try:
-        answer: Any = model.ask_estimator(input_columns(features, model.signature))
+        return model.ask_estimator(input_columns(features, model.signature))
     except WrongAnswer as error:
-        answer = error
+        return error
     except Exception as error:  # noqa: BLE001 - told to the worker, which isolates the row
-        answer = f"the model raised {type(error).__name__}: {str(error)[:500]}"
-    with os.fdopen(target, "wb") as pipe:
-        pickle.dump(answer, pipe)
-    os._exit(0)
+        return f"the model raised {type(error).__name__}: {str(error)[:500]}"
 
 
 if __name__ == "__main__":
