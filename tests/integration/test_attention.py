@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from cli.health import _examine_attention
+from cli.health import _examine_attention, _examine_pauses
 from shared.batches.claims import claim, record_failure
 from shared.config import Settings
 from shared.postgres.engine import autocommit
@@ -62,10 +62,15 @@ def test_each_matter_has_a_code_its_figures_and_words(gateway: Gateway, engine: 
         connection.execute(
             text("INSERT INTO predictq.pauses (queue, reason, actor) VALUES ('bulk', 'month end', 'olga')")
         )
-    assert {"failing", "source_away", "paused"} <= set(needs(gateway))
+    found = needs(gateway)
+    assert {"failing", "source_away", "paused"} <= set(found)
+    assert found["paused"]["detail"] == "the queue bulk is paused by olga: month end"
     told = {finding.name: finding for finding in _examine_attention(engine, settings)}
     assert not told["source away"].ok
-    assert told["paused"].detail == "the queue bulk is paused by olga: month end"
+    assert "paused" not in told  # doctor says it once, with when, and how to resume
+    (pause,) = _examine_pauses(engine)
+    assert pause.detail.startswith("the queue bulk is paused since ")
+    assert pause.detail.endswith(" by olga: month end")
 
 
 def test_a_live_version_whose_source_lacks_a_column_is_named(gateway: Gateway, engine: Engine) -> None:
