@@ -14,7 +14,7 @@ from model.errors import DataRefused
 from model.infer import Column, column_feature
 from model.training.columns import Columns, choose_columns
 from shared.models.signature import FeatureSpec
-from shared.sources.column import SourceColumn
+from shared.sources.column import ROWS_METADATA, SourceColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def read_source_rows(path: Path) -> SourceRows:
     """Open the file. Whole numbers with gaps are float64; words and booleans with gaps are objects with None."""
     with pa.memory_map(str(path)) as file:
         table = pa.ipc.open_file(file).read_all()
-    about = json.loads((table.schema.metadata or {})[b"predictq"])
+    about = json.loads((table.schema.metadata or {})[ROWS_METADATA])
     frame = pd.DataFrame(
         {name: _series(column) for name, column in zip(table.column_names, table.columns, strict=True)}
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ROWS_METADATA = b"predictq"  # under which an Arrow file of a source's rows says of what columns they are
+
 
 @dataclass(frozen=True, slots=True)
 class SourceColumn:

@@ -29,7 +29,7 @@ async def answer(screen: Screen) -> Response:
         if refused.status != _GONE:
             raise
         return screen.show("answer_erased.html", status=_GONE, request_id=request_id)
-    version = await screen.api.get(f"/v1/models/{path_part(trace['model'])}/versions/{trace['model_version']}")
+    version = await version_of(screen, trace)
     return screen.show(
         "answer.html",
         trace=trace,
@@ -47,10 +47,18 @@ async def answer(screen: Screen) -> Response:
 async def client(screen: Screen) -> Response:
     """From an answer to all others of its client, whose key stands in no address."""
     trace = await screen.api.get(f"/v1/predictions/{path_part(screen.path('request_id'))}")
-    version = await screen.api.get(f"/v1/models/{path_part(trace['model'])}/versions/{trace['model_version']}")
+    version = await version_of(screen, trace)
     asked = {"source": version["source"], "client_id": trace["client_id"]}
     found = await screen.api.post("/v1/clients/answers", asked)
     return screen.go(f"/clients/{found['client_hash']}/{path_part(found['source'])}")
+
+
+async def version_of(screen: Screen, trace: Mapping[str, Any]) -> dict[str, Any]:
+    """The version that has made an answer."""
+    found: dict[str, Any] = await screen.api.get(
+        f"/v1/models/{path_part(trace['model'])}/versions/{trace['model_version']}"
+    )
+    return found
 
 
 def answer_chart(screen: Screen, answer: Mapping[str, Any]) -> Markup:

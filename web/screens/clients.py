@@ -13,7 +13,7 @@ from web.charts.lines import Axis, Series, line_charts
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
-from web.screens.answer import feature_rows
+from web.screens.answer import feature_rows, version_of
 from web.words.values import is_same, shown_client, shown_label, shown_value
 
 routes = ScreenRoutes()
@@ -134,7 +134,7 @@ async def _compare(screen: Screen, asked: Mapping[str, Any], request_id: str) ->
     trace = await screen.api.get(f"/v1/predictions/{path_part(request_id)}")
     if trace["features"] is None:
         return None
-    version = await screen.api.get(f"/v1/models/{path_part(trace['model'])}/versions/{trace['model_version']}")
+    version = await version_of(screen, trace)
     features = feature_rows(screen, version, trace["features"])
     others, why = await _now(screen, {**asked, "model": trace["model"]}, features)
     changed = sum(not other["same"] for other in others or ())

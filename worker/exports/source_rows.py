@@ -21,6 +21,7 @@ from shared.exports import end_export, require_export, write_pieces
 from shared.models.feature import EXACT_INTEGER
 from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, transaction
+from shared.sources.column import ROWS_METADATA
 from shared.sources.row_files import MOST_ROWS, keep_for_an_hour
 from shared.sources.source import Source, SourceColumn, get_source
 from shared.sources.sql import key_sql, relation
@@ -34,7 +35,6 @@ from worker.sources.statements import session
 
 _SECONDS = 1_500.0
 _MOST_BYTES = 1 << 29  # of PostgreSQL's text, which is in memory while it is parsed
-_METADATA = b"predictq"
 
 
 def write_source_rows(engine: Engine, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _fitting(table: pa.Table, columns: Sequence[SourceColumn], misfits: dict[int
     kept = np.ones(table.num_rows, dtype=np.bool_)
     kept[list(unfit)] = False
     about = {"columns": [asdict(column) for column in columns], "unfit": dict(Counter(unfit.values()))}
-    return table.filter(pa.array(kept)).replace_schema_metadata({_METADATA: json.dumps(about).encode()})
+    return table.filter(pa.array(kept)).replace_schema_metadata({ROWS_METADATA: json.dumps(about).encode()})
 
 
 def _is_unfit(column: SourceColumn, values: pa.ChunkedArray) -> Any:
