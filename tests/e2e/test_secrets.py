@@ -151,7 +151,7 @@ def programs(up: Up) -> Iterator[tuple[psutil.Process, str]]:
         keeper = Path(keep_log.__file__).name if keep_log.__file__ in command else ""
         parent = process.parent()
         inherited = "" if parent is None or parent.pid == up.process.pid else name_of_module(command_of(parent))
-        yield process, keeper or named or inherited or Path(re.split("[: ]", command[0])[0]).name
+        yield process, keeper or named or inherited or process.name()
 
 
 def name_of_module(command: list[str]) -> str:

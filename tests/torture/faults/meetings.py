@@ -35,10 +35,20 @@ def no_answers(tools: Tools) -> Iterator[None]:
 @contextmanager
 def last_batches_at_once(tools: Tools) -> Iterator[None]:
     """Two workers hold the last two batches of a job, and finish them in the same moment: one must end the job."""
+    _have_two_workers(tools)
     jobs = [_meet_at_the_end(tools) for _ in range(_MEETINGS)]
     yield
     for job in jobs:
         tools.wait_status(job, "succeeded", seconds=10)
+
+
+def _have_two_workers(tools: Tools) -> None:
+    """One that was starting while PostgreSQL came back has ended, and a supervisor starts it again."""
+    tools.cluster.heal()
+    try:
+        tools.cluster.wait_ready(tools.cluster.workers)
+    except TimeoutError as error:
+        raise Missed(str(error)) from None
 
 
 def _meet_at_the_end(tools: Tools) -> str:
