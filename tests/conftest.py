@@ -141,9 +141,19 @@ def database_url(make_database: Callable[..., str]) -> str:
 @pytest.fixture
 def redis_url(redis_server: EmbeddedRedis) -> str:
     """The URL of this process's Redis, emptied."""
-    with Redis.from_url(redis_server.url) as client:
+    return _emptied(redis_server)
+
+
+@pytest.fixture(scope="module")
+def module_redis_url(redis_server: EmbeddedRedis) -> str:
+    """The same for what a whole module uses: what the module before it left there is gone."""
+    return _emptied(redis_server)
+
+
+def _emptied(server: EmbeddedRedis) -> str:
+    with Redis.from_url(server.url) as client:
         client.flushall()
-    return redis_server.url
+    return server.url
 
 
 # Tables of tests are sources that the services may read, as if somebody had granted it.

@@ -9,7 +9,6 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from sqlalchemy import Engine
 
 from devstack.servers.postgres import EmbeddedPostgres
-from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.database_role import DatabaseRole
 from shared.postgres.engine import make_engine
@@ -44,11 +43,9 @@ def network(database_url: str) -> Iterator[Network]:
 
 
 @pytest.fixture(scope="module")
-def engine_and_settings(
-    make_database: Callable[..., str], redis_server: EmbeddedRedis
-) -> Iterator[tuple[Engine, Settings]]:
+def engine_and_settings(make_database: Callable[..., str], module_redis_url: str) -> Iterator[tuple[Engine, Settings]]:
     """A database of this module's own, with a model and clients."""
-    settings = Settings(database_url=make_database(), redis_url=redis_server.url, environment=Environment.DEVELOPMENT)
+    settings = Settings(database_url=make_database(), redis_url=module_redis_url, environment=Environment.DEVELOPMENT)
     engine = make_engine(settings, application_name="test", pool_size=2)
     add_model(engine)
     add_clients(engine, 50)

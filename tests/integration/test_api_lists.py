@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.jobs.lists import list_jobs
 from shared.jobs.records import read_jobs
@@ -23,14 +22,12 @@ MOST_READ: dict[object, int] = {
 
 
 @pytest.fixture(scope="module", params=[550, 800])
-def crowd(
-    request: pytest.FixtureRequest, make_database: Callable[..., str], redis_server: EmbeddedRedis
-) -> Iterator[Engine]:
+def crowd(request: pytest.FixtureRequest, make_database: Callable[..., str], module_redis_url: str) -> Iterator[Engine]:
     """Single jobs: 40,000 of `many` answered, 15,000 or 40,000 of `waiting` queued, and of `few` one in each state.
 
     Beside them 30 bulk jobs of `many` with 300 batches each: ten untouched, ten begun, ten ended.
     """
-    settings = Settings(database_url=make_database(), redis_url=redis_server.url, environment=Environment.DEVELOPMENT)
+    settings = Settings(database_url=make_database(), redis_url=module_redis_url, environment=Environment.DEVELOPMENT)
     engine = make_engine(settings, application_name="test", pool_size=2)
     add_model(engine)
     with engine.begin() as connection:

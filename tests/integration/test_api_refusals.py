@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
@@ -25,11 +24,11 @@ TABLES = (
 
 
 @pytest.fixture(scope="module")
-def shared_settings(make_database: Callable[..., str], redis_server: EmbeddedRedis) -> Settings:
+def shared_settings(make_database: Callable[..., str], module_redis_url: str) -> Settings:
     """Settings with small limits, on a database of this module's own."""
     return Settings(
         database_url=make_database(),
-        redis_url=redis_server.url,
+        redis_url=module_redis_url,
         environment=Environment.DEVELOPMENT,
         max_upload_rows=1000,
         max_json_ids=100,

@@ -28,7 +28,6 @@ from sqlalchemy import Engine, text
 from threadpoolctl import threadpool_limits
 from uuid_utils.compat import uuid7
 
-from devstack.servers.redis import EmbeddedRedis
 from model.artefact import Artefact
 from model.registration import new_version
 from shared.config import Environment, Settings
@@ -111,11 +110,11 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(make_database: Callable[..., str], redis_server: EmbeddedRedis) -> Iterator[Service]:
+def service(make_database: Callable[..., str], module_redis_url: str) -> Iterator[Service]:
     """A scorer and a planner on a database of their own."""
     url = make_database()
     chosen = Settings(
-        database_url=url, redis_url=redis_server.url, environment=Environment.DEVELOPMENT, lease_seconds=600,
+        database_url=url, redis_url=module_redis_url, environment=Environment.DEVELOPMENT, lease_seconds=600,
         batch_timeout_seconds=600,
     )  # fmt: skip
     engine = make_engine(chosen, application_name="test", pool_size=4)

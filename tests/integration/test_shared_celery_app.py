@@ -10,7 +10,6 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import WORK_TASK, count_messages, publish_work
@@ -30,10 +29,10 @@ def test_tls_is_kept() -> None:
 
 
 @pytest.mark.parametrize("queue", SCORING_QUEUES)
-def test_our_messages_are_as_celery_would_send_them(redis_server: EmbeddedRedis, queue: Queue) -> None:
+def test_our_messages_are_as_celery_would_send_them(redis_url: str, queue: Queue) -> None:
     """Field by field, but for what is new in every message."""
-    app = app_for(redis_server.url)
-    with Redis.from_url(redis_server.url) as redis:
+    app = app_for(redis_url)
+    with Redis.from_url(redis_url) as redis:
         publish_work(redis, 1, queue)
         app.send_task(WORK_TASK, args=[queue.value], queue=queue.value, ignore_result=True)
         ours, theirs = (_fields(redis.rpop(queue.value)) for _ in range(2))
@@ -47,10 +46,9 @@ def test_our_messages_are_as_celery_would_send_them(redis_server: EmbeddedRedis,
     assert ours == theirs
 
 
-def test_messages_are_put_on_their_queue_all_or_none(redis_server: EmbeddedRedis) -> None:
+def test_messages_are_put_on_their_queue_all_or_none(redis_url: str) -> None:
     """As many as are asked for, on the queue that they name and no other; none is no call."""
-    with Redis.from_url(redis_server.url, decode_responses=True) as redis:
-        redis.flushdb()
+    with Redis.from_url(redis_url, decode_responses=True) as redis:
         publish_work(redis, 0, Queue.BULK)
         publish_work(redis, 3, Queue.BULK)
         assert [count_messages(redis, queue) for queue in Queue] == [0, 0, 3]
@@ -67,9 +65,9 @@ def _without(names: set[str], fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def test_a_channel_keeps_its_client_as_long_as_its_pool(redis_server: EmbeddedRedis) -> None:
+def test_a_channel_keeps_its_client_as_long_as_its_pool(redis_url: str) -> None:
     """One client for all calls, another after the pool was given up, and never the one that waits for messages."""
-    with app_for(redis_server.url).connection_for_write() as connection:
+    with app_for(redis_url).connection_for_write() as connection:
         channel = connection.channel()
         with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
             assert first is second

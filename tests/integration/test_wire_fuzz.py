@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from devstack.servers.redis import EmbeddedRedis
 from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
 from tests.integration.api_support import new_key, running_gateway
@@ -63,11 +62,11 @@ WORDS = (
 
 
 @pytest.fixture(scope="module")
-def wire(make_database: Callable[..., str], redis_server: EmbeddedRedis) -> Iterator[WireGateway]:
+def wire(make_database: Callable[..., str], module_redis_url: str) -> Iterator[WireGateway]:
     """A gateway that waits half a second for heads and bodies."""
     settings = Settings(
         database_url=make_database(),
-        redis_url=redis_server.url,
+        redis_url=module_redis_url,
         environment=Environment.DEVELOPMENT,
         head_seconds=0.5,
         body_pause_seconds=0.5,

@@ -10,7 +10,6 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
-from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.jobs.accept_singles import Accepted
 from shared.jobs.records import cancel_job
@@ -52,12 +51,12 @@ class Steady(NamedTuple):
 
 @pytest.fixture(scope="module")
 def steady(
-    make_database: Callable[..., str], redis_server: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory
+    make_database: Callable[..., str], module_redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Steady]:
     """A worker of two processes that the tests of the module share; it starts before there is any model."""
-    with Redis.from_url(redis_server.url) as client:
+    with Redis.from_url(module_redis_url) as client:
         client.flushall()
-    settings = quick(make_database(), f"{redis_server.url.removesuffix('/0')}/1")
+    settings = quick(make_database(), f"{module_redis_url.removesuffix('/0')}/1")
     engine = make_engine(settings, application_name="test", pool_size=4)
     log = tmp_path_factory.mktemp("steady") / "log"
     add_clients(engine, 500)

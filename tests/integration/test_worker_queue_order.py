@@ -9,7 +9,6 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from shared.jobs.accept_singles import Accepted
 from shared.jobs.records import cancel_job
@@ -32,11 +31,9 @@ _TRIES = 3
 
 
 @pytest.fixture
-def two(
-    make_database: Callable[..., str], redis_server: EmbeddedRedis, tmp_path: Path
-) -> Iterator[tuple[Settings, Engine]]:
+def two(make_database: Callable[..., str], module_redis_url: str, tmp_path: Path) -> Iterator[tuple[Settings, Engine]]:
     """A worker of two processes, and twenty clients."""
-    settings = quick(make_database(), f"{redis_server.url.removesuffix('/0')}/3", batch_timeout_seconds=30)
+    settings = quick(make_database(), f"{module_redis_url.removesuffix('/0')}/3", batch_timeout_seconds=30)
     with Redis.from_url(settings.redis_url.get_secret_value()) as client:
         client.flushdb()
     engine = make_engine(settings, application_name="test", pool_size=2)
