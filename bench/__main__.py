@@ -14,11 +14,11 @@ from typing import Any
 
 from bench.check import WrongAnswer
 from bench.context import Bench, Scenario
-from bench.machine import describe
-from bench.plot import draw
+from bench.report.plot import draw
+from bench.report.table import judge, markdown, show
 from bench.scenarios import bulk, capacity, growth, replicas, roundtrip, settings, singles, statuses, streams
+from bench.setup.machine import describe
 from bench.stack import running_stack
-from bench.table import judge, markdown, show
 
 RESULTS = Path(__file__).parent / "results"
 SCENARIOS: dict[str, Scenario] = {

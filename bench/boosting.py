@@ -25,8 +25,8 @@ import joblib
 import pandas as pd
 from sqlalchemy import Engine, create_engine, make_url
 
-from bench.bill import billing
 from bench.context import Bench
+from bench.report.bill import billing
 from bench.scenarios.bulk import submit_all
 from bench.stack import Service, Stack, running_stack
 from examples.hr_attrition.dataset import generate
@@ -47,7 +47,7 @@ from shared.sources.description import source_from
 from shared.sources.source import Source, add_source, read_source
 from worker.models.frame import input_columns, to_frame
 from worker.models.registration import Offer, prepare
-from worker.sources.describing import describe
+from worker.sources.describing.description import describe
 from worker.sources.reader import SourceReader
 from worker.sources.sampling import sample_rows
 

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import psutil
 
-from bench.bill import Groups
 from bench.check import WrongAnswer
 from bench.load import post
+from bench.report.bill import Groups
 from bench.stack import Service, Stack
 
 Figures = dict[str, Any]  # what a scenario measured: plain values, as they go into the JSON

@@ -14,13 +14,13 @@ import psutil
 from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from bench.data import load_clients, register, train_model
-from bench.programs import ProgramFailed, running, tail, wait_for_http
+from bench.setup.data import load_clients, register, train_model
+from bench.setup.programs import ProgramFailed, running, tail, wait_for_http
 from devstack.servers.ports import free_port
 from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
 from model.artefact import Artefact
-from shared.api_keys import create_key
+from shared.access.api_keys import create_key
 from shared.config import Settings
 from shared.postgres.engine import make_engine, transaction
 from sql.migrate import upgrade

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.client import ApiClient, Json
-from cli.console import plain_text, remark, say
+from cli.connection.client import ApiClient, Json
 from cli.errors import ExitStatus
-from cli.job_text import answer_text, counts_text, trace_lines
+from cli.output.console import plain_text, remark, say
+from cli.output.job_text import answer_text, counts_text, trace_lines
 from cli.up import address_in, say_ready, tell_trouble
 from cli.watching import exit_status, wait_for, watch
 from devstack.errors import NotWritable

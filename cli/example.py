@@ -21,7 +21,7 @@ import httpx
 from sqlalchemy import Engine
 
 from cli.errors import UsageProblem
-from cli.progress import progress
+from cli.output.progress import progress
 from devstack.services import module_command
 from shared.errors import PredictqError
 
@@ -90,8 +90,8 @@ def run_commands(commands: list[list[str]]) -> Iterator[tuple[list[str], Any]]:
 
 def wait_for_gateway() -> None:
     """Return when the gateway answers: at the start of a stack the commands may come before it."""
-    from cli.address import api_address  # noqa: PLC0415 - a stack's programs set it in the environment
-    from cli.http import open_http  # noqa: PLC0415
+    from cli.connection.address import api_address  # noqa: PLC0415 - a stack's programs set it in the environment
+    from cli.connection.http import open_http  # noqa: PLC0415
 
     address = api_address(os.environ.get("PREDICTQ_API_URL"), None)
     deadline = time.monotonic() + _GATEWAY_SECONDS

@@ -10,35 +10,17 @@ from typing import Any
 
 import typer
 
-from cli.commands import (
-    again,
-    audit,
-    clients,
-    doctor,
-    erasures,
-    example,
-    holds,
-    jobs,
-    keys,
-    model_versions,
-    models,
-    pauses,
-    retention,
-    screens,
-    seals,
-    shell,
-    sources,
-    stack,
-    storage,
-    submit,
-    train,
-    workers,
-)
-from cli.console import plain_text, remarks
-from cli.directory_option import add_directory_option
+from cli.arguments.directory_option import add_directory_option
+from cli.commands import again, clients, example, jobs, sources, submit
+from cli.commands.models import comparing as model_versions
+from cli.commands.models import registry as models
+from cli.commands.models import seals, train
+from cli.commands.operating import audit, doctor, keys, pauses, screens, shell, stack, workers
+from cli.commands.stored import erasures, holds, retention, storage
 from cli.errors import ExitStatus, UsageProblem
-from cli.terminal import make_output_safe
-from cli.words import as_commands, database_advice
+from cli.output.console import plain_text, remarks
+from cli.output.terminal import make_output_safe
+from cli.output.words import as_commands, database_advice
 from devstack.errors import EmbeddedError
 from shared.errors import DatabaseUnavailable, PredictqError
 

@@ -10,9 +10,9 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cli.client import ApiClient, Json
+from cli.connection.client import ApiClient, Json
 from cli.errors import FileRefused, UsageProblem
-from cli.progress import progress
+from cli.output.progress import progress
 
 if TYPE_CHECKING:
     from model.code.folder import PackedFolder

@@ -6,8 +6,8 @@ import getpass
 from pathlib import Path
 from typing import Any
 
-from cli.console import remark
-from cli.database import database
+from cli.connection.database import database
+from cli.output.console import remark
 from worker.upkeep.duty import database_clock
 from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.retention import carry_out

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from cli.progress import progress
+from cli.output.progress import progress
 from shared.files.column_types import Dress
 from shared.files.csv_table import CsvTable
 from shared.files.managed_table import KEY_TYPES, ImportReport, ManagedTable, import_rows, read_managed, require_name

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.client import ApiClient
-from cli.console import plain_text, remark
+from cli.connection.client import ApiClient
 from cli.errors import FileRefused, UsageProblem
-from cli.progress import progress
-from cli.words import as_commands
+from cli.output.console import plain_text, remark
+from cli.output.progress import progress
+from cli.output.words import as_commands
 
 TABLE_ENDINGS = (".xlsx", ".xlsm", ".xls", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _FORMATS = {"xlsx": "workbook of Excel", "parquet": "Parquet", "arrow": "Arrow", "csv": "CSV"}

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cli.client import ApiClient, Json
+from cli.connection.client import ApiClient, Json
 from cli.errors import GatewayRefused, SourceNotRead, UsageProblem
-from cli.progress import progress
+from cli.output.progress import progress
 from model.training.csv_file import read_rows
 from model.training.run import TrainingResult, Wish, train
 from model.training.source_rows import SourceRows, choose_source_columns, read_source_rows

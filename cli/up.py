@@ -10,11 +10,11 @@ from shlex import quote
 
 from rich.panel import Panel
 
-from cli.address import ApiAddress
-from cli.client import ApiClient
-from cli.console import output, plain_text, remark, say, say_json
+from cli.connection.address import ApiAddress
+from cli.connection.client import ApiClient
+from cli.connection.sign_in_link import sign_in_link
 from cli.errors import GatewayAway, GatewayRefused
-from cli.sign_in_link import sign_in_link
+from cli.output.console import output, plain_text, remark, say, say_json
 from devstack.services import FLOWER_USER
 from devstack.stack import Plan, Running, running_stack
 from devstack.state import StackState

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from cli.client import WAIT_SECONDS, ApiClient, Json
-from cli.console import remark
+from cli.connection.client import WAIT_SECONDS, ApiClient, Json
 from cli.errors import ExitStatus
-from cli.progress import progress
+from cli.output.console import remark
+from cli.output.progress import progress
 
 POLL_SECONDS = 0.3
 TERMINAL = ("succeeded", "failed", "cancelled")

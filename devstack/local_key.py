@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from devstack.files import write_private
-from shared.api_keys import create_key, find_key
+from shared.access.api_keys import create_key, find_key
 from shared.postgres.engine import transaction
 
 KEY_FILE = "api-key"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from model.inside import first_step
+from model.signature.inside import first_step
 from shared.models.task import Task
 
 Floats = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from model.errors import ArtefactIncompatible, ModelRefused
-from model.inside import last_step
+from model.signature.inside import last_step
 from shared.models.task import Task, class_name
 
 _PAIRS = (

@@ -23,10 +23,10 @@ from model.artefact import Artefact, build_artefact
 from model.registration import new_version
 from shared.config import Settings
 from shared.database_role import DatabaseRole
-from shared.jobs.accept_bulk import BulkJob, accept_keys
-from shared.jobs.accept_singles import Accepted, SingleJob, Target, accept_singles
-from shared.jobs.key_pages import ListedIds
-from shared.jobs.model_choice import DEFAULT, ModelChoice
+from shared.jobs.accepting.bulk import BulkJob, accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
+from shared.jobs.accepting.model_choice import DEFAULT, ModelChoice
+from shared.jobs.accepting.singles import Accepted, SingleJob, Target, accept_singles
 from shared.jobs.records import JobRecord, read_job
 from shared.messaging.messages import make_redis, publish_work
 from shared.models.registry import promote_version, register_version

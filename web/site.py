@@ -8,28 +8,15 @@ from starlette.requests import Request
 from api.http.negotiation import choose
 from api.http.problems import Problem
 from web.frame import static_files
-from web.screens import (
-    answer,
-    audit,
-    clients,
-    exports,
-    find,
-    job,
-    job_acts,
-    jobs,
-    keys,
-    live,
-    models,
-    new_job,
-    new_table_job,
-    overview,
-    pauses,
-    preferences,
-    provider_sign_in,
-    sign_in,
-    sources,
-    try_it,
-)
+from web.screens import answer, audit, clients, find, keys, live, models, overview, pauses, preferences, sources, try_it
+from web.screens.jobs import acts as job_acts
+from web.screens.jobs import exports
+from web.screens.jobs import listing as jobs
+from web.screens.jobs import new as new_job
+from web.screens.jobs import new_of_table as new_table_job
+from web.screens.jobs import one_job as job
+from web.screens.signing_in import by_key as sign_in
+from web.screens.signing_in import by_provider as provider_sign_in
 
 # The first that fits answers: /jobs/new comes before /jobs/{job_id}.
 _SCREENS = (

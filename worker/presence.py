@@ -20,7 +20,7 @@ from shared.messaging.messages import publish_work
 from shared.models.warm_up import wanted
 from shared.postgres.engine import autocommit
 from shared.status import Queue
-from shared.workers import Worker, beat, leave
+from shared.watching.workers import Worker, beat, leave
 from worker import metrics
 from worker.models.loadable import Loadable
 

@@ -19,7 +19,7 @@ from api.http.problems import FAILED_KEYS, FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from api.server.shared_tasks import SharedTasks
-from shared.api_keys import ALL_ROLES, PREFIX, ApiKey, find_key
+from shared.access.api_keys import ALL_ROLES, PREFIX, ApiKey, find_key
 
 _REMEMBER_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from api.access.admission import REFUSALS
 from api.server.database_threads import DatabaseThreads
 from shared.errors import Erased, IdempotencyKeyInFlight, IdempotencyKeyReused, PredictqError
-from shared.jobs.accept_bulk import BulkJob
-from shared.jobs.accept_singles import Accepted, SingleJob, earlier_job
+from shared.jobs.accepting.bulk import BulkJob
+from shared.jobs.accepting.singles import Accepted, SingleJob, earlier_job
 
 
 class Idempotency:

@@ -8,7 +8,7 @@ import contextlib
 from api.access.auth import Auth
 from api.server.background import Background
 from api.server.database_threads import DatabaseThreads
-from shared.api_keys import note_use
+from shared.access.api_keys import note_use
 from shared.errors import DatabaseUnavailable
 
 _PAUSE_SECONDS = 60.0

@@ -10,8 +10,8 @@ from api.access.oidc.person import Person
 from api.http.acts import record
 from api.http.cookie_names import session_token
 from api.server.services import Services
-from shared.api_keys import ApiKey
-from shared.sign_in import (
+from shared.access.api_keys import ApiKey
+from shared.access.sign_in import (
     SignedInPerson,
     begin_session,
     begin_session_of_person,

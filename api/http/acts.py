@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from api.access.auth import Caller
 from api.server.middleware import REQUEST_ID
-from shared.audit import record_act
+from shared.audit.writing import record_act
 
 
 def record(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from api.http.root_path import rooted
-from shared.sign_in import SESSION_COOKIE
+from shared.access.sign_in import SESSION_COOKIE
 
 
 def guarded_name(request: Request, name: str) -> str:

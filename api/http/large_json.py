@@ -16,8 +16,8 @@ from api.http.problems import MALFORMED, TOO_LARGE, Flaw, Invalid, Problem
 from api.http.requests import SMALL_BYTES, Start, checked_object, member_twice, too_large
 from api.server.deadline import current
 from api.server.turns import Turns
-from shared.json_members import MemberTwiceError
-from shared.json_steps import NotJsonError, NulInTextError, TooMuchJsonError, read_steps
+from shared.json_text.members import MemberTwiceError
+from shared.json_text.steps import NotJsonError, NulInTextError, TooMuchJsonError, read_steps
 
 
 class LargeJson:

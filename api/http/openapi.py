@@ -10,9 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
-from api.http import schemas
 from api.http.problems import MEDIA_TYPE
 from api.http.root_path import rooted
+from api.schemas import jobs as schemas
 
 API_KEY = HTTPBearer(scheme_name="API key", description="A key made by `predictq keys create`.", auto_error=False)
 BEARER = Security(API_KEY)  # for direct routes: named in the documents, never run, as these ask `Auth` themselves

@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.access.oidc.fetch import ProviderAway
-from shared import api_keys, errors, pauses
+from shared import errors, pauses
+from shared.access import api_keys
 from shared.erasure import errors as erasure
-from shared.retention import errors as retention
+from shared.retention.rules import errors as retention
 from shared.sources import errors as sources
 from shared.sources import row_files
 

@@ -15,7 +15,7 @@ from starlette.types import Receive
 
 from api.http.problems import MALFORMED, MEDIA, MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem, pointer
 from api.server.deadline import current
-from shared.json_members import MemberTwiceError, refuse_twice
+from shared.json_text.members import MemberTwiceError, refuse_twice
 
 SMALL_BYTES = 65_536  # of a body that is read at once
 JSON_LIMIT = 1_000_000  # bytes of a body with the features of one prediction, or with a filter

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator
 
 from api.http.problems import MALFORMED, MOST_FLAWS, NOT_FOUND, Flaw, Invalid, Problem, pointer, problem_of
 from shared.errors import ModelVersionUnknown
-from shared.retention.errors import HoldUnknown, RunUnknown
+from shared.retention.rules.errors import HoldUnknown, RunUnknown
 
 _OBJECT_EXPECTED = ("model_attributes_type", "model_type", "dict_type")
 # By pydantic's type of an error.

@@ -23,8 +23,8 @@ from api.server.database_threads import DatabaseThreads, met_itself
 from api.server.deadline import current
 from api.watch.metrics import Metrics
 from shared.errors import DatabaseBlocked, DatabaseUnavailable, OutcomeOpen
-from shared.jobs.accept_bulk import BulkJob
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.bulk import BulkJob
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import read_jobs
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit

@@ -9,7 +9,7 @@ from typing import IO, Self
 
 import orjson
 
-from shared.jobs.key_pages import KeyPage
+from shared.jobs.accepting.key_pages import KeyPage
 from shared.uploads.key_lines import KeyLines
 
 _IN_MEMORY = 131_072  # bytes that are spooled in memory before a file is made

@@ -13,8 +13,8 @@ from api.http.problems import FORBIDDEN, Flaw, Invalid, Problem
 from api.server.coalescer import Coalescer
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.errors import ModelRequired, ModelUnknown, NoLiveModel, SourceNeeded, SourceTooSlow, VersionRetired
-from shared.jobs.accept_singles import Target
-from shared.jobs.model_choice import ModelChoice
+from shared.jobs.accepting.model_choice import ModelChoice
+from shared.jobs.accepting.singles import Target
 from shared.models.model_list import read_models_in_use
 from shared.models.registry import ModelVersion, find_version, get_version
 from shared.sources.keys import KeyForm

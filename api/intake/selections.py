@@ -14,8 +14,8 @@ from api.intake.client_ids import are_whole_numbers, parse_client_ids
 from api.intake.key_spool import KeySpool
 from api.intake.table_uploads import ORDER_FIELDS
 from shared.errors import FilterRefused
-from shared.jobs.key_pages import KeyPages, ListedIds, ListedKeys, key_lines
-from shared.json_steps import STEP_BYTES, canonical_pieces
+from shared.jobs.accepting.key_pages import KeyPages, ListedIds, ListedKeys, key_lines
+from shared.json_text.steps import STEP_BYTES, canonical_pieces
 from shared.sources.keys import KeyForm
 from shared.sources.selection import check_filter
 from shared.sources.source import Source

@@ -23,7 +23,7 @@ from api.server.deadline import current
 from api.watch.metrics import Metrics
 from shared.config import Settings
 from shared.errors import DatabaseBlocked, DatabaseUnavailable, OutcomeOpen, PredictqError
-from shared.jobs.accept_singles import Accepted, SingleJob, accept_singles
+from shared.jobs.accepting.singles import Accepted, SingleJob, accept_singles
 from shared.jobs.records import read_jobs
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit

@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from api.http.problems import Flaw, Invalid
-from api.http.upload_schemas import LookOrder
 from api.http.validation import problem_of_validation
+from api.schemas.uploads import LookOrder
 from shared.uploads.table_order import TableOrder
 
 TABLE_TYPES = (

@@ -12,7 +12,7 @@ from api.server.deadline import current
 from shared.errors import ModelRefused
 from shared.models import warm_up
 from shared.models.registry import ModelVersion
-from shared.workers import Worker, living_workers, why_nobody
+from shared.watching.workers import Worker, living_workers, why_nobody
 
 _LOOK_SECONDS = 0.2
 _SILENT_SECONDS = 4.0  # without a word of any process: all are busy, or Redis is away

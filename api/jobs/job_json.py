@@ -16,7 +16,7 @@ POLL_SECONDS = b"1"  # what Retry-After advises while a job is not done
 
 
 def job_json(job: JobRecord) -> dict[str, Any]:
-    """The JSON form of a job, as `api.http.schemas.Job` describes it.
+    """The JSON form of a job, as `api.schemas.jobs.Job` describes it.
 
     A single one carries its request and its client, and its result or error once there is one. A bulk job carries an
     error where it failed as a whole, and `snapshots` where its rows were found in several readings.

@@ -13,7 +13,7 @@ from api.access.auth import Caller
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from shared.errors import JobUnknown
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import JobRecord, read_jobs
 from shared.status import JobStatus
 

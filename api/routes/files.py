@@ -9,10 +9,11 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request
 
 from api.access.dependencies import BulkCaller, CurrentServices
-from api.http import schemas, upload_schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.intake.kept_files import keep_body
+from api.schemas import jobs as schemas
+from api.schemas import uploads as upload_schemas
 from shared.uploaded_files import find_file
 
 router = APIRouter(tags=["files"], route_class=ModelRoute, responses=PROBLEMS)

@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from api.access.dependencies import CurrentServices
 from api.access.onlookers import require_onlooker
-from api.http import health_schemas as schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.schemas import health as schemas
 from api.server.services import Services
-from shared.attention import Concern
 from shared.errors import DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, SchemaOutdated
 from shared.models.model_list import list_models
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
+from shared.watching.attention import Concern
 
 router = APIRouter(tags=["health"], route_class=ModelRoute)
 

@@ -16,7 +16,7 @@ from api.jobs.job_json import job_response
 from api.jobs.waiting import HasLeft
 from api.server.services import Services, services_of
 from shared.errors import PredictqError
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ from sqlalchemy import Connection, text
 
 from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller
-from api.http import model_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.http.validation import PlainNumber
+from api.schemas import models as schemas
 from api.server.services import Services
 from shared.errors import NoLiveModel
-from shared.jobs.model_choice import is_model_name
+from shared.jobs.accepting.model_choice import is_model_name
 from shared.models.model_list import ModelSummary, describe_model, list_models
 from shared.models.promotion import check_promotion
 from shared.models.promotion_history import list_promotions, previous_version

@@ -18,7 +18,7 @@ from api.intake.client_ids import parse_client_id, parse_reference
 from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
 from shared.errors import FeaturesRefused, ModelChanged, NoLiveModel
-from shared.jobs.accept_singles import Accepted, SingleJob
+from shared.jobs.accepting.singles import Accepted, SingleJob
 from shared.models.signature import FeatureKind, Signature
 from shared.sources.keys import ClientKey
 

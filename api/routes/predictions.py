@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Request
 from sqlalchemy import Connection
 
 from api.access.dependencies import CurrentServices, ReadCaller
-from api.http import schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.jobs.job_json import error_json
+from api.schemas import jobs as schemas
 from shared.jobs.trace import Trace, read_trace
 
 router = APIRouter(tags=["results"], route_class=ModelRoute, responses=PROBLEMS)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from api.http import schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import KINDS, NOT_FOUND, Kind, Problem
+from api.schemas import jobs as schemas
 
 router = APIRouter(tags=["problems"], route_class=ModelRoute, responses=PROBLEMS)
 

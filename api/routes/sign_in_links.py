@@ -9,8 +9,8 @@ from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import FORBIDDEN, Problem
 from api.http.root_path import rooted
-from api.http.schemas import Shape
-from shared.sign_in import LINK_LIFE, make_link
+from api.schemas.jobs import Shape
+from shared.access.sign_in import LINK_LIFE, make_link
 
 router = APIRouter(tags=["access"], route_class=ModelRoute, responses=PROBLEMS)
 

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import Connection
 
 from api.access.dependencies import AdminCaller, CurrentServices
-from api.http import source_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NO_WORKER, Problem
 from api.http.root_path import rooted
 from api.jobs.downloads import Download, download_response
-from api.routes.exports import begin_copies
+from api.routes.jobs.exports import begin_copies
 from api.routes.sources import Name
+from api.schemas import sources as schemas
 from shared.sources.row_files import MEDIA_TYPE, ask_for_rows, drop_rows, find_rows
 
 router = APIRouter(tags=["sources"], route_class=ModelRoute, responses=PROBLEMS)

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import Connection
 
 from api.access.dependencies import AdminCaller, CurrentServices
-from api.http import source_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.schemas import sources as schemas
 from shared.sources.description import source_from
 from shared.sources.source import Source, add_source, list_sources, read_source, remove_source
 

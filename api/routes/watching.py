@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.access.dependencies import CurrentServices, OperateCaller, ReadCaller
-from api.http import watching_schemas as schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
-from shared.attention import read_attention, words_of
-from shared.samples import KEPT_HOURS, read_samples
+from api.schemas import watching as schemas
+from shared.watching.attention import read_attention, words_of
+from shared.watching.samples import KEPT_HOURS, read_samples
 
 router = APIRouter(tags=["workers"], route_class=ModelRoute, responses=PROBLEMS)
 

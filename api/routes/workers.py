@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from api.access.dependencies import CurrentServices, OperateCaller
-from api.http import worker_schemas as schemas
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
-from shared.workers import living_workers
+from api.schemas import workers as schemas
+from shared.watching.workers import living_workers
 
 router = APIRouter(tags=["workers"], route_class=ModelRoute, responses=PROBLEMS)
 

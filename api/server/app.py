@@ -18,26 +18,13 @@ from starlette.types import ASGIApp
 from api.http import openapi
 from api.http.problems import Problem, problem_of
 from api.routes import (
-    bulk,
-    clients,
-    erasures,
-    events,
-    exports,
     files,
     health,
-    holds,
-    job_status,
-    job_summary,
-    jobs,
-    jobs_again,
-    jobs_by_filter,
     models,
     pages,
     predict,
     predictions,
     problems,
-    results,
-    retention,
     sign_in_links,
     source_rows,
     sources,
@@ -45,6 +32,13 @@ from api.routes import (
     workers,
 )
 from api.routes.admin import audit, keys, pauses
+from api.routes.jobs import again as jobs_again
+from api.routes.jobs import bulk, events, exports, results
+from api.routes.jobs import by_filter as jobs_by_filter
+from api.routes.jobs import listing as jobs
+from api.routes.jobs import status as job_status
+from api.routes.jobs import summary as job_summary
+from api.routes.stored import clients, erasures, holds, retention
 from api.server.deadline import current
 from api.server.middleware import JOB_ROUTE, Middleware, error_response
 from api.server.services import running_services

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from api.server.background import Background
 from api.server.database_threads import DatabaseThreads
-from shared.attention import NeedsPerson, read_failures
 from shared.batches.stalls import Stall, read_stalls
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
+from shared.watching.attention import NeedsPerson, read_failures
 
 log = get_logger(__name__)
 

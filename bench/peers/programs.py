@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from bench.load import post
 from bench.peers.store import TABLES
-from bench.programs import running, wait_for_http
+from bench.setup.programs import running, wait_for_http
 from bench.stack import Stack
 from devstack.servers.ports import free_port
 

@@ -6,14 +6,14 @@ import io
 import time
 from typing import Any
 
-from bench.bill import billing
 from bench.check import check_bulk
 from bench.context import Bench, Figures, wait_for_job
 from bench.disk import weighing
 from bench.load import paced, run
 from bench.peers.programs import peer_database
-from bench.programs import run_script
+from bench.report.bill import billing
 from bench.scenarios.singles import summary
+from bench.setup.programs import run_script
 from bench.stack import Service
 
 _SINGLES_PER_SECOND = 50

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from bench.bill import billing
 from bench.check import WrongAnswer
 from bench.context import Bench, Figures
 from bench.load import Load, closed_loop, paced, run
+from bench.report.bill import billing
 from bench.scenarios.bulk import submit_all
 from bench.scenarios.singles import CONNECTIONS, drain
 from bench.stack import Service

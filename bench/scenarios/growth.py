@@ -10,10 +10,10 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from bench.bill import proportional_megabytes
 from bench.check import WrongAnswer
 from bench.context import Bench, Figures, wait_for_job
 from bench.load import closed_loop
+from bench.report.bill import proportional_megabytes
 from bench.stack import Service
 from shared.postgres.engine import autocommit
 

@@ -6,8 +6,8 @@ import time
 
 from bench.check import WrongAnswer
 from bench.context import Bench, Figures, wait_for_job, wait_until
-from bench.data import register
-from bench.models import ComputingModel, SleepingModel
+from bench.setup.data import register
+from bench.setup.models import ComputingModel, SleepingModel
 from bench.stack import Service
 from model.artefact import Artefact, build_artefact
 from shared.models.registry import promote_version

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.bill import billing
 from bench.context import Bench, Figures
 from bench.load import closed_loop
+from bench.report.bill import billing
 from bench.scenarios.bulk import singles_beside, submit_all
 from bench.scenarios.singles import CONNECTIONS, drain, summary
 

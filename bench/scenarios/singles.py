@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from bench.bill import added_megabytes, billing, proportional_megabytes
 from bench.check import WrongAnswer, check_peer, check_singles
 from bench.context import Bench, Figures, job_id, wait_until
 from bench.disk import weighing
 from bench.load import Load, closed_loop, paced, post, run
 from bench.peers.programs import noop_gateway, running_peer
+from bench.report.bill import added_megabytes, billing, proportional_megabytes
 from bench.stack import Service
 
 CONNECTIONS = 256

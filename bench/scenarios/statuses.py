@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.bill import billing
 from bench.context import Bench, Figures, job_id
 from bench.load import closed_loop, get
+from bench.report.bill import billing
 from bench.scenarios.singles import CONNECTIONS, summary
 
 

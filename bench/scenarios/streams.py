@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import text
 
-from bench.bill import added_megabytes, billing
 from bench.context import Bench, Figures
 from bench.load import Load, paced, run
+from bench.report.bill import added_megabytes, billing
 from bench.scenarios.singles import drain
 from bench.stack import Service
 
@@ -103,7 +103,7 @@ def _jobs_each_second(service: Service) -> Iterator[None]:
 @contextmanager
 def _listening(service: Service) -> Iterator[list[int]]:
     """The streams, all begun; at the end the number of events that have come is in the list."""
-    command = [sys.executable, "-m", "bench.listeners", str(service.port), service.key, str(STREAMS)]
+    command = [sys.executable, "-m", "bench.setup.listeners", str(service.port), service.key, str(STREAMS)]
     root = Path(__file__).parents[2]
     told: list[int] = []
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:

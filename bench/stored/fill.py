@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from bench.stored.base import Base
 from shared.postgres.engine import autocommit
-from shared.retention.ranges import PAGE_TABLES
+from shared.retention.partitions.ranges import PAGE_TABLES
 
 _WIDTH = 1_000_000  # batch ids of a range, as the product makes them
 _MOST_BYTES = 256 * 2**20

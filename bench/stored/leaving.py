@@ -25,7 +25,7 @@ from shared.erasure.compact import Compacted, compact
 from shared.erasure.keys import ClientKey, read_source
 from shared.erasure.records import request_erasure
 from shared.postgres.engine import autocommit, transaction
-from shared.retention.policy import set_floor, set_period
+from shared.retention.rules.policy import set_floor, set_period
 from worker.erasure.runner import Eraser
 from worker.upkeep.retention import carry_out
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from cli.arguments.conditions import Where, read_condition
+from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.commands.jobs import JobId
 from cli.commands.submit import Model, checked_idempotency_key, finish
-from cli.conditions import Where, read_condition
-from cli.console import AsJson, plain_text, say, say_json
-from cli.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
+from cli.output.console import AsJson, plain_text, say, say_json
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")]
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.client_key import Composite, KeyParts, Source, client_order
-from cli.console import AsJson, plain_text, remark, say, say_json, say_table
-from cli.options import ApiKeyText, ApiUrl, api_client
+from cli.arguments.client_key import Composite, KeyParts, Source, client_order
+from cli.arguments.options import ApiKeyText, ApiUrl, api_client
+from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
 
 if TYPE_CHECKING:
     from cli.table_import import ImportOptions, Plan
@@ -50,7 +50,7 @@ def import_(
 
 
 def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
-    from cli.database import database
+    from cli.connection.database import database
     from cli.table_import import import_table
     from shared.files.refusals import CellsRefused
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import AsJson, plain_text, say, say_json
+from cli.output.console import AsJson, plain_text, say, say_json
 
 app = typer.Typer(no_args_is_help=True, help="Load the data of an example, or train its models.")
 
@@ -28,7 +28,7 @@ def load(
     as_json: AsJson = False,
 ) -> None:
     """Make the tables of an example and add generated rows."""
-    from cli.database import database
+    from cli.connection.database import database
     from cli.example import load_example, require_example
 
     require_example(name)
@@ -52,8 +52,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train the models of an example, register them and make them live, by commands that are shown."""
-    from cli.address import fill_environment
-    from cli.database import database
+    from cli.connection.address import fill_environment
+    from cli.connection.database import database
     from cli.example import require_example, run_commands, train_example
 
     require_example(name)

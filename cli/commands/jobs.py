@@ -13,13 +13,13 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from cli.commands.pauses import what_of
-from cli.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.arguments.moments import moment_ago
+from cli.arguments.options import ApiKeyText, ApiUrl, api_client
+from cli.commands.operating.pauses import what_of
 from cli.errors import UsageProblem
-from cli.job_text import job_line, trace_lines
-from cli.moments import moment_ago
-from cli.options import ApiKeyText, ApiUrl, api_client
-from cli.progress import progress
+from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.output.job_text import job_line, trace_lines
+from cli.output.progress import progress
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
 CONTENT_TYPES = {".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import typer
 
-from cli.console import AsJson, plain_text, remark, say, say_json, say_table
-from cli.options import ApiKeyText, ApiUrl, api_client
+from cli.arguments.options import ApiKeyText, ApiUrl, api_client
+from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
 
 app = typer.Typer(invoke_without_command=True, help="Show the sources of features, or add one.")
 

@@ -15,12 +15,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.conditions import Where, read_condition
-from cli.console import AsJson, remark, say, say_json
+from cli.arguments.conditions import Where, read_condition
+from cli.arguments.moments import moment_ahead
+from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.errors import FileRefused, UsageProblem
-from cli.moments import moment_ahead
-from cli.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
-from cli.progress import progress
+from cli.output.console import AsJson, remark, say, say_json
+from cli.output.progress import progress
 
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
@@ -146,7 +146,7 @@ def bulk(
 
 def finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
     """Say how the job stands, and end with the status that tells it."""
-    from cli.job_text import job_line
+    from cli.output.job_text import job_line
     from cli.watching import exit_status
 
     if as_json:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from model.errors import DataRefused
-from model.infer import Column, column_feature
+from model.signature.infer import Column, column_feature
 from model.training.columns import Columns, choose_columns
 from shared.models.signature import FeatureSpec
 from shared.sources.column import ROWS_METADATA, SourceColumn

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.postgres.engine import autocommit
 from shared.status import Queue
-from shared.workers import ALIVE_SECONDS
+from shared.watching.workers import ALIVE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, Engine, text
 
 from shared.errors import JobUnknown
-from shared.jobs.key_pages import KeyPage, array_elements
+from shared.jobs.accepting.key_pages import KeyPage, array_elements
 from shared.postgres.engine import transaction
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.batches.claims import Claim
 from shared.errors import FenceLost
-from shared.jobs.key_pages import copy_array, copy_value
+from shared.jobs.accepting.key_pages import copy_array, copy_value
 from shared.jobs.records import stop_bulk
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, transaction

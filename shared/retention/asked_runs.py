@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.retention.errors import RunUnknown
+from shared.retention.rules.errors import RunUnknown
 
 
 @dataclass(frozen=True, slots=True)

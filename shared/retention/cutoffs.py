@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from shared.retention.period import ENDS_SQL
+from shared.retention.rules.period import ENDS_SQL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from shared.retention.weeks import DAY, DailyCount
+from shared.retention.partitions.weeks import DAY, DailyCount
 
 _ADD = """
 INSERT INTO predictq.daily_counts AS d

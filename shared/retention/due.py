@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from shared.retention.cutoffs import DUE_VERSIONS, Cutoff, cutoff_arrays
 from shared.retention.held import Kept
-from shared.retention.ranges import PAGE_TABLES, BatchRange
+from shared.retention.partitions.ranges import PAGE_TABLES, BatchRange
 
 PAGE_WEIGHT = 20  # what deleting a page of a bulk job costs, in deletions of a single job
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.retention.errors import HoldsChanged
-from shared.retention.ranges import BatchRange
+from shared.retention.partitions.ranges import BatchRange
+from shared.retention.rules.errors import HoldsChanged
 
 
 @dataclass(frozen=True, slots=True)

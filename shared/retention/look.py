@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, text
 
 from shared.postgres.engine import transaction
-from shared.retention.choice import Choice, RangeFacts, WeekFacts, choose
 from shared.retention.cutoffs import Cutoff, read_cutoffs
 from shared.retention.due import DueRange, is_untouched, read_due
 from shared.retention.held import Kept, read_kept
-from shared.retention.ranges import BatchRange, JobWeek, read_ranges, read_weeks
-from shared.retention.weeks import WeekCount, read_week
+from shared.retention.partitions.choice import Choice, RangeFacts, WeekFacts, choose
+from shared.retention.partitions.ranges import BatchRange, JobWeek, read_ranges, read_weeks
+from shared.retention.partitions.weeks import WeekCount, read_week
 
 _WEEK_OVER = timedelta(days=1)  # a gateway's clock may be behind
 _UNTOUCHED = RangeFacts(whole=False, whole_at_last=True, weight=0)

@@ -13,9 +13,9 @@ from shared.postgres.engine import transaction
 from shared.retention.cutoffs import DUE_VERSIONS, Cutoff, cutoff_arrays
 from shared.retention.daily_counts import DeletedJobs, delete_jobs
 from shared.retention.due import DUE_PAGE, ROWS, DueRange, staying_values
-from shared.retention.errors import DoesNotAddUp
 from shared.retention.held import refuse_new_hold
-from shared.retention.ranges import BatchRange, JobWeek
+from shared.retention.partitions.ranges import BatchRange, JobWeek
+from shared.retention.rules.errors import DoesNotAddUp
 from shared.retention.statements import upkeep_transaction
 
 T = TypeVar("T")

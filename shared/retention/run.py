@@ -9,14 +9,14 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from shared.postgres.engine import transaction
-from shared.retention.choice import Choice
 from shared.retention.due import DueRange
-from shared.retention.errors import DoesNotAddUp
-from shared.retention.leaving import drop_leaving, mark_leaving
 from shared.retention.look import Look, look_again, look_for_due
 from shared.retention.page_deletion import BeforeGoing, Page, border_pages, delete_empty_jobs, delete_pages, due_pages
-from shared.retention.ranges import PAGE_TABLES
+from shared.retention.partitions.choice import Choice
+from shared.retention.partitions.leaving import drop_leaving, mark_leaving
+from shared.retention.partitions.ranges import PAGE_TABLES
 from shared.retention.report import Report, count_models
+from shared.retention.rules.errors import DoesNotAddUp
 from shared.retention.thinning import Rewriter, thin_pages
 
 SETTLE_SECONDS = 3600.0  # from the closing of a range until nobody can be about to write into it

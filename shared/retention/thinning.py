@@ -20,10 +20,10 @@ from shared.pages.layout import SMALL_ROWS
 from shared.postgres.engine import transaction
 from shared.retention.cutoffs import DUE_VERSIONS, Cutoff, cutoff_arrays
 from shared.retention.daily_counts import count_rows_gone, delete_jobs
-from shared.retention.errors import DoesNotAddUp
 from shared.retention.held import Kept, refuse_new_hold
 from shared.retention.page_deletion import BeforeGoing
-from shared.retention.ranges import BatchRange
+from shared.retention.partitions.ranges import BatchRange
+from shared.retention.rules.errors import DoesNotAddUp
 from shared.retention.statements import upkeep_transaction
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from shared.json_members import MemberTwiceError, are_all_counted, refuse_twice
+from shared.json_text.members import MemberTwiceError, are_all_counted, refuse_twice
 from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.headings import CLIENT_ID, key_names
 from shared.uploads.key_lines import RECORDS_A_STEP, KeyCollector, KeyLines, are_plain, highest_integer

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import trustme
 
-from cli.address import ApiAddress
+from cli.connection.address import ApiAddress
+from cli.connection.http import open_http
 from cli.errors import GatewayAway, UsageProblem
-from cli.http import open_http
 from devstack.gateway_tls import CertificateUnfit, read_gateway_tls
 from devstack.servers.ports import free_port
 from tests.e2e.support import predictq, running_up

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from shared.api_keys import create_key, revoke_key
+from shared.access.api_keys import create_key, revoke_key
 from shared.config import Settings
 from shared.postgres.engine import make_engine, transaction
 from tests.hostile.attack import ATTACKS

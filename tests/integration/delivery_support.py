@@ -10,7 +10,7 @@ import psutil
 from sqlalchemy import Engine, text
 
 from shared.config import Environment, Settings
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.results import read_results, readable
 from shared.postgres.engine import autocommit
 from tests.models import right_answer

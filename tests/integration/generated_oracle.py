@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
-from shared.jobs.accept_singles import Target
+from shared.jobs.accepting.singles import Target
 from shared.models.signature import FeatureSpec
 from shared.sources.source import Source
 from tests.integration.generated_models import (

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from shared.batches.claims import claim
 from shared.batches.row_accounting import RowAccount, read_row_account
 from shared.config import Settings
-from shared.jobs.accept_bulk import accept_selection
+from shared.jobs.accepting.bulk import accept_selection
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
 from tests.integration.jobs_support import answer

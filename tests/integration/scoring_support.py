@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from shared.jobs.accept_singles import Accepted, accept_singles
+from shared.jobs.accepting.singles import Accepted, accept_singles
 from shared.jobs.results import read_results, readable
 from shared.jobs.trace import Trace, read_trace
 from shared.postgres.engine import autocommit

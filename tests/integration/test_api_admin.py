@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.registration import SAMPLE_MODEL
-from shared.api_keys import ALL_ROLES
-from shared.audit import record_act
-from shared.audit_ocsf import ocsf_event
+from shared.access.api_keys import ALL_ROLES
+from shared.audit.ocsf import ocsf_event
+from shared.audit.writing import record_act
 from shared.batches.claims import claim
 from shared.batches.stalls import read_stalls
 from shared.batches.unloadable import unloadable

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from shared.api_keys import ApiKey, find_key, revoke_key
+from shared.access.api_keys import ApiKey, find_key, revoke_key
 from shared.config import Settings
 from shared.postgres.engine import transaction
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway

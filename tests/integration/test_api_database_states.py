@@ -10,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
-from api.routes import jobs as jobs_route
+from api.routes.jobs.listing import listing as jobs_route
 from shared.config import Settings
 from shared.errors import DatabaseReadOnly, StatementCancelled
 from shared.postgres.engine import autocommit, make_engine, transaction

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine
 
-from shared.api_keys import create_key
+from shared.access.api_keys import create_key
+from shared.access.sign_in import SESSION_COOKIE, begin_session
 from shared.config import Settings
 from shared.postgres.engine import transaction
-from shared.sign_in import SESSION_COOKIE, begin_session
 from tests.integration.api_support import bearer, running_gateway
 
 PATHS = ("/metrics", "/docs", "/openapi.json")

@@ -17,7 +17,7 @@ from api.server.coalescer import each_alone
 from api.watch import outage_log
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
-from shared.jobs.accept_singles import Accepted, SingleJob
+from shared.jobs.accepting.singles import Accepted, SingleJob
 from shared.sources.keys import ClientKey
 from tests.integration.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.integration.network import Network

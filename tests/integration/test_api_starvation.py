@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from api.routes import jobs as jobs_route
+from api.routes.jobs.listing import listing as jobs_route
 from shared.config import Settings
 from shared.jobs.lists import JobFilter
 from shared.jobs.records import JobRecord

@@ -13,7 +13,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from api.jobs.notices import Notices
-from cli.health import examine
+from cli.doctor.examinations import examine
 from shared.batches.claims import claim
 from shared.batches.stalls import read_stalls
 from shared.config import Settings

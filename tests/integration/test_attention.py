@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from cli.health import _examine_attention, _examine_pauses
+from cli.doctor.examinations import _examine_attention, _examine_pauses
 from shared.batches.claims import claim, record_failure
 from shared.config import Settings
 from shared.postgres.engine import autocommit
 from shared.status import Queue
-from shared.workers import Worker, beat
+from shared.watching.workers import Worker, beat
 from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import add_clients, add_model, submit_bulk, wait_until
 from worker.upkeep.samples import Samples

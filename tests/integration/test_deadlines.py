@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.erasure.find import hashed_pages
-from shared.jobs.accept_bulk import accept_keys, accept_selection
+from shared.jobs.accepting.bulk import accept_keys, accept_selection
+from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.deadlines import late_jobs, read_taken, take_late
-from shared.jobs.key_pages import ListedIds
 from shared.jobs.records import JobRecord
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.source import read_source

@@ -22,9 +22,9 @@ from shared.config import Settings
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureInterrupted
 from shared.erasure.keys import ClientKey
 from shared.errors import Erased
-from shared.jobs.accept_bulk import accept_keys
-from shared.jobs.accept_singles import accept_singles
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
+from shared.jobs.accepting.singles import accept_singles
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue

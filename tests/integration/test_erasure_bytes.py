@@ -21,7 +21,7 @@ from shared.batches.claims import claim
 from shared.config import Settings
 from shared.erasure.compact import compact
 from shared.erasure.keys import ClientKey
-from shared.jobs.accept_singles import accept_singles
+from shared.jobs.accepting.singles import accept_singles
 from shared.logging import configure_logging
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
-from shared.jobs.accept_bulk import accept_keys
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.records import read_job
 from shared.messaging.messages import make_redis, publish_work
 from shared.postgres.engine import autocommit, transaction

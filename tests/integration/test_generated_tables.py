@@ -31,10 +31,10 @@ from uuid_utils.compat import uuid7
 from model.artefact import Artefact
 from model.registration import new_version
 from shared.config import Environment, Settings
-from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
-from shared.jobs.accept_singles import Accepted, SingleJob, Target, accept_singles
-from shared.jobs.key_pages import ListedKeys
-from shared.jobs.model_choice import ModelChoice
+from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
+from shared.jobs.accepting.key_pages import ListedKeys
+from shared.jobs.accepting.model_choice import ModelChoice
+from shared.jobs.accepting.singles import Accepted, SingleJob, Target, accept_singles
 from shared.messaging.messages import make_redis
 from shared.models.registry import promote_version, register_version
 from shared.pages.read_row import read_row
@@ -87,7 +87,7 @@ from worker.planning.planner import Planner
 from worker.scoring.feature_reader import Rows as ReadRows
 from worker.scoring.prediction import predict_rows
 from worker.scoring.scorer import Scorer
-from worker.sources.describing import describe
+from worker.sources.describing.description import describe
 from worker.sources.sampling import sample_rows
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(0)]

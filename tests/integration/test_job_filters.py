@@ -14,8 +14,8 @@ from sqlalchemy import Engine, text
 from shared.batches.claims import finish
 from shared.config import Settings
 from shared.jobs import lists
-from shared.jobs.accept_bulk import accept_keys
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.lists import JobFilter, find_jobs
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from shared.batches.claims import Answers, finish
 from shared.config import Settings
 from shared.jobs import summary as summaries
-from shared.jobs.accept_bulk import accept_keys
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.result_sql import JobShape
 from shared.jobs.summary import Summary, read_summary
 from shared.models.task import Task

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
-from shared.jobs.accept_bulk import accept_keys, accept_selection
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys, accept_selection
+from shared.jobs.accepting.key_pages import ListedIds
 from shared.postgres.engine import autocommit
 from shared.status import Queue
 from tests.integration.api_support import Gateway, bearer, new_key, running_gateway

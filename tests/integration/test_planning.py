@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.api_keys import create_key
+from shared.access.api_keys import create_key
 from shared.config import Settings
 from shared.errors import FenceLost
 from shared.jobs.planning import JobError, PlannedPage, end_plan, fail_job, give_back_plan, read_selection, write_pages

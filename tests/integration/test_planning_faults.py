@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError
 
-from shared.api_keys import create_key
+from shared.access.api_keys import create_key
 from shared.config import Settings
 from shared.postgres.engine import transaction
 from shared.status import JobStatus

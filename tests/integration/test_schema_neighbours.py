@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.database_role import DatabaseRole
-from shared.jobs.accept_bulk import accept_selection
+from shared.jobs.accepting.bulk import accept_selection
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import transaction
 from shared.status import JobStatus, Queue

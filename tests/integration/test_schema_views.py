@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.integration.jobs_support import cancel, take

@@ -22,9 +22,9 @@ from shared.errors import (
     NothingSelected,
     PredictqError,
 )
-from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
-from shared.jobs.accept_singles import Accepted, SingleJob, Target, accept_singles
-from shared.jobs.key_pages import KeyPage, ListedIds
+from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
+from shared.jobs.accepting.key_pages import KeyPage, ListedIds
+from shared.jobs.accepting.singles import Accepted, SingleJob, Target, accept_singles
 from shared.postgres.engine import autocommit
 from shared.sources.keys import ClientKey
 from shared.sources.lookup import Lookup

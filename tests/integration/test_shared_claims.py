@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 
 from model.registration import SAMPLE_MODEL
 from shared.batches.claims import MOST_INTERACTIVE, Claim, claim, record_failure
-from shared.jobs.accept_bulk import accept_keys
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
 from shared.models.registry import promote_version
 from shared.postgres.engine import transaction
 from shared.status import Queue

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.batches.claims import MOST_INTERACTIVE, Claim, Counts, claim, finish, record_failure
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs_support import cancel, page_of, take

@@ -11,9 +11,9 @@ from sqlalchemy import Engine, text
 
 from shared.batches.claims import claim
 from shared.config import Settings
-from shared.jobs.accept_bulk import accept_keys
-from shared.jobs.accept_singles import Accepted
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import JobRecord, cancel_job
 from shared.postgres.engine import make_engine, transaction
 from shared.status import JobStatus, Queue

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, text
 from uuid_utils.compat import uuid7
 
 from shared.batches.claims import Claim
-from shared.jobs.accept_bulk import accept_selection
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.bulk import accept_selection
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.lists import list_jobs
 from shared.jobs.planning import PlannedPage, end_plan, give_back_plan, read_selection, write_pages
 from shared.jobs.records import JobRecord, read_jobs

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
-from shared.api_keys import KeyUnknown, create_key, find_key, list_keys, revoke_key
+from shared.access.api_keys import KeyUnknown, create_key, find_key, list_keys, revoke_key
 from shared.batches.claims import Counts, claim
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable, JobUnknown, ModelVersionUnknown, NoLiveModel, PredictionUnknown
-from shared.jobs.accept_singles import accept_singles
+from shared.jobs.accepting.singles import accept_singles
 from shared.jobs.lists import list_jobs
 from shared.jobs.records import JobRecord, cancel_job, read_job
 from shared.jobs.trace import read_trace

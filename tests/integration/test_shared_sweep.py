@@ -8,8 +8,8 @@ from sqlalchemy import Engine, text
 from model.registration import SAMPLE_MODEL
 from shared.batches.claims import record_failure
 from shared.batches.sweep import backlog, missing_messages, owner_backlog
-from shared.jobs.accept_bulk import accept_selection
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.bulk import accept_selection
+from shared.jobs.accepting.singles import Accepted
 from shared.postgres.engine import transaction
 from shared.status import SCORING_QUEUES, Queue
 from tests.integration.jobs_support import cancel, take

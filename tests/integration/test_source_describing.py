@@ -23,7 +23,7 @@ from tests.integration.source_support import fetch, run
 from tests.support import ROOT, add_clients, add_model, environment, stop
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
-from worker.sources.describing import describe
+from worker.sources.describing.description import describe
 from worker.sources.failures import SourceAway, SourceFailed
 
 

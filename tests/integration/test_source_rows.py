@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import Engine, text
 
-from cli.address import ApiAddress
-from cli.client import ApiClient
+from cli.connection.address import ApiAddress
+from cli.connection.client import ApiClient
 from cli.errors import GatewayRefused
 from model.training.source_rows import read_source_rows
 from shared.config import Settings
@@ -32,7 +32,7 @@ from tests.support import OWNER, add_clients, add_model
 from worker.errands.runner import ErrandRunner
 from worker.exports import source_rows
 from worker.exports.source_rows import read_rows, write_source_rows
-from worker.sources.describing import describe
+from worker.sources.describing.description import describe
 from worker.sources.reader import SourceReader
 
 TABLE = """

@@ -26,9 +26,9 @@ from shared.batches.claims import Claim, claim, extend_lease, finish, record_fai
 from shared.batches.row_accounting import read_row_account
 from shared.batches.sweep import missing_messages
 from shared.errors import FenceLost
-from shared.jobs.accept_bulk import accept_keys
-from shared.jobs.accept_singles import Accepted, accept_singles
-from shared.jobs.key_pages import ListedIds
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
+from shared.jobs.accepting.singles import Accepted, accept_singles
 from shared.jobs.lists import list_jobs
 from shared.jobs.records import JobRecord, read_jobs
 from shared.models.registry import promote_version

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.audit import record_act
+from shared.audit.writing import record_act
 from shared.config import Settings
 from shared.errors import PredictqError
 from shared.postgres.engine import transaction

@@ -15,10 +15,10 @@ from shared.jobs.records import read_job
 from shared.jobs.results import read_results
 from shared.jobs.trace import read_trace
 from shared.postgres.engine import transaction
-from shared.retention.errors import BelowFloor, DoesNotAddUp, FloorRefused, HoldsChanged, PeriodRefused
-from shared.retention.holds import add_hold, list_holds, release_hold
-from shared.retention.policy import read_policy, set_floor, set_period
 from shared.retention.report import Report
+from shared.retention.rules.errors import BelowFloor, DoesNotAddUp, FloorRefused, HoldsChanged, PeriodRefused
+from shared.retention.rules.holds import add_hold, list_holds, release_hold
+from shared.retention.rules.policy import read_policy, set_floor, set_period
 from shared.retention.run import dry_run, run_retention
 from tests.integration.upkeep_support import (
     Stored,

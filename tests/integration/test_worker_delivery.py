@@ -11,7 +11,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from shared.config import Settings
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import make_engine, transaction
 from shared.status import JobStatus

@@ -13,13 +13,13 @@ import sklearn
 from sklearn.linear_model import LogisticRegression
 from sqlalchemy import Engine, text
 
-from cli.health import LiveModelFails, _model
+from cli.doctor.examinations import LiveModelFails, _model
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.batches.claims import extend_lease
 from shared.config import Settings
 from shared.errors import FenceLost
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import Signature
 from shared.postgres.engine import transaction

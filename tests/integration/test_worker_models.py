@@ -19,10 +19,10 @@ from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
 from model.errors import ArtefactIncompatible, ModelRefused
-from shared.jobs.accept_bulk import BulkJob, accept_keys
-from shared.jobs.accept_singles import Target
-from shared.jobs.key_pages import ListedKeys
-from shared.jobs.model_choice import ModelChoice
+from shared.jobs.accepting.bulk import BulkJob, accept_keys
+from shared.jobs.accepting.key_pages import ListedKeys
+from shared.jobs.accepting.model_choice import ModelChoice
+from shared.jobs.accepting.singles import Target
 from shared.models.registry import promote_version
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
@@ -40,7 +40,7 @@ from worker.errands.failures import ErrandRefused
 from worker.errands.models import ModelErrands
 from worker.models.stored_version import read_version
 from worker.scoring.scorer import Scorer
-from worker.sources.describing import describe
+from worker.sources.describing.description import describe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import autocommit, make_engine, transaction
 from tests.integration.delivery_support import PATIENCE, quick, wait_until_claimed

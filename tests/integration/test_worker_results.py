@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from shared.jobs.accept_singles import Accepted
+from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import cancel_job
 from shared.jobs.results import Readable, copy_results, read_results, readable
 from shared.pages.request_id import parse_request_id

@@ -14,10 +14,10 @@ from uuid_utils.compat import uuid7
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.config import Settings
-from shared.jobs.accept_bulk import BulkJob, accept_keys, accept_selection
-from shared.jobs.accept_singles import Accepted, Target
-from shared.jobs.key_pages import ListedKeys
-from shared.jobs.model_choice import ModelChoice
+from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
+from shared.jobs.accepting.key_pages import ListedKeys
+from shared.jobs.accepting.model_choice import ModelChoice
+from shared.jobs.accepting.singles import Accepted, Target
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import autocommit, transaction
@@ -30,7 +30,7 @@ from tests.integration.source_support import connect, run
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, wait_until
 from worker.scoring.scorer import Scorer
-from worker.sources.describing import describe
+from worker.sources.describing.description import describe
 
 FEATURES = {"age": 30, "monthly_income": 7, "department": "Sales", "over_time": True}
 TABLE = """CREATE TABLE {name} ({key}, age integer, monthly_income integer, department text, over_time boolean)"""

@@ -13,7 +13,7 @@ from shared.config import Settings
 from shared.models.warm_up import ask, end
 from shared.postgres.engine import autocommit
 from shared.status import Queue
-from shared.workers import Worker, beat, living_workers
+from shared.watching.workers import Worker, beat, living_workers
 from tests.integration.api_support import Gateway, new_key, running_gateway
 from tests.models import TestModel
 from tests.support import add_clients, add_model, job_of, publish, submit_bulk, wait_for_job, wait_until, worker_process

@@ -73,7 +73,7 @@ TARGETS = [
         ),
     ),
     Target(
-        ("worker/models/linear_model.py",),
+        ("worker/models/linear/compiled.py",),
         ("tests/unit/test_model_artefact.py", "tests/unit/test_cli_registry.py"),
     ),
 ]

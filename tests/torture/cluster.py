@@ -21,7 +21,7 @@ from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
 from model.artefact import build_artefact
 from model.registration import new_version
-from shared.api_keys import create_key
+from shared.access.api_keys import create_key
 from shared.database_role import DatabaseRole
 from shared.models.registry import promote_version, register_version
 from shared.sources.source import read_source

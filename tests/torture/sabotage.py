@@ -60,7 +60,7 @@ def answer_before_commit() -> None:
     from datetime import UTC, datetime
 
     from api.intake.single_jobs import Intake
-    from shared.jobs.accept_singles import Accepted, SingleJob
+    from shared.jobs.accepting.singles import Accepted, SingleJob
     from shared.pages.request_id import RequestId
     from shared.status import Queue
 
@@ -84,7 +84,7 @@ def publish_before_commit() -> None:
     import time
 
     from api.intake.single_jobs import Intake
-    from shared.jobs.accept_singles import SingleJob
+    from shared.jobs.accepting.singles import SingleJob
     from shared.status import Queue
 
     def accept_group(self: Intake, jobs: Sequence[SingleJob]) -> Sequence[Any]:
@@ -148,7 +148,7 @@ def no_watchdog() -> None:
 
 def keys_taken_over() -> None:
     """A repeated Idempotency-Key leads to another job, and forgets the first."""
-    from shared.jobs import accept_singles_sql
+    from shared.jobs.accepting import singles_sql as accept_singles_sql
 
     _rewrite(
         accept_singles_sql,

@@ -44,8 +44,8 @@ def lying_trace() -> None:
 def compiled_unchecked() -> None:
     """The compiled form of a linear model is off by 0.5 in the logit, and nobody holds it against the estimator."""
     from worker.models import loaded_model
-    from worker.models.linear_compile import compile_linear
-    from worker.models.linear_model import LinearModel
+    from worker.models.linear.compile import compile_linear
+    from worker.models.linear.compiled import LinearModel
 
     right = LinearModel.logits
 

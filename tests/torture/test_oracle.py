@@ -37,7 +37,7 @@ from tests.torture.row_checks import RIGHT, TRACE
 from tests.torture.sabotage import SWITCHES
 from tests.torture.violation import Violation
 from worker.celery.pool_process import ProcessSlot
-from worker.models.linear_compile import compile_linear
+from worker.models.linear.compile import compile_linear
 from worker.models.model_store import ModelStore
 from worker.scoring.scorer import Scorer
 

@@ -16,10 +16,11 @@ from api.http.problems import _BY_ERROR, KINDS, Invalid, Problem, pointer, probl
 from api.http.requests import headers_of, idempotency_key, wait_seconds
 from api.intake.publisher import Publisher
 from api.jobs.notices import Notices
-from shared import api_keys, errors, pauses
+from shared import errors, pauses
+from shared.access import api_keys
 from shared.erasure import errors as erasure_errors
 from shared.messaging.messages import Notice
-from shared.retention import errors as retention_errors
+from shared.retention.rules import errors as retention_errors
 from shared.sources import errors as source_errors
 from shared.sources import row_files
 from shared.status import Queue

@@ -15,7 +15,7 @@ from api.intake import key_spool
 from api.intake.client_ids import MAX_CLIENT_ID
 from api.intake.uploads import Upload
 from api.server.turns import Turns
-from shared.jobs.key_pages import KeyPage
+from shared.jobs.accepting.key_pages import KeyPage
 from shared.sources.keys import KeyColumn, KeyForm
 from shared.uploads.reader import KeyReader
 

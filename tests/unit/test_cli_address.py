@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli.address import api_address, choose_directory, fill_environment, find_stack, known_gateway
-from cli.directory_option import add_directory_option
+from cli.arguments.directory_option import add_directory_option
+from cli.connection.address import api_address, choose_directory, fill_environment, find_stack, known_gateway
 from cli.errors import GatewayDown, NoStack
 from cli.main import app
 from devstack.errors import NotRunning

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cli.address import ApiAddress
-from cli.client import ApiClient
+from cli.connection.address import ApiAddress
+from cli.connection.client import ApiClient
 from cli.errors import GatewayAway, GatewayRefused
 from devstack.servers.ports import free_port
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli.commands.model_versions import differences, requirement_lines
+from cli.commands.models.comparing import differences, requirement_lines
 
 
 def _feature(name: str, **more: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.console import plain_text
-from cli.words import START_IT, as_commands, database_advice
+from cli.output.console import plain_text
+from cli.output.words import START_IT, as_commands, database_advice
 from tests.support import ROOT
 from tests.unit.test_cli_words import predictq
 

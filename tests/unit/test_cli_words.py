@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import progress as progress_module
-from cli.conditions import read_condition
+from cli.arguments.conditions import read_condition
+from cli.arguments.moments import moment_ago, moment_ahead
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
-from cli.job_text import counts_text, job_line, trace_lines
-from cli.moments import moment_ago, moment_ahead
-from cli.progress import progress
+from cli.output import progress as progress_module
+from cli.output.job_text import counts_text, job_line, trace_lines
+from cli.output.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
 
 

@@ -160,3 +160,19 @@ def _anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = _HEADING.findall(_CODE.sub("", page.read_text(encoding="utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+ROOMS = [
+    folder
+    for room in ("api", "web", "worker", "shared", "model", "cli", "devstack", "examples", "bench")
+    for folder in sorted({path.parent for path in (ROOT / room).rglob("__init__.py")})
+]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+def test_every_room_is_told_of_and_is_no_crowd(room: Path) -> None:
+    """It says what lives there, stands in the plan of the house, and has at most fifteen modules."""
+    assert room.joinpath("__init__.py").read_text(encoding="utf-8").startswith('"""')
+    assert f"| `{room.relative_to(ROOT)}/` |" in (DOCS / "architecture.md").read_text(encoding="utf-8")
+    modules = [path.name for path in room.glob("*.py") if path.name not in {"__init__.py", "__main__.py"}]
+    assert len(modules) <= 15, modules

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cli.conditions import read_condition
+from cli.arguments.conditions import read_condition
 from shared.sources.filter_values import value_text
 from shared.sources.key_types import Unfit
-from web.screens.new_job import where_of
+from web.screens.jobs.new import where_of
 
 
 @pytest.mark.parametrize("word", ["true", "FALSE"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import stack
+from cli.commands.operating import stack
 from devstack.services import Services
 from shared.config import load_settings
 from shared.database_role import DatabaseRole

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from worker.models.kept_reference import KeptReference, read_reference
+from worker.models.references.kept import KeptReference, read_reference
 
 PAGE = base64.b64encode(b"page").decode()
 

@@ -49,7 +49,7 @@ from tests.models import Odd, TestModel, as_text, codes
 from tests.unit.test_worker_small import a_claim
 from worker.models.check import check_model
 from worker.models.loaded_model import load_model
-from worker.models.reference import make_reference, require_same_answers
+from worker.models.references.answers import make_reference, require_same_answers
 from worker.models.registration import Offer, prepare
 from worker.pages.decode import decode_features
 from worker.scoring.answers import make_page

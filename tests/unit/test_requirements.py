@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.requirements import requirements_of
 from shared.models.requirements import lacking, read_requirements, write_requirements
-from shared.workers import Worker, why_nobody
+from shared.watching.workers import Worker, why_nobody
 
 ROWS = np.random.default_rng(0).random((200, 3))
 LABELS = (ROWS[:, 0] > 0.5).astype(int)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cli.commands.retention import size_text
-from cli.upkeep_health import examine_disk, examine_partitions, examine_runs
-from shared.retention.choice import RangeFacts, WeekFacts, choose
-from shared.retention.errors import PeriodRefused
-from shared.retention.period import parse_period
+from cli.commands.stored.retention import size_text
+from cli.doctor.upkeep import examine_disk, examine_partitions, examine_runs
+from shared.retention.partitions.choice import RangeFacts, WeekFacts, choose
+from shared.retention.rules.errors import PeriodRefused
+from shared.retention.rules.period import parse_period
 from shared.storage.disk import Disk
 from shared.storage.upkeep_state import UpkeepState
 

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from shared import json_steps
-from shared.json_members import MemberTwiceError
-from shared.json_steps import NotJsonError, NulInTextError, TooMuchJsonError, canonical_pieces, read_steps
+from shared.json_text import steps as json_steps
+from shared.json_text.members import MemberTwiceError
+from shared.json_text.steps import NotJsonError, NulInTextError, TooMuchJsonError, canonical_pieces, read_steps
 
 MB = 1_000_000
 

@@ -20,8 +20,8 @@ from redis import Redis
 from examples.hr_attrition.features import FEATURES
 from shared.config import Environment, Settings, SettingsRefused, load_settings
 from shared.errors import DatabaseUnavailable
-from shared.jobs.accept_bulk import rows_per_batch
-from shared.jobs.key_pages import KeyPage, ListedIds
+from shared.jobs.accepting.bulk import rows_per_batch
+from shared.jobs.accepting.key_pages import KeyPage, ListedIds
 from shared.logging import configure_logging, get_logger
 from shared.messaging.celery_app import make_celery
 from shared.messaging.messages import Notice, format_notice, parse_notice, server_version

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.api_keys import PREFIX
+from shared.access.api_keys import PREFIX
 from tests.support import ROOT
 
 

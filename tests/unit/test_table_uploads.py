@@ -179,7 +179,7 @@ def test_the_error_of_a_job_repeats_no_value(tmp_path: Path) -> None:
 
 def test_what_is_open_in_csv_says_which_field_decides(tmp_path: Path) -> None:
     """In the words of the interface, which the command line turns into its own."""
-    from cli.words import as_commands
+    from cli.output.words import as_commands
 
     path = tmp_path / "a.csv"
     path.write_text("no;age;Prime €;city;garage;since\n1;41;1,234;x;oui;01/02/2024\n")

@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cli.address import ApiAddress
-from cli.client import ApiClient
+from cli.connection.address import ApiAddress
+from cli.connection.client import ApiClient
 from cli.errors import GatewayRefused, SourceNotRead, UsageProblem
 from cli.training import train_on_source, wanted_columns
 from model.errors import DataRefused
-from model.infer import infer_signature
+from model.signature.infer import infer_signature
 from model.training.columns import training_frame
 from model.training.curves import curves_of
 from model.training.run import Wish, train

@@ -18,14 +18,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from model.anchors import find_anchors
 from model.artefact import build_artefact
+from model.signature.anchors import find_anchors
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from tests.models import PriorShift, ScalerOfMine
 from worker.models import loaded_model
 from worker.models.frame import input_columns, to_frame
-from worker.models.linear_compile import NotLinear, compile_linear
-from worker.models.linear_model import LinearModel
+from worker.models.linear.compile import NotLinear, compile_linear
+from worker.models.linear.compiled import LinearModel
 from worker.models.loaded_model import LoadedModel, load_model
 from worker.models.sample_rows import draw_table
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shared.jobs.accept_bulk import rows_per_batch
+from shared.jobs.accepting.bulk import rows_per_batch
 from tests.support import ROOT, wait_until
 from worker.planning import page_cutter, spool
 from worker.planning.page_cutter import FIRST_ROWS, PageCutter

@@ -14,7 +14,7 @@ from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import answer_chart
-from web.screens.new_job import chosen_model
+from web.screens.jobs.new import chosen_model
 from web.words.call_texts import call_texts
 from web.words.values import shown_label
 

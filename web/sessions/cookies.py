@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.http.cookie_names import guarded_name, session_token
 from api.http.root_path import rooted
-from shared.sign_in import SESSION_COOKIE, SESSION_LIFE
+from shared.access.sign_in import SESSION_COOKIE, SESSION_LIFE
 
 VISIT = "predictq_visit"  # before anybody is signed in: what the tokens of forms are made from
 SIGN_IN = "predictq_sign_in"  # the secret of a sign-in that has begun, and where it leads

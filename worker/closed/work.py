@@ -19,8 +19,8 @@ from shared.sources.source import SourceColumn
 from shared.status import RowError
 from worker.models.check import check_model
 from worker.models.loaded_model import load_model
-from worker.models.reference import Reference, is_another_patch
-from worker.models.reference_rows import draw_reference
+from worker.models.references.answers import Reference, is_another_patch
+from worker.models.references.rows import draw_reference
 from worker.models.registration import Offer, prepare
 from worker.models.stored_version import StoredVersion, metadata_of
 from worker.scoring.feature_reader import Refusal

@@ -14,7 +14,7 @@ import psycopg2
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.audit import record_act
+from shared.audit.writing import record_act
 from shared.erasure.elsewhere import erase_elsewhere
 from shared.erasure.errors import ClientHeld, ErasureInterrupted
 from shared.erasure.find import hashed_pages, unhashed_pages

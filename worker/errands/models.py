@@ -29,7 +29,7 @@ from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed
 from worker.errands.failures import ErrandRefused
-from worker.models.kept_reference import KeptReference, fetch_reference, keep_reference, read_reference
+from worker.models.references.kept import KeptReference, fetch_reference, keep_reference, read_reference
 from worker.models.seals import NO_SEALS, SealGuard, keep_seal, positive_class
 from worker.sources.reader import SourceReader
 from worker.sources.sampling import sample_rows

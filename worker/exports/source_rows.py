@@ -16,7 +16,7 @@ import psycopg2
 import pyarrow as pa
 from sqlalchemy import Engine
 
-from model.infer import column_feature
+from model.signature.infer import column_feature
 from shared.exports import end_export, require_export, write_pieces
 from shared.models.feature import EXACT_INTEGER
 from shared.models.signature import Signature

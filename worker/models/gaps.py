@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from model.anchors import find_anchors
+from model.signature.anchors import find_anchors
 from shared.models.feature import FeatureSpec
 from shared.models.signature import Signature
 from worker.models.frame import input_columns, to_frame

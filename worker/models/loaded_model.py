@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from model.anchors import find_anchors
 from model.answering import Asking, Prediction, ask
 from model.artefact import Artefact, load
+from model.signature.anchors import find_anchors
 from shared.logging import get_logger
 from shared.models.signature import Signature
 from shared.models.task import Task
 from worker.models.frame import input_columns, to_frame
-from worker.models.linear_compile import NotLinear, compile_linear
-from worker.models.linear_model import Floats, LinearModel
+from worker.models.linear.compile import NotLinear, compile_linear
+from worker.models.linear.compiled import Floats, LinearModel
 from worker.models.sample_rows import draw_table
 from worker.models.unknown_words import KnownWords, known_words
 from worker.pages.columns import FeatureColumn

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.anchors import Anchor
+from model.signature.anchors import Anchor
 from shared.models.feature import EXACT_INTEGER, INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec
 from shared.models.signature import Signature
 from worker.sources.arrow_types import arrow_type

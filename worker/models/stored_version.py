@@ -12,8 +12,8 @@ from model.errors import ArtefactCorrupt
 from model.metadata import ArtefactMetadata
 from shared.models.registry import ModelVersion, get_version, read_artefact, read_code
 from worker.models.loaded_model import LoadedModel
-from worker.models.reference import Reference, is_another_patch, load_proven
-from worker.models.reference_rows import read_reference
+from worker.models.references.answers import Reference, is_another_patch, load_proven
+from worker.models.references.rows import read_reference
 from worker.models.seals import NO_SEALS, SealGuard
 
 

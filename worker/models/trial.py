@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.anchors import find_anchors
 from model.answering import Prediction, WrongAnswer
 from model.errors import ModelRefused
+from model.signature.anchors import find_anchors
 from shared.models.signature import FeatureKind, Signature
 from shared.models.task import Task
 from worker.models.frame import input_columns

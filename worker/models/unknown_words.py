@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.inside import sights
+from model.signature.inside import sights
 from shared.models.signature import FeatureKind, Signature
 from shared.pages.layout import Missing
 from worker.pages.columns import FeatureColumn

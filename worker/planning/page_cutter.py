@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from shared.jobs.accept_bulk import rows_per_batch
+from shared.jobs.accepting.bulk import rows_per_batch
 from shared.jobs.planning import PlannedPage
 from worker.planning.spool import KeySpool
 

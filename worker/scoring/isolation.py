@@ -23,7 +23,7 @@ from model.artefact import Artefact
 from model.errors import ArtefactError, ArtefactIncompatible
 from worker.models.frame import input_columns
 from worker.models.loaded_model import LoadedModel
-from worker.models.reference import Reference, load_proven
+from worker.models.references.answers import Reference, load_proven
 from worker.scoring.forks import ForkEnded, answer_of_fork, die_with_parent, exit_words
 from worker.scoring.prediction import PredictionFailed
 

@@ -23,7 +23,7 @@ from shared.sources.source import KeyColumn, Source, get_source, update_source
 from shared.sources.sql import quoted
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
-from worker.sources.describing import describe
+from worker.sources.describing.description import describe
 from worker.sources.failures import source_failure
 from worker.sources.statements import session
 

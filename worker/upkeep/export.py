@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Engine, text
 
 from shared.postgres.engine import transaction
-from shared.retention.ranges import BatchRange
+from shared.retention.partitions.ranges import BatchRange
 from worker.upkeep.export_rows import page_table
 
 _DIGESTS = "SHA256SUMS"

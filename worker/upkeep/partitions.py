@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
-from shared.retention.ranges import PAGE_TABLES
+from shared.retention.partitions.ranges import PAGE_TABLES
 from shared.retention.statements import insist, upkeep_transaction
 from worker.upkeep.duty import Clock
 

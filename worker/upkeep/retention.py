@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from shared.audit import record_act
+from shared.audit.writing import record_act
 from shared.errors import PredictqError
 from shared.postgres.engine import transaction
 from shared.postgres.turns import Turn, try_turn
 from shared.retention.asked_runs import end_run, take_run
-from shared.retention.errors import RetentionBusy
 from shared.retention.page_deletion import BeforeGoing
 from shared.retention.report import Report
+from shared.retention.rules.errors import RetentionBusy
 from shared.retention.run import SETTLE_SECONDS, run_retention
 from worker.upkeep.duty import Clock
 from worker.upkeep.rewriting import PageRewriter

@@ -23,7 +23,7 @@ _LONGEST = 80  # characters of an example
 
 
 def look(context: UploadContext) -> dict[str, Any]:
-    """What was understood, as `api.http.upload_schemas.UploadLook` describes it."""
+    """What was understood, as `api.schemas.uploads.UploadLook` describes it."""
     order, form = context.order, context.form
     signature = context.version.signature if order.has_features else None
     own = key_names(form)[-1]

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from api.access.dependencies import AdminCaller, CurrentServices
-from api.http import admin_schemas as schemas
 from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cursor
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.validation import GivenTime
-from shared.audit_log import Act, ActFilter, Place, acts_after, newest_acts
+from api.schemas import admin as schemas
+from shared.audit.reading import Act, ActFilter, Place, acts_after, newest_acts
 
 router = APIRouter(tags=["audit log"], route_class=ModelRoute, responses=PROBLEMS)
 

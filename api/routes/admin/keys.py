@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Request
 from sqlalchemy import Connection
 
 from api.access.dependencies import AdminCaller, CurrentServices
-from api.http import admin_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
-from shared.api_keys import ApiKey, create_key, list_keys, revoke_key, rotate_key
+from api.schemas import admin as schemas
+from shared.access.api_keys import ApiKey, create_key, list_keys, revoke_key, rotate_key
 
 router = APIRouter(tags=["keys"], route_class=ModelRoute, responses=PROBLEMS)
 

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from api.access.auth import Caller
 from api.access.dependencies import CurrentServices, OperateCaller, ReadCaller
-from api.http import admin_schemas as schemas
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.validation import PlainNumber
+from api.schemas import admin as schemas
 from shared.pauses import Pause, begin_pause, end_pause, list_pauses
 from shared.status import Queue
 

@@ -1,0 +1,97 @@
+"""An earlier bulk job once more: the whole of it, or the rows that failed."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.access.dependencies import JobId
+from api.http.model_route import ModelRoute
+from api.http.openapi import BEARER, PROBLEMS
+from api.http.problems import JOB_OPEN, Problem
+from api.intake.model_directory import ServedModel
+from api.routes.keyed_call import KeyedCall, keyed_call
+from api.schemas import jobs as schemas
+from api.server.deadline import current
+from shared.errors import ModelChanged, SourceNeeded
+from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
+from shared.jobs.again import EarlierJob, earlier_rows, read_earlier
+
+router = APIRouter(tags=["jobs"], route_class=ModelRoute, responses=PROBLEMS, dependencies=[BEARER])
+_CREATED: dict[str, Any] = {"status_code": 202, "response_model": None, "responses": {200: {"model": schemas.Job}}}
+
+
+@router.post("/v1/jobs/{job_id}/repeat", summary="Ask the same again", **_CREATED)
+async def repeat(request: Request, job_id: JobId) -> Response:
+    """A new job of the same filter, or of the same clients in the same order, by the version that is live now.
+
+    Features that came with an upload are scored by the version that they were checked for.
+    """
+    call = await keyed_call(request, "bulk")
+    earlier = await _read(call, job_id)
+    if earlier.where is None:
+        return await _rows_again(call, job_id, earlier, only_failed=False)
+    model = await call.services.models.find(call.caller, earlier.model)
+    if model.source is None:
+        raise SourceNeeded(earlier.model)
+    job = await _new_job(call, job_id, earlier, model, "repeat")
+    accept = partial(accept_selection, job=job, where=earlier.where)
+    return await call.answer(await call.services.intake.bulk.accept(call.caller, job, 0, accept), name=job.name)
+
+
+@router.post("/v1/jobs/{job_id}/retry", summary="Ask the failed rows again", **_CREATED)
+async def retry(request: Request, job_id: JobId) -> Response:
+    """A new job of the rows that have an error, once the job has ended."""
+    call = await keyed_call(request, "bulk")
+    earlier = await _read(call, job_id)
+    if not earlier.is_ended:
+        raise Problem(JOB_OPEN, "Rows of the job are still open: wait for its end, or cancel it.")
+    return await _rows_again(call, job_id, earlier, only_failed=True)
+
+
+async def _read(call: KeyedCall, job_id: UUID) -> EarlierJob:
+    caller = call.caller
+    return await call.services.lists.read(
+        lambda connection: read_earlier(connection, job_id, caller.owner, models=caller.models), owner=caller.owner
+    )
+
+
+async def _rows_again(call: KeyedCall, job_id: UUID, earlier: EarlierJob, *, only_failed: bool) -> Response:
+    model = await call.services.models.find(call.caller, earlier.model)
+    if earlier.source_id is not None and model.target.source_id != earlier.source_id:
+        raise ModelChanged(model.version.version)
+    target = replace(model.target, storage=earlier.storage or model.target.storage)
+    if earlier.has_features:
+        target = replace(target, choice=replace(target.choice, model=earlier.model, version=earlier.version))
+    job = await _new_job(call, job_id, earlier, replace(model, target=target), "retry" if only_failed else "repeat")
+    if earlier.has_features:  # pages as wide as they were
+        job = replace(job, batch_rows=min(job.batch_rows, earlier.page_rows))
+    services = call.services
+    with ExitStack() as resources:
+        opened = earlier_rows(services.downloads.engine, job_id, only_failed=only_failed)
+        with current().paused():  # a job of ten million rows is gone through
+            rows = await services.downloads.run_long(lambda: resources.enter_context(opened))
+        accept = partial(accept_keys, job=job, keys=rows, count=rows.count)
+        accepted = await services.intake.bulk.accept(call.caller, job, rows.count, accept, resources.pop_all())
+    return await call.answer(accepted, name=job.name)
+
+
+async def _new_job(call: KeyedCall, job_id: UUID, earlier: EarlierJob, model: ServedModel, what: str) -> BulkJob:
+    asked = hashlib.sha256(orjson.dumps([str(job_id), what])).digest()
+    return BulkJob(
+        await call.services.job_ids.new(),
+        call.caller.owner,
+        call.services.settings.bulk_batch_rows,
+        model.target,
+        idempotency_key=call.key,
+        payload_hash=call.payload_hash(f"/v1/jobs/{what}", asked),
+        name=earlier.name,
+    )

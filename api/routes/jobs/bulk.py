@@ -1,0 +1,224 @@
+"""Bulk jobs: by keys, by a filter, or by an upload."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http import openapi
+from api.http.direct_route import DirectRoute
+from api.http.problems import MEDIA, Flaw, Invalid, Problem, pointer
+from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json
+from api.intake.bulk_jobs import Accept
+from api.intake.kept_files import keep_body
+from api.intake.key_spool import KeySpool
+from api.intake.model_directory import ServedModel
+from api.intake.selections import (
+    AT_ONCE,
+    Asked,
+    digest_steps,
+    filter_steps,
+    job_deadline,
+    job_name,
+    key_steps,
+    listed_keys,
+    parse_asked,
+)
+from api.intake.table_uploads import TABLE_TYPES, asked_json, parse_table_order
+from api.intake.uploads import Upload
+from api.routes.keyed_call import KeyedCall, keyed_call
+from api.server.deadline import current
+from shared.errors import ModelChanged, SourceNeeded
+from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection, accept_table
+from shared.jobs.accepting.key_pages import KeyPages
+from shared.sources.references import REFERENCES
+from shared.uploaded_files import find_file
+from shared.uploads.reader import KeyReader
+from shared.uploads.table_order import TableOrder
+
+router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
+
+_IS_CSV = {b"text/csv": True, b"application/x-ndjson": False, b"application/ndjson": False}  # what an upload may be
+_BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
+_ROUTE = "/v1/jobs"
+_OF_UPLOADS = {"model", "name", "deadline", "sheet"}  # parameters that say of an upload what JSON says in its body
+_UPLOADS = ", ".join(("text/csv", "application/x-ndjson", *TABLE_TYPES))
+
+
+@router.post("/v1/jobs", **openapi.CREATE_JOB)
+async def create_job(request: Request) -> Response:
+    """Ask for predictions of many clients: by their keys, by a filter on their columns, all, or as an upload."""
+    call = await keyed_call(request, "bulk")
+    media_type = call.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    has_features = _asks_for_features(request)
+    is_csv = _IS_CSV.get(media_type)
+    if is_csv is not None:
+        return await _receive(call, request, is_csv=is_csv, has_features=has_features)
+    if media_type.decode("latin-1") in TABLE_TYPES:
+        return await _receive_table(call, request, has_features=has_features)
+    if has_features:
+        raise Problem(MEDIA, f"With features=upload send {_UPLOADS}.", headers={"Accept": _UPLOADS})
+    return await _accept_json(call, request)
+
+
+def _asks_for_features(request: Request) -> bool:
+    given = request.query_params.get("features")
+    if given not in (None, "upload"):
+        raise Invalid(Flaw("/query/features", "invalid_parameter", "features can only be 'upload'"))
+    return given is not None
+
+
+async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_features: bool) -> Response:
+    refuse_encoding(call.headers)
+    settings = call.services.settings
+    asked = _asked_by_query(request)
+    model = await call.services.models.find(call.caller, asked.model)
+    if has_features:
+        model = model.pinned()
+    reader = _reader(model, is_csv=is_csv, has_features=has_features)
+    await call.services.intake.admit_upload(call.caller, call.key)
+    with ExitStack() as resources:
+        upload = Upload(reader, max_rows=settings.max_upload_rows, has_features=has_features)
+        resources.enter_context(upload)
+        with call.services.caps.uploads.place(call.caller), current().paused():
+            await upload.receive_all(request.receive, call.services.turns, call.caller.key)
+        payload = orjson.dumps([asked.model, upload.digest, *(["features"] if has_features else [])])
+        job = await _new_job(call, asked, model, hashlib.sha256(payload).digest())
+        if has_features:
+            job = replace(job, batch_rows=upload.rows_of_a_page(job.batch_rows))
+        accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)
+        bulk = call.services.intake.bulk
+        accepted = await bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
+    return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
+
+
+async def _receive_table(call: KeyedCall, request: Request, *, has_features: bool) -> Response:
+    """Keep the bytes, and leave it to a worker to open them: what it finds wrong is the job's error."""
+    asked = _asked_by_query(request)
+    await call.services.models.find(call.caller, asked.model)
+    await call.services.intake.admit_upload(call.caller, call.key)
+    upload_id, file = await keep_body(request, call.services, call.caller)
+    sheet = request.query_params.get("sheet")
+    order = TableOrder(upload_id, file.media_type, has_features=has_features, sheet=sheet)
+    with ExitStack() as resources:
+        return await _accept(call, await _prepare_table(call, asked, order, file.sha256), resources)
+
+
+async def _prepare_table(call: KeyedCall, asked: Asked, order: TableOrder, sha256: str) -> _Ready:
+    model = await call.services.models.find(call.caller, asked.model)
+    if order.has_features:
+        model = model.pinned()
+    else:
+        model.key_form()
+    digest = await _digest(call, asked.model, "table", *asked_json(order, sha256))
+    job = await _new_job(call, asked, model, digest)
+    return _Ready(job, 0, partial(accept_table, job=job, order=order))
+
+
+def _reader(model: ServedModel, *, is_csv: bool, has_features: bool) -> KeyReader:
+    if has_features:
+        make = KeyReader.of_csv_features if is_csv else KeyReader.of_ndjson_features
+        return make(model.keys or REFERENCES, model.version.signature)
+    return (KeyReader.of_csv if is_csv else KeyReader.of_ndjson)(model.key_form())
+
+
+def _asked_by_query(request: Request) -> Asked:
+    """What an upload says of its job, in the query."""
+    given = request.query_params
+    return Asked(given.get("model"), job_name(given.get("name")), job_deadline(given.get("deadline")), None, {})
+
+
+async def _accept_json(call: KeyedCall, request: Request) -> Response:
+    require_json(call.headers, "text/csv", "application/x-ndjson", *TABLE_TYPES)
+    for name in _OF_UPLOADS & request.query_params.keys():
+        raise Invalid(Flaw(pointer("query", name), "invalid_parameter", f"{name} stands in the body of a JSON call"))
+    start = await read_start(request.receive)
+    if not start.is_small:
+        return await _accept_large(call, request, start)
+    content = parse_object(start.body)
+    try:
+        return await _accept_small(call, content)
+    except ModelChanged:
+        call.services.models.forget()
+        return await _accept_small(call, content)
+
+
+async def _accept_small(call: KeyedCall, content: dict[str, Any]) -> Response:
+    with ExitStack() as resources:
+        return await _accept(call, await _prepare(call, content, resources), resources)
+
+
+async def _accept_large(call: KeyedCall, request: Request, start: Start) -> Response:
+    limit = max(JSON_LIMIT, call.services.settings.max_json_ids * _BYTES_PER_ID)
+    with ExitStack() as resources:
+        async with call.services.large_json.object(start, request.receive, call.caller, limit) as content:
+            ready = await _prepare(call, content, resources)
+            content.clear()
+        return await _accept(call, ready, resources)
+
+
+async def _accept(call: KeyedCall, ready: _Ready, resources: ExitStack) -> Response:
+    bulk = call.services.intake.bulk
+    accepted = await bulk.accept(call.caller, ready.job, ready.rows, ready.accept, resources.pop_all())
+    return await call.answer(accepted, name=ready.job.name, deadline=ready.job.deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A job that can be accepted."""
+
+    job: BulkJob
+    rows: int  # 0: not known yet
+    accept: Accept
+
+
+async def _prepare(call: KeyedCall, content: dict[str, Any], resources: ExitStack) -> _Ready:
+    """Look at all that was asked for, a millisecond at a time. Raises Problem, FilterRefused and others."""
+    settings, turns, key = call.services.settings, call.services.turns, call.caller.key
+    asked = parse_asked(content, max_ids=settings.max_json_ids)
+    if "upload" in content:
+        order = parse_table_order(content)
+        file = await call.services.quick.read(lambda c: find_file(c, order.upload_id, call.caller.owner))
+        return await _prepare_table(call, asked, replace(order, media_type=file.media_type), file.sha256)
+    model = await call.services.models.find(call.caller, asked.model)
+    if asked.client_ids is None:
+        if model.source is None:
+            raise SourceNeeded(model.version.model)
+        await turns.run(filter_steps(asked.where, model.source, most_values=settings.max_filter_values), key)
+        job = await _new_job(call, asked, model, await _digest(call, asked.model, asked.where))
+        return _Ready(job, 0, partial(accept_selection, job=job, where=asked.where))
+    keys: KeyPages
+    if len(asked.client_ids) <= AT_ONCE:
+        keys = listed_keys(asked.client_ids, model.key_form())
+    else:
+        keys = spool = resources.enter_context(KeySpool())
+        await turns.run(key_steps(asked.client_ids, model.key_form(), spool), key)
+    job = await _new_job(call, asked, model, await _digest(call, asked.model, asked.client_ids))
+    count = len(asked.client_ids)
+    return _Ready(job, count, partial(accept_keys, job=job, keys=keys, count=count))
+
+
+async def _digest(call: KeyedCall, *asked: object) -> bytes:
+    """Of what is asked for, in one spelling. Without a key nobody wants to know."""
+    return await call.services.turns.run(digest_steps(*asked), call.caller.key) if call.key else b""
+
+
+async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, digest: bytes) -> BulkJob:
+    return BulkJob(
+        await call.services.job_ids.new(),
+        call.caller.owner,
+        call.services.settings.bulk_batch_rows,
+        model.target,
+        idempotency_key=call.key,
+        payload_hash=call.payload_hash(_ROUTE, digest),
+        name=asked.name,
+        deadline=asked.deadline,
+    )

@@ -1,0 +1,122 @@
+"""All that is held of one client, as one file, and the answers that an owner has of her.
+
+The client key travels in the body, and no log has it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
+
+from api.access.dependencies import AdminCaller, CurrentServices, FeaturesCaller, ReadCaller
+from api.http.acts import record
+from api.http.model_route import ModelRoute
+from api.http.openapi import PROBLEMS
+from api.schemas import erasures as schemas
+from shared.erasure.answers import client_answers
+from shared.erasure.export import export_client
+from shared.erasure.find import key_of_hash
+from shared.erasure.keys import ClientKey, client_key, read_source
+from shared.errors import SourceNeeded
+from shared.installation import read_installation
+from shared.postgres.engine import transaction
+
+router = APIRouter(tags=["clients"], route_class=ModelRoute, responses=PROBLEMS)
+
+
+_ALL_BITS = 2**64 - 1
+_QUEUE_SECONDS = 4.0  # for a thread, as any call waits
+
+
+@router.post(
+    "/v1/clients/export",
+    summary="Export a client",
+    response_class=Response,
+    responses={200: {"description": "All that is held of the client.", "content": {"application/json": {}}}},
+)
+async def export(
+    request: Request, services: CurrentServices, caller: AdminCaller, body: schemas.ClientOrder
+) -> Response:
+    """Her predictions with the features as they were scored, and her row in the source. Needs an admin key."""
+
+    def begin(connection: Connection) -> ClientKey:
+        key = client_key(read_source(connection, body.source), body.client_id)
+        record(connection, request, caller, "client.export", f"source {key.source.name}")
+        return key
+
+    def work() -> bytes:
+        with transaction(services.downloads.engine) as connection:
+            key = begin(connection)  # said before anything is read, and kept whatever happens then
+        return orjson.dumps(export_client(services.downloads.engine, key), default=_plain)
+
+    with services.caps.downloads.place(caller):
+        content = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
+    headers = {"Content-Disposition": 'attachment; filename="client-export.json"', "Cache-Control": "no-store"}
+    return Response(content, media_type="application/json", headers=headers)
+
+
+@router.post(
+    "/v1/clients/answers",
+    summary="All answers of a client",
+    response_class=Response,
+    responses={200: {"description": "Newest first, a thousand at most.", "content": {"application/json": {}}}},
+)
+async def answers(
+    request: Request, services: CurrentServices, caller: ReadCaller, body: schemas.AnswersOrder
+) -> Response:
+    """What the caller's owner has asked of one client, in single and bulk jobs. The audit log has a line of it."""
+
+    def work() -> bytes:
+        engine = services.downloads.engine
+        with transaction(engine) as connection:
+            key = _named(connection, body)
+            record(connection, request, caller, "client.answers", f"source {key.source.name}")
+        with transaction(engine) as connection:
+            found, more = client_answers(connection, key, caller.owner, model=body.model, models=caller.models)
+            own_hash = key.hash(read_installation(connection).hash_secret)
+        client = {"client_id": key.source.form.natural(key.text), "client_hash": f"{own_hash & _ALL_BITS:016x}"}
+        return orjson.dumps({"source": key.source.name, **client, "answers": found, "more": more})
+
+    with services.caps.lists.place(caller):
+        content = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
+    return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/v1/clients/features", summary="A client's features now")
+async def features(
+    request: Request, services: CurrentServices, caller: FeaturesCaller, body: schemas.FeaturesOrder
+) -> schemas.ClientFeatures:
+    """What the source has of one client now for a model. Nothing is scored; the audit log has a line."""
+    model = await services.models.find(caller, body.model)
+    if model.source is None:
+        raise SourceNeeded(model.version.model)
+    source = model.source
+
+    def work() -> ClientKey:
+        with transaction(services.downloads.engine) as connection:
+            key = _named(connection, body.model_copy(update={"source": source.name}))
+            record(connection, request, caller, "features.read", f"source {source.name}")
+        return key
+
+    key = await services.downloads.run_long(work)
+    asked = {"source_id": source.id, "key": key.text, "features": list(model.version.signature.names)}
+    found: dict[str, Any] = await services.errands.run("read_features", caller.owner, asked)
+    version = model.version
+    return schemas.ClientFeatures(model=version.model, model_version=version.version, source=source.name, **found)
+
+
+def _named(connection: Connection, body: schemas.AnswersOrder) -> ClientKey:
+    """The client that is meant. Raises SourceUnknown, SourceNotNamed, ClientKeyRefused or ClientNotFound."""
+    source = read_source(connection, body.source)
+    if body.client_hash is None:
+        return client_key(source, body.client_id)
+    number = int(body.client_hash, 16)
+    secret = read_installation(connection).hash_secret
+    return key_of_hash(connection, source, number - (_ALL_BITS + 1) * (number >> 63), secret)
+
+
+def _plain(value: Any) -> str:
+    return str(value)

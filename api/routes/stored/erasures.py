@@ -1,0 +1,90 @@
+"""Erasures: one person goes, and after a restore those who had gone before. The client key travels in bodies only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy import Connection
+
+from api.access.auth import Caller
+from api.access.dependencies import AdminCaller, CurrentServices
+from api.http.acts import record
+from api.http.model_route import WideRoute
+from api.http.openapi import PROBLEMS
+from api.http.root_path import rooted
+from api.schemas import erasures as schemas
+from shared.erasure.errors import ErasureUnknown
+from shared.erasure.keys import client_key, read_source
+from shared.erasure.records import ErasureRecord, list_erasures, read_erasure, request_erasure, request_replay
+
+router = APIRouter(tags=["erasures"], route_class=WideRoute, responses=PROBLEMS)
+
+ErasureId = Annotated[str, Path(description="The erasure.", json_schema_extra={"format": "uuid"})]
+Limit = Annotated[int, Query(ge=1, le=1000, description="The most to give.")]
+
+
+@router.post("/v1/erasures", status_code=202, summary="Erase a client")
+async def erase(
+    request: Request, response: Response, services: CurrentServices, caller: AdminCaller, body: schemas.ErasureOrder
+) -> schemas.Erasure:
+    """All that is held of one client goes, page by page; the rows of her predictions stay as `erased`.
+
+    A legal hold refuses it; how long answers must be kept does not. Needs an admin key.
+    """
+
+    def ask(connection: Connection) -> ErasureRecord:
+        key = client_key(read_source(connection, body.source), body.client_id)
+        asked = request_erasure(connection, key, reason=body.reason, actor=caller.actor)
+        _record(connection, request, caller, "erasure.ask", asked)
+        return asked
+
+    return _accepted(response, await services.quick.write(ask))
+
+
+@router.post("/v1/erasures/replay", status_code=202, summary="Erase again after a restore")
+async def replay(
+    request: Request, response: Response, services: CurrentServices, caller: AdminCaller, body: schemas.ReplayOrder
+) -> schemas.Erasure:
+    """Find everybody whose hash is given among the keys that are held, and erase them. Needs an admin key."""
+    wanted = [(line.source, line.hash) for line in body.erased]
+
+    def ask(connection: Connection) -> ErasureRecord:
+        asked = request_replay(connection, wanted, reason=body.reason, actor=caller.actor)
+        _record(connection, request, caller, "erasure.replay", asked)
+        return asked
+
+    return _accepted(response, await services.quick.write(ask))
+
+
+@router.get("/v1/erasures", summary="The newest erasures")
+async def read_erasures(services: CurrentServices, _: AdminCaller, limit: Limit = 100) -> schemas.ErasureList:
+    """Newest first, without the persons."""
+    found = await services.quick.read(lambda connection: list_erasures(connection, limit=limit))
+    return schemas.ErasureList(erasures=[_shape(record) for record in found])
+
+
+@router.get("/v1/erasures/{erasure_id}", summary="An erasure")
+async def read_one(services: CurrentServices, _: AdminCaller, erasure_id: ErasureId) -> schemas.Erasure:
+    """How far it is. `done`: nothing shows the person. `compacted_at`: since then no table file has her bytes."""
+    try:
+        wanted = UUID(erasure_id)
+    except ValueError:
+        raise ErasureUnknown(erasure_id) from None
+    return _shape(await services.quick.read(lambda connection: read_erasure(connection, wanted)))
+
+
+def _accepted(response: Response, asked: ErasureRecord) -> schemas.Erasure:
+    response.headers["Location"] = rooted(f"/v1/erasures/{asked.id}")
+    return _shape(asked)
+
+
+def _record(connection: Connection, request: Request, caller: Caller, action: str, asked: ErasureRecord) -> None:
+    facts: dict[str, Any] = {"kind": asked.kind, "source": asked.source}
+    after = {name: value for name, value in facts.items() if value is not None}
+    record(connection, request, caller, action, f"erasure {asked.id}", after=after)  # the erasure has the reason
+
+
+def _shape(record: ErasureRecord) -> schemas.Erasure:
+    return schemas.Erasure.model_validate(record, from_attributes=True)

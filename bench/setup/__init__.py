@@ -1,0 +1,1 @@
+"""What a run is made on: data, models, programs, and the machine. Nothing is timed here."""

@@ -1,0 +1,1 @@
+"""Commands about models: training, registering, comparing, sealing."""

@@ -1,0 +1,283 @@
+"""`predictq models` and what belongs to it, `promote` and `rollback`."""
+
+# ruff: noqa: PLC0415 - scikit-learn takes 2 s to import, SQLAlchemy 0.2 s: `predictq --help` must not wait for them
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from cli.arguments.options import ApiKeyText, ApiUrl, api_client
+from cli.errors import UsageProblem
+from cli.output.check_text import check_lines
+from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+
+app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
+
+ModelName = Annotated[str, typer.Argument(help="The model: churn, or churn:3 for a version.")]
+_DESCRIPTION, _SHOWN_WORDS = 60, 6
+
+Promote = Annotated[bool, typer.Option("--promote", help="Make it the live model at once.")]
+
+
+@app.callback()
+def models(context: typer.Context, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Show the models by name, with what is live of each."""
+    if context.invoked_subcommand is None:
+        show_all(as_json=as_json, api_url=api_url, api_key=api_key)
+
+
+@app.command("list")
+def show_all(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Show the models by name, with what is live of each."""
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.call("GET", "/v1/models")["models"]
+    if as_json:
+        say_json(found)
+        return
+    rows = [
+        (model["name"], "default" if model["is_default"] else "", model["task"], model["source"] or "–",
+         model["live_version"] or "–", model["versions"], model["description"][:_DESCRIPTION])
+        for model in found
+    ]  # fmt: skip
+    headers = ("model", "", "task", "source", "live", "versions", "description")
+    say_table(headers, rows, right=frozenset({"live", "versions"}))
+    if not found:
+        remark("No model yet: predictq models register NAME FILE --source SOURCE")
+
+
+@app.command()
+def show(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Show a model with its versions, or a version (churn:3) with its signature."""
+    name, number = named_model(model)
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.call("GET", model_path(name, number))
+    if as_json:
+        say_json(found)
+    elif number is None:
+        say(plain_text(f"{found['name']}: {found['task']}, source {found['source'] or 'none'}. {found['description']}"))
+        rows = [
+            (version["version"], _state(version), _threshold(version), version["created_at"][:16].replace("T", " "),
+             version["file_format"], version["sha256"][:12])
+            for version in found["all_versions"]
+        ]  # fmt: skip
+        headers = ("version", "", "threshold", "registered", "file", "sha256")
+        say_table(headers, rows, right=frozenset({"version", "threshold"}))
+    else:
+        _say_version(found)
+
+
+@app.command()
+def register(
+    model: Annotated[str, typer.Argument(help="What the model is called: churn.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, help="joblib, pickle, skops or ONNX; or a directory of `train --output`.")
+    ],
+    source: Annotated[str | None, typer.Option(help="Where its features are; none: they come with each call.")] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option("--positive", "--positive-class", help="Of two classes the one whose probability is given."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="At or above it the label is the positive class; default 0.5.")
+    ] = None,
+    signature: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON that corrects the features that were found.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="What people read about the model.")] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="A type in a skops file that you trust; may be repeated.")
+    ] = None,
+    force: Annotated[str | None, typer.Option(help="Why it is registered in spite of the trial's doubts.")] = None,
+    seal: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Its seal; default: FILE.seal, where there is one.")
+    ] = None,
+    code: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of modules that the file needs; they travel along."),
+    ] = None,
+    promote: Promote = False,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Register a fitted estimator. A worker opens the file, which runs code of a pickle: closed in, where it can.
+
+    It says how the file was opened. Modules given by --code are run, too: now, and with each prediction.
+    """
+    from cli.model_files import find_model, read_seal, read_signature
+    from cli.model_files import register as send
+    from model.code.folder import pack_folder
+
+    options = {
+        "source": source,
+        "positive": positive,
+        "threshold": threshold,
+        "signature": read_signature(signature) if signature else None,
+        "description": description,
+        "allow": allow,
+        "force": force,
+    }
+    found = find_model(file)
+    options["seal"] = read_seal(found.path, seal)
+    packed = pack_folder(code) if code else None
+    for line in packed.describe() if packed else []:
+        remark(plain_text(line))
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        answer = send(client, model, found, options, code=packed, quiet=as_json)
+        version = answer["version"]
+        if promote:
+            body = {"force": force} if force else {}
+            version = client.call("POST", f"{model_path(version['model'], version['version'])}/promote", body)
+    if as_json:
+        say_json(version)
+        return
+    _say_version(version)
+    for finding in answer["findings"]:
+        remark(plain_text(finding))
+    label = f"{version['model']}:{version['version']}"
+    say(f"registered as {plain_text(label)}" + (" and live" if version["is_live"] else ""))
+    if not version["is_live"]:
+        remark(
+            f"See what it makes of real rows: predictq models check {label}. Put it to work: predictq promote {label}"
+        )
+
+
+@app.command()
+def check(
+    model: ModelName,
+    rows: Annotated[int, typer.Option(min=1, max=10_000, help="How many rows of its source.")] = 1000,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Score real rows in every way that the service goes, beside the estimator itself, and say what was seen."""
+    name, number = named_model(model)
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        if number is None:
+            number = int(client.call("GET", model_path(name, None))["all_versions"][0]["version"])
+        report = client.call("POST", f"{model_path(name, number)}/check", {"rows": rows})
+    if as_json:
+        say_json(report)
+    else:
+        for line in check_lines(report):
+            say(plain_text(line))
+    if not report["is_equal"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def default(model: ModelName, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Make a model the one that calls mean which name none."""
+    name, _ = named_model(model)
+    with api_client(api_url, api_key, quiet=False) as client:
+        client.call("PATCH", model_path(name, None), {"is_default": True})
+    say(f"{plain_text(name)} is the default model")
+
+
+@app.command()
+def describe(
+    model: ModelName,
+    text: Annotated[str, typer.Argument(help="What people read about it.")],
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Say what a model is for."""
+    name, _ = named_model(model)
+    with api_client(api_url, api_key, quiet=False) as client:
+        client.call("PATCH", model_path(name, None), {"description": text})
+    say(f"{plain_text(name)}: {plain_text(text)}")
+
+
+@app.command()
+def retire(
+    version: Annotated[str, typer.Argument(help="A version that is not live: churn:3.")],
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Forget the file of a version. What it answered stays readable; it can never be live again."""
+    name, number = named_model(version)
+    if number is None:
+        raise UsageProblem(f"{version!r} names no version: write {name}:3")
+    with api_client(api_url, api_key, quiet=False) as client:
+        client.call("POST", f"{model_path(name, number)}/retire", {})
+    say(f"{plain_text(version)} is retired")
+
+
+def promote(
+    model: Annotated[str, typer.Argument(help="A model, for its newest version, or a version such as churn:3.")],
+    force: Annotated[str | None, typer.Option(help="Why it goes live though its source lacks what it needs.")] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Make a model version the live one. Accepted jobs keep theirs; workers need no restart."""
+    name, number = named_model(model)
+    _change_live(f"{model_path(name, number)}/promote", force, as_json=as_json, url=api_url, key=api_key)
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(help="The model.")],
+    force: Annotated[str | None, typer.Option(help="Why it goes live though its source lacks what it needs.")] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Make the version live again that was live before the present one."""
+    name, _ = named_model(model)
+    _change_live(f"{model_path(name, None)}/rollback", force, as_json=as_json, url=api_url, key=api_key)
+
+
+def _change_live(path: str, force: str | None, *, as_json: bool, url: str | None, key: str | None) -> None:
+    with api_client(url, key, quiet=as_json) as client:
+        version = client.call("POST", path, {"force": force} if force else {})
+    if as_json:
+        say_json(version)
+    else:
+        say(f"{plain_text(version['model'])}:{version['version']} is live")
+
+
+def named_model(text: str) -> tuple[str, int | None]:
+    """A model's name and a version's number. Raises UsageProblem."""
+    from shared.jobs.accepting.model_choice import ModelChoice
+
+    choice = ModelChoice.parse(text)
+    if choice is None or choice.model is None:
+        raise UsageProblem(f"{text!r} is no model: write churn, or churn:3 for one of its versions.")
+    return choice.model, choice.version
+
+
+def model_path(name: str, number: int | None) -> str:
+    """Where the gateway has a model, or a version of it."""
+    path = f"/v1/models/{quote(name, safe='')}"
+    return path if number is None else f"{path}/versions/{number}"
+
+
+def _state(version: Mapping[str, Any]) -> str:
+    return "live" if version["is_live"] else "retired" if version["retired_at"] else ""
+
+
+def _threshold(version: Mapping[str, Any]) -> str:
+    return "" if version["threshold"] is None else f"{version['threshold']:.3f}"
+
+
+def _say_version(version: Mapping[str, Any]) -> None:
+    """A version with its signature."""
+    classes = ", ".join(str(label) for label in version["classes"])
+    facts = [
+        f"{version['model']}:{version['version']}: {version['task']}" + (f" ({classes})" if classes else ""),
+        f"source {version['source'] or 'none: features come with each call'}",
+        *([f"threshold {version['threshold']:g}"] if version["threshold"] is not None else []),
+        *([f"brings code, SHA-256 {version['code_sha256'][:16]}…"] if version.get("code_sha256") else []),
+    ]
+    say(plain_text("; ".join(facts)))
+    rows = [
+        (spec["name"], spec["kind"], spec.get("dtype") or "", "may be missing" if spec["nullable"] else "",
+         ", ".join(spec["categories"][:_SHOWN_WORDS]) + (" …" if len(spec["categories"]) > _SHOWN_WORDS else ""))
+        for spec in version["signature"]["features"]
+    ]  # fmt: skip
+    say_table(("feature", "kind", "dtype", "", "categories"), rows)

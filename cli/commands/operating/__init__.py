@@ -1,0 +1,1 @@
+"""Commands for whoever runs the service: starting it, watching it, and who may do what."""

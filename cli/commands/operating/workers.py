@@ -1,0 +1,40 @@
+"""`predictq workers`: who is alive, what they can load, and what they do now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cli.arguments.options import ApiKeyText, ApiUrl, api_client
+from cli.output.console import AsJson, remark, say_json, say_table
+
+_SHOWN_LIBRARIES = ("scikit-learn", "lightgbm", "xgboost", "catboost", "onnxruntime")
+
+
+def workers(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
+    """Show the workers that are alive; needs a key with the role `operate`."""
+    with api_client(api_url, api_key, quiet=as_json) as client:
+        found = client.call("GET", "/v1/workers")["workers"]
+    if as_json:
+        say_json(found)
+        return
+    headers = ("worker", "processes", "queues", "models", "batches", "rows/s", "up since", "libraries")
+    say_table(headers, map(_row, found), right=frozenset({"processes", "batches", "rows/s"}))
+    if not found:
+        remark("No worker is alive: jobs are accepted and wait. Start one with predictq worker")
+
+
+def _row(worker: Mapping[str, Any]) -> tuple[object, ...]:
+    since = datetime.fromisoformat(worker["started_at"]).astimezone(UTC)
+    libraries = [f"{name} {worker['libraries'][name]}" for name in _SHOWN_LIBRARIES if name in worker["libraries"]]
+    return (
+        worker["name"],
+        worker["processes"],
+        ", ".join(worker["queues"]),
+        "all" if worker["models"] is None else ", ".join(worker["models"]),
+        len(worker["current_batches"]),
+        f"{worker['rows_per_second'] or 0:,.0f}",
+        f"{since:%Y-%m-%d %H:%M}Z",
+        ", ".join(libraries),
+    )

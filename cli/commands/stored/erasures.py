@@ -1,0 +1,181 @@
+"""`predictq clients erase | export`, `erasures` and `compact`: a person goes, and all that is held of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.arguments.client_key import Composite, KeyParts, Source, client_order
+from cli.arguments.options import ApiKeyText, ApiUrl, api_client
+from cli.errors import ExitStatus, FileRefused
+from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from cli.connection.client import ApiClient
+
+app = typer.Typer(no_args_is_help=True, help="Erasures of persons: how they stand, and again after a restore.")
+
+Reason = Annotated[str, typer.Option(help="Why; it is kept, so it must not name the client.")]
+POLL_SECONDS = 0.5
+LINES_AT_ONCE = 10_000  # hashes that one call takes
+
+
+def erase(
+    key: KeyParts,
+    reason: Reason,
+    source: Source = None,
+    composite: Composite = False,
+    compact_too: Annotated[
+        bool, typer.Option("--compact", help="Then take her old bytes out of the table files; needs the database.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end.")] = True,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+    as_json: AsJson = False,
+) -> int:
+    """Erase one client from all that predictq holds. The rows of her predictions stay, as erased."""
+    order = {**client_order(key, source, composite=composite), "reason": reason}
+    with api_client(api_url, api_key, quiet=as_json) as http:
+        erasure = http.call("POST", "/v1/erasures", order)
+        if wait or compact_too:
+            erasure = _ended(http, erasure["id"])
+    if compact_too and erasure["status"] == "done":
+        left = _compact(quiet=as_json)
+        with api_client(api_url, api_key, quiet=as_json) as http:
+            erasure = http.call("GET", f"/v1/erasures/{erasure['id']}")
+    else:
+        left = {}
+    if as_json:
+        say_json({**erasure, "not_compacted": left})
+    else:
+        _say(erasure)
+    return ExitStatus.NOT_SUCCEEDED if erasure["status"] == "failed" or left else ExitStatus.DONE
+
+
+def export(
+    key: KeyParts,
+    source: Source = None,
+    composite: Composite = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", dir_okay=False, help="A new file; by default standard output.")
+    ] = None,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+) -> None:
+    """Write all that is held of one client as JSON: her answers, the features they were made from, her row as it is."""
+    order = client_order(key, source, composite=composite)
+    with api_client(api_url, api_key, quiet=True) as http:
+        document = http.call("POST", "/v1/clients/export", order)
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+        return
+    # A file about a person is for nobody else, and no other file is written over.
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    remark(f"{len(document['predictions']):,} predictions written to {plain_text(output)}")
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the newest erasures, without the persons."""
+    with api_client(api_url, api_key, quiet=as_json) as http:
+        found = http.call("GET", f"/v1/erasures?limit={limit}")["erasures"]
+    if as_json:
+        say_json(found)
+        return
+    rows = [
+        (item["id"], item["kind"], item["source"], item["status"], item["pages"], item["answers"],
+         item["created_at"][:16], (item["compacted_at"] or "")[:16], item["reason"])
+        for item in found
+    ]  # fmt: skip
+    headers = ("erasure", "", "source", "status", "pages", "answers", "asked", "compacted", "reason")
+    say_table(headers, rows, right=frozenset({"pages", "answers"}))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="An erasures.log.")],
+    reason: Reason = "restore from a backup",
+    api_url: ApiUrl = None,
+    api_key: ApiKeyText = None,
+    as_json: AsJson = False,
+) -> int:
+    """Erase again, after a restore from a backup, everybody whose hash is in the file."""
+    from shared.erasure.kept_hashes import read_log  # noqa: PLC0415 - needs SQLAlchemy, which `--help` must not wait for
+
+    lines = [{"source": source, "hash": digest} for source, digest in read_log(file.read_text("utf-8").splitlines())]
+    if not lines:
+        raise FileRefused(f"{file} holds no line")
+    with api_client(api_url, api_key, quiet=as_json) as http:
+        ended = [
+            _ended(http, http.call("POST", "/v1/erasures/replay", {"erased": part, "reason": reason})["id"])
+            for part in (lines[n : n + LINES_AT_ONCE] for n in range(0, len(lines), LINES_AT_ONCE))
+        ]
+    if as_json:
+        say_json(ended)
+    for item in () if as_json else ended:
+        say(
+            f"{item['answers']:,} persons found again in {item['pages']:,} pages; the upkeep process erases them"
+            if item["status"] == "done"
+            else plain_text(item["error"])
+        )
+    return ExitStatus.DONE if all(item["status"] == "done" for item in ended) else ExitStatus.NOT_SUCCEEDED
+
+
+def compact(as_json: AsJson = False) -> int:
+    """Take the old bytes of erased clients out of the table files. Readers of a table wait while it is written anew."""
+    left = _compact(quiet=as_json)
+    if as_json:
+        say_json({"not_compacted": left})
+    return ExitStatus.NOT_SUCCEEDED if left else ExitStatus.DONE
+
+
+def _compact(*, quiet: bool) -> dict[str, str]:
+    from cli.connection.database import database  # noqa: PLC0415 - SQLAlchemy takes 0.2 s to import
+    from shared.erasure.compact import Compacted  # noqa: PLC0415
+    from shared.erasure.compact import compact as run  # noqa: PLC0415
+
+    def tell(done: Compacted) -> None:
+        if not quiet:
+            size = f"{done.bytes_before / 1e6:,.1f} → {done.bytes_after / 1e6:,.1f} MB in {done.seconds:.1f} s"
+            say(f"{done.table}: {size}")
+
+    with database() as engine:
+        report = run(engine, on_table=tell)
+    for table, why in report.left.items():
+        remark(f"{table} is left: {why}")
+    if not quiet and report.is_complete:
+        say("no byte of an erased client is left in the table files" if report.compacted else "nothing to compact")
+    return report.left
+
+
+def _ended(http: ApiClient, erasure_id: str) -> dict[str, Any]:
+    while True:
+        erasure = http.call("GET", f"/v1/erasures/{erasure_id}")
+        if erasure["status"] in ("done", "failed"):
+            return erasure
+        time.sleep(POLL_SECONDS)
+
+
+def _say(erasure: dict[str, Any]) -> None:
+    if erasure["status"] == "failed":
+        remark(plain_text(erasure["error"]))
+    elif erasure["status"] == "done":
+        say(f"erased: {erasure['answers']:,} answers in {erasure['pages']:,} pages (erasure {erasure['id']})")
+        if not erasure["compacted_at"]:
+            remark("Her old bytes leave the table files with the next compaction: predictq compact, or tonight")
+    else:
+        say(f"erasure {erasure['id']} is {erasure['status']}. See how it stands with: predictq erasures list")

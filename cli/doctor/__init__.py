@@ -1,0 +1,1 @@
+"""The examinations of `predictq doctor`, and what each found."""

@@ -1,0 +1,199 @@
+"""The examinations of `predictq doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from redis.exceptions import RedisError
+from sqlalchemy import Engine, text
+
+from cli.connection.address import ApiAddress, fill_environment, known_gateway
+from cli.connection.database import require_schema
+from cli.doctor.finding import Finding
+from cli.doctor.upkeep import examine_upkeep
+from cli.errors import GatewayAway, GatewayRefused, NoStack
+from cli.output.words import as_commands, database_advice
+from shared.batches.row_accounting import STAYS, read_row_account
+from shared.batches.stalls import read_stalls
+from shared.config import Settings, load_settings
+from shared.errors import NoLiveModel, PredictqError
+from shared.messaging.celery_app import living_workers
+from shared.messaging.messages import make_redis, server_version
+from shared.models.load_failures import why_not_loaded
+from shared.models.registry import live_versions
+from shared.pauses import list_pauses
+from shared.postgres.engine import make_engine, transaction
+from shared.sources.source import list_sources
+from shared.watching.attention import Concern, read_attention, words_of
+
+PING_SECONDS = 2.0
+_SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED)
+_SHOWN_SOURCES = 10
+
+
+class LiveModelFails(PredictqError):
+    """The live version cannot be loaded, or its work fails for another reason."""
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order in which things depend on each other; what cannot be examined is left out."""
+    try:
+        fill_environment(redis=True)
+    except NoStack as error:
+        return [Finding("stack", ok=False, detail=str(error), advice="predictq up")]
+    settings = load_settings()
+    engine = make_engine(settings, application_name="predictq-doctor")
+    try:
+        return [*_examine_database(engine, settings), *_examine_redis(settings), *_examine_gateway()]
+    finally:
+        engine.dispose()
+
+
+def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
+    try:
+        with transaction(engine) as connection:
+            version = connection.execute(text("SHOW server_version")).scalar_one()
+        yield Finding("database", ok=True, detail=f"PostgreSQL {version}")
+    except PredictqError as error:
+        yield Finding("database", ok=False, detail=str(error), advice=database_advice(str(error)))
+        return
+    schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
+    yield schema
+    if schema.ok:
+        yield _judge("model", "predictq models register NAME FILE --source SOURCE --promote", lambda: _model(engine))
+        yield _examine_sources(engine)
+        yield _examine_rows(engine)
+        yield _examine_work(engine, settings)
+        yield from _examine_attention(engine, settings)
+        yield from _examine_pauses(engine)
+        yield from examine_upkeep(engine, settings.disk_bytes)
+
+
+def _judge(name: str, advice: str, examination: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, ok=True, detail=examination())
+    except PredictqError as error:
+        return Finding(name, ok=False, detail=as_commands(str(error)), advice=advice)
+
+
+def _schema(engine: Engine) -> str:
+    require_schema(engine)
+    return "up to date"
+
+
+def _model(engine: Engine) -> str:
+    with transaction(engine) as connection:
+        live = live_versions(connection)
+        failures = {version.label: why_not_loaded(connection, version.id) for version in live}
+    if not live:
+        raise NoLiveModel
+    for label, failure in failures.items():
+        if failure is not None:
+            raise LiveModelFails(f"the work of {label}, which is live, fails: {failure}")
+    return ", ".join(version.label for version in live)
+
+
+def _examine_sources(engine: Engine) -> Finding:
+    with transaction(engine) as connection:
+        found = [source.name for source in list_sources(connection)]
+    if found:
+        return Finding(
+            "sources", ok=True, detail=", ".join(found[:_SHOWN_SOURCES]) + (" …" if len(found) > _SHOWN_SOURCES else "")
+        )
+    advice = "predictq sources add NAME --table SCHEMA.TABLE --key COLUMN"
+    return Finding("sources", ok=True, detail="none: features come with each call", advice=advice)
+
+
+# Pages of requests against what was accepted, and pages of answers without a page of requests.
+_STORED = text(f"""
+SELECT (SELECT coalesce(sum(request_count), 0) FROM predictq.batch_requests WHERE {STAYS})
+       - (SELECT coalesce(sum(cardinality(gone_rows)), 0) FROM predictq.batch_outputs WHERE {STAYS}) AS requests,
+       (SELECT coalesce(sum(accepted), 0) FROM predictq.daily_counts) AS gone,
+       (SELECT count(*) FROM predictq.batch_outputs o
+        WHERE o.{STAYS} AND NOT EXISTS (SELECT FROM predictq.batch_requests r WHERE r.batch_id = o.batch_id)) AS strays
+""")
+
+
+def _examine_rows(engine: Engine) -> Finding:
+    with transaction(engine) as connection:
+        # One snapshot for all that is counted: work goes on meanwhile.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        account = read_row_account(connection)
+        row = connection.execute(_STORED).one()
+    detail = (
+        f"{account.accepted:,} accepted = {account.succeeded:,} succeeded + {account.failed:,} failed "
+        f"+ {account.cancelled:,} cancelled + {account.in_flight:,} in flight"
+    )
+    if not account.imbalance and row.requests + row.gone == account.accepted and not row.strays:
+        return Finding("rows", ok=True, detail=detail)
+    found = f"{row.requests:,} requests stored, {row.strays:,} pages of answers without requests"
+    detail = f"{detail}; {found}: THIS DOES NOT ADD UP"
+    return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")
+
+
+def _examine_work(engine: Engine, settings: Settings) -> Finding:
+    with transaction(engine) as connection:
+        stalls = read_stalls(connection, settings.stall_seconds)
+    if not stalls:
+        return Finding("work", ok=True, detail="nothing waits in vain")
+    detail = "; ".join(stall.words for stall in stalls)
+    return Finding("work", ok=False, detail=detail, advice="see below whether workers answer, and read their logs")
+
+
+def _examine_pauses(engine: Engine) -> Iterator[Finding]:
+    with transaction(engine) as connection:
+        found = list_pauses(connection)
+    for item in found:
+        detail = f"{item.what} is paused since {item.created_at:%Y-%m-%d %H:%M} by {item.actor}: {item.reason}"
+        given = (("--queue", item.queue), ("--model", item.model))
+        options = " ".join(f"{option} {value}" for option, value in given if value)
+        yield Finding("pause", ok=True, detail=detail, advice=f"predictq resume {options}")
+
+
+def _examine_attention(engine: Engine, settings: Settings) -> Iterator[Finding]:
+    """What needs a person and is not said by another finding."""
+    with transaction(engine) as connection:
+        needs = read_attention(connection, stall_seconds=settings.stall_seconds, disk_bytes=settings.disk_bytes)
+    for need in needs:
+        if need.code in _SAID_BY_ATTENTION:
+            detail, advice = words_of(need)
+            yield Finding(need.code.value.replace("_", " "), ok=False, detail=detail, advice=advice)
+
+
+def _examine_redis(settings: Settings) -> Iterator[Finding]:
+    try:
+        with make_redis(settings) as redis:
+            version = server_version(redis)
+        yield Finding("redis", ok=True, detail=version)
+    except (RedisError, OSError) as error:
+        yield Finding("redis", ok=False, detail=str(error), advice="start it, or correct REDIS_URL")
+        return
+    names = living_workers(settings, PING_SECONDS)
+    if names:
+        yield Finding("workers", ok=True, detail=", ".join(names))
+    else:
+        advice = "predictq worker --concurrency 2"
+        yield Finding("workers", ok=False, detail="none answers: jobs are accepted and wait", advice=advice)
+
+
+def _examine_gateway() -> Iterator[Finding]:
+    address = known_gateway()
+    if address is None:
+        return  # none is known here; it may well run elsewhere
+    yield _judge("gateway", "predictq up, or predictq api", lambda: _gateway(address))
+
+
+def _gateway(address: ApiAddress) -> str:
+    import httpx  # noqa: PLC0415
+
+    from cli.connection.http import open_http  # noqa: PLC0415
+
+    url = address.url
+    try:
+        with open_http(address, timeout=5) as http:
+            answer = http.get("/health/ready")
+    except httpx.TransportError as error:
+        raise GatewayAway(url, error) from error
+    if not answer.is_success:
+        raise GatewayRefused(answer.status_code, answer.text[:200])
+    return f"{url} is ready"

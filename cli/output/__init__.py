@@ -1,0 +1,1 @@
+"""What a person reads: lines, bars and words. Nothing here asks the service."""

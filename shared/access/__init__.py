@@ -1,0 +1,1 @@
+"""Who a caller is: API keys, and people's sessions. What they may do is settled in the gateway."""

@@ -1,0 +1,1 @@
+"""Acceptance of jobs: what makes a 202 true. Nothing here reads a job back."""

@@ -1,0 +1,1 @@
+"""The rules of retention: periods, the floor, and legal holds. Nothing here deletes."""

@@ -1,0 +1,196 @@
+"""What needs a person: each a code, since when, and the figures. Doctor, /health and screens put it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from shared.batches.stalls import read_stalls
+from shared.batches.unloadable import read_unloadable
+from shared.models.registry import live_versions
+from shared.models.signature import missing_columns
+from shared.pauses import list_pauses
+from shared.sources.source import list_sources
+from shared.status import Queue
+from shared.storage.disk import read_disk
+from shared.storage.upkeep_state import read_upkeep_state
+from shared.storage.usage import read_lately
+from shared.watching.workers import living_workers, why_nobody
+
+_WAITED_SECONDS = 10.0  # before a batch that nobody can load is worth a word
+_DAY = 86_400.0
+_DISK_DAYS = 30.0
+_MOST_NAMES = 10
+
+
+class Concern(StrEnum):
+    """What may need a person."""
+
+    NO_WORKER = "no_worker"  # none is alive: jobs are accepted and wait
+    UNLOADABLE = "unloadable"  # batches that no living worker can load
+    FAILING = "failing"  # batches that were tried and failed, and are tried again
+    STALLED = "stalled"  # rows wait and none is answered
+    SOURCE_AWAY = "source_away"  # a source does not answer
+    SOURCE_CHANGED = "source_changed"  # a live version needs what its source has no more, or has otherwise
+    DISK = "disk"  # full within a month at the present rate
+    UPKEEP = "upkeep"  # it has not run for a day, or a duty of it fails
+    PAUSED = "paused"  # work is held back on purpose
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPerson:
+    """One matter. `about` are the figures and names that its sentence is made of, all of them JSON."""
+
+    code: Concern
+    since: datetime | None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_attention(connection: Connection, *, stall_seconds: float, disk_bytes: int) -> list[NeedsPerson]:
+    """All that needs a person now, the gravest first."""
+    return [
+        *_work(connection, stall_seconds),
+        *_sources(connection),
+        *_storage(connection, disk_bytes),
+        *_pauses(connection),
+    ]
+
+
+def read_failures(connection: Connection) -> list[NeedsPerson]:
+    """Of these the batches that fail or that nobody can load: few rows are read, so that it may be asked often."""
+    return [*_unloadable(connection), *_failing(connection)]
+
+
+def _work(connection: Connection, stall_seconds: float) -> list[NeedsPerson]:
+    found = [*_no_worker(connection), *read_failures(connection)]
+    if not found:  # else it is said already why
+        found += [
+            NeedsPerson(Concern.STALLED, None, {"queue": stall.queue.value, "seconds": stall.seconds})
+            for stall in read_stalls(connection, stall_seconds)
+        ]
+    return found
+
+
+def _no_worker(connection: Connection) -> Iterator[NeedsPerson]:
+    if living_workers(connection):
+        return
+    row = connection.execute(_WAITING).one()
+    yield NeedsPerson(Concern.NO_WORKER, row.since, {"batches": row.batches, "rows": int(row.rows)})
+
+
+_WAITING = text("""
+SELECT count(*) AS batches, coalesce(sum(request_count), 0) AS rows, min(created_at) AS since
+FROM predictq.prediction_batches
+""")
+
+
+def _unloadable(connection: Connection) -> Iterator[NeedsPerson]:
+    waiting = read_unloadable(connection, list(Queue), patience_seconds=_WAITED_SECONDS)
+    workers = living_workers(connection) if waiting else []
+    for needs in waiting:
+        why = why_nobody(workers, needs.model, needs.requirements)
+        about = {"model": needs.model, "requirements": needs.requirements, "batches": needs.batches, "why": why or ""}
+        yield NeedsPerson(Concern.UNLOADABLE, needs.since, about)
+
+
+def _failing(connection: Connection) -> Iterator[NeedsPerson]:
+    for row in connection.execute(_FAILING):
+        about = {"model": row.model, "version": row.version, "batches": row.batches, "error": row.error}
+        yield NeedsPerson(Concern.FAILING, row.since, about)
+
+
+_FAILING = text("""
+SELECT v.model, v.version, count(*) AS batches, min(b.claimed_at) AS since,
+       (array_agg(b.last_error ORDER BY b.id DESC))[1] AS error
+FROM predictq.prediction_batches b JOIN predictq.model_versions v ON v.id = b.model_version_id
+WHERE b.status = 'running' AND b.last_error IS NOT NULL AND b.attempts > 0
+GROUP BY v.model, v.version ORDER BY v.model, v.version
+""")
+
+
+def _sources(connection: Connection) -> Iterator[NeedsPerson]:
+    for row in connection.execute(_AWAY):
+        yield NeedsPerson(Concern.SOURCE_AWAY, row.since, {"source": row.name, "is_given_up": row.is_given_up})
+    sources = {source.id: source for source in list_sources(connection)}
+    for version in live_versions(connection):
+        source = sources.get(version.source_id or 0)
+        if source is None:
+            continue
+        lacking = missing_columns(version.signature, [column.name for column in source.columns])
+        otherwise = [
+            name
+            for broken in source.measured.get("broken", ())
+            if (broken["model"], broken["version"]) == (version.model, version.version)
+            for name in broken["changed"]
+        ]
+        if lacking or otherwise:
+            about = {
+                "source": source.name,
+                "model": version.model,
+                "version": version.version,
+                "lacking": lacking[:_MOST_NAMES],
+                "changed": otherwise[:_MOST_NAMES],
+            }
+            yield NeedsPerson(Concern.SOURCE_CHANGED, None, about)
+
+
+_AWAY = text("""
+SELECT name, away_since AS since, is_given_up FROM predictq.sources
+WHERE away_since IS NOT NULL AND removed_at IS NULL ORDER BY away_since
+""")
+
+
+def _storage(connection: Connection, disk_bytes: int) -> Iterator[NeedsPerson]:
+    disk = read_disk(connection, read_lately(connection), disk_bytes)
+    if disk.days_left is not None and disk.days_left < _DISK_DAYS:
+        about = {"free_bytes": disk.free_bytes, "bytes_per_day": disk.bytes_per_day, "days": disk.days_left}
+        yield NeedsPerson(Concern.DISK, None, about)
+    upkeep = read_upkeep_state(connection)
+    if upkeep.failing or upkeep.seconds_ago is None or upkeep.seconds_ago > _DAY:
+        yield NeedsPerson(Concern.UPKEEP, upkeep.ran_at, {"failing": dict(upkeep.failing)})
+
+
+def _pauses(connection: Connection) -> Iterator[NeedsPerson]:
+    for pause in list_pauses(connection):
+        about = {
+            "queue": None if pause.queue is None else pause.queue.value,
+            "model": pause.model,
+            "reason": pause.reason,
+            "actor": pause.actor,
+        }
+        yield NeedsPerson(Concern.PAUSED, pause.created_at, about)
+
+
+def words_of(need: NeedsPerson) -> tuple[str, str]:
+    """A sentence for an operator, and what to type next; screens have words of their own."""
+    about = need.about
+    match need.code:
+        case Concern.NO_WORKER:
+            return f"no worker is alive, {about['rows']:,} rows wait", "predictq worker --concurrency 2"
+        case Concern.UNLOADABLE:
+            detail = f"{about['batches']:,} batches of {about['model']} wait for a worker that can load it"
+            return (f"{detail}: {about['why']}" if about["why"] else detail), "predictq workers"
+        case Concern.FAILING:
+            label = f"{about['model']}:{about['version']}"
+            return f"{about['batches']:,} batches of {label} fail: {about['error']}", "read the workers' logs"
+        case Concern.STALLED:
+            return f"rows of {about['queue']} wait for {about['seconds']:.0f} s, none is answered", "predictq workers"
+        case Concern.SOURCE_AWAY:
+            return f"the source {about['source']} does not answer", f"predictq sources check {about['source']}"
+        case Concern.SOURCE_CHANGED:
+            names = ", ".join([*about["lacking"], *about["changed"]])
+            label = f"{about['model']}:{about['version']}"
+            return f"{label} is live, and {about['source']} lacks or has otherwise: {names}", "predictq sources check"
+        case Concern.DISK:
+            return f"the disk is full in {about['days']:.0f} days", "predictq storage"
+        case Concern.UPKEEP:
+            failing = "; ".join(f"{name}: {why}" for name, why in about["failing"].items())
+            return f"the upkeep fails: {failing}" if failing else "the upkeep has not run for a day", "predictq upkeep"
+        case Concern.PAUSED:
+            what = " of ".join(filter(None, (about["queue"] and f"the queue {about['queue']}", about["model"])))
+            return f"{what} is paused by {about['actor']}: {about['reason']}", "predictq resume"

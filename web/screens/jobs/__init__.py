@@ -1,0 +1,1 @@
+"""The screens about jobs: the list, one job, and new ones."""

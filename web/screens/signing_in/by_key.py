@@ -1,0 +1,86 @@
+"""Signing in with an API key or by a link that works once, and signing out. By a provider: `provider_sign_in`."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from api.access import signing_in
+from api.access.auth import caller_of
+from api.http.cookie_names import session_token
+from api.http.problems import Unauthorised
+from api.http.requests import address_of
+from shared.access.api_keys import find_key
+from shared.access.sign_in import LinkUsed
+from web.frame.routing import ScreenRoutes
+from web.frame.screen import Screen, own_path
+from web.sessions import cookies
+from web.words.catalogues import N_
+
+routes = ScreenRoutes()
+
+_REFUSED = N_("This API key is unknown or was revoked.")
+_LINK_USED = N_("This link was used before, or is too old. Paste an API key, or let predictq open print a new link.")
+
+
+@routes.get("/sign-in", is_public=True)
+async def sign_in(screen: Screen) -> Response:
+    """The form; or, with a link's token, straight in. Whoever is signed in stays who they are."""
+    if screen.caller is not None:
+        return screen.go(own_path(screen.query("next")))
+    link = screen.query("link")
+    if not link:
+        return show_form(screen, "")
+    try:
+        token = await screen.services.quick.write(
+            lambda connection: signing_in.follow(connection, screen.request, link)
+        )
+    except LinkUsed:
+        return show_form(screen, screen.say(_LINK_USED), status=403)
+    return signed_in(screen, token, screen.query("next"))
+
+
+@routes.post("/sign-in", is_public=True)
+async def sign_in_with_key(screen: Screen) -> Response:
+    """Begin a session of the key, where it is one."""
+    key = screen.given("key")
+    services = screen.services
+    try:
+        # Which counts guesses, and ends them.
+        await services.auth.caller(b"Bearer " + key.encode("ascii", "replace"), address_of(screen.request))
+        found = await services.quick.read(lambda connection: find_key(connection, key))
+    except Unauthorised:
+        found = None
+    if found is None or services.auth.anonymous:
+        return show_form(screen, screen.say(_REFUSED), status=403)
+    screen.caller = caller_of(found)
+    token = await services.quick.write(lambda connection: signing_in.begin(connection, screen.request, found))
+    return signed_in(screen, token, screen.given("next"))
+
+
+@routes.post("/sign-out", is_public=True)
+async def sign_out(screen: Screen) -> Response:
+    """End the session, here and in the database."""
+    token = session_token(screen.request)
+    request, caller = screen.request, screen.caller
+    await screen.services.quick.write(lambda connection: signing_in.end(connection, request, caller, token))
+    response = screen.go("/sign-in")
+    cookies.drop_session(screen.request, response)
+    return response
+
+
+def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "") -> Response:
+    """The form, with what is wrong; from there it goes on to `wanted`, or to what the call named."""
+    wanted = own_path(wanted or screen.query("next") or screen.given("next"))
+    by_provider = None
+    if screen.services.code_flow is not None:
+        by_provider = "/sign-in/provider" + ("" if wanted == "/" else f"?{urlencode({'next': wanted})}")
+    return screen.show("sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider)
+
+
+def signed_in(screen: Screen, token: str, wanted: str) -> Response:
+    """On to where somebody wanted, with a new session."""
+    response = screen.go(own_path(wanted))
+    cookies.keep_session(screen.request, response, token)
+    return response
