@@ -50,11 +50,11 @@ test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processe
 	@$(BIN)/python -m pytest -n $(PROCESSES)
 
 fuzz: .venv/.dev ## Any table, any model, any filter, any call: far more than `make test` draws (EXAMPLES=2000, CALLS=100)
-	@PREDICTQ_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -s tests/integration/test_generated_tables.py
-	@PREDICTQ_FUZZ_CALLS=$(or $(CALLS),100) $(BIN)/python -m pytest -s tests/integration/test_api_schemathesis.py
+	@PREDICTQ_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -s tests/integration/sources/test_generated_tables.py
+	@PREDICTQ_FUZZ_CALLS=$(or $(CALLS),100) $(BIN)/python -m pytest -s tests/integration/gateway/test_schemathesis.py
 
 fuzz-wire: .venv/.dev ## Any bytes at all over raw sockets: a minute of it, or FOR=600 (seconds); a run is repeated with SEED=n
-	@PREDICTQ_FUZZ_SECONDS=$(or $(FOR),60) PREDICTQ_FUZZ_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -s tests/integration/test_wire_fuzz.py
+	@PREDICTQ_FUZZ_SECONDS=$(or $(FOR),60) PREDICTQ_FUZZ_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -s tests/integration/wire/test_fuzz.py
 
 hostile: .venv/.dev ## Attack a real stack in every way of tests/hostile, and write what was seen to docs/hostile.md
 	@PREDICTQ_HOSTILE=whole $(BIN)/python -m pytest -s tests/hostile

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
 from xdist.remote import Producer
@@ -25,6 +26,10 @@ from tests.sample import create_clients_table
 
 _TESTS = Path(__file__).parent
 
+# No test is right or wrong by its time: Hypothesis would call a busy machine a fault.
+hypothesis_settings.register_profile("predictq", deadline=None)
+hypothesis_settings.load_profile("predictq")
+
 # Tests of a module run in one process, for their fixtures may be the module's; but for these:
 _TOGETHER = (
     "tests/e2e/",  # they share a stack, and stacks that start at once would want the same ports
@@ -33,9 +38,9 @@ _TOGETHER = (
     "tests/hostile/",  # one stack, whose figures count
 )
 _APART = (  # long, and with fixtures of their own
-    "tests/integration/test_api_deadlines.py",
-    "tests/integration/test_worker_faults.py",
-    "tests/integration/test_worker_reconnects.py",
+    "tests/integration/outages/test_deadlines.py",
+    "tests/integration/worker/test_faults.py",
+    "tests/integration/queues/test_reconnects.py",
 )
 
 # Tests start often and lose nothing that matters: no flushes to disk, little memory.

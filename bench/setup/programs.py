@@ -16,7 +16,7 @@ import psutil
 
 from devstack.supervision import die_with_parent
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
 _STOP_SECONDS = 10
 _ENDING_WITH_US = [sys.executable, "-I", "-S", die_with_parent.__file__, f"--signal={signal.SIGTERM.value}"]

@@ -18,8 +18,8 @@ from shared.config import Settings
 from tests.browser.conftest import Visit
 from tests.browser.looking import Looking, find_barriers, new_page, sign_in_link, take_picture
 from tests.e2e.support import Up
-from tests.integration.api_support import running_gateway
-from tests.integration.test_api_oidc import provider, with_provider
+from tests.integration.access.test_oidc import provider, with_provider
+from tests.integration.gateway.api_support import running_gateway
 
 
 def test_a_link_signs_in_once(stack: Up, visit: Visit) -> None:

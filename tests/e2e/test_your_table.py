@@ -27,7 +27,7 @@ from sqlalchemy import create_engine, make_url, text
 from tests.e2e import your_table
 from tests.e2e.support import Up, running_up
 from tests.e2e.your_table import ROWS, Trained, make_tables, read
-from tests.integration.source_support import source_server
+from tests.integration.sources.source_support import source_server
 from tests.own_code import fitted_price, write_code
 
 pytestmark = pytest.mark.timeout(600)

@@ -13,7 +13,7 @@ from shared.config import Environment, Settings
 from shared.database_role import DatabaseRole
 from shared.postgres.engine import make_engine
 from tests.integration.network import Network
-from tests.integration.source_support import connect, run, source_server
+from tests.integration.sources.source_support import connect, run, source_server
 from tests.support import add_clients, add_model
 from worker.celery.pool_process import ProcessSlot
 from worker.models.model_store import ModelStore

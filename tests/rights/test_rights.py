@@ -18,7 +18,7 @@ from api.server.app import create_app
 from cli.main import app as command_line
 from shared.access.api_keys import ALL_ROLES
 from shared.config import Settings, load_settings
-from tests.integration.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.rights.page import PAGE, page
 from tests.rights.table import ANY_KEY, BY_NAME, CALLS, COMMANDS, LOOK, NOBODY, OPERATE, UNKNOWN, Call
 from tests.support import add_clients, add_model

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.torture import faults, whole
-from tests.torture.cluster import IMPATIENT, Plan
+from tests.torture.checking.findings import Findings
 from tests.torture.faults.base import Fault
-from tests.torture.findings import Findings
-from tests.torture.stopping import Stopped, take_signals
+from tests.torture.machinery.cluster import IMPATIENT, Plan
+from tests.torture.machinery.stopping import Stopped, take_signals
 
 
 def main() -> None:
@@ -75,7 +75,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--prove", action="store_true", help="only the proofs that the torture can fail")
     parser.add_argument(
-        "--without", action="append", default=[], help="go without this protection; see tests/torture/sabotage.py"
+        "--without",
+        action="append",
+        default=[],
+        help="go without this protection; see tests/torture/sabotage/",
     )
     parser.add_argument("--impatient", action="store_true", help="short leases and quick sweeps")
     parser.add_argument("--keep", type=Path, help="the directory for history and logs, kept in any case")

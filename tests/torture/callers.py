@@ -17,8 +17,8 @@ import httpx
 import psycopg2
 
 from tests.torture import population
-from tests.torture.cluster import Cluster
-from tests.torture.ledger import Ledger
+from tests.torture.checking.ledger import Ledger
+from tests.torture.machinery.cluster import Cluster
 
 PATIENCE_SECONDS = 8.0  # what a caller waits for an answer; the service promises one within 5
 _SINGLES, _RATE = 3, 4.0  # callers of single predictions, and how often each asks, per second

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.torture.histories import Histories, Interval
-from tests.torture.ledger import Event
-from tests.torture.oracle import Oracle
+from tests.torture.checking.histories import Histories, Interval
+from tests.torture.checking.ledger import Event
+from tests.torture.checking.oracle import Oracle
 from tests.torture.stored import Job, Page
 
 CLOCK_SECONDS = 0.002  # between PostgreSQL's reading of the clock and ours

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from tests.torture.ledger import Event
-from tests.torture.violation import Violation
+from tests.torture.checking.ledger import Event
+from tests.torture.checking.violation import Violation
 
 ANSWER_SECONDS = 5.0
 _ROWS_PER_SECOND = 100_000  # a large job is accepted row by row: its answer may take so much longer

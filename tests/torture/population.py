@@ -17,7 +17,7 @@ import psycopg2
 from psycopg2.extensions import connection, cursor
 
 from tests.torture import models
-from tests.torture.ledger import Ledger
+from tests.torture.checking.ledger import Ledger
 
 # Every key but those of WIDE is 6100 and five digits more: `planted_logs` can tell it from other numbers in a log.
 KEYS = 610_000_000

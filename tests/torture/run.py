@@ -15,13 +15,13 @@ from redis.exceptions import RedisError
 
 from tests.torture import population
 from tests.torture.callers import Ask, Crowd
-from tests.torture.checker import check
-from tests.torture.cluster import Cluster, Plan, wait_for
+from tests.torture.checking.checker import check
+from tests.torture.checking.ledger import Event, Ledger, read
+from tests.torture.checking.planted_logs import search_logs
+from tests.torture.checking.violation import Violation
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
-from tests.torture.ledger import Event, Ledger, read
+from tests.torture.machinery.cluster import Cluster, Plan, wait_for
 from tests.torture.manners import check_manners
-from tests.torture.planted_logs import search_logs
-from tests.torture.violation import Violation
 from tests.torture.watching import RowAccountingWatch, Use, check_growth, use_at_rest
 
 SETTLE_SECONDS = 60.0  # from the last fault to the end of every accepted job

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg2.extensions import connection
 
-from tests.torture.page_reader import Cell, read_page
+from tests.torture.checking.page_reader import Cell, read_page
 
 
 @dataclass(frozen=True)

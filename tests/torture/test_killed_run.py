@@ -12,8 +12,8 @@ import pytest
 
 from devstack.servers.postgres import EmbeddedPostgres
 from tests.support import wait_until
-from tests.torture.freezer import family
-from tests.torture.services import ROOT
+from tests.torture.machinery.freezer import family
+from tests.torture.machinery.services import ROOT
 
 pytestmark = pytest.mark.torture
 

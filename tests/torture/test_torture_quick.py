@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.torture import faults
-from tests.torture.cluster import IMPATIENT, Plan
-from tests.torture.proofs import PROOFS, prove
+from tests.torture.machinery.cluster import IMPATIENT, Plan
 from tests.torture.report import table, verdict
 from tests.torture.run import running
+from tests.torture.sabotage.proofs import PROOFS, prove
 
 pytestmark = pytest.mark.torture
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import psutil
 import psycopg2
 
-from tests.torture.cluster import Cluster
-from tests.torture.services import Service
-from tests.torture.violation import Violation
+from tests.torture.checking.violation import Violation
+from tests.torture.machinery.cluster import Cluster
+from tests.torture.machinery.services import Service
 
 _ROWS = """
 SELECT (SELECT coalesce(sum(request_count), 0) FROM predictq.jobs)

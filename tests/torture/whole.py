@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from tests.torture import faults
-from tests.torture.cluster import DEFAULTS, Plan
-from tests.torture.disk import NoSmallDisk, small_disk
+from tests.torture.checking.findings import Findings
 from tests.torture.faults.backlog import backlog
 from tests.torture.faults.base import Fault
-from tests.torture.findings import Findings
-from tests.torture.proofs import PROOFS, Proof, prove
+from tests.torture.machinery.cluster import DEFAULTS, Plan
+from tests.torture.machinery.disk import NoSmallDisk, small_disk
+from tests.torture.machinery.stopping import pause
 from tests.torture.run import Outcome, Result, random_schedule, running
-from tests.torture.stopping import pause
+from tests.torture.sabotage.proofs import PROOFS, Proof, prove
 
 _AT_ONCE = 2  # clusters: more of them would only measure how busy the machine is
 _PROOFS_AT_ONCE = 2  # these wait the most: for what never comes

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from tests.torture.callers import Ask, Caller, Crowd
-from tests.torture.cluster import Cluster, wait_for
-from tests.torture.ledger import Ledger
-from tests.torture.stopping import pause
+from tests.torture.checking.ledger import Ledger
+from tests.torture.machinery.cluster import Cluster, wait_for
+from tests.torture.machinery.stopping import pause
 
 _ACCEPTED_SECONDS = 30.0  # in which a job that a fault needs must be accepted
 

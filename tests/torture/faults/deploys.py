@@ -12,12 +12,13 @@ from typing import Any
 
 import psutil
 
-from tests.torture import earlier, population
+from tests.torture import population
 from tests.torture.callers import Ask
 from tests.torture.faults.backlog import backlog
 from tests.torture.faults.base import Fault, Missed, Tools
 from tests.torture.faults.workers import slow_job
-from tests.torture.services import ROOT, Service
+from tests.torture.machinery.services import ROOT, Service
+from tests.torture.sabotage import earlier
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.torture.faults.base import Fault, Missed, Tools
-from tests.torture.proxy import Trap
+from tests.torture.machinery.proxy import Trap
 
 ACCEPT = b"kept_keys AS"  # in the one statement that accepts single jobs, and commits them
 _PUBLISH = b"LPUSH"

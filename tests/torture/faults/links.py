@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.torture.cluster import Cluster
 from tests.torture.faults.base import Fault, Tools
-from tests.torture.proxy import Proxy
+from tests.torture.machinery.cluster import Cluster
+from tests.torture.machinery.proxy import Proxy
 
 Lines = Callable[[Cluster], list[Proxy]]
 

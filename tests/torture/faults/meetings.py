@@ -11,9 +11,9 @@ import psycopg2
 
 from tests.torture import population
 from tests.torture.callers import Ask
-from tests.torture.cluster import wait_for
 from tests.torture.faults.base import Fault, Missed, Tools
 from tests.torture.faults.workers import wait_idle
+from tests.torture.machinery.cluster import wait_for
 
 _MEETINGS = 5
 _TRIES = 6

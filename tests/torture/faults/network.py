@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from tests.torture.faults.base import Fault, Tools
 from tests.torture.faults.workers import slow_job
-from tests.torture.netns import Host, obstacle
+from tests.torture.machinery.netns import Host, obstacle
 
 
 @contextmanager

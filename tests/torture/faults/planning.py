@@ -17,9 +17,9 @@ import psycopg2
 
 from tests.torture import population
 from tests.torture.callers import Ask
-from tests.torture.cluster import LIMITED_ROWS, wait_for
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 from tests.torture.faults.workers import wait_idle, worker_of, workers_with
+from tests.torture.machinery.cluster import LIMITED_ROWS, wait_for
 
 _ALL = {"age": population.STILL_AGE}
 _QUARTER = {"age": population.STILL_AGE, "department": "Sales"}

@@ -12,7 +12,7 @@ import psycopg2
 
 from tests.torture.faults.base import Fault, Missed, Tools
 from tests.torture.faults.gateways import ACCEPT
-from tests.torture.freezer import family
+from tests.torture.machinery.freezer import family
 
 FINISH = b"predictq.finish("  # the statement by which a worker ends batches
 

@@ -9,9 +9,9 @@ from typing import cast
 
 from tests.torture import population
 from tests.torture.callers import Ask
-from tests.torture.cluster import wait_for
 from tests.torture.faults.base import Fault, NotEnded, Tools
-from tests.torture.freezer import family
+from tests.torture.machinery.cluster import wait_for
+from tests.torture.machinery.freezer import family
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 from tests.torture import population
 from tests.torture.callers import Ask
-from tests.torture.cluster import wait_for
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 from tests.torture.faults.workers import wait_idle
-from tests.torture.services import ROOT, Service
+from tests.torture.machinery.cluster import wait_for
+from tests.torture.machinery.services import ROOT, Service
 
 _ERASURE_SECONDS = 60.0  # in which an erasure must be done, once its process is left alone
 

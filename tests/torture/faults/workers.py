@@ -10,9 +10,9 @@ import psutil
 
 from tests.torture import population
 from tests.torture.callers import Ask
-from tests.torture.cluster import Cluster, wait_for
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
-from tests.torture.services import Service
+from tests.torture.machinery.cluster import Cluster, wait_for
+from tests.torture.machinery.services import Service
 
 
 def slow_job(tools: Tools) -> str:

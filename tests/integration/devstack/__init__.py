@@ -1,0 +1,1 @@
+"""The embedded servers and their supervision, examples, TLS on the way."""

@@ -1,0 +1,121 @@
+"""What needs a person, and the last hours in figures: over HTTP, in doctor's words, and in /health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from cli.doctor.examinations import _examine_attention, _examine_pauses
+from shared.batches.claims import claim, record_failure
+from shared.config import Settings
+from shared.postgres.engine import autocommit
+from shared.status import Queue
+from shared.watching.workers import Worker, beat
+from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.support import add_clients, add_model, submit_bulk, wait_until
+from worker.upkeep.samples import Samples
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    add_clients(engine, 20)
+    with running_gateway(settings, new_key(engine, "olga", roles=("read", "operate"))) as client:
+        yield client
+
+
+def needs(gateway: Gateway) -> dict[str, dict[str, Any]]:
+    """By code; the upkeep does not run here, which is always one of them."""
+    answer = gateway.get("/v1/attention")
+    assert answer.status_code == 200, answer.text
+    return {need["code"]: need for need in answer.json()["needs"] if need["code"] != "upkeep"}
+
+
+def alive(engine: Engine, models: list[str] | None = None) -> None:
+    with autocommit(engine) as connection:
+        beat(connection, Worker("w@host", 1, ["bulk"], models, [""], {}))
+
+
+def test_each_matter_has_a_code_its_figures_and_words(gateway: Gateway, engine: Engine, settings: Settings) -> None:
+    """No worker, nobody who can load it, batches that fail, a source away, a pause; and nothing where nothing is."""
+    add_model(engine)
+    submit_bulk(engine, range(1, 21), batch_rows=10)
+    assert needs(gateway)["no_worker"]["about"] == {"batches": 2, "rows": 20}
+    alive(engine)
+    assert needs(gateway) == {}
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.prediction_batches SET created_at = created_at - interval '1 minute'"))
+    alive(engine, models=["another"])
+    found = needs(gateway)["unloadable"]
+    assert (found["about"]["model"], found["about"]["batches"]) == ("default", 2)
+    assert "it takes another alone" in found["detail"]
+    alive(engine)
+    (held,) = claim(engine, Queue.BULK, worker="w@host/1", lease_seconds=60)
+    record_failure(engine, held, "it has no scikit-learn", retry_after_seconds=60)
+    found = needs(gateway)["failing"]
+    assert (found["about"]["batches"], found["about"]["error"]) == (1, "it has no scikit-learn")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.sources SET away_since = now()"))
+        connection.execute(
+            text("INSERT INTO predictq.pauses (queue, reason, actor) VALUES ('bulk', 'month end', 'olga')")
+        )
+    found = needs(gateway)
+    assert {"failing", "source_away", "paused"} <= set(found)
+    assert found["paused"]["detail"] == "the queue bulk is paused by olga: month end"
+    told = {finding.name: finding for finding in _examine_attention(engine, settings)}
+    assert not told["source away"].ok
+    assert "paused" not in told  # doctor says it once, with when, and how to resume
+    (pause,) = _examine_pauses(engine)
+    assert pause.detail.startswith("the queue bulk is paused since ")
+    assert pause.detail.endswith(" by olga: month end")
+
+
+def test_a_live_version_whose_source_lacks_a_column_is_named(gateway: Gateway, engine: Engine) -> None:
+    """Whether or not anybody has asked for it yet."""
+    add_model(engine)
+    alive(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text("""UPDATE predictq.sources SET columns = (
+                    SELECT jsonb_agg(c) FROM jsonb_array_elements(columns) c WHERE c ->> 'name' <> 'age')""")
+        )
+    assert needs(gateway)["source_changed"]["about"]["lacking"] == ["age"]
+
+
+def test_only_operators_are_told(gateway: Gateway, engine: Engine) -> None:
+    """It names models, machines and errors."""
+    assert gateway.get("/v1/attention", headers=bearer(new_key(engine, "alice"))).status_code == 403
+
+
+def test_health_says_that_batches_fail(gateway: Gateway, engine: Engine) -> None:
+    """Without names, because nobody needs a key for it."""
+    add_model(engine)
+    submit_bulk(engine, range(1, 21), batch_rows=10)
+    (held,) = claim(engine, Queue.BULK, worker="w@host/1", lease_seconds=60)
+    record_failure(engine, held, "a secret of the model", retry_after_seconds=60)
+    said = wait_until(
+        lambda: [reason for reason in gateway.get("/health").json()["reasons"] if "failed" in reason], what="a word"
+    )
+    assert said == ["Batches were tried and failed (1): predictq doctor tells more"]
+
+
+def test_samples_are_the_same_whoever_asks(gateway: Gateway, engine: Engine) -> None:
+    """Waiting rows by queue, answers and errors by model; of models that a key may not use nothing."""
+    add_model(engine)
+    submit_bulk(engine, range(1, 31), batch_rows=10)
+    answer_batches(engine, limit=2)
+    now = datetime.now(UTC)
+    Samples().run(engine, lambda: now + timedelta(minutes=1))
+    found = gateway.get("/v1/samples").json()
+    assert found["step_seconds"] == 60
+    by_name = {(one["name"], one["queue"], one["model"]): one["points"] for one in found["series"]}
+    assert by_name["waiting_rows", "bulk", None][-1]["value"] == 10
+    assert by_name["rows_per_second", "bulk", "default"][-1]["value"] == pytest.approx(20 / 60)
+    day = gateway.get("/v1/samples", params={"hours": 24}).json()
+    assert day["step_seconds"] == 720
+    limited = bearer(new_key(engine, "alice", models=["another"]))
+    assert all(one["model"] is None for one in gateway.get("/v1/samples", headers=limited).json()["series"])
+    assert gateway.get("/v1/samples", params={"hours": 25}).status_code == 422

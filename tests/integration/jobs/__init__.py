@@ -1,0 +1,1 @@
+"""Jobs: acceptance, plans, deadlines, exports, ends."""

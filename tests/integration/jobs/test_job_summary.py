@@ -1,0 +1,129 @@
+"""What a bulk job has come to: counts, samples and shares that agree with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine
+
+from shared.batches.claims import Answers, finish
+from shared.config import Settings
+from shared.jobs import summary as summaries
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
+from shared.jobs.result_sql import JobShape
+from shared.jobs.summary import Summary, read_summary
+from shared.models.task import Task
+from shared.postgres.engine import autocommit
+from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
+from tests.integration.jobs.jobs_support import answer, cancel, take
+from tests.support import OWNER, add_clients, add_model, bulk_job, submit_singles
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    add_clients(engine, 12)
+    add_model(engine)
+    with running_gateway(settings, new_key(engine, OWNER)) as client:
+        yield client
+
+
+def bulk(engine: Engine, rows: int = 12, batch_rows: int = 3) -> UUID:
+    ids = ListedIds(list(range(1, rows + 1)))
+    return accept_keys(engine, bulk_job(engine, batch_rows=batch_rows), ids, rows).job_id
+
+
+def summary_of(engine: Engine, job_id: UUID) -> Summary:
+    with autocommit(engine) as connection:
+        return read_summary(connection, job_id)
+
+
+def finish_with(engine: Engine, *values: float | None, codes: dict[int, tuple[str, str]] | None = None) -> None:
+    """Answer the next batch with these values and errors."""
+    held, given = take(engine), codes or {}
+    text = ",".join("NULL" if value is None else str(value) for value in values)
+    page = Answers(
+        values=f"{{{text}}}",
+        threshold=0.5,
+        error_rows=list(given) or None,
+        error_codes=[code for code, _ in given.values()] or None,
+        error_details=[detail for _, detail in given.values()] or None,
+    )
+    assert finish(engine, [(held, page)])
+
+
+def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> None:
+    """While the job runs and at its end; each answer is in one bin, each error in one group, with rows to look at."""
+    job_id = bulk(engine)
+    path = f"/v1/jobs/{job_id}/summary"
+    empty = gateway.get(path).json()
+    assert (empty["spread"]["answers"], empty["errors"], empty["workers"], empty["batches"]) == (0, [], [], 4)
+    assert sum(part["waiting"] for part in empty["strip"]) == 4
+    finish_with(engine, 0.0, 0.49, 1.0)
+    finish_with(engine, None, 0.5, None, codes={0: ("unknown_client", "no 4"), 2: ("model_failed", "<script>")})
+    held = take(engine)
+    found = summary_of(engine, job_id)
+    assert [bin_.count for bin_ in found.spread.bins if bin_.count] == [1, 1, 1, 1]
+    assert (found.spread.bins[0].count, found.spread.bins[-1].count) == (1, 1)
+    assert (found.spread.answers, found.spread.above, found.spread.threshold) == (4, 2, 0.5)
+    assert {group.code: group.count for group in found.errors} == {"unknown_client": 1, "model_failed": 1}
+    samples = [sample for group in found.errors for sample in group.samples]
+    rows = gateway.get(f"/v1/jobs/{job_id}/results").json()["rows"]
+    wanted = {row["request_id"]: row["error_detail"] for row in rows if row["error_code"]}
+    assert {sample.request_id: sample.detail for sample in samples} == wanted
+    assert [(part.done, part.failed, part.running, part.waiting) for part in found.strip] == [
+        (1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1),
+    ]  # fmt: skip
+    answer(engine, held)
+    answer(engine, take(engine))
+    ended = summary_of(engine, job_id)
+    assert (ended.spread.answers, sum(share.rows for share in ended.workers)) == (10, 12)
+    assert ended.rows_per_second is not None
+    assert ended.rows_per_second > 0
+
+
+def test_a_large_job_is_sampled_and_says_so(gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages all over the job, never more than the bound; errors counted as far as was looked."""
+    job_id = bulk(engine, rows=12, batch_rows=1)
+    for number in range(12):
+        failed = {0: ("model_failed", "it failed")} if number % 2 else None
+        finish_with(engine, None if failed else number / 12, codes=failed)
+    monkeypatch.setattr(summaries, "ANSWER_PAGES", 3)
+    monkeypatch.setattr(summaries, "ERROR_PAGES", 4)
+    monkeypatch.setattr(summaries, "STRIP_CELLS", 5)
+    found = summary_of(engine, job_id)
+    assert (found.spread.answers, found.spread.is_whole) == (3, False)
+    assert (found.errors[0].count, found.errors_are_whole) == (4, False)
+    assert len(found.strip) == 5
+    assert sum(part.done for part in found.strip) == found.batches == 12
+
+
+def test_values_of_a_regression_lie_between_the_least_and_the_largest(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In equal bins; where all are the same, in one."""
+    add_clients(engine, 6)
+    add_model(engine)
+    monkeypatch.setattr(summaries, "read_shape", lambda *_: JobShape("claims", 1, Task.REGRESSION, [], None))
+    first, second = bulk(engine, 3), bulk(engine, 3)
+    finish_with(engine, -10.0, 5.0, 30.0)
+    finish_with(engine, 7.0, 7.0, 7.0)
+    found = summary_of(engine, first).spread
+    assert (found.bins[0].low, round(found.bins[-1].high, 6), found.above) == (-10.0, 30.0, None)
+    assert sum(item.count for item in found.bins) == 3
+    assert [item.count for item in summary_of(engine, second).spread.bins if item.count] == [3]
+
+
+def test_a_summary_is_its_owners_and_of_bulk_jobs(gateway: Gateway, engine: Engine) -> None:
+    """Another owner's job is unknown; a cancelled job has its answers; a single job is told to be read itself."""
+    job_id = bulk(engine)
+    answer(engine, take(engine))
+    cancel(engine, job_id)
+    path = f"/v1/jobs/{job_id}/summary"
+    assert gateway.get(path).json()["spread"]["answers"] == 3
+    assert gateway.get(path, headers=bearer(new_key(engine, "other"))).status_code == 404
+    (single,) = submit_singles(engine, [1])
+    refused = gateway.get(f"/v1/jobs/{single.job_id}/summary")
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-request")

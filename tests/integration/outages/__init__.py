@@ -1,0 +1,1 @@
+"""The gateway while something is away, slow or held by others."""

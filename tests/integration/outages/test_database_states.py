@@ -1,0 +1,151 @@
+"""PostgreSQL answers, and all the same nothing can be accepted: 503 that says why, and no more than that in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, text
+
+from api.routes.jobs import listing as jobs_route
+from shared.config import Settings
+from shared.errors import DatabaseReadOnly, StatementCancelled
+from shared.postgres.engine import autocommit, make_engine, transaction
+from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.integration.gateway.test_singles import RAW
+from tests.support import add_clients, add_model, wait_until
+
+POSTS: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/predict", {"client_id": 1}),
+    ("/v1/predict_raw", {"features": RAW}),
+    ("/v1/jobs", {"client_ids": [1, 2]}),
+    ("/v1/jobs", {"all": True}),
+    ("/v1/models/default/versions/1/promote", {}),
+]
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    """A gateway called by an admin."""
+    add_model(engine)
+    add_clients(engine, 10)
+    with running_gateway(settings, new_key(engine, "alice", is_admin=True)) as client:
+        assert client.post("/v1/predict", json={"client_id": 1}).status_code == 202
+        yield client
+
+
+def set_database(engine: Engine, change: str) -> None:
+    """Change a setting of the database for sessions to come, and end those of the gateway."""
+    database = engine.url.database
+    with autocommit(engine) as connection:
+        connection.execute(text(f"ALTER DATABASE {database} {change}"))
+        connection.execute(
+            text("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name LIKE 'predictq-api-%'""")
+        )
+
+
+def test_a_read_only_postgresql_is_503_and_not_ready(gateway: Gateway, engine: Engine) -> None:
+    """Every call that writes; reads go on. When it takes writes again, so does the gateway, without a restart."""
+    set_database(engine, "SET default_transaction_read_only = on")
+    for path, body in POSTS:
+        answer = gateway.post(path, json=body)
+        if answer.json()["type"] == "/problems/database-unavailable":
+            # A change whose connection was ended is not repeated for the caller: its outcome was not known.
+            answer = gateway.post(path, json=body)
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/database-read-only"), answer.text
+        assert int(answer.headers["retry-after"]) > 0
+    ready = gateway.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+    assert "read-only" in ready.json()["reasons"][0]
+    assert gateway.get("/v1/jobs").status_code == 200
+    with autocommit(engine) as connection:  # as a failover ends: nobody hangs up for us
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} RESET default_transaction_read_only"))
+    for path, body in POSTS:
+        wait_until(lambda: gateway.post(path, json=body).is_success, what=f"{path} again")  # noqa: B023
+    assert gateway.get("/health/ready").status_code == 200
+
+
+def test_a_database_without_our_tables_is_503(settings: Settings, make_database: Callable[..., str]) -> None:
+    """Not a 500 with a traceback for each call: the reason that /health/ready gives, and when to come again."""
+    empty = settings.model_copy(
+        update={
+            "database_url": SecretStr(make_database(migrated=False)),
+            "gateway_database_url": None,
+            "auth_disabled": True,
+        }
+    )
+    with running_gateway(empty) as gateway, structlog.testing.capture_logs() as log:
+        for path, body in POSTS:
+            answer = gateway.post(path, json=body)
+            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/schema-missing"), answer.text
+            assert "predictq migrate" in answer.json()["detail"]
+            assert int(answer.headers["retry-after"]) > 0
+        ready = gateway.get("/health/ready")
+        assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+        assert "predictq migrate" in ready.json()["reasons"][0]
+    assert [entry for entry in log if entry["event"] == "unexpected_error"] == []
+
+
+def test_no_search_path_hides_our_tables(gateway: Gateway, engine: Engine) -> None:
+    """All SQL of ours is qualified."""
+    set_database(engine, "SET search_path = pg_catalog")
+    for path, body in POSTS:
+        wait_until(lambda: gateway.post(path, json=body).is_success, what=path)  # noqa: B023
+    assert gateway.get("/health/ready").status_code == 200
+
+
+def test_time_outs_of_the_role_are_not_ours(settings: Settings, engine: Engine) -> None:
+    """Each connection says what it means, none included."""
+    set_database(engine, "SET statement_timeout = '100ms'")
+    set_database(engine, "SET lock_timeout = '100ms'")
+    for seconds, expected in ((None, "0"), (4.0, "4s")):
+        own = make_engine(
+            settings, application_name="t", statement_timeout_seconds=seconds, lock_timeout_seconds=seconds
+        )
+        with transaction(own) as connection:
+            for name in ("statement_timeout", "lock_timeout"):
+                assert connection.execute(text(f"SHOW {name}")).scalar_one() == expected
+        own.dispose()
+
+
+def test_a_cancelled_statement_is_not_an_absent_server(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told the difference, and the statement is not tried a second time."""
+    asked = []
+
+    def cancelled(connection: Connection, *_: object, **__: object) -> None:
+        asked.append(1)
+        connection.execute(text("SET statement_timeout = 50"))
+        try:
+            connection.execute(text("SELECT pg_sleep(5)"))
+        finally:
+            connection.execute(text("SET statement_timeout = 4000"))
+
+    monkeypatch.setattr(jobs_route, "find_jobs", cancelled)
+    answer = gateway.get("/v1/jobs")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/statement-cancelled")
+    assert "does not answer" not in answer.text
+    assert len(asked) == 1
+
+
+def test_what_the_driver_says_is_named(settings: Settings) -> None:
+    """The text has the SQLSTATE and nothing else of PostgreSQL's. A server that is read-only is left."""
+    own = make_engine(settings, application_name="t", statement_timeout_seconds=0.05)
+    with pytest.raises(StatementCancelled, match=r"QueryCanceled \(SQLSTATE 57014\)$"):
+        ask(own, "SELECT pg_sleep(5), 'planted'")
+    backend = ask(own, "SELECT pg_backend_pid()")
+    assert ask(own, "SELECT pg_backend_pid()") == backend
+    with pytest.raises(DatabaseReadOnly, match="SQLSTATE 25006"):
+        ask(own, "SET TRANSACTION READ ONLY; CREATE TABLE t ()")
+    assert ask(own, "SELECT pg_backend_pid()") != backend
+    own.dispose()
+
+
+def ask(engine: Engine, statement: str) -> Any:
+    with transaction(engine) as connection:
+        return connection.execute(text(statement)).scalar()

@@ -1,0 +1,99 @@
+"""One caller's heavy work takes nothing from the others: each kind has its connections, and each owner her share."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from api.routes.jobs import listing as jobs_route
+from shared.config import Settings
+from shared.jobs.lists import JobFilter
+from shared.jobs.records import JobRecord
+from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.integration.gateway.test_singles import RAW
+from tests.support import add_clients, add_model, wait_until
+
+_ROWS = 400_000  # whose CSV is more than all buffers between PostgreSQL and a caller who takes nothing
+_SLOW_SECONDS = 3.0
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    """A gateway called by alice."""
+    add_model(engine)
+    add_clients(engine, 10)
+    large = settings.model_copy(update={"bulk_batch_rows": 100_000, "max_json_ids": _ROWS})
+    with running_gateway(large, new_key(engine, "alice")) as client:
+        yield client
+
+
+def test_slow_downloads_hold_up_no_bulk_job_and_no_other_owner(gateway: Gateway, engine: Engine) -> None:
+    """Four downloads of alice's that nobody takes: jobs are accepted, and bob's download comes, at once."""
+    bob = bearer(new_key(engine, "bob"))
+    large = gateway.post("/v1/jobs", json={"client_ids": [1] * _ROWS})
+    small = gateway.post("/v1/jobs", json={"client_ids": [1, 2]}, headers=bob)
+    assert (large.status_code, small.status_code) == (202, 202)
+    assert answer_batches(engine) >= 5
+    with ExitStack() as stack:
+        for _ in range(4):
+            taken = stack.enter_context(slow_download(gateway, large.headers["location"]))
+            assert taken.recv(12) == b"HTTP/1.1 200"
+        for _ in range(2):
+            started = time.monotonic()
+            assert gateway.post("/v1/jobs", json={"client_ids": [1, 2]}).status_code == 202
+            assert time.monotonic() - started < 3
+        csv = gateway.get(f"{small.headers['location']}/results", headers={**bob, "Accept": "text/csv"})
+        assert (csv.status_code, len(csv.text.splitlines())) == (200, 3)
+
+
+def slow_download(gateway: Gateway, location: str) -> socket.socket:
+    """Ask for the CSV of a job, and take nothing of it."""
+    caller = socket.socket()
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    caller.connect((gateway.base_url.host, gateway.base_url.port))
+    key = gateway.headers["authorization"]
+    head = f"GET {location}/results HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nAccept: text/csv\r\n\r\n"
+    caller.sendall(head.encode())
+    return caller
+
+
+def running(engine: Engine, name: str) -> int:
+    """How many connections of that name are in a statement."""
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state = 'active'")
+    with engine.connect() as connection:
+        return int(connection.execute(query, {"name": name}).scalar_one())
+
+
+def test_heavy_lists_hold_up_nothing_else(gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While alice's lists take their seconds: statuses, predict_raw and bulk jobs as ever, and bob's list, too."""
+    quick_list = jobs_route.find_jobs
+
+    def slow_list(
+        connection: Connection, owner: str, wanted: JobFilter, **options: Any
+    ) -> tuple[list[JobRecord], UUID | None]:
+        if owner == "alice":
+            connection.execute(text(f"SELECT pg_sleep({_SLOW_SECONDS})"))
+        return quick_list(connection, owner, wanted, **options)
+
+    bob = bearer(new_key(engine, "bob"))
+    location = gateway.post("/v1/predict", json={"client_id": 1}, headers=bob).headers["location"]
+    monkeypatch.setattr(jobs_route, "find_jobs", slow_list)
+    with ThreadPoolExecutor(6) as callers:
+        heavy = [callers.submit(gateway.get, "/v1/jobs?status=failed") for _ in range(6)]
+        wait_until(lambda: running(engine, "predictq-api-lists") >= 1, what="a list is being read")
+        started = time.monotonic()
+        assert gateway.get(location, headers=bob).status_code == 200
+        assert gateway.get("/v1/jobs", headers=bob).status_code == 200
+        assert gateway.post("/v1/predict_raw", json={"features": RAW}, headers=bob).status_code == 202
+        assert gateway.post("/v1/jobs", json={"client_ids": [1]}, headers=bob).status_code == 202
+        assert time.monotonic() - started < _SLOW_SECONDS / 2
+        assert {call.result().status_code for call in heavy} == {200, 503}, "she waits for herself, and not for ever"
+    wait_until(lambda: gateway.get("/v1/models").status_code == 200, what="all is as before")

@@ -1,0 +1,1 @@
+"""Queues: who gets which batch when, what is put back, and messages of strangers."""

@@ -1,0 +1,1 @@
+"""Tables, guards, roles and migrations on a real PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Sources: describing, reading, files as tables, and tables that nobody thought of."""

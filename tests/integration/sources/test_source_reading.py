@@ -1,0 +1,450 @@
+"""Reading features from any table on a real PostgreSQL: exactly what is stored, or a stated error of one row."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
+
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.sources.sql import key_sql
+from tests.integration.sources.source_support import connect, fetch, numbers, run, source, values, wanted, words
+from worker.sources.citext import Citext
+from worker.sources.columns import plan_columns
+from worker.sources.failures import SourceAway, SourceFailed
+from worker.sources.key_columns import Keys, wanted_keys
+from worker.sources.reading import read_features
+from worker.sources.statements import copy_by_keys, session
+
+
+def a_time(name: str, dtype: str = "datetime64[us]") -> FeatureSpec:
+    """A feature that is a time."""
+    return FeatureSpec(name, FeatureKind.DATETIME, nullable=True, dtype=dtype)
+
+
+def naive(*parts: int) -> datetime:
+    """A time without a zone."""
+    return datetime(*parts)  # type: ignore[arg-type,misc]  # noqa: DTZ001
+
+
+KEYED = [
+    ("smallint", "smallint", "n::smallint", [1, 2, 3], [4]),
+    ("integer", "integer", "n", [1, 2, 3], [2**31 - 1]),
+    ("bigint", "bigint", "n", [1, 2, 3], [2**62]),
+    ("numeric", "numeric(6,2)", "n + 0.50", ["3.5", "1.5"], ["1.51"]),
+    ("text", "text", """E'k\\\\"''{},\\n é' || n""", ["k\\\"'{},\n é1", "k\\\"'{},\n é3"], ["k1", "NULL", ""]),
+    ("varchar", "varchar(9)", "'é' || n", ["é2", "é1"], ["É2", "é2 "]),
+    ("char", "char(5)", "'c' || n", ["c2", "c1"], ["C2"]),
+    ("uuid", "uuid", "('00000000-0000-0000-0000-00000000000' || n)::uuid", [str(UUID(int=2)), str(UUID(int=1))], []),
+    ("date", "date", "date '2025-01-31' + n", ["2025-02-02", "2025-02-01"], ["infinity"]),
+    ("citext", "citext", "'Key' || n", ["key2", "key1"], ["key9"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "declared", "made", "asked", "unknown"), KEYED, ids=[row[0] for row in KEYED])
+def test_clients_are_found_by_keys_of_every_type(
+    driver: PsycopgConnection, kind: str, declared: str, made: str, asked: list[Any], unknown: list[Any]
+) -> None:
+    """In the column's own type, and by its index: as text a citext key would find nobody, without an error."""
+    run(driver, "CREATE EXTENSION IF NOT EXISTS citext")
+    run(
+        driver,
+        f"CREATE TABLE t (k {declared} PRIMARY KEY, v integer); "
+        f"INSERT INTO t SELECT {made}, n FROM generate_series(1, 3) n",
+    )
+    things = source("t", {"k": kind}, {"v": "integer"})
+    citext = Citext("public", knows_letters=False) if kind == "citext" else None
+    found = read_features(driver, things, numbers("v"), wanted([*asked, *unknown]), citext=citext)
+    assert values(found) == [float(str(key).rstrip("5").rstrip(".")[-1]) for key in asked] + [None] * len(unknown)
+    assert not len(found.ambiguous)
+    assert not len(found.refused)
+
+
+@pytest.mark.parametrize("kind", ["bigint", "text", "uuid", "composite"])
+def test_keys_are_looked_up_in_their_index_whatever_the_memory(driver: PsycopgConnection, kind: str) -> None:
+    """With much memory the planner would hash the whole table."""
+    run(
+        driver,
+        """CREATE TABLE t AS SELECT n, n::text AS s, md5(n::text)::uuid AS u, n % 7 AS a, 'x' || n AS b, n AS v
+                   FROM generate_series(1, 50000) n""",
+    )
+    column = {"bigint": "n", "text": "s", "uuid": "u", "composite": "a, b"}[kind]
+    run(driver, f"CREATE UNIQUE INDEX found ON t ({column}); ANALYZE t; SET work_mem = '512MB'")
+    keys = range(1, 50_000, 10)
+    asked: Keys = np.array(keys, np.int64)
+    if kind == "composite":
+        asked = pa.array([f'["{n % 7}","x{n}"]' for n in keys])
+        things = source("t", {"a": "integer", "b": "text"}, {"v": "integer"}, settings={"is_indexed": True})
+    else:
+        if kind != "bigint":
+            asked = pa.array(fetch(driver, f"SELECT {column}::text FROM t WHERE n % 10 = 1 ORDER BY n"))
+        things = source("t", {column: kind}, {"v": "integer"})
+    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")), asked)
+    query = query.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT csv)")
+    plan = "\n".join(fetch(driver, f"{session(things)}EXPLAIN {query}"))
+    assert "found" in plan, plan
+    assert "Seq Scan" not in plan, plan
+    assert "Hash" not in plan, plan
+    assert values(read_features(driver, things, numbers("v"), asked)) == list(keys)
+
+
+def test_composite_keys_are_found_column_by_column(driver: PsycopgConnection) -> None:
+    """Thousands of them, in one statement; each column in its own type."""
+    run(
+        driver,
+        """CREATE TABLE t (a text, b integer, v integer, PRIMARY KEY (a, b));
+                   INSERT INTO t SELECT 'x"' || n % 3, n, n FROM generate_series(1, 10000) n""",
+    )
+    asked = [f'["x\\"{n % 3}","{n}"]' for n in range(10_000, 0, -1)] + ['["x\\"0","1"]']
+    things = source("t", {"a": "text", "b": "integer"}, {"v": "integer"})
+    found = read_features(driver, things, numbers("v"), wanted(asked))
+    assert values(found) == [*range(10_000, 0, -1), None]
+
+
+@pytest.mark.parametrize("relation", ["mine", "other"])
+def test_citext_is_compared_as_its_database_does(driver: PsycopgConnection, relation: str) -> None:
+    """Wherever the extension was put. A letter that the database cannot make small is no key: it might be another."""
+    schema = "public" if relation == "mine" else "other"
+    run(driver, f'CREATE SCHEMA IF NOT EXISTS "{schema}"; CREATE EXTENSION citext SCHEMA "{schema}"')
+    run(
+        driver,
+        f"""CREATE TABLE t (k "{schema}".citext, v integer); INSERT INTO t VALUES ('Ab', 1), ('É', 2), ('é', 3)""",
+    )
+    things = source("t", {"k": "citext"}, {"v": "integer"})
+    found = read_features(
+        driver, things, numbers("v"), wanted(["ab", "é", "zz"]), citext=Citext(schema, knows_letters=False)
+    )
+    assert values(found) == [1, None, None]
+    assert found.refused.tolist() == [1]
+
+
+def test_letters_beside_citext_in_a_key_are_no_hindrance(driver: PsycopgConnection) -> None:
+    """Only the part that is citext is compared by small letters."""
+    run(driver, "CREATE EXTENSION IF NOT EXISTS citext")
+    run(
+        driver, """CREATE TABLE t (k citext, n text, v integer); INSERT INTO t VALUES ('Ab', 'Île', 1), ('É', 'a', 2)"""
+    )
+    things = source("t", {"k": "citext", "n": "text"}, {"v": "integer"})
+    asked = wanted(['["ab","Île"]', '["é","a"]'])
+    found = read_features(driver, things, numbers("v"), asked, citext=Citext("public", knows_letters=False))
+    assert values(found) == [1, None]
+    assert found.refused.tolist() == [1]
+
+
+def test_names_of_any_kind_are_names(driver: PsycopgConnection) -> None:
+    """Reserved words, quotes, dots, other alphabets, 63 bytes, and names like ours."""
+    names = ["select", 'a "quoted" one', "a.b", "Âge", "key", "f0", "n", "k0", "%s", "x" * 63, "ключ" * 7, "c"]
+    quoted = [name.replace('"', '""') for name in names]
+    columns = ", ".join(f'"{name}" integer' for name in quoted)
+    run(driver, 'CREATE SCHEMA other; CREATE TABLE other."or""der" ("group" integer PRIMARY KEY, ' + columns + ")")
+    run(driver, 'INSERT INTO other."or""der" SELECT ' + ", ".join(map(str, range(13))))
+    things = source('or"der', {"group": "integer"}, dict.fromkeys(names, "integer"), schema="other")
+    found = read_features(driver, things, numbers(*reversed(names)), wanted([0]))
+    assert [values(found, n)[0] for n in range(12)] == list(range(12, 0, -1))
+
+
+def test_a_feature_that_no_column_has_is_said(driver: PsycopgConnection) -> None:
+    """Also where its name begins as that of a column: PostgreSQL cuts names off at 63 bytes."""
+    run(driver, f"CREATE TABLE t (k integer, {'x' * 63} integer); INSERT INTO t VALUES (1, 7)")
+    things = source("t", {"k": "integer"}, {"x" * 63: "integer"})
+    found = read_features(driver, things, numbers("x" * 64), wanted([1]))
+    assert (found.lacking, values(found)) == ("x" * 64, [None])
+
+
+def test_decimals_and_reals_are_the_nearest_doubles(driver: PsycopgConnection) -> None:
+    """As training reads them: numeric to the last bit, and real by its shortest text."""
+    run(
+        driver,
+        """CREATE TABLE t AS SELECT n AS k, (random() * 1e10)::numeric(12,2) AS a, random()::numeric AS b,
+                   random()::real AS c, (random() * 1e-300)::float8 AS d,
+                   (random() * 1e17)::numeric(20,3) AS e FROM generate_series(1, 20000) n""",
+    )
+    run(
+        driver,
+        "INSERT INTO t VALUES (20001, 5436249914.65, 0.1, 0.64, 5e-324, 9007199254740993), "
+        "(20002, -0.01, 1e-400, '-0', '-0', 0), (20003, NULL, 123456789012345678901234567890.5, 1e38, 1.797e308, 1)",
+    )
+    things = source(
+        "t", {"k": "integer"}, {"a": "numeric", "b": "numeric", "c": "real", "d": "double precision", "e": "numeric"}
+    )
+    found = read_features(driver, things, numbers("a", "b", "c", "d", "e"), wanted(list(range(1, 20_004))))
+    for number, name in enumerate("abcde"):
+        exact = [None if value is None else float(value) for value in fetch(driver, f"SELECT {name} FROM t ORDER BY k")]
+        read = values(found, number)
+        assert read == exact
+        assert [math.copysign(1, v) for v in read if v is not None] == [
+            math.copysign(1, v) for v in exact if v is not None
+        ]
+    assert isinstance(fetch(driver, "SELECT a FROM t LIMIT 1")[0], Decimal)
+
+
+def test_what_is_no_number_is_not_taken_for_a_missing_one(driver: PsycopgConnection) -> None:
+    """NaN and infinity are values, apart from NULL."""
+    run(
+        driver,
+        """CREATE TABLE t (k integer, d float8, n numeric);
+                   INSERT INTO t VALUES (1, 'NaN', 'NaN'), (2, NULL, NULL), (3, 'Infinity', '-Infinity'), (4, 1, 1)""",
+    )
+    things = source("t", {"k": "integer"}, {"d": "double precision", "n": "numeric"})
+    found = read_features(driver, things, numbers("d", "n"), wanted([1, 2, 3, 4]))
+    assert [str(value) for value in values(found)] == ["nan", "None", "inf", "1.0"]
+    assert [str(value) for value in values(found, 1)] == ["nan", "None", "-inf", "1.0"]
+    assert not found.misfits
+
+
+def test_big_whole_numbers_are_exact(driver: PsycopgConnection) -> None:
+    """2⁵³ + 1 beside a null, and from a column of decimals."""
+    run(
+        driver,
+        """CREATE TABLE t (k integer, v bigint, w numeric(40,2), x float8); INSERT INTO t
+                   VALUES (1, 9007199254740993, 9007199254740993, 1e15), (2, NULL, NULL, NULL), (3, -1, 1.5, 1.5),
+                   (4, 0, 1e29, 1e300)""",
+    )
+    features = tuple(FeatureSpec(name, FeatureKind.INTEGER, nullable=True) for name in "vwx")
+    things = source("t", {"k": "integer"}, {"v": "bigint", "w": "numeric", "x": "double precision"})
+    found = read_features(driver, things, Signature(features), wanted([1, 2, 3, 4]))
+    assert values(found) == [2**53 + 1, None, -1, 0]
+    assert values(found, 1) == [2**53 + 1, None, None, None]
+    assert values(found, 2) == [10**15, None, None, None]
+    assert found.misfits == {2: "w", 3: "w"}
+
+
+def test_empty_texts_and_null_are_apart(driver: PsycopgConnection) -> None:
+    """Whatever stands in a text: words that mean NULL elsewhere, line ends, quotes, blanks."""
+    texts = ["", "NULL", "NaN", "\\N", "\\.", " ", "a\nb", "a\r\nb", 'q"q', "é,è", "\r", "None", "nan", "\t"]
+    run(driver, "CREATE TABLE t (k integer, v text)")
+    for number, text in enumerate(texts):
+        run(driver, "INSERT INTO t VALUES (%s, %s)", number, text)
+    run(driver, "INSERT INTO t VALUES (99, NULL)")
+    things = source("t", {"k": "integer"}, {"v": "text"})
+    found = read_features(driver, things, words("v"), wanted([*range(len(texts)), 99, 100]))
+    assert values(found) == [*texts, None, None]
+    assert found.places.tolist()[-2:] != [-1, -1]
+    assert found.places[-1] == -1
+
+
+@pytest.mark.parametrize("kind", ["integer", "text"])
+def test_a_single_column_of_nulls_is_read(driver: PsycopgConnection, kind: str) -> None:
+    """An empty line is a row, too."""
+    run(driver, f"CREATE TABLE t (k integer, v {kind}); INSERT INTO t VALUES (1, NULL), (2, NULL), (3, '4')")
+    things = source("t", {"k": "integer"}, {"v": kind})
+    found = read_features(driver, things, words("v"), wanted([1, 2, 3, 4]))
+    assert values(found) == [None, None, "4", None]
+    assert (found.places >= 0).tolist() == [True, True, True, False]
+    assert len(read_features(driver, things, Signature(()), wanted([1, 2, 9])).places) == 3
+
+
+def test_types_of_texts_are_read_as_texts(driver: PsycopgConnection) -> None:
+    """Enum, uuid, char with its blanks, citext as it is written, a domain, an identifier that looks like a number."""
+    run(
+        driver,
+        """CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('sad', 'très gai');
+                   CREATE DOMAIN code AS varchar(5) CHECK (value <> 'x');
+                   CREATE TABLE t (k integer, a mood, b uuid, c char(4), d citext, e code, f boolean, g integer);
+                   INSERT INTO t
+                   VALUES (1, 'très gai', '{A0EEBC99-9C0B4EF8-BB6D6BB9BD380A11}', 'ab', 'Ab', '007', true, 7)""",
+    )
+    kinds = {"a": "enum", "b": "uuid", "c": "char", "d": "citext", "e": "varchar", "f": "boolean", "g": "integer"}
+    found = read_features(driver, source("t", {"k": "integer"}, kinds), words(*kinds), wanted([1]))
+    read = [values(found, number)[0] for number in range(7)]
+    assert read == ["très gai", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "ab  ", "Ab", "007", "true", "7"]
+
+
+def test_truth_values_are_read_from_what_stands_for_them(driver: PsycopgConnection) -> None:
+    """0 and 1 are; any other number is a stated error of its row. And the other way round."""
+    run(
+        driver,
+        "CREATE TABLE t (k integer, a boolean, b integer); "
+        "INSERT INTO t VALUES (1, true, 1), (2, NULL, NULL), (3, false, 2)",
+    )
+    things = source("t", {"k": "integer"}, {"a": "boolean", "b": "integer"})
+    spec = Signature((FeatureSpec("a", FeatureKind.BOOLEAN), FeatureSpec("b", FeatureKind.BOOLEAN)))
+    found = read_features(driver, things, spec, wanted([1, 2, 3]))
+    assert (values(found), values(found, 1)) == ([True, None, False], [True, None, None])
+    assert found.misfits == {2: "b"}
+    assert values(read_features(driver, things, numbers("a"), wanted([1, 2, 3]))) == [1.0, None, 0.0]
+
+
+def test_times_are_read_in_utc_and_only_bad_ones_cost_their_row(driver: PsycopgConnection) -> None:
+    """Infinite dates, dates before Christ and after 9999 are stated errors of their rows; all other cells are equal."""
+    run(
+        driver,
+        """SET TimeZone = 'Asia/Kolkata';
+        CREATE TABLE t (k integer, d date, s timestamp, z timestamptz, v float8);
+        INSERT INTO t VALUES (1, '2025-02-01', '2025-02-01 10:20:30.123456', '2025-02-01 10:20:30+02', 0.1),
+        (2, 'infinity', '2025-02-01', '2025-02-01', 0.2), (3, '0044-03-15 BC', NULL, 'epoch', 0.3),
+        (4, NULL, '-infinity', NULL, 0.4), (5, '1899-12-31', '1600-01-01', '12025-01-01', 0.5),
+        (6, '9999-12-31', '0001-01-01', '1883-11-18 12:00+05:53:28', 0.6)""",
+    )
+    features: Any = (a_time("d"), a_time("s"), a_time("z", "datetime64[us, UTC]"), FeatureSpec("v", FeatureKind.NUMBER))
+    kinds = {"d": "date", "s": "timestamp", "z": "timestamptz", "v": "double precision"}
+    things = source("t", {"k": "integer"}, kinds)
+    found = read_features(driver, things, Signature(features), wanted([1, 2, 3, 4, 5, 6]))
+    assert {int(found.places.tolist().index(row)) + 1: name for row, name in found.misfits.items()} == {
+        2: "d",
+        3: "d",
+        4: "s",
+        5: "z",
+    }
+    assert values(found, 0)[0] == naive(2025, 2, 1)
+    assert values(found, 0)[4:] == [naive(1899, 12, 31), naive(9999, 12, 31)]
+    assert values(found, 1)[0] == naive(2025, 2, 1, 10, 20, 30, 123456)
+    assert values(found, 2)[0] == datetime(2025, 2, 1, 8, 20, 30, tzinfo=UTC)
+    assert values(found, 2)[5] == datetime(1883, 11, 18, 6, 6, 32, tzinfo=UTC)
+    assert values(found, 3) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    swapped: Any = (a_time("z"), a_time("s", "datetime64[us, UTC]"), a_time("d", "datetime64[us, UTC]"))
+    other = read_features(driver, things, Signature(swapped), wanted([1]))
+    assert values(other, 0)[0] == naive(2025, 2, 1, 8, 20, 30)
+    assert values(other, 1)[0] == datetime(2025, 2, 1, 10, 20, 30, 123456, tzinfo=UTC)
+    assert values(other, 2)[0] == datetime(2025, 2, 1, tzinfo=UTC)
+
+
+def test_settings_of_a_database_change_nothing(driver: PsycopgConnection, address: str) -> None:
+    """Fewer digits, other dates, another time zone and encoding, and quotes that escape."""
+    run(
+        driver,
+        """CREATE TABLE t (k text, v float8, r real, d date, z timestamptz, s text);
+        INSERT INTO t VALUES (E'a\\\\''é', 0.1::float8 + 0.2::float8, 0.64, '2025-02-01', '1900-01-01', 'é€');
+        ALTER DATABASE strange SET extra_float_digits = 0; ALTER DATABASE strange SET DateStyle = 'German, DMY';
+        ALTER DATABASE strange SET TimeZone = 'Europe/Paris';
+        ALTER DATABASE strange SET standard_conforming_strings = off;
+        ALTER DATABASE strange SET escape_string_warning = off; ALTER DATABASE strange SET client_encoding = 'LATIN1';
+        ALTER DATABASE strange SET search_path = 'nowhere'; ALTER DATABASE strange SET work_mem = '512MB'""",
+    )
+    features: Any = (
+        *numbers("v", "r").features,
+        a_time("d"),
+        a_time("z", "datetime64[us, UTC]"),
+        FeatureSpec("s", FeatureKind.CATEGORY),
+    )
+    kinds = {"v": "double precision", "r": "real", "d": "date", "z": "timestamptz", "s": "text"}
+    odd = connect(address)
+    found = read_features(odd, source("t", {"k": "text"}, kinds), Signature(features), wanted(["a\\'é"]))
+    odd.close()
+    read = [values(found, number)[0] for number in range(5)]
+    assert read == [0.30000000000000004, 0.64, naive(2025, 2, 1), datetime(1900, 1, 1, tzinfo=UTC), "é€"]
+
+
+def test_two_rows_of_one_key_are_ambiguous(driver: PsycopgConnection) -> None:
+    """For whole numbers, texts and composite keys; the others are read."""
+    run(
+        driver,
+        "CREATE TABLE t (k integer, s text, v integer); "
+        "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (2, 'b', 3), (3, 'c', 4)",
+    )
+    for key, asked in (
+        ({"k": "integer"}, [1, 2, 3, 4]),
+        ({"s": "text"}, ["a", "b", "c", "d"]),
+        ({"s": "text", "k": "integer"}, ['["a","1"]', '["b","2"]', '["c","3"]', '["d","4"]']),
+    ):
+        found = read_features(driver, source("t", key, {"v": "integer"}), numbers("v"), wanted(asked))
+        assert found.ambiguous.tolist() == [1]
+        assert [values(found)[n] for n in (0, 2, 3)] == [1, 4, None]
+
+
+def test_one_bad_key_among_many_costs_its_row_alone(driver: PsycopgConnection) -> None:
+    """One that the type refuses; found without asking for each."""
+    run(
+        driver,
+        "CREATE TABLE t AS SELECT n AS k, md5(n::text)::uuid AS u, n::numeric AS d FROM generate_series(1, 1000) n",
+    )
+    asked: list[Any] = fetch(driver, "SELECT u::text FROM t ORDER BY k")
+    asked[77], asked[500] = "abc", "not a uuid"
+    found = read_features(driver, source("t", {"u": "uuid"}, {"k": "integer"}), numbers("k"), wanted(asked))
+    assert found.refused.tolist() == [77, 500]
+    assert [n + 1 if n not in (77, 500) else None for n in range(1000)] == values(found)
+    small = read_features(
+        driver, source("t", {"k": "integer"}, {"d": "numeric"}), numbers("d"), wanted([5, 99999999999])
+    )
+    assert (values(small), small.refused.tolist()) == ([5.0, None], [1])
+    pair = source("t", {"k": "integer", "u": "uuid"}, {"d": "numeric"})
+    both = read_features(
+        driver, pair, numbers("d"), wanted([f'["5","{asked[4]}"]', '["5","abc"]', f'["99999999999","{asked[4]}"]'])
+    )
+    assert (values(both), both.refused.tolist()) == ([5.0, None, None], [1, 2])
+
+
+def test_a_source_that_raises_is_named_without_values(driver: PsycopgConnection) -> None:
+    """A view that divides by zero, a column that is gone, too many columns, a view that writes, one without rights."""
+    run(
+        driver,
+        """CREATE TABLE t (k integer, v integer, secret text); INSERT INTO t VALUES (1, 0, 'hidden-1');
+        CREATE VIEW divides AS SELECT k, 1 / v AS v FROM t;
+        CREATE VIEW casts AS SELECT k, secret::integer AS v FROM t;
+        CREATE FUNCTION writes() RETURNS integer LANGUAGE sql AS 'INSERT INTO t VALUES (2, 2) RETURNING 1';
+        CREATE VIEW writing AS SELECT k, writes() AS v FROM t""",
+    )
+    kinds = {f"c{n}": "integer" for n in range(1700)}
+    for relation, columns in (
+        ("divides", ["v"]),
+        ("casts", ["v"]),
+        ("t", ["gone"]),
+        ("nobody", ["v"]),
+        ("writing", ["v"]),
+        ("t", list(kinds)),
+    ):
+        things = source(relation, {"k": "integer"}, dict.fromkeys(columns, "integer"))
+        with pytest.raises(SourceFailed) as caught:
+            read_features(driver, things, numbers(*columns), wanted([1]))
+        assert "hidden" not in str(caught.value)
+        assert "SELECT" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    assert fetch(driver, "SELECT count(*) FROM t") == [1]
+
+
+def test_a_locked_source_is_away_and_a_slow_one_fails(driver: PsycopgConnection, address: str) -> None:
+    """Within the time-outs of the source."""
+    run(
+        driver,
+        "CREATE TABLE t (k integer, v integer); INSERT INTO t VALUES (1, 1); "
+        "CREATE VIEW slow AS SELECT k, v FROM t, pg_sleep(60)",
+    )
+    settings = {"lock_seconds": 0.1, "statement_seconds": 0.3}
+    locker = connect(address)
+    locker.autocommit = False
+    run(locker, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+    with pytest.raises(SourceAway, match="locked"):
+        read_features(
+            driver, source("t", {"k": "integer"}, {"v": "integer"}, settings=settings), numbers("v"), wanted([1])
+        )
+    locker.close()
+    with pytest.raises(SourceFailed, match="in time"):
+        read_features(
+            driver, source("slow", {"k": "integer"}, {"v": "integer"}, settings=settings), numbers("v"), wanted([1])
+        )
+    driver.close()
+    with pytest.raises(SourceAway):
+        read_features(driver, source("t", {"k": "integer"}, {"v": "integer"}), numbers("v"), wanted([1]))
+
+
+def test_a_large_answer_is_one_table(driver: PsycopgConnection) -> None:
+    """More than one block of text, with rows of any length."""
+    run(driver, "CREATE TABLE t AS SELECT n AS k, repeat(chr(96 + n), 3000000) AS v FROM generate_series(1, 8) n")
+    found = read_features(driver, source("t", {"k": "integer"}, {"v": "text"}), words("v"), wanted([1, 8]))
+    assert [value[0] for value in values(found)] == ["a", "h"]
+    assert (
+        len(
+            values(
+                read_features(
+                    driver, source("t", {"k": "integer"}, {"v": "text"}), words("v"), wanted(list(range(1, 9)))
+                )
+            )
+        )
+        == 8
+    )
+
+
+def test_wanted_keys_are_distinct_and_rows_know_theirs() -> None:
+    """Whole numbers in rising order, texts as they come; rows without a key name none."""
+    assert wanted_keys(np.array([1, 2, 5])).places is None
+    asked = wanted_keys(np.array([5, np.iinfo(np.int64).min, 1, 5]))
+    assert (asked.keys.tolist(), asked.places.tolist()) == ([1, 5], [1, -1, 0, 1])  # type: ignore[union-attr]
+    texts = wanted_keys(pa.array(["b", None, "a", "b"]))
+    assert (texts.keys.to_pylist(), texts.places.tolist()) == (["b", "a"], [0, -1, 1, 0])  # type: ignore[union-attr]

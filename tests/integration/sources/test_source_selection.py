@@ -1,0 +1,236 @@
+"""Filters on any source, and planning its keys: in key order, exactly, from any key on. On a real PostgreSQL."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
+
+from shared.errors import FilterRefused
+from shared.jobs.planning import Selection
+from shared.sources.selection import count_query, selection_query
+from shared.sources.source import Source, SourceColumn
+from tests.integration.sources.source_support import connect, fetch, run, source
+from worker.planning.failures import PlanFailed
+from worker.planning.key_reader import KeyReader
+from worker.planning.page_cutter import PageCutter, canonical
+
+
+def planned(driver: PsycopgConnection, things: Source, where: dict[str, Any], *, after: str | None = None) -> list[str]:
+    """The canonical keys, as a planner reads them and cuts them into pages of two, read back by PostgreSQL."""
+
+    @contextmanager
+    def opened(_: Source) -> Iterator[PsycopgConnection]:
+        other = connect(driver.dsn, password=driver.info.password)
+        try:
+            yield other
+        finally:
+            other.close()
+
+    selection = Selection(uuid4(), "owner", where, 1, things.key_form.storage)
+    keys: list[str] = []
+    run(driver, "CREATE TEMPORARY TABLE IF NOT EXISTS pages (keys text[]); TRUNCATE pages")
+    with KeyReader(opened, things, selection, after=after, spool_bytes=1 << 20) as reader:
+        cutter = PageCutter(reader.spool, planned=0, most_rows=2)
+        deadline = time.monotonic() + 30
+        while not cutter.is_done:
+            assert time.monotonic() < deadline
+            reader.check()
+            page = cutter.next_page()
+            if page is None:
+                reader.spool.wait_for_more(0.05)
+                continue
+            _copy(driver, page.keys)
+            rows = fetch(driver, "SELECT keys FROM pages ORDER BY ctid DESC LIMIT 1")[0]
+            assert rows[-1] == page.last_key
+            keys += rows
+        reader.check()
+    return keys
+
+
+def _copy(driver: PsycopgConnection, keys: bytes) -> None:
+
+    with driver.cursor() as cursor:
+        cursor.copy_expert("COPY pages FROM STDIN", io.BytesIO(b"{%b}\n" % keys))
+
+
+TEXTS = ["plain", 'q"q', "b\\s", "a,b", "{x}", "new\nline", "tab\tt", "é ключ", "NULL", " ", "'", "\\N", "\x7f", "\x01"]
+
+
+def test_texts_of_any_kind_are_planned_as_they_are(driver: PsycopgConnection) -> None:
+    """In key order; and read on after any of them, the rest comes, once."""
+    run(driver, 'CREATE TABLE t ("50%% ""k""" text PRIMARY KEY)'.replace("%%", "%"))
+    for text in TEXTS:
+        run(driver, "INSERT INTO t VALUES (%s)", text)
+    things = source("t", {'50% "k"': "text"}, {})
+    expected = fetch(driver, "SELECT * FROM t ORDER BY 1")
+    assert planned(driver, things, {}) == expected
+    for number, key in enumerate(expected):
+        assert planned(driver, things, {}, after=key) == expected[number + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "made", "expected"),
+    [
+        ("smallint", "smallint", "n", ["-1", "0", "1"]),
+        ("bigint", "bigint", "n * 1000000000000", ["-1000000000000", "0", "1000000000000"]),
+        ("numeric", "numeric(9,3)", "n * 1.500", ["-1.5", "0", "1.5"]),
+        (
+            "uuid",
+            "uuid",
+            "lpad((n + 1)::text, 32, '0')::uuid",
+            [f"00000000-0000-0000-0000-00000000000{n}" for n in range(3)],
+        ),
+        ("char", "char(6)", "'c' || n + 1", ["c0", "c1", "c2"]),
+        ("date", "date", "date '2025-01-01' + n", ["2024-12-31", "2025-01-01", "2025-01-02"]),
+        ("citext", "citext", "'Key' || n + 1", ["key0", "key1", "key2"]),
+    ],
+)
+def test_keys_of_every_type_are_planned_in_their_canonical_form(
+    driver: PsycopgConnection, kind: str, declared: str, made: str, expected: list[str]
+) -> None:
+    """Whatever the settings of the database say of dates."""
+    run(driver, "CREATE EXTENSION citext; ALTER DATABASE strange SET DateStyle = 'German'")
+    run(
+        driver,
+        f"CREATE TABLE t (k {declared}); INSERT INTO t VALUES (NULL); "
+        f"INSERT INTO t SELECT {made} FROM generate_series(-1, 1) n",
+    )
+    things = source("t", {"k": kind}, {})
+    assert planned(driver, things, {}) == expected
+    assert planned(driver, things, {}, after=expected[0]) == expected[1:]
+    assert [things.key_form.parse_text(key).canonical for key in expected] == expected
+
+
+def test_composite_keys_are_planned_as_arrays(driver: PsycopgConnection) -> None:
+    """The same text as a caller's key gets; and read on after any of them."""
+    run(driver, "CREATE TABLE t (b integer, a text, PRIMARY KEY (a, b))")
+    for number, text in enumerate(TEXTS):
+        run(driver, "INSERT INTO t VALUES (%s, %s), (%s, %s)", number, text, -number - 1, text)
+    things = source("t", {"a": "text", "b": "integer"}, {})
+    keys = planned(driver, things, {})
+    with driver.cursor() as cursor:
+        cursor.execute("SELECT a, b FROM t ORDER BY a, b")
+        rows = cursor.fetchall()
+    assert keys == [things.key_form.parse({"a": a, "b": b}).canonical for a, b in rows]
+    assert planned(driver, things, {}, after=keys[9]) == keys[10:]
+
+
+FILTERS: list[tuple[dict[str, Any], list[int]]] = [
+    ({}, [1, 2, 3]),
+    ({"k": 2}, [2]),
+    ({"k": ["1", 3]}, [1, 3]),
+    ({"k": {"gte": 2}}, [2, 3]),
+    ({"age": {"gte": 30, "lt": 40}}, [1]),
+    ({"age": [30.0, None]}, [1, 3]),
+    ({"age": []}, []),
+    ({"pay": "0.10"}, [1]),
+    ({"pay": {"gt": 0.1}}, [2]),
+    ({"ratio": 0.64}, [1]),  # a real: as a double it would equal nothing
+    ({"score": 0.1}, [1]),
+    ({"word": "é'%s"}, [1]),
+    ({"word": {"gt": "e"}}, [1]),
+    ({"pad": "ab"}, [1]),
+    ({"any": "ABC"}, [1, 2]),
+    ({"mood": "sad"}, [1]),
+    ({"mood": "no such mood"}, []),
+    ({"id": "{00000000000000000000000000000001}"}, [1]),
+    ({"day": {"gte": "2025-01-01", "lte": "2025-12-31"}}, [1]),
+    ({"at": "2025-01-01T12:00:00"}, [1]),
+    ({"zone": {"gt": "2025-01-01T12:00:00+02:00"}}, [2]),
+    ({"is_it": [True, None]}, [1, 3]),
+    ({"hidden%": 7, "age": 30}, [1]),
+]
+
+
+@pytest.mark.parametrize(("where", "expected"), FILTERS, ids=[json.dumps(where) for where, _ in FILTERS])
+def test_filters_select_by_equality_lists_null_and_ranges(
+    driver: PsycopgConnection, where: dict[str, Any], expected: list[int]
+) -> None:
+    """On the key, the features and the columns named for it, each as its type compares."""
+    run(
+        driver,
+        """CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('sad', 'gay');
+        CREATE TABLE t (k integer PRIMARY KEY, age smallint, pay numeric(9,2), ratio real, score float8, word text,
+                        pad char(5), "any" citext, mood mood, id uuid, day date, at timestamp, zone timestamptz,
+                        is_it boolean, "hidden%" bigint);
+        INSERT INTO t VALUES (1, 30, 0.1, 0.64, 0.1, 'é''%s', 'ab', 'aBc', 'sad',
+            '00000000-0000-0000-0000-000000000001', '2025-01-01', '2025-01-01 12:00', '2025-01-01 10:00+00', true, 7),
+            (2, 40, 0.2, 0.5, 0.2, 'b', 'b', 'ABc', 'gay', '00000000-0000-0000-0000-000000000002', '2026-01-01', NULL,
+             '2025-01-01 10:01+00', false, 8);
+        INSERT INTO t (k) VALUES (3)""",
+    )
+    kinds = {"age": "smallint", "pay": "numeric", "ratio": "real", "score": "double precision", "word": "text",
+             "pad": "char", "any": "citext", "mood": "enum", "id": "uuid", "day": "date", "at": "timestamp",
+             "zone": "timestamptz", "is_it": "boolean"}  # fmt: skip
+    things = source("t", {"k": "integer"}, kinds, filters=(SourceColumn("hidden%", "bigint"),))
+    assert planned(driver, things, where) == [str(key) for key in expected]
+    query, parameters = count_query(things, where)
+    with driver.cursor() as cursor:
+        cursor.execute(query, parameters)
+        assert cursor.fetchone() == (len(expected),)
+
+
+def test_a_filter_on_citext_compares_as_its_database_does(driver: PsycopgConnection) -> None:
+    """Its locale says which letters have a small form, and not ours."""
+    run(driver, "CREATE EXTENSION citext; CREATE TABLE t (k integer PRIMARY KEY, word citext)")
+    run(driver, "INSERT INTO t VALUES (1, 'Äb'), (2, 'ab')")
+    things = source("t", {"k": "integer"}, {"word": "citext"})
+    assert planned(driver, things, {"word": "ÄB"}) == ["1"]
+    assert planned(driver, things, {"word": ["AB", "Äb"]}) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ({"secret": 1}, "no column 'secret'"),
+        ({"age": "x"}, "age must be a whole number"),
+        ({"age": 99999}, "from -32768 to 32767"),
+        ({"age": {"gte": 1, "about": 2}}, "a range of"),
+        ({"pay": float("nan")}, "finite"),
+        ({"pay": 10**400}, "finite"),
+        ({"at": "2025-01-01T12:00:00Z"}, "such as"),
+        ({"zone": "2025-01-01T12:00:00"}, "such as"),
+        ({"day": "01/02/2025"}, "2025-01-31"),
+        ({"word": "a\0"}, "NUL"),
+        ({"word": [["a"]]}, "must be a string"),
+        ({"age": [1] * 10_001}, "10,000 values"),
+    ],
+)
+def test_filters_that_make_no_sense_are_refused_before_anything_is_asked(where: dict[str, Any], words: str) -> None:
+    """By column, and in words."""
+    kinds = {
+        "age": "smallint",
+        "pay": "numeric",
+        "at": "timestamp",
+        "zone": "timestamptz",
+        "day": "date",
+        "word": "text",
+    }
+    things = source("t", {"k": "integer"}, kinds)
+    with pytest.raises(FilterRefused, match=words) as caught:
+        selection_query(things, where, after=None)
+    assert caught.value.column == next(iter(where))
+
+
+def test_a_plan_of_a_source_that_raises_says_so_without_values(driver: PsycopgConnection) -> None:
+    """A key that the view cannot compute, and a relation that is gone."""
+    run(driver, "CREATE TABLE t (k text); INSERT INTO t VALUES ('hidden'); CREATE VIEW v AS SELECT k::integer FROM t")
+    with pytest.raises(PlanFailed) as caught:
+        planned(driver, source("v", {"k": "integer"}, {}), {})
+    assert "hidden" not in str(caught.value)
+    with pytest.raises(PlanFailed, match="UndefinedTable"):
+        planned(driver, source("gone", {"k": "integer"}, {}), {})
+
+
+def test_the_last_key_of_a_page_is_read_out_of_its_line() -> None:
+    """What COPY and the array escaped is taken back."""
+    assert canonical(b"17") == "17"
+    assert canonical(rb'"a\\\\b\\"c\n\t"') == 'a\\b"c\n\t'

@@ -1,0 +1,1 @@
+"""What is stored: retention, erasure, and the upkeep."""

@@ -1,0 +1,101 @@
+"""The command line of erasure, with the upkeep process itself at work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from shared.config import Settings
+from shared.erasure.kept_hashes import LOG_NAME
+from shared.status import Queue
+from tests.integration.gateway.api_support import new_key, running_gateway
+from tests.integration.stored.erasure_support import PERSON, ask, erasure, everything, key_of
+from tests.integration.worker.scoring_support import score
+from tests.support import OWNER, ROOT, add_clients, add_model, environment, stop, submit_bulk, wait_until
+from worker.scoring.scorer import Scorer
+
+
+@pytest.fixture
+def upkeep(settings: Settings, tmp_path: Path) -> Iterator[Path]:
+    """The upkeep process; gives the file of its log."""
+    log = tmp_path / "upkeep.log"
+    own = settings.model_copy(update={"erasure_directory": tmp_path})
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.upkeep"], cwd=ROOT, env=environment(own), stdout=output, stderr=output
+        )
+    try:
+        yield log
+    finally:
+        stop(process)
+
+
+def test_a_person_goes_with_one_command(
+    engine: Engine, settings: Settings, scorer: Scorer, upkeep: Path, tmp_path: Path
+) -> None:
+    """Export, erase with compaction, list, replay: each says what it did, and none of them names the person."""
+    add_model(engine)
+    add_clients(engine, 10)
+    add_clients(engine, 1, first=PERSON)
+    submit_bulk(engine, [1, PERSON, 2])
+    score(scorer, Queue.BULK)
+    with running_gateway(settings, new_key(engine, OWNER, is_admin=True)) as gateway:
+        known = {
+            **os.environ,
+            "PREDICTQ_API_URL": str(gateway.base_url),
+            "PREDICTQ_API_KEY": gateway.headers["Authorization"].removeprefix("Bearer "),
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+        }
+
+        def run(*arguments: str, text: str | None = None, status: int = 0) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "cli", *arguments]
+            done = subprocess.run(command, cwd=ROOT, env=known, input=text, capture_output=True, text=True, check=False)
+            assert done.returncode == status, done.stderr
+            return done
+
+        file = tmp_path / "client.json"
+        run("clients", "export", str(PERSON), "--output", str(file))
+        assert len(json.loads(file.read_text())["predictions"]) == 1
+        assert file.stat().st_mode & 0o777 == 0o600
+        run("clients", "export", str(PERSON), "--output", str(file), status=1)  # nothing is written over
+        refused = run("clients", "erase", "5x", "--reason", "r", status=1)
+        assert "5x" not in refused.stderr
+
+        erased = run("clients", "erase", "-", "--reason", "art. 17", "--compact", text=f"{PERSON}\n")
+        assert "1 answers in 1 pages" in erased.stdout
+        assert "no byte of an erased client is left" in erased.stdout
+        assert str(PERSON) not in erased.stdout + erased.stderr
+        (listed,) = json.loads(run("erasures", "list", "--json").stdout)
+        assert listed["status"] == "done"
+        assert listed["compacted_at"] is not None
+        assert "nothing to compact" in run("compact").stdout
+
+        submit_bulk(engine, [PERSON])
+        replayed = run("erasures", "replay", str(tmp_path / LOG_NAME))
+        assert "1 persons found again" in replayed.stdout
+        nonsense = tmp_path / "nonsense.log"
+        nonsense.write_text("x\n")
+        assert "Line 1" in run("erasures", "replay", str(nonsense), status=1).stderr
+    log = upkeep.read_text()
+    assert "erasures ended" in log
+    assert str(PERSON) not in log
+    assert str(PERSON) not in (tmp_path / LOG_NAME).read_text()
+
+
+def test_a_waiting_person_is_erased_by_the_process(
+    engine: Engine, settings: Settings, upkeep: Path, tmp_path: Path
+) -> None:
+    """What a replay has found is erased without anybody asking again."""
+    add_model(engine)
+    add_clients(engine, 1, first=PERSON)
+    submit_bulk(engine, [PERSON])
+    asked = ask(engine, key_of(engine))
+    wait_until(lambda: erasure(engine, asked.id).status == "done", what="the erasure")
+    assert str(PERSON) not in everything(engine)

@@ -1,0 +1,223 @@
+"""Retention, holds and storage as a person meets them: over HTTP, and on the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from shared.config import Settings
+from shared.postgres.engine import transaction
+from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
+from tests.integration.stored.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
+from tests.support import ROOT, as_upkeep, environment
+from worker.upkeep.duty import database_clock
+from worker.upkeep.retention import AskedRetention
+
+OLD = datetime.now(UTC) - timedelta(days=420)
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    """A gateway, called with an admin's key."""
+    with running_gateway(settings, new_key(engine, "ann", is_admin=True)) as client:
+        yield client
+
+
+def predictq(settings: Settings, gateway: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
+    values = environment(settings) | {
+        "PREDICTQ_API_URL": str(gateway.base_url),
+        "PREDICTQ_API_KEY": gateway.headers["Authorization"].removeprefix("Bearer "),
+    }
+    command = [sys.executable, "-m", "cli", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=values, capture_output=True, text=True, timeout=120)
+
+
+def acts(engine: Engine) -> list[Any]:
+    with transaction(engine) as connection:
+        query = "SELECT actor, action, object, before, after, call_id FROM predictq.audit_log ORDER BY id"
+        return list(connection.execute(text(query)).all())
+
+
+def test_periods_are_set_and_shown(gateway: Gateway, engine: Engine) -> None:
+    """What is set is shown, and stands in the audit log with what was before."""
+    add_version(engine)
+    changed = gateway.put("/v1/retention", json={"keep_for": "13 months"})
+    assert changed.json()["keep_for"] == "13 months"
+    gateway.put("/v1/retention", json={"keep_for": "2 years", "model": "default"})
+    assert gateway.get("/v1/retention").json() == {
+        "keep_for": "13 months",
+        "floor": "6 months",
+        "models": [{"model": "default", "own": "24 months", "keep_for": "24 months"}],
+    }
+    first, second = acts(engine)
+    assert tuple(first)[:5] == ("ann", "retention.set", None, {"keep_for": "for ever"}, {"keep_for": "13 months"})
+    assert tuple(second)[2:5] == ("default", {"keep_for": None}, {"keep_for": "24 months"})
+    assert first.call_id == changed.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("/v1/retention", {"keep_for": "1 month"}, 422, "below the floor"),
+        ("/v1/retention", {"keep_for": "soon"}, 422, "no period"),
+        ("/v1/retention", {"keep_for": "1 year", "model": "nobody"}, 404, "no model 'nobody'"),
+        ("/v1/retention/floor", {"floor": "1 day"}, 422, "30 days"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_words(
+    gateway: Gateway, engine: Engine, path: str, body: dict[str, str], status: int, words: str
+) -> None:
+    """A refusal says why, and changes and records nothing."""
+    answer = gateway.put(path, json=body)
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+    assert acts(engine) == []
+
+
+def test_only_administrators_come_in(gateway: Gateway, engine: Engine) -> None:
+    """A plain key is refused by every one of these calls."""
+    plain = bearer(new_key(engine, "bob"))
+    calls = [("GET", "/v1/retention"), ("PUT", "/v1/retention"), ("POST", "/v1/retention/run"), ("GET", "/v1/holds"),
+             ("POST", "/v1/holds"), ("DELETE", "/v1/holds/1"), ("GET", "/v1/storage")]  # fmt: skip
+    bodies = {"/v1/retention": {"keep_for": "1 year"}, "/v1/retention/run": {}, "/v1/holds": {"reason": "x"}}
+    for method, path in calls:
+        body = bodies.get(path) if method in ("PUT", "POST") else None
+        assert gateway.request(method, path, json=body, headers=plain).status_code == 403, path
+
+
+def test_a_client_key_stays_in_bodies(gateway: Gateway, engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    """A hold on a client stands and is listed; its key is in no log and no line of the audit log, and is forgotten."""
+    key = "917345552"
+    made = gateway.post("/v1/holds", json={"client_id": int(key), "source": "clients", "reason": "lawsuit"})
+    assert (made.status_code, made.json()["client_id"]) == (201, key)
+    assert gateway.get("/v1/holds").json()["holds"] == [made.json()]
+    assert gateway.post("/v1/holds", json={"client_id": 5, "source": "nobody", "reason": "x"}).status_code == 404
+    wrong = gateway.post("/v1/holds", json={"client_id": {"a": key}, "reason": "lawsuit"})
+    assert wrong.status_code == 422
+    assert key not in wrong.text
+    assert gateway.delete(f"/v1/holds/{made.json()['id']}").status_code == 204
+    assert gateway.delete(f"/v1/holds/{made.json()['id']}").status_code == 404
+    with transaction(engine) as connection:
+        assert connection.execute(text("SELECT client_key FROM predictq.holds")).scalar_one() is None
+    assert [act.action for act in acts(engine)] == ["hold.add", "hold.release"]
+    assert key not in str(acts(engine))
+    assert key not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"reason": "x"}, "one thing"),
+        ({"reason": "x", "model": "default", "client_id": 5}, "one thing"),
+        ({"reason": "x", "client_id": 1.5}, "whole number"),
+        ({"reason": "x", "client_id": "five", "source": "clients"}, "whole number"),
+        ({"reason": "x", "job_id": "0197a7b2-0000-7000-8000-000000000000"}, "no job"),
+    ],
+)
+def test_a_hold_must_name_what_there_is(gateway: Gateway, engine: Engine, body: dict[str, Any], words: str) -> None:
+    """One thing, that can be held."""
+    add_version(engine)
+    answer = gateway.post("/v1/holds", json=body)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+def test_a_run_is_looked_at_before_and_after(gateway: Gateway, engine: Engine) -> None:
+    """A dry run says what would go; the run is carried out by the upkeep, and its report says what went."""
+    version = add_version(engine)
+    store_singles(engine, OLD, [1, 2], version)
+    gateway.put("/v1/retention", json={"keep_for": "13 months"})
+    dry = gateway.post("/v1/retention/run", json={"dry_run": True}).json()
+    assert (dry["status"], dry["report"]["answers"]) == ("done", 2)
+    asked = gateway.post("/v1/retention/run", json={})
+    assert (asked.status_code, asked.json()["status"]) == (202, "queued")
+    assert gateway.post("/v1/retention/run", json={}).json()["id"] == asked.json()["id"]
+    AskedRetention(settle_seconds=0).run(as_upkeep(engine), database_clock(engine))
+    done = gateway.get(asked.headers["Location"]).json()
+    assert (done["status"], done["report"]["jobs"], done["report"]["answers"]) == ("done", 2, 2)
+    assert count_rows(engine)["jobs"] == 0
+    assert acts(engine)[-1].action == "retention.run"
+    assert gateway.get("/v1/retention/runs/0197a7b2-0000-7000-8000-000000000000").status_code == 404
+
+
+def test_storage_adds_up(gateway: Gateway, engine: Engine) -> None:
+    """Bytes by model and month, and all of them together no more than the database has."""
+    store_bulk(engine, OLD, [list(range(1000))], add_version(engine))
+    store_singles(engine, datetime.now(UTC), [1], add_version(engine, "churn"))
+    stored = gateway.get("/v1/storage").json()
+    assert [(one["model"], one["answers"]) for one in stored["months"]] == [("churn", 1), ("default", 1000)]
+    assert all(one["bytes"] > 0 for one in stored["months"])
+    assert sum(one["bytes"] for one in stored["months"]) + stored["other_bytes"] == stored["total_bytes"]
+    assert stored["free_bytes"] > 0  # the tests' own server is on this machine
+
+
+def test_the_command_line_says_it_in_words(settings: Settings, gateway: Gateway, engine: Engine) -> None:
+    """Each command does what it says, and a mistake is one line that tells what to type."""
+    store_bulk(engine, OLD, [[1, 2]], add_version(engine))
+    assert "kept for 13 months" in predictq(settings, gateway, "retention", "set", "13 months").stdout
+    assert "6 months" in predictq(settings, gateway, "retention", "show").stdout
+    refused = predictq(settings, gateway, "retention", "set", "1 month")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "below the floor" in refused.stderr
+    assert "2 answers of 1 jobs" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
+    assert "hold 1 stands" in predictq(settings, gateway, "holds", "add", "--client", "2", "--reason", "lawsuit").stdout
+    assert 'client "2"' in predictq(settings, gateway, "holds", "list").stdout
+    assert "Nothing is due" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
+    assert "released" in predictq(settings, gateway, "holds", "release", "1").stdout
+    assert "more each day" in predictq(settings, gateway, "storage").stdout
+
+
+def test_what_goes_is_exported_first(settings: Settings, gateway: Gateway, engine: Engine, tmp_path: Path) -> None:
+    """Every answer that went is in a Parquet file whose digest is right, with its client, its error and its times."""
+    import pyarrow.parquet as pq
+
+    version = add_version(engine)
+    singles = store_singles(engine, OLD, [11, 12], version, failed=[1])
+    bulk = store_bulk(engine, OLD, [[21], [22, 23]], version)
+    close_range(engine)
+    gateway.put("/v1/retention", json={"keep_for": "13 months"})
+    ran = predictq(settings, gateway, "retention", "run", "--export", str(tmp_path / "kept"), "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["answers"] == 5
+    assert count_rows(engine)["batch_outputs"] == 0
+    (directory,) = (tmp_path / "kept").iterdir()
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=directory, check=True, capture_output=True)
+    rows = [row for file in sorted(directory.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+    assert sorted(row["client_id"] for row in rows) == ["11", "12", "21", "22", "23"]
+    (failed,) = (row for row in rows if row["status"] == "failed")
+    assert (failed["request_id"], failed["error_code"]) == (f"{singles.batch_ids[0]}-1", "unknown_client")
+    answered = next(row for row in rows if row["client_id"] == "22")
+    assert answered["job_id"] == str(bulk.job_ids[0])
+    assert (answered["value"], answered["label"], answered["threshold"]) == (0.25, "0", 0.5)
+    assert (answered["model"], answered["model_version"]) == ("default", 1)
+    assert answered["accepted_at"].year == OLD.year
+
+
+def test_an_export_that_fails_keeps_everything(engine: Engine, tmp_path: Path) -> None:
+    """Where the files cannot be written, nothing goes."""
+    from worker.upkeep.export import Exporter
+    from worker.upkeep.retention import carry_out
+
+    store_singles(engine, OLD, [1], add_version(engine))
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '13 months'"))
+    (tmp_path / "file").write_text("")
+    clock = database_clock(engine)
+    with pytest.raises(NotADirectoryError):
+        carry_out(
+            engine,
+            clock,
+            actor_kind="test",
+            actor="t",
+            before_going=Exporter(engine, tmp_path / "file" / "x"),
+            settle_seconds=0,
+        )
+    assert count_rows(engine)["batch_outputs"] == 1

@@ -1,0 +1,1 @@
+"""Bytes of callers on real sockets."""

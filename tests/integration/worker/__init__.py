@@ -1,0 +1,1 @@
+"""Workers: claims, scoring, delivery, faults."""

@@ -1,0 +1,216 @@
+"""Models of others from their files to their answers: registered, checked and scored on a table in PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import skops.io
+from sqlalchemy import Engine, text
+from uuid_utils.compat import uuid7
+
+from model.errors import ArtefactIncompatible, ModelRefused
+from shared.jobs.accepting.bulk import BulkJob, accept_keys
+from shared.jobs.accepting.key_pages import ListedKeys
+from shared.jobs.accepting.model_choice import ModelChoice
+from shared.jobs.accepting.singles import Target
+from shared.models.registry import promote_version
+from shared.postgres.engine import autocommit, transaction
+from shared.sources.description import source_from
+from shared.sources.source import Source, add_source
+from shared.status import Queue
+from shared.uploaded_files import add_piece, begin_file, end_file
+from tests.integration.sources.source_support import connect
+from tests.integration.worker.scoring_support import results, score
+from tests.support import OWNER
+from tests.unit.models.test_model_artefact import made_with
+from tests.unit.models.test_models_of_others import LABELS, LR, PULL, SERVED, THREE, dumped, fitted, people, prepared
+from worker.closed.process import run_closed
+from worker.closed.work import WORK
+from worker.errands.failures import ErrandRefused
+from worker.errands.models import ModelErrands
+from worker.models.stored_version import read_version
+from worker.scoring.scorer import Scorer
+from worker.sources.describing.description import describe
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ROWS = people(9).head(80).assign(city=lambda rows: rows.city.where(rows.index != 7, "Nowhere"))
+
+
+@pytest.fixture
+def source(engine: Engine, database_url: str) -> Source:
+    """The table `people` with rows that have gaps, and an unknown city."""
+    with engine.begin() as connection:
+        connection.execute(
+            text("""CREATE TABLE people (no text PRIMARY KEY, age integer NOT NULL, pay double precision, kids smallint,
+                                         over boolean, dept text, city varchar(20), joined timestamptz)""")
+        )
+        connection.execute(text("GRANT SELECT ON people TO PUBLIC"))  # the worker's role is one of its own
+        for number, row in enumerate(ROWS.astype(object).where(ROWS.notna(), None).to_dict("records")):
+            row["kids"] = None if row["kids"] is None else int(row["kids"])
+            connection.execute(
+                text("INSERT INTO people VALUES (:no, :age, :pay, :kids, :over, :dept, :city, :joined)"),
+                {"no": f"P-{number}", **row},
+            )
+    driver = connect(database_url.replace("+psycopg2", ""))
+    found = describe(driver, "people", key=())
+    driver.close()
+    with transaction(engine) as connection:
+        return add_source(connection, source_from("people", None, found))
+
+
+def send(engine: Engine, content: bytes) -> str:
+    """Send a file as a caller does; returns its id."""
+    upload = uuid7()
+    with transaction(engine) as connection:
+        begin_file(connection, upload, OWNER, "application/octet-stream")
+        add_piece(connection, upload, 0, content)
+        end_file(connection, upload, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return str(upload)
+
+
+def open_here(kind: str, asked: dict[str, Any], *blobs: bytes) -> dict[str, Any]:
+    """What a closed process does, in this one: no test but those of closed processes waits for them."""
+    answer: dict[str, Any] = json.loads(json.dumps(WORK[kind](json.loads(json.dumps(asked)), *blobs)))
+    return answer
+
+
+def register(engine: Engine, source: Source, content: bytes, name: str, **more: Any) -> dict[str, Any]:
+    """What the errand answers whose file was sent."""
+    arguments = {"model": name, "upload_id": send(engine, content), "owner": OWNER, "source_id": source.id, **more}
+    return ModelErrands(engine, open_here).register(arguments)
+
+
+class OnOpening:
+    """A pickle that does something to the process that opens it."""
+
+    def __init__(self, call: str) -> None:
+        self.call = call
+
+    def __reduce__(self) -> Any:
+        return exec, (self.call,)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("import os; os._exit(7)", "ended the process that opened it (exit status 7)"),
+        ("import time; time.sleep(600)", "not opened and tried within 20 s"),
+    ],
+)
+def test_a_file_that_ends_or_hangs_its_process_costs_that_process_alone(
+    engine: Engine, source: Source, call: str, words: str
+) -> None:
+    """The caller is told; the process that does errands goes on."""
+    arguments = {"model": "bad", "upload_id": send(engine, pickle.dumps(OnOpening(call))), "owner": OWNER}
+    with pytest.raises(ErrandRefused, match=re.escape(words)):
+        ModelErrands(engine, partial(run_closed, seconds=20)).register({**arguments, "source_id": source.id})
+
+
+def ask(engine: Engine, scorer: Scorer, source: Source, name: str) -> list[Any]:
+    """The answers of a bulk job over all rows."""
+    job = BulkJob(uuid7(), OWNER, 30, Target(ModelChoice(name), source.key_form.storage, None, source.id))
+    keys = [source.key_form.parse(f"P-{number}") for number in range(len(ROWS))]
+    accepted = accept_keys(engine, job, ListedKeys(keys, source.key_form.storage), len(keys))
+    assert set(score(scorer, Queue.BULK)) == {"finished"}
+    return results(engine, accepted)
+
+
+TASKS: dict[str, tuple[Any, Any]] = {
+    "binary": (lambda: dumped(fitted(prepared(LR(), filled=True))), LABELS),
+    "multiclass": (lambda: dumped(fitted(prepared(LR()), labels=THREE)), THREE),
+    "regression": (lambda: skops.io.dumps(SERVED["regression"]()), PULL),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_model_of_each_task_is_registered_checked_and_scored(
+    engine: Engine, scorer: Scorer, source: Source, task: str
+) -> None:
+    """The answers to rows of a table are the estimator's own on the frame that pandas makes of these rows."""
+    content = TASKS[task][0]()
+    answer = register(engine, source, content, "theirs")
+    report = ModelErrands(engine, open_here).check({"version_id": answer["version_id"], "rows": 1000})
+    assert (report["rows"], report["is_equal"], report["differences"]) == (80, True, {})
+    assert report["unknown_categories"] == {"city": 1}
+    with transaction(engine) as connection:
+        promote_version(connection, answer["version_id"])
+    with autocommit(engine) as connection:
+        stored = read_version(connection, answer["version_id"])
+        assert stored.artefact.content == content
+    estimator = scorer.models.load(stored).estimator
+    frame = ROWS[["age", "pay", "kids", "dept", "city"]]
+    own = estimator.predict(frame) if task == "regression" else estimator.predict_proba(frame)
+    rows = ask(engine, scorer, source, "theirs")
+    assert all(row.error_code is None for row in rows)
+    if task == "multiclass":
+        said = [[row.probabilities[label] for label in estimator.classes_] for row in rows]
+        assert [row.label for row in rows] == list(estimator.classes_[np.argmax(own, axis=1)])
+        np.testing.assert_allclose(said, own, rtol=1e-9)
+    else:
+        said = [row.value if task == "regression" else row.probability for row in rows]
+        np.testing.assert_allclose(said, own if task == "regression" else own[:, 1], rtol=1e-9)
+    with autocommit(engine) as connection:
+        notes = connection.execute(text("SELECT notes FROM predictq.batch_outputs ORDER BY batch_id")).scalars().all()
+    assert notes == [{"unknown_categories": {"city": 1}}, None, None]
+
+
+def test_a_refusal_reaches_the_caller_and_leaves_nothing(engine: Engine, source: Source) -> None:
+    """No version, no model: the words are the errand's answer."""
+    with pytest.raises(ModelRefused, match="Say --positive CLASS"):
+        register(engine, source, dumped(fitted(prepared(LR()), labels=LABELS + 1)), "theirs")
+    with autocommit(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM predictq.model_versions")).scalar_one() == 0
+        assert connection.execute(text("SELECT count(*) FROM predictq.models")).scalar_one() == 0
+
+
+def test_a_row_is_answered_alike_alone_and_among_gaps(engine: Engine, scorer: Scorer, source: Source) -> None:
+    """A nullable whole number and a missing flag are the same in every batch, as the training read them."""
+    answer = register(engine, source, dumped(SERVED["whole numbers as texts"]()), "kids")
+    with transaction(engine) as connection:
+        promote_version(connection, answer["version_id"])
+    rows = ask(engine, scorer, source, "kids")
+    alone = []
+    for number in (0, 1, 2):
+        job = BulkJob(uuid7(), OWNER, 30, Target(ModelChoice("kids"), source.key_form.storage, None, source.id))
+        key = source.key_form.parse(f"P-{number}")
+        accepted = accept_keys(engine, job, ListedKeys([key], source.key_form.storage), 1)
+        score(scorer, Queue.BULK)
+        alone += [row.probability for row in results(engine, accepted)]
+    assert alone == [row.probability for row in rows[:3]]
+    estimator = SERVED["whole numbers as texts"]()
+    own = estimator.predict_proba(pd.DataFrame({"kids": ROWS.kids}))[:, 1]
+    np.testing.assert_allclose([row.probability for row in rows], own, rtol=1e-9)
+
+
+def test_another_patch_release_serves_what_it_answers_alike(
+    engine: Engine, scorer: Scorer, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 1.9.99 is loaded where the kept answers come out again, and refused with the difference where not."""
+    content = pickle.dumps(fitted(prepared(LR(), filled=True)))
+    major, minor, _ = sklearn.__version__.split(".")
+    older = made_with(f"{major}.{minor}.99", content)
+    monkeypatch.setattr("model.opening.sklearn.__version__", f"{major}.{minor}.99")
+    answer = register(engine, source, older, "theirs")
+    monkeypatch.undo()
+    with transaction(engine) as connection:
+        promote_version(connection, answer["version_id"])
+        stored = read_version(connection, answer["version_id"])
+    assert stored.reference is not None
+    assert len(stored.reference.answers) == 1000
+    assert all(row.error_code is None for row in ask(engine, scorer, source, "theirs"))
+    changed = replace(stored.reference, answers=stored.reference.answers + 1e-6)
+    with pytest.raises(ArtefactIncompatible, match="answers 1000 of 1000 reference rows otherwise, by up to 1e-06"):
+        replace(stored, reference=changed).load()
+    with pytest.raises(ArtefactIncompatible, match=r"\.99, this process has"):
+        replace(stored, reference=None).load()

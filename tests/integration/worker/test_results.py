@@ -1,0 +1,148 @@
+"""What becomes of scored rows: exports, partial results, cancelled jobs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from shared.jobs.accepting.singles import Accepted
+from shared.jobs.records import cancel_job
+from shared.jobs.results import Readable, copy_results, read_results, readable
+from shared.pages.request_id import parse_request_id
+from shared.postgres.engine import autocommit, transaction
+from shared.status import JobStatus, Queue
+from tests.integration.jobs.jobs_support import answer, take
+from tests.integration.worker.scoring_support import results, score
+from tests.models import TestModel
+from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, submit_singles
+from worker.scoring.scorer import Scorer
+
+
+class Rude(TestModel):
+    """Raises with a text that is hard to store."""
+
+    def predict_proba(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Never."""
+        raise RuntimeError('nul \x00, quote ", comma, back\\slash, ünïcode 😀, lone \ud800\nsecond line')
+
+
+def test_awkward_error_texts_are_stored_and_exported(engine: Engine, scorer: Scorer) -> None:
+    """Whatever text a model raises is stored and comes out of CSV and NDJSON as it is read row by row."""
+    add_clients(engine, 3)
+    add_model(engine, Rude())
+    accepted = submit_bulk(engine, [1, 2, 3], batch_rows=2)
+    assert score(scorer, Queue.BULK) == ["finished", "finished"]
+    rows = results(engine, accepted)
+    assert [row.error_detail for row in rows] == [
+        'the model raised RuntimeError: nul \N{REPLACEMENT CHARACTER}, quote ", comma, back\\slash, ünïcode 😀, lone ?'
+    ] * 3
+    assert exported(engine, accepted) == [vars(row) for row in rows]
+
+
+def exported(engine: Engine, accepted: Accepted) -> list[dict[str, Any]]:
+    """The rows as NDJSON, after seeing that the CSV says the same."""
+    as_json, as_csv = io.BytesIO(), io.BytesIO()
+    with transaction(engine) as connection:
+        extent = readable(connection, accepted.job_id)
+        assert extent is not None
+        copy_results(connection, accepted.job_id, end=extent.end, target=as_json, as_json=True)
+        copy_results(connection, accepted.job_id, end=extent.end, target=as_csv)
+    objects = [json.loads(line) for line in as_json.getvalue().decode().splitlines()]
+    table = list(csv.DictReader(io.StringIO(as_csv.getvalue().decode(), newline="")))
+    assert table == [{name: "" if value is None else str(value) for name, value in item.items()} for item in objects]
+    return objects
+
+
+def test_exports_equal_what_is_read(engine: Engine, scorer: Scorer) -> None:
+    """CSV and NDJSON hold the same rows, in the same order, as reading page by page."""
+    add_clients(engine, 30)
+    add_model(engine)
+    accepted = submit_bulk(engine, [*range(30, 0, -1), 999], batch_rows=7)
+    score(scorer, Queue.BULK)
+    rows = results(engine, accepted)
+    assert len(rows) == 31
+    assert exported(engine, accepted) == [vars(row) for row in rows]
+    with autocommit(engine) as connection:
+        paged: list[dict[str, Any]] = []
+        last = None
+        while page := read_results(connection, accepted.job_id, end=2**60, after=last, limit=4):
+            paged += page
+            last = parse_request_id(page[-1]["request_id"])
+    assert [SimpleNamespace(**row) for row in paged] == rows
+
+
+def test_results_end_where_the_first_open_batch_begins(engine: Engine) -> None:
+    """A reader who goes on from where it stopped misses no row, though batches finish in any order."""
+    add_clients(engine, 9)
+    add_model(engine)
+    accepted = submit_bulk(engine, list(range(1, 10)), batch_rows=3)
+    first, middle, last = take(engine), take(engine), take(engine)
+    assert extent_of(engine, accepted) is None
+    answer(engine, last)
+    assert [row.client_id for row in results(engine, accepted)] == []
+    answer(engine, first)
+    assert extent_of(engine, accepted) == Readable(middle.batch_id, complete=False)
+    assert [row.client_id for row in results(engine, accepted)] == [1, 2, 3]
+    assert len(exported(engine, accepted)) == 3
+    answer(engine, middle)
+    assert [row.client_id for row in results(engine, accepted)] == list(range(1, 10))
+    assert extent_of(engine, accepted) == Readable(last.batch_id + 1, complete=True)
+
+
+def extent_of(engine: Engine, accepted: Accepted) -> Readable | None:
+    with autocommit(engine) as connection:
+        return readable(connection, accepted.job_id)
+
+
+def test_a_single_job_has_its_own_row_among_its_batch(engine: Engine, scorer: Scorer) -> None:
+    """Single jobs share a batch, never each other's results."""
+    add_clients(engine, 3)
+    add_model(engine)
+    jobs = submit_singles(engine, [1, 2, 3])
+    score(scorer)
+    for number, job in enumerate(jobs, 1):
+        assert [row.client_id for row in results(engine, job)] == [number]
+
+
+def test_a_cancelled_single_is_left_out(engine: Engine, scorer: Scorer) -> None:
+    """A cancelled request gets no output; its neighbours in the batch get theirs."""
+    add_clients(engine, 3)
+    add_model(engine)
+    jobs = submit_singles(engine, [1, 2, 3])
+    with transaction(engine) as connection:
+        cancel_job(connection, jobs[1].job_id, OWNER)
+    assert score(scorer) == ["finished"]
+    assert [job_of(engine, job.job_id).status for job in jobs] == ["succeeded", "cancelled", "succeeded"]
+    assert job_of(engine, jobs[1].job_id).probability is None
+
+
+def test_answers_of_a_job_cancelled_meanwhile_are_dropped(
+    engine: Engine, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bulk job cancelled while a batch is scored keeps what was committed before, and takes nothing after."""
+    add_clients(engine, 4)
+    add_model(engine)
+    accepted = submit_bulk(engine, [1, 2, 3, 4], batch_rows=2)
+    assert scorer.work(Queue.BULK) == ["finished"]
+    predict = TestModel.predict_proba
+
+    def cancel_first(model: TestModel, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        with transaction(engine) as connection:
+            cancel_job(connection, accepted.job_id, OWNER)
+        return predict(model, features)
+
+    monkeypatch.setattr(TestModel, "predict_proba", cancel_first)
+    assert scorer.work(Queue.BULK) == ["fenced"]
+    assert scorer.work(Queue.BULK) == ["not_needed"]
+    job = job_of(engine, accepted.job_id)
+    assert (job.status, job.succeeded, job.cancelled) == (JobStatus.CANCELLED, 2, 2)
+    assert [row.client_id for row in results(engine, accepted)] == [1, 2]

@@ -1,0 +1,329 @@
+"""Scoring clients of any source, here and elsewhere: errors of the server end, outages wait, others are unhindered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+from uuid_utils.compat import uuid7
+
+from model.artefact import build_artefact
+from model.registration import new_version
+from shared.config import Settings
+from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
+from shared.jobs.accepting.key_pages import ListedKeys
+from shared.jobs.accepting.model_choice import ModelChoice
+from shared.jobs.accepting.singles import Accepted, Target
+from shared.models.registry import promote_version, register_version
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.postgres.engine import autocommit, transaction
+from shared.sources.description import source_from
+from shared.sources.source import Source, add_source
+from shared.status import JobStatus, Queue
+from tests.integration.jobs.planning_support import planner_process
+from tests.integration.sources.source_support import connect, run
+from tests.integration.worker.scoring_support import results, score
+from tests.models import SIGNATURE, TestModel, right_answer
+from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, wait_until
+from worker.scoring.scorer import Scorer
+from worker.sources.describing.description import describe
+
+FEATURES = {"age": 30, "monthly_income": 7, "department": "Sales", "over_time": True}
+TABLE = """CREATE TABLE {name} ({key}, age integer, monthly_income integer, department text, over_time boolean)"""
+
+
+@pytest.fixture
+def far(make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty database, which the variable FAR_URL has."""
+    url = make_database(migrated=False).replace("+psycopg2", "")
+    monkeypatch.setenv("FAR_URL", url)
+    return url
+
+
+def add(engine: Engine, url: str, table: str, *, variable: str | None = "FAR_URL", key: tuple[str, ...] = ()) -> Source:
+    """Add a table of the database at `url` as the source `things`."""
+    driver = connect(url)
+    found = describe(driver, table, key=key)
+    driver.close()
+    with transaction(engine) as connection:
+        return add_source(connection, source_from("things", variable, found))
+
+
+def serve(engine: Engine, source: Source, signature: Signature = SIGNATURE, *, model: str = "far") -> None:
+    """Make a model live that reads the source."""
+    artefact = build_artefact(TestModel(), signature, 0.5, name=model)
+    with transaction(engine) as connection:
+        version = new_version(artefact, source_id=source.id, model=model)
+        promote_version(connection, register_version(connection, version).id)
+
+
+def bulk(engine: Engine, source: Source, keys: list[Any], *, model: str = "far") -> Accepted:
+    job = BulkJob(uuid7(), OWNER, 100, Target(ModelChoice(model), source.key_form.storage, None, source.id))
+    listed = ListedKeys([source.key_form.parse(key) for key in keys], source.key_form.storage)
+    return accept_keys(engine, job, listed, len(keys))
+
+
+def change(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def expire(engine: Engine) -> None:
+    """Let the leases run out, and the next probe of every source be due."""
+    change(
+        engine, "UPDATE predictq.prediction_batches SET lease_until = now() - interval '1 s' WHERE status = 'running'"
+    )
+    change(engine, "UPDATE predictq.sources SET probe_at = now() - interval '1 s' WHERE probe_at IS NOT NULL")
+
+
+def away(engine: Engine) -> int:
+    with autocommit(engine) as connection:
+        query = "SELECT count(*) FROM predictq.sources WHERE away_since IS NOT NULL"
+        return int(connection.execute(text(query)).scalar_one())
+
+
+ROWS = "; INSERT INTO t VALUES (1, 30, 7, 'Sales', true)"
+
+
+FIRST, SECOND = "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"
+KEYS: list[tuple[str, tuple[str, str], list[Any], Any]] = [
+    ("k integer PRIMARY KEY", ("1", "2"), [2, "1", 9], 9),
+    ("k text PRIMARY KEY", ("'a'", "'b'"), ["b", "a", "z"], "z"),
+    ("k uuid PRIMARY KEY", (f"'{FIRST}'", f"'{SECOND}'"), [SECOND, "{00000000000000000000000000000001}"], None),
+    (
+        "k text, n integer, PRIMARY KEY (k, n)",
+        ("'a', 1", "'b', 2"),
+        [{"k": "b", "n": 2}, {"n": "1", "k": "a"}, {"k": "a", "n": 2}],
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "made", "asked", "unknown"), KEYS, ids=["integer", "text", "uuid", "composite"])
+def test_clients_of_a_source_elsewhere_are_scored(
+    engine: Engine, scorer: Scorer, far: str, key: str, made: tuple[str, str], asked: list[Any], unknown: Any
+) -> None:
+    """By keys of any type, in the order asked, with the caller's spelling; and found by a filter in a planner."""
+    driver = connect(far)
+    run(driver, TABLE.format(name='"The Things"', key=key))
+    run(driver, f"""INSERT INTO "The Things" VALUES ({made[0]}, 30, 7, 'Sales', true)""")
+    run(driver, f"""INSERT INTO "The Things" VALUES ({made[1]}, 40, NULL, 'Sales', false)""")
+    things = add(engine, far, '"The Things"')
+    serve(engine, things)
+    accepted = bulk(engine, things, asked)
+    assert score(scorer, Queue.BULK) == ["finished"]
+    rows = results(engine, accepted)
+    expected = [right_answer(40, None, "Sales", False), right_answer(30, 7, "Sales", True)]
+    assert [row.probability for row in rows][:2] == expected
+    assert [row.error_code for row in rows][2:] == ["unknown_client"] * (len(asked) - 2)
+    assert unknown is None or rows[-1].client_id == unknown
+    driver.close()
+
+
+def test_a_filter_on_a_source_elsewhere_is_planned_and_scored(
+    engine: Engine, settings: Settings, scorer: Scorer, far: str
+) -> None:
+    """By a planner process, in key order; text keys of any letters."""
+    driver = connect(far)
+    run(driver, TABLE.format(name="t", key="k text PRIMARY KEY"))
+    run(
+        driver, """INSERT INTO t SELECT E'k"\\\\,é' || n, 20 + n % 40, 7, 'Sales', true FROM generate_series(1, 50) n"""
+    )
+    things = add(engine, far, "t")
+    serve(engine, things)
+    target = Target(ModelChoice("far"), "text", None, things.id)
+    accepted = accept_selection(engine, BulkJob(uuid7(), OWNER, 10, target), {"age": {"gte": 30, "lt": 40}})
+    with planner_process(settings):
+        wait_until(lambda: job_of(engine, accepted.job_id).total == 11, what="a planned job")
+    assert set(score(scorer, Queue.BULK)) == {"finished"}
+    assert job_of(engine, accepted.job_id).status is JobStatus.SUCCEEDED
+    assert len(results(engine, accepted)) == 11
+    driver.close()
+
+
+@pytest.mark.parametrize("fault", ["raises", "gone", "too many columns"])
+def test_an_error_of_the_server_about_a_batch_ends_in_a_stated_error(
+    engine: Engine, scorer: Scorer, database_url: str, fault: str
+) -> None:
+    """It is no outage: it would come again for ever. The text that callers get repeats no value."""
+    names = [f"f{n}" for n in range(1700)] if fault == "too many columns" else ["v"]
+    driver = connect(database_url)
+    run(driver, "CREATE TABLE base (k integer PRIMARY KEY, v text); INSERT INTO base VALUES (1, 'hidden-7')")
+    run(driver, "CREATE VIEW t AS SELECT k, v::integer AS v FROM base WHERE v IS NULL")
+    things = add(engine, database_url, "t", variable=None, key=("k",))
+    if fault == "raises":
+        run(driver, "CREATE OR REPLACE VIEW t AS SELECT k, v::integer AS v FROM base")
+    elif fault == "gone":
+        run(driver, "DROP VIEW t")
+    serve(engine, things, Signature(tuple(FeatureSpec(name, FeatureKind.INTEGER, nullable=True) for name in names)))
+    accepted = bulk(engine, things, [1])
+    outcomes: list[str] = []
+    for _ in range(4):
+        outcomes += scorer.work(Queue.BULK)
+        expire(engine)
+    assert outcomes == ["failed", "failed", "failed", "finished"]
+    (row,) = results(engine, accepted)
+    assert row.error_code == "source_failed"
+    assert "hidden" not in (row.error_detail or "")
+    with autocommit(engine) as connection:
+        assert not list(
+            connection.execute(text("SELECT away_since FROM predictq.sources WHERE away_since IS NOT NULL"))
+        )
+    driver.close()
+
+
+def test_a_source_that_is_away_costs_no_attempt_and_hinders_nobody(
+    engine: Engine, scorer: Scorer, far: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its work is passed over until the next probe, work of others is done; when it is back its rows are answered."""
+    driver = connect(far)
+    run(
+        driver, TABLE.format(name="t", key="k integer PRIMARY KEY") + "; INSERT INTO t VALUES (1, 30, 7, 'Sales', true)"
+    )
+    add_clients(engine, 3)
+    add_model(engine)  # the first is the default
+    things = add(engine, far, "t")
+    serve(engine, things)
+    monkeypatch.setenv("FAR_URL", "postgresql://nobody:password-1@127.0.0.1:1/none")
+    waiting = [bulk(engine, things, [1]) for _ in range(3)]
+    here = submit_bulk(engine, [1, 2, 3])
+    outcomes = score(scorer, Queue.BULK)
+    assert sorted(outcomes) == ["failed", "finished"]  # one probe; the other two batches were not even claimed
+    assert job_of(engine, here.job_id).status is JobStatus.SUCCEEDED
+    with autocommit(engine) as connection:
+        rows = connection.execute(
+            text("SELECT attempts, last_error FROM predictq.prediction_batches ORDER BY id")
+        ).all()
+    assert [row.attempts for row in rows] == [0, 0, 0]
+    assert "password-1" not in str(rows)
+    for _ in range(5):
+        expire(engine)
+        score(scorer, Queue.BULK)
+    monkeypatch.setenv("FAR_URL", far)
+    expire(engine)
+    assert score(scorer, Queue.BULK)
+    expire(engine)
+    score(scorer, Queue.BULK)
+    assert [job_of(engine, job.job_id).status for job in waiting] == [JobStatus.SUCCEEDED] * 3
+    with autocommit(engine) as connection:
+        assert (
+            connection.execute(text("SELECT count(*) FROM predictq.sources WHERE away_since IS NOT NULL")).scalar_one()
+            == 0
+        )
+    driver.close()
+
+
+def test_a_source_that_is_away_for_too_long_ends_its_rows(
+    engine: Engine, scorer: Scorer, far: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the patience, in a stated error; one that comes back then is noticed all the same."""
+    driver = connect(far)
+    run(
+        driver, TABLE.format(name="t", key="k integer PRIMARY KEY") + "; INSERT INTO t VALUES (1, 30, 7, 'Sales', true)"
+    )
+    things = add(engine, far, "t")
+    serve(engine, things)
+    monkeypatch.setenv("FAR_URL", "postgresql://127.0.0.1:1/none")
+    first = bulk(engine, things, [1])
+    assert score(scorer, Queue.BULK) == ["failed"]
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE predictq.sources SET away_since = now() - interval '2 hours' WHERE away_since IS NOT NULL")
+        )
+    expire(engine)
+    assert score(scorer, Queue.BULK) == ["finished"]
+    (row,) = results(engine, first)
+    assert row.error_code == "source_unavailable"
+    second = bulk(engine, things, [1])
+    assert score(scorer, Queue.BULK) == ["finished"]  # at once, without a probe
+    assert results(engine, second)[0].error_code == "source_unavailable"
+    monkeypatch.setenv("FAR_URL", far)
+    expire(engine)
+    third = bulk(engine, things, [1])
+    assert score(scorer, Queue.BULK) == ["finished"]
+    assert job_of(engine, third.job_id).status is JobStatus.SUCCEEDED
+    driver.close()
+
+
+def test_work_that_no_worker_can_load_ends_after_a_while(engine: Engine, scorer: Scorer) -> None:
+    """Not before; and not while a worker that can is alive."""
+    add_clients(engine, 1)
+    with transaction(engine) as connection:
+        version = new_version(build_artefact(TestModel(), SIGNATURE, 0.5, name="far"), source_id=1)
+        promote_version(connection, register_version(connection, replace(version, requirements="of_nobody")).id)
+    accepted = submit_bulk(engine, [1])
+    assert score(scorer, Queue.BULK) == []
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.prediction_batches SET created_at = now() - interval '2 hours'"))
+        connection.execute(text("INSERT INTO predictq.workers (name, requirements) VALUES ('other', '{of_nobody}')"))
+    scorer.next_look.clear()
+    assert score(scorer, Queue.BULK) == []
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.workers SET heartbeat_at = now() - interval '10 minutes'"))
+    scorer.next_look.clear()
+    assert score(scorer, Queue.BULK) == ["finished"]
+    (row,) = results(engine, accepted)
+    assert row.error_code == "model_unavailable"
+
+
+def test_a_source_that_is_too_slow_by_key_is_read_along_with_its_keys(
+    engine: Engine, settings: Settings, scorer: Scorer, far: str
+) -> None:
+    """In the plan's one pass; exactly what reading by key gives, and a value that does not fit costs its row."""
+    driver = connect(far)
+    kinds = "k text, n numeric, r real, d float8, b bigint, t boolean, w text, day date, z timestamptz"
+    run(driver, f"""CREATE TABLE t ({kinds}, "odd ""name'%s" integer)""")
+    run(
+        driver,
+        r"""INSERT INTO t VALUES (E'a"\\', 5436249914.65, 0.64, 0.1::float8 + 0.2, 9007199254740992, true, E'x"\\\n\té',
+        '2025-02-01', '2025-02-01 10:20:30.5+02', 7), ('b', NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL),
+        ('c', 'NaN', 1, 1, 1, false, 'c', '2025-02-01', 'epoch', 1),
+        ('d', 1, 1, 1, 1, false, 'c', 'infinity', 'epoch', 1)""",
+    )
+    things = add(engine, far, "t", key=("k",))
+    features = tuple(
+        FeatureSpec(column.name, kind, nullable=True, dtype=dtype)
+        for column, (kind, dtype) in zip(things.columns, SCANNED, strict=True)
+    )
+    serve(engine, things, Signature(features))
+    by_key = bulk(engine, things, ['a"\\', "b", "c", "d"])
+    change(engine, f"UPDATE predictq.sources SET is_scan = true WHERE id = {things.id}")
+    scanned = accept_selection(
+        engine, BulkJob(uuid7(), OWNER, 10, Target(ModelChoice("far"), "text", None, things.id)), {}
+    )
+    with planner_process(settings):
+        wait_until(lambda: job_of(engine, scanned.job_id).total == 4, what="a planned job")
+    with autocommit(engine) as connection:
+        given = connection.execute(
+            text("SELECT given FROM predictq.batch_requests WHERE given IS NOT NULL")
+        ).scalar_one()
+    first = json.loads(given[0])
+    assert (first["n"], first["r"], first["d"], first["b"]) == (5436249914.65, 0.64, 0.30000000000000004, 2**53)
+    assert (first["w"], first["odd \"name'%s"]) == ('x"\\\n\té', 7)
+    score(scorer, Queue.BULK)
+    errors = [[row.error_code for row in results(engine, job)] for job in (by_key, scanned)]
+    assert errors[0] == errors[1]
+    assert errors[0][2:] == ["invalid_feature", "invalid_feature"]
+    with autocommit(engine) as connection:
+        pages = (
+            connection.execute(text("SELECT features FROM predictq.batch_outputs ORDER BY batch_id")).scalars().all()
+        )
+    assert bytes(pages[0]) == bytes(pages[1])
+    driver.close()
+
+
+SCANNED = [
+    (FeatureKind.NUMBER, ""),
+    (FeatureKind.NUMBER, ""),
+    (FeatureKind.NUMBER, ""),
+    (FeatureKind.INTEGER, ""),
+    (FeatureKind.BOOLEAN, ""),
+    (FeatureKind.CATEGORY, ""),
+    (FeatureKind.DATETIME, ""),
+    (FeatureKind.DATETIME, "datetime64[us, UTC]"),
+    (FeatureKind.INTEGER, ""),
+]

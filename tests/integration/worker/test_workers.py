@@ -1,0 +1,157 @@
+"""What workers say of themselves, and what follows from it: who gets work, what is promoted, what waits in vain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+
+from shared.batches.unloadable import read_unloadable, unloadable
+from shared.config import Settings
+from shared.models.warm_up import ask, end
+from shared.postgres.engine import autocommit
+from shared.status import Queue
+from shared.watching.workers import Worker, beat, living_workers
+from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.models import TestModel
+from tests.support import add_clients, add_model, job_of, publish, submit_bulk, wait_for_job, wait_until, worker_process
+from worker.models.loadable import Loadable
+
+
+class BrokenWhenLoaded(TestModel):
+    """Opens nowhere."""
+
+    def __setstate__(self, _: object) -> None:
+        raise RuntimeError("a part of this model is not here")
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    add_clients(engine, 50)
+    with running_gateway(settings, new_key(engine, "olga", roles=("read", "predict", "bulk", "operate"))) as client:
+        yield client
+
+
+def say(engine: Engine, name: str, *, models: list[str] | None = None, requirements: tuple[str, ...] = ("",)) -> None:
+    """A worker in the place of a real one says who it is."""
+    worker = Worker(name, 2, ["bulk"], models, list(requirements), {"scikit-learn": "1.0.0"})
+    with autocommit(engine) as connection:
+        beat(connection, worker)
+
+
+def test_a_worker_tells_who_it_is_and_leaves_when_it_ends(gateway: Gateway, engine: Engine, settings: Settings) -> None:
+    """Processes, queues, models, libraries, what is loaded and how quick it is; nothing is left after its end."""
+    version = add_model(engine)
+    with worker_process(settings, concurrency=1, name="teller"):
+        job = submit_bulk(engine, range(1, 51))
+        publish(settings, job)
+        wait_for_job(engine, job.job_id)
+
+        def told() -> dict[str, object] | None:
+            found = gateway.get("/v1/workers").json()["workers"]
+            return next((worker for worker in found if worker["loaded_versions"] == [version]), None)
+
+        worker = wait_until(told, what="a worker that has loaded the version")
+    assert str(worker["name"]).startswith("teller@")
+    assert (worker["processes"], worker["queues"], worker["models"]) == (1, ["interactive", "bulk"], None)
+    assert "scikit-learn" in worker["libraries"]  # type: ignore[operator]
+    assert gateway.get("/v1/workers").json()["workers"] == []
+
+
+def test_only_operators_see_the_workers(gateway: Gateway, engine: Engine) -> None:
+    """Names of machines are nothing for every caller."""
+    key = new_key(engine, "alice")
+    assert gateway.get("/v1/workers", headers={"Authorization": f"Bearer {key}"}).status_code == 403
+
+
+def test_a_worker_for_some_models_leaves_the_work_of_others(engine: Engine, settings: Settings) -> None:
+    """`--models` names what it takes; another worker takes the rest."""
+    add_clients(engine, 20)
+    add_model(engine)
+    with worker_process(settings, name="choosy", models="another"):
+        job = submit_bulk(engine, range(1, 21))
+        publish(settings, job)
+        wait_until(lambda: _living(engine), what="the choosy worker")
+        assert job_of(engine, job.job_id).status == "queued"
+        with worker_process(settings, name="willing"):
+            assert wait_for_job(engine, job.job_id).succeeded == 20
+
+
+def test_a_version_that_no_running_worker_can_load_is_not_promoted(gateway: Gateway, engine: Engine) -> None:
+    """With words of what lacks; a reason overrules it, and without any worker nothing is held against it."""
+    add_model(engine, promote=False, requirements="lightgbm==4.*, scikit-learn==1.9.*")
+    say(engine, "old@host")
+    refused = gateway.post("/v1/models/default/promote", json={})
+    assert refused.status_code == 409
+    assert "old@host lacks lightgbm 4 (it has none), scikit-learn 1.9 (it has 1.0.0)" in refused.json()["detail"]
+    assert gateway.post("/v1/models/default/promote", json={"force": "the new workers come tonight"}).status_code == 200
+    other = add_model(engine, promote=False, requirements="lightgbm==4.*")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM predictq.workers"))
+    assert gateway.post(f"/v1/models/default/versions/{other}/promote", json={}).status_code == 200
+
+
+def test_promotion_loads_a_version_in_the_processes_first(gateway: Gateway, engine: Engine, settings: Settings) -> None:
+    """Each process holds it before the first call comes; one that no process can load stays where it is."""
+    add_model(engine)
+    with worker_process(settings, concurrency=2, name="warm"):
+        wait_until(lambda: _living(engine), what="the worker")
+        version = add_model(engine, promote=False)
+        live = gateway.post("/v1/models/default/promote", json={"reason": "better figures"})
+        assert (live.status_code, live.json()["version"]) == (200, version)
+        loaded = "predictq_worker_loaded_versions"
+        wait_until(lambda: version in _loaded(engine), what=f"{loaded} of the new version")
+        broken = add_model(engine, BrokenWhenLoaded(), promote=False)
+        refused = gateway.post(f"/v1/models/default/versions/{broken}/promote", json={})
+        assert refused.status_code == 409
+        assert "a part of this model is not here" in refused.json()["detail"]
+    assert gateway.get("/v1/models/default").json()["live_version"] == version
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM predictq.warm_ups")).scalar_one() == 0
+
+
+def test_a_version_is_loaded_once_each_time_that_it_is_asked_for(engine: Engine) -> None:
+    """A second promotion after a failed one tries again, also where the process looked at nothing in between."""
+    version = add_model(engine)
+    process = Loadable(engine)
+
+    def taken() -> list[int]:
+        time.sleep(0.6)  # what was read is that old before it is read anew
+        process.look_again()
+        return process.take_wanted()
+
+    with autocommit(engine) as connection:
+        ask(connection, version)
+    assert (taken(), taken()) == ([version], [])
+    with autocommit(engine) as connection:
+        end(connection, version)
+        ask(connection, version)
+    assert (taken(), taken()) == ([version], [])
+
+
+def test_what_nobody_alive_can_load_is_named(engine: Engine) -> None:
+    """By libraries and by models; a worker that is able makes it loadable again."""
+    add_clients(engine, 5)
+    add_model(engine)
+    submit_bulk(engine, range(1, 6))
+    with autocommit(engine) as connection:
+        assert read_unloadable(connection, [Queue.BULK], patience_seconds=0) == []  # nobody is alive at all
+    say(engine, "other@host", models=["another"])
+    (needs,) = unloadable(engine, Queue.BULK, patience_seconds=0)
+    assert (needs.model, needs.requirements, needs.batches) == ("default", "", 1)
+    say(engine, "able@host")
+    assert unloadable(engine, Queue.BULK, patience_seconds=0) == []
+    add_model(engine, requirements="lightgbm==4.*")
+    submit_bulk(engine, range(1, 6))
+    assert [needs.requirements for needs in unloadable(engine, Queue.BULK, patience_seconds=0)] == ["lightgbm==4.*"]
+
+
+def _living(engine: Engine) -> list[Worker]:
+    with autocommit(engine) as connection:
+        return living_workers(connection)
+
+
+def _loaded(engine: Engine) -> list[int]:
+    return [version for worker in _living(engine) for version in worker.loaded_versions]

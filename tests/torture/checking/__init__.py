@@ -1,0 +1,1 @@
+"""Finding what is wrong: the oracle, the ledger, and what is held against them."""

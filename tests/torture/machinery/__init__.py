@@ -1,0 +1,1 @@
+"""The cluster that is tortured, and the tools that hurt it."""

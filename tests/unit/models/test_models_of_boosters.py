@@ -1,0 +1,177 @@
+"""Boosters and ONNX, where their libraries are installed: the same answers, or words."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from model.errors import ArtefactIncompatible, ModelRefused
+from model.formats import JOBLIB, ONNX, format_of
+from model.onnx_model import OnnxModel
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from tests.unit.models.test_models_of_others import (
+    FRAME,
+    FULL,
+    LABELS,
+    NUMBERS,
+    PULL,
+    WORDS,
+    dumped,
+    people,
+    registered,
+    table_of,
+)
+from worker.models.check import check_model
+from worker.models.loaded_model import load_model
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def with_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Words as pandas category, flags as numbers: what boosters are trained on."""
+    lists = {name: sorted(FRAME[name].dropna().unique(), reverse=True) for name in WORDS}
+    changed = {name: pd.Categorical(frame[name], categories=words) for name, words in lists.items()}
+    return frame[[*NUMBERS, "over", *WORDS]].assign(over=frame.over.astype(float), **changed)
+
+
+def assert_served(estimator: Any, own: Any) -> None:
+    """`own` maps rows as the training had them to what the estimator says."""
+    model = load_model(registered(estimator), 1)
+    rows = people(5)
+    assert check_model(model, table_of(model.signature, rows)).is_equal
+    answer = model.predict(table_of(model.signature, rows))
+    np.testing.assert_allclose(answer.values if answer.scores is None else answer.scores, own(with_categories(rows)))
+
+
+def lightgbm(kind: str, **more: Any) -> Any:
+    library = pytest.importorskip("lightgbm")
+    return getattr(library, kind)(n_estimators=8, min_child_samples=5, verbose=-1, n_jobs=1, **more)
+
+
+def xgboost(kind: str, **more: Any) -> Any:
+    library = pytest.importorskip("xgboost")
+    return getattr(library, kind)(n_estimators=8, enable_categorical=True, n_jobs=1, **more)
+
+
+@pytest.mark.parametrize("make", [lightgbm, xgboost])
+def test_boosters_get_their_categories_as_they_were_trained(make: Any) -> None:
+    """The list of words comes from the file, in its order; flags and gaps are numbers."""
+    prefix = "LGBM" if make is lightgbm else "XGB"
+    trained = with_categories(FRAME)
+    binary = make(f"{prefix}Classifier").fit(trained, LABELS)
+    assert_served(binary, lambda rows: binary.predict_proba(rows)[:, 1])
+    words = registered(binary).metadata.signature.features[4]
+    assert (words.dtype, words.categories) == ("category", tuple(trained.dept.cat.categories))
+    many = make(f"{prefix}Classifier").fit(trained, np.digitize(PULL, [-0.5, 0.5]))
+    assert_served(many, many.predict_proba)
+    value = make(f"{prefix}Regressor").fit(trained, PULL)
+    assert_served(value, value.predict)
+
+
+def test_words_that_xgboost_garbles_are_not_taken_for_its_categories() -> None:
+    """Its releases cut the list by letters where the bytes of UTF-8 are longer: every row would be an unknown word."""
+    words = ["Nord", "Rhône", "Île"]
+    frame = pd.DataFrame({"city": pd.Categorical(np.array(words)[np.arange(len(LABELS)) % 3], categories=words)})
+    model = xgboost("XGBClassifier").fit(frame, LABELS)
+    said = Signature(
+        (FeatureSpec("city", FeatureKind.CATEGORY, nullable=True, categories=tuple(words), dtype="category"),)
+    )
+    loaded = load_model(registered(model, signature=said), 1)
+    answers = loaded.predict(table_of(said, frame)).values
+    np.testing.assert_allclose(answers, model.predict_proba(frame)[:, 1], rtol=1e-12)
+    with pytest.raises(ModelRefused, match=r"categories of 'city' as they were.*--signature FILE"):
+        registered(model)
+
+
+def test_catboost_is_asked_with_words_as_objects() -> None:
+    """Its own categories are texts; gaps in numbers are NaN."""
+    library = pytest.importorskip("catboost")
+    frame = FRAME[[*NUMBERS, "dept"]].assign(dept=FRAME.dept.fillna("none"))
+    model = library.CatBoostClassifier(iterations=8, cat_features=["dept"], verbose=False, thread_count=1)
+    loaded = load_model(registered(model.fit(frame, LABELS)), 1)
+    rows = people(5).assign(dept=lambda rows: rows.dept.fillna("none"))
+    answers = loaded.predict(table_of(loaded.signature, rows)).values
+    np.testing.assert_allclose(answers, model.predict_proba(rows[[*NUMBERS, "dept"]])[:, 1], rtol=1e-12)
+
+
+def test_a_raw_booster_is_refused_with_the_name_of_what_to_save() -> None:
+    """It does not know what its numbers mean."""
+    with pytest.raises(ArtefactIncompatible, match="raw booster: save the fitted LGBMClassifier"):
+        registered(lightgbm("LGBMClassifier").fit(FULL, LABELS).booster_)
+
+
+def test_samplers_of_imbalanced_learn_do_nothing_when_it_is_asked() -> None:
+    """A pipeline of that library is served like one of scikit-learn."""
+    pipeline = pytest.importorskip("imblearn.pipeline")
+    sampling = pytest.importorskip("imblearn.over_sampling")
+    model = pipeline.make_pipeline(sampling.RandomOverSampler(random_state=0), StandardScaler(), LogisticRegression())
+    model.fit(FULL, LABELS)
+    loaded = load_model(registered(model), 1)
+    report = check_model(loaded, table_of(loaded.signature, people(5).fillna({"pay": 1.0, "kids": 1.0})))
+    assert report.is_equal
+
+
+def onnx_of(estimator: Any, frame: pd.DataFrame, *, one_matrix: bool) -> bytes:
+    convert = pytest.importorskip("skl2onnx")
+    pytest.importorskip("onnxruntime")
+    types = pytest.importorskip("skl2onnx.common.data_types")
+    if one_matrix:
+        inputs = [("X", types.FloatTensorType([None, frame.shape[1]]))]
+    else:
+        inputs = [(name, types.FloatTensorType([None, 1])) for name in frame.columns]
+    return bytes(convert.convert_sklearn(estimator, initial_types=inputs).SerializeToString())
+
+
+def test_a_graph_in_onnx_is_asked_in_its_own_type() -> None:
+    """float32, said in the signature and stored so; the classes are those that the graph names."""
+    own = make_pipeline(StandardScaler(), LogisticRegression()).fit(
+        FULL.to_numpy(np.float32), np.where(LABELS, "yes", "no")
+    )
+    content = onnx_of(own, FULL, one_matrix=True)
+    assert format_of(content) == ONNX
+    with pytest.raises(ModelRefused, match="what its 3 features are called"):
+        registered(content)
+    said = Signature(tuple(FeatureSpec(name, FeatureKind.NUMBER, dtype="float32") for name in FULL.columns))
+    artefact = registered(content, signature=said)
+    assert (artefact.metadata.classes, artefact.metadata.file_format) == (("no", "yes"), ONNX)
+    model = load_model(artefact, 1)
+    rows = people(5).fillna({"pay": 1.0, "kids": 1.0})
+    table = table_of(model.signature, rows)
+    assert check_model(model, table).is_equal
+    right = own.predict_proba(rows[list(FULL.columns)].to_numpy(np.float32))[:, 1]
+    np.testing.assert_allclose(model.predict(table).values, right, rtol=1e-4)
+
+
+def test_a_regression_in_onnx_takes_its_features_by_name() -> None:
+    """Where each feature is an input of its own, the signature is inferred."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import Ridge
+
+    full = FULL.astype(np.float32)
+    own = make_pipeline(ColumnTransformer([("n", StandardScaler(), list(full.columns))]), Ridge()).fit(full, PULL)
+    artefact = registered(onnx_of(own, full, one_matrix=False))
+    assert [spec.dtype for spec in artefact.metadata.signature.features] == ["float32"] * 3
+    model = load_model(artefact, 1)
+    rows = people(5).fillna({"pay": 1.0, "kids": 1.0})
+    answers = model.predict(table_of(model.signature, rows)).values
+    np.testing.assert_allclose(answers, own.predict(rows[list(full.columns)].astype(np.float32)), rtol=1e-3, atol=1e-4)
+
+
+def test_without_onnxruntime_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is named."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ArtefactIncompatible, match=r"Install predictq\[onnx\]"):
+        OnnxModel(b"\x08\x08\x12\x00")
+
+
+def test_pickles_are_not_taken_for_graphs() -> None:
+    """The forms are told apart by their first bytes."""
+    assert format_of(dumped(LogisticRegression())) == JOBLIB
+    assert format_of(b"") == JOBLIB

@@ -1,0 +1,1 @@
+"""Pages: their bytes, keys and rewriting."""

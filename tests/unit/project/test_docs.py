@@ -1,0 +1,178 @@
+"""The documentation says what the code has: calls, problems, settings, metrics, and links that lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from prometheus_client.metrics_core import Metric
+
+from api.http.problems import KINDS
+from api.server.app import create_app
+from api.watch.metrics import Metrics
+from shared.batches.row_accounting import RowAccount
+from shared.batches.sweep import Backlog
+from shared.config import Settings, load_settings
+from shared.status import Queue, RowError
+from worker import metrics as worker_metrics
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+_CODE = re.compile(r"^(```.*?^```|(?: {4}).*?)$", re.MULTILINE | re.DOTALL)
+
+
+class Idle:
+    """A gateway's state in which every gauge has a sample."""
+
+    def backlog(self) -> list[Backlog]:
+        return [Backlog(queue, 0, 0, 0, 0.0) for queue in Queue]
+
+    def row_account(self) -> RowAccount:
+        return RowAccount(0, 0, 0, 0, 0)
+
+    def open_streams(self) -> int:
+        return 0
+
+    def open_waiters(self) -> int:
+        return 0
+
+    def published(self) -> int:
+        return 0
+
+    def publish_failures(self) -> int:
+        return 0
+
+    def failures(self) -> dict[str, int]:
+        return {"notices": 1}
+
+    def stalled_seconds(self) -> float:
+        return 0.0
+
+    def open_connections(self) -> int:
+        return 0
+
+    def refusals(self) -> dict[str, int]:
+        return {"malformed": 1}
+
+    def limit_refusals(self) -> dict[str, int]:
+        return {"key_streams": 1}
+
+    def failed_keys(self) -> int:
+        return 0
+
+    def is_subscribed(self) -> bool:
+        return True
+
+
+def read(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def table_rows(page: str) -> dict[str, list[str]]:
+    """Each table row of a page that begins with a word in code, by that word."""
+    rows = (line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `"))
+    return {row[0].strip("`"): row for row in rows}
+
+
+def test_the_api_page_has_every_call_of_the_openapi_document() -> None:
+    """Whoever reads docs/api.md has seen every path that the gateway serves."""
+    settings = load_settings(database_url="postgresql+psycopg2://nowhere/none", redis_url="redis://nowhere")
+    paths = create_app(settings).openapi()["paths"]
+    page = read("api.md")
+    assert [path for path in paths if f"{path}`" not in page and f"{path}\n" not in page] == []
+
+
+def test_the_api_page_explains_every_problem_with_its_status() -> None:
+    """Every `type` that a caller can meet is in the table, with the status that comes with it."""
+    explained = table_rows(read("api.md"))
+    assert {code: explained.get(code, ["", ""])[1] for code in KINDS} == {
+        code: str(kind.status) for code, kind in KINDS.items()
+    }
+
+
+def test_every_row_error_is_explained() -> None:
+    """Every code of a failed row is in the architecture's table."""
+    assert [code.value for code in RowError if code.value not in table_rows(read("architecture.md"))] == []
+
+
+def test_every_setting_is_explained_with_its_default() -> None:
+    """docs/operations.md names every variable that a process reads, and the default that it really has."""
+    explained = table_rows(read("operations.md"))
+    expected = {}
+    for name, field in Settings.model_fields.items():
+        variable = str(field.validation_alias or f"PREDICTQ_{name.upper()}")
+        has_no_default = field.is_required() or field.default in (None, "")
+        expected[variable] = "–" if has_no_default else _as_variable(field.default)
+    assert {name: explained.get(name, ["", ""])[1] for name in expected} == expected
+
+
+def _as_variable(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@pytest.mark.parametrize("process", ["gateway", "worker"])
+def test_every_metric_is_explained(process: str) -> None:
+    """docs/operations.md names every metric that the gateway and the worker export, as Prometheus shows it."""
+    assert worker_metrics.SCORED_ROWS is not None  # its import is what registers the worker's metrics
+    registry = Metrics(Idle()).registry if process == "gateway" else REGISTRY
+    names = set(_metric_names(registry.collect()))
+    page = read("operations.md")
+    assert len(names) >= 10
+    assert [name for name in names if not re.search(rf"`{name}[`{{]", page)] == []
+
+
+def _metric_names(families: Iterable[Metric]) -> Iterator[str]:
+    for family in families:
+        if family.name.startswith("predictq_") and not family.name.endswith("_created"):
+            yield f"{family.name}_total" if family.type == "counter" else family.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file that exists and, where it has an anchor, a heading of that page."""
+    assert [link for link in _links(page) if not _leads_somewhere(page, link)] == []
+
+
+def _links(page: Path) -> list[str]:
+    text = _CODE.sub("", page.read_text(encoding="utf-8"))
+    return [link for link in _LINK.findall(text) if not re.match(r"[a-z]+:", link)]
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = (page.parent / name) if name else page
+    if not target.exists():
+        return False
+    return not anchor or anchor in _anchors(target)
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = _HEADING.findall(_CODE.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+ROOMS = [
+    folder
+    for room in ("api", "web", "worker", "shared", "model", "cli", "devstack", "examples", "bench")
+    for folder in sorted({path.parent for path in (ROOT / room).rglob("__init__.py")})
+]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+def test_every_room_is_told_of_and_is_no_crowd(room: Path) -> None:
+    """It says what lives there, stands in the plan of the house, and has at most fifteen modules."""
+    assert room.joinpath("__init__.py").read_text(encoding="utf-8").startswith('"""')
+    assert f"| `{room.relative_to(ROOT)}/` |" in (DOCS / "architecture.md").read_text(encoding="utf-8")
+    modules = [path.name for path in room.glob("*.py") if path.name not in {"__init__.py", "__main__.py"}]
+    assert len(modules) <= 15, modules

@@ -1,0 +1,1 @@
+"""Parts of the screens: charts, cookies, words."""

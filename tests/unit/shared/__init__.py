@@ -1,0 +1,1 @@
+"""What gateway and worker share, without a server."""
