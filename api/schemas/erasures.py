@@ -21,17 +21,30 @@ _REASON = Field(
 )
 
 
-class ClientOrder(Shape):
-    """One client of a source: a number, a string, or an object for a composite key."""
+class OfSource(Shape):
+    """Where somebody is a client."""
 
     source: str | None = _SOURCE
+    no_source: bool = Field(
+        False, description="In place of `source`: she is a client of models without one, as calls named her."
+    )
+
+    @model_validator(mode="after")
+    def _name_one_source(self) -> Self:
+        if self.no_source and self.source is not None:
+            raise ValueError("give source or no_source, not both")
+        return self
+
+
+class ClientOrder(OfSource):
+    """One client of a source: a number, a string, or an object for a composite key."""
+
     client_id: ClientId = Field(examples=[483920])
 
 
-class AnswersOrder(Shape):
+class AnswersOrder(OfSource):
     """One client by her key or by its hash, as an earlier answer of this call gave it; and of which model."""
 
-    source: str | None = _SOURCE
     client_id: ClientId | None = Field(default=None, examples=[483920])
     client_hash: str | None = Field(default=None, pattern="^[0-9a-f]{16}$", description="In place of `client_id`.")
     model: str | None = Field(default=None, max_length=100)

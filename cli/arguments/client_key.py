@@ -22,11 +22,17 @@ Composite = Annotated[bool, typer.Option("--composite", help="The key has severa
 Source = Annotated[
     str | None, typer.Option(help="The source that the client is of; may be left out if it is the only one.")
 ]
+NoSource = Annotated[
+    bool, typer.Option("--no-source", help="She is a client of models without a source, as calls named her.")
+]
 
 
-def client_order(parts: list[str], source: str | None, *, composite: bool) -> dict[str, Any]:
+def client_order(parts: list[str], source: str | None, *, composite: bool, no_source: bool = False) -> dict[str, Any]:
     """The client as the gateway is asked for her. Raises UsageProblem, which does not repeat the key."""
-    named = {"source": source} if source is not None else {}
+    if no_source and source is not None:
+        raise UsageProblem("give --source or --no-source, not both")
+    named: dict[str, Any] = {"source": source} if source is not None else {}
+    named |= {"no_source": True} if no_source else {}
     return {**named, "client_id": read_key(parts, composite=composite)}
 
 

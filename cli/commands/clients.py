@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.arguments.client_key import Composite, KeyParts, Source, client_order
+from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, client_order
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
 
@@ -101,6 +101,7 @@ def _say_report(report: ImportReport, start: float) -> None:
 def answers(
     key: KeyParts,
     source: Source = None,
+    no_source: NoSource = False,
     composite: Composite = False,
     model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
     as_json: AsJson = False,
@@ -108,7 +109,7 @@ def answers(
     api_key: ApiKeyText = None,
 ) -> None:
     """Show what your jobs have answered for one client, newest first; a thousand answers at most."""
-    order = client_order(key, source, composite=composite) | ({"model": model} if model else {})
+    order = client_order(key, source, composite=composite, no_source=no_source) | ({"model": model} if model else {})
     with api_client(api_url, api_key, quiet=as_json) as http:
         found = http.call("POST", "/v1/clients/answers", order)
     if as_json:

@@ -16,7 +16,12 @@ from shared.postgres.engine import transaction
 
 def erase_elsewhere(engine: Engine, erasure_id: UUID, key: ClientKey) -> None:
     """Take the client out of everything that is no page. Doing it again changes nothing more."""
-    values = {"id": str(erasure_id), "key": key.text, "needle": json_needle(key), "source_id": key.source.id}
+    values: dict[str, object] = {
+        "id": str(erasure_id),
+        "key": key.text,
+        "needle": json_needle(key),
+        "source_id": key.source.id,
+    }
     with transaction(engine) as connection:
         named = _erase_selections(connection, key, values)
         connection.execute(_FORGET_PAYLOADS, {**values, "named": named})

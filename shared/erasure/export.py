@@ -158,6 +158,8 @@ def _reference(row: Any) -> Json:
 def _source_row(engine: Engine, key: ClientKey) -> Json:
     """Her row in the source at this moment, as PostgreSQL writes it in JSON; or why it is not here."""
     source = key.source
+    if source.id is None:
+        return {"state": "none", "detail": "There is no source: callers bring the features."}
     if not source.is_here:
         return {"state": "elsewhere", "detail": "The source is in another database: read the row there."}
     relation = ".".join(_quoted(part) for part in source.relation)

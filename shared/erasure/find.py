@@ -60,7 +60,8 @@ def key_of_hash(connection: Connection, source: KeySource, key_hash: int, secret
 
 
 _KEYS = """
-SELECT r.keys_{storage} FROM predictq.batch_requests r WHERE r.batch_id = :id AND r.source_id = :source_id
+SELECT r.keys_{storage} FROM predictq.batch_requests r WHERE r.batch_id = :id
+    AND r.source_id IS NOT DISTINCT FROM CAST(:source_id AS integer)
 """
 _UNHASHED = f"""{_INDEXES_ONLY}
 SELECT r.batch_id FROM (
@@ -69,7 +70,7 @@ SELECT r.batch_id FROM (
     UNION ALL
     SELECT b.id FROM predictq.prediction_batches b WHERE b.queue <> 'plan'
 ) p (batch_id) JOIN predictq.batch_requests r ON r.batch_id = p.batch_id
-WHERE r.source_id = :source_id AND p.batch_id > :after AND p.batch_id <= :up_to
+WHERE r.source_id IS NOT DISTINCT FROM CAST(:source_id AS integer) AND p.batch_id > :after AND p.batch_id <= :up_to
     AND array_position(r.{{column}}, CAST(:value AS {{type}})) IS NOT NULL
 ORDER BY r.batch_id
 """
@@ -88,7 +89,7 @@ def unhashed_pages(connection: Connection, key: ClientKey, *, after: int = 0, up
 _ROWS = """
 SELECT r.batch_id, array_positions(r.{column}, CAST(:value AS {type})) AS positions
 FROM predictq.batch_requests r
-WHERE r.batch_id = ANY(CAST(:ids AS bigint[])) AND r.source_id = :source_id
+WHERE r.batch_id = ANY(CAST(:ids AS bigint[])) AND r.source_id IS NOT DISTINCT FROM CAST(:source_id AS integer)
 ORDER BY r.batch_id
 """
 

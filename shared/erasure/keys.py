@@ -11,16 +11,17 @@ from shared.erasure.errors import ClientKeyRefused
 from shared.pages.key_hash import hash_key, hash_keys
 from shared.sources.errors import KeyRefused, SourceNotNamed, SourceUnknown
 from shared.sources.keys import KeyColumn, KeyForm
+from shared.sources.references import REFERENCES
 
 ClientId = int | str | dict[str, int | str]  # as a caller writes it
 
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """What the keys of a source look like."""
+    """What the keys of a source look like; NO_SOURCE stands for models that have none."""
 
-    id: int
-    name: str
+    id: int | None
+    name: str | None
     storage: str  # int8, uuid or text: which array of a page holds them
     columns: tuple[str, ...]  # in key order
     relation: tuple[str, str]  # schema and name
@@ -30,7 +31,13 @@ class KeySource:
     @property
     def form(self) -> KeyForm:
         """How the keys are written."""
-        return KeyForm(tuple(map(KeyColumn, self.columns, self.types)))
+        return REFERENCES if self.id is None else KeyForm(tuple(map(KeyColumn, self.columns, self.types)))
+
+
+# What callers name rows by whose features they bring, for models without a source.
+NO_SOURCE = KeySource(
+    None, None, "text", tuple(column.name for column in REFERENCES.columns), ("", ""), is_here=False, types=("text",)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,11 @@ class ClientKey:
     def text(self) -> str:
         """The canonical form."""
         return str(self.value)
+
+    @property
+    def place(self) -> str:
+        """Where she is a client, in words."""
+        return "no source" if self.source.name is None else f"source {self.source.name}"
 
     @property
     def column(self) -> str:
@@ -66,11 +78,13 @@ FROM predictq.sources
 """
 
 
-def read_source(connection: Connection, name: str | None) -> KeySource:
+def read_source(connection: Connection, name: str | None, *, no_source: bool = False) -> KeySource:
     """The source of this name, removed ones included: their pages stay. No name: the only source there is.
 
-    Raises SourceUnknown or SourceNotNamed.
+    With `no_source` that of models which have none. Raises SourceUnknown or SourceNotNamed.
     """
+    if no_source:
+        return NO_SOURCE
     if name is None:
         rows = connection.execute(text(f"{_SOURCE} ORDER BY name")).all()
         if len(rows) != 1:
@@ -82,8 +96,10 @@ def read_source(connection: Connection, name: str | None) -> KeySource:
     return _source(row)
 
 
-def source_by_id(connection: Connection, source_id: int) -> KeySource:
-    """The source of this number."""
+def source_by_id(connection: Connection, source_id: int | None) -> KeySource:
+    """The source of this number; None is NO_SOURCE."""
+    if source_id is None:
+        return NO_SOURCE
     return _source(connection.execute(text(f"{_SOURCE} WHERE id = :id"), {"id": source_id}).one())
 
 

@@ -36,7 +36,8 @@ def restart_plans(engine: Engine, key: ClientKey) -> int:
 
 _LOCK_PLANS = text("""
 SELECT b.id, b.job_id, b.planned_key FROM predictq.prediction_batches b JOIN predictq.jobs j ON j.id = b.job_id
-WHERE b.queue = 'plan' AND j.source_id = :source_id AND b.fence > 0 ORDER BY b.id FOR UPDATE OF b
+WHERE b.queue = 'plan' AND j.source_id IS NOT DISTINCT FROM CAST(:source_id AS integer) AND b.fence > 0
+ORDER BY b.id FOR UPDATE OF b
 """)
 _RESTART_PLAN = text("""
 UPDATE predictq.prediction_batches

@@ -80,7 +80,8 @@ def request_erasure(connection: Connection, key: ClientKey, *, reason: str, acto
 _ONE_AT_A_TIME = text("LOCK TABLE predictq.erasures IN SHARE ROW EXCLUSIVE MODE")
 _OPEN = text("""
 SELECT id FROM predictq.erasures
-WHERE status IN ('queued', 'running') AND source_id = :source_id AND client_key = :key LIMIT 1
+WHERE status IN ('queued', 'running') AND client_key = :key
+    AND source_id IS NOT DISTINCT FROM CAST(:source_id AS integer) LIMIT 1
 """)
 _INSERT = text("""
 INSERT INTO predictq.erasures (id, source_id, client_key, reason, actor) VALUES (:id, :source_id, :key, :reason, :actor)

@@ -21,7 +21,8 @@ class ErasedRows:
 _LOCK = """
 SELECT array_positions(r.{column}, CAST(:value AS {type})) AS positions, r.job_id, r.job_ids,
        r.spelled IS NOT NULL AS has_spelled, r.given IS NOT NULL AS has_given
-FROM predictq.batch_requests r WHERE r.batch_id = :batch_id AND r.source_id = :source_id FOR UPDATE
+FROM predictq.batch_requests r
+WHERE r.batch_id = :batch_id AND r.source_id IS NOT DISTINCT FROM CAST(:source_id AS integer) FOR UPDATE
 """
 
 

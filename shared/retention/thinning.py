@@ -156,8 +156,6 @@ def _only(values: Sequence[Any] | None, held: Collection[int], per_row: int = 1)
 
 
 def _hashes(connection: Connection, page: Any, held: Collection[int]) -> list[int]:
-    if page.source_id is None:
-        return []
     keys = hash_keys(read_installation(connection).hash_secret, page.source_id)
     stored: Sequence[Any] = page.keys_int8 or page.keys_uuid or page.keys_text or ()
     held_keys = [stored[row] for row in sorted(held) if row < len(stored) and stored[row] is not None]

@@ -83,9 +83,9 @@ SELECT wanted, position FROM predictq.erasures
 WHERE id = :id AND kind = 'replay' AND status IN ('queued', 'running') FOR UPDATE
 """)
 _KEYS = text("""
-SELECT r.batch_id, s.name AS source,
+SELECT r.batch_id, coalesce(s.name, '') AS source,
        coalesce(CAST(r.keys_int8 AS text[]), CAST(r.keys_uuid AS text[]), r.keys_text) AS keys
-FROM predictq.batch_requests r JOIN predictq.sources s ON s.id = r.source_id
+FROM predictq.batch_requests r LEFT JOIN predictq.sources s ON s.id = r.source_id
 WHERE r.batch_id > :after AND num_nonnulls(r.keys_int8, r.keys_uuid, r.keys_text) > 0
 ORDER BY r.batch_id LIMIT :limit
 """)
@@ -96,10 +96,11 @@ JOIN predictq.sources s ON s.id = m.source_id WHERE r.client_key IS NOT NULL GRO
 """)
 _ADD_PERSON = text("""
 INSERT INTO predictq.erasures (id, source_id, client_key, reason, actor)
-SELECT :id, s.id, :key, e.reason, e.actor FROM predictq.erasures e, predictq.sources s
-WHERE e.id = :replay_id AND s.name = :source AND NOT EXISTS (
+SELECT :id, s.id, :key, e.reason, e.actor
+FROM predictq.erasures e LEFT JOIN predictq.sources s ON s.name = :source
+WHERE e.id = :replay_id AND (s.id IS NOT NULL OR :source = '') AND NOT EXISTS (
     SELECT FROM predictq.erasures o
-    WHERE o.source_id = s.id AND o.client_key = :key AND o.status IN ('queued', 'running'))
+    WHERE o.source_id IS NOT DISTINCT FROM s.id AND o.client_key = :key AND o.status IN ('queued', 'running'))
 """)
 _ADVANCE = text("""
 UPDATE predictq.erasures

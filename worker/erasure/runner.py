@@ -126,7 +126,7 @@ class Eraser:
         if self._kept is None:
             log.warning("no hash is kept of an erasure: set PREDICTQ_ERASURE_DIRECTORY", erasure_id=str(person.id))
         else:
-            self._kept.keep(person.key.source.name, person.key.text)
+            self._kept.keep(person.key.source.name or "", person.key.text)
         self._end(person.id, "done", None)
         return True
 

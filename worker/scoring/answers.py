@@ -25,7 +25,7 @@ from worker.sources.key_columns import Keys
 SMALL_PAGE = 64  # rows below which a client is found by key_hashes, and from which by the page's own filter
 _SEED_BYTES = 32
 
-HashKeys = Callable[[Keys, int], npt.NDArray[np.int64]]  # keys and their source
+HashKeys = Callable[[Keys, int | None], npt.NDArray[np.int64]]  # keys and their source
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,5 @@ def float_array(values: npt.NDArray[np.float64]) -> str:
 
 
 def _hashes(claim: Claim, rows: Rows, hash_keys: HashKeys) -> npt.NDArray[np.int64] | None:
-    if claim.source_id is None:
-        return None
-    return hash_keys(rows.named_keys(), claim.source_id)  # others came with their features, or were erased
+    keys = rows.named_keys()  # others came with their features alone, or were erased
+    return hash_keys(keys, claim.source_id) if len(keys) else None

@@ -18,10 +18,10 @@ class KeyHashes:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys: dict[int, HashKeys] = {}
+        self._keys: dict[int | None, HashKeys] = {}
 
-    def __call__(self, keys: Keys, source_id: int) -> npt.NDArray[np.int64]:
-        """The hashes of keys of one source, in their order."""
+    def __call__(self, keys: Keys, source_id: int | None) -> npt.NDArray[np.int64]:
+        """The hashes of keys of one source, or of models without one, in their order."""
         if source_id not in self._keys:
             with autocommit(self._engine) as connection:
                 self._keys[source_id] = hash_keys(read_installation(connection).hash_secret, source_id)

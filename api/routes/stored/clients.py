@@ -43,8 +43,8 @@ async def export(
     """Her predictions with the features as they were scored, and her row in the source. Needs an admin key."""
 
     def begin(connection: Connection) -> ClientKey:
-        key = client_key(read_source(connection, body.source), body.client_id)
-        record(connection, request, caller, "client.export", f"source {key.source.name}")
+        key = client_key(read_source(connection, body.source, no_source=body.no_source), body.client_id)
+        record(connection, request, caller, "client.export", key.place)
         return key
 
     def work() -> bytes:
@@ -73,7 +73,7 @@ async def answers(
         engine = services.downloads.engine
         with transaction(engine) as connection:
             key = _named(connection, body)
-            record(connection, request, caller, "client.answers", f"source {key.source.name}")
+            record(connection, request, caller, "client.answers", key.place)
         with transaction(engine) as connection:
             found, more = client_answers(connection, key, caller.owner, model=body.model, models=caller.models)
             own_hash = key.hash(read_installation(connection).hash_secret)
@@ -97,7 +97,7 @@ async def features(
 
     def work() -> ClientKey:
         with transaction(services.downloads.engine) as connection:
-            key = _named(connection, body.model_copy(update={"source": source.name}))
+            key = _named(connection, body.model_copy(update={"source": source.name, "no_source": False}))
             record(connection, request, caller, "features.read", f"source {source.name}")
         return key
 
@@ -110,7 +110,7 @@ async def features(
 
 def _named(connection: Connection, body: schemas.AnswersOrder) -> ClientKey:
     """The client that is meant. Raises SourceUnknown, SourceNotNamed, ClientKeyRefused or ClientNotFound."""
-    source = read_source(connection, body.source)
+    source = read_source(connection, body.source, no_source=body.no_source)
     if body.client_hash is None:
         return client_key(source, body.client_id)
     number = int(body.client_hash, 16)

@@ -35,7 +35,7 @@ async def erase(
     """
 
     def ask(connection: Connection) -> ErasureRecord:
-        key = client_key(read_source(connection, body.source), body.client_id)
+        key = client_key(read_source(connection, body.source, no_source=body.no_source), body.client_id)
         asked = request_erasure(connection, key, reason=body.reason, actor=caller.actor)
         _record(connection, request, caller, "erasure.ask", asked)
         return asked

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.arguments.client_key import Composite, KeyParts, Source, client_order
+from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, client_order
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import ExitStatus, FileRefused
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
@@ -30,6 +30,7 @@ def erase(
     key: KeyParts,
     reason: Reason,
     source: Source = None,
+    no_source: NoSource = False,
     composite: Composite = False,
     compact_too: Annotated[
         bool, typer.Option("--compact", help="Then take her old bytes out of the table files; needs the database.")
@@ -40,7 +41,7 @@ def erase(
     as_json: AsJson = False,
 ) -> int:
     """Erase one client from all that predictq holds. The rows of her predictions stay, as erased."""
-    order = {**client_order(key, source, composite=composite), "reason": reason}
+    order = {**client_order(key, source, composite=composite, no_source=no_source), "reason": reason}
     with api_client(api_url, api_key, quiet=as_json) as http:
         erasure = http.call("POST", "/v1/erasures", order)
         if wait or compact_too:
@@ -61,6 +62,7 @@ def erase(
 def export(
     key: KeyParts,
     source: Source = None,
+    no_source: NoSource = False,
     composite: Composite = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", dir_okay=False, help="A new file; by default standard output.")
@@ -69,7 +71,7 @@ def export(
     api_key: ApiKeyText = None,
 ) -> None:
     """Write all that is held of one client as JSON: her answers, the features they were made from, her row as it is."""
-    order = client_order(key, source, composite=composite)
+    order = client_order(key, source, composite=composite, no_source=no_source)
     with api_client(api_url, api_key, quiet=True) as http:
         document = http.call("POST", "/v1/clients/export", order)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -53,8 +53,7 @@ WITH input AS (
 ), new_page AS (
     INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_ids, keys_int8, keys_uuid, keys_text,
                                          spelled, given)
-    SELECT b.id, count(*), CASE WHEN count(*) > count(a.features) THEN b.source_id END,
-           array_agg(a.job_id ORDER BY a.row),
+    SELECT b.id, count(*), b.source_id, array_agg(a.job_id ORDER BY a.row),
            CASE WHEN count(a.key_int8) > 0 THEN array_agg(a.key_int8 ORDER BY a.row) END,
            CASE WHEN count(a.key_uuid) > 0 THEN array_agg(a.key_uuid ORDER BY a.row) END,
            CASE WHEN count(a.key_text) > 0 THEN array_agg(a.key_text ORDER BY a.row) END,

@@ -1,0 +1,137 @@
+"""Persons whom nobody looked up: calls named them beside their features. They are found and erased like all others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from model.artefact import build_artefact
+from model.registration import new_version
+from shared.config import Settings
+from shared.erasure.kept_hashes import LOG_NAME, read_log
+from shared.erasure.keys import NO_SOURCE, client_key
+from shared.models.registry import promote_version, register_version
+from shared.postgres.engine import transaction
+from shared.status import Queue
+from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.integration.stored.erasure_support import PERSON, everything, key_of, places
+from tests.integration.worker.scoring_support import score
+from tests.models import SIGNATURE, TestModel
+from tests.support import OWNER, add_clients, add_model, as_upkeep
+from worker.erasure.duties import ErasureDuty
+from worker.scoring.scorer import Scorer
+
+NAME = "ZQXJ-KVW äö"
+FEATURES: dict[str, Any] = {"age": 30, "monthly_income": 2000, "department": "Sales", "over_time": True}
+
+
+@pytest.fixture
+def gateway(engine: Engine, settings: Settings) -> Iterator[Gateway]:
+    """A gateway, and a client with an admin key of the owner of all jobs here."""
+    with running_gateway(settings, new_key(engine, OWNER, is_admin=True)) as gateway:
+        yield gateway
+
+
+def add_model_without_source(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        artefact = build_artefact(TestModel(), SIGNATURE, 0.5, name="test")
+        promote_version(connection, register_version(connection, new_version(artefact, source_id=None)).id)
+
+
+def call(gateway: Gateway, name: int | str) -> None:
+    assert gateway.post("/v1/predict_raw", json={"client_id": name, "features": FEATURES}).status_code == 202
+
+
+def upload(gateway: Gateway, names: list[int | str]) -> None:
+    content = "".join(json.dumps({"client_id": name, **FEATURES}) + "\n" for name in names)
+    headers = {"Content-Type": "application/x-ndjson"}
+    assert gateway.post("/v1/jobs?features=upload", content=content.encode(), headers=headers).status_code == 202
+
+
+def erase(gateway: Gateway, engine: Engine, directory: Path, **order: Any) -> dict[str, Any]:
+    place = gateway.post("/v1/erasures", json={"reason": "art. 17", **order}).headers["Location"]
+    ErasureDuty(directory).run(as_upkeep(engine))
+    erasure: dict[str, Any] = gateway.get(place).json()
+    return erasure
+
+
+def test_a_client_of_models_without_a_source(gateway: Gateway, engine: Engine, scorer: Scorer, tmp_path: Path) -> None:
+    """Her answers are found by what calls named her, in small pages, large ones and open batches; then none is."""
+    add_model_without_source(engine)
+    call(gateway, NAME)
+    upload(gateway, [NAME, 7, *(f"row {number}" for number in range(70))])
+    score(scorer)
+    score(scorer, Queue.BULK)
+    call(gateway, NAME)  # nobody has scored it yet
+    her = {"no_source": True, "client_id": NAME}
+
+    found = gateway.post("/v1/clients/answers", json=her).json()
+    assert (found["source"], found["client_id"], len(found["answers"])) == (None, NAME, 3)
+    by_hash = gateway.post("/v1/clients/answers", json={"no_source": True, "client_hash": found["client_hash"]}).json()
+    assert by_hash == found
+    held = gateway.post("/v1/clients/export", json=her).json()
+    assert (held["source"], held["source_row"]["state"], len(held["predictions"])) == (None, "none", 3)
+    assert NAME in everything(engine)
+
+    done = erase(gateway, engine, tmp_path, **her)
+    assert (done["status"], done["answers"], done["source"]) == ("done", 3, None)
+    assert NAME not in everything(engine)
+    assert gateway.post("/v1/clients/answers", json=her).json()["answers"] == []
+    with transaction(engine):
+        assert [place.rows for place in places(engine, client_key(NO_SOURCE, 7))] == [(1,)]
+    score(scorer)
+    assert NAME not in everything(engine)
+
+
+def test_a_client_of_a_source_who_was_only_named(
+    gateway: Gateway, engine: Engine, scorer: Scorer, tmp_path: Path
+) -> None:
+    """A key of the source beside given features is hers: she goes with it, and is nobody without a source."""
+    add_model(engine)
+    add_clients(engine, 3)
+    call(gateway, PERSON)
+    call(gateway, 2)
+    score(scorer)
+    assert [place.rows for place in places(engine, key_of(engine))] == [(0,)]
+    elsewhere = gateway.post("/v1/clients/answers", json={"no_source": True, "client_id": str(PERSON)}).json()
+    assert elsewhere["answers"] == []
+
+    done = erase(gateway, engine, tmp_path, client_id=PERSON)
+    assert (done["status"], done["answers"], done["source"]) == ("done", 1, "clients")
+    assert str(PERSON) not in everything(engine)
+    assert len(places(engine, key_of(engine, 2))) == 1
+
+
+def test_a_replay_finds_who_had_no_source(gateway: Gateway, engine: Engine, scorer: Scorer, tmp_path: Path) -> None:
+    """Her line of erasures.log has an empty source."""
+    add_model_without_source(engine)
+
+    def load() -> None:
+        call(gateway, NAME)
+        call(gateway, "somebody else")
+        score(scorer)
+
+    load()
+    erase(gateway, engine, tmp_path, no_source=True, client_id=NAME)
+    load()  # as a restored backup would bring her back
+    ((source, digest),) = read_log((tmp_path / LOG_NAME).read_text().splitlines())
+    assert source == ""
+    line = {"source": source, "hash": digest}
+    place = gateway.post("/v1/erasures/replay", json={"erased": [line], "reason": "restore"}).headers["Location"]
+    ErasureDuty(tmp_path).run(as_upkeep(engine))
+    replayed = gateway.get(place).json()
+    assert (replayed["status"], replayed["answers"]) == ("done", 1)
+    assert NAME not in everything(engine)
+    assert len(places(engine, client_key(NO_SOURCE, "somebody else"))) == 2
+
+
+def test_one_is_a_client_of_a_source_or_of_none(gateway: Gateway) -> None:
+    """Both at once is refused."""
+    order = {"source": "clients", "no_source": True, "client_id": 1}
+    for path in ("/v1/clients/answers", "/v1/clients/export", "/v1/erasures"):
+        assert gateway.post(path, json={**order, "reason": "art. 17"} if "eras" in path else order).status_code == 422
