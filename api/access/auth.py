@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -14,7 +13,8 @@ from typing import Any
 
 from api.access.failed_keys import FailedKeys
 from api.access.oidc.groups import GroupRights
-from api.access.oidc.person import Person, Persons, TokenRefused
+from api.access.oidc.person import Person, TokenRefused
+from api.access.oidc.token_threads import TokenThreads
 from api.http.problems import FAILED_KEYS, FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
@@ -148,7 +148,7 @@ class Auth:
     """Turns an Authorization header into a Caller."""
 
     def __init__(
-        self, threads: DatabaseThreads, *, disabled: bool, failed_keys: FailedKeys, people: Persons | None = None
+        self, threads: DatabaseThreads, *, disabled: bool, failed_keys: FailedKeys, people: TokenThreads | None = None
     ) -> None:
         """With `people` tokens of their identity provider count as well as API keys."""
         self._threads = threads
@@ -243,7 +243,7 @@ class Auth:
         caller, why_not = None, _UNKNOWN
         if self._people is not None and not key.startswith(PREFIX):
             try:
-                caller = person_caller(await asyncio.to_thread(self._people.person, key))
+                caller = person_caller(await self._people.person(key))
             except TokenRefused as error:
                 why_not = str(error)
         elif (found := await self._look_ups.submit(key)) is not None:

@@ -15,8 +15,8 @@ from api.access.caps import Caps
 from api.access.failed_keys import FailedKeys
 from api.access.key_use import KeyUse
 from api.access.oidc.code_flow import CodeFlow
-from api.access.oidc.person import Persons
 from api.access.oidc.settings import oidc_settings
+from api.access.oidc.token_threads import TokenThreads
 from api.http.large_json import LargeJson
 from api.intake.errands import Errands
 from api.intake.group_spacing import GroupSpacing
@@ -144,7 +144,7 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def _single_sign_on(settings: Settings) -> tuple[Persons | None, CodeFlow | None]:
+def _single_sign_on(settings: Settings) -> tuple[TokenThreads | None, CodeFlow | None]:
     """Who checks the tokens of people, and how they sign in to the screens; None where that is not set."""
     oidc = oidc_settings(settings)
     if oidc is None:
@@ -152,7 +152,7 @@ def _single_sign_on(settings: Settings) -> tuple[Persons | None, CodeFlow | None
     from api.access.oidc.people import People  # noqa: PLC0415 - cryptography takes its memory only where it is used
 
     people = People(oidc)
-    return people, CodeFlow(oidc, people.discovery, people) if oidc.client_id else None
+    return TokenThreads(people), CodeFlow(oidc, people.discovery, people) if oidc.client_id else None
 
 
 @asynccontextmanager
@@ -263,7 +263,8 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
             await task.stop()
         publisher.stop()
         redis.close()
-        if code_flow is not None:
-            code_flow.close()
+        for provider in (people, code_flow):
+            if provider is not None:
+                provider.close()
         for threads in (singles, quick, lists, bulk, downloads):
             threads.close()

@@ -57,9 +57,6 @@ def test_an_attack_hurts_nobody(stack: Stack, name: str, tmp_path: Path) -> None
     _check(stack, stack.attack([name], ATTACKS[name].seconds or _SECONDS), tmp_path / "figures.jsonl")
 
 
-@pytest.mark.xfail(
-    reason="700 waiting calls of one address meet the limit of connections, a 503 that they do not expect", strict=False
-)
 @pytest.mark.timeout(600)
 def test_four_hostile_callers_at_once_hurt_nobody(stack: Stack, tmp_path: Path) -> None:
     """The same while four callers with a key each do their worst at once."""

@@ -15,7 +15,7 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from api.access.oidc.discovery import Discovery
 from api.access.oidc.groups import rights_of
-from api.access.oidc.person import InNoGroup, Person, TokenRefused
+from api.access.oidc.person import InNoGroup, KeyNotKnown, Person, TokenRefused
 from api.access.oidc.settings import OidcSettings
 from api.access.oidc.signing_keys import SigningKeys
 
@@ -32,9 +32,12 @@ class People:
         self.discovery = Discovery(settings.issuer, allows_http=settings.allows_http)
         self._keys = SigningKeys(self.discovery, allows_http=settings.allows_http)
 
-    def person(self, token: str) -> Person:
-        """Who it stands for. Raises TokenRefused, and ProviderAway where the provider's keys cannot be had."""
-        return self._person(self._claims(token, self.settings.audience))
+    def person(self, token: str, *, asks: bool = True) -> Person:
+        """Who it stands for. Raises TokenRefused, and ProviderAway where the provider's keys cannot be had.
+
+        Without `asks` the provider is not asked for keys, and KeyNotKnown is raised where it would be.
+        """
+        return self._person(self._claims(token, self.settings.audience, asks=asks))
 
     def signed_in(self, id_token: str, nonce: str) -> Person:
         """Who has signed in at the screens, by the token that came for the sign-in of this nonce.
@@ -61,11 +64,11 @@ class People:
         known = tuple(dict.fromkeys(entry.group for entry in self.settings.groups if entry.group in member_of))
         return Person(subject, name if isinstance(name, str) else None, rights, known)
 
-    def _claims(self, token: str, audience: str) -> Mapping[str, Any]:
+    def _claims(self, token: str, audience: str, *, asks: bool = True) -> Mapping[str, Any]:
         if len(token) > LONGEST_TOKEN:
             raise TokenRefused("The token is too long.")
         try:
-            claims = self._signed(token)
+            claims = self._signed(token, asks=asks)
             self._check(claims, audience)
         except ExpiredTokenError:
             raise TokenRefused("The token has expired. Sign in again.") from None
@@ -73,14 +76,18 @@ class People:
             raise TokenRefused(f"The token is not valid ({type(error).__name__}).") from None
         return claims
 
-    def _signed(self, token: str) -> dict[str, Any]:
-        """What a token says, once one of the provider's keys fits its signature. Raises JoseError."""
+    def _signed(self, token: str, *, asks: bool) -> dict[str, Any]:
+        """What a token says, once one of the provider's keys fits its signature. Raises JoseError and KeyNotKnown."""
         named = extract_compact(token.encode("ascii")).headers().get("kid")
         kid = named if isinstance(named, str) else None
-        keys = self._keys.keys(kid)
+        keys = self._keys.keys(kid) if asks else self._keys.known(kid)
+        if keys is None:
+            raise KeyNotKnown
         try:
             return self._decoded(token, keys, kid)
         except BadSignatureError:
+            if not asks:
+                raise KeyNotKnown from None
             # Where tokens name no key, new ones can only be noticed by this.
             newer = self._keys.keys_newer_than(keys)
             if newer is None:

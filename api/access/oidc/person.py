@@ -20,6 +20,13 @@ class InNoGroup(TokenRefused):
         super().__init__("You are in none of the groups that may use this service. Ask its operator.")
 
 
+class KeyNotKnown(PredictqError):
+    """No key that is known has signed the token: its provider has to be asked for others."""
+
+    def __init__(self) -> None:
+        super().__init__("No known key of the identity provider has signed the token.")
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Who called or signed in, and what their group may do."""
@@ -33,8 +40,8 @@ class Person:
 class Persons(Protocol):
     """Whoever checks tokens."""
 
-    def person(self, token: str) -> Person:
-        """Who it stands for. Raises TokenRefused and ProviderAway."""
+    def person(self, token: str, *, asks: bool = True) -> Person:
+        """Who it stands for; without `asks` nobody is waited for. Raises TokenRefused, ProviderAway and KeyNotKnown."""
         ...
 
 

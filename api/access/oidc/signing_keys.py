@@ -29,6 +29,10 @@ class SigningKeys:
         self._found: KeySet | None = None
         self._asked_at: float | None = None
 
+    def known(self, kid: str | None) -> KeySet | None:
+        """All keys as they are known; None where `keys` would ask or wait."""
+        return None if self._is_due(kid) or (kid is not None and not self._has(kid)) else self._found
+
     def keys(self, kid: str | None) -> KeySet:
         """All keys; asked for anew where they are old, or lack the one that is named. Raises ProviderAway.
 

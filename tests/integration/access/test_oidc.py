@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +24,7 @@ from api.access.oidc.groups import read_groups
 from api.access.oidc.people import People
 from api.access.oidc.person import TokenRefused
 from api.access.oidc.settings import oidc_settings
+from api.access.oidc.signing_keys import SigningKeys
 from devstack.servers.ports import free_port
 from shared.config import Settings, SettingsRefused, load_settings
 from tests.integration.gateway.api_support import bearer, new_key, running_gateway
@@ -182,6 +185,33 @@ def test_a_provider_that_was_never_there_is_a_503_and_keys_go_on(settings: Setti
         answer = gateway.get("/v1/models", headers=bearer(forged))
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/identity-provider-away")
         assert gateway.get("/v1/models").status_code == 200
+
+
+def test_made_up_tokens_hold_up_nobody_while_the_provider_hangs(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for it. A token whose key is known does not wait for them."""
+    monkeypatch.setattr(SigningKeys, "_has_rested", lambda _: True)  # every unknown key is asked for
+    port = free_port()
+    with ExitStack() as stack:
+        with provider(port) as issuer:
+            gateway = stack.enter_context(running_gateway(with_provider(settings, issuer), new_key(engine, "risk")))
+            known = [token_of(issuer, name) for name in ("ann", "olga")]
+            assert gateway.get("/v1/models", headers=bearer(known[0])).status_code == 200
+        made_up = RSAKey.generate_key(2048)
+        stack.enter_context(socket.create_server(("127.0.0.1", port)))  # it lets everybody in and says nothing
+        calls = stack.enter_context(ThreadPoolExecutor(40))
+        waiting = [
+            calls.submit(
+                gateway.get,
+                "/v1/models",
+                headers=bearer(jwt.encode({"alg": "RS256", "kid": f"k{number}"}, {"sub": "eve"}, made_up)),
+            )
+            for number in range(40)
+        ]
+        assert gateway.get("/v1/models", headers=bearer(known[1])).status_code == 200
+        assert not all(call.done() for call in waiting)
+        assert {call.result().status_code for call in waiting} <= {401, 429, 503}
 
 
 def test_without_a_provider_a_token_is_an_unknown_key(settings: Settings, engine: Engine, issuer: str) -> None:
