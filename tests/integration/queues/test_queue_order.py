@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,7 @@ from tests.support import (
     submit_bulk,
     submit_singles,
     wait_for_job,
+    wait_until,
     worker_process,
 )
 
@@ -50,16 +54,36 @@ def test_while_single_predictions_come_a_process_is_kept_free_for_them(two: tupl
     bulk = submit_bulk(engine, [*range(1, 21)] * 50, batch_rows=10)
     publish(settings, bulk)
     wait_until_claimed(engine, bulk)
-    together = alone = 0
-    while together + alone < _CLAIMS:
-        (single,) = submit_singles(engine, [1])
-        publish(settings, single)
-        wait_for_job(engine, single.job_id, seconds=PATIENCE)
-        together, alone = _bulk_claims(engine, bulk)
+    with _singles_coming(settings):
+        together, alone = wait_until(
+            lambda: found if sum(found := _bulk_claims(engine, bulk)) >= _CLAIMS else None,
+            seconds=PATIENCE,
+            what=f"{_CLAIMS} bulk batches are taken",
+        )
     with transaction(engine) as connection:
         cancel_job(connection, bulk.job_id, OWNER)
     # A stall of the machine may let a batch slip in between two singles; without a free process half are together.
     assert 3 * together <= alone, f"{together} bulk batches were taken beside another one, {alone} alone"
+
+
+@contextmanager
+def _singles_coming(settings: Settings) -> Iterator[None]:
+    """Single predictions all the time, whether or not those before are answered: no pause ends the keeping."""
+    engine = make_engine(settings, application_name="singles", pool_size=1)
+    stopped = threading.Event()
+
+    def submit() -> None:
+        while not stopped.wait(0.02):
+            publish(settings, submit_singles(engine, [1])[0])
+
+    with ThreadPoolExecutor(1) as thread:
+        submitting = thread.submit(submit)
+        try:
+            yield
+        finally:
+            stopped.set()
+            submitting.result()
+            engine.dispose()
 
 
 def test_after_a_single_prediction_a_bulk_job_soon_has_both_processes(two: tuple[Settings, Engine]) -> None:
