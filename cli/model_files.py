@@ -17,6 +17,7 @@ from cli.output.progress import progress
 if TYPE_CHECKING:
     from model.code.folder import PackedFolder
 
+_OPENING_SECONDS = 200.0  # a worker has 170 to open a file and try the model
 _CONTENT, _DESCRIPTION, _SIGNATURE = "model.joblib", "model.json", "signature.json"
 
 
@@ -95,7 +96,7 @@ def register(
     asked = {"upload_id": sent["id"], "file_name": file.path.name, **said, **given}
     if code is not None:
         asked["code_upload_id"] = _send_code(client, code)
-    return client.call("POST", f"/v1/models/{quote(model, safe='')}/versions", asked)
+    return client.call("POST", f"/v1/models/{quote(model, safe='')}/versions", asked, seconds=_OPENING_SECONDS)
 
 
 def _send_code(client: ApiClient, code: PackedFolder) -> str:

@@ -83,6 +83,13 @@ class SourceNeeded(PredictqError):
         super().__init__(f"Model {model} has no source: its features come with each call or upload.")
 
 
+class OtherSource(PredictqError):
+    """Rows of an earlier job are of clients of another source than the model reads now."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"Model {model} reads another source now than for this job. Ask for its clients in a new job.")
+
+
 class NoLiveModel(PredictqError):
     """No version is live, of the model that was named or of any, so nothing can be scored."""
 

@@ -17,7 +17,7 @@ def prepare_environment() -> None:
     the process ends; those of workers that were killed go when the next one starts.
     """
     limit_threads()
-    _remove_leftovers()
+    remove_leftovers(_PREFIX)
     directory = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
     atexit.register(_remove, directory, os.getpid())
@@ -34,9 +34,10 @@ def _remove(directory: str, owner: int) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _remove_leftovers() -> None:
-    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        owner = directory.name.removeprefix(_PREFIX).partition("-")[0]
+def remove_leftovers(prefix: str) -> None:
+    """Remove temporary directories called `prefix`, process id, dash and more, whose process is no more."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
+        owner = directory.name.removeprefix(prefix).partition("-")[0]
         if owner.isdecimal() and not _exists(int(owner)):
             shutil.rmtree(directory, ignore_errors=True)
 

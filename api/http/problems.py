@@ -99,6 +99,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.NothingToRollBack: Kind("nothing-to-roll-back", 409, "No other version was live before"),
     errors.VersionRetired: Kind("version-retired", 409, "The version was retired"),
     errors.SourceNeeded: Kind("source-needed", 422, "The model has no source"),
+    errors.OtherSource: Kind("other-source", 422, "The model reads another source now"),
     errors.SourceTooSlow: Kind("source-too-slow", 422, "The source is read as a whole"),
     errors.ModelVersionUnknown: Kind("model-version-unknown", 404, "There is no such model version"),
     errors.FeaturesRefused: Kind("features-refused", 422, "The features do not fit the live model"),

@@ -31,8 +31,10 @@ def read_condition(texts: Sequence[str]) -> dict[str, Any]:
         if sign == "=":
             # Values go as they are written: the gateway knows the column's type, and we do not.
             equal.setdefault(column, []).append(None if value.lower() == _EMPTY else value)
+        elif _SIGNS[sign] in ranges.setdefault(column, {}):
+            raise UsageProblem(f"--where: {column} has {sign} twice")
         else:
-            ranges.setdefault(column, {})[_SIGNS[sign]] = value
+            ranges[column][_SIGNS[sign]] = value
     both = sorted(set(equal) & set(ranges))
     if both:
         raise UsageProblem(f"--where: {both[0]} cannot have both a value and a range")

@@ -109,10 +109,11 @@ def results(
     api_key: ApiKeyText = None,
 ) -> None:
     """Write a job's answers, in the order in which they were asked for; so far as they are there."""
-    if output and output.suffix in BINARY_ENDINGS and not as_json:
+    ending = output.suffix.lower() if output else ""
+    if output and ending in BINARY_ENDINGS and not as_json:
         _write_binary(job_id, output, api_url, api_key)
         return
-    content_type = "application/x-ndjson" if as_json else CONTENT_TYPES.get(output.suffix if output else "", "text/csv")
+    content_type = "application/x-ndjson" if as_json else CONTENT_TYPES.get(ending, "text/csv")
     with (
         api_client(api_url, api_key, quiet=as_json) as client,
         progress("receiving", None, unit="bytes", quiet=as_json or output is None) as meter,
@@ -132,7 +133,7 @@ def _write_binary(job_id: str, output: Path, api_url: str | None, api_key: str |
         progress("receiving", None, unit="bytes", quiet=False) as meter,
         _target(output) as target,
     ):
-        count, complete = client.export(job_id, BINARY_ENDINGS[output.suffix], target, meter)
+        count, complete = client.export(job_id, BINARY_ENDINGS[output.suffix.lower()], target, meter)
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     say(f"{count:,} rows written to {plain_text(output)}")

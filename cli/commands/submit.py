@@ -172,7 +172,7 @@ def _require_file(option: str, path: Path) -> None:
 
 
 def _upload(client: Any, path: Path, key: str | None, said: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    content_type = "application/x-ndjson" if path.suffix in NDJSON_ENDINGS else "text/csv"
+    content_type = "application/x-ndjson" if path.suffix.lower() in NDJSON_ENDINGS else "text/csv"
     if str(path) != STANDARD_INPUT:
         return _send(client, path, content_type, key, said, quiet=quiet)
     # What is piped in can be read once, and a call may have to be repeated.

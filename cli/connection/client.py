@@ -180,9 +180,15 @@ class ApiClient:
             self._fetch(response, target, on_bytes)
             return response.headers
 
-    def call(self, method: str, path: str, document: Json | None = None) -> Json:
-        """Any call that answers at once: of an administrator, say. An answer without a body is {}."""
-        response = self._call(method, path, json=document) if document is not None else self._call(method, path)
+    def call(self, method: str, path: str, document: Json | None = None, *, seconds: float | None = None) -> Json:
+        """Any call that is answered once: of an administrator, say. An answer without a body is {}.
+
+        `seconds`: how long the answer may take, where a worker has much to do for it.
+        """
+        request: dict[str, Any] = {} if document is None else {"json": document}
+        if seconds is not None:
+            request["timeout"] = httpx.Timeout(seconds, connect=5)
+        response = self._call(method, path, **request)
         answer: Json = response.json() if response.content else {}
         return answer
 
@@ -248,9 +254,12 @@ class _Passing(Exception):
         self.seconds = seconds
 
 
+_SOON = ("idempotency-key-in-flight", "model-changed")
+
+
 def _is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
-    if response.status_code == 409:
-        return is_submission  # our own first attempt is still being accepted
+    if response.status_code == 409:  # our own first attempt is still being accepted, or a model has just gone live
+        return is_submission and any(f"/problems/{kind}" in response.text for kind in _SOON)
     # A model goes live when somebody promotes one: that may be never.
     return response.status_code in BUSY and "no-live-model" not in response.text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
@@ -54,7 +54,7 @@ def infer_signature(estimator: Any, columns: Sequence[Column] | None) -> Inferre
 
     Raises ModelRefused where the file does not name its features, or a column is of a type that no feature stands for.
     """
-    names = feature_names(estimator)
+    names = feature_names(estimator, {column.name for column in columns or ()})
     if names is None:
         names = _names_of_columns(estimator, columns)
     notes: list[str] = []
@@ -94,15 +94,18 @@ def _time_dtype(column_type: str | None) -> str:
     return "datetime64[us, UTC]" if column_type == "timestamptz" else "datetime64[us]"
 
 
-def feature_names(estimator: Any) -> list[str] | None:
-    """The names of the features that the file says it was fitted on; None where it says none."""
+def feature_names(estimator: Any, known: Collection[str] = ()) -> list[str] | None:
+    """The names of the features that the file says it was fitted on; None where it says none.
+
+    `known` are the columns of its source: what looks like the numbers of columns without names may be names there.
+    """
     if isinstance(estimator, OnnxModel):
         return None if estimator.takes_one_matrix else list(estimator.input_types)
     for part in (estimator, inner(estimator), first_step(estimator)):
         for key in ("feature_names_in_", "feature_name_", "feature_names_"):
             found = _attribute(part, key)
             names = [] if found is None else [str(name) for name in found]
-            if names and not _are_made_up(names):
+            if names and (not _are_made_up(names) or set(names) <= set(known)):
                 return names
     return None
 

@@ -21,7 +21,9 @@ SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enabl
 SELECT r.batch_id || '-' || p.row AS request_id, j.id AS job_id, j.kind AS job_kind, j.name AS job_name,
        CASE WHEN o.batch_id IS NULL THEN 'open'
             WHEN o."values" IS NULL OR p.row = ANY (o.cancelled_rows) THEN 'cancelled' ELSE 'answered' END AS state,
-       r.created_at AS accepted_at, r.given[p.row + 1] AS given, v.model, v.version AS model_version, v.classes,
+       r.created_at AS accepted_at,
+       r.given[p.row + 1] IS NOT NULL AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL)
+           AS is_given, v.model, v.version AS model_version, v.classes,
        o."values"[p.row + 1] AS value, o.labels[p.row + 1] AS label_number, o.threshold,
        o.error_codes[e.position] AS error_code, o.error_details[e.position] AS error_detail,
        o.created_at AS answered_at
@@ -76,7 +78,7 @@ def _answer(row: Any) -> dict[str, Any]:
         "label": label_of(row.label_number, row.value, row.threshold, row.classes) if is_answered else None,
         "threshold": row.threshold if is_answered else None,
         "value": row.value if not row.classes and is_answered else None,
-        "features_from": "source" if row.given is None else "request",
+        "features_from": "request" if row.is_given else "source",
         "accepted_at": row.accepted_at,
         "answered_at": row.answered_at,
         "error": None if row.error_code is None else {"code": row.error_code, "detail": row.error_detail},

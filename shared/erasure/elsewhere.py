@@ -33,7 +33,7 @@ def erase_elsewhere(engine: Engine, erasure_id: UUID, key: ClientKey) -> None:
         connection.execute(_REFERENCE_ROWS, values)
         connection.execute(_ERRANDS, {**values, "variables": json.dumps({"n": key.value, "t": key.text})})
         connection.execute(_EXPORTS, values)
-    _delete_uploads(engine, key)
+    delete_uploads(engine, key)
 
 
 _SELECTIONS = text("""
@@ -114,7 +114,7 @@ def _mark(connection: Connection, partitions: Sequence[str]) -> None:
     )
 
 
-def _delete_uploads(engine: Engine, key: ClientKey) -> None:
+def delete_uploads(engine: Engine, key: ClientKey) -> None:
     """Delete every upload that may hold her: all but plain texts in which nothing looks like her key."""
     with transaction(engine) as connection:
         uploads = connection.execute(text("SELECT id, media_type FROM predictq.uploads ORDER BY id")).all()

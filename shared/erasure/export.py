@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from shared.erasure.client_holds import holds_on
 from shared.erasure.find import Place, find_client
 from shared.erasure.keys import ClientKey
 from shared.errors import DatabaseUnavailable
@@ -33,7 +34,7 @@ def export_client(engine: Engine, key: ClientKey) -> Json:
         found = [row for piece in pieces for row in _predictions(connection, piece, versions)]
         _add_idempotency_keys(connection, found)
         references = connection.execute(_REFERENCES, {"source_id": key.source.id, "key": key.text}).all()
-        holds = connection.execute(_HOLDS, {"source_id": key.source.id, "key": key.text}).all()
+        holds = holds_on(connection, key)
     return {
         "source": key.source.name,
         "client_key": key.text,
@@ -41,7 +42,7 @@ def export_client(engine: Engine, key: ClientKey) -> Json:
         "source_row": _source_row(engine, key),
         "predictions": found,
         "reference_rows": [_reference(row) for row in references],
-        "holds": [dict(row._mapping) for row in holds],  # noqa: SLF001 - SQLAlchemy's documented name
+        "holds": [{name: getattr(hold, name) for name in ("id", "reason", "actor", "created_at")} for hold in holds],
     }
 
 
@@ -76,10 +77,6 @@ _REFERENCES = text("""
 SELECT v.model, v.version AS model_version, r.row_number, r.features, r.answer FROM predictq.reference_rows r
 JOIN predictq.model_versions v ON v.id = r.model_version_id JOIN predictq.models m ON m.name = v.model
 WHERE m.source_id = :source_id AND r.client_key = :key ORDER BY v.model, v.version, r.row_number
-""")
-_HOLDS = text("""
-SELECT id, reason, actor, created_at FROM predictq.holds
-WHERE released_at IS NULL AND client_key = :key AND (source_id IS NULL OR source_id = :source_id) ORDER BY id
 """)
 
 

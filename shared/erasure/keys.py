@@ -96,6 +96,11 @@ def read_source(connection: Connection, name: str | None, *, no_source: bool = F
     return _source(row)
 
 
+def list_key_sources(connection: Connection) -> list[KeySource]:
+    """All sources that there are or were."""
+    return [_source(row) for row in connection.execute(text(f"{_SOURCE} ORDER BY id"))]
+
+
 def source_by_id(connection: Connection, source_id: int | None) -> KeySource:
     """The source of this number; None is NO_SOURCE."""
     if source_id is None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
+from shared.erasure.client_holds import holds_on
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureUnknown
 from shared.erasure.find import find_client
 from shared.erasure.keys import ClientKey
@@ -113,9 +114,9 @@ def _names(reason: str, key: str) -> bool:
 
 def refuse_held(connection: Connection, key: ClientKey) -> None:
     """Raise ClientHeld where a hold stands on the client, on a job of hers or on a model that has answered for her."""
-    held = connection.execute(_HELD_CLIENT, {"key": key.text, "source_id": key.source.id}).scalar_one_or_none()
-    if held is not None:
-        raise ClientHeld(held, "client")
+    held = holds_on(connection, key)
+    if held:
+        raise ClientHeld(held[0].id, "client")
     if connection.execute(_OTHER_HOLDS).first() is None:
         return
     places = find_client(connection, key, read_installation(connection).hash_secret)
@@ -128,10 +129,6 @@ def refuse_held(connection: Connection, key: ClientKey) -> None:
         raise ClientHeld(row.id, row.kind)
 
 
-_HELD_CLIENT = text("""
-SELECT id FROM predictq.holds WHERE released_at IS NULL AND client_key = :key
-    AND (source_id IS NULL OR source_id = :source_id) ORDER BY id LIMIT 1
-""")
 _OTHER_HOLDS = text("SELECT FROM predictq.holds WHERE released_at IS NULL AND client_key IS NULL LIMIT 1")
 _HELD_PAGE = text("""
 SELECT h.id, CASE WHEN h.model IS NULL THEN 'job' ELSE 'model' END AS kind

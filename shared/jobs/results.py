@@ -72,7 +72,7 @@ _SHAPE = text("""
 SELECT v.model, v.version, v.task, v.classes, s.key_columns
 FROM predictq.jobs j
 JOIN predictq.model_versions v ON v.id = j.model_version_id
-LEFT JOIN predictq.sources s ON s.id = j.source_id
+LEFT JOIN predictq.sources s ON s.id = coalesce(j.source_id, v.source_id)  -- a key beside features is of the model's
 WHERE j.id = :id
 """)
 

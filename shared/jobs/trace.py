@@ -76,7 +76,9 @@ SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id,
        CASE WHEN o."values"[CAST(:row AS integer) + 1] IS NOT NULL THEN o.threshold END AS threshold,
        o.error_codes[e.position] AS error_code, o.error_details[e.position] AS error_detail,
        CASE WHEN o.features IS NULL THEN NULL
-            WHEN r.given[CAST(:row AS integer) + 1] IS NOT NULL THEN 'request' ELSE s.name END AS features_from,
+            WHEN r.given[CAST(:row AS integer) + 1] IS NOT NULL
+                AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL)  -- else it was read along
+                THEN 'request' ELSE s.name END AS features_from,
        o.features, v.signature, v.classes, o.fence, coalesce(o.claimed_at, b.claimed_at) AS claimed_at,
        o.created_at AS answered_at,
        CAST(:row AS integer) = ANY (coalesce(

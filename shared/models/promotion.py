@@ -25,5 +25,5 @@ def check_promotion(connection: Connection, version: ModelVersion) -> None:
         named = ", ".join(missing[:_MOST_NAMES]) + (" …" if len(missing) > _MOST_NAMES else "")
         raise ModelRefused(
             f"{version.label} needs {len(missing)} features that the source {source.name} does not have: {named}. "
-            "Add the columns and run predictq sources check, or promote with --force and a reason."
+            f"Add the columns and run predictq sources check {source.name}, or promote with --force and a reason."
         )

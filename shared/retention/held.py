@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from shared.erasure.client_holds import spellings
 from shared.retention.partitions.ranges import BatchRange
 from shared.retention.rules.errors import HoldsChanged
 
@@ -32,13 +33,16 @@ def read_kept(connection: Connection, ranges: Iterable[BatchRange]) -> Kept:
     newest = connection.execute(_NEWEST).scalar_one()  # first: a hold that comes meanwhile is noticed later
     clients = connection.execute(_CLIENT_HOLDS).all()
     held_jobs = [str(job_id) for job_id in connection.execute(_JOB_HOLDS).scalars()]
+    keys_of = {
+        hold.id: {hold.client_key} if hold.source_id else spellings(connection, hold.client_key) for hold in clients
+    }
     jobs: set[UUID] = {UUID(job_id) for job_id in held_jobs}
     pages: set[int] = set()
     rows: dict[int, set[int]] = defaultdict(set)
     for table in (batches.table("batch_requests") for batches in ranges) if clients or held_jobs else ():
         found = [*connection.execute(text(_HELD_JOBS.format(table=table)), {"held": held_jobs})]
         for hold in clients:
-            values = {"source": hold.source_id, "key": hold.client_key, **_typed(hold.client_key)}
+            values = {"source": hold.source_id, **_typed(keys_of[hold.id])}
             found += connection.execute(text(_HELD_CLIENT.format(table=table)), values)
         for batch_id, job_id, positions in found:
             rows[batch_id] |= {position - 1 for position in positions}
@@ -58,14 +62,22 @@ def refuse_new_hold(connection: Connection, newest_hold: int) -> None:
         raise HoldsChanged
 
 
-def _typed(key: str) -> dict[str, object]:
-    """The key as the column types that it may be stored in."""
-    number = int(key) if _is_integer(key) else None
+def _typed(keys: Iterable[str]) -> dict[str, object]:
+    """The key, however it is written, as the column types that it may be stored in."""
+    texts = sorted(keys)
+    numbers = [int(key) for key in texts if _is_integer(key)]
+    return {
+        "texts": texts,
+        "numbers": [number for number in numbers if -(2**63) <= number < 2**63],
+        "uuids": [key for key in texts if _is_uuid(key)],
+    }
+
+
+def _is_uuid(key: str) -> bool:
     try:
-        as_uuid: str | None = str(UUID(key)) if len(key) == 36 else None
+        return len(key) == 36 and bool(UUID(key))
     except ValueError:
-        as_uuid = None
-    return {"number": number if number is not None and -(2**63) <= number < 2**63 else None, "uuid": as_uuid}
+        return False
 
 
 def _is_integer(key: str) -> bool:
@@ -74,7 +86,7 @@ def _is_integer(key: str) -> bool:
 
 _NEWEST = text("SELECT coalesce(max(id), 0) FROM predictq.holds")
 _CLIENT_HOLDS = text("""
-SELECT source_id, client_key FROM predictq.holds WHERE client_key IS NOT NULL AND released_at IS NULL
+SELECT id, source_id, client_key FROM predictq.holds WHERE client_key IS NOT NULL AND released_at IS NULL
 """)
 _JOB_HOLDS = text("SELECT job_id FROM predictq.holds WHERE job_id IS NOT NULL AND released_at IS NULL")
 # Pages of single jobs that are held; a bulk job is known by its id alone.
@@ -85,13 +97,16 @@ FROM {table} r WHERE r.job_ids && CAST(:held AS uuid[])
 """
 _HELD_CLIENT = """
 SELECT r.batch_id, r.job_id,
-       CASE WHEN CAST(:number AS bigint) IS NULL THEN '{{}}' ELSE
-            coalesce(array_positions(r.keys_int8, CAST(:number AS bigint)), '{{}}') END
-       || CASE WHEN CAST(:uuid AS uuid) IS NULL THEN '{{}}' ELSE
-               coalesce(array_positions(r.keys_uuid, CAST(:uuid AS uuid)), '{{}}') END
-       || coalesce(array_positions(r.keys_text, CAST(:key AS text)), '{{}}')
+       ARRAY(SELECT u.n FROM unnest(r.keys_int8) WITH ORDINALITY AS u (key, n)
+             WHERE u.key = ANY (CAST(:numbers AS bigint[]))
+             UNION ALL
+             SELECT u.n FROM unnest(r.keys_uuid) WITH ORDINALITY AS u (key, n)
+             WHERE u.key = ANY (CAST(:uuids AS uuid[]))
+             UNION ALL
+             SELECT u.n FROM unnest(r.keys_text) WITH ORDINALITY AS u (key, n)
+             WHERE u.key = ANY (CAST(:texts AS text[])))
 FROM {table} r
 WHERE (CAST(:source AS integer) IS NULL OR r.source_id = :source)
-  AND (CAST(:number AS bigint) = ANY (r.keys_int8) OR CAST(:uuid AS uuid) = ANY (r.keys_uuid)
-       OR CAST(:key AS text) = ANY (r.keys_text))
+  AND (r.keys_int8 && CAST(:numbers AS bigint[]) OR r.keys_uuid && CAST(:uuids AS uuid[])
+       OR r.keys_text && CAST(:texts AS text[]))
 """

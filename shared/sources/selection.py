@@ -7,7 +7,8 @@ added: no others, for what can be compared can be found out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from shared.errors import FilterRefused
@@ -56,12 +57,13 @@ def selection_query(
     *,
     after: str | None,
     citext_schema: str | None = None,
-    features: Sequence[str] = (),
+    features: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, dict[str, Any]]:
     """The query for the keys, in key order and greater than `after`, of the clients that `where` selects, {} for all.
 
-    One column: the key as PostgreSQL writes it as an element of an array. With `features`, which are columns of the
-    source, a second one: their values as a JSON object, as an element of an array of texts. `after` is a canonical key.
+    One column: the key as PostgreSQL writes it as an element of an array. With `features`, which are SQL expressions
+    of the relation `c` by name, a second one: their values as a JSON object, as an element of an array of texts.
+    `after` is a canonical key.
     Returns SQL for the driver and its parameters. Raises FilterRefused.
     """
     found, parameters = conditions(where, source)
@@ -164,11 +166,11 @@ def _quoted_element(text: str) -> str:
     return f"{_QUOTE} || {escaped} || {_QUOTE}"
 
 
-def _object(columns: Sequence[str]) -> str:
-    """An SQL text: a JSON object of columns. PostgreSQL writes numbers with all their digits, and NaN as a string."""
+def _object(features: Mapping[str, str]) -> str:
+    """An SQL text: a JSON object of values. PostgreSQL writes numbers with all their digits, and NaN as a string."""
     members = []
-    for name in columns:
+    for name, expression in features.items():
         label = json.dumps(name).replace("\\", "\\\\").replace("'", "''")
-        value = f"coalesce(pg_catalog.to_json(c.{quoted(name)})::pg_catalog.text, 'null')"
+        value = f"coalesce(pg_catalog.to_json({expression})::pg_catalog.text, 'null')"
         members.append(f"E'{label}:' || {value}")
     return "'{' || " + " || ',' || ".join(members) + " || '}'"

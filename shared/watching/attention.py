@@ -166,6 +166,11 @@ def _pauses(connection: Connection) -> Iterator[NeedsPerson]:
         yield NeedsPerson(Concern.PAUSED, pause.created_at, about)
 
 
+def _resume(about: Mapping[str, Any]) -> str:
+    given = [f"--{option} {about[option]}" for option in ("queue", "model") if about[option]]
+    return " ".join(["predictq resume", *given])
+
+
 def words_of(need: NeedsPerson) -> tuple[str, str]:
     """A sentence for an operator, and what to type next; screens have words of their own."""
     about = need.about
@@ -184,8 +189,8 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"the source {about['source']} does not answer", f"predictq sources check {about['source']}"
         case Concern.SOURCE_CHANGED:
             names = ", ".join([*about["lacking"], *about["changed"]])
-            label = f"{about['model']}:{about['version']}"
-            return f"{label} is live, and {about['source']} lacks or has otherwise: {names}", "predictq sources check"
+            label, check = f"{about['model']}:{about['version']}", f"predictq sources check {about['source']}"
+            return f"{label} is live, and {about['source']} lacks or has otherwise: {names}", check
         case Concern.DISK:
             return f"the disk is full in {about['days']:.0f} days", "predictq storage"
         case Concern.UPKEEP:
@@ -193,4 +198,4 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"the upkeep fails: {failing}" if failing else "the upkeep has not run for a day", "predictq upkeep"
         case Concern.PAUSED:
             what = " of ".join(filter(None, (about["queue"] and f"the queue {about['queue']}", about["model"])))
-            return f"{what} is paused by {about['actor']}: {about['reason']}", "predictq resume"
+            return f"{what} is paused by {about['actor']}: {about['reason']}", _resume(about)

@@ -1,5 +1,5 @@
 -- What is going on: the newest jobs with their status, the work that is open, and whose turn it is.
---   psql "$(predictq url --psql)" -f sql/samples/jobs.sql
+--   predictq psql -f sql/samples/jobs.sql
 \pset null '·'
 \pset linestyle unicode
 \pset border 2

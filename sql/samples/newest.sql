@@ -1,5 +1,5 @@
 -- The newest requests, answers and traces, to be read in psql:
---   psql "$(predictq url --psql)" -f sql/samples/newest.sql
+--   predictq psql -f sql/samples/newest.sql
 \pset null '·'
 \pset linestyle unicode
 \pset border 2

@@ -128,7 +128,7 @@ class Api:
             "headers": [
                 (b"host", self._request.headers.get("host", "").encode("latin-1")),
                 (b"x-request-id", outer[REQUEST_ID]),
-                *((name.encode(), value.encode("latin-1")) for name, value in headers.items()),
+                *((name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()),
             ],
             "client": outer.get("client"),
             "server": outer.get("server"),

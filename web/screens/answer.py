@@ -12,6 +12,7 @@ from web.charts.threshold import threshold_chart
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.figures import FIGURES
 from web.words.values import shown_label, shown_value
 
 routes = ScreenRoutes()
@@ -39,6 +40,7 @@ async def answer(screen: Screen) -> Response:
         features=feature_rows(screen, version, trace["features"]),
         link=str(screen.request.url.replace(query="")),
         now=screen.now(),
+        figure_names=FIGURES,
         client_path=f"/answers/{request_id}/client",
     )
 

@@ -21,6 +21,7 @@ routes = ScreenRoutes()
 _SECONDS = 20.0  # a worker is asked what the source has now
 _NOT_A_KEY = 422
 _NO_WORKER = 503
+_NOT_FOUND = 404
 
 
 @routes.get("/clients")
@@ -148,6 +149,8 @@ async def _now(
     try:
         now = await screen.api.post("/v1/clients/features", asked)
     except ApiRefused as refused:
+        if refused.status == _NOT_FOUND:  # her hash is of the source that the model read when it answered
+            return None, screen.say("The model reads another source now.")
         if refused.status not in (_NOT_A_KEY, _NO_WORKER):
             raise
         return None, refused.detail

@@ -127,8 +127,9 @@ async def _one(screen: Screen, refusal: str) -> Response:
 
 def _order(screen: Screen, wish: Wish) -> dict[str, Any]:
     """The body of the call. Raises ValueError where the date is none."""
-    given = {"owner": wish.owner, "roles": list(wish.roles), "models": list(wish.models), "note": wish.note}
-    order = {name: value for name, value in given.items() if value}
+    given = {"owner": wish.owner, "models": list(wish.models), "note": wish.note}
+    order: dict[str, Any] = {name: value for name, value in given.items() if value}
+    order["roles"] = list(wish.roles)  # none is refused, and not what the API gives to whoever says nothing
     if wish.expires:
         try:
             day = datetime.fromisoformat(wish.expires).date()

@@ -61,7 +61,7 @@ class LastHour:
 
 def read_last_hour(samples: dict[str, Any] | None) -> LastHour:
     """Out of what `GET /v1/samples` says; nothing at all is an hour of zeros."""
-    newest = datetime.now(UTC).replace(second=0, microsecond=0)
+    newest = _newest(samples)
     times = [newest - timedelta(minutes=_MINUTES - 1 - number) for number in range(_MINUTES)]
     places = {at: number for number, at in enumerate(times)}
     models: dict[str, list[float]] = {}
@@ -76,6 +76,15 @@ def read_last_hour(samples: dict[str, Any] | None) -> LastHour:
                 _add(series["name"], line, place, point["value"])
     _sort(models)
     return hour
+
+
+def _newest(samples: dict[str, Any] | None) -> datetime:
+    """The minute that ends the hour: the present one once it is written down, else the one before."""
+    present = datetime.now(UTC).replace(second=0, microsecond=0)
+    known = {point["at"] for series in (samples or {}).get("series", ()) for point in series["points"]}
+    times = {datetime.fromisoformat(at).astimezone(UTC) for at in known}
+    before = present - timedelta(minutes=1)
+    return before if before in times and present not in times else present
 
 
 def _line_of(hour: LastHour, series: dict[str, Any]) -> list[float] | None:

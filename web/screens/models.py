@@ -14,11 +14,13 @@ from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.catalogues import N_
+from web.words.figures import FIGURES
 from web.words.statuses import State
 
 routes = ScreenRoutes()
 
 MOST_BYTES = 20_000_000  # of a file that comes by a form: it is in memory on its way; larger ones go by command line
+_UPLOAD_SECONDS = 3_600.0  # the wire has limits of its own for whoever sends nothing
 _BESIDE = 4  # versions that are shown side by side
 _FORMATS = ["skops", "onnx"]
 _WITHOUT_CODE = (400, 404, 409, 413, 422, 503)
@@ -30,20 +32,6 @@ _STATES = {
     "retired": State("–", N_("retired"), "still"),
 }
 _TASKS = {"binary": N_("two classes"), "multiclass": N_("several classes"), "regression": N_("a number")}
-FIGURES = {
-    "roc_auc": N_("ROC AUC"),
-    "average_precision": N_("average precision"),
-    "accuracy": N_("accuracy"),
-    "macro_f1": N_("F1, mean over the classes"),
-    "precision": N_("precision"),
-    "recall": N_("recall"),
-    "f1": N_("F1"),
-    "brier": N_("Brier score"),
-    "log_loss": N_("log loss"),
-    "mae": N_("mean absolute error"),
-    "rmse": N_("root mean squared error"),
-    "r2": N_("R²"),
-}
 _CHARTS = {
     "calibration": (N_("Calibration"), N_("score"), N_("share that is right"), True),
     "precision_recall": (N_("Precision and recall"), N_("recall"), N_("precision"), False),
@@ -64,7 +52,7 @@ async def offer(screen: Screen) -> Response:
     return await _offer(screen, "")
 
 
-@routes.post("/models/register", role="admin")
+@routes.post("/models/register", role="admin", seconds=_UPLOAD_SECONDS)
 async def register(screen: Screen) -> Response:
     """Send the file, and have a worker open it."""
     file = screen.form.get("file")
@@ -200,7 +188,9 @@ async def _register(screen: Screen, file: UploadFile) -> Any:
         "description": screen.given("description") or None,
     }
     name = path_part(screen.given("name"))
-    return await screen.api.post(f"/v1/models/{name}/versions", {key: value for key, value in asked.items() if value})
+    return await screen.api.post(
+        f"/v1/models/{name}/versions", {key: value for key, value in asked.items() if value is not None}
+    )
 
 
 def _number(screen: Screen) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,6 +74,8 @@ async def _health(screen: Screen) -> Any:
 
 def _said(screen: Screen, need: dict[str, Any]) -> dict[str, Any]:
     words = say_concern(screen.language, need["code"], need["about"], need["detail"], need["advice"])
+    if words.path == "/sources" and not screen.signed_in.may("admin"):
+        words = replace(words, path="")  # that screen is for administrators
     return {"words": words, "since": need["since"]}
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.audit.writing import record_act
-from shared.erasure.elsewhere import erase_elsewhere
+from shared.erasure.elsewhere import delete_uploads, erase_elsewhere
 from shared.erasure.errors import ClientHeld, ErasureInterrupted
 from shared.erasure.find import hashed_pages, unhashed_pages
 from shared.erasure.kept_hashes import KeptHashes
@@ -95,6 +95,8 @@ class Eraser:
         return Person(row.id, key, row.step, row.position, row.last_batch_id)
 
     def _open_batches(self, person: Person) -> bool:
+        # First: a plan that is claimed anew would read her out of its file once more.
+        delete_uploads(self._engine, person.key)
         restart_plans(self._engine, person.key)
         last = settle(self._engine, patience_seconds=self._patience)
         if last is None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from worker.child_directory import child_directory
 from worker.errands.failures import ErrandRefused, describe
 
 _SECONDS = 170.0  # to load libraries and a file
@@ -29,13 +30,15 @@ def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any
     def do(arguments: dict[str, Any]) -> dict[str, Any]:
         late, what = _OF_ROWS if kind == "read_rows" else _OF_FILES
         command = [sys.executable, "-m", "worker.errands.apart", kind]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
-            output, _ = child.communicate(json.dumps(arguments).encode(), timeout=seconds)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.communicate()
-            raise ErrandRefused("file_refused", f"{late} within {seconds:g} s.") from None
+        with child_directory() as environment:
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            try:
+                output, _ = child.communicate(json.dumps(arguments).encode(), timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise ErrandRefused("file_refused", f"{late} within {seconds:g} s.") from None
+            finally:
+                child.kill()
+                child.communicate()
         if child.returncode != 0 or not output:
             how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit status {child.returncode}"
             raise ErrandRefused("file_refused", f"{what} ({how}).")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from types import MappingProxyType
 
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
@@ -60,7 +61,7 @@ def make_opener(settings: Settings, name: str) -> OpenSource:
 class KeyReader:
     """One reading of a selection, from after a key on. A context: at its end the reading has stopped.
 
-    `features` are columns that are read along.
+    `features` are read along: SQL expressions of the relation `c` by name.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class KeyReader:
         *,
         after: str | None,
         spool_bytes: int,
-        features: Sequence[str] = (),
+        features: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         check_filter(selection.where, source)
         self._opened = opened

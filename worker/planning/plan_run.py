@@ -16,6 +16,7 @@ from shared.messaging.messages import Notice
 from shared.models.registry import get_version
 from shared.models.signature import missing_columns
 from shared.postgres.engine import autocommit
+from shared.sources.feature_sql import values_in_json
 from shared.sources.source import Source, get_source
 from shared.uploads.table_order import TableOrder
 from worker.planning.doorbell import Doorbell
@@ -180,14 +181,14 @@ class PlanRun:
         self._tools.doorbell.batches_wait(len(batch_ids))
 
 
-def _read_along(connection: Connection, source: Source, version_id: int) -> tuple[str, ...]:
+def _read_along(connection: Connection, source: Source, version_id: int) -> dict[str, str]:
     """The features that are read along with the keys: those of a source that is too slow to be read by key."""
     if not source.is_scan:
-        return ()
+        return {}
     signature = get_version(connection, version_id).signature
     lacking = missing_columns(signature, [column.name for column in source.columns])
     if lacking:
         raise PlanFailed(
             JobError.PLANNING_FAILED, f"The source {source.name} has no column {lacking[0]}, which the model needs."
         )
-    return signature.names
+    return values_in_json(source, signature)

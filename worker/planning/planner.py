@@ -107,7 +107,11 @@ class Planner:
             give_back_plan(self._tools.engine, held)
 
     def _fail(self, held: Claim, failure: PlanFailed, *, attempt: int) -> None:
-        is_away = isinstance(failure, PlanSourceAway) and not self._is_given_up(held)
+        try:
+            is_away = isinstance(failure, PlanSourceAway) and not self._is_given_up(held)
+        except FenceLost as end:  # cancelled meanwhile
+            self._leave(held, end)
+            return
         is_final = isinstance(failure, TooManyRows | UploadRefusedAtPlan)
         if is_away or (attempt < self._tools.settings.max_attempts and not is_final):
             reason = f"{failure.code}: {failure}"

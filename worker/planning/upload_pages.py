@@ -7,10 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO, Any
+from contextlib import ExitStack
+from io import BufferedReader
+from typing import Any, cast
 
 from shared.jobs.planning import JobError, PlannedPage
 from shared.uploads.table_order import TableOrder
+from worker.child_directory import child_directory
 from worker.planning.failures import PlanFailed, UploadRefusedAtPlan
 from worker.planning.page_cutter import PageCutter
 from worker.planning.spool import KeySpool
@@ -23,7 +26,7 @@ _PIECE = 1 << 18
 
 
 class UploadReader:
-    """One reading of a file, from after `skip` rows on. A context: at its end the process has ended."""
+    """One reading of a file, from after `skip` rows on. A context: at its end the process and its files are gone."""
 
     def __init__(
         self, order: TableOrder, *, owner: str, version_id: int, skip: int, most: int, spool_bytes: int
@@ -32,13 +35,15 @@ class UploadReader:
         self._asked = json.dumps(asked).encode()
         self._child: subprocess.Popen[bytes] | None = None
         self._has_begun = False
+        self._files = ExitStack()
         self.spool = KeySpool(spool_bytes, patience_seconds=_PATIENCE_SECONDS)
         self._thread = threading.Thread(target=self._run, name="upload-reader", daemon=True)
 
     def __enter__(self) -> UploadReader:
         """Start the process. From this thread: Linux ends it with the thread that started it."""
         command = [sys.executable, "-m", "worker.uploads"]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        environment = self._files.enter_context(child_directory())
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self._thread.start()
         return self
 
@@ -54,6 +59,7 @@ class UploadReader:
         self._thread.join()
         if self._child is not None:
             self._child.wait()
+        self._files.close()
 
     def check(self) -> None:
         """Raise PlanFailed where the file is refused, or its process ended or gives nothing for too long."""
@@ -86,15 +92,17 @@ class UploadReader:
         said: dict[str, Any] = json.loads(answer) if answer else {}
         if "code" in said:
             raise UploadRefusedAtPlan(JobError(said["code"]), said["detail"])
-        self._has_begun = bool(said)
-        self._copy(child.stdout)
+        self._copy(cast("BufferedReader", child.stdout))
         status = child.wait()
         if status or not said:
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise PlanFailed(JobError.PLANNING_FAILED, f"The process that opens the file ended ({how}).")
 
-    def _copy(self, lines: IO[bytes]) -> None:
-        while piece := lines.read(_PIECE):
+    def _copy(self, lines: BufferedReader) -> None:
+        # Each piece as it comes. Before the first the file is looked through, and rows that were planned are skipped.
+        while piece := lines.read1(_PIECE):
+            self.spool.last_arrival = time.monotonic()
+            self._has_begun = True
             self.spool.incoming.write(piece)
 
 

@@ -172,7 +172,7 @@ def _column_of(
         return pa.array([_plain(spec, value) for value in values], kind)
     except (pa.ArrowException, ValueError, OverflowError):
         kept = []
-        for row, value in zip(rows, values, strict=True):
+        for row, value in zip(rows, [_flag(spec, value) for value in values], strict=True):
             problem = None if value is None else check_value(spec, value)
             if problem is not None:
                 refused.setdefault(row, Refusal(RowError(problem.code), problem.detail))
@@ -180,8 +180,15 @@ def _column_of(
         return pa.array(kept, kind)
 
 
+def _flag(spec: FeatureSpec, value: Any) -> Any:
+    """0 and 1 of a column of numbers, which are read along with keys, as the flags that they stand for."""
+    is_number = spec.kind is FeatureKind.BOOLEAN and type(value) in (int, float)
+    return bool(value) if is_number and value in (0, 1) else value
+
+
 def _plain(spec: FeatureSpec, value: Any) -> Any:
     """A value out of JSON as Arrow takes it. The gateway has checked that it is one of the feature's kind."""
+    value = _flag(spec, value)
     if spec.kind is FeatureKind.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)  # 30.0 is a whole number in JSON
     if spec.kind is FeatureKind.NUMBER and type(value) is int:

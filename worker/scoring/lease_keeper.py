@@ -67,12 +67,12 @@ class LeaseKeeper:
         while True:
             time.sleep(min(self._lease_seconds, self._call_timeout) / 3)
             claims = self._claims
+            if self._is_hung():  # also while it is loaded for a promotion, with no batch in hand
+                self._end_process(claims)
             if claims:
                 self._beat(claims)
 
     def _beat(self, claims: tuple[Claim, ...]) -> None:
-        if self._is_hung():
-            self._end_process(claims)
         self._lost &= {_identity(claim) for claim in claims}
         held = [claim for claim in claims if _identity(claim) not in self._lost]
         if not held:
@@ -98,6 +98,8 @@ class LeaseKeeper:
     def _end_process(self, claims: Sequence[Claim]) -> None:
         """A call that hangs cannot be interrupted; give the batches back, then end the process it hangs in."""
         reason = f"{self._call_words} {self._call_timeout:g} s"
+        if not claims:
+            log.error("model hangs", reason=reason)
         try:
             for claim in claims:
                 log.error("model hangs", batch_id=claim.batch_id, attempt=claim.attempt, reason=reason)

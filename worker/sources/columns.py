@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.sources.feature_sql import feature_sql
 from shared.sources.source import Source
 from shared.sources.sql import quoted
 from worker.sources.arrow_types import arrow_type
@@ -70,37 +71,20 @@ def _plan(source: Source, signature: Signature) -> ReadingPlan:
         if column is None:
             plans.append(ColumnPlan(spec.name, "NULL", arrow_type(spec), arrow_type(spec), is_there=False))
             continue
-        expression, parsed = _reading(f"c.{quoted(column.name)}", column.type, spec)
-        plans.append(ColumnPlan(spec.name, expression, parsed, arrow_type(spec)))
+        expression = feature_sql(f"c.{quoted(column.name)}", column.type, spec)
+        plans.append(ColumnPlan(spec.name, expression, _parsed(column.type, spec), arrow_type(spec)))
     lacking = next((plan.name for plan in plans if not plan.is_there), None)
     is_plain = all(plan.parsed == plan.final for plan in plans)
     select = "".join(f", {plan.expression}" for plan in plans)
     return ReadingPlan(tuple(plans), list(signature.names), select, is_plain, lacking)
 
 
-def _reading(column: str, kind: str, spec: FeatureSpec) -> tuple[str, pa.DataType]:
-    """The SQL expression, and the type of its text."""
-    final = arrow_type(spec)
-    if spec.kind is FeatureKind.DATETIME:
-        return _time(column, kind, has_zone=_has_zone(spec)), final
-    if kind == "boolean" and spec.kind is not FeatureKind.BOOLEAN:
-        return (f"{column}::text", _WORDS) if spec.kind is FeatureKind.CATEGORY else (f"{column}::integer", final)
-    if spec.kind is FeatureKind.INTEGER:
-        if kind == "numeric":
-            return f"trim_scale({column})", final
-        return column, pa.float64() if kind in FLOATS else final  # a double of 1e15 is written 1e+15
+def _parsed(kind: str, spec: FeatureSpec) -> pa.DataType:
+    """As what the text of `feature_sql` is parsed."""
+    if kind == "boolean" and spec.kind is FeatureKind.CATEGORY:
+        return _WORDS
+    if spec.kind is FeatureKind.INTEGER and kind in FLOATS:
+        return pa.float64()  # a double of 1e15 is written 1e+15
     if spec.kind is FeatureKind.BOOLEAN and kind != "boolean":
-        return column, pa.float64()
-    return column, final
-
-
-def _time(column: str, kind: str, *, has_zone: bool) -> str:
-    if kind == "timestamptz":
-        return column if has_zone else f"({column} AT TIME ZONE 'UTC')"
-    if not has_zone:
-        return column
-    return f"({column}::timestamp AT TIME ZONE 'UTC')"
-
-
-def _has_zone(spec: FeatureSpec) -> bool:
-    return spec.dtype.endswith("UTC]")
+        return pa.float64()
+    return arrow_type(spec)

@@ -94,7 +94,7 @@ class SourceErrands:
         """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON."""
         with autocommit(self._engine) as connection:
             source = get_source(connection, int(arguments["source_id"]))
-        names = [name for name in arguments["features"] if source.column(name) is not None]
+        names = {name: f"c.{quoted(name)}" for name in arguments["features"] if source.column(name) is not None}
         parts = source.key_form.parts(str(arguments["key"]))
         where = {column.name: part for column, part in zip(source.key, parts, strict=True)}
         with self._connected(source) as driver, driver.cursor() as cursor:

@@ -60,7 +60,8 @@ def _end(engine: Engine, job: LateJob, hashes: KeyHashes) -> int:
 def _page(held: Claim, detail: str, hashes: KeyHashes) -> Answers:
     """The same error for each row. The page is found by the keys of its clients like any other."""
     count = held.request_count
-    found = None if held.source_id is None else hashes(named(keys_of([held])), held.source_id)
+    keys = named(keys_of([held]))
+    found = hashes(keys, held.source_id) if len(keys) else None
     is_small = count < _SMALL_PAGE
     return Answers(
         values=f"{{{','.join(['NULL'] * count)}}}",

@@ -15,21 +15,28 @@ class Samples:
     """Writes `predictq.samples`.
 
     By queue: waiting_rows, oldest_seconds (of the oldest batch that waits; 0 when none does). By queue and model:
-    rows_per_second and, where there are any, errors_per_second, of the minute that has ended.
+    rows_per_second and, where there are any, errors_per_second, of the minute that has ended; those of an hour are
+    made up for.
     """
 
     name: str = "samples"
-    every_seconds: float = 60
+    every_seconds: float = 20  # so that no minute passes without a run
 
     def run(self, engine: Engine, clock: Clock) -> str:
         """Write the figures of this minute, once."""
         with upkeep_transaction(engine) as connection:
             values = {"now": clock()}
+            values["since"] = connection.execute(_NEWEST, values).scalar_one()
             connection.execute(_WAITING, values)
             connection.execute(_ANSWERED, values)
         return ""
 
 
+# The first minute that nobody has written down.
+_NEWEST = text("""
+SELECT greatest(max(at) + interval '1 minute', date_trunc('minute', CAST(:now AS timestamptz)) - interval '59 minutes')
+FROM predictq.samples WHERE name = 'waiting_rows' AND at < date_trunc('minute', CAST(:now AS timestamptz))
+""")
 _WAITING = text("""
 INSERT INTO predictq.samples (at, name, queue, value)
 SELECT date_trunc('minute', CAST(:now AS timestamptz)), figure.name, q.queue, figure.value
@@ -50,7 +57,8 @@ INSERT INTO predictq.samples (at, name, queue, model, value)
 SELECT a.at, figure.name, a.queue, a.model, figure.value FROM (
     SELECT m.at, CASE WHEN o.job_id IS NULL THEN 'interactive' ELSE 'bulk' END AS queue, v.model,
            sum(o.succeeded + o.failed) / 60.0 AS rows, sum(o.failed) / 60.0 AS errors
-    FROM (SELECT date_trunc('minute', CAST(:now AS timestamptz)) AS at) m
+    FROM generate_series(coalesce(CAST(:since AS timestamptz), date_trunc('minute', CAST(:now AS timestamptz))),
+                         date_trunc('minute', CAST(:now AS timestamptz)), interval '1 minute') m (at)
     JOIN predictq.batch_outputs o ON o.created_at >= m.at - interval '1 minute' AND o.created_at < m.at
     JOIN predictq.model_versions v ON v.id = o.model_version_id
     GROUP BY 1, 2, 3

@@ -21,7 +21,7 @@ from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.schemas import jobs as schemas
 from api.server.deadline import current
-from shared.errors import ModelChanged, SourceNeeded
+from shared.errors import OtherSource, SourceNeeded
 from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.again import EarlierJob, earlier_rows, read_earlier
 
@@ -67,7 +67,7 @@ async def _read(call: KeyedCall, job_id: UUID) -> EarlierJob:
 async def _rows_again(call: KeyedCall, job_id: UUID, earlier: EarlierJob, *, only_failed: bool) -> Response:
     model = await call.services.models.find(call.caller, earlier.model)
     if earlier.source_id is not None and model.target.source_id != earlier.source_id:
-        raise ModelChanged(model.version.version)
+        raise OtherSource(earlier.model)
     target = replace(model.target, storage=earlier.storage or model.target.storage)
     if earlier.has_features:
         target = replace(target, choice=replace(target.choice, model=earlier.model, version=earlier.version))

@@ -159,7 +159,10 @@ def check(
     name, number = named_model(model)
     with api_client(api_url, api_key, quiet=as_json) as client:
         if number is None:
-            number = int(client.call("GET", model_path(name, None))["all_versions"][0]["version"])
+            versions = client.call("GET", model_path(name, None))["all_versions"]
+            if not versions:
+                raise UsageProblem(f"model {name} has no version yet: predictq models register {name} FILE")
+            number = int(versions[0]["version"])
         report = client.call("POST", f"{model_path(name, number)}/check", {"rows": rows})
     if as_json:
         say_json(report)

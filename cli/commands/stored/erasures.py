@@ -23,6 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Erasures of persons: how they stan
 
 Reason = Annotated[str, typer.Option(help="Why; it is kept, so it must not name the client.")]
 POLL_SECONDS = 0.5
+_POLLS_UNTOLD = 8  # the upkeep looks every two seconds
 LINES_AT_ONCE = 10_000  # hashes that one call takes
 
 
@@ -165,11 +166,13 @@ def _compact(*, quiet: bool) -> dict[str, str]:
 
 
 def _ended(http: ApiClient, erasure_id: str) -> dict[str, Any]:
-    while True:
-        erasure = http.call("GET", f"/v1/erasures/{erasure_id}")
-        if erasure["status"] in ("done", "failed"):
-            return erasure
+    polls = 0
+    while (erasure := http.call("GET", f"/v1/erasures/{erasure_id}"))["status"] not in ("done", "failed"):
+        polls += 1
+        if polls == _POLLS_UNTOLD and erasure["status"] == "queued":
+            remark("waiting for the upkeep process (predictq upkeep)")
         time.sleep(POLL_SECONDS)
+    return erasure
 
 
 def _say(erasure: dict[str, Any]) -> None:

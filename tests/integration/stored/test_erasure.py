@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -19,14 +20,18 @@ from uuid_utils.compat import uuid7
 from shared.batches.claims import claim
 from shared.batches.row_accounting import read_row_account
 from shared.config import Settings
+from shared.erasure.client_holds import holds_on
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureInterrupted
 from shared.erasure.keys import ClientKey
+from shared.erasure.records import refuse_held
 from shared.errors import Erased
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.accepting.singles import accept_singles
 from shared.jobs.records import cancel_job
 from shared.postgres.engine import autocommit, transaction
+from shared.retention.held import read_kept
+from shared.retention.partitions.ranges import read_ranges
 from shared.status import Queue
 from tests.integration.stored.erasure_support import (
     PERSON,
@@ -267,6 +272,40 @@ def test_a_hold_refuses(engine: Engine, key: ClientKey, scorer: Scorer) -> None:
             connection.execute(
                 text("UPDATE predictq.holds SET released_at = now(), client_key = NULL WHERE id = :id"), {"id": hold}
             )
+
+
+@pytest.mark.parametrize(
+    ("storage", "kind", "written", "key"),
+    [
+        ("uuid", "uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        ("int8", "bigint", "007", 7),
+        ("text", "numeric", "1.10", "1.1"),
+    ],
+)
+def test_a_hold_for_all_sources_stands_however_its_key_is_written(
+    engine: Engine, storage: str, kind: str, written: str, key: Any
+) -> None:
+    """An erasure is refused, and retention keeps her rows, though the source writes the key otherwise."""
+    add_model(engine)
+    source_id = add_source(engine, "things", storage)
+    with transaction(engine) as connection:
+        columns = json.dumps([{"name": "code", "type": kind}])
+        connection.execute(
+            text("UPDATE predictq.sources SET key_columns = CAST(:columns AS jsonb) WHERE id = :id"),
+            {"columns": columns, "id": source_id},
+        )
+        connection.execute(
+            text("INSERT INTO predictq.holds (client_key, reason, actor) VALUES (:key, 'r', 'a')"), {"key": written}
+        )
+    batch_id, job_id = add_page(engine, source_id, storage, [key, key])
+    held = key_of(engine, written, "things")
+    with pytest.raises(ClientHeld), transaction(engine) as connection:
+        refuse_held(connection, held)
+    with transaction(engine) as connection:
+        assert [hold.reason for hold in holds_on(connection, held)] == ["r"]
+        kept = read_kept(connection, read_ranges(connection, settle_seconds=0))
+    assert kept.jobs == {job_id}
+    assert kept.rows == {batch_id: {0, 1}}
 
 
 def test_a_hold_that_comes_after_the_call_ends_the_erasure(engine: Engine, key: ClientKey) -> None:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.config import Settings
+from shared.erasure.find import unhashed_pages
 from shared.erasure.kept_hashes import LOG_NAME, read_log
 from shared.erasure.keys import NO_SOURCE, client_key
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
-from tests.integration.stored.erasure_support import PERSON, everything, key_of, places
+from tests.integration.jobs.planning_support import planner_process
+from tests.integration.stored.erasure_support import PERSON, add_source, everything, key_of, places
 from tests.integration.worker.scoring_support import score
 from tests.models import SIGNATURE, TestModel
-from tests.support import OWNER, add_clients, add_model, as_upkeep
+from tests.support import OWNER, add_clients, add_model, as_upkeep, job_of, wait_until
 from worker.erasure.duties import ErasureDuty
 from worker.scoring.scorer import Scorer
+from worker.upkeep.deadlines import Deadlines
+from worker.upkeep.duty import database_clock
 
 NAME = "ZQXJ-KVW äö"
 FEATURES: dict[str, Any] = {"age": 30, "monthly_income": 2000, "department": "Sales", "over_time": True}
@@ -47,10 +53,11 @@ def call(gateway: Gateway, name: int | str) -> None:
     assert gateway.post("/v1/predict_raw", json={"client_id": name, "features": FEATURES}).status_code == 202
 
 
-def upload(gateway: Gateway, names: list[int | str]) -> None:
+def upload(gateway: Gateway, names: list[int | str], **more: str) -> None:
     content = "".join(json.dumps({"client_id": name, **FEATURES}) + "\n" for name in names)
     headers = {"Content-Type": "application/x-ndjson"}
-    assert gateway.post("/v1/jobs?features=upload", content=content.encode(), headers=headers).status_code == 202
+    answer = gateway.post("/v1/jobs", params={"features": "upload", **more}, content=content.encode(), headers=headers)
+    assert answer.status_code == 202
 
 
 def erase(gateway: Gateway, engine: Engine, directory: Path, **order: Any) -> dict[str, Any]:
@@ -128,6 +135,65 @@ def test_a_replay_finds_who_had_no_source(gateway: Gateway, engine: Engine, scor
     assert (replayed["status"], replayed["answers"]) == ("done", 1)
     assert NAME not in everything(engine)
     assert len(places(engine, client_key(NO_SOURCE, "somebody else"))) == 2
+
+
+def test_who_is_in_a_page_that_a_deadline_ended(
+    gateway: Gateway, engine: Engine, scorer: Scorer, tmp_path: Path
+) -> None:
+    """No worker has written it, and she is found in it like in any other."""
+    add_model_without_source(engine)
+    late = datetime.now(UTC) + timedelta(seconds=2)
+    upload(gateway, [NAME, 7], deadline=late.isoformat())
+    clock = database_clock(engine)
+    wait_until(lambda: clock() > late, what="the deadline")
+    assert Deadlines().run(as_upkeep(engine), clock)
+    assert NAME in everything(engine)
+    done = erase(gateway, engine, tmp_path, no_source=True, client_id=NAME)
+    assert (done["status"], done["answers"]) == ("done", 1)
+    assert NAME not in everything(engine)
+
+
+def test_a_plan_that_goes_on_meanwhile_reads_her_out_of_no_file(
+    gateway: Gateway, engine: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever claims it anew finds the file gone."""
+    add_model_without_source(engine)
+    content = b"client_id;age;monthly_income;department;over_time\n" + f"{NAME};30;2000;Sales;true\n".encode() * 3
+    order = gateway.post("/v1/uploads", content=content).json()
+    job = gateway.post("/v1/jobs", json={"upload": order["id"], "features": True}).json()
+
+    def after_the_open_batches(*arguments: Any, **more: Any) -> list[int]:
+        with planner_process(settings):
+            wait_until(lambda: job_of(engine, UUID(job["id"])).status.is_terminal, what="the plan's end")
+        monkeypatch.undo()
+        return unhashed_pages(*arguments, **more)
+
+    monkeypatch.setattr("worker.erasure.runner.unhashed_pages", after_the_open_batches)
+    erase(gateway, engine, tmp_path, no_source=True, client_id=NAME)
+    assert job_of(engine, UUID(job["id"])).error_code == "upload_gone"
+    assert NAME not in everything(engine)
+
+
+def test_a_composite_key_beside_features_comes_back_as_it_was_given(
+    gateway: Gateway, engine: Engine, scorer: Scorer
+) -> None:
+    """In the status, in the trace, and in the results alike."""
+    key = {"area": "EU", "number": 7}
+    source_id = add_source(engine, "offices", "text", ("area", "number"))
+    with transaction(engine) as connection:
+        kinds = [{"name": "area", "type": "text"}, {"name": "number", "type": "integer"}]
+        connection.execute(
+            text("UPDATE predictq.sources SET key_columns = CAST(:kinds AS jsonb) WHERE id = :id"),
+            {"kinds": json.dumps(kinds), "id": source_id},
+        )
+        artefact = build_artefact(TestModel(), SIGNATURE, 0.5, name="test")
+        promote_version(connection, register_version(connection, new_version(artefact, source_id=source_id)).id)
+    job = gateway.post("/v1/predict_raw", json={"client_id": key, "features": FEATURES}).json()
+    score(scorer)
+    status = gateway.get(f"/v1/jobs/{job['id']}").json()
+    (row,) = gateway.get(f"/v1/jobs/{job['id']}/results").json()["rows"]
+    trace = gateway.get(f"/v1/predictions/{status['request_id']}").json()
+    assert [row["client_id"], trace["client_id"]] == [key, key]
 
 
 def test_one_is_a_client_of_a_source_or_of_none(gateway: Gateway) -> None:

@@ -26,7 +26,7 @@ from shared.sources.source import Source, add_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.planning_support import planner_process
 from tests.integration.sources.source_support import connect, run
-from tests.integration.worker.scoring_support import results, score
+from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, wait_until
 from worker.scoring.scorer import Scorer
@@ -313,6 +313,41 @@ def test_a_source_that_is_too_slow_by_key_is_read_along_with_its_keys(
             connection.execute(text("SELECT features FROM predictq.batch_outputs ORDER BY batch_id")).scalars().all()
         )
     assert bytes(pages[0]) == bytes(pages[1])
+    driver.close()
+
+
+def test_what_is_read_along_is_what_reading_by_key_makes_of_a_column_of_another_type(
+    engine: Engine, settings: Settings, scorer: Scorer, far: str
+) -> None:
+    """A flag as a number or a word, 0 and 1 as a flag, a number as a word; what is no flag costs its row."""
+    driver = connect(far)
+    run(driver, "CREATE TABLE t (k text, n boolean, w boolean, f integer, c integer, i numeric)")
+    run(driver, "INSERT INTO t VALUES ('a', true, true, 1, 5, 7.0), ('b', false, false, 0, NULL, NULL)")
+    run(driver, "INSERT INTO t VALUES ('c', true, true, 2, 5, 7), ('d', NULL, NULL, NULL, 5, 8)")
+    things = add(engine, far, "t", key=("k",))
+    kinds = [FeatureKind.INTEGER, FeatureKind.CATEGORY, FeatureKind.BOOLEAN, FeatureKind.CATEGORY, FeatureKind.INTEGER]
+    features = [
+        FeatureSpec(column.name, kind, nullable=True) for column, kind in zip(things.columns, kinds, strict=True)
+    ]
+    serve(engine, things, Signature(tuple(features)))
+    by_key = bulk(engine, things, ["a", "b", "c", "d"])
+    change(engine, f"UPDATE predictq.sources SET is_scan = true WHERE id = {things.id}")
+    scanned = accept_selection(
+        engine, BulkJob(uuid7(), OWNER, 10, Target(ModelChoice("far"), "text", None, things.id)), {}
+    )
+    with planner_process(settings):
+        wait_until(lambda: job_of(engine, scanned.job_id).total == 4, what="a planned job")
+    score(scorer, Queue.BULK)
+    errors = [[row.error_code for row in results(engine, job)] for job in (by_key, scanned)]
+    assert errors[0] == errors[1]
+    assert [error == "invalid_feature" for error in errors[0]] == [False, False, True, False]
+    with autocommit(engine) as connection:
+        pages = (
+            connection.execute(text("SELECT features FROM predictq.batch_outputs ORDER BY batch_id")).scalars().all()
+        )
+    features_from = trace_of(engine, results(engine, scanned)[0].request_id).features_from
+    assert bytes(pages[0]) == bytes(pages[1])
+    assert features_from == things.name  # nobody sent them
     driver.close()
 
 

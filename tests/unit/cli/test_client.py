@@ -99,14 +99,25 @@ def keys_of(gateway: Gateway) -> set[str | None]:
 
 
 def test_a_busy_gateway_is_asked_again_under_the_same_idempotency_key(gateway: Gateway, client: ApiClient) -> None:
-    """503, 429 and 409 are waited out, and however often it is repeated a submission is one job."""
+    """503, 429 and two kinds of 409 are waited out; however often it is repeated, a submission is one job."""
     wait = {"Retry-After": "0"}
-    gateway.answers = [Answer(503, {}, wait), Answer(429, {}, wait), Answer(409, {}, wait), Answer(202, JOB)]
+    busy = [Answer(409, {"type": f"/problems/{kind}"}, wait) for kind in ("idempotency-key-in-flight", "model-changed")]
+    gateway.answers = [Answer(503, {}, wait), Answer(429, {}, wait), *busy, Answer(202, JOB)]
     assert client.predict(1, wait=True) == JOB
-    assert len(gateway.asked) == 4
+    assert len(gateway.asked) == 5
     assert len(keys_of(gateway)) == 1
     assert gateway.asked[0][2]["Prefer"] == "wait=30"
     assert gateway.asked[0][2]["Authorization"] == "Bearer pq_secret"
+
+
+def test_what_will_not_pass_is_said_at_once(gateway: Gateway, client: ApiClient) -> None:
+    """A retired version stays retired, and a job that runs may run for hours."""
+    for kind in ("version-retired", "job-open"):
+        gateway.answers = [Answer(409, {"type": f"/problems/{kind}", "detail": kind}, {"Retry-After": "0"})]
+        gateway.asked.clear()
+        with pytest.raises(GatewayRefused, match=kind):
+            client.predict(1)
+        assert len(gateway.asked) == 1
 
 
 def test_two_submissions_have_two_keys(gateway: Gateway, client: ApiClient) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cli.arguments.conditions import read_condition
+from cli.errors import UsageProblem
 from shared.sources.filter_values import value_text
 from shared.sources.key_types import Unfit
-from web.screens.jobs.new import where_of
+from web.screens.jobs.new import CannotHold, where_of
 
 
 @pytest.mark.parametrize("word", ["true", "FALSE"])
@@ -22,3 +23,30 @@ def test_another_word_is_no_truth_value() -> None:
     """It is refused, and not taken for false."""
     with pytest.raises(Unfit):
         value_text("boolean", "yes")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("gte", "30"), ("", "12")],
+        [("", "12"), ("gte", "30")],
+        [("gte", "30"), ("null", "")],
+        [("gte", "30"), ("gte", "40")],
+    ],
+)
+def test_what_one_filter_cannot_say_is_refused_and_not_left_out(rows: list[tuple[str, str]]) -> None:
+    """Nobody scores other clients than those of all rows that are shown."""
+    with pytest.raises(CannotHold):
+        where_of([{"column": "age", "sign": sign, "value": value} for sign, value in rows])
+    signs = {"gte": ">=", "": "=", "null": "="}
+    with pytest.raises(UsageProblem):
+        read_condition([f"age{signs[sign]}{value or 'null'}" for sign, value in rows])
+
+
+def test_limits_of_two_kinds_are_a_range() -> None:
+    """And equal values are alternatives."""
+    limits = [{"column": "age", "sign": sign, "value": value} for sign, value in (("gte", "30"), ("lt", "40"))]
+    words = [{"column": "city", "sign": "", "value": word} for word in ("Lyon", "Nice")]
+    expected = {"age": {"gte": "30", "lt": "40"}, "city": ["Lyon", "Nice"]}
+    assert where_of([*limits, *words]) == expected
+    assert read_condition(["age>=30", "age<40", "city=Lyon", "city=Nice"]) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.models.task import Task
 from shared.status import RowError
 from tests.models import SIGNATURE, SlowModel, TestModel, right_answer
+from tests.support import ROOT
 from worker.celery import notifier
 from worker.celery.consumer import drop_ended
 from worker.main import main
@@ -210,6 +212,17 @@ def test_a_late_heartbeat_does_not_drop_the_next_batch(monkeypatch: pytest.Monke
     with keeper.keeping([a_claim(2)]):
         go_on.set()
         assert second_beats.wait(10)
+
+
+def test_a_model_that_hangs_while_it_is_loaded_ends_its_process() -> None:
+    """Also where no batch is in hand: what a promotion has loaded first is watched like all else."""
+    code = (
+        "import time\nfrom worker.scoring.lease_keeper import LeaseKeeper\n"
+        "keeper = LeaseKeeper(None, lease_seconds=0.3, call_timeout_seconds=0.3)\n"
+        "with keeper.watching_call('the model was not loaded within'):\n    time.sleep(60)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=50, check=False)
+    assert ended.returncode == -signal.SIGKILL
 
 
 def test_one_lost_batch_does_not_cost_the_others_their_leases(monkeypatch: pytest.MonkeyPatch) -> None:

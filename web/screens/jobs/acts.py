@@ -105,10 +105,11 @@ async def carry_out(screen: Screen) -> Response:
     done: list[dict[str, Any]] = []
     refused: list[tuple[str, str]] = []
     ends_at = time.monotonic() + _SECONDS
-    for number, job_id in enumerate(ids):
+    for job_id in ids:
         if time.monotonic() > ends_at:
             break
-        key = f"{screen.given('nonce')[:40]}-{number}" if act.name != "cancel" else ""
+        # By the job: whoever goes on with those that are left, or sends the form again, repeats none.
+        key = f"{screen.given('nonce')[:40]}-{job_id}" if act.name != "cancel" else ""
         try:
             headers = {"idempotency_key": key} if key else {}
             done.append(await screen.api.post(f"/v1/jobs/{job_id}/{act.name}", None, **headers))
@@ -116,8 +117,8 @@ async def carry_out(screen: Screen) -> Response:
             refused.append((job_id, error.detail))
     if len(ids) == len(done) == 1:
         return screen.go(f"/jobs/{done[0]['id']}")
-    left = len(ids) - len(done) - len(refused)
-    return screen.show("act_done.html", act=act, done=done, refused=refused, left=left)
+    left = ids[len(done) + len(refused) :]
+    return screen.show("act_done.html", act=act, done=done, refused=refused, left=left, nonce=screen.given("nonce"))
 
 
 async def _again(screen: Screen, act: Act, ids: list[str]) -> Response:

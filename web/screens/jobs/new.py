@@ -42,7 +42,12 @@ async def ask(screen: Screen) -> Response:
     model = screen.given("model")
     if act == "more":
         return await show_form(screen, model, conditions=[*conditions, {}], name=screen.given("name"))
-    where = {} if act in ("count-all", "send-all") else where_of(conditions)
+    try:
+        where = {} if act in ("count-all", "send-all") else where_of(conditions)
+    except CannotHold as error:
+        words = N_("%(column)s has two values that do not go together: one limit of a kind, or values alone.")
+        wrong = screen.say(words, column=error.column)
+        return await show_form(screen, model, conditions=conditions, name=screen.given("name"), wrong=wrong)
     if act == "send" and screen.given("counted") != _counted(where):
         act = "count"  # the conditions are others than those whose count the button says
     try:
@@ -56,6 +61,14 @@ async def ask(screen: Screen) -> Response:
     return await show_form(
         screen, model, conditions=conditions, name=screen.given("name"), count=count, is_all=act == "count-all"
     )
+
+
+class CannotHold(Exception):
+    """A column has a limit twice, or a value beside a limit: the API would have to leave one of them out."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
 
 
 async def show_form(
@@ -87,10 +100,17 @@ async def show_form(
         name=name,
         count=count,
         is_all=is_all,
-        counted=_counted(where_of(conditions)),
+        counted=_counted_of(conditions),
         wrong=wrong,
         file_wrong=file_wrong,
     )
+
+
+def _counted_of(conditions: Sequence[Mapping[str, str]]) -> str:
+    try:
+        return _counted(where_of(conditions))
+    except CannotHold:
+        return ""
 
 
 def _counted(where: Mapping[str, Any]) -> str:
@@ -118,22 +138,25 @@ def _conditions(screen: Screen) -> list[dict[str, str]]:
 
 
 def where_of(conditions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """The filter as the API takes it: equal values of one column are alternatives, limits of one are a range."""
-    where: dict[str, Any] = {}
+    """The filter as the API takes it: equal values of one column are alternatives, limits of one are a range.
+
+    Raises CannotHold where one filter cannot say what the rows say.
+    """
+    equal: dict[str, list[Any]] = {}
+    ranges: dict[str, dict[str, Any]] = {}
     for row in conditions:
         column, sign = row.get("column", ""), row.get("sign", "")
         if not column:
             continue
         if sign in ("", "null"):
-            value = None if sign == "null" else row["value"]
-            known = where.setdefault(column, [])
-            where[column] = [*known, value] if isinstance(known, list) else [value]
+            equal.setdefault(column, []).append(None if sign == "null" else row["value"])
+        elif sign in ranges.setdefault(column, {}) or column in equal:
+            raise CannotHold(column)
         else:
-            known = where.get(column)
-            where[column] = {**(known if isinstance(known, dict) else {}), sign: row["value"]}
-    return {
-        column: value[0] if isinstance(value, list) and len(value) == 1 else value for column, value in where.items()
-    }
+            ranges[column][sign] = row["value"]
+    if both := set(equal) & set(ranges):
+        raise CannotHold(both.pop())
+    return {column: value[0] if len(value) == 1 else value for column, value in equal.items()} | ranges
 
 
 async def _send(screen: Screen, model: str, where: Mapping[str, Any]) -> Response:

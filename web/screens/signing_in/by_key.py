@@ -1,4 +1,4 @@
-"""Signing in with an API key or by a link that works once, and signing out. By a provider: `provider_sign_in`."""
+"""Signing in with an API key or by a link that works once, and signing out. By a provider: `by_provider`."""
 
 from __future__ import annotations
 

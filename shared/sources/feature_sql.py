@@ -1,0 +1,41 @@
+"""What is asked of a column for a feature: an SQL expression, which follows from the column's type and the feature's.
+
+It is the same for a reading by key and for a plan that reads features along with the keys.
+"""
+
+from __future__ import annotations
+
+from shared.models.feature import FeatureKind, FeatureSpec
+from shared.models.signature import Signature
+from shared.sources.source import Source
+from shared.sources.sql import quoted
+
+
+def feature_sql(column: str, kind: str, spec: FeatureSpec) -> str:
+    """The expression for a column, itself an expression, of the type `kind`."""
+    if spec.kind is FeatureKind.DATETIME:
+        return _time(column, kind, has_zone=spec.dtype.endswith("UTC]"))
+    if kind == "boolean" and spec.kind is not FeatureKind.BOOLEAN:
+        return f"{column}::text" if spec.kind is FeatureKind.CATEGORY else f"{column}::integer"
+    if kind == "numeric" and spec.kind is FeatureKind.INTEGER:
+        return f"trim_scale({column})"
+    return column
+
+
+def _time(column: str, kind: str, *, has_zone: bool) -> str:
+    if kind == "timestamptz":
+        return column if has_zone else f"({column} AT TIME ZONE 'UTC')"
+    if not has_zone:
+        return column
+    return f"({column}::timestamp AT TIME ZONE 'UTC')"
+
+
+def values_in_json(source: Source, signature: Signature) -> dict[str, str]:
+    """By feature the expression, of the relation `c`, of what JSON is to have of it: of a category its text."""
+    found = {}
+    for spec in signature.features:
+        column = source.column(spec.name)
+        if column is not None:
+            expression = feature_sql(f"c.{quoted(column.name)}", column.type, spec)
+            found[spec.name] = f"({expression})::text" if spec.kind is FeatureKind.CATEGORY else expression
+    return found
