@@ -85,10 +85,13 @@ def _chart(series: Sequence[Series], axis: Axis, width: int) -> str:
     )
 
 
+_ALIKE, _LEAST = 1e-12, 1e-300
+
+
 def _steps(low: float, high: float) -> list[float]:
     """Few round numbers that reach from below the lowest to above the highest."""
-    if high <= low:
-        high = low + (abs(low) or 1.0)
+    if high - low <= max(abs(low), abs(high)) * _ALIKE or high - low < _LEAST:  # no scale could tell them apart
+        high = low + (abs(low) if abs(low) > _LEAST else 1.0)
     step = round_step(high - low, 4)
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)

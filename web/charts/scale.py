@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 _ROUND = (1, 2, 2.5, 5, 10)
+_LEAST = 1e-300  # below it powers of ten run out
 
 
 def round_step(span: float, most: int) -> float:
     """The least round step that cuts `span` into at most `most` parts."""
-    if span <= 0:
+    if span < _LEAST:
         return 1.0
     power = 10.0 ** math.floor(math.log10(span / most))
     return next(power * factor for factor in _ROUND if span / (power * factor) <= most * (1 + 1e-9))

@@ -59,6 +59,8 @@ class UploadReader:
         self._thread.join()
         if self._child is not None:
             self._child.wait()
+            if self._child.stdout is not None:
+                self._child.stdout.close()
         self._files.close()
 
     def check(self) -> None:

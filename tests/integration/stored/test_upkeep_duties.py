@@ -150,6 +150,23 @@ def test_samples_are_written_once_a_minute(engine: Engine) -> None:
     assert sum(row.name == "oldest_seconds" for row in rows) == 3
 
 
+def test_a_minute_in_which_nobody_looked_is_made_up_for(engine: Engine) -> None:
+    """Its answers are in a sample of their own minute, once, and so are those of the minutes around it."""
+    minute = NOW.replace(second=0, microsecond=0)
+    version = add_version(engine)
+    for number in range(3):
+        store_singles(engine, minute + timedelta(minutes=number, seconds=30), [1] * (number + 1), version)
+    for seconds in (5, 185, 190):  # nobody looked in the second minute, and nobody in the third
+        Samples().run(as_upkeep(engine), lambda: minute + timedelta(seconds=seconds))  # noqa: B023 - called at once
+    with transaction(engine) as connection:
+        rows = connection.execute(
+            text("SELECT at, value * 60 FROM predictq.samples WHERE name = 'rows_per_second' ORDER BY at")
+        ).all()
+    assert [tuple(row) for row in rows] == [
+        (minute + timedelta(minutes=number), pytest.approx(number)) for number in (1, 2, 3)
+    ]
+
+
 class Failing:
     name = "failing"
     every_seconds = 3600.0

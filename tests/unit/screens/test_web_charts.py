@@ -9,12 +9,14 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
+import pytest
 from babel import Locale
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from web.charts.lines import Axis, Series, line_charts
 from web.charts.threshold import threshold_chart
+from web.screens.last_hour import read_last_hour
 from web.words.call_texts import call_texts, in_shell
 from web.words.language import choose_language
 from web.words.numbers import Numbers
@@ -39,6 +41,8 @@ def test_an_answer_stands_where_it_belongs(value: float, threshold: float) -> No
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30))
+@example([0.0, 5e-324])
+@example([1.0, 1.0000000000000002])
 def test_lines_stay_within_their_chart(values: list[float]) -> None:
     """Every point lies between the lowest and the highest mark; names and numbers are text."""
     points = [(START + timedelta(hours=number), value) for number, value in enumerate(values)]
@@ -93,3 +97,14 @@ def test_values_keep_their_digits() -> None:
     assert choose_language({"predictq_zone": "Europe%2FParis"}, "").zone.utcoffset(
         START.replace(tzinfo=None)
     ) == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_the_hour_ends_with_the_newest_minute_that_is_written_down(is_written: bool) -> None:
+    """For some seconds of each minute nobody has looked yet: that is no minute without answers."""
+    present = datetime.now(UTC).replace(second=0, microsecond=0)
+    points = [
+        {"at": (present - timedelta(minutes=number)).isoformat(), "value": 2.0} for number in range(not is_written, 60)
+    ]
+    hour = read_last_hour({"series": [{"name": "rows_per_second", "model": "m", "queue": "bulk", "points": points}]})
+    assert (hour.now, len(hour.times)) == (120, 60)
