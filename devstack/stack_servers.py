@@ -12,6 +12,8 @@ from devstack.servers.redis import EmbeddedRedis
 from devstack.supervision.supervisor import Supervisor
 from shared.database_role import DatabaseRole
 
+_RECOVERY_SECONDS = 1_800.0
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
@@ -33,7 +35,8 @@ def start_servers(directory: Path, supervisor: Supervisor) -> Servers:
     role_urls = {duty: url for duty in DatabaseRole if (url := os.environ.get(duty.variable))} if database_url else {}
     if not database_url:
         postgres = EmbeddedPostgres(directory / "postgres")
-        supervisor.start(postgres.child())
+        # After an unclean end it replays what it had not written yet, and begins anew whenever it is ended at that.
+        supervisor.start(postgres.child(), timeout=_RECOVERY_SECONDS)
         database_url, fast_url = postgres.url, postgres.socket_url
         role_urls = {duty: postgres.socket_url_of(duty) for duty in DatabaseRole}
     if not redis_url:

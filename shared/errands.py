@@ -77,6 +77,13 @@ def read(connection: Connection, errand_id: UUID) -> Errand | None:
     return None if row is None else Errand(UUID(str(row.id)), row.kind, row.owner, row.status, row.result)
 
 
+def withdraw(connection: Connection, errand_id: UUID) -> None:
+    """Nobody waits for it any more. One that a worker has is done all the same."""
+    connection.execute(
+        text("DELETE FROM predictq.errands WHERE id = :id AND status = 'queued'"), {"id": str(errand_id)}
+    )
+
+
 def wait(engine: Engine, errand_id: UUID, *, seconds: float) -> Errand | None:
     """What became of an errand once it has ended, or as it stands when the time is over."""
     deadline = time.monotonic() + seconds
@@ -91,7 +98,10 @@ def wait(engine: Engine, errand_id: UUID, *, seconds: float) -> Errand | None:
 def claim_errand(
     connection: Connection, *, worker: str, lease_seconds: float, kinds: Sequence[str] = KINDS
 ) -> ClaimedErrand | None:
-    """The errand of these kinds that waits longest, or whose worker ended. One whose workers all ended is given up."""
+    """The errand of these kinds that is next: by turns of owners, the oldest first, or one whose worker ended.
+
+    One whose workers all ended is given up.
+    """
     connection.execute(_GIVE_UP)
     row = connection.execute(_CLAIM, {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)}).one_or_none()
     if row is None:
@@ -110,6 +120,15 @@ def finish_errand(connection: Connection, held: ClaimedErrand, result: dict[str,
     values = {"id": str(held.id), "fence": held.fence, "result": result, "status": "failed" if failed else "done"}
     return connection.execute(_FINISH, values).rowcount == 1
 
+
+_LONG_SECONDS = 20  # for which a long errand may wait for a worker
+# Whether the long errand `e` is in nobody's hands. One that waits behind another slow one is not forgotten.
+FORGOTTEN_SQL = f"""
+((e.status = 'queued' AND e.created_at < now() - interval '{_LONG_SECONDS} s'
+    OR e.status = 'running' AND e.lease_until < clock_timestamp() - interval '{_LONG_SECONDS} s')
+ AND NOT EXISTS (
+    SELECT FROM predictq.errands o WHERE o.status = 'running' AND o.kind IN ('write_export', 'read_rows')
+      AND o.lease_until > clock_timestamp()))"""
 
 _FORGET = text("""
 DELETE FROM predictq.errands
@@ -131,10 +150,14 @@ _CLAIM = text("""
 UPDATE predictq.errands e SET status = 'running', fence = e.fence + 1, worker = :worker,
     lease_until = clock_timestamp() + make_interval(secs => :lease)
 WHERE e.id = (
-    SELECT id FROM predictq.errands
-    WHERE kind = ANY(CAST(:kinds AS text[]))
-      AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
-    ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+    SELECT q.id FROM predictq.errands q
+    WHERE q.kind = ANY(CAST(:kinds AS text[]))
+      AND (q.status = 'queued' OR (q.status = 'running' AND q.lease_until < clock_timestamp()))
+    -- Of whom fewest were served in the last minute: a caller with hundreds holds up nobody else's one.
+    ORDER BY (SELECT count(*) FROM predictq.errands d WHERE d.owner = q.owner AND d.status <> 'queued'
+                AND coalesce(d.finished_at, clock_timestamp()) > clock_timestamp() - interval '1 minute'),
+             q.created_at
+    LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING e.id, e.kind, e.owner, e.arguments, e.fence
 """)
 

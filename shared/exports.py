@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 from uuid_utils.compat import uuid7
 
+from shared.errands import FORGOTTEN_SQL
 from shared.errors import ExportUnknown, PredictqError
 from shared.postgres.engine import transaction
 
@@ -36,6 +37,7 @@ class Export:
     created_at: datetime
     expires_at: datetime
     failure: str | None = None  # why there is none, and will be none
+    is_forgotten: bool = False  # no worker has it in hand
 
 
 def begin_export(connection: Connection, job_id: UUID, owner: str, file_format: str) -> tuple[UUID, bool]:
@@ -66,6 +68,7 @@ def read_export(connection: Connection, export_id: UUID, owner: str) -> Export:
         row.created_at,
         row.expires_at,
         row.failure,
+        not row.is_complete and bool(row.is_forgotten),
     )
 
 
@@ -138,10 +141,11 @@ INSERT INTO predictq.exports (id, job_id, owner, media_type, expires_at)
 VALUES (:id, :job, :owner, :media_type, now() + interval '24 hours')
 """)
 # An errand is kept for an hour: where there is none any more, nobody writes.
-_READ = text("""
+_READ = text(f"""
 SELECT x.job_id, x.media_type, x.size, x.row_count, x.is_complete, x.is_whole, x.created_at, x.expires_at,
        CASE WHEN x.is_complete THEN NULL WHEN e.status = 'failed' THEN e.result ->> 'detail'
-            WHEN e.id IS NULL THEN 'The file was not written. Ask for it again.' END AS failure
+            WHEN e.id IS NULL THEN 'The file was not written. Ask for it again.' END AS failure,
+       {FORGOTTEN_SQL} AS is_forgotten
 FROM predictq.exports x
 LEFT JOIN predictq.errands e ON e.kind = 'write_export' AND e.arguments ->> 'export_id' = CAST(x.id AS text)
 WHERE x.id = :id AND x.owner = :owner AND x.expires_at > now() AND x.job_id IS NOT NULL

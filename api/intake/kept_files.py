@@ -63,4 +63,5 @@ async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[
 
 
 async def _store(services: Services, upload_id: UUID, number: int, content: bytes) -> None:
-    await services.bulk.write(lambda connection: add_piece(connection, upload_id, number, content))
+    # Not in the threads of bulk jobs: each of these may be accepting a list for minutes.
+    await services.quick.write(lambda connection: add_piece(connection, upload_id, number, content))

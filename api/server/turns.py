@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
@@ -27,11 +28,15 @@ class Turns:
         """Go through `steps`, one at each turn of `key`. Returns what they return."""
         while True:
             await self.next(key)
+            # What a step makes, a text of ten thousand nested lists, say, would set off a collection of all objects.
+            gc.disable()
             try:
                 next(steps)
             except StopIteration as end:
                 answer: Answer = end.value
                 return answer
+            finally:
+                gc.enable()
 
     async def next(self, key: str) -> None:
         """Return when it is the turn of `key`."""

@@ -14,16 +14,14 @@ import httpx
 
 from cli.connection.address import ApiAddress
 from cli.connection.http import open_http
+from cli.connection.refusals import asked_pause, is_passing, refusal_of
 from cli.errors import GatewayAway, GatewayRefused
-from cli.output.words import as_commands
 
 NOT_YET = 409
-BUSY = (429, 503)  # the gateway names the seconds after which to come again
 PATIENCE_SECONDS = 60.0  # how long one call is repeated
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 WAIT_SECONDS = 30  # what `Prefer: wait` asks for at a time
 PIECE_BYTES = 256 * 1024
-SHOWN_FLAWS = 5
 
 Json = dict[str, Any]
 Content = Callable[[], Iterator[bytes]]  # a body that can be sent again
@@ -239,9 +237,9 @@ class ApiClient:
             if self._reached:  # it was there a moment ago, and what makes a job bears its Idempotency-Key
                 raise _Passing(away) from error
             raise away from error
-        refusal = _refusal(response)
-        if _is_passing(response, is_submission="Idempotency-Key" in request.get("headers", {})):
-            raise _Passing(refusal, _asked_pause(response))
+        refusal = refusal_of(response)
+        if is_passing(response, is_submission="Idempotency-Key" in request.get("headers", {})):
+            raise _Passing(refusal, asked_pause(response))
         raise refusal
 
 
@@ -252,16 +250,6 @@ class _Passing(Exception):
         super().__init__(str(why))
         self.why = why
         self.seconds = seconds
-
-
-_SOON = ("idempotency-key-in-flight", "model-changed")
-
-
-def _is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
-    if response.status_code == 409:  # our own first attempt is still being accepted, or a model has just gone live
-        return is_submission and any(f"/problems/{kind}" in response.text for kind in _SOON)
-    # A model goes live when somebody promotes one: that may be never.
-    return response.status_code in BUSY and "no-live-model" not in response.text
 
 
 def _content_of(path: Path, on_bytes: Callable[[int], None]) -> Content:
@@ -286,22 +274,3 @@ def _keyed(key: str | None) -> dict[str, str]:
 
 def _prefer(seconds: int) -> dict[str, str]:
     return {"Prefer": f"wait={seconds}"} if seconds else {}
-
-
-def _asked_pause(response: httpx.Response) -> float | None:
-    asked = response.headers.get("Retry-After", "")
-    return float(asked) if asked.isdecimal() else None
-
-
-def _refusal(response: httpx.Response) -> GatewayRefused:
-    """The problem document in one line."""
-    try:
-        problem = response.json()
-    except ValueError:  # not predictq, or something between us and it
-        return GatewayRefused(response.status_code, response.reason_phrase)
-    detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
-    if response.status_code == 401:
-        detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key, the very first one with `--first`."
-    flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
-    more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:SHOWN_FLAWS])
-    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail))

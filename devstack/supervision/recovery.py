@@ -1,5 +1,6 @@
 """A child under watch: noticed when it dies, started again with growing patience."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from enum import StrEnum
@@ -62,8 +63,9 @@ class WatchedChild:
             self.tell(Event.READY)
 
     def tell(self, event: Event, detail: str = "") -> None:
-        """Report to the supervisor's owner."""
-        self._on_event(self.process.child.name, event, detail)
+        """Report to the supervisor's owner, if anybody is there to read it: a terminal may have gone."""
+        with contextlib.suppress(Exception, SystemExit):  # of what prints, where its pipe is broken
+            self._on_event(self.process.child.name, event, detail)
 
     def _restart(self, now: float) -> None:
         self._restart_at, self._started_at = None, now
@@ -77,7 +79,8 @@ class WatchedChild:
         self.process.reap_group()
         self._ready = False
         self._crashes = 1 if now - self._started_at >= HEALTHY_SECONDS else self._crashes + 1
-        delay = min(FIRST_DELAY * 2 ** (self._crashes - 1), LONGEST_DELAY)
+        doublings = min(self._crashes - 1, 30)  # after a thousand a float holds no more
+        delay = min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
         self._restart_at = now + delay
         self.tell(Event.CRASHED, f"{what}; starting again in {delay:g} s")
         if self._crashes == FAILING_CRASHES:

@@ -1,5 +1,6 @@
 """Keeps the programs of a stack running, and stops them in order whatever ends us."""
 
+import contextlib
 import signal
 import threading
 import time
@@ -112,4 +113,6 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._ended.wait(CHECK_SECONDS):
             for watched in list(self._children):
-                watched.check(time.monotonic())
+                # Whatever goes wrong with one: nobody else looks after the others.
+                with contextlib.suppress(Exception):
+                    watched.check(time.monotonic())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from collections.abc import Callable
@@ -83,6 +84,13 @@ def _number(text: str, dress: Dress) -> str:
     return numbers.plain(text, dress.decimal)
 
 
+def _double(text: str, dress: Dress) -> str:
+    number = _number(text, dress)
+    if math.isinf(float(number)):
+        raise Misfit(f"{text[:80]} is beyond what a double holds: --types COLUMN=numeric takes it")
+    return number
+
+
 def _boolean(text: str, _: Dress) -> str:
     word = _WORDS.get(text.casefold()) or {"1": "true", "0": "false"}.get(text)
     if word is None:
@@ -131,7 +139,7 @@ def _uuid(text: str, _: Dress) -> str:
 _READERS: dict[str, Callable[[str, Dress], str]] = {
     **{kind: _integer(limit) for kind, limit in INTEGER_LIMITS.items()},
     "numeric": _number,
-    "double precision": _number,
+    "double precision": _double,
     "boolean": _boolean,
     "date": _date,
     "timestamp": _timestamp,

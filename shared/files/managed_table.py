@@ -144,7 +144,7 @@ def add_managed_source(connection: Connection, name: str, columns: Sequence[Colu
 
 def _pieces(rows: Iterable[tuple[int, list[str]]]) -> Iterator[bytes]:
     buffer = io.StringIO(newline="")
-    write = csv.writer(buffer, lineterminator="\n").writerow
+    write = csv.writer(buffer, lineterminator="\r\n").writerow  # so that a carriage return in a text is quoted
     for number, (line, values) in enumerate(rows, 1):
         write((line, *values))
         if number % _PIECE_ROWS == 0:

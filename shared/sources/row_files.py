@@ -11,13 +11,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
-from shared.errands import submit
+from shared.errands import FORGOTTEN_SQL, submit
 from shared.sources.errors import SourceError
 from shared.sources.source import Source, read_source
 
 MEDIA_TYPE = "application/vnd.apache.arrow.file"
 MOST_ROWS = 1_000_000
-_QUEUE_SECONDS = 20
 
 
 class RowsUnknown(SourceError):
@@ -98,16 +97,12 @@ INSERT INTO predictq.exports (id, owner, media_type, expires_at)
 VALUES (:id, :owner, :media_type, now() + interval '3 hours')
 """)
 _KEEP = text("UPDATE predictq.exports SET expires_at = clock_timestamp() + interval '1 hour' WHERE id = :id")
-# An errand that waits behind another slow one is not forgotten. Errands are kept for an hour after their end.
+# Errands are kept for an hour after their end.
 _READ = text(f"""
 SELECT x.size, x.row_count, x.is_complete,
        CASE WHEN x.is_complete THEN NULL WHEN e.status = 'failed' THEN e.result ->> 'detail'
             WHEN e.id IS NULL THEN 'The rows were not read. Ask for them again.' END AS failure,
-       (e.status = 'queued' AND e.created_at < now() - interval '{_QUEUE_SECONDS} s'
-            OR e.status = 'running' AND e.lease_until < clock_timestamp() - interval '{_QUEUE_SECONDS} s')
-       AND NOT EXISTS (
-            SELECT FROM predictq.errands o WHERE o.status = 'running' AND o.kind IN ('write_export', 'read_rows')
-              AND o.lease_until > clock_timestamp()) AS is_forgotten,
+       {FORGOTTEN_SQL} AS is_forgotten,
        (SELECT s.name FROM predictq.sources s WHERE s.id = CAST(e.arguments ->> 'source_id' AS integer)) AS source
 FROM predictq.exports x
 LEFT JOIN predictq.errands e ON e.kind = 'read_rows' AND e.arguments ->> 'export_id' = CAST(x.id AS text)

@@ -13,7 +13,7 @@ from shared.uploads.key_lines import KeyLines
 from shared.uploads.keys import KeyForm
 from shared.uploads.ndjson_features import NdjsonFeatures
 from shared.uploads.ndjson_keys import NdjsonKeys
-from shared.uploads.refusals import UploadRefused
+from shared.uploads.refusals import LineFault, UploadRefused
 
 
 class _Format(RecordEnds, Protocol):
@@ -32,7 +32,7 @@ class KeyReader:
     def __init__(self, form: _Format) -> None:
         self._format = form
         self._blocks = Blocks(form)
-        self._refused: UploadRefused | None = None
+        self._faults: tuple[LineFault, ...] | None = None
 
     @classmethod
     def of_csv(cls, form: KeyForm) -> KeyReader:
@@ -63,12 +63,13 @@ class KeyReader:
         return self._read(self._blocks.finish())
 
     def _read(self, blocks: Iterator[tuple[int, bytes]]) -> Iterator[KeyLines]:
-        if self._refused is not None:
-            raise self._refused
+        if self._faults is not None:
+            raise UploadRefused(self._faults)
         try:
             for line, block in blocks:
                 yield from self._format.read(line, block)
         except UploadRefused as refused:
-            self._refused = refused
+            # Not the error itself, which by its traceback would hold this reader and the block: a cycle of megabytes.
+            self._faults = refused.faults
             self._blocks.discard()
             raise

@@ -6,6 +6,7 @@ python -m tests.hostile.caller NAME… < target.json
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from dataclasses import replace
@@ -17,6 +18,8 @@ from tests.hostile.attacker import Attacker, Target
 
 def main() -> None:
     """Do the attacks named, one after the other. Says `ready` before, and waits on stdin after the last one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the gateway's limits are tried, and not ours
     attacks.load()
     target = Target(**json.loads(sys.stdin.readline()))
     names = sys.argv[1:]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from api.access.dependencies import CurrentServices, JobId, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
-from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NOT_READY, Problem
+from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NO_WORKER, NOT_READY, Problem
 from api.http.root_path import rooted
 from api.jobs.downloads import Copy, Download, download_response
 from api.schemas import jobs as schemas
@@ -67,6 +67,8 @@ async def fetch(services: CurrentServices, caller: ReadCaller, export_id: Export
     found = await services.quick.read(read)
     if found.failure is not None:
         raise Problem(ERRAND_FAILED, found.failure)
+    if found.is_forgotten:
+        raise Problem(NO_WORKER, "No worker writes the file. Is one running? See predictq doctor.")
     if not found.is_complete:
         raise Problem(EXPORT_NOT_READY, "A worker still writes the file.")
     return await download_response(

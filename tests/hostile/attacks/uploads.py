@@ -148,5 +148,6 @@ def half_uploads(attacker: Attacker) -> None:
     refused = 0
     for connection in answers[8:]:
         connection.settimeout(5)
-        refused += attacker.answer(connection).status == 429
+        # 429 for one upload too many, or 503 where the round before still holds all connections of this address.
+        refused += attacker.answer(connection).status in (429, 503)
     attacker.expect(refused >= 20, f"only {refused} of 40 open uploads of one key were refused")

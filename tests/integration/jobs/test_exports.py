@@ -81,6 +81,19 @@ def test_answers_come_as_the_file_that_was_asked_for(gateway: Gateway, engine: E
     assert gateway.post(f"/v1/jobs/{job}/exports", params={"format": kind}).headers["location"] == path
 
 
+def test_a_file_that_no_worker_writes_is_not_waited_for(gateway: Gateway, engine: Engine) -> None:
+    """After a while it is said that none is there; once one is, the file comes."""
+    job = submit_bulk(engine, [3]).job_id
+    answer_batches(engine)
+    path = gateway.post(f"/v1/jobs/{job}/exports", params={"format": "xlsx"}).headers["location"]
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.errands SET created_at = now() - interval '1 minute'"))
+    answer = gateway.get(path)
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/no-worker")
+    write_all(engine)
+    assert gateway.get(path).status_code == 200
+
+
 def test_texts_that_look_like_formulas_stay_texts(tmp_path: Any) -> None:
     """Whatever they begin with; long numbers keep their digits."""
     from worker.exports.result_files import write_rows

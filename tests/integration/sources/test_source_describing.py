@@ -14,7 +14,7 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from sqlalchemy import Engine
 
 from shared.config import Settings
-from shared.errands import claim_errand, extend_errand, finish_errand, read, submit, wait
+from shared.errands import claim_errand, extend_errand, finish_errand, read, submit, wait, withdraw
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
 from shared.sources.errors import SourceRefused
@@ -280,6 +280,20 @@ def test_a_check_names_the_live_models_that_a_change_breaks(here: Engine) -> Non
     status, found = do(here, "check_source", {"source_id": source_id})
     assert status == "done"
     assert [(item["lacking"], item["changed"]) for item in found["broken"]] == [(["department"], [])]
+
+
+def test_owners_have_their_errands_done_by_turns(engine: Engine) -> None:
+    """Whoever has many waiting holds up nobody else's one; what is withdrawn is done for nobody."""
+    with autocommit(engine) as connection:
+        of_many = [submit(connection, "count", "many", {"source_id": 1}) for _ in range(5)]
+        of_one = submit(connection, "count", "one", {"source_id": 1})
+        withdraw(connection, of_many[1])
+        claimed = []
+        while (held := claim_errand(connection, worker="a", lease_seconds=60)) is not None:
+            claimed.append(held.id)
+            withdraw(connection, held.id)  # in a worker's hands it stays
+            assert finish_errand(connection, held, {"count": 1})
+    assert claimed == [of_many[0], of_one, *of_many[2:]]
 
 
 def test_errands_are_claimed_once_and_given_up_at_last(engine: Engine) -> None:

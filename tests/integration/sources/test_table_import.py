@@ -57,6 +57,20 @@ def tables(engine: Engine) -> set[str]:
     return {row[0] for row in found}
 
 
+def test_a_carriage_return_in_a_text_is_kept(engine: Engine, run: Import) -> None:
+    """Within quotes it is as good as any other character."""
+    assert run('no,note\r\nP-1,"a\rb"\r\nP-2,"c\r\nd\ne"\r\n', key=["no"]) == ImportReport(2, 0, 0)
+    assert query(engine, "SELECT note FROM predictq_data.people ORDER BY no") == [("a\rb",), ("c\r\nd\ne",)]
+
+
+def test_a_number_beyond_a_double_is_named_by_its_line(engine: Engine, run: Import) -> None:
+    """And nothing is imported; as a numeric it is taken."""
+    content = "no,x\nP-1,1.5\nP-2,1e400\n"
+    with pytest.raises(CellsRefused, match="beyond what a double holds"):
+        run(content, key=["no"], types=["x=double precision"])
+    assert run(content, key=["no"], types=["x=numeric"]) == ImportReport(2, 0, 0)
+
+
 def test_a_file_becomes_a_table_and_a_source(engine: Engine, run: Import) -> None:
     """Types, values and key as the file means them; the source names table and key."""
     assert run(PEOPLE, key=["no"]) == ImportReport(2, 0, 0)

@@ -26,7 +26,7 @@ from devstack.servers.redis import EmbeddedRedis
 from devstack.state import StackState, StateDirectory, load_state
 from devstack.supervision.child import Child
 from devstack.supervision.process import ChildProcess
-from devstack.supervision.recovery import Event, WatchedChild
+from devstack.supervision.recovery import LONGEST_DELAY, Event, WatchedChild
 
 STATE = StackState(os.getpid(), "postgresql://", "redis://", "http://127.0.0.1:1", "pq_key")
 
@@ -184,4 +184,18 @@ def test_a_minute_of_health_is_forgiven(tmp_path: Path) -> None:
         watched.process.popen.wait()
         watched.check(crashed)
     assert [detail.rsplit(" in ", 1)[1] for detail in told if detail] == ["1 s", "1 s"]
+    watched.process.stop()
+
+
+def test_a_child_that_crashes_all_night_is_started_all_night(tmp_path: Path) -> None:
+    """The pause grows to half a minute, and no further; nor does it matter whether anybody reads what is told."""
+
+    def nobody_reads(*_: object) -> None:
+        raise SystemExit(1)  # as rich does where a pipe is broken
+
+    watched = WatchedChild(python_child(tmp_path, "raise SystemExit(1)"), nobody_reads)
+    watched.start(0.0, timeout=10)
+    for _ in range(1_100):
+        watched._crashed(0.0, "ended")
+    assert watched._restart_at == LONGEST_DELAY
     watched.process.stop()
