@@ -91,7 +91,7 @@ _RULE = "|---|---|--:|--:|--:|--:|--:|"
 
 
 def write_page(path: Path, calm: Figures, all_figures: Sequence[Figures], *, seconds: float, cores: int) -> None:
-    """The page with one table for each kind."""
+    """The page with one table for each kind, and what did not hold."""
     kinds = list(dict.fromkeys(figures.kind for figures in all_figures))
     parts = [
         _HEAD.format(
@@ -106,6 +106,13 @@ def write_page(path: Path, calm: Figures, all_figures: Sequence[Figures], *, sec
     for kind in kinds:
         rows = [figures.row() for figures in all_figures if figures.kind == kind]
         parts.append("\n".join([f"## {kind.capitalize()}", "", _COLUMNS, _RULE, *rows, ""]))
+    missed = [
+        f"- {figures.what}: {'; '.join(found)}"
+        for figures in all_figures
+        if (found := figures.findings(calm.neighbour_p99))
+    ]
+    if missed:
+        parts.append("\n".join(["## What did not hold", "", *missed, ""]))
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
