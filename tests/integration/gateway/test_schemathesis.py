@@ -15,10 +15,11 @@ from sqlalchemy import Engine
 
 from shared.config import Settings
 from tests.integration.gateway.api_support import new_key, running_gateway
-from tests.support import add_clients, add_model, worker_process
+from tests.support import ROOT, add_clients, add_model, worker_process
 
 _EXAMPLES = int(os.environ.get("PREDICTQ_FUZZ_CALLS", "0"))
 _CONFIG = Path(__file__).with_name("schemathesis.toml")
+_HOOKS = "tests.integration.gateway.schemathesis_hooks"
 # Streams of events do not end, and whoever waits for a worker waits for long. An administrator that finds its own key
 # in the list, and revokes it, is a stranger in all later calls.
 _LEFT_OUT = r"/events|/count$|/check$|/versions$|/look$|^/v1/sources$|/revoke$"
@@ -55,5 +56,6 @@ def test_no_call_is_answered_with_what_the_document_does_not_say(
             *("--max-response-time", "60", "--wait-for-schema", "60"),
             *([] if _EXAMPLES else ["--seed", "1", "--max-time", "15"]),
         ]
-        found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        hooked = {**os.environ, "SCHEMATHESIS_HOOKS": _HOOKS, "PYTHONPATH": str(ROOT)}
+        found = subprocess.run(command, cwd=tmp_path, env=hooked, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
