@@ -19,21 +19,23 @@ def cable_pulled(tools: Tools) -> Iterator[None]:
     cluster = tools.cluster
     with Host() as host:
         worker = cluster.add_worker(host)
-        cluster.wait_ready([worker])
-        others = [other for other in cluster.workers if other is not worker]
-        for other in others:
-            other.stop()  # so that the batch is the remote worker's
-        job_id = slow_job(tools)
-        tools.holder(job_id)
-        host.pull_cable()
-        for other in others:
-            other.start()
-        tools.hold(20)
-        yield
-        host.plug_cable()
-        tools.hold(5)  # what the cut-off worker still tries to commit, it tries now
-        worker.close()
-        cluster.workers.remove(worker)
+        try:
+            cluster.wait_ready([worker])
+            others = [other for other in cluster.workers if other is not worker]
+            for other in others:
+                other.stop()  # so that the batch is the remote worker's
+            job_id = slow_job(tools)
+            tools.holder(job_id)
+            host.pull_cable()
+            for other in others:
+                other.start()
+            tools.hold(20)
+            yield
+            host.plug_cable()
+            tools.hold(5)  # what the cut-off worker still tries to commit, it tries now
+        finally:  # its host goes, and nobody could start it there again
+            worker.close()
+            cluster.workers.remove(worker)
 
 
 FAULTS = [Fault("network cut between hosts 20 s", cable_pulled, mixable=False, obstacle=obstacle)]

@@ -228,6 +228,7 @@ class ServiceFactory:
             f"{role_password(backends.postgres_password, role)}@{address}:{postgres.port}/predictq",
             "REDIS_URL": f"redis://:{backends.redis_password}@{address}:{redis.port}/0",
             "PREDICTQ_WORKER_METRICS_PORT": str(port),
+            "PREDICTQ_WORKER_METRICS_HOST": THERE if host else "127.0.0.1",
         }
         log = self._directory / f"{name}.log"
         return Service(name, arguments, log, port, postgres, redis, front, environment, sabotage, host=host)
