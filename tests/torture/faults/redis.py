@@ -28,7 +28,7 @@ def killed_with_all_its_data(tools: Tools) -> Iterator[None]:
     """SIGKILL without an append-only file: it comes back empty."""
     redis = tools.cluster.redis
     redis.kill()
-    shutil.rmtree(redis.data_dir / "appendonlydir")
+    shutil.rmtree(redis.kept / "appendonlydir")
     tools.hold(3)
     yield
     redis.start()
