@@ -7,7 +7,7 @@
         row = await services.quick.write(lambda connection: add_hold(connection, caller.owner, body))
         return Hold.model_validate(row, from_attributes=True)
 
-Shapes of bodies and answers are pydantic models in `api.schemas.jobs`. Each route says which API role it needs:
+Shapes of bodies and answers are pydantic models in `api.schemas`. Each route says which API role it needs:
 `ReadCaller`, `BulkCaller`, `FeaturesCaller`, `OperateCaller`, `AdminCaller`, or another `require_role(...)`;
 `CurrentCaller` takes any valid key. Routes that are not plain FastAPI ask `caller.need(role)`. What a route raises
 becomes problem+json by itself: errors of `shared.errors` by their kind in `api.http.problems`, `Problem` as it is, and

@@ -111,7 +111,7 @@ def results(
     """Write a job's answers, in the order in which they were asked for; so far as they are there."""
     ending = output.suffix.lower() if output else ""
     if output and ending in BINARY_ENDINGS and not as_json:
-        _write_binary(job_id, output, api_url, api_key)
+        _write_binary(job_id, output, BINARY_ENDINGS[ending], api_url, api_key)
         return
     content_type = "application/x-ndjson" if as_json else CONTENT_TYPES.get(ending, "text/csv")
     with (
@@ -126,14 +126,14 @@ def results(
         say(f"written to {plain_text(output)}")
 
 
-def _write_binary(job_id: str, output: Path, api_url: str | None, api_key: str | None) -> None:
-    """Have a worker write the file that the name's ending says, and fetch it."""
+def _write_binary(job_id: str, output: Path, kind: str, api_url: str | None, api_key: str | None) -> None:
+    """Have a worker write the file as `kind`, and fetch it."""
     with (
         api_client(api_url, api_key, quiet=False) as client,
         progress("receiving", None, unit="bytes", quiet=False) as meter,
         _target(output) as target,
     ):
-        count, complete = client.export(job_id, BINARY_ENDINGS[output.suffix.lower()], target, meter)
+        count, complete = client.export(job_id, kind, target, meter)
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     say(f"{count:,} rows written to {plain_text(output)}")

@@ -1,1 +1,1 @@
-"""The way to the service: where it is, HTTP to its gateway, and its database. No command and no words for a person."""
+"""The way to the service: where it is, HTTP to its gateway, and its database. No command lives here."""

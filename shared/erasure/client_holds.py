@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -21,10 +20,7 @@ def holds_on(connection: Connection, key: ClientKey) -> list[Any]:
 
 def spellings(connection: Connection, written: str) -> set[str]:
     """How the pages of any source may have the key that somebody wrote for all sources."""
-    return _spellings([*list_key_sources(connection), NO_SOURCE], written)
-
-
-def _spellings(sources: Iterable[KeySource], written: str) -> set[str]:
+    sources = [*list_key_sources(connection), NO_SOURCE]
     return {written, *(_canonical(source, written) for source in sources)}
 
 

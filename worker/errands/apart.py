@@ -31,16 +31,20 @@ def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any
         late, what = _OF_ROWS if kind == "read_rows" else _OF_FILES
         command = [sys.executable, "-m", "worker.errands.apart", kind]
         with child_directory() as environment:
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
             try:
-                output, _ = child.communicate(json.dumps(arguments).encode(), timeout=seconds)
+                ended = subprocess.run(
+                    command,
+                    input=json.dumps(arguments).encode(),
+                    stdout=subprocess.PIPE,
+                    env=environment,
+                    timeout=seconds,
+                    check=False,
+                )
             except subprocess.TimeoutExpired:
                 raise ErrandRefused("file_refused", f"{late} within {seconds:g} s.") from None
-            finally:
-                child.kill()
-                child.communicate()
-        if child.returncode != 0 or not output:
-            how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit status {child.returncode}"
+        status, output = ended.returncode, ended.stdout
+        if status != 0 or not output:
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise ErrandRefused("file_refused", f"{what} ({how}).")
         answer: dict[str, Any] = json.loads(output)
         if "code" in answer:

@@ -57,8 +57,8 @@ INSERT INTO predictq.samples (at, name, queue, model, value)
 SELECT a.at, figure.name, a.queue, a.model, figure.value FROM (
     SELECT m.at, CASE WHEN o.job_id IS NULL THEN 'interactive' ELSE 'bulk' END AS queue, v.model,
            sum(o.succeeded + o.failed) / 60.0 AS rows, sum(o.failed) / 60.0 AS errors
-    FROM generate_series(coalesce(CAST(:since AS timestamptz), date_trunc('minute', CAST(:now AS timestamptz))),
-                         date_trunc('minute', CAST(:now AS timestamptz)), interval '1 minute') m (at)
+    FROM generate_series(CAST(:since AS timestamptz), date_trunc('minute', CAST(:now AS timestamptz)),
+                         interval '1 minute') m (at)
     JOIN predictq.batch_outputs o ON o.created_at >= m.at - interval '1 minute' AND o.created_at < m.at
     JOIN predictq.model_versions v ON v.id = o.model_version_id
     GROUP BY 1, 2, 3

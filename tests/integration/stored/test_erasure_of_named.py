@@ -89,8 +89,7 @@ def test_a_client_of_models_without_a_source(gateway: Gateway, engine: Engine, s
     assert (done["status"], done["answers"], done["source"]) == ("done", 3, None)
     assert NAME not in everything(engine)
     assert gateway.post("/v1/clients/answers", json=her).json()["answers"] == []
-    with transaction(engine):
-        assert [place.rows for place in places(engine, client_key(NO_SOURCE, 7))] == [(1,)]
+    assert [place.rows for place in places(engine, client_key(NO_SOURCE, 7))] == [(1,)]
     score(scorer)
     assert NAME not in everything(engine)
 
