@@ -45,6 +45,12 @@ class Pause:
         return _words(self.queue, self.model)
 
 
+def resume_command(queue: str | None, model: str | None) -> str:
+    """What ends a pause, as it is typed."""
+    given = [f"--{option} {value}" for option, value in (("queue", queue), ("model", model)) if value]
+    return " ".join(["predictq resume", *given])
+
+
 def _words(queue: str | None, model: str | None) -> str:
     of_queue = "" if queue is None else f"the queue {queue}"
     of_model = "" if model is None else f"the work of {model}"

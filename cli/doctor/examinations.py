@@ -21,7 +21,7 @@ from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis, server_version
 from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
-from shared.pauses import list_pauses
+from shared.pauses import list_pauses, resume_command
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.source import list_sources
 from shared.watching.attention import Concern, read_attention, words_of
@@ -145,9 +145,7 @@ def _examine_pauses(engine: Engine) -> Iterator[Finding]:
         found = list_pauses(connection)
     for item in found:
         detail = f"{item.what} is paused since {item.created_at:%Y-%m-%d %H:%M} by {item.actor}: {item.reason}"
-        given = (("--queue", item.queue), ("--model", item.model))
-        options = " ".join(f"{option} {value}" for option, value in given if value)
-        yield Finding("pause", ok=True, detail=detail, advice=f"predictq resume {options}")
+        yield Finding("pause", ok=True, detail=detail, advice=resume_command(item.queue, item.model))
 
 
 def _examine_attention(engine: Engine, settings: Settings) -> Iterator[Finding]:

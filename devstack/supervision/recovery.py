@@ -38,6 +38,7 @@ class WatchedChild:
         self._started_at = 0.0
         self._restart_at: float | None = math.inf  # nothing to restart before the first start is through
         self._ready = False
+        self._trouble = ""
 
     def start(self, now: float, timeout: float) -> None:
         """The first start, which is waited for; `ChildFailed` if it does not come up."""
@@ -66,6 +67,12 @@ class WatchedChild:
         """Report to the supervisor's owner, if anybody is there to read it: a terminal may have gone."""
         with contextlib.suppress(Exception, SystemExit):  # of what prints, where its pipe is broken
             self._on_event(self.process.child.name, event, detail)
+
+    def tell_trouble(self, what: str) -> None:
+        """Report what went wrong with looking after the child, unless it was reported last."""
+        if what != self._trouble:
+            self._trouble = what
+            self.tell(Event.FAILING, what)
 
     def _restart(self, now: float) -> None:
         self._restart_at, self._started_at = None, now

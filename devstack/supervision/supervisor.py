@@ -1,6 +1,5 @@
 """Keeps the programs of a stack running, and stops them in order whatever ends us."""
 
-import contextlib
 import signal
 import threading
 import time
@@ -114,5 +113,7 @@ class Supervisor:
         while not self._ended.wait(CHECK_SECONDS):
             for watched in list(self._children):
                 # Whatever goes wrong with one: nobody else looks after the others.
-                with contextlib.suppress(Exception):
+                try:
                     watched.check(time.monotonic())
+                except Exception as error:  # noqa: BLE001 - told, once for as long as it is the same
+                    watched.tell_trouble(f"{type(error).__name__}: {error}")

@@ -14,7 +14,7 @@ from shared.batches.stalls import read_stalls
 from shared.batches.unloadable import read_unloadable
 from shared.models.registry import live_versions
 from shared.models.signature import missing_columns
-from shared.pauses import list_pauses
+from shared.pauses import list_pauses, resume_command
 from shared.sources.source import list_sources
 from shared.status import Queue
 from shared.storage.disk import read_disk
@@ -166,11 +166,6 @@ def _pauses(connection: Connection) -> Iterator[NeedsPerson]:
         yield NeedsPerson(Concern.PAUSED, pause.created_at, about)
 
 
-def _resume(about: Mapping[str, Any]) -> str:
-    given = [f"--{option} {about[option]}" for option in ("queue", "model") if about[option]]
-    return " ".join(["predictq resume", *given])
-
-
 def words_of(need: NeedsPerson) -> tuple[str, str]:
     """A sentence for an operator, and what to type next; screens have words of their own."""
     about = need.about
@@ -198,4 +193,6 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"the upkeep fails: {failing}" if failing else "the upkeep has not run for a day", "predictq upkeep"
         case Concern.PAUSED:
             what = " of ".join(filter(None, (about["queue"] and f"the queue {about['queue']}", about["model"])))
-            return f"{what} is paused by {about['actor']}: {about['reason']}", _resume(about)
+            return f"{what} is paused by {about['actor']}: {about['reason']}", resume_command(
+                about["queue"], about["model"]
+            )
