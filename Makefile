@@ -47,7 +47,8 @@ up: .venv/.runtime ## Set everything up and leave the stack running until Ctrl-C
 test: .venv/.dev ## Run all tests on real PostgreSQL, Valkey and worker processes
 	-@$(MAKE) --no-print-directory older-postgres
 	-@$(MAKE) --no-print-directory browser
-	@$(BIN)/python -m pytest -n $(PROCESSES)
+	@$(BIN)/python -m pytest -n $(PROCESSES) -o cache_dir=.pytest_cache/whole --cache-clear \
+	    || $(BIN)/python -m tests.once_more $$?
 
 fuzz: .venv/.dev ## Any table, any model, any filter, any call: far more than `make test` draws (EXAMPLES=2000, CALLS=100)
 	@PREDICTQ_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -s tests/integration/sources/test_generated_tables.py

@@ -27,6 +27,7 @@ from tests.support import ROOT, add_clients, add_model, wait_until, worker_proce
 
 FEATURES = {"age": 41, "monthly_income": 2000, "department": "Sales", "over_time": False}
 _GRACE_SECONDS = 120.0  # that an attack may take beyond its time: 8 MB of short lines, beside other tests
+_ENDLESS_ROWS = 100_000  # some 6 MB as CSV: the kernel takes up to 4 MB (tcp_wmem) that nobody reads
 CALLERS = 4  # hostile ones that do their worst at once
 
 
@@ -162,13 +163,13 @@ def _key(engine: Engine, owner: str) -> str:
 
 
 def _jobs(stack: Stack) -> dict[str, Any]:
-    """A large job of each hostile caller that has ended, and one of the neighbour's."""
+    """Ended jobs: a large one of each hostile caller, one that no buffer holds, and one of the neighbour's."""
     from tests.hostile.attacker import Attacker
 
-    def create(key: str) -> str:
+    def create(key: str, body: bytes = b'{"all": true}') -> str:
         target = Target("127.0.0.1", stack.gateway.port, key, "", "", 60)
         caller = Attacker(target)
-        answer = caller.call("POST", "/v1/jobs", b'{"all": true}')
+        answer = caller.call("POST", "/v1/jobs", body)
         assert answer.status == 202, answer.body
         location = answer.headers["location"]
         wait_until(
@@ -176,4 +177,9 @@ def _jobs(stack: Stack) -> dict[str, Any]:
         )
         return location
 
-    return {"jobs": {key: create(key) for key in stack.keys}, "neighbours_job": create(stack.neighbour_key)}
+    endless = json.dumps({"client_ids": [*range(1, 20_001)] * (_ENDLESS_ROWS // 20_000)}).encode()
+    return {
+        "jobs": {key: create(key) for key in stack.keys},
+        "endless_jobs": {key: create(key, endless) for key in stack.keys},
+        "neighbours_job": create(stack.neighbour_key),
+    }

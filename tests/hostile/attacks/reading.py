@@ -57,7 +57,8 @@ def downloads_as_lines(attacker: Attacker) -> None:
 
 @attack(_KIND, "downloads that nobody takes, 20 at a time", quick=True, at_once=True)
 def downloads_not_taken(attacker: Attacker) -> None:
-    request = attacker.head("GET", f"{_job(attacker)}/results", {"Accept": "text/csv"})
+    job = attacker.target.facts["endless_jobs"][attacker.target.key]
+    request = attacker.head("GET", f"{job}/results", {"Accept": "text/csv"})
     refused = 0
     for number in range(20):
         connection = attacker.connect(receive_buffer=2048)
@@ -65,8 +66,8 @@ def downloads_not_taken(attacker: Attacker) -> None:
         if number >= 8:
             connection.settimeout(10)
             refused += b" 429 " in connection.recv(100)
-    # What the kernel has room for is sent, and that download has ended: how many are open differs.
-    attacker.expect(refused >= 1, f"only {refused} of 20 open downloads of one key were refused")
+    # Beside other tests, the first may be cut off before the last has come.
+    attacker.expect(refused >= 4, f"only {refused} of 20 open downloads of one key were refused")
 
 
 @attack(_KIND, "downloads that are cut off at their first byte")
