@@ -9,7 +9,7 @@ from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import FORBIDDEN, Problem
 from api.http.root_path import rooted
-from api.schemas.jobs import Shape
+from api.schemas.base import Shape
 from shared.access.sign_in import LINK_LIFE, make_link
 
 router = APIRouter(tags=["access"], route_class=ModelRoute, responses=PROBLEMS)

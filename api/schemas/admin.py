@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.http.validation import GivenTime
-from api.schemas.jobs import Shape, Time
+from api.schemas.base import Shape, Time
 from shared.access.api_keys import LONGEST_NOTE, LONGEST_OWNER
 from shared.pauses import LONGEST_REASON
 from shared.status import Queue

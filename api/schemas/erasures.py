@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, Strict, model_validator
 
-from api.schemas.jobs import Shape, Time
+from api.schemas.base import Shape, Time
 
 # Strictly: true is no number, and 5.0 no whole one.
 Part = Annotated[int, Strict()] | Annotated[str, Strict()]
@@ -42,12 +42,11 @@ class ClientOrder(OfSource):
     client_id: ClientId = Field(examples=[483920])
 
 
-class AnswersOrder(OfSource):
-    """One client by her key or by its hash, as an earlier answer of this call gave it; and of which model."""
+class NamedClient(Shape):
+    """One client by her key or by its hash, as an earlier list of her answers gave it."""
 
     client_id: ClientId | None = Field(default=None, examples=[483920])
     client_hash: str | None = Field(default=None, pattern="^[0-9a-f]{16}$", description="In place of `client_id`.")
-    model: str | None = Field(default=None, max_length=100)
 
     @model_validator(mode="after")
     def _name_one(self) -> Self:
@@ -56,8 +55,14 @@ class AnswersOrder(OfSource):
         return self
 
 
-class FeaturesOrder(AnswersOrder):
-    """One client, and the model whose features are wanted."""
+class AnswersOrder(OfSource, NamedClient):
+    """One client, and of which model the answers are wanted."""
+
+    model: str | None = Field(default=None, max_length=100)
+
+
+class FeaturesOrder(NamedClient):
+    """One client of the model's source, and the model whose features are wanted."""
 
     model: str | None = Field(default=None, max_length=100, description="The default model where it is left out.")
 

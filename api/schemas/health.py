@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.jobs import Shape
+from api.schemas.base import Shape
 
 
 class Readiness(Shape):

@@ -9,40 +9,17 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 
+from api.schemas.base import Label, ModelName, Shape, Time
 from shared.models.task import Task
 from shared.status import JobStatus, RowError
 
-# As orjson writes it in the answers that are made without these models.
-Time = Annotated[
-    datetime,
-    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-Label = bool | int | float | str
 ClientId = int | str | dict[str, Any]  # as the caller wrote it; an object of columns for a composite key
 # Named here, not checked: a worker of a newer release may know one more.
 RowCode = Annotated[str, WithJsonSchema({"type": "string", "enum": [item.value for item in RowError]})]
 
 _JOB_ID = "01a208a7-76d9-74fb-a6a9-68511ddfcb4b"
-
-
-class Shape(BaseModel):
-    """Base of all: no field but those named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-ModelName = Annotated[
-    str | None,
-    Field(
-        default=None,
-        max_length=110,
-        examples=["churn"],
-        description="`churn`, or `churn:3` for one of its versions (role `operate`); without it the default model.",
-    ),
-]
 
 
 class PredictBody(Shape):
@@ -281,4 +258,4 @@ class ProblemShape(Shape):
     detail: str
     instance: str
     request_id: str
-    errors: list[FlawShape] = []
+    errors: list[FlawShape] = Field([])

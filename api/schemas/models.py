@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.schemas.jobs import Label, Shape, Time
+from api.schemas.base import Label, Shape, Time
 from shared.models.signature import FeatureKind
 from shared.models.task import Task
 

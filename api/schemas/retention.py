@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, StrictBool
 
-from api.schemas.jobs import Shape, Time
+from api.schemas.base import Shape, Time
 
 _PERIOD = Field(max_length=100, examples=["13 months"])
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StrictBool
 
-from api.schemas.jobs import Shape
+from api.schemas.base import Shape
 
 
 class KeyColumn(Shape):

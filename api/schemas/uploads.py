@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StrictBool
 
-from api.schemas.jobs import ModelName, Shape
+from api.schemas.base import ModelName, Shape
 from shared.uploads.table_order import TableOrder
 
 _Short = Annotated[str, Field(max_length=100)]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from api.schemas.jobs import Shape, Time
+from api.schemas.base import Shape, Time
 from shared.watching.attention import Concern
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from api.schemas.jobs import Shape, Time
+from api.schemas.base import Shape, Time
 
 
 class Worker(Shape):

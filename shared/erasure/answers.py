@@ -11,18 +11,19 @@ from shared.erasure.export import label_of
 from shared.erasure.find import find_client
 from shared.erasure.keys import ClientKey
 from shared.installation import read_installation
+from shared.jobs.given import ROWS_WERE_WRITTEN
 
 MOST_ANSWERS = 1_000
 _AT_ONCE = 100  # rows that one statement reads
 
 # Each array is opened once for each row. Indexes alone: the planner takes these few rows for many.
-_ROWS = text("""
+_ROWS = text(f"""
 SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
 SELECT r.batch_id || '-' || p.row AS request_id, j.id AS job_id, j.kind AS job_kind, j.name AS job_name,
        CASE WHEN o.batch_id IS NULL THEN 'open'
             WHEN o."values" IS NULL OR p.row = ANY (o.cancelled_rows) THEN 'cancelled' ELSE 'answered' END AS state,
        r.created_at AS accepted_at,
-       r.given[p.row + 1] IS NOT NULL AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL)
+       r.given[p.row + 1] IS NOT NULL AND {ROWS_WERE_WRITTEN}
            AS is_given, v.model, v.version AS model_version, v.classes,
        o."values"[p.row + 1] AS value, o.labels[p.row + 1] AS label_number, o.threshold,
        o.error_codes[e.position] AS error_code, o.error_details[e.position] AS error_detail,

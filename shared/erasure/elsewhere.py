@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.erasure.keys import ClientKey
 from shared.erasure.naming import is_free_of, json_needle, without_client
+from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.postgres.engine import transaction
 
 
@@ -61,13 +62,13 @@ def _erase_selections(connection: Connection, key: ClientKey, values: dict[str, 
 
 
 # What selects by other columns says nothing of her: its hash stays. A hash of what named her can be guessed.
-_FORGET_PAYLOADS = text("""
+_FORGET_PAYLOADS = text(f"""
 UPDATE predictq.idempotency_keys k SET payload_hash = NULL
 WHERE k.payload_hash IS NOT NULL AND (
     k.job_id = ANY(CAST(:named AS uuid[]))
     OR k.job_id IN (SELECT e.job_id FROM predictq.erasure_jobs e JOIN predictq.jobs j ON j.id = e.job_id
                     WHERE e.erasure_id = CAST(:id AS uuid)
-                      AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL)))
+                      AND {ROWS_WERE_WRITTEN}))
 """)
 # A caller may have made an Idempotency-Key out of the client's key. Repeated, such a call is a new one.
 _FORGET_KEYS = text("""

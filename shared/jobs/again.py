@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.errors import JobUnknown
 from shared.jobs.accepting.key_pages import KeyPage, array_elements
+from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.postgres.engine import transaction
 
 
@@ -97,14 +98,14 @@ def _page(rows: list[_Row]) -> KeyPage:
     return KeyPage(keys, orjson.dumps(spelled) if spelled else None, given)
 
 
-_JOB = text("""
+_JOB = text(f"""
 SELECT v.model, v.version, j.name, j.status, j.selection, j.source_id, r.storage, r.has_features,
        r.page_rows
 FROM predictq.jobs j JOIN predictq.model_versions v ON v.id = j.model_version_id
 LEFT JOIN LATERAL (
     SELECT CASE WHEN r.keys_int8 IS NOT NULL THEN 'int8' WHEN r.keys_uuid IS NOT NULL THEN 'uuid'
                 WHEN r.keys_text IS NOT NULL THEN 'text' END AS storage,
-           r.given IS NOT NULL AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL) AS has_features,
+           r.given IS NOT NULL AND {ROWS_WERE_WRITTEN} AS has_features,
            r.request_count AS page_rows
     FROM predictq.batch_requests r WHERE r.job_id = j.id AND r.batch_id >= j.first_batch_id
     ORDER BY r.batch_id LIMIT 1) r ON true
@@ -132,6 +133,6 @@ WHERE j.id = :id ORDER BY r.batch_id
 """)
 _ROWS = text(f"""
 SELECT coalesce(u.key_int8, u.key_uuid, u.key_text) AS key, r.spelled -> CAST(u.n - 1 AS text) AS spelled,
-       CASE WHEN j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL THEN u.given END AS given
+       CASE WHEN {ROWS_WERE_WRITTEN} THEN u.given END AS given
 {_WANTED} AND r.batch_id = :batch ORDER BY u.n
 """)

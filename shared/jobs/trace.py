@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from shared.errors import Erased, PredictionUnknown
+from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.models.task import Task, class_name
 from shared.pages.read_row import read_row
@@ -59,7 +60,7 @@ SELECT coalesce(r.job_id, r.job_ids[CAST(:row AS integer) + 1]) FROM predictq.ba
 WHERE r.batch_id = :batch_id
 """)
 # One row out of its page, by subscript: each array is opened once. What an open batch knows comes from its own row.
-_TRACE = text("""
+_TRACE = text(f"""
 SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id, j.kind AS job_kind, j.owner,
        coalesce(k.spelled, to_jsonb(k.key_int8), to_jsonb(k.key_uuid), predictq.natural_key(s.key_columns, k.key_text))
            AS client_id,
@@ -77,7 +78,7 @@ SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id,
        o.error_codes[e.position] AS error_code, o.error_details[e.position] AS error_detail,
        CASE WHEN o.features IS NULL THEN NULL
             WHEN r.given[CAST(:row AS integer) + 1] IS NOT NULL
-                AND (j.selection IS NULL OR j.selection ->> 'upload' IS NOT NULL)  -- else it was read along
+                AND {ROWS_WERE_WRITTEN}
                 THEN 'request' ELSE s.name END AS features_from,
        o.features, v.signature, v.classes, o.fence, coalesce(o.claimed_at, b.claimed_at) AS claimed_at,
        o.created_at AS answered_at,

@@ -172,6 +172,27 @@ def test_a_client_is_found_and_compared(stack: Up, visit: Visit) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Aucune réponse")
 
 
+def test_a_client_whom_only_calls_have_named(stack: Up, visit: Visit, strange: str) -> None:
+    """She is found like others, from the form and from an answer; there is nothing now to compare her with."""
+    features = {HOSTILE: 1.5, LONG: "plain", "=1+1": 3}
+    with api_of(stack) as client:
+        body = {"model": strange, "client_id": "dossier 12/b & co", "features": features}
+        answers = [client.post("/v1/predict_raw", json=body, headers={"Prefer": "wait=40"}).json() for _ in range(2)]
+    page = visit()
+    page.goto("/clients")
+    page.get_by_label("Client key").fill("dossier 12/b & co")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("h1")).to_contain_text("dossier 12/b & co")
+    assert re.fullmatch(r".*/clients/[0-9a-f]{16}", page.url)
+    expect(page.locator(".lead").first).to_contain_text("of models without a source · 2 answers")
+    expect(page.locator("#features")).to_contain_text("callers bring the features")
+    expect(page.locator("#features")).to_contain_text(HOSTILE)
+    assert find_barriers(page) == []
+    page.get_by_role("link", name=answers[0]["request_id"], exact=True).click()
+    page.get_by_role("button", name="All answers of this client").click()
+    expect(page.locator("h1")).to_contain_text("dossier 12/b & co")
+
+
 @pytest.mark.parametrize("key", ["018f0000-0000-7000-8000-000000000000", "555-1234", "Zoé & O'Neil"])
 def test_a_key_that_looks_like_something_else_gets_into_no_address(visit: Visit, key: str) -> None:
     """The field at the top takes it for a job or a request only where there is one."""

@@ -12,6 +12,7 @@ from web.charts.threshold import threshold_chart
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.client_place import client_path, place
 from web.words.figures import FIGURES
 from web.words.values import shown_label, shown_value
 
@@ -50,9 +51,8 @@ async def client(screen: Screen) -> Response:
     """From an answer to all others of its client, whose key stands in no address."""
     trace = await screen.api.get(f"/v1/predictions/{path_part(screen.path('request_id'))}")
     version = await version_of(screen, trace)
-    asked = {"source": version["source"], "client_id": trace["client_id"]}
-    found = await screen.api.post("/v1/clients/answers", asked)
-    return screen.go(f"/clients/{found['client_hash']}/{path_part(found['source'])}")
+    asked = {**place(version["source"]), "client_id": trace["client_id"]}
+    return screen.go(client_path(await screen.api.post("/v1/clients/answers", asked)))
 
 
 async def version_of(screen: Screen, trace: Mapping[str, Any]) -> dict[str, Any]:

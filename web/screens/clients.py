@@ -14,6 +14,7 @@ from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import feature_rows, version_of
+from web.screens.client_place import client_path, place
 from web.words.values import is_same, shown_client, shown_label, shown_value
 
 routes = ScreenRoutes()
@@ -35,20 +36,31 @@ async def find(screen: Screen) -> Response:
     """Go to a client's page, whose address has her hash and not her key."""
     key = screen.given("key") or screen.given("find")
     sources = await _sources(screen)
-    wanted = [screen.given("source")] if screen.given("source") in sources else sources
+    chosen = screen.given("source") or None
+    wanted = [chosen] if chosen in sources and chosen else sources
     found = [answers for source in wanted if (answers := await _answers_of(screen, source, key)) is not None]
     answered = [answers for answers in found if answers["answers"]]
     if len(answered) == 1:
-        return screen.go(_path(answered[0]))
+        return screen.go(client_path(answered[0]))
     if not answered:
         return screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
-    return screen.show("client_choice.html", found=answered, path=_path)
+    return screen.show("client_choice.html", found=answered, path=client_path)
 
 
 @routes.get("/clients/{client_hash}/{source:path}", seconds=_SECONDS)
 async def client(screen: Screen) -> Response:
     """All answers of one client; with `?compare=` one of them beside what the source has now."""
-    asked = {"source": screen.path("source"), "client_hash": screen.path("client_hash")}
+    return await _show(screen, screen.path("source"))
+
+
+@routes.get("/clients/{client_hash}")
+async def client_without_source(screen: Screen) -> Response:
+    """The same of a client whom callers named beside her features, to models without a source."""
+    return await _show(screen, None)
+
+
+async def _show(screen: Screen, source: str | None) -> Response:
+    asked = {**place(source), "client_hash": screen.path("client_hash")}
     found = await screen.api.post("/v1/clients/answers", asked)
     newest = _newest(found["answers"])
     return screen.show(
@@ -57,24 +69,23 @@ async def client(screen: Screen) -> Response:
         client=shown_client(found["client_id"]),
         label=lambda label: shown_label(screen.language, label),
         charts=_charts(screen, found["answers"]),
-        compared=await _compare(screen, asked, screen.query("compare") or newest),
+        compared=await _compare(screen, asked["client_hash"], screen.query("compare") or newest),
         newest=newest,
     )
 
 
-async def _sources(screen: Screen) -> list[str]:
-    """The sources of the models that the caller may use."""
-    models = (await screen.api.get("/v1/models"))["models"]
-    return sorted({model["source"] for model in models if model["source"]})
+async def _sources(screen: Screen) -> list[str | None]:
+    """The sources of the models that the caller may use, and at last None where one of them has none."""
+    found = {model["source"] for model in (await screen.api.get("/v1/models"))["models"]}
+    return [*sorted(found - {None}), *found & {None}]
 
 
-async def _answers_of(screen: Screen, source: str, key: str) -> dict[str, Any] | None:
+async def _answers_of(screen: Screen, source: str | None, key: str) -> dict[str, Any] | None:
     """The answers of the client of this key; None where the source cannot have such a key."""
     for client_id in _readings(key):
         try:
-            found: dict[str, Any] = await screen.api.post(
-                "/v1/clients/answers", {"source": source, "client_id": client_id}
-            )
+            asked = {**place(source), "client_id": client_id}
+            found: dict[str, Any] = await screen.api.post("/v1/clients/answers", asked)
         except ApiRefused as refused:
             if refused.status != _NOT_A_KEY:
                 raise
@@ -93,10 +104,6 @@ def _readings(key: str) -> list[Any]:
         except ValueError:
             return [key]
     return [key]
-
-
-def _path(answers: Mapping[str, Any]) -> str:
-    return f"/clients/{answers['client_hash']}/{path_part(answers['source'])}"
 
 
 def _newest(answers: Sequence[Mapping[str, Any]]) -> str:
@@ -128,7 +135,7 @@ def _groups(screen: Screen, answers: Sequence[Mapping[str, Any]], field: str) ->
     return [Series(name, sorted(found)) for name, found in sorted(points.items())]
 
 
-async def _compare(screen: Screen, asked: Mapping[str, Any], request_id: str) -> dict[str, Any] | None:
+async def _compare(screen: Screen, client_hash: str, request_id: str) -> dict[str, Any] | None:
     """The features of one answer as they were scored, beside those in the source now; None where there is none."""
     if not request_id or not screen.signed_in.may("features"):
         return None
@@ -137,7 +144,10 @@ async def _compare(screen: Screen, asked: Mapping[str, Any], request_id: str) ->
         return None
     version = await version_of(screen, trace)
     features = feature_rows(screen, version, trace["features"])
-    others, why = await _now(screen, {**asked, "model": trace["model"]}, features)
+    if version["source"] is None:
+        others, why = None, screen.say("The model has no source: callers bring the features.")
+    else:
+        others, why = await _now(screen, {"client_hash": client_hash, "model": trace["model"]}, features)
     changed = sum(not other["same"] for other in others or ())
     return {"trace": trace, "features": features, "others": others, "why": why, "changed": changed}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,14 +17,10 @@ from shared.status import RowError
 from worker.models.frame import input_columns
 from worker.models.unknown_words import KnownWords, count_unknown
 from worker.pages.encode import encode_features
-from worker.pages.key_filter import build_filter
 from worker.scoring.feature_reader import Rows
-from worker.sources.key_columns import Keys
+from worker.scoring.key_hashes import Hasher, found_by
 
-SMALL_PAGE = 64  # rows below which a client is found by key_hashes, and from which by the page's own filter
 _SEED_BYTES = 32
-
-HashKeys = Callable[[Keys, int | None], npt.NDArray[np.int64]]  # keys and their source
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ def make_page(
     *,
     signature: Signature,
     threshold: float | None,
-    hash_keys: HashKeys,
+    hasher: Hasher,
     known_words: KnownWords | None = None,
 ) -> Page:
     """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order.
@@ -95,8 +90,8 @@ def make_page(
         if labels is not None and scores is not None:
             labels, scores = labels.copy(), scores.copy()
             labels[numbers], scores[numbers] = -1, np.nan
-    hashes = _hashes(claim, rows, hash_keys)
-    is_small = len(rows) < SMALL_PAGE
+    # Rows without a key came with their features alone, or were erased.
+    index = found_by(rows.named_keys(), claim.source_id, len(rows), hasher)
     columns = input_columns(rows.features, signature) if rows.features.num_columns else None
     unknown = count_unknown(columns, signature, known_words) if columns and known_words else None
     return Page(
@@ -109,8 +104,8 @@ def make_page(
         error_details=[answers.errors[number].detail for number in numbers] or None,
         # None were read where the batch was refused as a whole.
         features=None if columns is None else encode_features(columns, len(rows)),
-        key_filter=None if is_small or hashes is None else build_filter(hashes),
-        key_hashes=hashes.tolist() if is_small and hashes is not None else None,
+        key_filter=index.key_filter,
+        key_hashes=index.key_hashes,
         notes=orjson.dumps({"unknown_categories": unknown}).decode() if unknown else None,
         seed=os.urandom(_SEED_BYTES),
     )
@@ -125,8 +120,3 @@ def float_array(values: npt.NDArray[np.float64]) -> str:
     """The text of a float8 array, NaN as NULL: the shortest text that gives each number back."""
     text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY).decode()
     return "{" + text[1:-1] + "}"
-
-
-def _hashes(claim: Claim, rows: Rows, hash_keys: HashKeys) -> npt.NDArray[np.int64] | None:
-    keys = rows.named_keys()  # others came with their features alone, or were erased
-    return hash_keys(keys, claim.source_id) if len(keys) else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Engine
@@ -9,8 +12,29 @@ from sqlalchemy import Engine
 from shared.installation import read_installation
 from shared.pages.key_hash import HashKeys, hash_keys
 from shared.postgres.engine import autocommit
+from worker.pages.key_filter import build_filter
 from worker.pages.key_hash import hash_numbers, hash_texts
 from worker.sources.key_columns import Keys
+
+_SMALL_PAGE = 64  # rows below which a client is found by key_hashes, and from which by the page's own filter
+
+Hasher = Callable[[Keys, int | None], npt.NDArray[np.int64]]  # of keys and their source
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBy:
+    """What a page of answers carries, so that it is found by the keys of its clients; both None where it names none."""
+
+    key_filter: bytes | None
+    key_hashes: list[int] | None
+
+
+def found_by(keys: Keys, source_id: int | None, rows: int, hasher: Hasher) -> FoundBy:
+    """That of a page of `rows` rows, of which `keys` name a client of this source."""
+    if not len(keys):
+        return FoundBy(None, None)
+    hashes = hasher(keys, source_id)
+    return FoundBy(None, hashes.tolist()) if rows < _SMALL_PAGE else FoundBy(build_filter(hashes), None)
 
 
 class KeyHashes:

@@ -253,7 +253,7 @@ class Scorer:
                 own,
                 signature=signature,
                 threshold=threshold,
-                hash_keys=self.key_hashes,
+                hasher=self.key_hashes,
                 known_words=known_words,
             )
             pages.append((held, page))

@@ -10,15 +10,13 @@ from shared.batches.claims import Answers, Claim, finish
 from shared.jobs.deadlines import DEADLINE_PASSED, LateJob, late_jobs, read_taken, take_late
 from shared.postgres.engine import autocommit
 from shared.retention.statements import insist, upkeep_transaction
-from worker.pages.key_filter import build_filter
-from worker.scoring.key_hashes import KeyHashes
+from worker.scoring.key_hashes import KeyHashes, found_by
 from worker.sources.key_columns import keys_of, named
 from worker.upkeep.duty import Clock
 
 _WORKER = "upkeep"
 _LEASE_SECONDS = 300.0  # far longer than ten million rows take; after it workers may have what is left
 _BATCHES_AT_ONCE = 10
-_SMALL_PAGE = 64  # rows from which a page carries a filter of its keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +58,13 @@ def _end(engine: Engine, job: LateJob, hashes: KeyHashes) -> int:
 def _page(held: Claim, detail: str, hashes: KeyHashes) -> Answers:
     """The same error for each row. The page is found by the keys of its clients like any other."""
     count = held.request_count
-    keys = named(keys_of([held]))
-    found = hashes(keys, held.source_id) if len(keys) else None
-    is_small = count < _SMALL_PAGE
+    index = found_by(named(keys_of([held])), held.source_id, count, hashes)
     return Answers(
         values=f"{{{','.join(['NULL'] * count)}}}",
         threshold=None,
         error_rows=list(range(count)),
         error_codes=[DEADLINE_PASSED] * count,
         error_details=[detail] * count,
-        key_filter=None if found is None or is_small else build_filter(found),
-        key_hashes=found.tolist() if found is not None and is_small else None,
+        key_filter=index.key_filter,
+        key_hashes=index.key_hashes,
     )

@@ -15,7 +15,7 @@ from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.intake.selections import filter_steps
-from api.schemas.jobs import ModelName, Shape
+from api.schemas.base import ModelName, Shape
 from api.server.services import Services
 from shared.errors import SourceNeeded
 from shared.jobs.lists import JobFilter, find_jobs

@@ -13,7 +13,7 @@ from api.access.dependencies import CurrentServices, JobId, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import INVALID, Problem
-from api.schemas.jobs import Shape, Time
+from api.schemas.base import Shape, Time
 from shared.jobs.records import read_job
 from shared.models.task import Task
 

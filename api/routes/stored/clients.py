@@ -19,7 +19,7 @@ from api.schemas import erasures as schemas
 from shared.erasure.answers import client_answers
 from shared.erasure.export import export_client
 from shared.erasure.find import key_of_hash
-from shared.erasure.keys import ClientKey, client_key, read_source
+from shared.erasure.keys import ClientKey, KeySource, client_key, read_source
 from shared.errors import SourceNeeded
 from shared.installation import read_installation
 from shared.postgres.engine import transaction
@@ -72,7 +72,7 @@ async def answers(
     def work() -> bytes:
         engine = services.downloads.engine
         with transaction(engine) as connection:
-            key = _named(connection, body)
+            key = _named(connection, read_source(connection, body.source, no_source=body.no_source), body)
             record(connection, request, caller, "client.answers", key.place)
         with transaction(engine) as connection:
             found, more = client_answers(connection, key, caller.owner, model=body.model, models=caller.models)
@@ -97,7 +97,7 @@ async def features(
 
     def work() -> ClientKey:
         with transaction(services.downloads.engine) as connection:
-            key = _named(connection, body.model_copy(update={"source": source.name, "no_source": False}))
+            key = _named(connection, read_source(connection, source.name), body)
             record(connection, request, caller, "features.read", f"source {source.name}")
         return key
 
@@ -108,9 +108,8 @@ async def features(
     return schemas.ClientFeatures(model=version.model, model_version=version.version, source=source.name, **found)
 
 
-def _named(connection: Connection, body: schemas.AnswersOrder) -> ClientKey:
-    """The client that is meant. Raises SourceUnknown, SourceNotNamed, ClientKeyRefused or ClientNotFound."""
-    source = read_source(connection, body.source, no_source=body.no_source)
+def _named(connection: Connection, source: KeySource, body: schemas.NamedClient) -> ClientKey:
+    """The client that is meant. Raises ClientKeyRefused or ClientNotFound."""
     if body.client_hash is None:
         return client_key(source, body.client_id)
     number = int(body.client_hash, 16)

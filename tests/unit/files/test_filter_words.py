@@ -7,8 +7,9 @@ import pytest
 from cli.arguments.conditions import read_condition
 from cli.errors import UsageProblem
 from shared.sources.filter_values import value_text
+from shared.sources.filter_words import CannotSay
 from shared.sources.key_types import Unfit
-from web.screens.jobs.new import CannotHold, where_of
+from web.screens.jobs.new import where_of
 
 
 @pytest.mark.parametrize("word", ["true", "FALSE"])
@@ -36,7 +37,7 @@ def test_another_word_is_no_truth_value() -> None:
 )
 def test_what_one_filter_cannot_say_is_refused_and_not_left_out(rows: list[tuple[str, str]]) -> None:
     """Nobody scores other clients than those of all rows that are shown."""
-    with pytest.raises(CannotHold):
+    with pytest.raises(CannotSay):
         where_of([{"column": "age", "sign": sign, "value": value} for sign, value in rows])
     signs = {"gte": ">=", "": "=", "null": "="}
     with pytest.raises(UsageProblem):

@@ -467,7 +467,7 @@ def test_a_page_holds_the_answers_of_each_task(name: str) -> None:
     answers = predict_rows(lost, model.signature, model.predict, task=model.task)
     page = make_page(
         a_claim(1), lost, answers, signature=model.signature, threshold=model.threshold,
-        hash_keys=lambda keys, _source: keys, known_words=model.known_words,
+        hasher=lambda keys, _source: keys, known_words=model.known_words,
     )  # fmt: skip
     values = json.loads(f"[{page.values[1:-1]}]")
     assert (page.error_rows, page.error_codes, values[5]) == ([5], ["unknown_client"], None)

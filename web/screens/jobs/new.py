@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from shared.sources.filter_words import EQUAL, CannotSay, filter_of
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
@@ -44,7 +45,7 @@ async def ask(screen: Screen) -> Response:
         return await show_form(screen, model, conditions=[*conditions, {}], name=screen.given("name"))
     try:
         where = {} if act in ("count-all", "send-all") else where_of(conditions)
-    except CannotHold as error:
+    except CannotSay as error:
         words = N_("%(column)s has two values that do not go together: one limit of a kind, or values alone.")
         wrong = screen.say(words, column=error.column)
         return await show_form(screen, model, conditions=conditions, name=screen.given("name"), wrong=wrong)
@@ -61,14 +62,6 @@ async def ask(screen: Screen) -> Response:
     return await show_form(
         screen, model, conditions=conditions, name=screen.given("name"), count=count, is_all=act == "count-all"
     )
-
-
-class CannotHold(Exception):
-    """A column has a limit twice, or a value beside a limit: the API would have to leave one of them out."""
-
-    def __init__(self, column: str) -> None:
-        super().__init__(column)
-        self.column = column
 
 
 async def show_form(
@@ -109,7 +102,7 @@ async def show_form(
 def _counted_of(conditions: Sequence[Mapping[str, str]]) -> str:
     try:
         return _counted(where_of(conditions))
-    except CannotHold:
+    except CannotSay:
         return ""
 
 
@@ -138,25 +131,12 @@ def _conditions(screen: Screen) -> list[dict[str, str]]:
 
 
 def where_of(conditions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """The filter as the API takes it: equal values of one column are alternatives, limits of one are a range.
-
-    Raises CannotHold where one filter cannot say what the rows say.
-    """
-    equal: dict[str, list[Any]] = {}
-    ranges: dict[str, dict[str, Any]] = {}
-    for row in conditions:
-        column, sign = row.get("column", ""), row.get("sign", "")
-        if not column:
-            continue
-        if sign in ("", "null"):
-            equal.setdefault(column, []).append(None if sign == "null" else row["value"])
-        elif sign in ranges.setdefault(column, {}) or column in equal:
-            raise CannotHold(column)
-        else:
-            ranges[column][sign] = row["value"]
-    if both := set(equal) & set(ranges):
-        raise CannotHold(both.pop())
-    return {column: value[0] if len(value) == 1 else value for column, value in equal.items()} | ranges
+    """The filter as the API takes it. Raises CannotSay where one filter cannot say what the rows say."""
+    named = [row for row in conditions if row.get("column")]
+    return filter_of(
+        (row["column"], EQUAL, None) if row["sign"] == "null" else (row["column"], row["sign"], row["value"])
+        for row in named
+    )
 
 
 async def _send(screen: Screen, model: str, where: Mapping[str, Any]) -> Response:

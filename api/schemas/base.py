@@ -1,0 +1,31 @@
+"""What the shapes of the wire have in common: their base, times, labels and the name of a model."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+# As orjson writes it in the answers that are made without these models.
+Time = Annotated[
+    datetime,
+    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Label = bool | int | float | str
+ModelName = Annotated[
+    str | None,
+    Field(
+        default=None,
+        max_length=110,
+        examples=["churn"],
+        description="`churn`, or `churn:3` for one of its versions (role `operate`); without it the default model.",
+    ),
+]
+
+
+class Shape(BaseModel):
+    """Base of all: no field but those named."""
+
+    model_config = ConfigDict(extra="forbid")
