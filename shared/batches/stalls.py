@@ -35,7 +35,8 @@ _STALLS = text("""
 SELECT q.queue, CAST(extract(epoch FROM clock_timestamp() - q.oldest) AS double precision) AS seconds FROM (
     SELECT b.queue, min(b.created_at) AS oldest FROM predictq.prediction_batches b
     WHERE b.created_at < clock_timestamp() - make_interval(secs => :seconds)
-        AND (NOT EXISTS (SELECT FROM predictq.pauses) OR NOT predictq.is_paused(b.queue, b.model_version_id))
+        AND (NOT EXISTS (SELECT FROM predictq.pauses)
+             OR NOT predictq.is_paused(b.queue, b.model_version_id, b.reads_source))
         AND (NOT EXISTS (SELECT FROM predictq.resumptions r
                          WHERE r.at > clock_timestamp() - make_interval(secs => :seconds))
              OR predictq.waits_since(b.queue, b.model_version_id, b.created_at)

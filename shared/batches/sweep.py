@@ -15,7 +15,7 @@ from shared.status import Queue
 
 _MOST = 1000  # messages per sweep and queue: to put them on the queue takes well under a lease
 
-_TAKEN = """requirements = ANY (:requirements) AND NOT predictq.is_paused(queue, model_version_id)
+_TAKEN = """requirements = ANY (:requirements) AND NOT predictq.is_paused(queue, model_version_id, reads_source)
        AND (CAST(:models AS text[]) IS NULL OR EXISTS (
            SELECT FROM predictq.model_versions v
            WHERE v.id = model_version_id AND v.model = ANY (CAST(:models AS text[]))))"""

@@ -63,7 +63,7 @@ WITH alive AS MATERIALIZED (
       AND b.created_at < clock_timestamp() - make_interval(secs => :patience)
       AND predictq.waits_since(b.queue, b.model_version_id, b.created_at)
           < clock_timestamp() - make_interval(secs => :patience)
-      AND NOT predictq.is_paused(b.queue, b.model_version_id)
+      AND NOT predictq.is_paused(b.queue, b.model_version_id, b.reads_source)
       AND (b.status = 'queued' OR b.lease_until < clock_timestamp())
       AND (:worker OR EXISTS (SELECT FROM alive))
     GROUP BY v.model, b.requirements

@@ -120,6 +120,7 @@ def write_pages(
         "key": pages[-1].last_key,
         "rows": sum(page.rows for page in pages),
         "counts": [page.rows for page in pages],
+        "read": [page.given is None for page in pages],
         "readings": int(is_new_reading),
         "lease": lease,
     }
@@ -144,12 +145,13 @@ WITH plan AS (
     UPDATE predictq.jobs j SET snapshots = coalesce(j.snapshots, 0) + 1
     WHERE :readings = 1 AND j.id = :job_id AND EXISTS (SELECT FROM plan)
 ), ids AS MATERIALIZED (
-    SELECT nextval('predictq.batch_ids') AS id, page.rows, page.n
-    FROM (SELECT u.rows, u.n FROM plan CROSS JOIN unnest(CAST(:counts AS integer[])) WITH ORDINALITY AS u (rows, n)
-          ORDER BY u.n) page
+    SELECT nextval('predictq.batch_ids') AS id, page.*
+    FROM (SELECT u.* FROM plan CROSS JOIN unnest(CAST(:counts AS integer[]), CAST(:read AS boolean[]))
+          WITH ORDINALITY AS u (rows, reads_source, n) ORDER BY u.n) page
 ), batches AS (
-    INSERT INTO predictq.prediction_batches (id, queue, requirements, job_id, owner, model_version_id, request_count)
-    SELECT i.id, '{Queue.BULK}', p.requirements, p.job_id, p.owner, p.model_version_id, i.rows
+    INSERT INTO predictq.prediction_batches (id, queue, requirements, job_id, owner, model_version_id, request_count,
+                                             reads_source)
+    SELECT i.id, '{Queue.BULK}', p.requirements, p.job_id, p.owner, p.model_version_id, i.rows, i.reads_source
     FROM ids i CROSS JOIN plan p ORDER BY i.n
 )
 SELECT array_agg(id ORDER BY n) FROM ids

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -74,12 +75,14 @@ def accept_keys(engine: Engine, job: BulkJob, keys: KeyPages, count: int) -> Acc
         earlier = _keep_key(connection, job)
         if earlier is not None:
             return earlier
-        values = {**_values(job), "count": count, "rows": job.batch_rows}
+        pages = keys.pages(job.batch_rows)
+        first = next(pages)
+        values = {**_values(job), "count": count, "rows": job.batch_rows, "reads_source": first.given is None}
         row = connection.execute(_INSERT_LISTED, values).one_or_none()
         if row is None:
             raise _no_version(connection, job.target.choice)
         copy = _COPY_PAGES.format(storage=job.target.storage)
-        copy_in(connection, copy, _page_rows(job, row, keys.pages(job.batch_rows), count))
+        copy_in(connection, copy, _page_rows(job, row, chain([first], pages), count))
     batch_ids = tuple(row.batch_ids)
     return Accepted(
         job.job_id, row.model, row.version, Queue.BULK, batch_ids, created_at=row.created_at, request_count=count
@@ -187,8 +190,9 @@ WITH {_LIVE}, ids AS MATERIALIZED (
     FROM live l
     RETURNING created_at
 ), batches AS (
-    INSERT INTO predictq.prediction_batches (id, queue, requirements, job_id, owner, model_version_id, request_count)
-    SELECT i.id, '{Queue.BULK}', l.requirements, :id, :owner, l.id, least(:rows, :count - i.n * :rows)
+    INSERT INTO predictq.prediction_batches (id, queue, requirements, job_id, owner, model_version_id, request_count,
+                                             reads_source)
+    SELECT i.id, '{Queue.BULK}', l.requirements, :id, :owner, l.id, least(:rows, :count - i.n * :rows), :reads_source
     FROM ids i CROSS JOIN live l ORDER BY i.n
 )
 SELECT l.model, l.version, l.source_id, j.created_at,
@@ -198,8 +202,9 @@ FROM live l CROSS JOIN job j
 
 _INSERT_SELECTED = text(f"""
 WITH {_LIVE}, plan AS (
-    INSERT INTO predictq.prediction_batches (queue, requirements, job_id, owner, model_version_id, request_count)
-    SELECT '{Queue.PLAN}', l.requirements, :id, :owner, l.id, 0 FROM live l
+    INSERT INTO predictq.prediction_batches (queue, requirements, job_id, owner, model_version_id, request_count,
+                                             reads_source)
+    SELECT '{Queue.PLAN}', l.requirements, :id, :owner, l.id, 0, :needs_source FROM live l
     WHERE l.source_id IS NOT NULL OR NOT :needs_source RETURNING id
 ), job AS (
     INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, selection, first_batch_id, name, deadline)

@@ -78,6 +78,7 @@ CREATE TABLE predictq.prediction_batches (
     claimed_at timestamptz,
     planned_key text,
     planned_rows bigint NOT NULL DEFAULT 0,
+    reads_source boolean NOT NULL DEFAULT true,
     CONSTRAINT batches_running_has_lease CHECK ((status = 'running') = (lease_until IS NOT NULL)),
     CONSTRAINT batches_claimed_has_worker CHECK (fence = 0 OR worker IS NOT NULL),
     CONSTRAINT batches_of_a_job_have_its_owner CHECK ((job_id IS NULL) = (owner = '')),
@@ -89,6 +90,8 @@ CREATE INDEX prediction_batches_interactive ON predictq.prediction_batches (id)
     WHERE status = 'queued' AND queue = 'interactive';
 CREATE INDEX prediction_batches_queued ON predictq.prediction_batches (queue, owner, model_version_id, id)
     WHERE status = 'queued' AND queue <> 'interactive';
+CREATE INDEX prediction_batches_queued_with_features ON predictq.prediction_batches (queue, owner, model_version_id, id)
+    WHERE status = 'queued' AND queue <> 'interactive' AND NOT reads_source;
 CREATE INDEX prediction_batches_running ON predictq.prediction_batches (lease_until) WHERE status = 'running';
 COMMENT ON TABLE predictq.prediction_batches IS
     'The work that is open: a batch leaves this table in the transaction that stores its answers or its cancellation.';

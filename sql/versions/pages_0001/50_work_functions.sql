@@ -1,14 +1,18 @@
 -- Claims, and the end of a job. In the database, because each is several statements that must cost one round trip.
 
-CREATE FUNCTION predictq.is_paused(p_queue text, p_model_version_id integer) RETURNS boolean LANGUAGE sql STABLE
+CREATE FUNCTION predictq.is_paused(p_queue text, p_model_version_id integer, p_reads_source boolean)
+RETURNS boolean LANGUAGE sql STABLE
     RETURN EXISTS (
         SELECT FROM predictq.pauses p
         WHERE (p.queue IS NULL OR p.queue = p_queue)
           AND (p.model IS NULL OR p.model = (SELECT v.model FROM predictq.model_versions v WHERE v.id = p_model_version_id))
-    ) OR EXISTS (  -- a source that is away; single predictions may bring their features, and are looked at one by one
+    ) OR p_reads_source AND EXISTS (  -- single predictions may bring their features, and are looked at one by one
         SELECT FROM predictq.sources s
         WHERE s.probe_at > clock_timestamp() AND NOT s.is_given_up AND p_queue <> 'interactive'
           AND s.id = (SELECT v.source_id FROM predictq.model_versions v WHERE v.id = p_model_version_id));
+
+COMMENT ON FUNCTION predictq.is_paused IS
+    'Whether work waits: somebody has paused it, or it reads a source that is away until the next probe.';
 
 CREATE FUNCTION predictq.waits_since(p_queue text, p_model_version_id integer, p_created_at timestamptz)
 RETURNS timestamptz LANGUAGE sql STABLE
@@ -30,7 +34,7 @@ BEGIN
       AND b.requirements = ANY (p_requirements)
       AND (p_models IS NULL OR EXISTS (SELECT FROM predictq.model_versions v
                                        WHERE v.id = b.model_version_id AND v.model = ANY (p_models)))
-      AND NOT predictq.is_paused(b.queue, b.model_version_id)
+      AND NOT predictq.is_paused(b.queue, b.model_version_id, b.reads_source)
     ORDER BY b.lease_until LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
         RETURN found_ids;
@@ -41,7 +45,7 @@ BEGIN
             WHERE b.status = 'queued' AND b.queue = 'interactive' AND b.requirements = ANY (p_requirements)
               AND (p_models IS NULL OR EXISTS (SELECT FROM predictq.model_versions v
                                                WHERE v.id = b.model_version_id AND v.model = ANY (p_models)))
-              AND NOT predictq.is_paused(b.queue, b.model_version_id)
+              AND NOT predictq.is_paused(b.queue, b.model_version_id, b.reads_source)
             ORDER BY b.id LIMIT p_most FOR UPDATE SKIP LOCKED);
     END IF;
     -- Owners in turns, models of an owner in turns, then age.
@@ -63,13 +67,21 @@ BEGIN
         LEFT JOIN predictq.turns m
             ON m.queue = p_queue AND m.owner = w.owner AND m.model_version_id = w.model_version_id
         WHERE v.requirements = ANY (p_requirements) AND (p_models IS NULL OR v.model = ANY (p_models))
-          AND NOT predictq.is_paused(p_queue, w.model_version_id)
+          AND NOT predictq.is_paused(p_queue, w.model_version_id, false)
         ORDER BY o.served NULLS FIRST, m.served NULLS FIRST, w.owner, w.model_version_id
     LOOP
-        SELECT ARRAY[b.id] INTO found_ids FROM predictq.prediction_batches b
-        WHERE b.status = 'queued' AND b.queue = p_queue AND b.queue <> 'interactive'
-          AND b.owner = turn.owner AND b.model_version_id = turn.model_version_id
-        ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+        IF predictq.is_paused(p_queue, turn.model_version_id, true) THEN
+            -- Her source is away: what came with its features goes on.
+            SELECT ARRAY[b.id] INTO found_ids FROM predictq.prediction_batches b
+            WHERE b.status = 'queued' AND b.queue = p_queue AND b.queue <> 'interactive' AND NOT b.reads_source
+              AND b.owner = turn.owner AND b.model_version_id = turn.model_version_id
+            ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+        ELSE
+            SELECT ARRAY[b.id] INTO found_ids FROM predictq.prediction_batches b
+            WHERE b.status = 'queued' AND b.queue = p_queue AND b.queue <> 'interactive'
+              AND b.owner = turn.owner AND b.model_version_id = turn.model_version_id
+            ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+        END IF;
         IF FOUND THEN
             INSERT INTO predictq.turns AS t (queue, owner, model_version_id, served)
             SELECT p_queue, turn.owner, n.id, nextval('predictq.turn_numbers')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from model.registration import new_version
 from shared.config import Settings
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit, transaction
-from shared.status import Queue
+from shared.status import JobStatus, Queue
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.jobs.planning_support import planner_process
 from tests.integration.worker.scoring_support import score
@@ -126,6 +127,31 @@ def test_features_in_parquet_are_scored(
     while score(scorer, Queue.BULK):
         pass
     assert [row["probability"] for row in results_of(gateway, again)] == expected
+
+
+def test_features_of_ones_own_need_no_source(gateway: Gateway, engine: Engine, scorer: Scorer) -> None:
+    """While the model's is away a file is planned and answered, as are lines, and both once more. Others wait."""
+    waiting = gateway.post("/v1/jobs", json={"client_ids": [1]}).json()
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE predictq.sources SET away_since = now(), probe_at = now() + interval '1 hour', probes = 9")
+        )
+    everybody = gateway.post("/v1/jobs", json={"all": True}).json()
+    path = "/v1/jobs?features=upload"
+    file = gateway.post(path, content=parquet(ROWS), headers={"Content-Type": PARQUET}).json()
+    lines = "".join(json.dumps({"client_id": number, **row}) + "\n" for number, row in enumerate(ROWS, 1))
+    upload = gateway.post(path, content=lines.encode(), headers={"Content-Type": "application/x-ndjson"}).json()
+    assert planned(engine, file).total == 2
+    while score(scorer, Queue.BULK):
+        pass
+    again = [gateway.post(f"/v1/jobs/{job['id']}/repeat").json() for job in (file, upload)]
+    while score(scorer, Queue.BULK):
+        pass
+    expected = [right_answer(**row) for row in ROWS]
+    for job in (file, upload, *again):
+        assert [row["probability"] for row in results_of(gateway, job)] == expected
+    states = [job_of(engine, UUID(job["id"])) for job in (waiting, everybody)]
+    assert [(state.status, state.total) for state in states] == [(JobStatus.QUEUED, 1), (JobStatus.QUEUED, None)]
 
 
 def test_a_file_is_looked_at_and_then_made_a_job(gateway: Gateway, engine: Engine, scorer: Scorer) -> None:
