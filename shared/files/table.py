@@ -81,8 +81,11 @@ def infer(
     decimal: str | None = None,
     most_name_bytes: int | None = None,
     on_row: Callable[[int], None] = lambda _: None,
+    is_enough: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Column], int]:
-    """The columns with their types, seen over all rows, and how many rows there are.
+    """The columns with their types, seen over all rows, and how many rows there are; or over those until `is_enough`.
+
+    It is asked every 2,000 rows.
 
     `types` are the user's own, `most_name_bytes` what a name may have where it is to be one in PostgreSQL.
     Raises TableRefused; CellsRefused with the values that leave a type open.
@@ -99,6 +102,8 @@ def infer(
             guess.see(line, text)
         if count % 2_000 == 0:
             on_row(line)
+            if is_enough():
+                break
     file_uses_comma = any(guess.needs_comma for guess in guesses)
     found = [
         _column(position, guess, types.get(guess.name), table.known_types.get(guess.name), file_uses_comma)

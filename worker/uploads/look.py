@@ -17,7 +17,8 @@ from worker.uploads.matching import MatchedColumns, match_columns
 from worker.uploads.opening import OpenedFile, open_file
 from worker.uploads.rows import TableRows, faults_of
 
-_SECONDS = 20.0  # for the rows; a file of more of them is checked as a whole when its job is planned
+# For how CSV is written, and as long again for the rows. A longer file is checked as a whole when its job is planned.
+_SECONDS = 10.0
 _EXAMPLES = 3
 _LONGEST = 80  # characters of an example
 
@@ -46,7 +47,9 @@ def look(context: UploadContext) -> dict[str, Any]:
     }
     count, is_whole = 0, False
     try:
-        rows = TableRows(opened, columns, form, signature, order.decimal, order.dates, tells_values=True)
+        rows = TableRows(
+            opened, columns, form, signature, order.decimal, order.dates, tells_values=True, most_seconds=_SECONDS
+        )
         said["columns"] = _columns(opened, own, columns, rows.written, examples)
         count, is_whole = _count(rows)
         problems = [] if count else [LineFault(1, "no_rows", "the file has a header and no row")]
@@ -62,7 +65,7 @@ def _count(rows: TableRows) -> tuple[int, bool]:
         count += 1
         if count % 1_000 == 0 and time.monotonic() > ends_at:
             return count, False
-    return count, True
+    return count, rows.seen is None
 
 
 def _problems(faults: Sequence[LineFault]) -> list[dict[str, Any]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from model.files.arrow_table import ArrowTable
@@ -54,7 +57,10 @@ class TableRow:
 
 @dataclass
 class TableRows:
-    """The rows of an upload, which can be read from the start again. `tells_values`: whether faults repeat a value."""
+    """The rows of an upload, which can be read from the start again. `tells_values`: whether faults repeat a value.
+
+    Where `most_seconds` did not suffice to see how a whole CSV file is written, only the `seen` rows are given.
+    """
 
     opened: OpenedFile
     columns: MatchedColumns
@@ -63,6 +69,8 @@ class TableRows:
     decimal: str | None = None
     dates: str | None = None
     tells_values: bool = False
+    most_seconds: float | None = None
+    seen: int | None = None  # rows; None where that was all of them
     written: dict[str, Column] = field(default_factory=dict)  # of CSV: how each column is written
 
     def __post_init__(self) -> None:
@@ -75,7 +83,7 @@ class TableRows:
         """All rows in order. Raises UploadRefused with the first twenty faults."""
         faults: list[LineFault] = []
         try:
-            for line, cells in self._cells():
+            for line, cells in islice(self._cells(), self.seen):
                 row = self._row(line, cells, faults)
                 if len(faults) >= MOST_FAULTS:
                     break
@@ -154,14 +162,23 @@ class TableRows:
                 kinds.setdefault(name, "text")
         ignored = {name: "text" for name in table.names if name not in self._wanted}
         order = _ORDERS.get(self.dates or "")
+        ends_at = math.inf if self.most_seconds is None else time.monotonic() + self.most_seconds
         types = {
             name: (kind, Dress(order=order) if order and kind.startswith("timestamp") else None)
             for name, kind in {**kinds, **ignored}.items()
         }
+        is_cut = False
+
+        def is_enough() -> bool:
+            nonlocal is_cut
+            is_cut = time.monotonic() > ends_at
+            return is_cut
+
         try:
-            columns, _ = infer(table, types, decimal=self.decimal)
+            columns, count = infer(table, types, decimal=self.decimal, is_enough=is_enough)
         except TableRefused as refused:
             raise UploadRefused(faults_of(refused)) from None
+        self.seen = count if is_cut else None
         return {column.name: column for column in columns}
 
 

@@ -62,6 +62,26 @@ def rows_of(path: Path, form: KeyForm = TEXT_KEY, *, tells_values: bool = True, 
     return [(row.key and row.key.canonical, row.features) for row in rows]
 
 
+def test_a_look_at_a_long_file_ends_in_time(tmp_path: Path) -> None:
+    """What lies beyond is not judged by what was seen: a decimal comma in a late row is no fault of a look."""
+    path = tmp_path / "long.csv"
+    lines = ["no;Prime €", *(f"{number};1" for number in range(5_000)), "x;1,5"]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    signature = Signature((FeatureSpec("Prime €", FeatureKind.NUMBER),))
+
+    def rows(seconds: float | None) -> TableRows:
+        copy = tmp_path / "upload"
+        copy.write_bytes(path.read_bytes())
+        opened = open_file(copy, order())
+        columns = match_columns(opened.table.names, TEXT_KEY, signature, {})
+        return TableRows(opened, columns, TEXT_KEY, signature, most_seconds=seconds)
+
+    whole, part = rows(None), rows(0.0)
+    assert (whole.seen, len(list(whole))) == (None, 5_001)
+    assert [row.features for row in whole][-1] == {"Prime €": 1.5}
+    assert (part.seen, len(list(part))) == (2_000, 2_000)
+
+
 def workbook(path: Path, rows: Sequence[Sequence[Any]], *, edit: Any = lambda _: None) -> Path:
     book = openpyxl.Workbook()
     for row in rows:
