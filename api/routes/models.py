@@ -121,6 +121,9 @@ async def register(
         "owner": caller.owner,
         "source_id": None if source is None else source.id,
     }
+    file = {"upload_id": str(body.upload_id), "file_name": body.file_name}
+    # Before it is opened: a worker goes on with it, whether the caller waits or not.
+    await services.quick.write(lambda connection: record(connection, request, caller, "model.ask", name, after=file))
     found = await services.errands.run("register_model", caller.owner, asked, seconds=_REGISTER_SECONDS)
 
     def note(connection: Connection) -> schemas.Registered:

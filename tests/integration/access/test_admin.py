@@ -106,6 +106,14 @@ def test_a_key_that_cannot_be_is_refused_in_words(gateway: Gateway, wanted: dict
     assert len(gateway.get("/v1/keys").json()["keys"]) == 1
 
 
+def test_a_registration_has_a_line_before_its_file_is_opened(gateway: Gateway) -> None:
+    """Whether or not its caller waits for the end: no worker is there to say one."""
+    wanted = {"upload_id": "01a208a7-76d9-74fb-a6a9-68511ddfcb4b", "file_name": "churn.skops"}
+    assert kind(gateway.post("/v1/models/churn/versions", json=wanted)) == "no-worker"
+    assert acts(gateway) == [("root", "model.ask", "churn")]
+    assert gateway.get("/v1/audit").json()["acts"][0]["after"] == wanted
+
+
 def test_a_pause_holds_work_back_and_a_resumption_lets_it_go_on(gateway: Gateway, engine: Engine) -> None:
     """With a reason, for all to see; jobs are accepted meanwhile, and nothing is lost."""
     operator = bearer(new_key(engine, "carol", roles=("operate", "read")))
