@@ -3,7 +3,9 @@
 import importlib.metadata
 import os
 import pwd
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 import redis
 
 from devstack.errors import AlreadyRunning, BinariesMissing, ChildFailed
+from devstack.lock import DirectoryLock
 from devstack.servers import location
 from devstack.servers import reachable as reachable_programs
 from devstack.servers import redis as redis_server
@@ -227,6 +230,30 @@ def test_a_machine_without_the_packages_is_told_what_to_do(tmp_path: Path, monke
         redis_program()
     (tmp_path / "redis-server").touch(mode=0o755)
     assert redis_program() == tmp_path / "redis-server"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps data elsewhere")
+def test_what_killed_runs_have_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what lay in the temporary directory and is gone from there; nothing that runs, and no clone of anybody's."""
+    monkeypatch.setattr(location, "SHARED_PLACES", (tmp_path / "shared",))
+    monkeypatch.setattr(location, "can_enter", lambda *_: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+
+    def home(data_dir: Path) -> Path:
+        data_dir.mkdir(parents=True)
+        return location.home_of(data_dir, Account(65534, 65534))
+
+    gone, running, stays = (home(tmp_path / "tmp" / name / "postgres") for name in ("gone", "running", "stays"))
+    clone = home(tmp_path / "mnt" / "clone" / "postgres")
+    lock = DirectoryLock(running)
+    lock.acquire()
+    shutil.rmtree(tmp_path / "tmp" / "gone")
+    shutil.rmtree(tmp_path / "tmp" / "running")
+    shutil.rmtree(tmp_path / "mnt")
+    newest = home(tmp_path / "tmp" / "new" / "postgres")
+    lock.release()
+    assert sorted((tmp_path / "shared").iterdir()) == sorted([running, stays, clone, newest])
+    assert not gone.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a copy for another account")
