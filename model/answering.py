@@ -56,9 +56,12 @@ class Asking:
     columns: tuple[int, ...] = ()
     takes_series: bool = False
 
-    def __call__(self, frame: pd.DataFrame) -> Prediction:
-        """The estimator's answers to the rows of `frame`. Raises WrongAnswer, and whatever the estimator raises."""
-        given = frame.iloc[:, 0] if self.takes_series else frame
+    def __call__(self, frame: pd.DataFrame | Floats) -> Prediction:
+        """The estimator's answers to the rows of `frame`, or of a matrix where it was fitted on one.
+
+        Raises WrongAnswer, and whatever the estimator raises.
+        """
+        given = frame.iloc[:, 0] if self.takes_series and isinstance(frame, pd.DataFrame) else frame
         # What a model sets for the whole process must not outlive the call; its warnings are its own affair.
         with np.errstate(), warnings.catch_warnings(action="ignore"):
             if self.task is Task.REGRESSION:

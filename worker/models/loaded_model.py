@@ -18,6 +18,7 @@ from shared.models.task import Task
 from worker.models.frame import input_columns, to_frame
 from worker.models.linear.compile import NotLinear, compile_linear
 from worker.models.linear.compiled import Floats, LinearModel
+from worker.models.matrix import MatrixModel, NoMatrix, compile_matrix, difference
 from worker.models.sample_rows import draw_table
 from worker.models.unknown_words import KnownWords, known_words
 from worker.pages.columns import FeatureColumn
@@ -38,6 +39,7 @@ class LoadedModel:
     asking: Asking
     artefact: Artefact  # kept for the process apart, which loads it again
     linear: LinearModel | None  # the same sum without the pipeline's overhead, where the estimator is one
+    matrix: MatrixModel | None = None  # its last step without frames, where what precedes it is known
     known_words: KnownWords = field(default_factory=dict)  # of encoders that pass over words they do not know
 
     @property
@@ -75,7 +77,8 @@ class LoadedModel:
             probabilities = self.linear.probabilities(columns)
             if probabilities is not None:
                 return Prediction(probabilities)
-        return self.ask_estimator(columns)
+        prediction = self.matrix.predict(columns) if self.matrix is not None else None
+        return self.ask_estimator(columns) if prediction is None else prediction
 
     def ask_estimator(self, columns: Sequence[FeatureColumn]) -> Prediction:
         """The answers of the estimator itself, whatever there is of a compiled form."""
@@ -88,7 +91,9 @@ def load_model(
     """Verify and open an artefact. Raises the errors of `model.artefact.load`."""
     estimator = load(artefact, digest=digest, accept_patch=accept_patch)
     model = wrap(estimator, artefact, version)
-    return replace(model, linear=_checked_linear(model), known_words=known_words(estimator, model.signature))
+    linear = _checked_linear(model)
+    matrix = _checked_matrix(model) if linear is None else None
+    return replace(model, linear=linear, matrix=matrix, known_words=known_words(estimator, model.signature))
 
 
 def wrap(estimator: Any, artefact: Artefact, version: int) -> LoadedModel:
@@ -117,12 +122,34 @@ def _checked_linear(model: LoadedModel) -> LinearModel | None:
     return linear
 
 
+def _checked_matrix(model: LoadedModel) -> MatrixModel | None:
+    """The last step's matrix, if its making is known and gives the same; for any doubt there is none."""
+    try:
+        matrix = compile_matrix(model.asking, model.signature)
+        reason = difference(matrix, model.asking, input_columns(_drawn(model), model.signature), model.signature)
+    except NoMatrix as error:
+        log.info("scored by way of frames", version=model.version, reason=str(error))
+        return None
+    except Exception as error:  # noqa: BLE001 - what cannot be proven is not used; the estimator is asked instead
+        log.info("matrix not comparable, scored by way of frames", version=model.version, reason=repr(error))
+        return None
+    if reason is not None:
+        log.warning("matrix differs, scored by way of frames", version=model.version, reason=reason)
+        return None
+    return matrix
+
+
+def _drawn(model: LoadedModel) -> pa.Table:
+    """Rows to compare on: drawn where the estimator's own parts say that its training lay."""
+    return draw_table(model.signature, _SAMPLE_ROWS, anchors=find_anchors(model.estimator, model.signature.names))
+
+
 def _disagreement(model: LoadedModel, linear: LinearModel) -> str | None:
-    """How the compiled form differs on rows drawn where the estimator's own parts say that its training lay.
+    """How the compiled form differs on rows that are drawn.
 
     Whatever it claims to answer the estimator must answer, and the same.
     """
-    table = draw_table(model.signature, _SAMPLE_ROWS, anchors=find_anchors(model.estimator, model.signature.names))
+    table = _drawn(model)
     claimed = ~np.isnan(linear.logits(input_columns(table, model.signature)))
     columns = input_columns(table.filter(pa.array(claimed)), model.signature)
     probabilities = linear.probabilities(columns)
