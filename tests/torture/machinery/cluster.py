@@ -175,8 +175,9 @@ class Cluster:
         return self.standing
 
     def promote(self, version: int) -> None:
-        """Make this version the live one. Raises psycopg2.Error."""
-        self.query(_PROMOTE, [version])
+        """Make this version of the only model the live one. Raises psycopg2.Error."""
+        if not self.query(_PROMOTE, [version]):
+            raise LookupError(f"there is no version {version}")
 
     def logs(self) -> list[Path]:
         """What everything has written so far."""
@@ -253,7 +254,7 @@ class Cluster:
 
 _PROMOTE = """
 UPDATE predictq.models m SET live_version_id = v.id
-FROM predictq.model_versions v WHERE v.model = m.name AND m.name = 'torture' AND v.version = %s
+FROM predictq.model_versions v WHERE v.model = m.name AND v.version = %s RETURNING m.name
 """
 
 

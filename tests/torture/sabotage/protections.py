@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.torture.sabotage.replacing import replace
 from tests.torture.sabotage.scoring import compiled_unchecked, lying_trace, stale_features
-from tests.torture.sabotage.statements import Change, changed, changes, drops_primary_key
+from tests.torture.sabotage.statements import Change, changed, changes, drops_primary_key, grants
 
 
 def _rewrite(module: Any, name: str, piece: str, other: str) -> None:
@@ -250,7 +250,7 @@ SWITCHES: dict[str, Switch] = {
     "attempt-cap": Switch(("worker",), no_attempt_cap),
     "watchdog": Switch(("worker",), no_watchdog),
     "job-lock": Switch((), database=(changes("end_job", _JOB_LOCK, "j.status IS NULL"),)),
-    "idempotency-keys": Switch(("api",), keys_taken_over),
+    "idempotency-keys": Switch(("api",), keys_taken_over, (grants("UPDATE", "idempotency_keys", "predictq_gateway"),)),
     "cancel-lock": Switch(("api",), cancel_unlocked),
     "primary-key-of-answers": Switch((), database=(drops_primary_key("batch_outputs"),)),
     "session-timeouts": Switch(("worker", "planner"), no_session_timeouts),

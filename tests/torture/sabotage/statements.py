@@ -35,6 +35,15 @@ def changes(function: str, piece: str, other: str) -> Change:
     return change
 
 
+def grants(right: str, table: str, role: str) -> Change:
+    """Lets a role do what a mistake in its code would be refused otherwise."""
+
+    def change(query: Query) -> None:
+        query(f"GRANT {right} ON predictq.{table} TO {role}")
+
+    return change
+
+
 def drops_primary_key(table: str) -> Change:
     """Takes the primary key off a partitioned table and all its partitions."""
 
