@@ -31,6 +31,7 @@ class Refusal(NamedTuple):
     detail: str
 
 
+_SINGLE_LOCK_SECONDS = 1.0
 _AMBIGUOUS = Refusal(RowError.AMBIGUOUS_KEY, "the source has more than one row of this key")
 _INVALID = Refusal(RowError.INVALID_KEY, "the source cannot have such a key")
 
@@ -82,7 +83,11 @@ def read_rows(reader: SourceReader, claims: Sequence[Claim], signature: Signatur
     if not any(row not in given for row in np.flatnonzero(is_named(keys)).tolist()):
         rows = _without_source(keys, signature)
     else:
-        rows = _from_source(reader, _source_id(claims), keys, signature)
+        # Who asks for one client waits for the answer, and others' single calls for this process: a lock that stays is
+        # a source that is away.
+        are_single = all(claim.job_id is None for claim in claims)
+        lock_seconds = _SINGLE_LOCK_SECONDS if are_single else None
+        rows = _from_source(reader, _source_id(claims), keys, signature, lock_seconds)
     if not given:
         return rows
     is_known = rows.is_known.copy()
@@ -98,11 +103,13 @@ def _source_id(claims: Sequence[Claim]) -> int | None:
     return next((claim.source_id for claim in claims if claim.source_id is not None), None)
 
 
-def _from_source(reader: SourceReader, source_id: int | None, keys: Keys, signature: Signature) -> Rows:
+def _from_source(
+    reader: SourceReader, source_id: int | None, keys: Keys, signature: Signature, lock_seconds: float | None
+) -> Rows:
     wanted = wanted_keys(keys)
     if source_id is None or not len(wanted):
         return _without_source(keys, signature)
-    found = reader.read(source_id, signature, wanted.keys)
+    found = reader.read(source_id, signature, wanted.keys, lock_seconds=lock_seconds)
     features = found.features
     places = found.places if wanted.places is None else np.append(found.places, -1)[wanted.places]
     refused = _refusals(found, wanted.places, places)

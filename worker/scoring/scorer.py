@@ -280,5 +280,6 @@ class Scorer:
 _POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE, RowError.SOURCE_FAILED, RowError.BATCH_FAILED})
 
 
-def _alike(held: Claim) -> tuple[int, int]:
-    return held.model_version_id, held.source_id or 0
+def _alike(held: Claim) -> tuple[bool, int, int]:
+    """What is scored together. Those that brought their features come first, and wait for no source."""
+    return held.given is None, held.model_version_id, held.source_id or 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
@@ -20,6 +21,7 @@ from worker.sources.connections import Remote
 from worker.sources.failures import SourceAway, SourceGivenUp, source_failure
 from worker.sources.key_columns import Keys
 from worker.sources.reading import Found, read_features
+from worker.sources.statements import LOCK_SECONDS
 
 _FRESH_SECONDS = 10.0  # for which what is known of a source is not asked for again
 
@@ -50,8 +52,8 @@ class SourceReader:
         self._known[source_id] = (time.monotonic(), source)
         return source
 
-    def read(self, source_id: int, signature: Signature, wanted: Keys) -> Found:
-        """The features of the wanted keys. See read_features.
+    def read(self, source_id: int, signature: Signature, wanted: Keys, *, lock_seconds: float | None = None) -> Found:
+        """The features of the wanted keys. See read_features. A lock is waited for `lock_seconds` at most, if given.
 
         Raises SourceAway, SourceGivenUp, SourceFailed, DatabaseUnavailable.
         """
@@ -64,7 +66,7 @@ class SourceReader:
         try:
             with self.connected(source) as driver:
                 citext = self._citext(driver, source)
-                found = read_features(driver, source, signature, wanted, citext=citext)
+                found = read_features(driver, _hurried(source, lock_seconds), signature, wanted, citext=citext)
         except SourceAway:
             is_given_up = self._circuit.open(source_id)
             self._known.pop(source_id, None)
@@ -105,3 +107,11 @@ class SourceReader:
         if source.id not in self._citexts:
             self._citexts[source.id] = find_citext(driver, source)
         return self._citexts[source.id]
+
+
+def _hurried(source: Source, lock_seconds: float | None) -> Source:
+    """The same source, whose locks are waited for no longer than that."""
+    if lock_seconds is None:
+        return source
+    own = float(source.settings.get("lock_seconds", LOCK_SECONDS))
+    return replace(source, settings={**source.settings, "lock_seconds": min(own, lock_seconds)})

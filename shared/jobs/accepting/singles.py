@@ -90,9 +90,10 @@ def accept_singles(
     """
     if not jobs:
         return []
-    targets = list(dict.fromkeys(job.target for job in jobs))
+    # What brings its features is a batch of its own: it does not wait with others for their source.
+    targets = list(dict.fromkeys(map(_batch_of, jobs)))
     conditions = tuple(
-        target.lookup.condition if look_up and target.lookup is not None else "true" for target in targets
+        target.lookup.condition if look_up and target.lookup is not None else "true" for target, _ in targets
     )
     rows = connection.execute(accept_statement(conditions), _values(jobs, targets))
     accepted = {job_id: rest for job_id, *rest in rows}
@@ -111,12 +112,16 @@ def accept_singles(
     return answers
 
 
-def _values(jobs: Sequence[SingleJob], targets: Sequence[Target]) -> dict[str, Any]:
+def _batch_of(job: SingleJob) -> tuple[Target, bool]:
+    return job.target, job.features is not None
+
+
+def _values(jobs: Sequence[SingleJob], targets: Sequence[tuple[Target, bool]]) -> dict[str, Any]:
     numbers = {target: number for number, target in enumerate(targets, start=1)}
     return {
         "job_ids": [str(job.job_id) for job in jobs],
         "owners": [job.owner for job in jobs],
-        "targets": [numbers[job.target] for job in jobs],
+        "targets": [numbers[_batch_of(job)] for job in jobs],
         "keys_int8": [_key(job, "int8") for job in jobs],
         "keys_uuid": [_key(job, "uuid") for job in jobs],
         "keys_text": [_key(job, "text") for job in jobs],
@@ -125,9 +130,9 @@ def _values(jobs: Sequence[SingleJob], targets: Sequence[Target]) -> dict[str, A
         "keys": [job.idempotency_key for job in jobs],
         "hashes": [job.payload_hash for job in jobs],
         "versions": [job.checked_version for job in jobs],
-        "models": [target.choice.model for target in targets],
-        "numbers": [target.choice.version for target in targets],
-        "sources": [target.source_id for target in targets],
+        "models": [target.choice.model for target, _ in targets],
+        "numbers": [target.choice.version for target, _ in targets],
+        "sources": [target.source_id for target, _ in targets],
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
@@ -17,7 +18,7 @@ from shared.config import Settings
 from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.accepting.key_pages import ListedKeys
 from shared.jobs.accepting.model_choice import ModelChoice
-from shared.jobs.accepting.singles import Accepted, Target
+from shared.jobs.accepting.singles import Accepted, Target, accept_singles
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import autocommit, transaction
@@ -28,9 +29,10 @@ from tests.integration.jobs.planning_support import planner_process
 from tests.integration.sources.source_support import connect, run
 from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
-from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, wait_until
+from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, wait_until
 from worker.scoring.scorer import Scorer
 from worker.sources.describing.description import describe
+from worker.sources.reader import _hurried
 
 FEATURES = {"age": 30, "monthly_income": 7, "department": "Sales", "over_time": True}
 TABLE = """CREATE TABLE {name} ({key}, age integer, monthly_income integer, department text, over_time boolean)"""
@@ -215,6 +217,41 @@ def test_a_source_that_is_away_costs_no_attempt_and_hinders_nobody(
             == 0
         )
     driver.close()
+
+
+def test_calls_with_features_do_not_wait_for_a_locked_source(engine: Engine, scorer: Scorer) -> None:
+    """They are no batch with those that came at the same moment and read it, and are answered first."""
+    add_model(engine)
+    add_clients(engine, 2)
+    features = orjson.dumps(FEATURES).decode()
+    with engine.connect() as other:
+        other.execute(text("ALTER TABLE predictq_data.clients ADD COLUMN note text"))  # and does not end
+        with autocommit(engine) as connection:
+            jobs = [single_job(engine, 1), single_job(engine, None, features=features), single_job(engine, 2)]
+            keyed, given, _ = accept_singles(connection, jobs, look_up=False)
+        assert isinstance(keyed, Accepted)
+        assert isinstance(given, Accepted)
+        assert score(scorer) == ["finished", "failed"]
+        assert job_of(engine, given.job_id).status is JobStatus.SUCCEEDED
+        assert job_of(engine, keyed.job_id).status is not JobStatus.SUCCEEDED
+        other.rollback()
+    expire(engine)
+    change(engine, "UPDATE predictq.prediction_batches SET lease_until = now()")
+    assert score(scorer) == ["finished"]
+    assert job_of(engine, keyed.job_id).status is JobStatus.SUCCEEDED
+
+
+def test_a_lock_is_waited_for_as_long_as_the_most_impatient_says(engine: Engine) -> None:
+    """Who set the source up, or whoever reads for a single call."""
+    driver = connect(engine.url.render_as_string(hide_password=False).replace("+psycopg2", ""))
+    run(driver, TABLE.format(name="t", key="k integer PRIMARY KEY"))
+    found = source_from("things", None, describe(driver, "t"))
+    driver.close()
+    waits = [
+        _hurried(replace(found, settings={**found.settings, **own}), seconds).settings.get("lock_seconds")
+        for own, seconds in (({}, None), ({}, 1.0), ({"lock_seconds": 0.2}, 1.0), ({"lock_seconds": 9}, 1.0))
+    ]
+    assert waits == [None, 1.0, 0.2, 1.0]
 
 
 def test_a_source_that_is_away_for_too_long_ends_its_rows(
