@@ -61,7 +61,7 @@ class Asking:
 
         Raises WrongAnswer, and whatever the estimator raises.
         """
-        given = frame.iloc[:, 0] if self.takes_series and isinstance(frame, pd.DataFrame) else frame
+        given = frame.iloc[:, 0] if self.takes_series else frame  # type: ignore[union-attr]
         # What a model sets for the whole process must not outlive the call; its warnings are its own affair.
         with np.errstate(), warnings.catch_warnings(action="ignore"):
             if self.task is Task.REGRESSION:

@@ -49,7 +49,7 @@ def _tidy(place: Path) -> None:
     for home in place.iterdir():
         try:
             origin = Path((home / "origin").read_text(encoding="utf-8"))
-        except OSError:
+        except (OSError, ValueError):
             continue
         if origin.is_relative_to(temporary) and not origin.exists() and not is_held(home):
             shutil.rmtree(home, ignore_errors=True)  # another process may be at it

@@ -1,4 +1,4 @@
-"""Which type a column has: seen over the whole file, so that no later line disproves it."""
+"""Which type a column has: seen over the whole file, so that no later line disproves it, or over what a look reads."""
 
 from __future__ import annotations
 

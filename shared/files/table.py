@@ -83,9 +83,9 @@ def infer(
     on_row: Callable[[int], None] = lambda _: None,
     is_enough: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Column], int]:
-    """The columns with their types, seen over all rows, and how many rows there are; or over those until `is_enough`.
+    """The columns with their types, seen over all rows, and how many rows there are.
 
-    It is asked every 2,000 rows.
+    `is_enough` is asked every 2,000 rows; where it says so, no more rows are seen or counted.
 
     `types` are the user's own, `most_name_bytes` what a name may have where it is to be one in PostgreSQL.
     Raises TableRefused; CellsRefused with the values that leave a type open.

@@ -134,7 +134,7 @@ def _checked_matrix(model: LoadedModel) -> MatrixModel | None:
         log.info("matrix not comparable, scored by way of frames", version=model.version, reason=repr(error))
         return None
     if reason is not None:
-        log.warning("matrix differs, scored by way of frames", version=model.version, reason=reason)
+        log.info("scored by way of frames", version=model.version, reason=reason)
         return None
     return matrix
 

@@ -171,7 +171,8 @@ def difference(model: MatrixModel, whole: Asking, columns: Sequence[FeatureColum
         matrix, frame = matrix[known], frame[known]
     if not len(frame):
         return "no row that was drawn is known here"
-    own = whole.estimator[:-1].transform(frame)
+    with np.errstate(), warnings.catch_warnings(action="ignore"):
+        own = whole.estimator[:-1].transform(frame)
     if type(own) is np.ndarray and type(model.last.estimator).__module__.startswith("sklearn."):
         # Truth values among numbers make objects of all, whole numbers alone have a type of their own; whatever of
         # scikit-learn takes numbers makes floats of them.
@@ -192,7 +193,8 @@ def _parts(step: Any, places: list[int], signature: Signature, *, width: int) ->
     specs = [signature.features[place] for place in places]
     if not places:
         return []
-    if isinstance(step, str) or (type(step) is FunctionTransformer and step.func is None):  # it is passed through
+    is_identity = type(step) is FunctionTransformer and step.func is None and not step.validate
+    if is_identity or isinstance(step, str):  # it is passed through
         return [_numbers(places, specs)]
     if type(step) is OrdinalEncoder and not _hides_methods(step) and _is_of_words(step, specs):
         return _codes(step, places, specs)

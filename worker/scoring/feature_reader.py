@@ -83,8 +83,7 @@ def read_rows(reader: SourceReader, claims: Sequence[Claim], signature: Signatur
     if not any(row not in given for row in np.flatnonzero(is_named(keys)).tolist()):
         rows = _without_source(keys, signature)
     else:
-        # Who asks for one client waits for the answer, and others' single calls for this process: a lock that stays is
-        # a source that is away.
+        # Somebody waits for the answer, and other single calls for this process: a source whose lock stays is away.
         are_single = all(claim.job_id is None for claim in claims)
         lock_seconds = _SINGLE_LOCK_SECONDS if are_single else None
         rows = _from_source(reader, _source_id(claims), keys, signature, lock_seconds)

@@ -69,10 +69,12 @@ class Scorer:
         outcomes: list[str] = []
         try:
             claims = self._claim(queue)
-            # Batches of one claim that share model version and source share a reading and a call of the model.
-            for _, together in groupby(sorted(claims, key=_alike), key=_alike):
-                outcomes += self._score(list(together))
-            if not claims:
+            outcomes += self._score_all(claims)
+            while queue is Queue.INTERACTIVE and claims and claims[0].fence > 1:
+                # What had been claimed before came first and alone; the message may be that of newer work.
+                claims = self._claim(queue)
+                outcomes += self._score_all(claims)
+            if not outcomes:
                 outcomes += self._refuse_the_unloadable(queue) or ["not_needed"]
             self._load_the_wanted()
         except DatabaseUnavailable as error:
@@ -80,6 +82,13 @@ class Scorer:
             outcomes.append("interrupted")
         for outcome in outcomes:
             metrics.BATCHES.labels(outcome).inc()
+        return outcomes
+
+    def _score_all(self, claims: Sequence[Claim]) -> list[str]:
+        """Batches of one claim that share model version and source share a reading and a call of the model."""
+        outcomes: list[str] = []
+        for _, together in groupby(sorted(claims, key=_alike), key=_alike):
+            outcomes += self._score(list(together))
         return outcomes
 
     def _claim(self, queue: Queue) -> list[Claim]:

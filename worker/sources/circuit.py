@@ -28,10 +28,10 @@ class Circuit:
         with autocommit(self.engine) as connection:
             return connection.execute(_TAKE_PROBE, {"id": source_id}).rowcount == 1
 
-    def open(self, source_id: int) -> bool:
-        """A source was found away. Returns whether it has been for too long."""
+    def open(self, source_id: int, *, is_probe: bool = False) -> bool:
+        """A source was found away, perhaps by a probe that was taken. Returns whether it has been for too long."""
         with autocommit(self.engine) as connection:
-            values = {"id": source_id, "patience": self.patience_seconds}
+            values = {"id": source_id, "patience": self.patience_seconds, "is_probe": is_probe}
             return bool(connection.execute(_OPEN, values).scalar_one_or_none())
 
     def close(self, source_id: int) -> None:
@@ -45,11 +45,14 @@ UPDATE predictq.sources SET probe_at = clock_timestamp() + interval '{_PROBE_SEC
 WHERE id = :id AND away_since IS NOT NULL AND probe_at <= clock_timestamp()
 """)
 
+# Processes that find out at the same moment are one finding: the pause grows once.
+_IS_NEWS = "(:is_probe OR away_since IS NULL OR probe_at <= clock_timestamp())"
 _OPEN = text(f"""
 UPDATE predictq.sources SET
     away_since = coalesce(away_since, clock_timestamp()),
-    probes = probes + 1,
-    probe_at = clock_timestamp() + make_interval(secs => least({_LONGEST_PAUSE_SECONDS}, 2 ^ least(probes, 10))),
+    probes = probes + CAST({_IS_NEWS} AS integer),
+    probe_at = CASE WHEN {_IS_NEWS} THEN clock_timestamp()
+        + make_interval(secs => least({_LONGEST_PAUSE_SECONDS}, 2 ^ least(probes, 10))) ELSE probe_at END,
     is_given_up = coalesce(away_since < clock_timestamp() - make_interval(secs => :patience), false)
 WHERE id = :id RETURNING is_given_up
 """)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ class SourceReader:
                 citext = self._citext(driver, source)
                 found = read_features(driver, _hurried(source, lock_seconds), signature, wanted, citext=citext)
         except SourceAway:
-            is_given_up = self._circuit.open(source_id)
+            is_given_up = self._circuit.open(source_id, is_probe=source.is_away)
             self._known.pop(source_id, None)
             if is_given_up:
                 raise SourceGivenUp(source.name) from None
@@ -113,5 +114,5 @@ def _hurried(source: Source, lock_seconds: float | None) -> Source:
     """The same source, whose locks are waited for no longer than that."""
     if lock_seconds is None:
         return source
-    own = float(source.settings.get("lock_seconds", LOCK_SECONDS))
+    own = float(source.settings.get("lock_seconds", LOCK_SECONDS)) or math.inf  # to PostgreSQL 0 is for ever
     return replace(source, settings={**source.settings, "lock_seconds": min(own, lock_seconds)})

@@ -15,7 +15,7 @@ from shared.uploads.refusals import LineFault, UploadRefused
 from worker.uploads.context import UploadContext
 from worker.uploads.matching import MatchedColumns, match_columns
 from worker.uploads.opening import OpenedFile, open_file
-from worker.uploads.rows import TableRows, faults_of
+from worker.uploads.rows import SeenInPart, TableRows, faults_of
 
 # For how CSV is written, and as long again for the rows. A longer file is checked as a whole when its job is planned.
 _SECONDS = 10.0
@@ -53,6 +53,8 @@ def look(context: UploadContext) -> dict[str, Any]:
         said["columns"] = _columns(opened, own, columns, rows.written, examples)
         count, is_whole = _count(rows)
         problems = [] if count else [LineFault(1, "no_rows", "the file has a header and no row")]
+    except SeenInPart:
+        problems = []
     except UploadRefused as refused:
         problems = list(refused.faults)
     return {**said, "rows": count, "is_whole": is_whole, "problems": _problems(problems)}

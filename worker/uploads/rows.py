@@ -46,6 +46,10 @@ _WANTED = {
 }
 
 
+class SeenInPart(Exception):
+    """The rows that were seen in the time given leave open how a column is written; those after them may tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """One row: its line, its key where the file has one, its features where the job's come with the file."""
@@ -177,6 +181,8 @@ class TableRows:
         try:
             columns, count = infer(table, types, decimal=self.decimal, is_enough=is_enough)
         except TableRefused as refused:
+            if is_cut and isinstance(refused, OpenTypes):
+                raise SeenInPart from None
             raise UploadRefused(faults_of(refused)) from None
         self.seen = count if is_cut else None
         return {column.name: column for column in columns}

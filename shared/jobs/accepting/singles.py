@@ -1,7 +1,7 @@
 """Acceptance of single jobs: what makes a 202 true.
 
 One statement commits the jobs, their batches and their pages of requests, or nothing. Jobs of one model version share a
-batch.
+batch; those that bring their features share another, which waits for no source.
 """
 
 from __future__ import annotations
@@ -133,6 +133,7 @@ def _values(jobs: Sequence[SingleJob], targets: Sequence[tuple[Target, bool]]) -
         "models": [target.choice.model for target, _ in targets],
         "numbers": [target.choice.version for target, _ in targets],
         "sources": [target.source_id for target, _ in targets],
+        "have_features": [has_features for _, has_features in targets],
     }
 
 

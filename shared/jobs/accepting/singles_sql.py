@@ -18,9 +18,10 @@ WITH input AS (
         WITH ORDINALITY AS i(job_id, owner, target, key_int8, key_uuid, key_text, spelled, features, key, payload_hash,
                              checked_version, n)
 ), target AS MATERIALIZED (
-    SELECT t.n, v.id AS model_version_id, v.model, v.version, v.requirements, v.source_id
-    FROM unnest(CAST(:models AS text[]), CAST(:numbers AS integer[]), CAST(:sources AS integer[]))
-        WITH ORDINALITY AS t (model, number, source_id, n)
+    SELECT t.n, t.has_features, v.id AS model_version_id, v.model, v.version, v.requirements, v.source_id
+    FROM unnest(CAST(:models AS text[]), CAST(:numbers AS integer[]), CAST(:sources AS integer[]),
+                CAST(:have_features AS boolean[]))
+        WITH ORDINALITY AS t (model, number, source_id, has_features, n)
     JOIN predictq.models m ON CASE WHEN t.model IS NULL THEN m.is_default ELSE m.name = t.model END
     JOIN predictq.model_versions v
         ON v.model = m.name AND CASE WHEN t.number IS NULL THEN v.id = m.live_version_id ELSE v.version = t.number END
@@ -46,9 +47,9 @@ WITH input AS (
            CASE WHEN a.features IS NULL THEN b.source_id END
     FROM accepted a JOIN batch b ON b.n = a.target
 ), new_batch AS (
-    INSERT INTO predictq.prediction_batches (id, queue, requirements, model_version_id, request_count)
+    INSERT INTO predictq.prediction_batches (id, queue, requirements, model_version_id, request_count, reads_source)
     SELECT b.id, '{Queue.INTERACTIVE}', b.requirements, b.model_version_id,
-           (SELECT count(*) FROM accepted a WHERE a.target = b.n)
+           (SELECT count(*) FROM accepted a WHERE a.target = b.n), b.source_id IS NOT NULL AND NOT b.has_features
     FROM batch b
 ), new_page AS (
     INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_ids, keys_int8, keys_uuid, keys_text,

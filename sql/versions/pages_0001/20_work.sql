@@ -96,6 +96,9 @@ CREATE INDEX prediction_batches_running ON predictq.prediction_batches (lease_un
 COMMENT ON TABLE predictq.prediction_batches IS
     'The work that is open: a batch leaves this table in the transaction that stores its answers or its cancellation.';
 
+COMMENT ON COLUMN predictq.prediction_batches.reads_source IS
+    'Whether its rows are looked up in their source: they came with a key alone. Such work waits while that is away.';
+
 CREATE TABLE predictq.turns (
     queue text NOT NULL,
     owner text NOT NULL,

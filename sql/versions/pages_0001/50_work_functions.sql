@@ -6,9 +6,9 @@ RETURNS boolean LANGUAGE sql STABLE
         SELECT FROM predictq.pauses p
         WHERE (p.queue IS NULL OR p.queue = p_queue)
           AND (p.model IS NULL OR p.model = (SELECT v.model FROM predictq.model_versions v WHERE v.id = p_model_version_id))
-    ) OR p_reads_source AND EXISTS (  -- single predictions may bring their features, and are looked at one by one
+    ) OR p_reads_source AND EXISTS (
         SELECT FROM predictq.sources s
-        WHERE s.probe_at > clock_timestamp() AND NOT s.is_given_up AND p_queue <> 'interactive'
+        WHERE s.probe_at > clock_timestamp() AND NOT s.is_given_up
           AND s.id = (SELECT v.source_id FROM predictq.model_versions v WHERE v.id = p_model_version_id));
 
 COMMENT ON FUNCTION predictq.is_paused IS
@@ -26,6 +26,7 @@ CREATE FUNCTION predictq.next_batches(p_queue text, p_requirements text[], p_mod
 RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     found_ids bigint[];
+    away integer[];
     turn record;
 BEGIN
     -- A claim whose lease ran out comes first, and alone: its rows may be what ended its worker.
@@ -40,12 +41,17 @@ BEGIN
         RETURN found_ids;
     END IF;
     IF p_queue = 'interactive' THEN
+        -- Found once: thousands of calls may wait for a source that is away.
+        away := ARRAY(
+            SELECT v.id FROM predictq.sources s JOIN predictq.model_versions v ON v.source_id = s.id
+            WHERE s.probe_at > clock_timestamp() AND NOT s.is_given_up);
         RETURN ARRAY(
             SELECT b.id FROM predictq.prediction_batches b
             WHERE b.status = 'queued' AND b.queue = 'interactive' AND b.requirements = ANY (p_requirements)
               AND (p_models IS NULL OR EXISTS (SELECT FROM predictq.model_versions v
                                                WHERE v.id = b.model_version_id AND v.model = ANY (p_models)))
-              AND NOT predictq.is_paused(b.queue, b.model_version_id, b.reads_source)
+              AND NOT (b.reads_source AND b.model_version_id = ANY (away))
+              AND NOT predictq.is_paused(b.queue, b.model_version_id, false)
             ORDER BY b.id LIMIT p_most FOR UPDATE SKIP LOCKED);
     END IF;
     -- Owners in turns, models of an owner in turns, then age.

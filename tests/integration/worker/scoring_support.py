@@ -42,7 +42,7 @@ def trace_of(engine: Engine, request_id: object) -> Trace:
 
 
 def submit_raw(engine: Engine, given: Sequence[dict[str, Any] | int]) -> list[Accepted]:
-    """One batch of single jobs, some with features of their own and some naming clients."""
+    """Single jobs that are accepted at once, some with features of their own and some naming clients."""
     jobs = [
         single_job(engine, item) if isinstance(item, int) else single_job(engine, None, features=json.dumps(item))
         for item in given

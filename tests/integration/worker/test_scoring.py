@@ -160,7 +160,7 @@ def test_a_whole_number_beyond_what_a_double_holds_is_a_number(engine: Engine, s
     assert [trace["age"] for trace in traces] == [float(2**53 + 1), 1e30]
 
 
-def test_given_features_and_clients_share_a_batch(engine: Engine, scorer: Scorer) -> None:
+def test_given_features_and_clients_come_at_once(engine: Engine, scorer: Scorer) -> None:
     """Features given in a call are scored as given beside clients from the table, whole numbers in any notation."""
     add_clients(engine, 2)
     add_model(engine)
@@ -177,6 +177,22 @@ def test_given_features_and_clients_share_a_batch(engine: Engine, scorer: Scorer
     ]
     trace = trace_of(engine, jobs[1].request_id)
     assert (trace.features_from, trace.features) == ("request", given)
+
+
+def test_a_batch_may_have_both(engine: Engine, scorer: Scorer) -> None:
+    """As a gateway of an earlier release accepts them: each row has its own features."""
+    add_clients(engine, 2)
+    add_model(engine)
+    given = {"age": 30, "monthly_income": 7, "department": "Sales", "over_time": True}
+    jobs = submit_raw(engine, [given, given, given])
+    mixed = "keys_int8 = '{NULL,2,NULL}', given = ARRAY[given[1], NULL, given[3]]"
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE predictq.batch_requests_0 DISABLE TRIGGER USER"))  # pages never change
+        connection.execute(text(f"UPDATE predictq.batch_requests SET {mixed}"))
+    score(scorer)
+    answers = [job_of(engine, job.job_id).probability for job in jobs]
+    own = right_answer(30, 7, "Sales", True)
+    assert answers == [own, right_answer(**features_of(2)), own]
 
 
 def test_a_feature_that_no_table_has_is_missing_for_clients(engine: Engine, scorer: Scorer) -> None:

@@ -31,6 +31,7 @@ from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, wait_until
 from worker.scoring.scorer import Scorer
+from worker.sources.circuit import Circuit
 from worker.sources.describing.description import describe
 from worker.sources.reader import _hurried
 
@@ -239,6 +240,51 @@ def test_calls_with_features_do_not_wait_for_a_locked_source(engine: Engine, sco
     change(engine, "UPDATE predictq.prediction_batches SET lease_until = now()")
     assert score(scorer) == ["finished"]
     assert job_of(engine, keyed.job_id).status is JobStatus.SUCCEEDED
+
+
+def test_calls_for_a_source_that_is_away_are_passed_over(engine: Engine, scorer: Scorer) -> None:
+    """They take no message of calls that bring their features, nor of other models; after the next probe they go on."""
+    add_model(engine)
+    add_clients(engine, 2)
+    change(engine, "UPDATE predictq.sources SET away_since = now(), probe_at = now() + interval '1 hour', probes = 1")
+    keyed = [single_job(engine, 1), single_job(engine, 2)]
+    with autocommit(engine) as connection:
+        for job in keyed:
+            accept_singles(connection, [job], look_up=False)
+        given = single_job(engine, None, features=orjson.dumps(FEATURES).decode())
+        accept_singles(connection, [given])
+    change(
+        engine,
+        "UPDATE predictq.prediction_batches SET status = 'running', fence = 1, worker = 'w', "
+        "lease_until = now() - interval '1 s' WHERE id = (SELECT min(id) FROM predictq.prediction_batches)",
+    )
+    assert scorer.work(Queue.INTERACTIVE) == ["finished"]
+    assert job_of(engine, given.job_id).status is JobStatus.SUCCEEDED
+    assert scorer.work(Queue.INTERACTIVE) == ["not_needed"]
+    change(engine, "UPDATE predictq.sources SET probe_at = now() - interval '1 s'")
+    assert scorer.work(Queue.INTERACTIVE) == ["finished", "finished"]  # one message, though one had been claimed before
+    assert away(engine) == 0
+
+
+def test_processes_that_find_a_source_away_at_once_are_one_finding(engine: Engine) -> None:
+    """The next look comes after a second, not after eight; each probe that fails doubles that."""
+    add_clients(engine, 1)
+    circuit = Circuit(engine, 3600)
+
+    def pause() -> float:
+        with autocommit(engine) as connection:
+            return float(connection.execute(text(
+                "SELECT extract(epoch FROM probe_at - clock_timestamp()) FROM predictq.sources"
+            )).scalar_one())  # fmt: skip
+
+    for _ in range(4):
+        circuit.open(1)
+    assert 0 < pause() <= 1
+    assert not circuit.take_probe(1)
+    change(engine, "UPDATE predictq.sources SET probe_at = now() - interval '1 s'")
+    assert circuit.take_probe(1)
+    circuit.open(1, is_probe=True)
+    assert 1 < pause() <= 2
 
 
 def test_a_lock_is_waited_for_as_long_as_the_most_impatient_says(engine: Engine) -> None:

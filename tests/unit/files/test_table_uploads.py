@@ -26,7 +26,7 @@ from shared.uploads.refusals import UploadRefused
 from shared.uploads.table_order import TableOrder
 from worker.uploads.matching import match_columns
 from worker.uploads.opening import open_file
-from worker.uploads.rows import TableRows, faults_of
+from worker.uploads.rows import SeenInPart, TableRows, faults_of
 
 SIGNATURE = Signature(
     (
@@ -80,6 +80,20 @@ def test_a_look_at_a_long_file_ends_in_time(tmp_path: Path) -> None:
     assert (whole.seen, len(list(whole))) == (None, 5_001)
     assert [row.features for row in whole][-1] == {"Prime €": 1.5}
     assert (part.seen, len(list(part))) == (2_000, 2_000)
+
+
+def test_a_look_at_a_part_asks_nothing_that_later_rows_tell(tmp_path: Path) -> None:
+    """Days up to the twelfth may be months; the file says which, and further down than a look reads."""
+    path = tmp_path / "upload"
+    lines = ["no;since", *(f"{number};{1 + number % 12:02d}/01/2024" for number in range(5_000)), "x;13/01/2024"]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    signature = Signature((FeatureSpec("since", FeatureKind.DATETIME),))
+    opened = open_file(path, order())
+    columns = match_columns(opened.table.names, TEXT_KEY, signature, {})
+    with pytest.raises(SeenInPart):
+        TableRows(opened, columns, TEXT_KEY, signature, most_seconds=0.0)
+    last = list(TableRows(opened, columns, TEXT_KEY, signature))[-1]
+    assert str((last.features or {})["since"]).startswith("2024-01-13")
 
 
 def workbook(path: Path, rows: Sequence[Sequence[Any]], *, edit: Any = lambda _: None) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import once_more
+from tests.once_more import EVIDENCE
 from tests.support import ROOT
 
 _TESTS = """
@@ -55,6 +57,16 @@ def test_what_fails_twice_is_a_failure(tmp_path: Path) -> None:
     run = _run(tmp_path, "test_of_a_busy_machine", "test_broken")
     assert run.returncode == 1
     assert "1 failed, 1 passed" in run.stdout
+
+
+def test_evidence_is_not_tried_again(tmp_path: Path) -> None:
+    """One lost row is one too many; and what is named is there."""
+    cache = tmp_path / ".pytest_cache" / "whole" / "v" / "cache"
+    cache.mkdir(parents=True)
+    for place in EVIDENCE:
+        assert (ROOT / place).exists()
+        (cache / "lastfailed").write_text(json.dumps({f"{place}::test_some": True}), encoding="utf-8")
+        assert once_more.main(1, cache.parents[1]) == 1
 
 
 @pytest.mark.parametrize(("status", "failed"), [(1, 4), (1, 0), (2, 1), (3, 1)])
