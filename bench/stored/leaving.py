@@ -148,14 +148,18 @@ def measure_retention(service: Service, stored: Stored, clients: int) -> Iterato
     """Retention of the bulk answers before the single jobs, then of the single jobs."""
     with transaction(service.engine) as connection:
         set_floor(connection, "30 days")
-    before = [copy for copy in stored.copies if copy.at < stored.singles_from]
-    singles = [copy for copy in stored.copies if not copy.job]
-    yield from _retention(service, clients, "bulk answers", stored.singles_from, stored.rows(before))
-    yield from _retention(service, clients, "single jobs", stored.singles_until, stored.rows(singles))
+    yield from _retention(service, clients, "bulk answers", None, stored.singles_from, stored)
+    yield from _retention(service, clients, "single jobs", stored.singles_from, stored.singles_until, stored)
 
 
-def _retention(service: Service, clients: int, words: str, until: datetime, rows: int) -> Iterator[Figure]:
-    days = (datetime.now(UTC) - until - timedelta(days=1)).days
+def _retention(
+    service: Service, clients: int, words: str, since: datetime | None, until: datetime, stored: Stored
+) -> Iterator[Figure]:
+    """Let go all until `until`, in whole days, where that until `since` has gone already."""
+    now = datetime.now(UTC)
+    days = _days(now, until)
+    rest = [copy for copy in stored.copies if since is None or copy.at >= now - timedelta(days=_days(now, since))]
+    rows = stored.rows([copy for copy in rest if copy.at < now - timedelta(days=days)])
     with transaction(service.engine) as connection:
         set_period(connection, f"{days} days")
     before = _database_bytes(service)
@@ -172,6 +176,11 @@ def _retention(service: Service, clients: int, words: str, until: datetime, rows
         beside={"partitions": len(report.partitions), "freed MB": freed / 1e6, "waiting": report.waiting},
     )  # fmt: skip
     yield p99(f"single predictions beside the retention of {words}", Times(beside.seconds), 100)
+
+
+def _days(now: datetime, until: datetime) -> int:
+    """The longest period with which all until `until` goes."""
+    return (now - until - timedelta(days=1)).days
 
 
 def _database_bytes(service: Service) -> int:
