@@ -85,8 +85,11 @@ class Connections:
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         elapsed, self.now = now - self.now, now
+        # While the loop stood still nobody was read, and what came meanwhile has the time of the last look.
+        stood = max(0.0, elapsed - 2 * self._tick_seconds)
         for connection in tuple(self._open):
-            connection.look(now, elapsed)
+            connection.excuse(stood)
+            connection.look(now, elapsed - stood)
         self._is_ticking = bool(self._open)
         if self._is_ticking:
             loop.call_later(self._tick_seconds, self._tick, loop)

@@ -145,6 +145,11 @@ class Link(asyncio.BufferedProtocol):
         self.is_ending = True
         self.transport.abort()
 
+    def excuse(self, seconds: float) -> None:
+        """Leave out some time of all that is measured: it was not the caller's."""
+        self.due += seconds
+        self._unread_since += seconds
+
     def look(self, now: float, elapsed: float) -> None:
         """See whether this connection has had its time; called about once a second."""
         if (self.is_full or self.is_ending) and self._is_unread(now):

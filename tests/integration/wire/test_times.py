@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
+from api.server.wire.connections import Connections
+from api.server.wire.link import Link
+from api.server.wire.reasons import Reason
 from shared.config import Settings
 from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.wire.wire_support import Wire, WireGateway
@@ -99,6 +103,23 @@ def test_a_body_may_pause(hurried: WireGateway) -> None:
             wire.send(rows[start : start + 500])
             time.sleep(0.2)
         assert wire.answer().status == 202
+
+
+def test_time_in_which_the_gateway_stood_still_is_nobodys_fault(
+    engine_and_settings: tuple[Engine, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that stops for longer than a head may take, nobody who has just come is shown out for it."""
+    enter = Connections.enter
+
+    def enter_and_stand_still(self: Connections, connection: Link, address: str) -> Reason | None:
+        asyncio.get_running_loop().call_later(0.1, time.sleep, 3)
+        return enter(self, connection, address)
+
+    monkeypatch.setattr(Connections, "enter", enter_and_stand_still)
+    with gateway_with(engine_and_settings, head_seconds=2) as gateway, gateway.connect() as wire:
+        time.sleep(3.6)  # what is sent at once would be read before anybody looks at the time
+        wire.send(gateway.get("/health/live", "Connection: close"))
+        assert wire.answer().status == 200
 
 
 def test_idle_connections_end(hurried: WireGateway) -> None:
