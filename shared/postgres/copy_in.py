@@ -23,10 +23,20 @@ def copy_in(connection: Connection, statement: str, pieces: Iterable[bytes]) -> 
     with driver_connection(connection).cursor() as cursor:
         try:
             cursor.copy_expert(statement, source, _READ_BYTES)
-        except psycopg2.Error:
+        except BaseException as error:
             if source.failure is not None:
                 raise source.failure from None
-            raise
+            failed = _driver_error(error)
+            if failed is None:
+                raise
+            # The rest, DETAIL and CONTEXT, has the row that PostgreSQL was reading, and this may get into a log.
+            failed.args = (str(failed).partition("\n")[0],)
+            raise failed from None
+
+
+def _driver_error(error: BaseException) -> psycopg2.Error | None:
+    """The driver's own error, which Python may have wrapped: where it comes while a piece is read, in a SystemError."""
+    return next((one for one in (error, error.__cause__) if isinstance(one, psycopg2.Error)), None)
 
 
 class _Source(io.RawIOBase):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 
+import psycopg2
 import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
+from shared.postgres import copy_in as copying
+from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, driver_connection, make_engine, terse_transaction, transaction
 from tests.integration.network import Network
 
@@ -94,3 +99,36 @@ def _ask(engine: Engine, use: Callable[[Engine], AbstractContextManager[Connecti
     with use(engine) as connection:
         connection.execute(text(first))
         connection.execute(text(last))
+
+
+def test_an_error_of_a_copy_tells_no_row(engine: Engine) -> None:
+    """PostgreSQL says which row it was reading, and whose; a log must not have it. What went wrong is still told."""
+    change = "CREATE TABLE copied (client_id text, number integer NOT NULL)"
+    with transaction(engine) as connection:
+        connection.execute(text(change))
+    for rows in (b"SECRET-1\t1\nSECRET-2\t\\N\n", b"SECRET-1\n"):
+        with pytest.raises(psycopg2.Error) as caught, engine.begin() as connection:
+            copy_in(connection, "COPY copied FROM STDIN", [rows])
+        assert caught.value.pgcode in ("23502", "22P04")
+        assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_driver_error_inside_another_is_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a connection ends while a piece is read, Python wraps the driver's error in one of its own."""
+    lost = psycopg2.OperationalError('terminating connection\nCONTEXT:  COPY copied, line 1: "SECRET-1"')
+
+    class Cursor:
+        def __enter__(self) -> Cursor:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is open."""
+
+        def copy_expert(self, *_: object) -> None:
+            raise SystemError("returned a result with an exception set") from lost
+
+    monkeypatch.setattr(copying, "driver_connection", lambda _: SimpleNamespace(cursor=Cursor))
+    with engine.connect() as connection, pytest.raises(psycopg2.OperationalError) as caught:
+        copy_in(connection, "COPY copied FROM STDIN", [])
+    assert caught.value is lost
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
