@@ -36,8 +36,7 @@ async def find(screen: Screen) -> Response:
     """Go to a client's page, whose address has her hash and not her key."""
     key = screen.given("key") or screen.given("find")
     sources = await _sources(screen)
-    chosen = screen.given("source") or None
-    wanted = [chosen] if chosen in sources and chosen else sources
+    wanted = [screen.given("source")] if screen.given("source") in sources else sources
     found = [answers for source in wanted if (answers := await _answers_of(screen, source, key)) is not None]
     answered = [answers for answers in found if answers["answers"]]
     if len(answered) == 1:

@@ -25,6 +25,7 @@ from shared.models.feature import FeatureSpec
 from shared.models.signature import Signature
 from shared.pages.layout import Dtype, Missing
 from worker.models.frame import to_frame
+from worker.models.own_methods import hides_methods
 from worker.pages.columns import FeatureColumn
 
 Floats = npt.NDArray[np.float64]
@@ -145,10 +146,10 @@ def compile_matrix(asking: Asking, signature: Signature) -> MatrixModel:
     gets frames.
     """
     pipeline = asking.estimator
-    if type(pipeline) is not Pipeline or _hides_methods(pipeline) or len(pipeline.steps) != 2 or asking.takes_series:
+    if type(pipeline) is not Pipeline or hides_methods(pipeline) or len(pipeline.steps) != 2 or asking.takes_series:
         raise NoMatrix(type(pipeline).__name__)
     encoder, last = (step for _, step in pipeline.steps)
-    if type(encoder) is not ColumnTransformer or _hides_methods(encoder) or encoder.transformer_weights:
+    if type(encoder) is not ColumnTransformer or hides_methods(encoder) or encoder.transformer_weights:
         raise NoMatrix(type(encoder).__name__)
     parts: list[_Part] = []
     for name, step, chosen in encoder.transformers_:
@@ -196,7 +197,7 @@ def _parts(step: Any, places: list[int], signature: Signature, *, width: int) ->
     is_identity = type(step) is FunctionTransformer and step.func is None and not step.validate
     if is_identity or isinstance(step, str):  # it is passed through
         return [_numbers(places, specs)]
-    if type(step) is OrdinalEncoder and not _hides_methods(step) and _is_of_words(step, specs):
+    if type(step) is OrdinalEncoder and not hides_methods(step) and _is_of_words(step, specs):
         return _codes(step, places, specs)
     return [_Framed(step, tuple(places), Signature(tuple(specs)), width)]
 
@@ -247,11 +248,6 @@ def _places(chosen: Any, encoder: ColumnTransformer, signature: Signature) -> li
     if not is_counted or list(encoder.feature_names_in_) != list(signature.names):
         raise NoMatrix("columns that are chosen in another way than by name")
     return [int(key) for key in keys if key is not None]
-
-
-def _hides_methods(step: Any) -> bool:
-    """Whether something was put over a method of this very object."""
-    return any(callable(getattr(type(step), name, None)) for name in vars(step))
 
 
 def _is_of_words(encoder: OrdinalEncoder, specs: Sequence[FeatureSpec]) -> bool:

@@ -74,7 +74,7 @@ class TableRows:
     dates: str | None = None
     tells_values: bool = False
     most_seconds: float | None = None
-    seen: int | None = None  # rows; None where that was all of them
+    seen: int | None = field(default=None, init=False)  # rows; None where that was all of them
     written: dict[str, Column] = field(default_factory=dict)  # of CSV: how each column is written
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from worker.models.linear.compiled import LinearModel, Operation, Term, WordWeights
+from worker.models.own_methods import hides_methods
 
 
 class NotLinear(Exception):
@@ -36,7 +37,7 @@ def compile_linear(estimator: Any, signature: Signature, positive_column: int) -
     Raises NotLinear where it is not known to be such a sum, and whatever else an estimator's attributes raise: both
     mean that scikit-learn scores.
     """
-    if type(estimator) is not Pipeline or _hides_methods(estimator):
+    if type(estimator) is not Pipeline or hides_methods(estimator):
         raise NotLinear(type(estimator).__name__)
     fitted_on = getattr(estimator, "feature_names_in_", None)
     if fitted_on is not None and list(fitted_on) != list(signature.names):
@@ -58,7 +59,7 @@ def compile_linear(estimator: Any, signature: Signature, positive_column: int) -
 
 def _last(step: Any, width: int, positive_column: int) -> tuple[Any, float]:
     """The weights and the intercept of the positive class."""
-    if type(step) is not LogisticRegression or _hides_methods(step) or len(step.classes_) != 2:
+    if type(step) is not LogisticRegression or hides_methods(step) or len(step.classes_) != 2:
         raise NotLinear(type(step).__name__)
     if getattr(step, "multi_class", "auto") not in ("auto", "deprecated", "ovr"):
         raise NotLinear("a multinomial regression")
@@ -66,11 +67,6 @@ def _last(step: Any, width: int, positive_column: int) -> tuple[Any, float]:
         raise NotLinear("weights of another number or type")
     sign = 1.0 if positive_column == 1 else -1.0
     return sign * step.coef_[0], sign * float(np.ravel(step.intercept_)[0])
-
-
-def _hides_methods(step: Any) -> bool:
-    """Whether something was put over a method of this very object."""
-    return any(callable(getattr(type(step), name, None)) for name in vars(step))
 
 
 def _model(intercept: float, terms: list[Term], signature: Signature) -> LinearModel:
@@ -131,7 +127,7 @@ def _through(step: Any, stage: _Stage) -> _Stage:
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return stage
     handler = _HANDLERS.get(type(step))
-    if handler is None or _hides_methods(step):
+    if handler is None or hides_methods(step):
         raise NotLinear(type(step).__name__)
     return handler(step, stage)
 
