@@ -16,7 +16,19 @@ from bench.check import WrongAnswer
 from bench.context import Bench, Scenario
 from bench.report.plot import draw
 from bench.report.table import judge, markdown, show
-from bench.scenarios import bulk, capacity, growth, replicas, roundtrip, settings, singles, statuses, streams
+from bench.scenarios import (
+    bulk,
+    capacity,
+    growth,
+    keys,
+    models,
+    replicas,
+    roundtrip,
+    settings,
+    singles,
+    statuses,
+    streams,
+)
 from bench.setup.machine import describe
 from bench.stack import running_stack
 
@@ -30,6 +42,8 @@ SCENARIOS: dict[str, Scenario] = {
     "growth": growth.measure,
     "settings": settings.measure,
     "streams": streams.measure,
+    "models": models.measure,
+    "keys": keys.measure,
     "capacity": capacity.measure,
 }
 _FULL = ("singles", "roundtrip", "statuses", "bulk", "growth", "replicas")

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from model.errors import ArtefactIncompatible, ModelRefused
-from model.signature.inside import last_step
+from model.signature.inside import last_step, steps_of
 from shared.models.task import Task, class_name
 
 _PAIRS = (
@@ -221,9 +221,9 @@ def own_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
         name = type(estimator).__name__
         if name in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
             return _held_threshold(estimator, classes)
-        steps = getattr(estimator, "steps", None)
-        if isinstance(steps, list) and steps:
-            estimator = steps[-1][1]
+        steps = steps_of(estimator)
+        if steps:
+            estimator = steps[-1]
         elif hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         else:

@@ -121,6 +121,11 @@ class Settings(WireSettings):
         ge=1024 * 1024,
         description="Disk for keys that a planner has read and cannot write yet, in the directory for temporary files.",
     )
+    model_memory_bytes: int = Field(
+        512 * 1024 * 1024,
+        ge=1,
+        description="Memory of one pool process for the models that it keeps loaded; the least used leave first.",
+    )
     max_file_bytes: int = Field(
         256_000_000,
         ge=1_000_000,

@@ -62,7 +62,9 @@ def run(
     engine = make_engine(settings, application_name=node[:63])
     # Before the watchdog ends this process: a version's own process is ended instead.
     call_seconds = _SOONER * settings.batch_timeout_seconds
-    models = ModelStore(seals=SealGuard.of(settings.seal_keys), seconds=call_seconds)
+    models = ModelStore(
+        most_bytes=settings.model_memory_bytes, seals=SealGuard.of(settings.seal_keys), seconds=call_seconds
+    )
     _preload(models, engine, seconds=settings.batch_timeout_seconds)
     slot = ProcessSlot(settings, models, node=node, takes=takes)
     register_tasks(app, slot)

@@ -28,6 +28,7 @@ LOADED_VERSIONS = Gauge(
     ["version"],
     multiprocess_mode="livesum",
 )
+MODEL_LOADS = Counter("predictq_worker_model_loads", "Versions opened, by all processes of the worker together.")
 REDISPATCHES = Counter("predictq_worker_sweeper_redispatches", "Messages put back by the sweeper.", ["queue"])
 DEAD_LETTERS = Counter("predictq_worker_dead_letters", "Rows given up after the attempt cap, with a stated error.")
 FOREIGN_MESSAGES = Counter(

@@ -68,7 +68,8 @@ def _score(service: Service, batches: int) -> None:
     job = service.client.post("/v1/jobs", json={"client_ids": ids}).raise_for_status().json()
     ended = wait_for_job(service, job["id"])
     if ended["request_counts"]["succeeded"] != len(ids):
-        raise WrongAnswer(f"the job ended as {ended['request_counts']}")
+        first = service.client.get(f"/v1/jobs/{job['id']}/results?limit=1").json()
+        raise WrongAnswer(f"the job ended as {ended['request_counts']}: {first}")
 
 
 def _wait_for_replicas(service: Service, count: int) -> None:

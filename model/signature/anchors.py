@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from model.signature.inside import Names, Sight, sights
+from model.signature.inside import Names, Sight, categories_of, sights
 
+_OTHERWISE = (TypeError, ValueError, AttributeError, LookupError)
 _MOST_TREES = 10
 _MOST_WORDS = 200
 _SCALES = 3.0  # standard deviations on each side of a mean
@@ -38,7 +40,8 @@ def find_anchors(estimator: Any, names: Names) -> dict[str, Anchor]:
     for sight in sights(estimator, names):
         anchor = found.get(sight.feature)
         if anchor is not None:
-            with np.errstate(all="ignore"):
+            # A class of somebody's own may hold something else under a name of scikit-learn's: it tells nothing more.
+            with np.errstate(all="ignore"), contextlib.suppress(*_OTHERWISE):
                 _note(sight, anchor)
     return found
 
@@ -53,7 +56,7 @@ def _note(sight: Sight, anchor: Anchor) -> None:
     fill = _at(getattr(sight.part, "statistics_", None), sight.place)
     if _is_number(fill):
         anchor.markers.append(float(fill))
-    for category in _categories(sight):
+    for category in categories_of(sight)[:_MOST_WORDS]:
         if isinstance(category, str):
             anchor.words.append(str(category))
         elif _is_number(category):
@@ -61,11 +64,6 @@ def _note(sight: Sight, anchor: Anchor) -> None:
     vocabulary = getattr(sight.part, "vocabulary_", None)
     if isinstance(vocabulary, dict):
         anchor.vocabulary += [str(word) for word in list(vocabulary)[:_MOST_WORDS]]
-
-
-def _categories(sight: Sight) -> Iterable[Any]:
-    found = _at(getattr(sight.part, "categories_", None), sight.place)
-    return [] if found is None else list(found)[:_MOST_WORDS]
 
 
 def _ranges(part: Any, place: int) -> Iterator[tuple[float, float]]:

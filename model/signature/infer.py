@@ -13,7 +13,7 @@ from model.answering import wants_series
 from model.errors import ModelRefused
 from model.onnx_model import OnnxModel
 from model.signature.category_types import category_lists, is_booster
-from model.signature.inside import Sight, first_step, inner, sights
+from model.signature.inside import Sight, categories_of, first_step, inner, sights
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import Signature
 
@@ -147,7 +147,7 @@ def _lacking(lacking: list[str], known: Iterable[str]) -> str:
 
 
 def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str, ...] | None) -> FeatureSpec:
-    encoded = [category for sight in seen for category in _categories(sight)]
+    encoded = [category for sight in seen for category in categories_of(sight)]
     kind = _kind_of_column(name, column) if column is not None else _kind_of_parts(seen, encoded, listed)
     nullable = column.nullable if column is not None else True
     dtype = ""
@@ -208,19 +208,11 @@ def _kind_of_parts(seen: list[Sight], encoded: list[Any], listed: tuple[str, ...
     return FeatureKind.NUMBER
 
 
-def _categories(sight: Sight) -> list[Any]:
-    found = getattr(sight.part, "categories_", None)
-    try:
-        return [] if found is None else list(found[sight.place])
-    except (TypeError, IndexError, KeyError):
-        return []
-
-
 def _closed_list(seen: list[Sight]) -> tuple[str, ...]:
     """The words of an encoder that refuses all others: such a row then has an error that names them."""
     for sight in seen:
-        words = _categories(sight)
-        if getattr(sight.part, "handle_unknown", None) == "error" and words and not sight.is_filled:
+        words = categories_of(sight)
+        if words and str(getattr(sight.part, "handle_unknown", None)) == "error" and not sight.is_filled:
             texts = [str(word) for word in words if isinstance(word, str)]
             if all(isinstance(word, str) or word is None or word != word for word in words):
                 return tuple(texts)

@@ -1,7 +1,8 @@
 """What a fitted estimator holds inside: which of its parts sees which feature, as it is or with its gaps filled.
 
 Everything here is read off attributes that fitted estimators of scikit-learn have; an estimator of others that has
-none of them shows nothing. Nothing is called.
+none of them shows nothing, and so does an attribute that holds something else: a class of somebody's own may call a
+number `steps`. Nothing is called.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 Names = Sequence[str]
 
@@ -47,10 +50,10 @@ def last_step(estimator: Any) -> Any:
     """The part that answers: the last step of pipelines, inside of what was put around them."""
     for _ in range(10):
         found = inner(estimator)
-        steps = getattr(found, "steps", None)
-        if not isinstance(steps, list) or not steps:
+        steps = steps_of(found)
+        if not steps:
             return found
-        estimator = steps[-1][1]
+        estimator = steps[-1]
     return estimator
 
 
@@ -58,15 +61,43 @@ def first_step(estimator: Any) -> Any:
     """The part that meets the features first."""
     for _ in range(10):
         found = inner(estimator)
-        steps = [step for _, step in getattr(found, "steps", None) or [] if not _is_nothing(step)]
+        steps = [step for step in steps_of(found) if not _is_nothing(step)]
         if not steps:
-            calibrated = getattr(found, "calibrated_classifiers_", None)
+            calibrated = _calibrated(found)
             if not calibrated:
                 return found
-            estimator = calibrated[0].estimator
+            estimator = calibrated[0]
         else:
             estimator = steps[0]
     return estimator
+
+
+def steps_of(estimator: Any) -> list[Any]:
+    """The steps of a pipeline, in order; empty for what is none."""
+    return [step for _, step in _tuples(estimator, "steps", 2)]
+
+
+def categories_of(sight: Sight) -> list[Any]:
+    """What an encoder has learnt of a feature; empty for what is no encoder."""
+    try:
+        found = sight.part.categories_[sight.place]
+        return [] if isinstance(found, str) else list(found)
+    except (AttributeError, TypeError, IndexError, KeyError):
+        return []
+
+
+def _tuples(part: Any, name: str, width: int) -> list[Any]:
+    """A list of tuples that an attribute holds; empty where it holds anything else."""
+    found = getattr(part, name, None)
+    if not isinstance(found, list) or not all(isinstance(item, (tuple, list)) and len(item) == width for item in found):
+        return []
+    return found
+
+
+def _calibrated(part: Any) -> list[Any]:
+    """The estimators that were calibrated, one for each fold."""
+    found = getattr(part, "calibrated_classifiers_", None)
+    return [each.estimator for each in found if hasattr(each, "estimator")] if isinstance(found, list) else []
 
 
 def _is_nothing(step: Any) -> bool:
@@ -81,10 +112,10 @@ def _walk(part: Any, names: list[str], *, is_filled: bool, depth: int) -> Iterat
         for child in children:
             yield from _walk(child, names, is_filled=is_filled, depth=depth + 1)
         return
-    if isinstance(getattr(part, "steps", None), list):
-        yield from _walk_steps([step for _, step in part.steps], names, is_filled=is_filled, depth=depth)
-    elif hasattr(part, "transformers_"):
-        for _, child, chosen in part.transformers_:
+    if steps := steps_of(part):
+        yield from _walk_steps(steps, names, is_filled=is_filled, depth=depth)
+    elif transformers := _tuples(part, "transformers_", 3):
+        for _, child, chosen in transformers:
             found = _chosen(chosen, names)
             if found:
                 yield from _walk(child, found, is_filled=is_filled, depth=depth + 1)
@@ -108,15 +139,15 @@ def _children(part: Any) -> Iterator[Any]:
     if wrapped is not part:
         yield wrapped
         return
-    for calibrated in getattr(part, "calibrated_classifiers_", None) or []:
-        yield calibrated.estimator
+    yield from _calibrated(part)
     name = type(part).__name__
-    if name.startswith(("Stacking", "Voting", "OneVsRest", "OneVsOne")):
-        yield from getattr(part, "estimators_", None) or []
-    if name == "FrozenEstimator":
+    inside = getattr(part, "estimators_", None)
+    if name.startswith(("Stacking", "Voting", "OneVsRest", "OneVsOne")) and isinstance(inside, (list, tuple)):
+        yield from inside
+    if name == "FrozenEstimator" and hasattr(part, "estimator"):
         yield part.estimator
     if name == "FeatureUnion":
-        yield from (child for _, child in part.transformer_list)
+        yield from (child for _, child in _tuples(part, "transformer_list", 2))
 
 
 def _keeps_values(step: Any) -> bool:
@@ -125,8 +156,9 @@ def _keeps_values(step: Any) -> bool:
         return True
     if type(step).__name__ in _FILLERS:
         statistics = getattr(step, "statistics_", None)
-        return not step.add_indicator and (statistics is None or all(value == value for value in statistics))
-    return type(step).__name__ == "FunctionTransformer" and step.func is None
+        is_whole = not isinstance(statistics, np.ndarray) or all(value == value for value in statistics)
+        return not getattr(step, "add_indicator", True) and is_whole
+    return type(step).__name__ == "FunctionTransformer" and getattr(step, "func", step) is None
 
 
 def _chosen(chosen: Any, names: list[str]) -> list[str]:

@@ -1,8 +1,9 @@
-"""Keeping models: each version is loaded once per process, and the least used leaves when there are too many."""
+"""Keeping models: each version is loaded once per process, and the least used leave when all together take too much."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 
@@ -10,6 +11,7 @@ from model.artefact import Artefact
 from shared.models.registry import live_version
 from shared.postgres.engine import transaction
 from worker import metrics
+from worker.memory import own_bytes
 from worker.models.load_trial import try_loading
 from worker.models.loaded_model import LoadedModel, load_model
 from worker.models.seals import NO_SEALS, SealGuard
@@ -21,19 +23,28 @@ __all__ = ["Artefact", "LoadedModel", "ModelStore", "load_model"]
 
 AnyModel = LoadedModel | ModelApart
 CALL_SECONDS = 60.0
+MOST_BYTES = 512 * 2**20
+
+
+class _Kept(NamedTuple):
+    model: AnyModel
+    size: int  # bytes of memory
 
 
 class ModelStore:
     """The model versions that this process has loaded; of those that bring code, the processes that have.
 
-    `seconds`: for one call of such a process, and to start it.
+    Together they take `most_bytes` of memory at most, or there is one alone. `seconds`: for one call of a process with
+    a version, and to start it.
     """
 
-    def __init__(self, *, most: int = 4, seals: SealGuard = NO_SEALS, seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self, *, most_bytes: int = MOST_BYTES, seals: SealGuard = NO_SEALS, seconds: float = CALL_SECONDS
+    ) -> None:
         self._seals = seals
-        self._most = most
+        self._most_bytes = most_bytes
         self._seconds = seconds
-        self._models: OrderedDict[int, AnyModel] = OrderedDict()
+        self._models: OrderedDict[int, _Kept] = OrderedDict()
         self._counts = False
 
     def get(self, engine: Engine, version: int) -> AnyModel:
@@ -42,9 +53,9 @@ class ModelStore:
         A process that has ended is started again. Raises ArtefactError.
         """
         if version not in self._models:
-            self._keep(version, self.load(self.read(engine, version), seconds=self._seconds))
+            self._open(version, self.read(engine, version))
         self._models.move_to_end(version)
-        found = self._models[version]
+        found = self._models[version].model
         if isinstance(found, ModelApart):
             found.restart()
         return found
@@ -77,7 +88,7 @@ class ModelStore:
         if stored.artefact.code is not None:
             return None
         try_loading(stored, seconds=seconds)
-        self._keep(version, self.load(stored))
+        self._open(version, stored)
         return version
 
     @staticmethod
@@ -90,16 +101,29 @@ class ModelStore:
         while self._models:
             self._forget_oldest()
 
-    def _forget_oldest(self) -> int:
-        version, model = self._models.popitem(last=False)
-        if isinstance(model, ModelApart):
-            model.end()
-        return version
+    def _open(self, version: int, stored: StoredVersion) -> None:
+        """Open a version and keep it. What it takes is what the process has grown by, and its file at least.
 
-    def _keep(self, version: int, model: AnyModel) -> None:
-        self._models[version] = model
-        gone = self._forget_oldest() if len(self._models) > self._most else None
+        The first of a kind brings its library along, so it is taken for larger than it is.
+        """
+        before = own_bytes()
+        model = self.load(stored, seconds=self._seconds)
+        grown = model.own_bytes() if isinstance(model, ModelApart) else own_bytes() - before
+        self._keep(version, model, max(grown, len(stored.artefact.content)))
+        metrics.MODEL_LOADS.inc()
+
+    def _keep(self, version: int, model: AnyModel, size: int) -> None:
+        self._models[version] = _Kept(model, size)
+        gone = []
+        while len(self._models) > 1 and sum(kept.size for kept in self._models.values()) > self._most_bytes:
+            gone.append(self._forget_oldest())
         if self._counts:
             metrics.LOADED_VERSIONS.labels(version).set(1)
-            if gone is not None:
-                metrics.LOADED_VERSIONS.labels(gone).set(0)
+            for forgotten in gone:
+                metrics.LOADED_VERSIONS.labels(forgotten).set(0)
+
+    def _forget_oldest(self) -> int:
+        version, kept = self._models.popitem(last=False)
+        if isinstance(kept.model, ModelApart):
+            kept.model.end()
+        return version

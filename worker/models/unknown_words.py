@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.signature.inside import sights
+from model.signature.inside import categories_of, sights
 from shared.models.signature import FeatureKind, Signature
 from shared.pages.layout import Missing
 from worker.pages.columns import FeatureColumn
@@ -21,13 +21,10 @@ def known_words(estimator: Any, signature: Signature) -> KnownWords:
     places = {spec.name: place for place, spec in enumerate(signature.features) if spec.kind is FeatureKind.CATEGORY}
     for sight in sights(estimator, signature.names):
         place = places.get(sight.feature)
-        categories = getattr(sight.part, "categories_", None)
-        if place is None or signature.features[place].categories or categories is None:
+        categories = categories_of(sight)
+        if place is None or signature.features[place].categories or not categories:
             continue
-        try:
-            words = frozenset(str(word) for word in categories[sight.place] if isinstance(word, str))
-        except (IndexError, KeyError, TypeError):
-            continue
+        words = frozenset(str(word) for word in categories if isinstance(word, str))
         found[place] = found.get(place, words) & words
     return found
 

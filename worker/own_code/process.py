@@ -15,6 +15,7 @@ from model.errors import ArtefactError, ArtefactIncompatible
 from shared.logging import get_logger
 from worker.closed.message import write_message
 from worker.closed.process import can_close, closed_environment, end_group, how_closed
+from worker.memory import own_bytes
 from worker.models.stored_version import StoredVersion
 from worker.models.unknown_words import KnownWords
 from worker.own_code.answers import MOST_LINE, MOST_WORDS, read_head, read_numbers
@@ -60,6 +61,10 @@ class CodeProcess:
     def is_alive(self) -> bool:
         """Whether it can be asked."""
         return not self._is_over and self._child.poll() is None
+
+    def own_bytes(self) -> int:
+        """What it takes of memory for itself; 0 where the system does not tell."""
+        return own_bytes(self._child.pid)
 
     def ask(self, page: bytes, rows: int, *, seconds: float, is_apart: bool = False) -> Prediction:
         """The answers to a page of features, within `seconds`; `is_apart`: by a fork, which alone ends if it must.

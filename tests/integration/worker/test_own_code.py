@@ -158,11 +158,17 @@ def test_code_is_for_no_process_but_its_own(made: Made) -> None:
 
 def test_a_version_that_leaves_takes_its_process_along(made: Made, engine: Engine) -> None:
     """The least used version is forgotten where there are too many; one whose process has ended is started again."""
-    store = ModelStore(most=1)
-    store._keep(1, made.apart)
+    store = ModelStore(most_bytes=100)
+    store._keep(1, made.apart, 60)
     assert store.get(engine, 1).predict(table(30)).values.tolist() == [61.0]
     process = psutil.Process(made.apart._process._child.pid)
-    store._keep(2, cast("LoadedModel", object()))
+    store._keep(2, cast("LoadedModel", object()), 40)
+    assert process.is_running()
+    assert store.get(engine, 1).predict(table(30)).values.tolist() == [61.0]
+    store._keep(3, cast("LoadedModel", object()), 10)
+    assert (store.holds(1), store.holds(2), store.holds(3)) == (True, False, True)
+    store._keep(4, cast("LoadedModel", object()), 1000)
+    assert store.holds(4)
     assert not process.is_running()
 
 
