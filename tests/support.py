@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -28,9 +29,11 @@ from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.accepting.model_choice import DEFAULT, ModelChoice
 from shared.jobs.accepting.singles import Accepted, SingleJob, Target, accept_singles
 from shared.jobs.records import JobRecord, read_job
+from shared.jobs.results import read_part
 from shared.messaging.messages import make_redis, publish_work
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import Signature
+from shared.pages.request_id import RequestId
 from shared.postgres.engine import autocommit, make_engine, transaction
 from shared.sources.keys import ClientKey
 from shared.sources.lookup import lookup_of
@@ -231,3 +234,13 @@ def stop(process: subprocess.Popen[bytes], *, seconds: float = 30) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
     return process.wait()
+
+
+def read_results(
+    connection: Connection, job_id: UUID, *, end: int, after: RequestId | None = None, limit: int = 100_000
+) -> list[dict[str, Any]]:
+    """The rows of a job that `read_part` gives, read."""
+    part = read_part(connection, job_id, end=end, after=after, limit=limit)
+    rows: list[dict[str, Any]] = json.loads(b"[%b]" % part.rows)
+    assert (len(rows), rows[-1]["request_id"] if rows else None) == (part.count, part.last and str(part.last))
+    return rows

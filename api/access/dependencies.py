@@ -28,7 +28,14 @@ from api.http.requests import address_of
 from api.server.services import Services, services_of
 from shared.errors import JobUnknown
 
-CurrentServices = Annotated[Services, Depends(services_of)]
+
+# Coroutines, although nothing is awaited: FastAPI runs plain functions in a thread, which costs more than they do.
+async def current_services(request: Request) -> Services:
+    """What the gateway's routes work with."""
+    return services_of(request)
+
+
+CurrentServices = Annotated[Services, Depends(current_services)]
 
 
 async def current_caller(
@@ -59,7 +66,7 @@ OperateCaller = Annotated[Caller, Depends(require_role("operate"))]
 AdminCaller = Annotated[Caller, Depends(require_role("admin"))]
 
 
-def parse_job_id(job_id: Annotated[str, Path(description="The job.", json_schema_extra={"format": "uuid"})]) -> UUID:
+def parse_job_id(job_id: str) -> UUID:
     """The job id in a path. Raises JobUnknown where it is none."""
     try:
         return UUID(job_id)
@@ -67,4 +74,11 @@ def parse_job_id(job_id: Annotated[str, Path(description="The job.", json_schema
         raise JobUnknown(job_id[:80]) from None
 
 
-JobId = Annotated[UUID, Depends(parse_job_id)]
+async def given_job_id(
+    job_id: Annotated[str, Path(description="The job.", json_schema_extra={"format": "uuid"})],
+) -> UUID:
+    """The job id in a path, for routes that FastAPI reads the path for. Raises JobUnknown where it is none."""
+    return parse_job_id(job_id)
+
+
+JobId = Annotated[UUID, Depends(given_job_id)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
@@ -24,7 +23,7 @@ from api.jobs.downloads import Download, download_response
 from api.jobs.job_json import POLL_SECONDS
 from api.server.services import services_of
 from shared.jobs.records import read_job
-from shared.jobs.results import Readable, begin_copy, read_results, readable
+from shared.jobs.results import Readable, begin_copy, read_part, readable
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.status import JobStatus
 
@@ -83,7 +82,8 @@ async def _page(request: Request, job_id: UUID, extent: Readable, caller: Caller
     has_more = True
     with services.caps.lists.place(caller):
         while has_more and count < limit and size < _LARGEST_BYTES:
-            read = partial(_read_slice, job_id=job_id, end=extent.end, after=after, limit=min(_SLICE, limit - count))
+            most = min(_SLICE, limit - count)
+            read = partial(read_part, job_id=job_id, end=extent.end, after=after, limit=most)
             found = await services.lists.read(read, owner=caller.owner)
             has_more = found.has_more
             if found.last is not None:
@@ -101,23 +101,6 @@ async def _page(request: Request, job_id: UUID, extent: Readable, caller: Caller
         headers.append((b"retry-after", POLL_SECONDS))
     head = orjson.dumps({"job_id": job_id, "complete": extent.complete, "next": cursor})
     return Raw(b'%b,"rows":[%b]}' % (head[:-1], b",".join(parts)), 200, headers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    rows: bytes  # JSON objects with commas between them
-    count: int
-    last: RequestId | None  # of the last row; None without any
-    has_more: bool
-
-
-def _read_slice(connection: Connection, *, job_id: UUID, end: int, after: RequestId | None, limit: int) -> _Slice:
-    """Some rows, written as JSON in the thread that reads them."""
-    rows = read_results(connection, job_id, end=end, after=after, limit=limit + 1)
-    has_more = len(rows) > limit
-    rows = rows[:limit]
-    last = parse_request_id(rows[-1]["request_id"]) if rows else None
-    return _Slice(orjson.dumps(rows)[1:-1], len(rows), last, has_more)
 
 
 def _after(request: Request, job_id: UUID) -> RequestId | None:

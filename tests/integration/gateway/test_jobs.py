@@ -9,6 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,41 @@ def pages(gateway: Gateway, path: str, **parameters: Any) -> Iterator[dict[str, 
 
 def scored_ids(gateway: Gateway, location: str) -> list[int]:
     return [row["client_id"] for page in pages(gateway, f"{location}/results", limit=7) for row in page["rows"]]
+
+
+def test_a_job_keeps_its_name_and_its_deadline(gateway: Gateway) -> None:
+    """By JSON and by an upload; the answer to the POST shows both, and so does the job."""
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    said = {"name": "nightly, été", "deadline": soon.isoformat()}
+    for call in (
+        {"json": {"client_ids": [1, 2], **said}},
+        {"json": {"all": True, **said}},
+        {"content": b"client_id\n1\n", "headers": CSV, "params": said},
+    ):
+        accepted = gateway.post("/v1/jobs", **call)  # type: ignore[arg-type]
+        assert accepted.status_code == 202, accepted.text
+        for shown in (accepted.json(), gateway.get(accepted.headers["location"]).json()):
+            assert (shown["name"], datetime.fromisoformat(shown["deadline"])) == (said["name"], soon)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"deadline": "2020-01-01T00:00:00Z"}, "deadline_passed"),
+        ({"deadline": "2099-01-01T00:00:00"}, "invalid_deadline"),
+        ({"deadline": "tomorrow"}, "invalid_deadline"),
+        ({"deadline": 5}, "invalid_deadline"),
+        ({"name": ""}, "invalid_name"),
+        ({"name": "n" * 201}, "invalid_name"),
+        ({"name": "bell \a"}, "invalid_name"),
+        ({"name": 5}, "invalid_name"),
+    ],
+)
+def test_a_name_or_a_deadline_that_is_none_is_refused(gateway: Gateway, said: dict[str, object], code: str) -> None:
+    """With the place of what is wrong; nothing is stored."""
+    answer = gateway.post("/v1/jobs", json={"client_ids": [1], **said})
+    assert (answer.status_code, [error["code"] for error in answer.json()["errors"]]) == (422, [code])
+    assert gateway.get("/v1/jobs").json()["jobs"] == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Engine, text
 from shared.batches.row_accounting import read_row_account
 from shared.errors import JobUnknown, PredictionUnknown
 from shared.jobs.records import read_job
-from shared.jobs.results import read_results
 from shared.jobs.trace import read_trace
 from shared.postgres.engine import transaction
 from shared.retention.report import Report
@@ -29,7 +28,7 @@ from tests.integration.stored.upkeep_support import (
     store_bulk,
     store_singles,
 )
-from tests.support import as_upkeep
+from tests.support import as_upkeep, read_results
 
 NOW = datetime.now(UTC)
 OLD = (NOW - timedelta(days=420)).replace(hour=12)
@@ -414,7 +413,7 @@ def test_a_bulk_job_that_is_held_keeps_the_held_rows_alone(engine: Engine, versi
     require_balance(engine, 7)
     with transaction(engine) as connection:
         job = read_job(connection, stored.job_ids[0], "tester")
-        rows = read_results(connection, stored.job_ids[0], end=10**9, after=None, limit=10)
+        rows = read_results(connection, stored.job_ids[0], end=10**9)
         with pytest.raises(PredictionUnknown):
             read_trace(connection, f"{stored.batch_ids[0]}-0", "tester")
         kept = connection.execute(text("SELECT key_filter FROM predictq.batch_outputs")).scalars().all()

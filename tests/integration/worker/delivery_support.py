@@ -11,10 +11,10 @@ from sqlalchemy import Engine, text
 
 from shared.config import Environment, Settings
 from shared.jobs.accepting.singles import Accepted
-from shared.jobs.results import read_results, readable
+from shared.jobs.results import readable
 from shared.postgres.engine import autocommit
 from tests.models import right_answer
-from tests.support import wait_until
+from tests.support import read_results, wait_until
 
 PATIENCE = 150  # seconds: a deadline for a machine with much else to do, no measure of speed
 
@@ -45,7 +45,7 @@ def assert_right(engine: Engine, accepted: Accepted, client_ids: list[int], offs
     with autocommit(engine) as connection:
         extent = readable(connection, accepted.job_id)
         assert extent is not None
-        rows = read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
+        rows = read_results(connection, accepted.job_id, end=extent.end)
         stray = connection.execute(
             text("""SELECT count(*) FROM predictq.batch_outputs o
                     JOIN predictq.prediction_batches b ON b.id = o.batch_id""")

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Engine
 
 from shared.jobs.accepting.singles import Accepted, accept_singles
-from shared.jobs.results import read_results, readable
+from shared.jobs.results import readable
 from shared.jobs.trace import Trace, read_trace
 from shared.postgres.engine import autocommit
 from shared.status import Queue
-from tests.support import OWNER, single_job
+from tests.support import OWNER, read_results, single_job
 from worker.scoring.scorer import Scorer
 
 
@@ -32,7 +32,7 @@ def results(engine: Engine, accepted: Accepted) -> list[SimpleNamespace]:
     with autocommit(engine) as connection:
         extent = readable(connection, accepted.job_id)
         assert extent is not None
-        rows = read_results(connection, accepted.job_id, end=extent.end, after=None, limit=100_000)
+        rows = read_results(connection, accepted.job_id, end=extent.end)
     return [SimpleNamespace(**row) for row in rows]
 
 

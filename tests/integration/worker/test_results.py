@@ -16,14 +16,14 @@ from sqlalchemy import Engine
 
 from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import cancel_job
-from shared.jobs.results import Readable, copy_results, read_results, readable
+from shared.jobs.results import Readable, copy_results, readable
 from shared.pages.request_id import parse_request_id
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, take
 from tests.integration.worker.scoring_support import results, score
 from tests.models import TestModel
-from tests.support import OWNER, add_clients, add_model, job_of, submit_bulk, submit_singles
+from tests.support import OWNER, add_clients, add_model, job_of, read_results, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 
 
