@@ -12,6 +12,7 @@ import numpy as np
 from model.signature.inside import Names, Sight, categories_of, sights
 
 _OTHERWISE = (TypeError, ValueError, AttributeError, LookupError)
+_OF_THE_MIDST = ("mean", "median", "most_frequent")  # what gaps are filled with is a value as many rows have it
 _MOST_TREES = 10
 _MOST_WORDS = 200
 _SCALES = 3.0  # standard deviations on each side of a mean
@@ -56,6 +57,9 @@ def _note(sight: Sight, anchor: Anchor) -> None:
     fill = _at(getattr(sight.part, "statistics_", None), sight.place)
     if _is_number(fill):
         anchor.markers.append(float(fill))
+        if getattr(sight.part, "strategy", None) in _OF_THE_MIDST:
+            around = float(fill) / 2 or 1.0
+            anchor.ranges.append(tuple(sorted((fill - around, fill + around))))
     for category in categories_of(sight)[:_MOST_WORDS]:
         if isinstance(category, str):
             anchor.words.append(str(category))

@@ -101,7 +101,8 @@ FROM (
     FROM predictq.jobs j
     WHERE j.id = :job_id AND j.kind = 'single' AND j.status IS DISTINCT FROM 'cancelled' AND j.batch_id < :end
     ORDER BY batch_id LIMIT :limit
-) p JOIN predictq.batch_requests r ON r.batch_id = p.batch_id
+) p JOIN predictq.batch_requests r
+    ON r.batch_id = p.batch_id AND r.batch_id >= :after_batch AND r.batch_id < :end  -- numbers that the planner knows
 ORDER BY p.batch_id
 """)
 

@@ -16,6 +16,8 @@ from shared.models.feature import EXACT_INTEGER, INT8_MAX, INT8_MIN, FeatureKind
 from shared.models.signature import Signature
 from worker.sources.arrow_types import arrow_type
 
+Flags = npt.NDArray[np.bool_]
+
 UNKNOWN_WORD = "?"
 _YEARS = (946_684_800, 1_893_456_000)  # 2000 to 2030, in seconds
 _NO_ANCHOR = Anchor()
@@ -35,24 +37,30 @@ def draw_table(
     """
     random = np.random.default_rng(seed)
     columns = []
+    # Values far from the training come together in some rows. Were each feature far off in a tenth of all rows, nearly
+    # every row of thirty features would have such a value, and a linear model would answer 0 or 1 to all.
+    far_rows = random.random(rows) < 0.3
     for spec in signature.features:
         anchor = (anchors or {}).get(spec.name, _NO_ANCHOR)
         missing = random.random(rows) < 0.1 if spec.nullable else np.zeros(rows, dtype=np.bool_)
-        values = _values(spec, rows, random, anchor, with_unknown=with_unknown)
+        is_far = far_rows & (random.random(rows) < 0.3)
+        values = _values(spec, rows, random, anchor, is_far, with_unknown=with_unknown)
         columns.append(pa.array(values, mask=missing).cast(arrow_type(spec)))
     return pa.Table.from_arrays(columns, names=[f"f{place}" for place in range(len(columns))]).rename_columns(
         list(signature.names)
     )
 
 
-def _values(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: Anchor, *, with_unknown: bool) -> Any:
+def _values(
+    spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: Anchor, is_far: Flags, *, with_unknown: bool
+) -> Any:
     if spec.kind is FeatureKind.CATEGORY:
         return _words(spec, rows, random, anchor, with_unknown=with_unknown)
     if spec.kind is FeatureKind.BOOLEAN:
         return random.random(rows) < 0.5
     if spec.kind is FeatureKind.DATETIME:
         return (random.integers(*_YEARS, rows) * 1_000_000).astype("datetime64[us]")
-    values = _within(spec, _numbers(spec, rows, random, anchor))
+    values = _within(spec, _numbers(spec, rows, random, anchor, is_far))
     return np.rint(values).astype(np.int64) if spec.kind is FeatureKind.INTEGER else values
 
 
@@ -68,7 +76,7 @@ def _words(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: An
     return chosen
 
 
-def _numbers(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: Anchor) -> Any:
+def _numbers(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: Anchor, is_far: Flags) -> Any:
     span = anchor.span
     if span is not None and span[0] < span[1]:
         values = random.uniform(*span, rows)
@@ -77,7 +85,7 @@ def _numbers(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: 
         values = random.normal(0.3, 1.0, rows) * random.choice([1.0, 10.0, 100.0, 10_000.0], rows)
     else:
         return _over_the_range(spec, rows, random)
-    return _with_ends(spec, _with_markers(values, random, anchor), random)
+    return _with_ends(spec, _with_markers(values, random, anchor), random, is_far)
 
 
 def _with_markers(values: Any, random: np.random.Generator, anchor: Anchor) -> Any:
@@ -87,13 +95,11 @@ def _with_markers(values: Any, random: np.random.Generator, anchor: Anchor) -> A
     return values
 
 
-def _with_ends(spec: FeatureSpec, values: Any, random: np.random.Generator) -> Any:
-    """One row in ten over the whole range that the signature allows, and its very ends."""
+def _with_ends(spec: FeatureSpec, values: Any, random: np.random.Generator, is_far: Flags) -> Any:
+    """Some rows over the whole range that the signature allows, and its very ends."""
     if spec.minimum is None and spec.maximum is None:
         return values
-    is_wide = random.random(len(values)) < 0.1
-    wide = _over_the_range(spec, len(values), random)
-    return np.where(is_wide, wide, values)
+    return np.where(is_far, _over_the_range(spec, len(values), random), values)
 
 
 def _over_the_range(spec: FeatureSpec, rows: int, random: np.random.Generator) -> Any:

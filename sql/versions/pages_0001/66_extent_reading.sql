@@ -9,14 +9,19 @@ LANGUAGE plpgsql STABLE ROWS 1
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    -- Where the job's batches lie: said as bounds, they keep the executor from opening every partition.
+    v_batch bigint;
+    v_first_batch bigint;
 BEGIN
+    SELECT j.batch_id, j.first_batch_id INTO v_batch, v_first_batch FROM predictq.jobs j WHERE j.id = p_id;
     RETURN QUERY
     SELECT j.kind, j.batch_id, s.batch_id IS NOT NULL, l.batch_id, b.first_open, b.is_open
     FROM predictq.jobs j
-    LEFT JOIN predictq.batch_outputs s ON s.batch_id = j.batch_id
+    LEFT JOIN predictq.batch_outputs s ON s.batch_id = v_batch
     LEFT JOIN LATERAL (
         SELECT o.batch_id FROM predictq.batch_outputs o
-        WHERE o.job_id = j.id AND o.batch_id >= j.first_batch_id ORDER BY o.batch_id DESC LIMIT 1
+        WHERE o.job_id = j.id AND o.batch_id >= v_first_batch ORDER BY o.batch_id DESC LIMIT 1
     ) l ON true
     CROSS JOIN LATERAL (
         SELECT min(b.id) FILTER (WHERE b.queue <> 'plan') AS first_open, count(*) > 0 AS is_open

@@ -2,40 +2,83 @@
 -- of weekly partitions, took twenty times as long as to find a hundred jobs.
 
 CREATE FUNCTION predictq.find_jobs(p_owner text, p_status text, p_before uuid, p_limit integer) RETURNS SETOF uuid
-LANGUAGE plpgsql STABLE ROWS 100
+LANGUAGE plpgsql STABLE ROWS 100 AS $$
+DECLARE
+    v_span interval := interval '2 weeks';
+    v_until timestamptz := least(predictq.time_of(p_before), clock_timestamp());
+    v_before uuid := p_before;
+    v_from uuid;
+    v_left integer := p_limit;
+    v_found integer;
+BEGIN
+    IF p_status IN ('running', 'queued') THEN
+        RETURN QUERY SELECT o.id FROM predictq.find_open_jobs(p_owner, p_status, p_before, p_limit) o (id);
+        RETURN;
+    END IF;
+    -- The newest weeks first, and all the others at last: to open each of a hundred partitions takes longer than to find a
+    -- hundred jobs in two of them.
+    FOR v_round IN 1 .. 3 LOOP
+        v_until := greatest(v_until - v_span, to_timestamp(0));  -- ids know no time before
+        v_span := 4 * v_span;
+        v_from := CASE WHEN v_round < 3 THEN predictq.first_uuid_of(v_until)
+                       ELSE '00000000-0000-0000-0000-000000000000' END;
+        RETURN QUERY SELECT o.id FROM predictq.find_jobs_between(p_owner, p_status, v_from, v_before, v_left) o (id);
+        GET DIAGNOSTICS v_found = ROW_COUNT;
+        v_left := v_left - v_found;
+        EXIT WHEN v_left <= 0;
+        v_before := v_from;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION predictq.find_jobs IS 'The newest jobs of an owner that are older than p_before, of one status or of all.';
+
+CREATE FUNCTION predictq.find_jobs_between(p_owner text, p_status text, p_from uuid, p_before uuid, p_limit integer)
+RETURNS SETOF uuid LANGUAGE plpgsql STABLE ROWS 100
 -- The order of an index and no other, also where the planner takes the limit, which it does not know, for a large one.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_bitmapscan = off SET enable_sort = off
 AS $$
-DECLARE
-    first_id uuid;
 BEGIN
     IF p_status IS NULL THEN
         RETURN QUERY
         -- An owner's jobs, said as a range: with owner = p_owner the planner, who knows one owner of all jobs, would go
         -- through the jobs of everybody by their ids, and so find nothing of another owner for a long time.
         SELECT j.id FROM predictq.jobs j
-        WHERE j.owner >= p_owner AND (j.owner, j.id) < (p_owner, p_before) AND j.id < p_before
+        WHERE j.owner >= p_owner AND (j.owner, j.id) < (p_owner, p_before) AND j.id < p_before AND j.id >= p_from
         ORDER BY j.owner DESC, j.id DESC LIMIT p_limit;
     -- The two below say their status as a constant: else the index of jobs that ended badly would not be theirs.
     ELSIF p_status = 'failed' THEN
         RETURN QUERY
-        SELECT j.id FROM predictq.jobs j WHERE j.owner = p_owner AND j.id < p_before AND j.status = 'failed'
+        SELECT j.id FROM predictq.jobs j
+        WHERE j.owner = p_owner AND j.id < p_before AND j.id >= p_from AND j.status = 'failed'
         ORDER BY j.id DESC LIMIT p_limit;
     ELSIF p_status = 'cancelled' THEN
         RETURN QUERY
-        SELECT j.id FROM predictq.jobs j WHERE j.owner = p_owner AND j.id < p_before AND j.status = 'cancelled'
+        SELECT j.id FROM predictq.jobs j
+        WHERE j.owner = p_owner AND j.id < p_before AND j.id >= p_from AND j.status = 'cancelled'
         ORDER BY j.id DESC LIMIT p_limit;
-    ELSIF p_status = 'succeeded' THEN
+    ELSE
         RETURN QUERY
         -- Of single jobs what is neither failed nor cancelled nor open has succeeded.
         SELECT j.id FROM predictq.jobs j
-        WHERE j.owner >= p_owner AND (j.owner, j.id) < (p_owner, p_before) AND j.id < p_before
+        WHERE j.owner >= p_owner AND (j.owner, j.id) < (p_owner, p_before) AND j.id < p_before AND j.id >= p_from
           AND (j.status = 'succeeded' OR (
             j.status IS NULL AND j.kind = 'single'
             AND (SELECT b.id FROM predictq.prediction_batches b WHERE b.id = j.batch_id) IS NULL))
         ORDER BY j.owner DESC, j.id DESC LIMIT p_limit;
-    ELSIF p_status = 'running' THEN
+    END IF;
+END $$;
+COMMENT ON FUNCTION predictq.find_jobs_between IS
+    'The newest jobs of an owner between two ids that are all, or failed, cancelled or succeeded.';
+
+CREATE FUNCTION predictq.find_open_jobs(p_owner text, p_status text, p_before uuid, p_limit integer) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE ROWS 100
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_bitmapscan = off SET enable_sort = off
+AS $$
+DECLARE
+    first_id uuid;
+BEGIN
+    IF p_status = 'running' THEN
         RETURN QUERY
         -- Few batches run at a time.
         SELECT o.id FROM (
@@ -68,7 +111,7 @@ BEGIN
         ) o ORDER BY o.id DESC LIMIT p_limit;
     END IF;
 END $$;
-COMMENT ON FUNCTION predictq.find_jobs IS 'The newest jobs of an owner that are older than p_before, of one status or of all.';
+COMMENT ON FUNCTION predictq.find_open_jobs IS 'The newest jobs of an owner that are older than p_before, and run or wait.';
 
 CREATE FUNCTION predictq.open_bulk_jobs(p_owner text, p_has_begun boolean, p_before uuid, p_limit integer)
 RETURNS SETOF uuid LANGUAGE plpgsql STABLE ROWS 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.plan_support import plans_of, rows_of, scanned_whole
+from tests.integration.stored.upkeep_support import make_week
 from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
 
 _MANY = 50_000
@@ -100,6 +102,42 @@ def test_parts_follow_each_other_without_gap_or_overlap(ready: Engine, status: J
         assert len(part) <= 2
         parts += part
     assert parts == whole
+
+
+# Bulk jobs of so many days ago, every third failed and every third cancelled. Lists go through some weeks first, then
+# through more, then through all.
+_AGES = (0, 1, 13, 14, 15, 40, 69, 70, 71, 72, 100, 400, 800)
+_OLD_BULK = """
+INSERT INTO predictq.jobs (id, kind, owner, model_version_id, request_count, status, finished_at, cancelled_at,
+                           first_batch_id, succeeded, failed, cancelled)
+SELECT id, 'bulk', :owner, (SELECT max(v.id) FROM predictq.model_versions v), 1, status, now(),
+       CASE WHEN status = 'cancelled' THEN now() END, 1, (status = 'succeeded')::integer, (status = 'failed')::integer,
+       (status = 'cancelled')::integer
+FROM (
+    SELECT predictq.first_uuid_of(now() - age * interval '1 day' - interval '1 minute') AS id,
+           (ARRAY['succeeded', 'failed', 'cancelled'])[1 + n % 3] AS status
+    FROM unnest(CAST(:ages AS integer[])) WITH ORDINALITY u (age, n)
+) old
+"""
+
+
+def test_jobs_of_many_weeks_are_listed_without_gap_or_overlap(ready: Engine) -> None:
+    """From whichever job on, and however few at a time; an id of no time at all is before all."""
+    for age in _AGES:
+        make_week(ready, datetime.now(UTC) - timedelta(days=age, minutes=1))
+    with transaction(ready) as connection:
+        connection.execute(text(_OLD_BULK), {"ages": list(_AGES), "owner": OWNER})
+        stored = connection.execute(text("SELECT id, status FROM predictq.jobs ORDER BY id DESC")).all()
+    assert len(stored) == len(_AGES)
+    for status in (None, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED):
+        whole = [job_id for job_id, word in stored if status is None or word == status.value]
+        for limit in (1, 2, 100):
+            parts = list[UUID]()
+            while part := ids(ready, status, limit=limit, before=parts[-1] if parts else None):
+                parts += part
+            assert parts == whole
+        for before in (*(job_id for job_id, _ in stored), UUID(int=0), UUID(int=1 << 80), UUID(int=2**128 - 1)):
+            assert ids(ready, status, before=before) == [job_id for job_id in whole if job_id < before]
 
 
 @pytest.mark.parametrize("status", [None, *JobStatus])
