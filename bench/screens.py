@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -104,7 +105,7 @@ def _lists(service: Service, client: httpx.Client) -> Iterator[Figure]:
         "that failed": "?status=failed",
         "that run": "?status=running",
         "of a model": "?model=default",
-        "with a name": "?text=nightly",
+        "with a name": "?name=nightly",
         "of a time": "?since=2025-01-01&until=2025-12-31",
     }
     for words, query in questions.items():
@@ -177,8 +178,10 @@ def _beside(bench: Bench, service: Service, browser: Browser, url: str, cookies:
 
 
 def _calls(bench: Bench, service: Service, requests: list[bytes], seconds: float) -> tuple[Load, Bill]:
-    with billing(bench.groups(service)) as bill:
-        load = run(paced(service.port, requests, rate=_RATE, seconds=seconds, connections=32))
+    # In a thread of its own: the browser's loop runs in this one.
+    with billing(bench.groups(service)) as bill, ThreadPoolExecutor(1) as thread:
+        calls = paced(service.port, requests, rate=_RATE, seconds=seconds, connections=32)
+        load = thread.submit(run, calls).result()
     drain(service)
     if set(load.statuses) != {202}:
         raise AssertionError(f"single predictions answered {dict(load.statuses)}")

@@ -64,7 +64,11 @@ class Caller:
 
     def may(self, *roles: str) -> bool:
         """Whether the caller has one of these API roles."""
-        return "admin" in self.roles or any(role in self.roles for role in roles)
+        mine = self.roles
+        for role in roles:
+            if role in mine:
+                return True
+        return "admin" in mine
 
     def need(self, *roles: str) -> None:
         """Raise Problem 403 unless the caller has one of these API roles."""

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from api.http.problems import MALFORMED, MEDIA, MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem, pointer
 from api.server.deadline import current
@@ -39,6 +39,14 @@ class Raw(Response):
             (b"content-length", b"%d" % len(body)),
             *headers,
         ]
+
+    def start(self, more: list[tuple[bytes, bytes]]) -> Message:
+        """The beginning of the answer as ASGI has it, with `more` headers."""
+        return {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers + more}
+
+    def whole_body(self) -> Message:
+        """All the rest of it."""
+        return {"type": "http.response.body", "body": self.body}
 
 
 def json_response(content: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Raw:
@@ -175,6 +183,8 @@ def _find_nul(value: Any) -> str | None:
 
 def unknown_fields(content: dict[str, Any], *known: str) -> list[Flaw]:
     """A flaw for each of the first fields that are not among `known`."""
+    if content.keys() <= set(known):
+        return []
     unknown = islice((name for name in content if name not in known), MOST_FLAWS)
     return [
         Flaw(pointer(name), "unknown_field", f"{name[:80]!r} is not a field of this call; it takes {', '.join(known)}")

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.access.auth import Caller
 from api.access.caps import TooManyAtOnce
 from api.http.requests import Headers, address_of, headers_of, idempotency_key, wait_seconds
-from api.jobs.job_json import job_response
+from api.jobs.job_json import accepted_response, job_response
 from api.jobs.waiting import HasLeft
 from api.server.services import Services, services_of
 from shared.errors import PredictqError
@@ -52,8 +52,10 @@ class KeyedCall:
         Of a single one `client_id` is what the caller wrote, `key` its canonical form where that differs; `more` are
         the name and the deadline of the job.
         """
-        job = await self.services.statuses.after(accepted, self.caller, client_id, key, **more)
         waited = self.wait_seconds
+        if not waited and accepted.created_at is not None and accepted.request_id is not None and key is None:
+            return accepted_response(accepted, client_id)
+        job = await self.services.statuses.after(accepted, self.caller, client_id, key, **more)
         if waited:
             try:
                 with self.services.caps.waiters.place(self.caller):

@@ -116,10 +116,15 @@ class _Watch:
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
 
+_latest: tuple[asyncio.AbstractEventLoop | None, _Watch] = (None, _Watch())  # a process has one loop, but in tests
+
+
 def _watch_of(loop: asyncio.AbstractEventLoop) -> _Watch:
-    watch = _watches.get(loop)
-    if watch is None:
-        watch = _watches[loop] = _Watch()
+    global _latest
+    known, watch = _latest
+    if known is not loop:
+        watch = _watches.setdefault(loop, _Watch())
+        _latest = loop, watch
     return watch
 
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.host_names import require_api_host
 from api.http.problems import INTERNAL, NOT_FOUND, Problem, is_about_schema, problem_of, render
+from api.http.requests import Raw
 from api.http.root_path import rooted, set_root
 from api.server.deadline import Deadline, current
 from api.watch.metrics import Metrics
@@ -91,7 +92,8 @@ class Middleware:
                 await self._route(scope, receive, send_with_headers)
             else:
                 response = await answer(endpoint, Request(scope, receive))
-                await response(scope, receive, send_with_headers)
+                status = response.status_code
+                await _deliver(response, scope, receive, send, send_with_headers, request_id)
         except ClientDisconnect as gone:
             if not isinstance(gone, _HeadSent):
                 status = _CALLER_GONE
@@ -146,6 +148,18 @@ class Middleware:
             if name == b"x-request-id" and _SANE_ID.fullmatch(value):
                 return bytes(value)
         return f"{self._prefix}-{next(self._numbers)}".encode()
+
+
+async def _deliver(
+    response: Response, scope: Scope, receive: Receive, send: Send, send_with_headers: Send, request_id: bytes
+) -> None:
+    """Send an answer; ready bytes without the layers that streams and cookies need."""
+    if type(response) is Raw:
+        current().lift()
+        await send(response.start([(b"x-request-id", request_id), *_HEADERS]))
+        await send(response.whole_body())
+    else:
+        await response(scope, receive, send_with_headers)
 
 
 async def answer(endpoint: Endpoint, request: Request) -> Response:

@@ -107,7 +107,8 @@ def _paced(bench: Bench, service: Service) -> Figures:
 
 
 def _memory(service: Service) -> Figures:
-    pool = [each for main in service.workers for each in main.children()]
+    # Planner and errands are children, too, and programs of their own.
+    pool = [each for main in service.workers for each in main.children() if each.cmdline() == main.cmdline()]
     return {
         "gateway_mb": proportional_megabytes(service.gateway),
         "worker_mains_mb": [proportional_megabytes(main) for main in service.workers],

@@ -55,8 +55,8 @@ def find_jobs(
 ) -> tuple[list[JobRecord], UUID | None]:
     """The same of those that fit, and where to go on when fewer than `limit` were found and there may be more.
 
-    With `models` jobs of other models are left out, whatever is asked for. No index knows a job's model and name: so
-    many jobs of the status are looked through at a time.
+    With `models` jobs of other models are left out, whatever is asked for. No index knows a job's model: so many of
+    the status are looked through at a time. Bulk jobs, which alone have names, are few, and in an index of their own.
     """
     if wanted.is_of_status_alone and models is None:
         return list_jobs(connection, owner, limit=limit, before=before, status=wanted.status), None
@@ -69,20 +69,41 @@ def find_jobs(
     }
     newest, oldest = connection.execute(_SPAN, values).one()
     after = min(item for item in (before, newest, _NEWEST) if item is not None)
+    if wanted.name is not None:
+        return _find_named(connection, {**values, "owner": owner}, wanted.status, after, limit)
     found: list[UUID] = []
     for _ in range(_MOST_PORTIONS):
-        portion = _find(connection, owner, wanted.status, after, _PORTION)
-        found += connection.execute(_CHOOSE, {**values, "ids": [str(job_id) for job_id in portion]}).scalars()
-        is_last = len(portion) < _PORTION or (oldest is not None and portion[-1] < oldest)
+        portion = {**_values(owner, wanted.status, after, _PORTION), **values, "most": limit - len(found)}
+        chosen, size, last = connection.execute(_CHOOSE, portion).one()
+        found += chosen
+        is_last = size < _PORTION or (oldest is not None and last < oldest)
         if is_last or len(found) >= limit:
             return _read(connection, found[:limit]), None
-        after = portion[-1]
+        after = last
     return _read(connection, found), after
 
 
 def _find(connection: Connection, owner: str, status: JobStatus | None, before: UUID, limit: int) -> list[UUID]:
-    values: dict[str, Any] = {"owner": owner, "before": str(before), "status": status and status.value, "limit": limit}
-    return list(connection.execute(_FIND, values).scalars())
+    return list(connection.execute(_FIND, _values(owner, status, before, limit)).scalars())
+
+
+def _find_named(
+    connection: Connection, wanted: dict[str, Any], status: JobStatus | None, after: UUID, limit: int
+) -> tuple[list[JobRecord], UUID | None]:
+    """The same among bulk jobs, which alone have names: their status is known when they are read."""
+    found: list[JobRecord] = []
+    for _ in range(_MOST_PORTIONS):
+        values = {**wanted, "before": str(after), "limit": _NAMED_PORTION}
+        portion = list(connection.execute(_NAMED, values).scalars())
+        found += [job for job in _read(connection, portion) if status in (None, job.status)]
+        if len(portion) < _NAMED_PORTION or len(found) >= limit:
+            return found[:limit], None
+        after = portion[-1]
+    return found, after
+
+
+def _values(owner: str, status: JobStatus | None, before: UUID, limit: int) -> dict[str, Any]:
+    return {"owner": owner, "before": str(before), "status": status and status.value, "limit": limit}
 
 
 def _read(connection: Connection, found: list[UUID]) -> list[JobRecord]:
@@ -90,7 +111,7 @@ def _read(connection: Connection, found: list[UUID]) -> list[JobRecord]:
     return [jobs[job_id] for job_id in found if job_id in jobs]
 
 
-_PORTION, _MOST_PORTIONS = 5_000, 10
+_PORTION, _NAMED_PORTION, _MOST_PORTIONS = 5_000, 500, 10
 _NEWEST = UUID(int=2**128 - 1)
 _FIND = text("""
 SELECT predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer))
@@ -100,15 +121,29 @@ _SPAN = text("""
 SELECT predictq.first_uuid_of(CAST(:until AS timestamptz) + interval '1 minute'),
        predictq.first_uuid_of(CAST(:since AS timestamptz) - interval '1 minute')
 """)
-_CHOOSE = text("""
+_FITS = """
+    (CAST(:model AS text) IS NULL OR j.model_version_id = ANY (ARRAY(
+        SELECT v.id FROM predictq.model_versions v WHERE v.model = CAST(:model AS text))))
+    AND (CAST(:models AS text[]) IS NULL OR j.model_version_id = ANY (ARRAY(
+        SELECT v.id FROM predictq.model_versions v WHERE v.model = ANY (CAST(:models AS text[])))))
+    AND (CAST(:since AS timestamptz) IS NULL OR j.created_at >= CAST(:since AS timestamptz))
+    AND (CAST(:until AS timestamptz) IS NULL OR j.created_at < CAST(:until AS timestamptz))
+"""
+# The ids of a portion stay in PostgreSQL: to fetch thousands of them and send them back took as long as all the rest.
+_CHOOSE = text(f"""
+WITH portion AS MATERIALIZED (
+    SELECT f.id
+    FROM predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer)) f (id)
+)
+SELECT ARRAY(
+    SELECT j.id FROM portion p JOIN predictq.jobs j ON j.id = p.id
+    WHERE {_FITS}
+    ORDER BY j.id DESC LIMIT :most
+), (SELECT count(*) FROM portion), (SELECT p.id FROM portion p ORDER BY p.id LIMIT 1)
+""")
+_NAMED = text(f"""
 SELECT j.id FROM predictq.jobs j
-WHERE j.id = ANY (CAST(:ids AS uuid[]))
-  AND (CAST(:model AS text) IS NULL OR j.model_version_id = ANY (ARRAY(
-      SELECT v.id FROM predictq.model_versions v WHERE v.model = CAST(:model AS text))))
-  AND (CAST(:models AS text[]) IS NULL OR j.model_version_id = ANY (ARRAY(
-      SELECT v.id FROM predictq.model_versions v WHERE v.model = ANY (CAST(:models AS text[])))))
-  AND (CAST(:name AS text) IS NULL OR position(lower(CAST(:name AS text)) IN lower(j.name)) > 0)
-  AND (CAST(:since AS timestamptz) IS NULL OR j.created_at >= CAST(:since AS timestamptz))
-  AND (CAST(:until AS timestamptz) IS NULL OR j.created_at < CAST(:until AS timestamptz))
-ORDER BY j.id DESC
+WHERE j.kind = 'bulk' AND j.owner = :owner AND j.id < CAST(:before AS uuid)
+    AND position(lower(CAST(:name AS text)) IN lower(j.name)) > 0 AND {_FITS}
+ORDER BY j.id DESC LIMIT :limit
 """)

@@ -20,7 +20,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     -- Between which the ids lie, and the batches of these jobs: said as bounds, they keep the executor from opening every
-    -- partition of five tables, which took most of the time.
+    -- partition of five tables, which took most of the time. Each row is asked for by itself, with LIMIT 1: else all that
+    -- lies between the bounds may be read.
     v_first_id uuid;
     v_last_id uuid;
     v_first_batch bigint;
@@ -32,7 +33,9 @@ BEGIN
     SELECT min(j.batch_id), max(j.batch_id), min(j.first_batch_id) FILTER (WHERE j.status IS NULL)
     INTO v_first_batch, v_last_batch, v_first_bulk
     FROM unnest(p_ids) AS wanted (id)
-    JOIN predictq.jobs j ON j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id;
+    CROSS JOIN LATERAL (
+        SELECT j.* FROM predictq.jobs j WHERE j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id LIMIT 1
+    ) j;
     RETURN QUERY
     -- A single job is one row of a page that it shares.
     SELECT j.id, j.kind, j.owner,
@@ -59,14 +62,20 @@ BEGIN
                         : (j.row_number + 1) * jsonb_array_length(v.classes)] END,
            j.name, j.deadline
     FROM unnest(p_ids) AS wanted (id)
-    JOIN predictq.jobs j ON j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id
+    CROSS JOIN LATERAL (
+        SELECT j.* FROM predictq.jobs j WHERE j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id LIMIT 1
+    ) j
     JOIN predictq.model_versions v ON v.id = j.model_version_id
-    LEFT JOIN predictq.batch_requests r
-        ON r.batch_id = j.batch_id AND r.batch_id >= v_first_batch AND r.batch_id <= v_last_batch
+    LEFT JOIN LATERAL (
+        SELECT r.* FROM predictq.batch_requests r
+        WHERE r.batch_id = j.batch_id AND r.batch_id >= v_first_batch AND r.batch_id <= v_last_batch LIMIT 1
+    ) r ON true
     LEFT JOIN predictq.sources s ON s.id = r.source_id
     LEFT JOIN predictq.prediction_batches b ON b.id = j.batch_id
-    LEFT JOIN predictq.batch_outputs o
-        ON o.batch_id = j.batch_id AND o.batch_id >= v_first_batch AND o.batch_id <= v_last_batch
+    LEFT JOIN LATERAL (
+        SELECT o.* FROM predictq.batch_outputs o
+        WHERE o.batch_id = j.batch_id AND o.batch_id >= v_first_batch AND o.batch_id <= v_last_batch LIMIT 1
+    ) o ON true
     CROSS JOIN LATERAL (
         SELECT r.keys_int8[j.row_number + 1] AS key_int8, r.keys_uuid[j.row_number + 1] AS key_uuid,
                r.keys_text[j.row_number + 1] AS key_text, r.spelled -> j.row_number::text AS spelled
@@ -86,7 +95,9 @@ BEGIN
            NULL::bigint, NULL::integer, NULL::bigint, NULL::jsonb, NULL::text, v.task, NULL::double precision, NULL::jsonb,
            NULL::double precision, NULL::jsonb, NULL::double precision[], j.name, j.deadline
     FROM unnest(p_ids) AS wanted (id)
-    JOIN predictq.jobs j ON j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id
+    CROSS JOIN LATERAL (
+        SELECT j.* FROM predictq.jobs j WHERE j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id LIMIT 1
+    ) j
     JOIN predictq.model_versions v ON v.id = j.model_version_id
     CROSS JOIN LATERAL (
         -- The first batch of a selection is its plan: once claimed, the job stays running when the plan is given back.

@@ -27,6 +27,25 @@ def plans_of(engine: Engine, ask: Callable[[Connection], object]) -> list[list[N
         return [_explain(connection, statement, values) for statement, values in seen]
 
 
+def blocks_of(engine: Engine, ask: Callable[[Connection], object]) -> int:
+    """How many blocks PostgreSQL looks at for what `ask` sends, once it has planned it: inside of functions, too."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, values: Any, _context: object, _many: bool) -> None:
+        seen.append((statement, values))
+
+    blocks = 0
+    with transaction(engine) as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        ask(connection)
+        event.remove(connection, "before_cursor_execute", note)
+        for statement, values in seen:
+            explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+            (plan,) = connection.exec_driver_sql(explained, values).scalar_one()
+            blocks += int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+    return blocks
+
+
 def plan_of(engine: Engine, statement: str, **values: Any) -> list[Node]:
     """The nodes of the plan of one statement, as it was run."""
     (nodes,) = plans_of(engine, lambda connection: connection.execute(text(statement), values))
