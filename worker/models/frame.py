@@ -55,19 +55,15 @@ def _input_column(spec: FeatureSpec, column: pa.Array) -> FeatureColumn:
 
 
 def _whole_doubles(spec: FeatureSpec, column: pa.Array) -> FeatureColumn:
-    refused = None
-    if len(column) and not _is_within(column, EXACT_INTEGER):
+    doubles = column.cast(pa.float64(), safe=False)
+    found = from_arrow(doubles)
+    # The least number that a double cannot hold is rounded to the greatest that it can.
+    if (np.abs(found.values) >= EXACT_INTEGER).any():
         beyond = pc.or_(pc.less(column, -EXACT_INTEGER), pc.greater(column, EXACT_INTEGER))
         refused = pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)
-    found = from_arrow(column.cast(pa.float64(), safe=False), refused=refused)
+        found = from_arrow(doubles, refused=refused)
     values = _as_float32(found.values) if spec.dtype == "float32" else found.values
     return FeatureColumn(found.dtype, values, found.missing)
-
-
-def _is_within(column: pa.Array, most: int) -> bool:
-    ends = pc.min_max(column)
-    low, high = ends["min"].as_py(), ends["max"].as_py()
-    return low is None or (low >= -most and high <= most)
 
 
 def _as_float32(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -62,9 +62,11 @@ def narrow_doubles(values: npt.NDArray[np.float64]) -> tuple[Form, int, Narrow]:
     """Doubles as decimals of the smallest scale that gives each back bit for bit, else as their own 64 bits."""
     with np.errstate(over="ignore", invalid="ignore"):  # infinite, or beyond what an int64 holds: not decimals
         for scale in range(MOST_SCALE + 1):
-            if _decimals(values[:_SAMPLE], scale) is None:
+            numbers = _decimals(values[:_SAMPLE], scale)
+            if numbers is None:
                 continue
-            numbers = _decimals(values, scale)
+            if len(values) > _SAMPLE:
+                numbers = _decimals(values, scale)
             if numbers is not None:
                 return Form.DECIMAL, scale, narrow(numbers)
     return Form.DOUBLE, 0, narrow(values.view(np.int64))
