@@ -1,9 +1,8 @@
 """The statements that read the rows of one page of answers, by what the model answers and how its clients are named.
 
 The part of each array of a page that is wanted is cut out once, side by side: a subscript would open an array anew for
-each row, and to open all of a page for a tenth of it took most of the time. What all rows of
-a page have in common comes with the statement. A page in which each row has an answer, as most are, is read as it lies:
-the join with its errors and the sort after it would cost as much again.
+each row. What all rows of a page have in common comes with the statement. A page in which each row has an answer, as
+most are, is read as it lies: the join with its errors and the sort after it would cost as much again.
 """
 
 from __future__ import annotations
