@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -159,8 +159,9 @@ def _beside(bench: Bench, service: Service, browser: Browser, url: str, cookies:
     beside: list[tuple[Load, Bill]] = []
     for _ in range(3):
         alone.append(_calls(bench, service, requests, 10))
-        with _context(browser, url, cookies) as context:
-            for number in range(_OPEN):
+        with ExitStack() as profiles:
+            for number in range(_OPEN):  # each in a profile of its own: one has six connections to a host at most
+                context = profiles.enter_context(_context(browser, url, cookies))
                 context.new_page().goto(("/", "/jobs")[number % 2])
             time.sleep(2)
             beside.append(_calls(bench, service, requests, 10))
