@@ -15,35 +15,15 @@ _FEW = 20  # rows: what fits on a page or two is best read as a whole
 
 def plans_of(engine: Engine, ask: Callable[[Connection], object]) -> list[list[Node]]:
     """The nodes of the plan of each statement that `ask` sends, in order."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_c: object, _cursor: object, statement: str, values: Any, _context: object, _many: bool) -> None:
-        seen.append((statement, values))
-
     with transaction(engine) as connection:
-        event.listen(connection, "before_cursor_execute", note)
-        ask(connection)
-        event.remove(connection, "before_cursor_execute", note)
-        return [_explain(connection, statement, values) for statement, values in seen]
+        return [_nodes(plan) for plan in _plans(connection, ask)]
 
 
 def blocks_of(engine: Engine, ask: Callable[[Connection], object]) -> int:
     """How many blocks PostgreSQL looks at for what `ask` sends, once it has planned it: inside of functions, too."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_c: object, _cursor: object, statement: str, values: Any, _context: object, _many: bool) -> None:
-        seen.append((statement, values))
-
-    blocks = 0
     with transaction(engine) as connection:
-        event.listen(connection, "before_cursor_execute", note)
-        ask(connection)
-        event.remove(connection, "before_cursor_execute", note)
-        for statement, values in seen:
-            explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
-            (plan,) = connection.exec_driver_sql(explained, values).scalar_one()
-            blocks += int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
-    return blocks
+        plans = _plans(connection, ask, "BUFFERS, ")
+        return sum(int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]) for plan in plans)
 
 
 def plan_of(engine: Engine, statement: str, **values: Any) -> list[Node]:
@@ -52,9 +32,22 @@ def plan_of(engine: Engine, statement: str, **values: Any) -> list[Node]:
     return nodes
 
 
-def _explain(connection: Connection, statement: str, values: Any) -> list[Node]:
-    (plan,) = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).scalar_one()
-    return _nodes(plan["Plan"])
+def _plans(connection: Connection, ask: Callable[[Connection], object], options: str = "") -> list[Node]:
+    """The plan of each statement that `ask` sends, in order, as it was run once more."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, values: Any, _context: object, _many: bool) -> None:
+        seen.append((statement, values))
+
+    event.listen(connection, "before_cursor_execute", note)
+    ask(connection)
+    event.remove(connection, "before_cursor_execute", note)
+    found = []
+    for statement, values in seen:
+        explained = f"EXPLAIN (ANALYZE, {options}FORMAT JSON) {statement}"
+        (plan,) = connection.exec_driver_sql(explained, values).scalar_one()
+        found.append(plan["Plan"])
+    return found
 
 
 def _nodes(plan: Node) -> list[Node]:
