@@ -75,7 +75,7 @@ torture: .venv/.dev ## Break everything on purpose and check every promise (abou
 torture-quick: .venv/.dev ## The same in two minutes; part of `make test`
 	@$(BIN)/python -m pytest tests/torture
 
-mutants: .venv/.mutants ## Put 400 small mistakes into the code, one at a time: tests must notice 85 % (hours; a stopped run goes on)
+mutants: .venv/.mutants ## Put 400 small mistakes into the code, one at a time: tests must notice 85 % (an hour or two; a stopped run goes on)
 	@$(BIN)/python -m tests.mutants
 
 coverage: .venv/.dev ## The tests with coverage of api, worker, shared, model, cli and devstack: at least 90 %

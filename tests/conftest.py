@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -28,6 +29,10 @@ _TESTS = Path(__file__).parent
 
 # No test is right or wrong by its time: Hypothesis would call a busy machine a fault.
 hypothesis_settings.register_profile("predictq", deadline=None)
+# A mutant is noticed or it is not: the smallest example that shows it tells nobody anything.
+hypothesis_settings.register_profile(
+    "mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate), print_blob=False
+)
 hypothesis_settings.load_profile("predictq")
 
 # Tests of a module run in one process, for their fixtures may be the module's; but for these:

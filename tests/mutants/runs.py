@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
 from tests.mutants.importing import install
 from tests.mutants.mutations import Mutant
-from tests.mutants.targets import ROOT
+from tests.mutants.outcomes import keep_outcome
+from tests.mutants.reach import Reach, ReachFirst, Recorder
+from tests.mutants.targets import ROOT, Target
 
 _OURS = ("api", "web", "worker", "shared", "model", "cli", "devstack", "sql", "tests")
 _KEPT = ("tests.mutants",)
@@ -36,7 +38,10 @@ _LIBRARIES = (
 )
 _POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "120",
              "autovacuum": "off"}  # fmt: skip
-_KILLED, _SURVIVED, _LATE = "killed", "survived", "killed by time"
+_BASELINE_SECONDS = 900.0
+_PATIENCE = 3  # times as long as without a mutant
+SURVIVED = "survived"
+_KILLED, _LATE = "killed", "killed by time"
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Outcome:
     @property
     def is_killed(self) -> bool:
         """Whether a test failed, or none of them came to an end."""
-        return self.word != _SURVIVED
+        return self.word != SURVIVED
 
 
 class Runner:
@@ -72,20 +77,34 @@ class Runner:
         self._servers = servers
         self._directory = directory
 
-    def run(self, tests: Sequence[str], mutant: Mutant | None, seconds: float) -> Outcome:
-        """Run these tests with the mutant in the place of its module; None: with everything as it is."""
+    def reach(self, tests: Sequence[str], paths: Sequence[Path]) -> tuple[Outcome, Reach | None]:
+        """Run these tests with everything as it is, and see which lines of the modules they reach."""
+        file = self._directory / "reach.json"
+        file.unlink(missing_ok=True)
+        outcome = self._fork(tests, None, _BASELINE_SECONDS, lambda: Recorder(paths, file))
+        return outcome, None if outcome.is_killed else Reach.read(file)
+
+    def run(self, tests: Sequence[str], mutant: Mutant, reach: Reach, seconds: float) -> Outcome:
+        """Run these tests with the mutant in the place of its module, first those that reach it."""
+        return self._fork(tests, mutant, seconds, lambda: ReachFirst(reach, mutant.path, mutant.line))
+
+    def _fork(
+        self, tests: Sequence[str], mutant: Mutant | None, seconds: float, make_plugin: Callable[[], object]
+    ) -> Outcome:
         started = time.monotonic()
         output = self._directory / "output.txt"
         child = os.fork()
         if child == 0:
-            self._be_tested(tests, mutant, output)
+            self._be_tested(tests, mutant, output, make_plugin)
         status = _wait(child, started + seconds)
         _kill_group(child)  # processes that its tests have left behind
         self._drop_databases()
-        word = _LATE if status is None else _KILLED if status else _SURVIVED
+        word = _LATE if status is None else _KILLED if status else SURVIVED
         return Outcome(word, time.monotonic() - started, output.read_text(encoding="utf-8", errors="replace"))
 
-    def _be_tested(self, tests: Sequence[str], mutant: Mutant | None, output: Path) -> None:
+    def _be_tested(
+        self, tests: Sequence[str], mutant: Mutant | None, output: Path, make_plugin: Callable[[], object]
+    ) -> None:
         """In the fork; does not return."""
         status = 1
         try:
@@ -102,8 +121,8 @@ class Runner:
                 code_file.write_text(mutant.code, encoding="utf-8")
                 install(str(mutant.path), code_file)
             options = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "--timeout=120",
-                       "-W", "ignore::pytest.PytestAssertRewriteWarning"]  # fmt: skip
-            status = int(pytest.main([*options, *tests], plugins=[self._servers]))
+                       "--hypothesis-profile=mutants", "-W", "ignore::pytest.PytestAssertRewriteWarning"]  # fmt: skip
+            status = int(pytest.main([*options, *tests], plugins=[self._servers, make_plugin()]))
         except BaseException:  # noqa: BLE001 - nothing of the fork may come back into its parent's code
             traceback.print_exc()
         finally:
@@ -151,3 +170,33 @@ def warm_runner() -> Iterator[Runner]:
         ):
             yield Runner(WarmServers(postgres, redis), directory)
             postgres.destroy()
+
+
+def try_mutants(mutants: Sequence[Mutant], targets: Mapping[Path, Target], end: float) -> str:
+    """Test these until `end`, with servers of this process's own, and keep what is seen.
+
+    Returns the output of tests that fail without any mutant, which ends the run; otherwise nothing.
+    """
+    reaches: dict[Target, tuple[Reach, float]] = {}
+    with warm_runner() as runner:
+        for mutant in mutants:
+            if time.monotonic() > end:
+                break
+            target = targets[mutant.path]
+            if target not in reaches:
+                outcome, reach = runner.reach(target.tests, target.paths)
+                if reach is None:
+                    return f"{outcome.output}\nthese fail without any mutant: {' '.join(target.tests)}"
+                reaches[target] = (reach, outcome.seconds)
+                _say(f"{outcome.seconds:.1f} s without a mutant: {' '.join(target.tests)}")
+            reach, seconds = reaches[target]
+            outcome = runner.run(target.tests, mutant, reach, 10 + _PATIENCE * seconds)
+            keep_outcome(mutant.id, outcome.word)
+            where = f"{mutant.path}:{mutant.line}"
+            _say(f"{outcome.word:>14} {outcome.seconds:5.1f} s  {where}  {mutant.before}  →  {mutant.after}")
+    return ""
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(words + "\n")
+    sys.stdout.flush()
