@@ -24,6 +24,28 @@ def test_a_job_appears_on_the_overview_by_itself(stack: Up, page: Page) -> None:
     assert find_barriers(page) == []
 
 
+def test_screens_that_nobody_sees_leave_a_browser_its_connections(stack: Up, page: Page) -> None:
+    """A browser has six to a host: a seventh tab moves all the same, and a hidden one looks anew when it is seen."""
+    hidden = [page, *(page.context.new_page() for _ in range(5))]
+    for tab in hidden:
+        tab.goto("/")
+        _show(tab, is_hidden=True)
+    seventh = page.context.new_page()
+    seventh.goto("/")
+    with api_of(stack) as client:
+        assert client.post("/v1/jobs", json={"client_ids": [1], "name": "Seen in the seventh"}).status_code == 202
+    expect(seventh.locator("#jobs-now")).to_contain_text("Seen in the seventh")
+    assert "Seen in the seventh" not in page.locator("#jobs-now").inner_text()
+    _show(page, is_hidden=False)
+    expect(page.locator("#jobs-now")).to_contain_text("Seen in the seventh")
+
+
+def _show(tab: Page, *, is_hidden: bool) -> None:
+    """What a browser with a window tells a tab that comes to the front or leaves it; a headless one never does."""
+    tab.evaluate("is => Object.defineProperty(document, 'hidden', {get: () => is, configurable: true})", is_hidden)
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
 def test_work_is_held_back_and_let_go_on(stack: Up, visit: Visit) -> None:
     """A pause stands in red with who and why, is among what needs a person, and work goes on when it is ended."""
     page = visit(language="fr-FR")

@@ -44,8 +44,9 @@ function swap(fresh) {
     keepOpen(old, next);
     old.replaceWith(next);
   }
-  const stream = fresh.querySelector("main")?.dataset.live;
-  if (!stream) stop();
+  if (fresh.querySelector("main")?.dataset.live) return;
+  delete main.dataset.live;
+  stop();
 }
 
 function keepOpen(old, next) {
@@ -65,7 +66,7 @@ function soon(pause = PAUSE) {
 let source = null;
 let clock = 0;
 function start() {
-  if (!main?.dataset.live) return;
+  if (!main?.dataset.live || document.hidden || source) return;
   source = new EventSource(main.dataset.live);
   source.onmessage = () => soon();
   for (const kind of ["job", "end", "overview"]) source.addEventListener(kind, () => soon());
@@ -80,6 +81,13 @@ function stop() {
   source = null;
   clearInterval(clock);
   clock = 0;
+}
+
+// A browser has six connections to a host, and a stream keeps one: a screen that nobody sees lets it go.
+function seen() {
+  if (document.hidden) return stop();
+  start();
+  if (again || source) soon(0);
 }
 
 function keys(event) {
@@ -159,7 +167,7 @@ document.addEventListener("keydown", keys);
 document.addEventListener("submit", sent);
 document.addEventListener("change", applied);
 document.addEventListener("click", pressed);
-document.addEventListener("visibilitychange", () => again && !document.hidden && soon(0));
+document.addEventListener("visibilitychange", seen);
 addEventListener("pagehide", stop);
 addEventListener("popstate", () => address() === shown || location.reload()); // it comes for fragments, too
 addEventListener("pageshow", (event) => event.persisted && start());
