@@ -49,6 +49,12 @@ class WireSettings(BaseSettings):
     health_connections: int = Field(
         16, ge=1, le=1000, description="Connections beyond max_connections that are answered on /health alone."
     )
+    refusals_per_second: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="Calls of an address that may be refused in a second; beyond them its connections are read later.",
+    )
     refused_body_bytes: int = Field(
         64 * 1024, ge=0, le=10_000_000, description="Bytes that are still read of a body whose call has its answer."
     )

@@ -16,7 +16,7 @@ from api.server.wire.exchange import Exchange
 from api.server.wire.heads import set_target
 from api.server.wire.link import Link
 from api.server.wire.parsing import RequestParser
-from api.server.wire.proxies import UNIX, scheme
+from api.server.wire.proxies import UNIX, origin_of, scheme
 from api.server.wire.reasons import Reason
 from api.server.wire.refusals import Refusal
 from api.server.wire.status_lines import StatusLines
@@ -115,6 +115,8 @@ class Connection(Link):
             self._refuse(refusal)
 
     def _take_rest(self) -> None:
+        if self.is_ending:
+            return
         data, self._rest = self._rest, b""
         self.resume_reading()
         self._take(data)
@@ -217,6 +219,17 @@ class Connection(Link):
             self.resume_reading()
         else:
             self._wait_for_next()
+            if exchange.is_refused and not self.is_trusted:
+                self._take_rest_in(self.connections.pace.wait(origin_of(self.client[0]), self._loop.time()))
+            else:
+                self._take_rest()
+
+    def _take_rest_in(self, seconds: float) -> None:
+        if seconds:
+            self.connections.refusals[Reason.REFUSED_OFTEN] += 1
+            self.pause_reading()
+            self._loop.call_later(seconds, self._take_rest)
+        else:
             self._take_rest()
 
     def _wait_for_next(self) -> None:

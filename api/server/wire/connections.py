@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from api.server.wire.descriptors import room_for
+from api.server.wire.pace import Pace
 from api.server.wire.proxies import TrustedProxies, origin_of
 from api.server.wire.reasons import Reason
 from shared.wire_settings import WireSettings
@@ -35,6 +36,7 @@ class Connections:
         self.most = max(
             1, room_for(settings.max_connections + settings.health_connections) - settings.health_connections
         )
+        self.pace = Pace(settings.refusals_per_second)
         self._open: set[Link] = set()
         self._by_address: Counter[str] = Counter()
         self._is_ticking = False
@@ -90,6 +92,7 @@ class Connections:
         for connection in tuple(self._open):
             connection.excuse(stood)
             connection.look(now, elapsed - stood)
-        self._is_ticking = bool(self._open)
+        self.pace.forget(now)
+        self._is_ticking = bool(self._open or self.pace)
         if self._is_ticking:
             loop.call_later(self._tick_seconds, self._tick, loop)

@@ -46,6 +46,7 @@ class Exchange:
         self.keeps_alive = keeps_alive
         self.expects_continue = expects
         self.started = False
+        self.is_refused = False  # whether its answer is the caller's fault
         self.is_answered = False
         self.is_gone = False  # whether nobody waits for the answer any more
 
@@ -131,6 +132,7 @@ class Exchange:
             lines += _CLOSE
         head = b"".join((self._connection.status_line(status), lines, b"\r\n"))
         self.started = True
+        self.is_refused = 400 <= status < 500
         self.expects_continue = False
         if length is None or not has_body:
             self._body_left = -1 if has_body else 0

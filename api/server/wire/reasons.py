@@ -22,4 +22,5 @@ class Reason(StrEnum):
     BODY_CUT = "refused_body_cut"  # more of it came after the answer than is read
     GATEWAY_FULL = "too_many_connections"
     ADDRESS_FULL = "too_many_connections_of_an_address"
+    REFUSED_OFTEN = "refused_often"  # the next call of the connection was read later
     NO_TLS = "no_tls"  # the handshake failed or took too long

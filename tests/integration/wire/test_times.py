@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -193,6 +194,31 @@ def test_one_address_has_so_many(engine_and_settings: tuple[Engine, Settings]) -
                 assert sixth.answer().status == 503
             for source in ("127.0.0.2", *["127.0.0.3"] * 8):
                 assert held.enter_context(wire.connect(source=source)).send(wire.get()).answer().status == 200
+
+
+def test_whoever_is_refused_too_often_is_read_later(engine_and_settings: tuple[Engine, Settings]) -> None:
+    """Beyond a second's worth of refusals; nothing is dropped, and calls that are not refused are not slowed."""
+    with gateway_with(engine_and_settings, refusals_per_second=20, trusted_proxies="127.0.0.3") as wire:
+        refused = wire.get("/v1/nothing")
+        began = time.monotonic()
+        with wire.connect() as often:
+            assert [often.send(refused).answer().status for _ in range(60)] == [404] * 60
+            often.send(refused * 5 + wire.get())  # what came at once is slowed as well
+            assert [often.answer().status for _ in range(6)] == [404] * 5 + [200]
+        assert time.monotonic() - began > 44 / 20
+        slowed = _refused_often(wire)
+        assert slowed >= 20  # the others waited for an answer themselves
+        with wire.connect() as good, wire.connect(source="127.0.0.3") as proxy:
+            assert [good.send(wire.get()).answer().status for _ in range(50)] == [200] * 50
+            assert [proxy.send(refused).answer().status for _ in range(50)] == [404] * 50
+        assert _refused_often(wire) == slowed
+
+
+def _refused_often(wire: WireGateway) -> int:
+    figures = wire.gateway.get("/metrics").text
+    found = re.search(r'predictq_wire_refusals_total\{reason="refused_often"\} (\d+)', figures)
+    assert found, figures
+    return int(found[1])
 
 
 def test_acts_are_written_down_with_the_callers_address(engine_and_settings: tuple[Engine, Settings]) -> None:
