@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.http.root_path import rooted
 from web.charts import bars
-from web.words import codes, column_types, queues, statuses, values
+from web.words import codes, column_types, queues, statuses, values, verdicts
 from web.words.catalogues import translations
 
 ROOM = Path(__file__).parent.parent
@@ -51,6 +51,7 @@ def environment(code: str) -> Environment:
         "meaning_of": codes.meaning_of,
         "shown_client": values.shown_client,
         "shown_label": values.shown_label,
+        "said_of": verdicts.said_of,
         "shown_queue": queues.shown_queue,
         "kind_words": column_types.KINDS,
     }

@@ -29,7 +29,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_an_answer_stands_where_it_belongs(value: float, threshold: float) -> None:
     """Between the ends of the line, in proportion, whatever the two are."""
-    chart = ET.fromstring(f"<div>{threshold_chart(value, threshold, NUMBERS, ('<a>', 'b', 'c'))}</div>")
+    chart = ET.fromstring(f"<div>{threshold_chart(value, threshold, ('<a>', 'b', 'c'))}</div>")
     wide = chart.find("div/svg")
     assert wide is not None
     dot, mark = wide.find("circle"), wide.find("line")

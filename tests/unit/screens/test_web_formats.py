@@ -13,6 +13,7 @@ from web.words.concerns import say_concern
 from web.words.language import Language, choose_language
 from web.words.numbers import Numbers
 from web.words.queues import shown_queue
+from web.words.verdicts import said_of
 
 AT = datetime(2026, 11, 27, 0, 9, 41, 765_000, tzinfo=UTC)
 
@@ -95,3 +96,29 @@ def test_french_has_the_words_of_its_readers() -> None:
     """A class is no label of a bottle, and nothing done is « aucun », not « 0 fait »."""
     wanted = {N_("Label"): "Classe", N_("none done"): "aucun terminé", N_("Null"): "Valeurs absentes"}
     assert {text: in_french().say(text) for text in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("answer", "classes", "said"),
+    [
+        (
+            {"label": 0, "probability": 0.3037, "threshold": 0.6882},
+            [0, 1],
+            "probability of class “1”: 0.3037, below the threshold of 0.6882",
+        ),
+        (
+            {"label": True, "probability": 0.5, "threshold": 0.5},
+            [False, True],
+            "probability of class “yes”: 0.5000, at or above the threshold of 0.5",
+        ),
+        (
+            {"label": "red", "probability": 0.61},
+            ["red", "green", "blue"],
+            "probability of class “red”: 0.6100, the highest of 3",
+        ),
+        ({"value": 12.5}, [], "the model's value"),
+    ],
+)
+def test_an_answer_says_of_what_its_probability_is(answer: dict[str, Any], classes: list[Any], said: str) -> None:
+    """Of two classes, of several, and of none."""
+    assert said_of(choose_language({}, "en"), answer, classes) == said
