@@ -16,6 +16,7 @@ from api.intake.table_uploads import ORDER_FIELDS
 from shared.errors import FilterRefused
 from shared.jobs.accepting.key_pages import KeyPages, ListedIds, ListedKeys, key_lines
 from shared.json_text.steps import STEP_BYTES, canonical_pieces
+from shared.plain_names import unprintable_in
 from shared.sources.keys import KeyForm
 from shared.sources.selection import check_filter
 from shared.sources.source import Source
@@ -124,7 +125,7 @@ def job_name(name: object) -> str | None:
     """What the owner calls the job. Raises Invalid."""
     if name is None:
         return None
-    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or unprintable_in(name) is not None:
         detail = f"name must be a text of 1 to {_LONGEST_NAME} printable characters"
         raise Invalid(Flaw("/name", "invalid_name", detail))
     return name
