@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.audit_acts import ACTIONS, ACTORS, OBJECTS
 from web.words.days import start_of
 
 routes = ScreenRoutes()
@@ -28,4 +29,13 @@ async def audit(screen: Screen) -> Response:
         until=start_of(wanted["until"], screen.language.zone, later=1),
     )
     kept = {name: value for name, value in wanted.items() if value}
-    return screen.show("audit.html", acts=found["acts"], following=found["next"], wanted=wanted, kept=kept)
+    return screen.show(
+        "audit.html",
+        acts=found["acts"],
+        following=found["next"],
+        wanted=wanted,
+        kept=kept,
+        action_words=ACTIONS,
+        actor_words=ACTORS,
+        object_words=OBJECTS,
+    )

@@ -1,0 +1,50 @@
+"""What the audit log's codes mean: acts, kinds of actors, and the names of what changed."""
+
+from __future__ import annotations
+
+from web.words.catalogues import N_
+
+ACTIONS = {
+    "client.answers": N_("read all answers of a client"),
+    "client.export": N_("exported a client’s data"),
+    "erasure.ask": N_("asked for an erasure"),
+    "erasure.replay": N_("repeated an erasure after a restore"),
+    "features.read": N_("looked at a client’s features"),
+    "hold.add": N_("placed a legal hold"),
+    "hold.release": N_("released a legal hold"),
+    "job.cancel": N_("cancelled a job"),
+    "key.create": N_("made a key"),
+    "key.revoke": N_("revoked a key"),
+    "key.rotate": N_("replaced a key"),
+    "model.ask": N_("sent a file to be registered"),
+    "model.change": N_("changed a model"),
+    "model.promote": N_("made a version live"),
+    "model.register": N_("registered a version"),
+    "model.retire": N_("retired a version"),
+    "pause.begin": N_("paused work"),
+    "pause.end": N_("resumed work"),
+    "retention.ask": N_("asked for a run of retention"),
+    "retention.floor": N_("set the shortest retention"),
+    "retention.run": N_("a run of retention"),
+    "retention.set": N_("set a retention period"),
+    "session.sign_in": N_("signed in"),
+    "session.sign_out": N_("signed out"),
+    "source.add": N_("added a source"),
+    "source.fetch": N_("fetched rows of a source"),
+    "source.read": N_("read rows of a source"),
+    "source.remove": N_("removed a source"),
+}
+
+ACTORS = {
+    "api key": N_("by an API key"),
+    "person": N_("a person"),
+    "command line": N_("command line"),
+    "upkeep": N_("upkeep"),
+    "nobody": N_("without a key"),
+}
+
+OBJECTS = {  # what a session was begun with stands where other acts have their object
+    "a link": N_("by a link"),
+    "an API key": N_("by an API key"),
+    "the identity provider": N_("by the identity provider"),
+}
