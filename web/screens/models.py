@@ -23,6 +23,9 @@ routes = ScreenRoutes()
 MOST_BYTES = 20_000_000  # of a file that comes by a form: it is in memory on its way; larger ones go by command line
 _UPLOAD_SECONDS = 3_600.0  # the wire has limits of its own for whoever sends nothing
 _BESIDE = 4  # versions that are shown side by side
+_FEW = 3  # figures of the live version and of the one that would take its place
+_OPEN = ("queued", "running")  # both kinds of jobs keep the version that they were accepted for
+_MOST_OPEN = 100  # that are counted of each
 _FORMATS = ["skops", "onnx"]
 _WITHOUT_CODE = (400, 404, 409, 413, 422, 503)
 
@@ -128,7 +131,12 @@ async def _ask(screen: Screen, act: str, refusal: str) -> Response:
     if version is None:
         raise ApiRefused(404, {"detail": screen.say(N_("There is no such version to go to."))})
     live = next((one for one in found["all_versions"] if one["is_live"]), None)
-    open_jobs = await screen.api.get("/v1/jobs", model=found["name"], status="running", limit=100)
+    open_jobs = [
+        job
+        for status in _OPEN
+        for job in (await screen.api.get("/v1/jobs", model=found["name"], status=status, limit=_MOST_OPEN))["jobs"]
+    ]
+    beside = [one for one in (live, version) if one is not None]
     return screen.show(
         "model_promote.html",
         status=422 if refusal else 200,
@@ -137,7 +145,12 @@ async def _ask(screen: Screen, act: str, refusal: str) -> Response:
         live=live,
         act=act,
         refusal=refusal,
-        running=len(open_jobs["jobs"]),
+        is_live_already=version["is_live"],
+        open_jobs=len(open_jobs),
+        has_more=len(open_jobs) >= _MOST_OPEN,
+        beside=beside,
+        figures=_figures(beside)[:_FEW],
+        figure_names=FIGURES,
     )
 
 
