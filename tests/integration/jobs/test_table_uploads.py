@@ -192,7 +192,13 @@ def test_a_file_that_does_not_fit_fails_its_job_with_line_and_column(gateway: Ga
     sent = gateway.post("/v1/uploads", content=content).json()
     found = gateway.post(f"/v1/uploads/{sent['id']}/look", json={"features": True}).json()
     assert found["problems"] == [
-        {"line": 52, "code": "invalid_feature", "detail": "age must be a whole number; got 'old'"}
+        {
+            "line": 52,
+            "code": "invalid_feature",
+            "detail": "age must be a whole number; got 'old'",
+            "reason": "not_whole",
+            "about": {"name": "age", "value": "old"},
+        }
     ]
 
 
