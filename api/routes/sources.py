@@ -41,7 +41,7 @@ async def add(
         "filters": body.filters,
     }
     found = await services.errands.run("describe_source", caller.owner, asked)
-    source = source_from(body.name, body.url_variable, found)
+    source = source_from(body.name, body.url_variable, found, chosen=body.columns)
     if body.dry_run:
         response.status_code = 200
         return schemas.AddedSource(source=_shape(source), found=found)

@@ -55,12 +55,12 @@ def jobs(
     for item in paused:
         remark(f"[yellow]paused:[/] {what_of(item)} by {plain_text(item['actor'])}: {plain_text(item['reason'])}")
     rows = [
-        (job["id"], job["kind"], job["status"], *(f"{count:,}" for count in _counts(job)), job["model_version"],
+        (job["id"], job["kind"], job["status"], *map(_count, _counts(job)), f"{job['model']}:{job['model_version']}",
          job["created_at"][:19].replace("T", " "))
         for job in found
     ]  # fmt: skip
-    numbers = ("total", "succeeded", "failed", "cancelled", "model")
-    say_table(("job", "kind", "status", *numbers, "accepted (UTC)"), rows, right=frozenset(numbers))
+    numbers = ("total", "succeeded", "failed", "cancelled")
+    say_table(("job", "kind", "status", *numbers, "model", "accepted (UTC)"), rows, right=frozenset(numbers))
 
 
 def _say_job(job: dict[str, Any], *, as_json: bool) -> None:
@@ -70,8 +70,13 @@ def _say_job(job: dict[str, Any], *, as_json: bool) -> None:
         say(job_line(job))
 
 
-def _counts(job: dict[str, Any]) -> list[int]:
+def _counts(job: dict[str, Any]) -> list[int | None]:
     return [job["request_counts"][name] for name in ("total", "succeeded", "failed", "cancelled")]
+
+
+def _count(number: int | None) -> str:
+    """As a table shows it; the total of a selection is not known while its rows are looked for."""
+    return "…" if number is None else f"{number:,}"
 
 
 def job(

@@ -83,7 +83,8 @@ def _model(row: Any) -> ModelVersion:
 def register_version(connection: Connection, new: NewVersion) -> ModelVersion:
     """Store a version under the next number of its model; the very same one again is the one that is there already.
 
-    It is not live until it is promoted. Raises ModelRefused where the model has another task or another source.
+    It is not live until it is promoted. Its source may be another than that of earlier versions. Raises ModelRefused
+    where the model has another task.
     """
     values = {
         "model": new.model,
@@ -138,12 +139,12 @@ def promote_version(
 
     The first model that is promoted becomes the default. Raises ModelVersionUnknown, and VersionRetired.
     """
+    # Locked before anything is asked: promotions and retirements take turns, and only one model becomes the first.
+    connection.execute(_LOCK_MODELS)
     found = get_version(connection, version_id)
     if found.retired_at is not None:
         raise VersionRetired(found.label)
     values = {"id": found.id, "model": found.model}
-    # Locked before anything is asked: two promotions at once take turns, and only one model becomes the first.
-    connection.execute(text("SELECT FROM predictq.models ORDER BY name FOR UPDATE"))
     connection.execute(_MAKE_LIVE, values)
     if not found.is_live:
         connection.execute(text("UPDATE predictq.model_versions SET promoted_at = now() WHERE id = :id"), values)
@@ -155,6 +156,7 @@ def promote_version(
     return get_version(connection, version_id)
 
 
+_LOCK_MODELS = text("SELECT FROM predictq.models ORDER BY name FOR UPDATE")
 _MAKE_LIVE = text("""
 UPDATE predictq.models SET live_version_id = :id,
        is_default = is_default OR NOT EXISTS (SELECT FROM predictq.models d WHERE d.is_default)
@@ -176,6 +178,7 @@ def retire_version(connection: Connection, version_id: int) -> ModelVersion:
 
     Raises ModelVersionUnknown, and ModelRefused where it is live or still has work.
     """
+    connection.execute(_LOCK_MODELS)
     found = get_version(connection, version_id)
     if found.is_live:
         raise ModelRefused(f"{found.label} is live. Promote another version first.")

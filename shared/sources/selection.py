@@ -18,7 +18,6 @@ from shared.sources.source import Source
 from shared.sources.sql import SQL_TYPES, key_sql, quoted, relation
 
 _RANGES = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
-_MOST_VALUES = 10_000  # of one column
 
 # As literals that mean the same whatever standard_conforming_strings says.
 _BACKSLASH, _BACKSLASHES, _QUOTE, _QUOTED = r"E'\\'", r"E'\\\\'", "'\"'", r"""E'\\"'"""
@@ -106,8 +105,6 @@ def _comparable(source: Source) -> dict[str, str]:
 
 def _equality(name: str, kind: str, value: Any, parameter: str, parameters: dict[str, Any]) -> str:
     values = value if isinstance(value, list) else [value]
-    if len(values) > _MOST_VALUES:
-        raise Unfit(f"is compared with more than {_MOST_VALUES:,} values: upload the clients' keys instead")
     column, cast = _sides(name, kind)
     parameters[parameter] = [value_text(kind, item) for item in values if item is not None]
     if kind == "citext":

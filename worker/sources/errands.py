@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.models.signature import Signature, find_feature
 from shared.postgres.engine import autocommit, driver_connection, transaction
-from shared.sources.description import source_from
+from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.selection import count_query, selection_query
 from shared.sources.source import KeyColumn, Source, get_source, update_source
@@ -62,7 +62,9 @@ class SourceErrands:
                 driver,
                 f"{quoted(source.schema)}.{quoted(source.relation)}",
                 key=[column.name for column in source.key],
+                columns=source.settings.get(CHOSEN_COLUMNS, ()),
                 filters=[column.name for column in source.filters],
+                is_again=True,
             )
         now = source_from(source.name, source.url_variable, found)
         if now.key != source.key:
@@ -141,6 +143,11 @@ def _changes(before: Source, now: Source) -> list[str]:
             found.append(f"{column.name} was {column.type} and is {other.type}.")
         elif other.nullable != column.nullable:
             found.append(f"{column.name} may be null now." if other.nullable else f"{column.name} is never null now.")
+    found += [
+        f"{column.name}, which filters may name, is gone, or may not be read any more."
+        for column in before.filters
+        if column.name not in {other.name for other in now.filters}
+    ]
     found += [f"{column.name} is new." for column in now.columns if before.column(column.name) is None]
     if before.is_scan != now.is_scan:
         found.append(

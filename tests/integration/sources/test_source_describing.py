@@ -271,6 +271,32 @@ def test_a_source_elsewhere_is_described_counted_and_checked_by_errands(
     assert "password-1" not in away["detail"]
 
 
+def test_a_check_keeps_to_the_columns_that_were_chosen(
+    here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was left out on purpose stays out, for filters and training; a chosen one that is gone is a finding."""
+    run(driver, "CREATE TABLE t (k integer PRIMARY KEY, age integer, pay integer, secret integer, region text)")
+    monkeypatch.setenv("CRM_URL", address)
+    described = {"url_variable": "CRM_URL", "table": "t", "columns": ["age", "pay"], "filters": ["region"]}
+    status, found = do(here, "describe_source", described)
+    assert status == "done"
+    with transaction(here) as connection:
+        added = add_source(connection, source_from("chosen", "CRM_URL", found, chosen=["age", "pay"]))
+    assert do(here, "check_source", {"source_id": added.id})[1]["changes"] == []
+    run(driver, "ALTER TABLE t DROP COLUMN pay, DROP COLUMN region, ADD COLUMN more integer")
+    for changes in (
+        [
+            "pay is gone, or may not be read any more.",
+            "region, which filters may name, is gone, or may not be read any more.",
+        ],
+        [],
+    ):
+        assert do(here, "check_source", {"source_id": added.id})[1]["changes"] == changes
+    with autocommit(here) as connection:
+        kept = get_source(connection, added.id)
+    assert ([column.name for column in kept.columns], kept.filters) == (["age"], ())
+
+
 def test_a_check_names_the_live_models_that_a_change_breaks(here: Engine) -> None:
     """A column that is gone, and the model that needs it."""
     add_model(here)

@@ -40,14 +40,18 @@ def describe(
     key: Sequence[str] = (),
     columns: Sequence[str] = (),
     filters: Sequence[str] = (),
+    is_again: bool = False,
 ) -> dict[str, Any]:
     """What was found of a table: see shared.sources.description for the parts.
 
+    `is_again`: columns and filters were chosen when the source was added; those that are gone since are left out.
     Raises SourceRefused, whose text says what to do, SourceAway, SourceFailed.
     """
     try:
         found = find_relation(driver, table)
-        return _Description(driver, found, list(key), list(columns), list(filters)).make()
+        there = {column.name for column in found.columns if column.is_readable} if is_again else None
+        chosen = [[name for name in names if there is None or name in there] for names in (columns, filters)]
+        return _Description(driver, found, list(key), *chosen).make()
     except psycopg2.Error as error:
         raise source_failure(table[:100], error) from None
 
