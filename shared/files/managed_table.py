@@ -133,7 +133,7 @@ def add_managed_source(connection: Connection, name: str, columns: Sequence[Colu
         schema=SCHEMA,
         relation=name,
         key=tuple(KeyColumn(column, types[column]) for column in key),
-        columns=tuple(SourceColumn(column.name, column.type, column.name not in key) for column in columns),
+        columns=tuple(SourceColumn(column.name, column.type, True) for column in columns if column.name not in key),
         settings={"is_indexed": True},
     )
     try:

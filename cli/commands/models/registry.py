@@ -169,7 +169,7 @@ def check(
     else:
         for line in check_lines(report):
             say(plain_text(line))
-    if not report["is_equal"]:
+    if not report["is_equal"] or not report["answered"]:
         raise typer.Exit(1)
 
 

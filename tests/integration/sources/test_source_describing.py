@@ -183,7 +183,9 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     )
     found = describe(driver, "crm.t", columns=["a"])
     run(driver, "SET ROLE reader")
-    with pytest.raises(SourceRefused, match="right to use its schema"):
+    with pytest.raises(
+        SourceRefused, match=r'crm.t is there.*GRANT USAGE ON SCHEMA "crm" TO "reader".*"k", "a", "secret"'
+    ):
         describe(driver, "crm.t")
     run(driver, "RESET ROLE")
     for line in found["grants"]:
@@ -196,8 +198,14 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     assert (names(limited), limited["rows"]) == (["a"], 1)
     assert limited["not_features"] == [{"name": "secret", "type": "text", "why": "the worker may not read it"}]
     assert any("Row security" in note for note in limited["notes"])
-    with pytest.raises(SourceRefused, match=r"may not read secret.*GRANT SELECT"):
+    assert any("let it read them" in note and 'GRANT SELECT ("secret")' in note for note in limited["notes"])
+    with pytest.raises(SourceRefused, match=r"may not read secret of.*GRANT SELECT"):
         describe(driver, "crm.t", columns=["secret"])
+    run(driver, 'RESET ROLE; REVOKE SELECT ("k", "a") ON crm.t FROM reader; SET ROLE reader')
+    with pytest.raises(SourceRefused, match=r'may not read k, a, secret of.*SELECT \("k", "a", "secret"\)'):
+        describe(driver, "crm.t")
+    run(driver, 'RESET ROLE; GRANT SELECT ("k") ON crm.t TO reader; SET ROLE reader')
+    assert any("No column can be a feature" in note for note in describe(driver, "crm.t")["notes"])
     run(driver, "RESET ROLE; DROP OWNED BY reader; DROP ROLE reader")
 
 
