@@ -118,20 +118,37 @@ def _charts(screen: Screen, answers: Sequence[Mapping[str, Any]]) -> list[dict[s
         for part in [groups] if field == "probability" else [[one] for one in groups]:
             name = title or screen.say("Value of %(model)s", model=part[0].name) if part else ""
             low, high = (0.0, 1.0) if field == "probability" else (None, None)
-            axis = Axis(name, lambda number: numbers.plain(number, 3), moments.near, low, high)
+            axis = Axis(
+                name,
+                lambda number: numbers.plain(number, 3),
+                lambda at, step, is_first: moments.mark(at, step, is_first=is_first),
+                low,
+                high,
+            )
             chart = line_charts(part, axis) if any(len(one.points) > 1 for one in part) else Markup("")
             if chart:
-                drawn.append({"title": name, "chart": chart, "names": [one.name for one in part]})
+                drawn.append(
+                    {"title": name, "chart": chart, "lines": [(one.name, _threshold_of(screen, one)) for one in part]}
+                )
     return drawn
 
 
 def _groups(screen: Screen, answers: Sequence[Mapping[str, Any]], field: str) -> list[Series]:
     points: dict[str, list[tuple[Any, float]]] = {}
+    thresholds: dict[str, float | None] = {}  # of each model that of its newest answer
     for row in reversed(answers):
         if row[field] is not None and row["answered_at"]:
             at = screen.time(row["answered_at"]).astimezone(screen.language.zone)
             points.setdefault(row["model"], []).append((at, row[field]))
-    return [Series(name, sorted(found)) for name, found in sorted(points.items())]
+            thresholds[row["model"]] = row["threshold"]
+    return [Series(name, sorted(found), thresholds[name]) for name, found in sorted(points.items())]
+
+
+def _threshold_of(screen: Screen, one: Series) -> str:
+    """What the dashed line of a model stands for; empty where it has none."""
+    if one.threshold is None:
+        return ""
+    return screen.say("threshold %(number)s, dashed", number=screen.language.numbers.plain(one.threshold, 3))
 
 
 async def _compare(screen: Screen, client_hash: str, request_id: str) -> dict[str, Any] | None:

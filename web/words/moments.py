@@ -10,7 +10,7 @@ from babel.dates import format_date, format_datetime, format_skeleton, format_ti
 
 from web.words.numbers import Numbers
 
-_MINUTE, _HOUR = 60.0, 3600.0
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,22 @@ class Moments:
         here, today = at.astimezone(self.zone), (now or datetime.now(UTC)).astimezone(self.zone)
         if here.date() == today.date():
             return format_time(here, "medium", locale=self.locale)
-        skeleton = "MMMd" if here.year == today.year else "yMMMd"
-        return f"{format_skeleton(skeleton, here, locale=self.locale)}, {self.clock(at)}"
+        return f"{self._short_day(here, today)}, {self.clock(at)}"
+
+    def mark(self, at: datetime, step: int, *, is_first: bool = False, now: datetime | None = None) -> str:
+        """A mark of an axis whose marks are `step` seconds apart: no more of the time than tells them apart.
+
+        The first says the day, too, unless it is today; and so does midnight.
+        """
+        here, today = at.astimezone(self.zone), (now or datetime.now(UTC)).astimezone(self.zone)
+        day = self._short_day(here, today)
+        if step >= _DAY or (here.hour, here.minute, here.second) == (0, 0, 0):
+            return day
+        clock = self.second(at) if step < _MINUTE else self.clock(at)
+        return f"{day}, {clock}" if is_first and here.date() != today.date() else clock
+
+    def _short_day(self, here: datetime, today: datetime) -> str:
+        return format_skeleton("MMMd" if here.year == today.year else "yMMMd", here, locale=self.locale)
 
     def day(self, at: datetime) -> str:
         """The date."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from web.charts.counts import count_bar
-from web.charts.histogram import histogram
+from web.charts.histogram import Words, histogram
 from web.charts.strip import strip
 from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.passing import PassedOn
@@ -37,6 +37,7 @@ async def job(screen: Screen) -> Response:
         summary=summary,
         rows=await _rows(screen, job_id),
         chart=_chart(screen, summary["spread"]),
+        threshold_said=_threshold_said(screen, summary["spread"]),
         strip=strip(summary["strip"]),
         count_bar=count_bar,
         parts_of={
@@ -72,11 +73,28 @@ def _chart(screen: Screen, spread: dict[str, Any]) -> str:
     if threshold is None:
         low, high = numbers.plain(spread["bins"][0]["low"]), numbers.plain(spread["bins"][-1]["high"])
         label = screen.say(_VALUES, answers=numbers.whole(answers), low=low, high=high)
-        return histogram(spread["bins"], write=numbers.plain, label=label)
-    share = numbers.share(spread["above"], answers)
-    written = numbers.plain(threshold, 3)
-    label = screen.say(_CHART, answers=numbers.whole(answers), above=share, threshold=written)
-    text = screen.say("threshold %(threshold)s · %(share)s at or above", threshold=written, share=share)
+    else:
+        label = screen.say(_CHART, answers=numbers.whole(answers), **_of_threshold(screen, spread))
+    across = screen.say("probability") if spread["task"] == "binary" else screen.say("value")
     return histogram(
-        spread["bins"], write=lambda tick: numbers.plain(tick, 2), label=label, threshold=threshold, threshold_text=text
+        spread["bins"],
+        Words(label, across, screen.say("answers"), screen.say("threshold")),
+        write=lambda tick: numbers.plain(tick, 4 if threshold is None else 2),
+        count=numbers.short,
+        threshold=threshold,
     )
+
+
+def _threshold_said(screen: Screen, spread: dict[str, Any]) -> str:
+    """Where the threshold is and how much lies above; empty where there is none."""
+    if not spread["bins"] or spread["threshold"] is None:
+        return ""
+    return screen.say("threshold %(threshold)s · %(above)s at or above", **_of_threshold(screen, spread))
+
+
+def _of_threshold(screen: Screen, spread: dict[str, Any]) -> dict[str, str]:
+    numbers = screen.language.numbers
+    return {
+        "threshold": numbers.plain(spread["threshold"], 3),
+        "above": numbers.share(spread["above"], spread["answers"]),
+    }
