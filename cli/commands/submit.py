@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.errors import FileRefused, UsageProblem
 from cli.output.console import AsJson, remark, say, say_json
 from cli.output.progress import progress
+
+if TYPE_CHECKING:
+    from cli.connection.client import ApiClient
 
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
@@ -47,7 +50,7 @@ def predict(
 
     with api_client(api_url, api_key, quiet=as_json) as client:
         job = _predict(client, client_id, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
-        finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        finish(client, wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
 def predict_raw(
@@ -69,7 +72,7 @@ def predict_raw(
     values = _read_features(features)
     with api_client(api_url, api_key, quiet=as_json) as client:
         job = client.predict_raw(values, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
-        finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        finish(client, wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
 def bulk(
@@ -141,18 +144,20 @@ def bulk(
             job = client.submit_where(condition, key=key, **said)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
-        finish(job, waited=watch, as_json=as_json)
+        finish(client, job, waited=watch, as_json=as_json)
 
 
-def finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
+def finish(client: ApiClient, job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
     """Say how the job stands, and end with the status that tells it."""
-    from cli.output.job_text import job_line
-    from cli.watching import exit_status
+    from cli.output.job_text import cause_lines, job_line
+    from cli.watching import exit_status, read_causes
 
     if as_json:
         say_json(job)
     else:
         say(job_line(job))
+        for line in cause_lines(read_causes(client, job), job["id"]):
+            say(line)
         if not waited:
             remark(f"Follow it with: predictq job {job['id']} --watch")
     if waited:

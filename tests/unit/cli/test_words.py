@@ -19,7 +19,7 @@ from cli.arguments.moments import moment_ago, moment_ahead
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.output import progress as progress_module
-from cli.output.job_text import counts_text, job_line, trace_lines
+from cli.output.job_text import cause_lines, counts_text, job_line, trace_lines
 from cli.output.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
 
@@ -59,6 +59,15 @@ def job(**changes: Any) -> dict[str, Any]:
     counts = {"total": 3000, "succeeded": 2990, "failed": 10, "cancelled": 0}
     times = {"created_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:00:02+00:00"}
     return {"id": "j", "kind": "bulk", "status": "succeeded", "request_counts": counts, **times, **changes}
+
+
+def test_a_job_says_why_rows_failed() -> None:
+    """By cause, with one row's words and the command that shows all; what has none says nothing."""
+    errors = [
+        {"code": "missing_feature", "count": 3270, "samples": [{"request_id": "1-0", "detail": "no column solde"}]}
+    ]
+    assert cause_lines(errors, "j") == ["  3,270 missing_feature: no column solde", "  All of them: predictq results j"]
+    assert cause_lines([], "j") == []
 
 
 def test_jobs_in_words() -> None:
