@@ -137,9 +137,7 @@ async def _find(
     services: Services, caller: Caller, wanted: JobFilter, before: UUID | None, size: int
 ) -> tuple[list[JobRecord], UUID | None]:
     return await services.lists.read(
-        lambda connection: find_jobs(
-            connection, caller.owner, wanted, limit=size, before=before, models=caller.models
-        ),
+        lambda connection: find_jobs(connection, caller.owner, wanted, limit=size, before=before, models=caller.models),
         owner=caller.owner,
     )
 

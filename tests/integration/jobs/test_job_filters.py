@@ -133,9 +133,7 @@ def test_open_jobs_are_cancelled_by_filter(ready: Engine, settings: Settings) ->
     assert job_of(ready, single.job_id).status is JobStatus.CANCELLED
 
 
-def test_what_would_be_cancelled_is_counted_and_what_was_is_in_the_audit_log(
-    ready: Engine, settings: Settings
-) -> None:
+def test_what_would_be_cancelled_is_counted_and_what_was_is_in_the_audit_log(ready: Engine, settings: Settings) -> None:
     """A dry run changes nothing; jobs that were accepted later than the filter says stay; an act is one line."""
     jobs = [bulk(ready) for _ in range(2)]
     submit_singles(ready, [1, 2, 3])
