@@ -190,13 +190,8 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
         case Concern.FAILING:
             label = f"{about['model']}:{about['version']}"
             return f"{about['batches']:,} batches of {label} fail: {about['error']}", "read the workers' logs"
-        case Concern.STALLED:
-            return f"rows of {about['queue']} wait for {about['seconds']:.0f} s, none is answered", "predictq workers"
-        case Concern.LATE:
-            detail = (
-                f"the queue {about['queue']} has waited for {about['seconds'] / 60:.0f} min, {about['rows']:,} rows"
-            )
-            return f"{detail}: add a worker", _ADD_WORKER
+        case Concern.STALLED | Concern.LATE:
+            return _words_of_waiting(need)
         case Concern.SOURCE_AWAY:
             return f"the source {about['source']} does not answer", f"predictq sources check {about['source']}"
         case Concern.SOURCE_CHANGED:
@@ -213,3 +208,11 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"{what} is paused by {about['actor']}: {about['reason']}", resume_command(
                 about["queue"], about["model"]
             )
+
+
+def _words_of_waiting(need: NeedsPerson) -> tuple[str, str]:
+    about = need.about
+    if need.code is Concern.STALLED:
+        return f"rows of {about['queue']} wait for {about['seconds']:.0f} s, none is answered", "predictq workers"
+    minutes = about["seconds"] / 60
+    return f"the queue {about['queue']} has waited for {minutes:.0f} min, {about['rows']:,} rows wait", _ADD_WORKER
