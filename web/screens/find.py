@@ -29,12 +29,11 @@ _MOST = 10  # of a kind
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Something of that name: what it is, and where it is shown."""
+    """A model or a source of that name, and where it is shown."""
 
     kind: str
     name: str
     path: str
-    job: dict[str, Any] | None = None
 
 
 @routes.post("/find")
@@ -50,18 +49,17 @@ async def find(screen: Screen) -> Response:
     client = await show_client_of_key(screen, text)
     if client is not None:
         return client
+    jobs = {**await _jobs(screen, id=text.replace("...", "…")), **await _jobs(screen, name=text)}
     hits = [hit async for hit in _hits(screen, text)]
-    if len(hits) == 1:
-        return screen.go(hits[0].path)
-    return screen.show("find.html", status=200 if hits else _UNKNOWN, hits=hits, sought=text)
+    paths = [*(f"/jobs/{job_id}" for job_id in jobs), *(hit.path for hit in hits)]
+    if len(paths) == 1:
+        return screen.go(paths[0])
+    shown = list(jobs.values())[:_MOST]
+    return screen.show("find.html", status=200 if paths else _UNKNOWN, jobs=shown, most=_MOST, hits=hits, sought=text)
 
 
 async def _hits(screen: Screen, text: str) -> AsyncIterator[Hit]:
-    """Jobs by what is shown of their ids, or by a part of their names; models and sources by a part of theirs."""
-    by_id = await _jobs(screen, id=text.replace("...", "…"))
-    by_name = await _jobs(screen, name=text)
-    for job_id, job in (by_id | by_name).items():
-        yield Hit(N_("Job"), job.get("name") or "", f"/jobs/{job_id}", job)
+    """Models, and sources where somebody may see them, by a part of their names."""
     places = [(N_("Model"), "models"), *([(N_("Source"), "sources")] if screen.signed_in.may("admin") else [])]
     for kind, place in places:
         known = (await screen.api.get(f"/v1/{place}"))[place]
@@ -71,7 +69,7 @@ async def _hits(screen: Screen, text: str) -> AsyncIterator[Hit]:
 
 
 async def _jobs(screen: Screen, **wanted: str) -> dict[str, dict[str, Any]]:
-    """The newest jobs that fit, by id; none where nothing can fit."""
+    """The newest jobs by what is shown of an id, or by a part of their name; none where nothing can fit."""
     try:
         found = await screen.api.get("/v1/jobs", limit=_MOST, **wanted)
     except ApiRefused as refused:

@@ -67,6 +67,7 @@ def test_open_jobs_are_cancelled_at_once_among_more_that_have_ended(gateway: Gat
     page = gateway.get("/acts/cancel")
     assert "60 jobs" in page.text
     assert page.text.count("<tr>") == 11  # the head, and the newest ten
+    assert "The newest 10" in page.text
     assert page.text.index('<form method="post" action="/acts/cancel"') < page.text.index("<table")
     later = bulk(ready)
     fields = fields_of(page, "/acts/cancel")
@@ -107,11 +108,11 @@ def test_the_overview_shows_open_bulk_jobs_first_and_counts(gateway: Gateway, re
         connection.execute(
             text("INSERT INTO predictq.pauses (queue, reason, actor) VALUES ('bulk', 'month end', 'olga')")
         )
-    page = wait_until(lambda: said if "bulk 4 · – paused" in (said := gateway.get("/").text) else "", what="the queue")
+    page = wait_until(lambda: said if "bulk 4 · paused" in (said := gateway.get("/").text) else "", what="the queue")
     assert "7 waiting" in page
     assert all(str(one) in page for one in (job, *ended))
     assert "month end" in gateway.get(f"/jobs/{job}").text
-    assert "Paused: bulk" in gateway.get("/jobs").text
+    assert "<strong>bulk</strong> · Paused since" in gateway.get("/jobs").text
     with autocommit(ready) as connection:
         connection.execute(text("DELETE FROM predictq.pauses"))
     assert "3 other rows wait in its queue." in gateway.get(f"/jobs/{job}").text

@@ -29,8 +29,8 @@ _SHOWN = 10  # of those that are cancelled by a filter
 _ANSWERED = ("succeeded", "failed", "cancelled")
 _OPEN = ("queued", "running")
 _SECONDS = 3.0  # after which the rest is left for another press
-_CANCEL_SECONDS = 20.0  # the same where thousands are cancelled
-_PAGE_SECONDS = 25.0
+_CANCEL_SECONDS = 50.0  # the same where thousands are cancelled
+_PAGE_SECONDS = 60.0
 _NOT_ASKED_FOR = N_("That is not what was asked for. Nothing was done.")
 
 
