@@ -72,14 +72,19 @@ class _Jobs:
 async def _jobs(screen: Screen) -> _Jobs:
     """One list after the other: a key may ask for so many at a time, and somebody may have many screens open."""
     counts = {}
+    shown: list[dict[str, Any]] = []
     for status in _STATES:
         found = (await screen.api.get("/v1/jobs", status=status, limit=_COUNTED + 1))["jobs"]
         counts[status] = f"{_COUNTED}+" if len(found) > _COUNTED else str(len(found))
-    shown: dict[str, dict[str, Any]] = {}
-    for status in ("running", "queued", ""):
-        found = (await screen.api.get("/v1/jobs", kind="bulk", status=status, limit=_JOBS))["jobs"]
-        shown |= {job["id"]: job for job in found if job["id"] not in shown}
-    return _Jobs(list(shown.values())[:_JOBS], counts)
+        bulk = [job for job in found if job["kind"] == "bulk"]
+        if len(found) > _COUNTED and len(bulk) < _JOBS and status != "failed":  # many single ones hide them
+            bulk = (await screen.api.get("/v1/jobs", kind="bulk", status=status, limit=_JOBS))["jobs"]
+        shown += bulk if status != "failed" else []
+    if len(shown) < _JOBS:
+        known = {job["id"] for job in shown}
+        newest = (await screen.api.get("/v1/jobs", kind="bulk", limit=_JOBS))["jobs"]
+        shown += [job for job in newest if job["id"] not in known]
+    return _Jobs(shown[:_JOBS], counts)
 
 
 @dataclass(frozen=True, slots=True)
