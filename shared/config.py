@@ -161,6 +161,12 @@ class Settings(WireSettings):
     stall_seconds: float = Field(
         60, ge=1, description="How long rows may wait, while none is answered, before /health says so."
     )
+    late_interactive_seconds: float = Field(
+        60, ge=1, description="How long a single prediction may wait before it counts as something that needs a person."
+    )
+    late_bulk_seconds: float = Field(
+        600, ge=1, description="The same of a batch of a bulk job, and of a selection that is to be planned."
+    )
 
     lease_seconds: float = Field(
         10, ge=1, le=3600, description="How long a claim lasts without a heartbeat; renewed at a third of it."

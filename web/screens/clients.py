@@ -34,16 +34,24 @@ async def clients(screen: Screen) -> Response:
 @routes.post("/clients")
 async def find(screen: Screen) -> Response:
     """Go to a client's page, whose address has her hash and not her key."""
-    key = screen.given("key") or screen.given("find")
+    key = screen.given("key")
     sources = await _sources(screen)
     wanted = [screen.given("source")] if screen.given("source") in sources else sources
-    found = [answers for source in wanted if (answers := await _answers_of(screen, source, key)) is not None]
+    found = await _show_known(screen, key, wanted)
+    return found or screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
+
+
+async def show_client_of_key(screen: Screen, key: str) -> Response | None:
+    """Go to the client of this key, or ask which of several is meant; None where nobody has it."""
+    return await _show_known(screen, key, await _sources(screen))
+
+
+async def _show_known(screen: Screen, key: str, sources: Sequence[str | None]) -> Response | None:
+    found = [answers for source in sources if (answers := await _answers_of(screen, source, key)) is not None]
     answered = [answers for answers in found if answers["answers"]]
     if len(answered) == 1:
         return screen.go(client_path(answered[0]))
-    if not answered:
-        return screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
-    return screen.show("client_choice.html", found=answered, path=client_path)
+    return screen.show("client_choice.html", found=answered, path=client_path) if answered else None
 
 
 @routes.get("/clients/{client_hash}/{source:path}", seconds=_SECONDS)

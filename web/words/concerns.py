@@ -77,6 +77,17 @@ def _stalled(language: Language, about: Mapping[str, Any]) -> Said:
     )
 
 
+def _late(language: Language, about: Mapping[str, Any]) -> Said:
+    time = language.moments.lasting(about["seconds"])
+    return Said(
+        language.say(N_("The queue %(queue)s has waited for %(time)s"), queue=about["queue"], time=time),
+        language.say_count("%(count)s row waits.", "%(count)s rows wait.", about["rows"]),
+        language.say(N_("Add a worker:")),
+        command="predictq worker --concurrency 2",
+        is_grave=False,
+    )
+
+
 def _source_away(language: Language, about: Mapping[str, Any]) -> Said:
     return Said(
         language.say(N_("The source %(source)s does not answer"), source=about["source"]),
@@ -148,6 +159,7 @@ _WORDS: dict[str, Words] = {
     "unloadable": _unloadable,
     "failing": _failing,
     "stalled": _stalled,
+    "late": _late,
     "source_away": _source_away,
     "source_changed": _source_changed,
     "disk": _disk,

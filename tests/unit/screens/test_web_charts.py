@@ -21,6 +21,7 @@ from web.charts.strip import strip
 from web.charts.threshold import threshold_chart
 from web.charts.times import round_times
 from web.screens.last_hour import read_last_hour
+from web.screens.overview import _waits
 from web.words.call_texts import call_texts, in_shell
 from web.words.language import choose_language
 from web.words.numbers import Numbers
@@ -173,3 +174,16 @@ def test_the_hour_ends_with_the_newest_minute_that_is_written_down(is_written: b
     ]
     hour = read_last_hour({"series": [{"name": "rows_per_second", "model": "m", "queue": "bulk", "points": points}]})
     assert (hour.now, len(hour.times)) == (120, 60)
+
+
+def test_a_queue_is_done_at_the_present_rate_of_workers_or_nobody_knows_when() -> None:
+    """Bulk rows wait for single predictions, too; a paused queue, a plan and a service at rest have no end in sight."""
+    queues = {name: {"waiting_rows": rows} for name, rows in (("bulk", 300), ("interactive", 100), ("plan", 1))}
+    assert [(wait.queue, wait.seconds) for wait in _waits(queues, 100.0, [])] == [
+        ("interactive", 1.0),
+        ("bulk", 4.0),
+        ("plan", None),
+    ]
+    assert [wait.seconds for wait in _waits(queues, 0.0, [])] == [None, None, None]
+    held = list(_waits(queues, 100.0, [{"queue": "bulk"}]))
+    assert [(wait.seconds, wait.is_paused) for wait in held] == [(1.0, False), (None, True), (None, False)]

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.pauses import read_pauses
 from web.words.days import start_of
 from web.words.statuses import STATES
 
@@ -32,6 +33,7 @@ async def jobs(screen: Screen) -> Response:
         is_first=not screen.query("cursor"),
         states=STATES,
         models=await _models(screen),
+        held=await read_pauses(screen, wanted.get("model", "")),
     )
 
 

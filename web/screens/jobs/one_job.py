@@ -14,6 +14,8 @@ from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.health import read_health
+from web.screens.pauses import read_pauses
 from web.words.catalogues import N_
 
 routes = ScreenRoutes()
@@ -44,6 +46,7 @@ async def job(screen: Screen) -> Response:
             name: sum(part[name] for part in summary["strip"]) for name in ("done", "running", "waiting", "failed")
         },
         is_open=found["status"] in ("queued", "running"),
+        **await _why_it_waits(screen, found),
     )
 
 
@@ -51,6 +54,18 @@ async def job(screen: Screen) -> Response:
 async def download(screen: Screen) -> Response:
     """All answers there are as a file."""
     return PassedOn(screen, f"/v1/jobs/{known_uuid(screen.path('job_id'))}/results", accept="text/csv")
+
+
+async def _why_it_waits(screen: Screen, job: dict[str, Any]) -> dict[str, Any]:
+    """Of a job that has not ended what holds it back, and of one that nobody has begun how much waits beside it."""
+    if job["status"] not in ("queued", "running"):
+        return {"held": [], "behind": 0}
+    queues = ("plan", "bulk") if job["request_counts"]["total"] is None else ("bulk",)
+    held = await read_pauses(screen, job["model"], queues)
+    if held or job["status"] == "running":
+        return {"held": held, "behind": 0}
+    waiting = (await read_health(screen)).get("queues", {}).get("bulk", {}).get("waiting_rows", 0)
+    return {"held": [], "behind": max(0, waiting - (job["request_counts"]["total"] or 0))}
 
 
 async def _rows(screen: Screen, job_id: UUID) -> list[dict[str, Any]]:
