@@ -27,21 +27,29 @@ class JobFilter:
     name: str | None = None
     since: datetime | None = None
     until: datetime | None = None  # accepted before then
+    has_errors: bool | None = None  # whether a row of it, or the job itself, has an error; of jobs that have ended
 
     @property
     def is_of_status_alone(self) -> bool:
-        """Whether nothing but a status is asked for."""
+        """Whether nothing but a status is asked for, and whether there are errors."""
         return self.model is None and self.name is None and self.since is None and self.until is None
 
 
 def list_jobs(
-    connection: Connection, owner: str, *, limit: int, before: UUID | None = None, status: JobStatus | None = None
+    connection: Connection,
+    owner: str,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    status: JobStatus | None = None,
+    has_errors: bool | None = None,
 ) -> list[JobRecord]:
     """At most `limit` jobs of `owner`, newest first, older than `before`; ids are UUIDv7, so id order is age order.
 
-    A job that changes meanwhile is shown as it stands now.
+    With `has_errors` those that have ended, with an error or without one. A job that changes meanwhile is shown as it
+    stands now.
     """
-    return _read(connection, _find(connection, owner, status, before or _NEWEST, limit))
+    return _read(connection, _find(connection, _values(owner, status, has_errors, before or _NEWEST, limit)))
 
 
 def find_jobs(
@@ -59,7 +67,10 @@ def find_jobs(
     the status are looked through at a time. Bulk jobs, which alone have names, are few, and in an index of their own.
     """
     if wanted.is_of_status_alone and models is None:
-        return list_jobs(connection, owner, limit=limit, before=before, status=wanted.status), None
+        found_jobs = list_jobs(
+            connection, owner, limit=limit, before=before, status=wanted.status, has_errors=wanted.has_errors
+        )
+        return found_jobs, None
     values = {
         "model": wanted.model,
         "models": None if models is None else list(models),
@@ -70,10 +81,14 @@ def find_jobs(
     newest, oldest = connection.execute(_SPAN, values).one()
     after = min(item for item in (before, newest, _NEWEST) if item is not None)
     if wanted.name is not None:
-        return _find_named(connection, {**values, "owner": owner}, wanted.status, after, limit)
+        return _find_named(connection, {**values, "owner": owner}, wanted, after, limit)
     found: list[UUID] = []
     for _ in range(_MOST_PORTIONS):
-        portion = {**_values(owner, wanted.status, after, _PORTION), **values, "most": limit - len(found)}
+        portion = {
+            **_values(owner, wanted.status, wanted.has_errors, after, _PORTION),
+            **values,
+            "most": limit - len(found),
+        }
         chosen, size, last = connection.execute(_CHOOSE, portion).one()
         found += chosen
         is_last = size < _PORTION or (oldest is not None and last < oldest)
@@ -83,27 +98,40 @@ def find_jobs(
     return _read(connection, found), after
 
 
-def _find(connection: Connection, owner: str, status: JobStatus | None, before: UUID, limit: int) -> list[UUID]:
-    return list(connection.execute(_FIND, _values(owner, status, before, limit)).scalars())
+def _find(connection: Connection, values: dict[str, Any]) -> list[UUID]:
+    return list(connection.execute(_FIND, values).scalars())
 
 
 def _find_named(
-    connection: Connection, wanted: dict[str, Any], status: JobStatus | None, after: UUID, limit: int
+    connection: Connection, given: dict[str, Any], wanted: JobFilter, after: UUID, limit: int
 ) -> tuple[list[JobRecord], UUID | None]:
-    """The same among bulk jobs, which alone have names: their status is known when they are read."""
+    """The same among bulk jobs, which alone have names: how they stand is known when they are read."""
     found: list[JobRecord] = []
     for _ in range(_MOST_PORTIONS):
-        values = {**wanted, "before": str(after), "limit": _NAMED_PORTION}
+        values = {**given, "before": str(after), "limit": _NAMED_PORTION}
         portion = list(connection.execute(_NAMED, values).scalars())
-        found += [job for job in _read(connection, portion) if status in (None, job.status)]
+        found += [job for job in _read(connection, portion) if _stands_so(job, wanted)]
         if len(portion) < _NAMED_PORTION or len(found) >= limit:
             return found[:limit], None
         after = portion[-1]
     return found, after
 
 
-def _values(owner: str, status: JobStatus | None, before: UUID, limit: int) -> dict[str, Any]:
-    return {"owner": owner, "before": str(before), "status": status and status.value, "limit": limit}
+def _stands_so(job: JobRecord, wanted: JobFilter) -> bool:
+    if wanted.status not in (None, job.status):
+        return False
+    has_errors = job.failed > 0 or job.status is JobStatus.FAILED
+    return wanted.has_errors is None or (job.status.is_terminal and has_errors == wanted.has_errors)
+
+
+def _values(owner: str, status: JobStatus | None, has_errors: bool | None, before: UUID, limit: int) -> dict[str, Any]:
+    return {
+        "owner": owner,
+        "before": str(before),
+        "status": status and status.value,
+        "has_errors": has_errors,
+        "limit": limit,
+    }
 
 
 def _read(connection: Connection, found: list[UUID]) -> list[JobRecord]:
@@ -114,7 +142,8 @@ def _read(connection: Connection, found: list[UUID]) -> list[JobRecord]:
 _PORTION, _NAMED_PORTION, _MOST_PORTIONS = 5_000, 500, 10
 _NEWEST = UUID(int=2**128 - 1)
 _FIND = text("""
-SELECT predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer))
+SELECT predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer),
+                          CAST(:has_errors AS boolean))
 """)
 # An id is made some moments before its row.
 _SPAN = text("""
@@ -133,7 +162,8 @@ _FITS = """
 _CHOOSE = text(f"""
 WITH portion AS MATERIALIZED (
     SELECT f.id
-    FROM predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer)) f (id)
+    FROM predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer),
+                            CAST(:has_errors AS boolean)) f (id)
 )
 SELECT ARRAY(
     SELECT j.id FROM portion p JOIN predictq.jobs j ON j.id = p.id
