@@ -66,7 +66,7 @@ def test_a_job_is_repeated(gateway: Gateway, engine: Engine) -> None:
 
 
 def test_a_job_says_what_it_was_asked_for(gateway: Gateway, engine: Engine) -> None:
-    """And by whom, in every way to ask; a filter of many values is left out, and a stranger who cancels learns nothing."""
+    """And by whom, in every way to ask; a filter of many values is left out. An operator who cancels learns nothing."""
     where = {"age": {"lt": 25}}
     by_filter = gateway.post("/v1/jobs", json={"where": where}).json()["id"]
     by_list = gateway.post("/v1/jobs", json={"client_ids": [1]}).json()["id"]
