@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -77,18 +77,29 @@ class ExcelTable:
             title: str = found.title
             return title
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        import openpyxl  # noqa: PLC0415 - half a second that other files can do without
+    def _opened(self) -> AbstractContextManager[Any]:
+        return _open(self._path)
 
-        try:
-            book = openpyxl.load_workbook(self._path, read_only=True, data_only=True)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
-            raise TableRefused(f"{self._path} cannot be read as a workbook of Excel: {error}") from None
-        try:
-            yield book
-        finally:
-            book.close()
+
+def sheet_names(path: Path) -> list[str]:
+    """The sheets of a workbook that are shown. Raises TableRefused."""
+    _require_bounded(path)
+    with _open(path) as book:
+        return [one.title for one in book.worksheets if one.sheet_state == "visible"]
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    import openpyxl  # noqa: PLC0415 - half a second that other files can do without
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
+        raise TableRefused(f"{path} cannot be read as a workbook of Excel: {error}") from None
+    try:
+        yield book
+    finally:
+        book.close()
 
 
 def _full_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
