@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from model.files.excel_facts import require_plain
 from shared.files.refusals import TableRefused
@@ -82,20 +82,20 @@ class ExcelTable:
 
 
 def sheet_names(path: Path) -> list[str]:
-    """The sheets of a workbook that are shown. Raises TableRefused."""
+    """The sheets of a workbook, also hidden ones, whatever the file is called. Raises TableRefused."""
     _require_bounded(path)
-    with _open(path) as book:
-        return [one.title for one in book.worksheets if one.sheet_state == "visible"]
+    with path.open("rb") as file, _open(file) as book:
+        return [one.title for one in book.worksheets]
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _open(file: Path | IO[bytes]) -> Iterator[Any]:
     import openpyxl  # noqa: PLC0415 - half a second that other files can do without
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
-        raise TableRefused(f"{path} cannot be read as a workbook of Excel: {error}") from None
+        raise TableRefused(f"{file} cannot be read as a workbook of Excel: {error}") from None
     try:
         yield book
     finally:

@@ -72,6 +72,8 @@ def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path
     page.get_by_role("button", name="Envoyer et vérifier").click()
     expect(page.locator(".problems")).to_contain_text("Choisissez ci-dessous", timeout=60_000)
     expect(page.locator("main")).to_contain_text("feuille Salariés")
+    expect(page.get_by_label("Feuille")).to_have_value("Salariés")
+    expect(page.locator("button.main:not([disabled])", has_text="Vérifier")).to_have_count(1)
     page.get_by_label("client_id").select_option("Numéro")
     page.get_by_role("button", name="Vérifier à nouveau").click()
     button = page.get_by_role("button", name="Calculer 3 lignes")

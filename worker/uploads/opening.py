@@ -46,9 +46,9 @@ def open_file(path: Path, order: TableOrder) -> OpenedFile:
 
 
 def sheets_of(path: Path) -> list[str]:
-    """The sheets of a workbook that are shown; none of another file, or of one that cannot be read."""
+    """The sheets of a workbook; none of another file, or of one that cannot be read."""
     try:
-        return sheet_names(_called(path, "workbook.xlsx")) if _kind(path) == "xlsx" else []
+        return sheet_names(path) if _kind(path) == "xlsx" else []
     except TableRefused:
         return []
 
