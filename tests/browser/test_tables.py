@@ -90,7 +90,7 @@ def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path
         failed = client.get(f"/v1/jobs/{job}/results").json()["rows"][2]["request_id"]
     if not has_script:
         page.reload()
-    expect(page.locator(".chip").first).to_contain_text("échec", timeout=20_000)  # it moved there by itself
+    expect(page.locator(".chip").first).to_contain_text("1 erreur", timeout=20_000)  # it moved there by itself
     page.goto(f"/answers/{failed}")
     expect(page.locator("main")).to_contain_text("La source n’a aucun client de cette clé.")
     assert page.title() != "taken"
