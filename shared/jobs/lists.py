@@ -32,11 +32,12 @@ class JobFilter:
     until: datetime | None = None  # accepted before then
     kind: str | None = None  # single or bulk
     id: str | None = None
+    has_errors: bool | None = None  # whether a row of it, or the job itself, has an error; of jobs that have ended
 
     @property
     def is_of_status_alone(self) -> bool:
-        """Whether nothing but a status is asked for."""
-        return self == JobFilter(self.status)
+        """Whether nothing but a status is asked for, and whether there are errors."""
+        return self == JobFilter(self.status, has_errors=self.has_errors)
 
     @property
     def is_of_few(self) -> bool:
@@ -46,13 +47,20 @@ class JobFilter:
 
 
 def list_jobs(
-    connection: Connection, owner: str, *, limit: int, before: UUID | None = None, status: JobStatus | None = None
+    connection: Connection,
+    owner: str,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    status: JobStatus | None = None,
+    has_errors: bool | None = None,
 ) -> list[JobRecord]:
     """At most `limit` jobs of `owner`, newest first, older than `before`; ids are UUIDv7, so id order is age order.
 
-    A job that changes meanwhile is shown as it stands now.
+    With `has_errors` those that have ended, with an error or without one. A job that changes meanwhile is shown as it
+    stands now.
     """
-    return _read(connection, _find(connection, owner, status, before or _NEWEST, limit))
+    return _read(connection, _find(connection, _values(owner, status, has_errors, before or _NEWEST, limit)))
 
 
 def find_jobs(
@@ -71,7 +79,10 @@ def find_jobs(
     The beginning of an id is a range of ids.
     """
     if wanted.is_of_status_alone and models is None:
-        return list_jobs(connection, owner, limit=limit, before=before, status=wanted.status), None
+        found_jobs = list_jobs(
+            connection, owner, limit=limit, before=before, status=wanted.status, has_errors=wanted.has_errors
+        )
+        return found_jobs, None
     values = {
         "model": wanted.model,
         "models": None if models is None else list(models),
@@ -85,12 +96,16 @@ def find_jobs(
     if wanted.id is not None:
         first, last, ending = _span_of(wanted.id)
         values |= {"owner": owner, "first": str(first), "ending": ending}
-        return _find_read(connection, _OF_ID, values, wanted.status, min(after, last), limit)
+        return _find_read(connection, _OF_ID, values, wanted, min(after, last), limit)
     if wanted.is_of_few:
-        return _find_read(connection, _BULK, {**values, "owner": owner}, wanted.status, after, limit)
+        return _find_read(connection, _BULK, {**values, "owner": owner}, wanted, after, limit)
     found: list[UUID] = []
     for _ in range(_MOST_PORTIONS):
-        portion = {**_values(owner, wanted.status, after, _PORTION), **values, "most": limit - len(found)}
+        portion = {
+            **_values(owner, wanted.status, wanted.has_errors, after, _PORTION),
+            **values,
+            "most": limit - len(found),
+        }
         chosen, size, oldest_found = connection.execute(_CHOOSE, portion).one()
         found += chosen
         is_last = size < _PORTION or (oldest is not None and oldest_found < oldest)
@@ -100,19 +115,19 @@ def find_jobs(
     return _read(connection, found), after
 
 
-def _find(connection: Connection, owner: str, status: JobStatus | None, before: UUID, limit: int) -> list[UUID]:
-    return list(connection.execute(_FIND, _values(owner, status, before, limit)).scalars())
+def _find(connection: Connection, values: dict[str, Any]) -> list[UUID]:
+    return list(connection.execute(_FIND, values).scalars())
 
 
 def _find_read(
-    connection: Connection, query: TextClause, wanted: dict[str, Any], status: JobStatus | None, after: UUID, limit: int
+    connection: Connection, query: TextClause, given: dict[str, Any], wanted: JobFilter, after: UUID, limit: int
 ) -> tuple[list[JobRecord], UUID | None]:
-    """The same of jobs that are few in their index: their status is known when they are read."""
+    """The same of jobs that are few in their index: how they stand is known when they are read."""
+    size = limit if wanted.status is None and wanted.has_errors is None else _READ_PORTION
     found: list[JobRecord] = []
     for _ in range(_MOST_PORTIONS):
-        size = limit if status is None else _READ_PORTION
-        portion = list(connection.execute(query, {**wanted, "before": str(after), "limit": size}).scalars())
-        found += [job for job in _read(connection, portion) if status in (None, job.status)]
+        portion = list(connection.execute(query, {**given, "before": str(after), "limit": size}).scalars())
+        found += [job for job in _read(connection, portion) if _stands_so(job, wanted)]
         if len(portion) < size or len(found) >= limit:
             return found[:limit], None
         after = portion[-1]
@@ -126,8 +141,21 @@ def _span_of(part: str) -> tuple[UUID, UUID, str | None]:
     return UUID(beginning.ljust(_DIGITS, "0")), UUID(int=min(last + 1, _NEWEST.int)), ending or None
 
 
-def _values(owner: str, status: JobStatus | None, before: UUID, limit: int) -> dict[str, Any]:
-    return {"owner": owner, "before": str(before), "status": status and status.value, "limit": limit}
+def _stands_so(job: JobRecord, wanted: JobFilter) -> bool:
+    if wanted.status not in (None, job.status):
+        return False
+    has_errors = job.failed > 0 or job.status is JobStatus.FAILED
+    return wanted.has_errors is None or (job.status.is_terminal and has_errors == wanted.has_errors)
+
+
+def _values(owner: str, status: JobStatus | None, has_errors: bool | None, before: UUID, limit: int) -> dict[str, Any]:
+    return {
+        "owner": owner,
+        "before": str(before),
+        "status": status and status.value,
+        "has_errors": has_errors,
+        "limit": limit,
+    }
 
 
 def _read(connection: Connection, found: list[UUID]) -> list[JobRecord]:
@@ -140,7 +168,8 @@ _DIGITS = 32  # of an id
 _PORTION, _READ_PORTION, _MOST_PORTIONS = 5_000, 500, 10
 _NEWEST = UUID(int=2**128 - 1)
 _FIND = text("""
-SELECT predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer))
+SELECT predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer),
+                          CAST(:has_errors AS boolean))
 """)
 # An id is made some moments before its row.
 _SPAN = text("""
@@ -160,7 +189,8 @@ _FITS = """
 _CHOOSE = text(f"""
 WITH portion AS MATERIALIZED (
     SELECT f.id
-    FROM predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer)) f (id)
+    FROM predictq.find_jobs(:owner, CAST(:status AS text), CAST(:before AS uuid), CAST(:limit AS integer),
+                            CAST(:has_errors AS boolean)) f (id)
 )
 SELECT ARRAY(
     SELECT j.id FROM portion p JOIN predictq.jobs j ON j.id = p.id

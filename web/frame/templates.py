@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.http.root_path import rooted
 from web.charts import bars
-from web.words import codes, statuses, values
+from web.words import codes, conditions, statuses, values
 from web.words.catalogues import translations
 
 ROOM = Path(__file__).parent.parent
@@ -50,6 +50,7 @@ def environment(code: str) -> Environment:
         "state_of": statuses.state_of,
         "meaning_of": codes.meaning_of,
         "shown_client": values.shown_client,
+        "filter_words": conditions.filter_words,
         "shown_label": values.shown_label,
     }
     made.filters["middle"] = cut_in_middle

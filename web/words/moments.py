@@ -37,6 +37,11 @@ class Moments:
         here, today = at.astimezone(self.zone), (now or datetime.now(UTC)).astimezone(self.zone)
         if here.date() == today.date():
             return format_time(here, "medium", locale=self.locale)
+        return self.dated(at, now)
+
+    def dated(self, at: datetime, now: datetime | None = None) -> str:
+        """Date and time of day, to the minute: what tells things apart that have no name."""
+        here, today = at.astimezone(self.zone), (now or datetime.now(UTC)).astimezone(self.zone)
         return f"{self._short_day(here, today)}, {self.clock(at)}"
 
     def mark(self, at: datetime, step: int, *, is_first: bool = False, now: datetime | None = None) -> str:

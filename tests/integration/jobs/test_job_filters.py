@@ -55,6 +55,8 @@ def test_a_name_is_found_by_a_part_of_it(ready: Engine) -> None:
     answer(ready, take(ready))
     assert found(ready, name="run", status=JobStatus.SUCCEEDED) == [july]
     assert found(ready, name="winter") == []
+    assert found(ready, name="run", has_errors=False) == found(ready, model="default", has_errors=False) == [june, july]
+    assert found(ready, name="run", has_errors=True) == []
 
 
 @pytest.mark.parametrize("status", [None, JobStatus.QUEUED])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import Response
@@ -33,11 +34,16 @@ async def job(screen: Screen) -> Response:
     if found["kind"] == "single":
         return screen.show("job_single.html", job=found)
     summary = await screen.api.get(f"/v1/jobs/{job_id}/summary")
+    only_errors = screen.query("errors") == "only"
+    page = await _rows(screen, job_id, only_errors=only_errors)
     return screen.show(
         "job.html",
         job=found,
         summary=summary,
-        rows=await _rows(screen, job_id),
+        rows=page["rows"],
+        following=page["next"] if len(page["rows"]) == _ROWS else None,  # of a job that runs there is always a next
+        only_errors=only_errors,
+        is_first=not screen.query("cursor"),
         chart=_chart(screen, summary["spread"]),
         threshold_said=_threshold_said(screen, summary["spread"]),
         strip=strip(summary["strip"]),
@@ -52,8 +58,10 @@ async def job(screen: Screen) -> Response:
 
 @routes.get("/jobs/{job_id}/answers.csv")
 async def download(screen: Screen) -> Response:
-    """All answers there are as a file."""
-    return PassedOn(screen, f"/v1/jobs/{known_uuid(screen.path('job_id'))}/results", accept="text/csv")
+    """All answers there are as a file; with `?errors=`, the rows with an error, or with that one."""
+    errors = screen.query("errors")
+    query = urlencode({"errors": errors}) if errors else ""
+    return PassedOn(screen, f"/v1/jobs/{known_uuid(screen.path('job_id'))}/results", accept="text/csv", query=query)
 
 
 async def _why_it_waits(screen: Screen, job: dict[str, Any]) -> dict[str, Any]:
@@ -68,16 +76,16 @@ async def _why_it_waits(screen: Screen, job: dict[str, Any]) -> dict[str, Any]:
     return {"held": [], "behind": max(0, waiting - (job["request_counts"]["total"] or 0))}
 
 
-async def _rows(screen: Screen, job_id: UUID) -> list[dict[str, Any]]:
-    """The first rows that can be read; none before the first batch has its answers."""
+async def _rows(screen: Screen, job_id: UUID, *, only_errors: bool) -> dict[str, Any]:
+    """A page of the rows that can be read, and its `next`; no rows before the first batch has its answers."""
+    asked = {"limit": _ROWS, "cursor": screen.query("cursor"), "errors": "only" if only_errors else None}
     try:
-        page = await screen.api.get(f"/v1/jobs/{job_id}/results", limit=_ROWS)
+        page: dict[str, Any] = await screen.api.get(f"/v1/jobs/{job_id}/results", **asked)
     except ApiRefused as error:
         if error.code != "results-not-ready":
             raise
-        return []
-    rows: list[dict[str, Any]] = page["rows"]
-    return rows
+        return {"rows": [], "next": None}
+    return page
 
 
 def _chart(screen: Screen, spread: dict[str, Any]) -> str:
