@@ -16,7 +16,7 @@ SECRET = bytes(range(32))
 
 def source(storage: str, *columns: str) -> KeySource:
     types = ("text", "integer") if columns else ({"int8": "bigint"}.get(storage, storage),)
-    return KeySource(3, "s", storage, columns or ("id",), ("public", "s"), is_here=True, types=types)
+    return KeySource(3, "s", storage, columns or ("id",), types=types)
 
 
 @pytest.mark.parametrize(
@@ -154,5 +154,5 @@ SPELLINGS = [("citext", "ABC", "abc"), ("numeric", "1.10", "1.1"), ("char", "a "
 @pytest.mark.parametrize(("kind", "given", "canonical"), SPELLINGS)
 def test_a_client_is_erased_however_her_key_is_spelled(kind: str, given: str, canonical: str) -> None:
     """Pages hold one form of a key: what is erased is looked for in that form, and not as it was typed."""
-    source = KeySource(3, "s", "text", ("k",), ("public", "s"), is_here=True, types=(kind,))
+    source = KeySource(3, "s", "text", ("k",), types=(kind,))
     assert client_key(source, given).text == canonical
