@@ -18,7 +18,10 @@ from shared.uploaded_files import PIECE_BYTES, UploadedFile, add_piece, begin_fi
 
 
 async def keep_body(request: Request, services: Services, caller: Caller) -> tuple[UUID, UploadedFile]:
-    """Store the body of a call as a file of its owner's. Raises Problem 408, 413, 415 or 429; then nothing is kept."""
+    """Store the body of a call as a file of its owner's. Then nothing is kept where this raises:
+
+    Problem 408, 413, 415 or 429, and UploadUnknown where an erasure has taken the file while it was sent.
+    """
     with services.caps.uploads.place(caller):
         return await _keep_body(request, services, caller.owner)
 
