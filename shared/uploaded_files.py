@@ -54,6 +54,12 @@ def end_file(connection: Connection, upload_id: UUID, *, size: int, sha256: str)
         raise UploadUnknown(upload_id)
 
 
+def kept_bytes(connection: Connection, owner: str) -> int:
+    """The bytes of an owner's whole files."""
+    query = text("SELECT coalesce(sum(size), 0) FROM predictq.uploads WHERE owner = :owner AND expires_at > now()")
+    return int(connection.execute(query, {"owner": owner}).scalar_one())
+
+
 def drop_file(connection: Connection, upload_id: UUID) -> None:
     """Forget a file."""
     connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": str(upload_id)})

@@ -257,6 +257,19 @@ def test_a_file_that_an_erasure_takes_while_it_is_sent(settings: Settings, engin
     assert (_count(engine, "uploads"), _count(engine, "upload_pieces")) == (0, 0)
 
 
+def test_an_owner_keeps_so_many_bytes_of_files(settings: Settings, engine: Engine) -> None:
+    """A file beyond is a 429 that names the setting, and leaves nothing; another owner's are not counted with them."""
+    settings = settings.model_copy(update={"owner_upload_bytes": 1_000_000})
+    content = b"x" * 600_000
+    with running_gateway(settings, new_key(engine, "tester")) as gateway:
+        assert gateway.post("/v1/uploads", content=content).status_code == 201
+        refused = gateway.post("/v1/uploads", content=content)
+        assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-at-once")
+        assert refused.json()["errors"][0]["code"] == "owner_upload_bytes"
+        assert gateway.post("/v1/uploads", content=content, headers=bearer(new_key(engine, "other"))).status_code == 201
+    assert _count(engine, "uploads") == 2
+
+
 def _count(engine: Engine, table: str) -> int:
     with autocommit(engine) as connection:
         return int(connection.execute(text(f"SELECT count(*) FROM predictq.{table}")).scalar_one())
