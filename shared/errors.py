@@ -146,10 +146,10 @@ class ModelRefused(PredictqError):
 
 
 class UploadUnknown(PredictqError):
-    """No file of this owner has this id, or it is not whole, or has expired."""
+    """No file of this owner has this id, or it is not whole, or has expired, or an erasure has taken it."""
 
     def __init__(self, upload_id: UUID) -> None:
-        super().__init__(f"There is no file {upload_id}. Files are kept for a day; send it again.")
+        super().__init__(f"There is no file {upload_id}. Files are kept for a day, or until an erasure; send it again.")
 
 
 class ExportUnknown(PredictqError):

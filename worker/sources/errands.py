@@ -93,10 +93,18 @@ class SourceErrands:
         return {"count": int(row[0]) if row else 0}
 
     def features(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON."""
+        """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON.
+
+        Without `features` all columns that predictq may read.
+        """
         with autocommit(self._engine) as connection:
             source = get_source(connection, int(arguments["source_id"]))
-        names = {name: f"c.{quoted(name)}" for name in arguments["features"] if source.column(name) is not None}
+        if "features" in arguments:
+            wanted = [name for name in arguments["features"] if source.column(name) is not None]
+        else:
+            key_columns = [column.name for column in source.key]
+            wanted = [*key_columns, *(column.name for column in (*source.columns, *source.filters))]
+        names = {name: f"c.{quoted(name)}" for name in wanted}
         parts = source.key_form.parts(str(arguments["key"]))
         where = {column.name: part for column, part in zip(source.key, parts, strict=True)}
         with self._connected(source) as driver, driver.cursor() as cursor:

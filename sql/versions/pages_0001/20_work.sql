@@ -59,7 +59,7 @@ CREATE TABLE predictq.idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON predictq.idempotency_keys (created_at);
 COMMENT ON TABLE predictq.idempotency_keys IS
-    'Which job a key led to. They live as long as their job, 30 days at least; an erasure forgets the payload hash.';
+    'Which job a key led to. They live as long as their job, 30 days at least. An erasure keeps a hash of the key alone.';
 
 CREATE SEQUENCE predictq.batch_ids AS bigint;
 

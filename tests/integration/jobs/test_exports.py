@@ -61,6 +61,17 @@ def rows_of(kind: str, content: bytes) -> list[dict[str, Any]]:
     return [dict(zip(names, line, strict=True)) for line in lines]
 
 
+def test_so_many_files_are_written_for_an_owner_at_a_time(gateway: Gateway, engine: Engine) -> None:
+    """One more is a 429 that names the setting, until a worker has written the others."""
+    jobs = [submit_bulk(engine, [1]).job_id for _ in range(5)]
+    answer_batches(engine)
+    *answers, refused = [gateway.post(f"/v1/jobs/{job}/exports", params={"format": "arrow"}) for job in jobs]
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (429, "owner_exports")
+    write_all(engine)
+    assert gateway.post(f"/v1/jobs/{jobs[4]}/exports", params={"format": "arrow"}).status_code == 202
+
+
 @pytest.mark.parametrize("kind", list(MEDIA))
 def test_answers_come_as_the_file_that_was_asked_for(gateway: Gateway, engine: Engine, kind: str) -> None:
     """409 while it is written; then the rows of the job, in order, under its name. Asked again it is the same file."""
