@@ -117,7 +117,7 @@ def test_the_overview_shows_open_bulk_jobs_first_and_counts(gateway: Gateway, re
         connection.execute(text("DELETE FROM predictq.pauses"))
     assert "3 other rows wait in its queue." in gateway.get(f"/jobs/{job}").text
     answer_batches(ready, limit=2)
-    found = re.findall(r'title="([0-9a-f-]{36})"', gateway.get("/").text)
+    found = re.findall(r'<a class="job" href="/jobs/([0-9a-f-]{36})"', gateway.get("/").text)
     assert found == [*(str(one) for one in reversed(ended)), str(job)]
 
 
