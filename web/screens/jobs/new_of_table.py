@@ -95,7 +95,7 @@ async def _show(screen: Screen, model: str, name: str, order: Mapping[str, Any],
         name=name,
         wrong=wrong,
         upload_id=screen.path("upload_id"),
-        once=screen.path("upload_id"),
+        once=screen.once(),
     )
 
 
