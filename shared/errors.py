@@ -7,6 +7,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from shared.models.feature import FeatureProblem
+from shared.sentences import Sentence
 from shared.told_errors import words_of
 
 
@@ -110,7 +111,7 @@ class ModelUnknown(PredictqError):
     """No model has this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no model {name[:100]!r}.")
+        super().__init__(Sentence(f"There is no model {name[:100]!r}.", name=name[:100]))
 
 
 class ModelChanged(PredictqError):
@@ -124,7 +125,7 @@ class ModelVersionUnknown(PredictqError):
     """The model version does not exist."""
 
     def __init__(self, version: str) -> None:
-        super().__init__(f"There is no model version {version[:120]}.")
+        super().__init__(Sentence(f"There is no model version {version[:120]}.", version=version[:120]))
 
 
 class VersionRetired(PredictqError):
@@ -149,7 +150,8 @@ class UploadUnknown(PredictqError):
     """No file of this owner has this id, or it is not whole, or has expired, or an erasure has taken it."""
 
     def __init__(self, upload_id: UUID) -> None:
-        super().__init__(f"There is no file {upload_id}. Files are kept for a day, or until an erasure; send it again.")
+        text = f"There is no file {upload_id}. Files are kept for a day, or until an erasure; send it again."
+        super().__init__(Sentence(text, id=str(upload_id)))
 
 
 class ExportUnknown(PredictqError):
@@ -204,14 +206,15 @@ class JobUnknown(PredictqError):
     """No such job, or it belongs to another owner."""
 
     def __init__(self, job_id: UUID | str) -> None:
-        super().__init__(f"There is no job {job_id}.")
+        super().__init__(Sentence(f"There is no job {job_id}.", id=str(job_id)))
 
 
 class PredictionUnknown(PredictqError):
     """No such request, or it belongs to another owner."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"There is no prediction {request_id[:80]}. A request id looks like 1042-7.")
+        text = f"There is no prediction {request_id[:80]}. A request id looks like 1042-7."
+        super().__init__(Sentence(text, id=request_id[:80]))
 
 
 class Erased(PredictqError):
@@ -225,14 +228,16 @@ class Backlogged(PredictqError):
     """So much work is waiting that more would only grow the queue."""
 
     def __init__(self, waiting: int, limit: int) -> None:
-        super().__init__(f"{waiting:,} rows are waiting; the service accepts more when fewer than {limit:,} are.")
+        text = f"{waiting:,} rows are waiting; the service accepts more when fewer than {limit:,} are."
+        super().__init__(Sentence(text, waiting=waiting, limit=limit))
 
 
 class QuotaExceeded(PredictqError):
     """The caller has as much work waiting as its quota allows."""
 
     def __init__(self, owner: str, waiting: int, limit: int) -> None:
-        super().__init__(f"{owner} has {waiting:,} rows waiting and a quota of {limit:,}. Wait until some are done.")
+        text = f"{owner} has {waiting:,} rows waiting and a quota of {limit:,}. Wait until some are done."
+        super().__init__(Sentence(text, owner=owner, waiting=waiting, limit=limit))
 
 
 class JobTooLarge(PredictqError):

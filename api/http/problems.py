@@ -18,6 +18,7 @@ from shared import errors, pauses
 from shared.access import api_keys
 from shared.erasure import errors as erasure
 from shared.retention.rules import errors as retention
+from shared.sentences import members_of, sentence_of
 from shared.sources import errors as sources
 from shared.sources import row_files
 
@@ -221,7 +222,7 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, errors.PredictqError):
         kind = _BY_ERROR.get(type(error))
         # Its text names the server.
-        detail = error.for_callers if isinstance(error, errors.DatabaseUnavailable) else str(error)
+        detail = error.for_callers if isinstance(error, errors.DatabaseUnavailable) else sentence_of(error)
         return None if kind is None else Problem(kind, detail, _flaws_of(error))
     if is_about_schema(error):
         return Problem(_SCHEMA, _SCHEMA_DETAIL)
@@ -255,7 +256,7 @@ def _flaws_of(error: errors.PredictqError) -> Sequence[Flaw]:
     if isinstance(error, errors.FeaturesRefused):
         return [Flaw(pointer("features", item.name), item.code, item.detail) for item in error.problems]
     if isinstance(error, errors.FilterRefused):
-        return [Flaw(pointer("where", error.column), "invalid_filter", str(error))]
+        return [Flaw(pointer("where", error.column), "invalid_filter", sentence_of(error))]
     if isinstance(error, errors.ClientUnknown):
         return [Flaw("/client_id", "unknown_client", str(error))]
     return ()
@@ -276,10 +277,16 @@ def render(problem: Problem, *, instance: str, request_id: str) -> Response:
         "detail": problem.detail[:_LONGEST],
         "instance": instance,
         "request_id": request_id,
+        **members_of(problem.detail),
     }
     if problem.flaws:
         body["errors"] = [
-            {"pointer": flaw.pointer[:_LONGEST], "code": flaw.code, "detail": flaw.detail[:_LONGEST]}
+            {
+                "pointer": flaw.pointer[:_LONGEST],
+                "code": flaw.code,
+                "detail": flaw.detail[:_LONGEST],
+                **members_of(flaw.detail),
+            }
             for flaw in problem.flaws[:MOST_FLAWS]
         ]
     headers = dict(problem.headers)

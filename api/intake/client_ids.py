@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.http.problems import MOST_FLAWS, Flaw, Invalid
+from shared.sentences import retold
 from shared.sources.key_types import INTEGER_RANGES
 from shared.sources.keys import ClientKey, KeyForm, KeyRefused
 from shared.sources.references import REFERENCES
@@ -17,7 +18,8 @@ def parse_client_id(content: dict[str, Any], keys: KeyForm) -> ClientKey:
     try:
         return keys.parse(content["client_id"])
     except KeyRefused as error:
-        raise Invalid(Flaw("/client_id", "invalid_client_id", f"client_id {error.detail}")) from None
+        detail = retold(error.detail, f"client_id {error.detail}", name="client_id")
+        raise Invalid(Flaw("/client_id", "invalid_client_id", detail)) from None
 
 
 def parse_reference(content: dict[str, Any]) -> ClientKey:

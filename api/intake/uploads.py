@@ -16,9 +16,10 @@ from starlette.types import Receive
 from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.intake.key_spool import KeySpool
 from api.server.turns import Turns
+from shared.sentences import retold
 from shared.uploads.key_lines import KeyLines
 from shared.uploads.reader import KeyReader
-from shared.uploads.refusals import UploadRefused
+from shared.uploads.refusals import LineFault, UploadRefused
 
 _PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
 
@@ -76,7 +77,7 @@ class Upload:
                     self._keep(found)
                     yield
         except UploadRefused as refused:
-            raise Invalid(*(Flaw(f"/line/{fault.line}", fault.code, str(fault)) for fault in refused.faults)) from None
+            raise Invalid(*map(_flaw, refused.faults)) from None
 
     def rows_of_a_page(self, most: int) -> int:
         """How many rows of features make a page of some 8 MB and surely no more than 32, at most `most`."""
@@ -96,3 +97,7 @@ class Upload:
         if not self._has_features:
             self._hash.update(found.lines)
         self.rows.keep(found)
+
+
+def _flaw(fault: LineFault) -> Flaw:
+    return Flaw(f"/line/{fault.line}", fault.code, retold(fault.detail, str(fault), line=fault.line))

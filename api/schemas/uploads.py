@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, StrictBool
@@ -67,6 +67,8 @@ class TableProblem(Shape):
     line: int = Field(description="In the file, from 1; of a sheet its row.")
     code: str
     detail: str
+    reason: str | None = Field(default=None, description="Why, more closely than `code`; for other languages.")
+    about: dict[str, Any] | None = Field(default=None, description="The names and figures in `detail`.")
 
 
 class UploadLook(Shape):

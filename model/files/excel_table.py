@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from model.files.excel_facts import require_plain
 from shared.files.refusals import TableRefused
+from shared.sentences import Sentence
 
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
 MOST_RATIO = 200  # to one: what Excel writes packs 10 to 50 to one
@@ -33,7 +34,9 @@ class ExcelTable:
         self.sheet = self._find(sheet)
         _, first = next(self._full_rows(), (0, ()))
         if not first:
-            raise TableRefused(f"{path}: the sheet is empty; its first row must name the columns")
+            raise TableRefused(
+                Sentence(f"{path}: the sheet is empty; its first row must name the columns", "empty_file")
+            )
         self.names: Sequence[str] = [_text(cell).strip() for cell in first]
         require_plain(path, self._part, names=self.names)
 
@@ -49,12 +52,12 @@ class ExcelTable:
         width = len(self.names)
         for number, row in rows:
             if len(row) > width:
-                raise TableRefused(f"line {number}: has {len(row)} cells, the header has {width}")
+                text = f"line {number}: has {len(row)} cells, the header has {width}"
+                raise TableRefused(Sentence(text, "other_width", fields=len(row), wanted=width))
             wrong = next((n for n, cell in enumerate(row) if isinstance(cell, str) and cell in _ERRORS), None)
             if wrong is not None:
-                raise TableRefused(
-                    f"line {number}: {self.names[wrong]}: the cell holds an error of Excel, {row[wrong]}"
-                )
+                text = f"line {number}: {self.names[wrong]}: the cell holds an error of Excel, {row[wrong]}"
+                raise TableRefused(Sentence(text, "excel_error", name=self.names[wrong], value=str(row[wrong])))
             yield number, [*row, *[None] * (width - len(row))]
 
     def _full_rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
@@ -66,12 +69,14 @@ class ExcelTable:
         """The name of the sheet that is meant, and where its part is in the archive. Raises TableRefused."""
         with self._opened() as book:
             if sheet is not None and sheet not in book.sheetnames:
-                raise TableRefused(f"--sheet {sheet}: the workbook has {', '.join(book.sheetnames)[:500]}")
+                text = f"--sheet {sheet}: the workbook has {', '.join(book.sheetnames)[:500]}"
+                raise TableRefused(Sentence(text, "no_such_sheet", sheet=sheet, sheets=book.sheetnames))
             shown = [one for one in book.worksheets if one.sheet_state == "visible"]
             full = [one for one in shown if sheet is None and next(_full_rows(one), None)]
             if len(full) > 1:
                 names = ", ".join(one.title for one in full)[:500]
-                raise TableRefused(f"the workbook has several sheets: {names}. Say which one is meant: --sheet NAME")
+                text = f"the workbook has several sheets: {names}. Say which one is meant: --sheet NAME"
+                raise TableRefused(Sentence(text, "several_sheets", sheets=[one.title for one in full]))
             found = book[sheet] if sheet is not None else (full or shown or book.worksheets)[0]
             self._part: str = found._worksheet_path  # noqa: SLF001 - else its relations would have to be read again
             title: str = found.title
@@ -120,7 +125,8 @@ def _require_bounded(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, OSError):
-        raise TableRefused(f"{path} is no workbook of Excel (.xlsx); save it as one, or as CSV") from None
+        text = f"{path} is no workbook of Excel (.xlsx); save it as one, or as CSV"
+        raise TableRefused(Sentence(text, "no_workbook")) from None
     size = sum(part.file_size for part in parts)
     packed = sum(part.compress_size for part in parts)
     if size > MOST_BYTES or (size > _SMALL and size > MOST_RATIO * max(packed, 1)):

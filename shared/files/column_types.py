@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.files import moments, numbers
+from shared.sentences import Sentence
 
 NULL_WORDS = frozenset({"NA", "N/A", "#N/A", "NULL", "null", "NaN", "nan", "None"})  # beside nothing; not in texts
 BOOLEAN_PAIRS = (("true", "false"), ("yes", "no"), ("oui", "non"), ("vrai", "faux"), ("ja", "nein"))
@@ -68,9 +69,10 @@ def _integer(limit: int) -> Callable[[str, Dress], str]:
         number = _number(text, dress)
         whole, _, rest = number.partition(".")
         if rest.strip("0") or not re.fullmatch(r"[+-]?[0-9]+", whole):
-            raise Misfit(f"{text[:80]!r} is not a whole number")
+            raise Misfit(Sentence(f"{text[:80]!r} is not a whole number", "not_whole", value=text[:80]))
         if not -limit <= int(whole) < limit:
-            raise Misfit(f"{text[:80]} is not between {-limit} and {limit - 1}")
+            said = f"{text[:80]} is not between {-limit} and {limit - 1}"
+            raise Misfit(Sentence(said, "not_whole", value=text[:80], minimum=-limit, maximum=limit - 1))
         return str(int(whole))
 
     return read
@@ -80,7 +82,7 @@ def _number(text: str, dress: Dress) -> str:
     if not numbers.fits(text, dress.decimal):
         other = numbers.COMMA if dress.decimal == numbers.POINT else numbers.POINT
         hint = f"; --decimal {other} reads it as one" if numbers.fits(text, other) else ""
-        raise Misfit(f"{text[:80]!r} is not a number{hint}")
+        raise Misfit(Sentence(f"{text[:80]!r} is not a number{hint}", "not_number", value=text[:80]))
     return numbers.plain(text, dress.decimal)
 
 
@@ -94,14 +96,15 @@ def _double(text: str, dress: Dress) -> str:
 def _boolean(text: str, _: Dress) -> str:
     word = _WORDS.get(text.casefold()) or {"1": "true", "0": "false"}.get(text)
     if word is None:
-        raise Misfit(f"{text[:80]!r} is neither true nor false (yes/no, oui/non, 1/0)")
+        said = f"{text[:80]!r} is neither true nor false (yes/no, oui/non, 1/0)"
+        raise Misfit(Sentence(said, "not_boolean", value=text[:80]))
     return word
 
 
 def _date(text: str, dress: Dress) -> str:
     found = moments.read_date(text, dress.order) or moments.read_date(text, moments.ISO)
     if found is None:
-        raise Misfit(f"{text[:80]!r} is no day such as 2024-12-31")
+        raise Misfit(Sentence(f"{text[:80]!r} is no day such as 2024-12-31", "not_a_day", value=text[:80]))
     return found
 
 
@@ -110,7 +113,8 @@ def _moment(text: str, dress: Dress) -> str:
     if found is None:
         day = moments.read_date(text, dress.order) or moments.read_date(text, moments.ISO)
         if day is None:
-            raise Misfit(f"{text[:80]!r} is no moment such as 2024-12-31 23:59:59")
+            said = f"{text[:80]!r} is no moment such as 2024-12-31 23:59:59"
+            raise Misfit(Sentence(said, "not_a_time", value=text[:80], example="2024-12-31 23:59:59"))
         return day
     return found[0]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from shared.files.refusals import TableRefused
+from shared.sentences import Sentence
 from shared.uploads import csv_records
 from shared.uploads.blocks import BLOCK_BYTES, Blocks
 from shared.uploads.refusals import LineFault, UploadRefused
@@ -48,7 +49,9 @@ class CsvTable:
         _, first = next(self._records(), (0, []))
         self.names: Sequence[str] = [name.strip(_BLANKS) for name in first]
         if not first:
-            raise TableRefused(f"{path}: the file is empty; its first line must name the columns")
+            raise TableRefused(
+                Sentence(f"{path}: the file is empty; its first line must name the columns", "empty_file")
+            )
 
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """See TableFile."""
@@ -58,10 +61,10 @@ class CsvTable:
         for line, record in records:
             if len(record) != width:
                 fields = "1 field" if len(record) == 1 else f"{len(record)} fields"
-                raise TableRefused(
-                    f"line {line}: has {fields}, the header has {width}. Correct the line"
-                    f" (is the separator {_NAMES.get(self.separator, self.separator)}? --separator tells another)"
-                )
+                mark = _NAMES.get(self.separator, self.separator)
+                text = f"line {line}: has {fields}, the header has {width}. Correct the line"
+                text += f" (is the separator {mark}? --separator tells another)"
+                raise TableRefused(Sentence(text, "other_width", fields=len(record), wanted=width, separator=mark))
             yield line, record
 
     def end_of_records(self, block: bytes) -> int:
@@ -111,7 +114,8 @@ class CsvTable:
         line = lines + bytes(error.object[: error.start]).count(mark)
         name = "UTF-8" if self.encoding.startswith("utf-8") else self.encoding
         advice = "--encoding cp1252 reads files of Windows" if name == "UTF-8" else "--encoding names another"
-        return f"line {line}: is not {name} text. Save the file as UTF-8, or say what it is: {advice}"
+        text = f"line {line}: is not {name} text. Save the file as UTF-8, or say what it is: {advice}"
+        return Sentence(text, "other_encoding", encoding=name)
 
     def _beginning(self) -> str:
         """So many whole lines as a block holds."""
@@ -153,7 +157,8 @@ def _separator(beginning: str) -> str:
         even = sorted(even, key=lambda mark: -widths[mark][0])[:1]
     if len(even) > 1:
         marks = " and ".join(f"--separator '{_NAMES[mark]}'" for mark in even)
-        raise TableRefused(f"line 1: the columns may be separated in more than one way; say which: {marks}")
+        text = f"line 1: the columns may be separated in more than one way; say which: {marks}"
+        raise TableRefused(Sentence(text, "open_separator", marks=[_NAMES[mark] for mark in even]))
     return even[0] if even else ","
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from shared.files import moments, numbers
 from shared.files.column_types import BOOLEAN_PAIRS, INTEGER_LIMITS, NULL_WORDS, Dress
 from shared.files.refusals import CellFault
+from shared.sentences import Sentence
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BLANKS = " \t\u00a0\u202f"
@@ -130,12 +131,14 @@ class ColumnGuess:
         if self._torn:
             line, text = self._torn
             reason = f"{text[:80]!r} is written with another decimal mark than the values before"
-            return CellFault(line, name, f"{reason}. Correct it, or keep the column as text: --types '{name}=text'")
+            words = f"{reason}. Correct it, or keep the column as text: --types '{name}=text'"
+            return CellFault(line, name, Sentence(words, "other_decimal_mark", value=text[:80]))
         style = next(iter(self._styles)) if len(self._styles) == 1 else numbers.POINT
         if len(self._styles) == 2 and self._ambiguous and ("," in self._ambiguous[1] or file_uses_comma):
             line, text = self._ambiguous
             words = "say which it is: --decimal , or --decimal ."
-            return CellFault(line, name, f"{text[:80]!r} may be a fraction or thousands; {words}")
+            words = f"{text[:80]!r} may be a fraction or thousands; {words}"
+            return CellFault(line, name, Sentence(words, "open_decimal_mark", value=text[:80]))
         if not self._has_fraction or (style == numbers.POINT and self._is_whole(style)):
             for kind in ("integer", "bigint"):
                 if -INTEGER_LIMITS[kind] <= self._lowest and self._highest < INTEGER_LIMITS[kind]:
@@ -156,7 +159,8 @@ class ColumnGuess:
             words = f"say which comes first: --types '{self.name}=date:dmy' or --types '{self.name}=date:mdy'"
             if self._forms == {"moment"}:
                 words = words.replace("=date:", "=timestamp:")
-            return CellFault(0, self.name, f"every value can be read day first and month first; {words}")
+            words = f"every value can be read day first and month first; {words}"
+            return CellFault(0, self.name, Sentence(words, "open_day_order"))
         if "date" in self._forms:
             return "date", Dress(order=order)
         if self._zoned == {True, False}:

@@ -11,6 +11,7 @@ from shared.files import moments
 from shared.files.column_types import ALIASES, TYPES, Dress, Misfit, read_value
 from shared.files.guessing import ColumnGuess
 from shared.files.refusals import MOST_FAULTS, CellFault, CellsRefused, TableRefused
+from shared.sentences import Sentence
 
 MOST_NAME_BYTES = 63  # PostgreSQL cuts longer ones without a word
 _KNOWN_TEXTS = 5_000
@@ -62,7 +63,8 @@ def check_names(names: Sequence[str], *, most_bytes: int | None = None) -> None:
     """Raises TableRefused where a column has no name of its own; with `most_bytes` also where that is longer."""
     for position, name in enumerate(names, 1):
         if not name:
-            raise TableRefused(f"line 1: column {position} has no name; give it one, or delete the column")
+            text = f"line 1: column {position} has no name; give it one, or delete the column"
+            raise TableRefused(Sentence(text, "column_without_name", position=position))
         if most_bytes is not None and len(name.encode()) > most_bytes:
             raise TableRefused(
                 f"line 1: the name of column {position} is too long: {name[:80]!r}; {most_bytes} bytes are the most"
@@ -71,7 +73,7 @@ def check_names(names: Sequence[str], *, most_bytes: int | None = None) -> None:
             raise TableRefused(f"line 1: the name of column {position}, {name[:80]!r}, holds a control character")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise TableRefused(f"line 1: the column {twice[0]!r} stands twice")
+        raise TableRefused(Sentence(f"line 1: the column {twice[0]!r} stands twice", "column_twice", name=twice[0]))
 
 
 def infer(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.sentences import Sentence, retold
+
 INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
 EXACT_INTEGER = 2**53  # beyond it a double does not hold every whole number
 _FLOAT32_MOST = 3.4028235677973362e38  # from here on a float32 is infinite
@@ -107,14 +109,24 @@ def shown(name: str) -> str:
 def check_value(spec: FeatureSpec, value: object) -> FeatureProblem | None:
     """The problem with `value` as feature `spec`, or None when it is fine."""
     if value is None:
-        return None if spec.nullable else FeatureProblem(spec.name, "missing_feature", f"{shown(spec.name)} is missing")
+        return None if spec.nullable else _missing(spec)
     detail = _type_detail(spec, value) or _range_detail(spec, value)
     return FeatureProblem(spec.name, "invalid_feature", detail) if detail else None
 
 
+def _missing(spec: FeatureSpec) -> FeatureProblem:
+    return FeatureProblem(
+        spec.name, "missing_feature", Sentence(f"{shown(spec.name)} is missing", "missing", name=spec.name)
+    )
+
+
 def _type_detail(spec: FeatureSpec, value: object) -> str | None:
     if spec.kind is FeatureKind.BOOLEAN:
-        return None if isinstance(value, bool) else f"{shown(spec.name)} must be true or false"
+        return (
+            None
+            if isinstance(value, bool)
+            else Sentence(f"{shown(spec.name)} must be true or false", "not_boolean", name=spec.name)
+        )
     if spec.kind is FeatureKind.CATEGORY:
         return _category_detail(spec, value)
     if spec.kind is FeatureKind.DATETIME:
@@ -138,7 +150,10 @@ def _integer_detail(spec: FeatureSpec, value: float) -> str | None:
     if isinstance(value, float) and not value.is_integer():
         return _not_a_number(spec)
     if not INT8_MIN <= value <= INT8_MAX:
-        return _not_a_number(spec) + ("" if _own_range(spec) else f" from {INT8_MIN} to {INT8_MAX}")
+        if _own_range(spec):
+            return _not_a_number(spec)
+        text = f"{_not_a_number(spec)} from {INT8_MIN} to {INT8_MAX}"
+        return Sentence(text, "not_whole", name=spec.name, minimum=INT8_MIN, maximum=INT8_MAX)
     if spec.is_exact_to_2_53 and abs(value) > EXACT_INTEGER:
         return f"{shown(spec.name)} is beyond ±2⁵³, and the model takes it as a double, which cannot hold it exactly"
     return None
@@ -153,7 +168,9 @@ def _is_finite(value: float) -> bool:
 
 def _not_a_number(spec: FeatureSpec) -> str:
     wanted = "finite" if spec.kind is FeatureKind.NUMBER else "whole"
-    return f"{shown(spec.name)} must be a {wanted} number{_own_range(spec)}"
+    reason = "not_number" if spec.kind is FeatureKind.NUMBER else "not_whole"
+    text = f"{shown(spec.name)} must be a {wanted} number{_own_range(spec)}"
+    return Sentence(text, reason, name=spec.name, minimum=spec.minimum, maximum=spec.maximum)
 
 
 def _own_range(spec: FeatureSpec) -> str:
@@ -175,9 +192,11 @@ def is_storable(text: str) -> bool:
 
 def _category_detail(spec: FeatureSpec, value: object) -> str | None:
     if not isinstance(value, str) or not is_storable(value):
-        return f"{shown(spec.name)} must be a string without NUL and lone surrogates"
+        text = f"{shown(spec.name)} must be a string without NUL and lone surrogates"
+        return Sentence(text, "not_text", name=spec.name)
     if spec.categories and value not in spec.categories:
-        return f"{shown(spec.name)} must be one of {_some(spec.categories)}; got {value[:80]!r}"
+        text = f"{shown(spec.name)} must be one of {_some(spec.categories)}; got {value[:80]!r}"
+        return Sentence(text, "not_of_list", name=spec.name, values=spec.categories, value=value[:80])
     return None
 
 
@@ -189,7 +208,8 @@ def _some(words: tuple[str, ...], most: int = 20) -> str:
 def _datetime_detail(spec: FeatureSpec, value: object) -> str | None:
     has_zone = spec.dtype.endswith("UTC]")
     example = "2026-11-26T14:30:00Z" if has_zone else "2026-11-26T14:30:00"
-    wanted = f"{shown(spec.name)} must be a time as ISO 8601 writes it, such as {example}"
+    text = f"{shown(spec.name)} must be a time as ISO 8601 writes it, such as {example}"
+    wanted = Sentence(text, "not_a_time", name=spec.name, example=example)
     if isinstance(value, datetime):
         return None
     if not isinstance(value, str):
@@ -199,7 +219,7 @@ def _datetime_detail(spec: FeatureSpec, value: object) -> str | None:
     except ValueError:
         return wanted
     if (found.tzinfo is not None) != has_zone:
-        return f"{wanted}: {'its time zone is missing' if has_zone else 'without a time zone'}"
+        return retold(wanted, f"{wanted}: {'its time zone is missing' if has_zone else 'without a time zone'}")
     return None
 
 
@@ -207,7 +227,9 @@ def _range_detail(spec: FeatureSpec, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if spec.minimum is not None and value < spec.minimum:
-        return f"{shown(spec.name)} must be at least {spec.minimum:g}; got {value:g}"
+        text = f"{shown(spec.name)} must be at least {spec.minimum:g}; got {value:g}"
+        return Sentence(text, "too_low", name=spec.name, minimum=spec.minimum, value=value)
     if spec.maximum is not None and value > spec.maximum:
-        return f"{shown(spec.name)} must be at most {spec.maximum:g}; got {value:g}"
+        text = f"{shown(spec.name)} must be at most {spec.maximum:g}; got {value:g}"
+        return Sentence(text, "too_high", name=spec.name, maximum=spec.maximum, value=value)
     return None

@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.models.feature import FeatureKind, FeatureProblem, FeatureSpec, check_value
 from shared.models.signature_reading import SignatureRefused, read_features
+from shared.sentences import Sentence
 
 __all__ = [
     "FeatureKind",
@@ -53,12 +54,17 @@ class Signature:
         """Everything wrong with one feature set; empty when it can be scored."""
         known = set(self.names)
         unknown = islice((name for name in values if name not in known), _MOST_UNKNOWN)
-        found = [FeatureProblem(name, "unknown_feature", f"the model has no feature {name[:80]!r}") for name in unknown]
+        found = [_unknown(name) for name in unknown]
         for spec in self.features:
             problem = check_value(spec, values.get(spec.name))
             if problem is not None:
                 found.append(problem)
         return found
+
+
+def _unknown(name: str) -> FeatureProblem:
+    text = f"the model has no feature {name[:80]!r}"
+    return FeatureProblem(name, "unknown_feature", Sentence(text, "unknown_feature", name=name[:80]))
 
 
 def find_feature(features: Iterable[FeatureSpec], name: str) -> FeatureSpec | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.errors import PredictqError
+from shared.sentences import Sentence, retold
 
 
 class SourceError(PredictqError):
@@ -15,7 +16,7 @@ class KeyRefused(SourceError):
     """What was given cannot be a key of the source. `detail` says why and repeats nothing of it."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(f"The client key {detail}.")
+        super().__init__(retold(detail, f"The client key {detail}."))
         self.detail = detail
 
 
@@ -23,7 +24,7 @@ class SourceUnknown(SourceError):
     """No source has this name or number."""
 
     def __init__(self, name: object) -> None:
-        super().__init__(f"There is no source {str(name)[:100]!r}.")
+        super().__init__(Sentence(f"There is no source {str(name)[:100]!r}.", name=str(name)[:100]))
 
 
 class SourceExists(SourceError):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
+from shared.sentences import Sentence
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
 
 # Types that have an order people mean. Of texts it is that of the database.
@@ -23,13 +24,13 @@ def value_text(kind: str, value: object) -> str:
         value = int(value)  # 30.0 is a whole number in JSON
     reader = _READERS.get(kind) or KEY_TYPES.get(kind)
     if reader is None:
-        raise Unfit(f"cannot be compared: its type is {kind}")
+        raise Unfit(Sentence(f"cannot be compared: its type is {kind}", "not_comparable", type=kind))
     return reader(value)
 
 
 def _boolean(value: object) -> str:
     if not isinstance(value, bool) and (not isinstance(value, str) or value.lower() not in ("true", "false")):
-        raise Unfit("must be true or false")
+        raise Unfit(Sentence("must be true or false", "not_boolean"))
     return str(value).lower()
 
 
@@ -37,7 +38,7 @@ def _number(value: object) -> str:
     if isinstance(value, str) and len(value) <= 1000 and _NUMBER.fullmatch(value):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise Unfit("must be a finite number")
+        raise Unfit(Sentence("must be a finite number", "not_number"))
     return repr(value)
 
 
@@ -57,7 +58,7 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
         except ValueError:
             found = None
         if found is None or (found.tzinfo is not None) != has_zone:
-            raise Unfit(f"must be a time such as {example}")
+            raise Unfit(Sentence(f"must be a time such as {example}", "not_a_time", example=example))
         return found.isoformat(sep=" ")
 
     return text

@@ -7,6 +7,8 @@ from calendar import monthrange
 from collections.abc import Callable
 from decimal import Decimal
 
+from shared.sentences import Sentence
+
 MOST_BYTES = 1_000
 
 # The lowest bigint stands for a row that names no client.
@@ -41,7 +43,8 @@ class Unfit(ValueError):
 
 def _integer(kind: str) -> Callable[[object], str]:
     least, most = INTEGER_RANGES[kind]
-    wanted = f"must be a whole number from {least} to {most}, or its digits as a string"
+    text = f"must be a whole number from {least} to {most}, or its digits as a string"
+    wanted = Sentence(text, "not_whole", minimum=least, maximum=most)
 
     def canonical(value: object) -> str:
         if type(value) is not int:
@@ -60,13 +63,13 @@ def _integer(kind: str) -> Callable[[object], str]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise Unfit("must be a string")
+        raise Unfit(Sentence("must be a string", "not_text"))
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise Unfit("holds half a character (a lone surrogate)") from None
     if size > MOST_BYTES:
-        raise Unfit(f"must be at most {MOST_BYTES:,} bytes")
+        raise Unfit(Sentence(f"must be at most {MOST_BYTES:,} bytes", "too_long", most=MOST_BYTES))
     if "\0" in value:
         raise Unfit("holds the character NUL")
     return value
@@ -90,7 +93,7 @@ def _numeric(value: object) -> str:
     if other is not None:
         return other
     if not _DECIMAL.fullmatch(number):
-        raise Unfit("must be a decimal number in a string, with a point")
+        raise Unfit(Sentence("must be a decimal number in a string, with a point", "not_number"))
     sign, digits, exponent = Decimal(number).as_tuple()
     if not isinstance(exponent, int) or not any(digits):
         return "0"
@@ -107,7 +110,7 @@ def _uuid(value: object) -> str:
     text = _text(value)
     inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
     if not _UUID.fullmatch(inner):
-        raise Unfit("must be a UUID")
+        raise Unfit(Sentence("must be a UUID", "not_a_uuid"))
     digits = inner.replace("-", "").lower()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
@@ -118,13 +121,13 @@ def _date(value: object) -> str:
         return text
     found = _DATE.fullmatch(text) or _SHORT_DATE.fullmatch(text)
     if found is None:
-        raise Unfit("must be a date as in 2025-01-31")
+        raise Unfit(Sentence("must be a date as in 2025-01-31", "not_a_day"))
     year, month, day = (int(part) for part in found.groups()[:3])
     era = found[4] or ""
     counted = 1 - year if era else year
     # Leap years repeat after 400 years; Python's calendar knows those from 1 to 9999.
     if not 1 <= month <= 12 or not 1 <= day <= monthrange(counted % 400 + 2000, month)[1] or year == 0:
-        raise Unfit("must be a date that exists")
+        raise Unfit(Sentence("must be a date that exists", "not_a_day"))
     if (counted, month, day) < _FIRST_DAY or counted > _LAST_YEAR:
         raise Unfit("must be a date that PostgreSQL knows")
     return f"{year:04}-{month:02}-{day:02}{era}"

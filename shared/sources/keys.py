@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from shared.sentences import Sentence, retold, sentence_of
 from shared.sources.errors import KeyRefused
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, MOST_BYTES, Unfit
 
@@ -76,7 +77,7 @@ class KeyForm:
         A composite key is JSON there: an object of its columns, or an array in key order.
         """
         if not text:
-            raise KeyRefused("is empty")
+            raise KeyRefused(Sentence("is empty", "empty_key"))
         if self.is_composite:
             return self._composite(self._from_json(text))
         canonical = self._canonical(self.columns[0], text)
@@ -135,7 +136,9 @@ class KeyForm:
         try:
             return KEY_TYPES[column.type](value)
         except Unfit as error:
-            raise KeyRefused(f"{column.name} {error}" if self.is_composite else str(error)) from None
+            said = sentence_of(error)
+            detail = retold(said, f"{column.name} {error}", name=column.name) if self.is_composite else said
+            raise KeyRefused(detail) from None
 
     def _check_names(self, fields: Mapping[str, object]) -> None:
         if set(fields) != {column.name for column in self.columns}:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from shared.errors import FilterRefused
+from shared.sentences import Sentence, retold, sentence_of
 from shared.sources.filter_values import ORDERED, value_text
 from shared.sources.key_types import Unfit
 from shared.sources.source import Source
@@ -39,14 +40,15 @@ def conditions(where: Mapping[str, Any], source: Source) -> tuple[list[str], dic
     for number, (name, value) in enumerate(where.items()):
         kind = kinds.get(name)
         if kind is None:
-            raise FilterRefused(name, f"the source {source.name} has no column {name[:100]!r} that can be filtered by")
+            text = f"the source {source.name} has no column {name[:100]!r} that can be filtered by"
+            raise FilterRefused(name, Sentence(text, "no_filter_column", source=source.name, name=name[:100]))
         try:
             if isinstance(value, dict):
                 found.append(_range(name, kind, value, f"value{number}", parameters))
             else:
                 found.append(_equality(name, kind, value, f"value{number}", parameters))
         except Unfit as error:
-            raise FilterRefused(name, f"{name} {error}") from None
+            raise FilterRefused(name, retold(sentence_of(error), f"{name} {error}", name=name[:100])) from None
     return found, parameters
 
 
@@ -119,7 +121,8 @@ def _range(name: str, kind: str, value: Mapping[str, Any], parameter: str, param
     if not value or not set(value) <= set(_RANGES):
         raise Unfit(f"must be compared with a value, a list, or a range of {', '.join(_RANGES)}")
     if kind not in ORDERED:
-        raise Unfit(f"has no order, for its type is {kind}: compare it with a value or a list")
+        text = f"has no order, for its type is {kind}: compare it with a value or a list"
+        raise Unfit(Sentence(text, "no_order", type=kind))
     column, cast = _sides(name, kind)
     found = []
     for place, limit in value.items():

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.models.feature import INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec, is_storable, shown
+from shared.sentences import Sentence
 from shared.uploads.key_lines import BLANKS
 
 _MOST_DIGITS = 40
@@ -25,12 +26,23 @@ _WORDS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": F
 _LONGEST_SHOWN = 40
 
 
+REASONS = {
+    FeatureKind.INTEGER: "not_whole",
+    FeatureKind.NUMBER: "not_number",
+    FeatureKind.BOOLEAN: "not_boolean",
+    FeatureKind.CATEGORY: "not_text",
+    FeatureKind.DATETIME: "not_a_time",
+}
+
+
 class ValueRefused(Exception):
     """A value that cannot be one of its feature. `detail` is a sentence that begins after "line 7: "."""
 
     def __init__(self, spec: FeatureSpec, wanted: str, value: object) -> None:
         super().__init__(wanted)
-        self.detail = f"{shown(spec.name)} must be {wanted}; got {str(value)[:_LONGEST_SHOWN]!r}"
+        got = str(value)[:_LONGEST_SHOWN]
+        text = f"{shown(spec.name)} must be {wanted}; got {got!r}"
+        self.detail = Sentence(text, REASONS[spec.kind], name=spec.name, value=got)
 
 
 def value_of_text(spec: FeatureSpec, text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
@@ -13,11 +14,13 @@ from api.http.root_path import rooted
 from api.server.middleware import REQUEST_ID
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
+from shared.sentences import members_of
 from web.frame.api_calls import ApiRefused
 from web.frame.screen import FormRefused, NoRight, NotSignedIn, Screen, open_screen
 from web.sessions import cookies
+from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
-from web.words.language import choose_language
+from web.words.language import Language, choose_language
 
 log = get_logger(__name__)
 
@@ -29,7 +32,7 @@ class Refusal:
     status: int
     title: str
     advice: str
-    detail: str = ""  # in the words of the API
+    detail: str | Markup = ""
 
 
 _BY_STATUS = {
@@ -62,7 +65,7 @@ def answer_to(request: Request, screen: Screen | None, error: Exception) -> Resp
     if screen is None:
         language = choose_language(request.cookies, request.headers.get("accept-language", ""))
         screen = Screen(request, language, None, cookies.visit_of(request) or cookies.new_visit())
-    refusal = _refusal(request, error)
+    refusal = _refusal(request, error, screen.language)
     if refusal.status == 403 and refusal is not _FORM and screen.caller is not None and screen.caller.person:
         refusal = replace(refusal, advice=_OF_GROUPS)  # who has no key is not sent for another one
     return show_refusal(screen, refusal)
@@ -89,23 +92,24 @@ def _to_sign_in(request: Request) -> Response:
     return RedirectResponse(rooted("/sign-in" if wanted == "/" else f"/sign-in?{urlencode({'next': wanted})}"), 303)
 
 
-def _refusal(request: Request, error: Exception) -> Refusal:
+def _refusal(request: Request, error: Exception, language: Language) -> Refusal:
     if isinstance(error, FormRefused):
         return _FORM
     if isinstance(error, NoRight):
         return _of_status(403)
     if isinstance(error, ApiRefused):
-        return _of_status(error.status, error.detail)
+        return _of_status(error.status, told_refusal(language, error.problem))
     if isinstance(error, DatabaseUnavailable):
         request.app.state.services.outage_log.note(error, path=request.url.path)
     problem = problem_of(error)
     if problem is not None:
-        return _of_status(problem.kind.status, problem.detail)
+        said = {"type": problem.kind.type, "detail": problem.detail, **members_of(problem.detail)}
+        return _of_status(problem.kind.status, told_refusal(language, said))
     number = request.scope[REQUEST_ID].decode()
     log.error("unexpected_error", request_id=number, path=request.url.path, exc_info=error)
     return Refusal(500, *_UNFORESEEN, detail=number)
 
 
-def _of_status(status: int, detail: str = "") -> Refusal:
+def _of_status(status: int, detail: str | Markup = "") -> Refusal:
     title, advice = _BY_STATUS.get(status) or _BY_STATUS[503 if status >= 500 else 400]
     return Refusal(status, title, advice, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from web.words.values import shown_label, shown_value
 routes = ScreenRoutes()
 
 _GONE = 410
+_FILE_NAME = re.compile(r"\S+\.(joblib|pkl|pickle|skops|onnx)", re.IGNORECASE)
 
 
 @routes.get("/answers/{request_id}")
@@ -36,6 +38,7 @@ async def answer(screen: Screen) -> Response:
         "answer.html",
         trace=trace,
         version=version,
+        title=_own_title(version),
         label=shown_label(screen.language, trace["label"]),
         chart=answer_chart(screen, trace),
         features=feature_rows(screen, version, trace["features"]),
@@ -55,6 +58,12 @@ async def client(screen: Screen) -> Response:
     return screen.go(client_path(await screen.api.post("/v1/clients/answers", asked)))
 
 
+def _own_title(version: Mapping[str, Any]) -> str:
+    """What its maker called the version; empty where that is the model's name, or only that of a file."""
+    title = str(version["title"])
+    return "" if title == version["model"] or _FILE_NAME.fullmatch(title) else title
+
+
 async def version_of(screen: Screen, trace: Mapping[str, Any]) -> dict[str, Any]:
     """The version that has made an answer."""
     found: dict[str, Any] = await screen.api.get(
@@ -71,7 +80,7 @@ def answer_chart(screen: Screen, answer: Mapping[str, Any]) -> Markup:
     values = {"value": numbers.probability(answer["probability"]), "threshold": numbers.plain(answer["threshold"])}
     whole = screen.say("Probability %(value)s, threshold %(threshold)s", **values)
     words = (whole, screen.say("threshold"), screen.say("probability"))
-    return threshold_chart(answer["probability"], answer["threshold"], numbers, words)
+    return threshold_chart(answer["probability"], answer["threshold"], words)
 
 
 def feature_rows(

@@ -13,6 +13,7 @@ from web.charts.curves import curves_chart, lines_of
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 from web.words.figures import FIGURES
 from web.words.statuses import State
@@ -66,7 +67,7 @@ async def register(screen: Screen) -> Response:
     except ApiRefused as error:
         if error.status not in _WITHOUT_CODE:
             raise
-        return await _offer(screen, error.detail)
+        return await _offer(screen, told_refusal(screen.language, error.problem))
     return screen.go(f"/models/{path_part(made['version']['model'])}")
 
 
@@ -155,7 +156,7 @@ async def _go_live(screen: Screen, act: str) -> Response:
     except ApiRefused as error:
         if error.status not in (404, 409, 422):
             raise
-        return await _ask(screen, act, error.detail)
+        return await _ask(screen, act, told_refusal(screen.language, error.problem))
     return screen.go(f"/models/{path_part(screen.path('name'))}")
 
 

@@ -15,6 +15,7 @@ from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import answer_chart
 from web.screens.jobs.new import chosen_model
+from web.words.api_refusals import told_flaw, told_refusal
 from web.words.call_texts import call_texts
 from web.words.values import shown_label
 
@@ -52,7 +53,7 @@ async def ask(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
-        return _show(screen, models, version, given, None, _wrong(refused), features)
+        return _show(screen, models, version, given, None, _wrong(screen, refused), features)
     return _show(screen, models, version, given, job, {}, features)
 
 
@@ -124,11 +125,11 @@ def _value(spec: Mapping[str, Any], text: str) -> Any:
         return text
 
 
-def _wrong(refused: ApiRefused) -> dict[str, str]:
+def _wrong(screen: Screen, refused: ApiRefused) -> dict[str, Markup]:
     """What the API says of each field."""
-    flaws: Sequence[Mapping[str, str]] = refused.problem.get("errors") or []
-    found = {_name_in(flaw["pointer"]): flaw["detail"] for flaw in flaws}
-    return found or {"": refused.detail}
+    flaws: Sequence[Mapping[str, Any]] = refused.problem.get("errors") or []
+    found = {_name_in(flaw["pointer"]): told_flaw(screen.language, flaw) for flaw in flaws}
+    return found or {"": told_refusal(screen.language, refused.problem)}
 
 
 def _name_in(pointer: str) -> str:

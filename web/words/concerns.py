@@ -8,6 +8,7 @@ from typing import Any
 
 from web.words.catalogues import N_
 from web.words.language import Language
+from web.words.queues import shown_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,13 @@ def _unloadable(language: Language, about: Mapping[str, Any]) -> Said:
 def _failing(language: Language, about: Mapping[str, Any]) -> Said:
     return Said(
         language.say(N_("%(model)s %(version)s fails"), model=about["model"], version=about["version"]),
-        language.say_count(
-            "%(count)s batch is tried again: %(error)s",
-            "%(count)s batches are tried again: %(error)s",
-            about["batches"],
-            error=str(about["error"] or "")[:300],
+        _ended(
+            language.say_count(
+                "%(count)s batch is tried again: %(error)s",
+                "%(count)s batches are tried again: %(error)s",
+                about["batches"],
+                error=str(about["error"] or "")[:300],
+            )
         ),
         language.say(N_("Read the workers' logs.")),
     )
@@ -71,7 +74,9 @@ def _stalled(language: Language, about: Mapping[str, Any]) -> Said:
     time = language.moments.lasting(about["seconds"])
     return Said(
         language.say(N_("Nothing is answered")),
-        language.say(N_("Rows of the queue %(queue)s wait for %(time)s."), queue=about["queue"], time=time),
+        language.say(
+            N_("Rows of the queue %(queue)s wait for %(time)s."), queue=shown_queue(language, about["queue"]), time=time
+        ),
         language.say(N_("Look at the workers:")),
         command="predictq doctor",
     )
@@ -144,14 +149,20 @@ def _upkeep(language: Language, about: Mapping[str, Any]) -> Said:
 
 
 def _paused(language: Language, about: Mapping[str, Any]) -> Said:
-    what = " · ".join(filter(None, (about["queue"], about["model"])))
+    queue = shown_queue(language, about["queue"]) if about["queue"] else ""
+    what = " · ".join(filter(None, (queue, about["model"])))
     return Said(
         language.say(N_("Paused: %(what)s"), what=what),
-        language.say(N_("By %(actor)s: %(reason)s"), actor=about["actor"], reason=about["reason"] or "–"),
+        _ended(language.say(N_("By %(actor)s: %(reason)s"), actor=about["actor"], reason=about["reason"] or "–")),
         language.say(N_("Resume it below")),
         path="/#pauses",
         is_grave=False,
     )
+
+
+def _ended(text: str) -> str:
+    """A sentence that somebody else has ended, or not: another one follows it."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 _WORDS: dict[str, Words] = {

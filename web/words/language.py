@@ -27,6 +27,7 @@ class Language:
     code: str  # one of LANGUAGES
     locale: Locale
     zone: tzinfo
+    is_own_zone: bool = True  # the reader's; else nobody knows hers, and times say that they are of this one
 
     @property
     def texts(self) -> NullTranslations:
@@ -41,7 +42,7 @@ class Language:
     @property
     def moments(self) -> Moments:
         """How times are written."""
-        return Moments(self.locale, self.zone)
+        return Moments(self.locale, self.zone, self.is_own_zone)
 
     def say(self, text: str, /, **values: Any) -> str:
         """`text` in this language, with `values` at its %(name)s."""
@@ -60,7 +61,8 @@ def choose_language(cookies: Mapping[str, str], accept: str) -> Language:
     if code not in LANGUAGES:
         code = next((known for tag in tags if (known := tag[:2].lower()) in LANGUAGES), "en")
     region = next((tag for tag in tags if tag.lower().startswith(f"{code}-")), code)
-    return Language(code, _locale(region, code), _zone(cookies.get("predictq_zone", "")))
+    zone = _zone(cookies.get("predictq_zone", ""))
+    return Language(code, _locale(region, code), zone or _UTC, is_own_zone=zone is not None)
 
 
 def _by_preference(accept: str) -> Sequence[str]:
@@ -85,8 +87,9 @@ def _locale(tag: str, code: str) -> Locale:
         return Locale(code)
 
 
-def _zone(name: str) -> tzinfo:
+def _zone(name: str) -> tzinfo | None:
+    """The zone of the browser, as the script writes it: Europe%2FParis. None where there is no script to do so."""
     try:
-        return ZoneInfo(unquote(name)) if name else _UTC  # Europe%2FParis, as the script writes it
+        return ZoneInfo(unquote(name)) if name else None
     except (ValueError, OSError, ZoneInfoNotFoundError):
-        return _UTC
+        return None

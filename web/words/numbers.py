@@ -10,7 +10,9 @@ from babel import Locale
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+_UNITS_OF = {"fr": ("o", "ko", "Mo", "Go", "To")}
 _STEP = 1000
+_NARROW, _WIDE = 0.02, 100  # intervals for which two decimals are too few, and too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +56,20 @@ class Numbers:
     def size(self, count: int) -> str:
         """Bytes, in the unit that fits."""
         power = min(len(_UNITS) - 1, int(math.log(count, _STEP))) if count else 0
-        return f"{self.plain(count / _STEP**power, 3)} {_UNITS[power]}"
+        unit = _UNITS_OF.get(self.locale.language, _UNITS)[power]
+        return f"{self.plain(count / _STEP**power, 3)} {unit}"
+
+    def with_interval(self, mean: float, low: float | None = None, high: float | None = None) -> tuple[str, str]:
+        """A figure and its interval, with as many decimals as the interval lets them mean something; "" for none.
+
+        Two, as a rule; more where the interval is so narrow that they would hide it, as of 0.001 to 0.003.
+        """
+        if low is None or high is None or not all(map(math.isfinite, (mean, low, high))):
+            return self.plain(mean, 3), ""
+        width = high - low
+        places = min(6, 1 - math.floor(math.log10(width))) if 0 < width < _NARROW else 0 if width >= _WIDE else 2
+        mean_text, low_text, high_text = (self._fixed(number, places) for number in (mean, low, high))
+        return mean_text, f"{low_text} – {high_text}"
+
+    def _fixed(self, number: float, places: int) -> str:
+        return format_decimal(number, format=f"#,##0.{'0' * places}" if places else "#,##0", locale=self.locale)

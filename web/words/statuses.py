@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from web.words.catalogues import N_
+from web.words.language import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,11 @@ def state_of(job: Mapping[str, Any]) -> State:
     if job["status"] == "succeeded" and counts["failed"]:
         return replace(_PARTLY, errors=counts["failed"])
     return STATES[job["status"]]
+
+
+_QUEUES = {"bulk": N_("bulk jobs"), "interactive": N_("single predictions")}
+
+
+def shown_queue(language: Language, name: str) -> str:
+    """A queue in the reader's language; one that is unknown here by its own name."""
+    return language.say(_QUEUES[name]) if name in _QUEUES else name

@@ -10,6 +10,7 @@ from typing import Any
 from shared.errors import PredictqError
 from shared.files.csv_table import CsvTable
 from shared.files.refusals import TableRefused
+from shared.sentences import Sentence, members_of
 from shared.uploads.headings import key_names
 from shared.uploads.refusals import LineFault, UploadRefused
 from worker.uploads.context import UploadContext
@@ -53,7 +54,7 @@ def look(context: UploadContext) -> dict[str, Any]:
         )
         said["columns"] = _columns(opened, own, columns, rows.written, examples)
         count, is_whole = _count(rows)
-        problems = [] if count else [LineFault(1, "no_rows", "the file has a header and no row")]
+        problems = [] if count else [LineFault(1, "no_rows", Sentence("the file has a header and no row", "no_rows"))]
     except SeenInPart:
         problems = []
     except UploadRefused as refused:
@@ -72,7 +73,9 @@ def _count(rows: TableRows) -> tuple[int, bool]:
 
 
 def _problems(faults: Sequence[LineFault]) -> list[dict[str, Any]]:
-    return [{"line": fault.line, "code": fault.code, "detail": fault.detail} for fault in faults]
+    return [
+        {"line": fault.line, "code": fault.code, "detail": fault.detail, **members_of(fault.detail)} for fault in faults
+    ]
 
 
 def _columns(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.models.signature import Signature
+from shared.sentences import Sentence
 from shared.uploads.headings import CLIENT_ID, find_columns, key_names
 from shared.uploads.keys import KeyForm
 from shared.uploads.refusals import LineFault, UploadRefused
@@ -47,7 +48,8 @@ def match_columns(
     lacking = [name for name in signature.names if name not in features]
     if lacking:
         detail = f"the file lacks columns for features of the model: {', '.join(lacking[:20])[:_SHOWN]}"
-        faults.append(LineFault(1, "missing_column", f"{detail}; it has {', '.join(names)[:_SHOWN]}"))
+        text = f"{detail}; it has {', '.join(names)[:_SHOWN]}"
+        faults.append(LineFault(1, "missing_column", Sentence(text, "no_feature_columns", names=lacking, has=names)))
     return MatchedColumns(key, features, tuple(faults))
 
 
@@ -75,7 +77,8 @@ def _all_wanted(form: KeyForm, signature: Signature | None) -> set[str]:
 
 def _unknown(wanted: str, column: str, names: Sequence[str]) -> LineFault:
     detail = f"the file has no column {column[:80]!r} for {wanted[:80]}; it has {', '.join(names)[:_SHOWN]}"
-    return LineFault(1, "missing_column", detail)
+    said = Sentence(detail, "no_such_column", name=column[:80], wanted=wanted[:80], has=names)
+    return LineFault(1, "missing_column", said)
 
 
 def _unwanted(wanted: str) -> LineFault:
@@ -85,4 +88,5 @@ def _unwanted(wanted: str) -> LineFault:
 def _no_key(names: Sequence[str], form: KeyForm) -> LineFault:
     wanted = " or ".join(", ".join(group) for group in key_names(form))
     detail = f"no column is called {wanted}; the file has {', '.join(names)[:_SHOWN]}"
-    return LineFault(1, "missing_column", f"{detail}. Say which has the key: `columns` {key_names(form)[0][0]}=NAME")
+    text = f"{detail}. Say which has the key: `columns` {key_names(form)[0][0]}=NAME"
+    return LineFault(1, "missing_column", Sentence(text, "no_key_column", name=key_names(form)[0][0], has=names))

@@ -12,6 +12,7 @@ from model.files.excel_table import ExcelTable, sheet_names
 from shared.files.csv_table import CsvTable
 from shared.files.refusals import TableRefused
 from shared.files.table import check_names
+from shared.sentences import Sentence
 from shared.uploads.table_order import TableOrder
 
 _PIECE = 1 << 20
@@ -57,7 +58,7 @@ def _kind(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(8)
     if not start:
-        raise TableRefused("the file is empty")
+        raise TableRefused(Sentence("the file is empty", "empty_file"))
     return next((kind for mark, kind in _MARKS if start.startswith(mark)), "csv")
 
 
@@ -75,7 +76,8 @@ def _parquet(path: Path, _: TableOrder) -> OpenedFile:
 
 
 def _old_excel(_: Path, __: TableOrder) -> OpenedFile:
-    raise TableRefused("workbooks of the old format .xls cannot be read; save it as .xlsx or as CSV")
+    text = "workbooks of the old format .xls cannot be read; save it as .xlsx or as CSV"
+    raise TableRefused(Sentence(text, "old_workbook"))
 
 
 def _csv(path: Path, order: TableOrder) -> OpenedFile:

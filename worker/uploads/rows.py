@@ -18,8 +18,9 @@ from shared.files.refusals import CellFault, TableRefused
 from shared.files.table import Column, OpenTypes, infer
 from shared.models.feature import FeatureKind, FeatureSpec, shown
 from shared.models.signature import Signature
+from shared.sentences import Sentence, retold, sentence_of
 from shared.uploads.cell_values import key_text, value_of_cell
-from shared.uploads.feature_values import ValueRefused, value_of_text
+from shared.uploads.feature_values import REASONS, ValueRefused, value_of_text
 from shared.uploads.key_lines import BLANKS
 from shared.uploads.keys import ClientKey, KeyForm, KeyRefused
 from shared.uploads.refusals import MOST_FAULTS, LineFault, UploadRefused
@@ -136,8 +137,9 @@ class TableRows:
             own = [column.name for column in self.form.columns]
             return self.form.parse_fields(dict(zip(own, texts, strict=True)))
         except (KeyRefused, Misfit) as error:
-            detail = error.detail if isinstance(error, KeyRefused) else str(error)
-            faults.append(LineFault(line, "invalid_client_id", f"{', '.join(names)} {detail}"))
+            detail = error.detail if isinstance(error, KeyRefused) else sentence_of(error)
+            said = retold(detail, f"{', '.join(names)} {detail}", name=", ".join(names))
+            faults.append(LineFault(line, "invalid_client_id", said))
             return None
 
     def _key_text(self, name: str, cell: Any) -> str:
@@ -156,8 +158,10 @@ class TableRows:
 
     def _words(self, spec: FeatureSpec, error: Exception) -> str:
         if not self.tells_values:
-            return f"{shown(spec.name)} must be {_WANTED[spec.kind]}"
-        return error.detail if isinstance(error, ValueRefused) else f"{shown(spec.name)}: {error}"
+            return Sentence(f"{shown(spec.name)} must be {_WANTED[spec.kind]}", REASONS[spec.kind], name=spec.name)
+        if isinstance(error, ValueRefused):
+            return error.detail
+        return retold(sentence_of(error), f"{shown(spec.name)}: {error}", name=spec.name)
 
     def _see(self, table: CsvTable) -> dict[str, Column]:
         kinds = {self.columns.features[spec.name]: _type(spec) for spec in (self.signature or _NOTHING).features}
@@ -204,12 +208,14 @@ def faults_of(refused: TableRefused) -> list[LineFault]:
         return [_of_cell(fault) for fault in refused.problems]
     words = in_fields(str(refused).removeprefix("nothing was imported: "))
     found = _LINE.match(words)
-    return [LineFault(int(found[1]), "not_a_table", found[2])] if found else [LineFault(1, "not_a_table", words)]
+    said = retold(sentence_of(refused), found[2] if found else words)
+    return [LineFault(int(found[1]) if found else 1, "not_a_table", said)]
 
 
 def _of_cell(fault: CellFault) -> LineFault:
     column = f"{fault.column}: " if fault.column else ""
-    return LineFault(fault.line or 1, "open_type", in_fields(f"{column}{fault.reason}"))
+    said = retold(fault.reason, in_fields(f"{column}{fault.reason}"), name=fault.column)
+    return LineFault(fault.line or 1, "open_type", said)
 
 
 def in_fields(words: str) -> str:

@@ -34,7 +34,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_an_answer_stands_where_it_belongs(value: float, threshold: float) -> None:
     """Between the ends of the line, in proportion, whatever the two are."""
-    chart = ET.fromstring(threshold_chart(value, threshold, NUMBERS, ("<a>", "b", "c")))
+    chart = ET.fromstring(threshold_chart(value, threshold, ("<a>", "b", "c")))
     dot, mark = chart.find("circle"), chart.find("line")
     assert dot is not None
     assert mark is not None

@@ -20,6 +20,7 @@ from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.jobs.listing import filter_of, for_api
+from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 
 routes = ScreenRoutes()
@@ -127,7 +128,7 @@ async def carry_out(screen: Screen) -> Response:
             headers = {"idempotency_key": key} if key else {}
             done.append(await screen.api.post(f"/v1/jobs/{job_id}/{act.name}", None, **headers))
         except ApiRefused as error:
-            refused.append((job_id, error.detail))
+            refused.append((job_id, told_refusal(screen.language, error.problem)))
     if len(ids) == len(done) == 1:
         return screen.go(f"/jobs/{done[0]['id']}")
     left = ids[len(done) + len(refused) :]

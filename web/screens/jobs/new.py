@@ -12,6 +12,7 @@ from shared.sources.filter_words import EQUAL, CannotSay, filter_of
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 from web.words.conditions import SIGNS
 
@@ -51,7 +52,13 @@ async def ask(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
-        return await show_form(screen, model, conditions=conditions, name=screen.given("name"), wrong=refused.detail)
+        return await show_form(
+            screen,
+            model,
+            conditions=conditions,
+            name=screen.given("name"),
+            wrong=told_refusal(screen.language, refused.problem),
+        )
     return await show_form(
         screen, model, conditions=conditions, name=screen.given("name"), count=count, is_all=act == "count-all"
     )

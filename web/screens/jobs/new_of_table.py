@@ -12,6 +12,7 @@ from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.jobs.new import show_form
+from web.words.api_refusals import told_flaw, told_refusal
 
 routes = ScreenRoutes()
 
@@ -35,7 +36,9 @@ async def send_file(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _TOO_LARGE:
             raise
-        return await show_form(screen, model, name=screen.given("name"), file_wrong=refused.detail)
+        return await show_form(
+            screen, model, name=screen.given("name"), file_wrong=told_refusal(screen.language, refused.problem)
+        )
     asked = {"model": model, "name": screen.given("name") or (file.filename or "")[:200]}
     if screen.given("features"):
         asked["features"] = "1"
@@ -62,7 +65,7 @@ async def score(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
-        return await _show(screen, model, name, order, wrong=refused.detail)
+        return await _show(screen, model, name, order, wrong=told_refusal(screen.language, refused.problem))
     return screen.go(f"/jobs/{job['id']}")
 
 
@@ -88,7 +91,11 @@ async def _show(screen: Screen, model: str, name: str, order: Mapping[str, Any],
     return screen.show(
         "new_table_job.html",
         status=_REFUSED if wrong else 200,
-        found={**found, "problems": list(map(_problem, found["problems"])), "columns": columns},
+        found={
+            **found,
+            "problems": [_problem(screen, problem) for problem in found["problems"]],
+            "columns": columns,
+        },
         order={option: order.get(option, "") for option in (*_OPTIONS, "features")},
         wanted=[{"name": one, "use": use, "column": chosen.get(one, "")} for one, use in wanted],
         model=found["model"],
@@ -99,7 +106,12 @@ async def _show(screen: Screen, model: str, name: str, order: Mapping[str, Any],
     )
 
 
-def _problem(problem: Mapping[str, Any]) -> dict[str, Any]:
+def _problem(screen: Screen, problem: Mapping[str, Any]) -> dict[str, Any]:
     """What is wrong, without the names of the API's fields where the form has one for it."""
     words, _, said = str(problem["detail"]).partition(". Say which ")
-    return {**problem, "detail": words, "is_open": bool(said) or problem["code"] in ("missing_column", "open_type")}
+    told = {name: value for name, value in problem.items() if value is not None}
+    return {
+        **problem,
+        "detail": told_flaw(screen.language, {**told, "detail": words}),
+        "is_open": bool(said) or problem["code"] in ("missing_column", "open_type"),
+    }

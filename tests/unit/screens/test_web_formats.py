@@ -1,0 +1,124 @@
+"""Times, sizes and figures as their readers write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from babel import Locale
+
+from web.words.catalogues import N_
+from web.words.concerns import say_concern
+from web.words.language import Language, choose_language
+from web.words.numbers import Numbers
+from web.words.queues import shown_queue
+from web.words.verdicts import said_of
+
+AT = datetime(2026, 11, 27, 0, 9, 41, 765_000, tzinfo=UTC)
+
+
+def in_french(zone: str = "Europe%2FParis") -> Language:
+    return choose_language({"predictq_zone": zone}, "fr")
+
+
+@pytest.mark.parametrize("cookies", [{}, {"predictq_zone": "Nowhere/At_all"}])
+def test_times_say_their_zone_where_the_readers_is_unknown(cookies: dict[str, str]) -> None:
+    """Without JavaScript nobody knows it: every time of day says UTC. With it times are the reader's."""
+    moments = choose_language(cookies, "en-GB").moments
+    assert [moments.second(AT), moments.exact(AT), moments.near(AT, AT)] == [
+        "00:09:41 UTC",
+        "00:09:41.765 UTC",
+        "00:09:41 UTC",
+    ]
+    assert moments.near(AT, datetime(2026, 12, 24, tzinfo=UTC)) == "27 Nov, 00:09 UTC"
+    own = choose_language({"predictq_zone": "Europe%2FParis"}, "en-GB").moments
+    assert [own.second(AT), own.near(AT, AT)] == ["01:09:41", "01:09:41"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "written"),
+    [
+        ("Europe%2FParis", "27 nov. 2026, 01:09:41 UTC+1"),
+        ("Asia%2FKolkata", "27 nov. 2026, 05:39:41 UTC+5:30"),
+        ("America%2FSt_Johns", "26 nov. 2026, 20:39:41 UTC−3:30"),
+        ("", "27 nov. 2026, 00:09:41 UTC"),
+    ],
+)
+def test_a_zone_is_written_as_people_know_it(zone: str, written: str) -> None:
+    """Neither +0100 nor a country's own letters."""
+    assert in_french(zone).moments.full(AT) == written
+
+
+def test_a_french_reader_gets_french_marks_and_units() -> None:
+    """A comma before the thousandths, and octets."""
+    french = in_french()
+    assert french.moments.exact(AT) == "01:09:41,765"
+    assert french.moments.dated(AT, AT) == "27 nov., 01:09:41"
+    assert [french.numbers.size(size) for size in (12, 20_000_000)] == ["12 o", "20 Mo"]
+    assert choose_language({}, "en").numbers.size(20_000_000) == "20 MB"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "1 s"), (7.6, "8 s"), (37.8, "40 s"), (57.0, "1 min"), (290, "5 min")]
+)
+def test_a_guessed_duration_is_round(seconds: float, said: str) -> None:
+    """Nobody knows that 37.8 s are left."""
+    assert in_french().moments.roughly(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("figure", "shown"),
+    [
+        ((0.83124, 0.81013, 0.85217), ("0.83", "0.81 – 0.85")),
+        ((0.83124, 0.83013, 0.83217), ("0.8312", "0.8301 – 0.8322")),
+        ((1523.7, 1410.2, 1630.9), ("1,524", "1,410 – 1,631")),
+        ((0.83124, None, None), ("0.831", "")),
+    ],
+)
+def test_a_figure_has_no_more_digits_than_its_interval_lets_mean_something(
+    figure: tuple[float, float | None, float | None], shown: tuple[str, str]
+) -> None:
+    """Two decimals, as a rule."""
+    assert Numbers(Locale("en")).with_interval(*figure) == shown
+
+
+def test_what_somebody_else_wrote_is_ended_before_the_next_sentence() -> None:
+    """« jusqu’à 14 h. Depuis 01:25:35. », and a queue has a French name."""
+    about: dict[str, Any] = {"queue": "bulk", "model": None, "actor": "ops", "reason": "jusqu’à 14 h"}
+    said = say_concern(in_french(), "paused", about, "", "")
+    assert (said.title, said.cause) == ("En pause : travaux de masse", "Par ops : jusqu’à 14 h.")
+    assert say_concern(in_french(), "paused", {**about, "reason": "Stop!"}, "", "").cause.endswith("Stop!")
+    assert shown_queue(in_french(), "own_queue") == "own_queue"
+
+
+def test_french_has_the_words_of_its_readers() -> None:
+    """A class is no label of a bottle, and nothing done is « aucun », not « 0 fait »."""
+    wanted = {N_("Label"): "Classe", N_("none done"): "aucun terminé", N_("Null"): "Valeurs absentes"}
+    assert {text: in_french().say(text) for text in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("answer", "classes", "said"),
+    [
+        (
+            {"label": 0, "probability": 0.3037, "threshold": 0.6882},
+            [0, 1],
+            "probability of class “1”: 0.3037, below the threshold of 0.6882",
+        ),
+        (
+            {"label": True, "probability": 0.5, "threshold": 0.5},
+            [False, True],
+            "probability of class “yes”: 0.5000, at or above the threshold of 0.5",
+        ),
+        (
+            {"label": "red", "probability": 0.61},
+            ["red", "green", "blue"],
+            "probability of class “red”: 0.6100, the highest of 3",
+        ),
+        ({"value": 12.5}, [], "the model's value"),
+    ],
+)
+def test_an_answer_says_of_what_its_probability_is(answer: dict[str, Any], classes: list[Any], said: str) -> None:
+    """Of two classes, of several, and of none."""
+    assert said_of(choose_language({}, "en"), answer, classes) == said
