@@ -238,11 +238,11 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
         return dict(client.predict(text, model=model, **more))
 
 
-def _predict_composite(client: Any, key: Mapping[str, str], **more: Any) -> dict[str, Any]:
+def _predict_composite(client: Any, parts: Mapping[str, str], **more: Any) -> dict[str, Any]:
     """Whole numbers as such, so that the answer names the client as lists of results do; texts where columns are."""
     from cli.errors import GatewayRefused
 
-    natural: dict[str, Any] = {name: int(value) if _WHOLE.fullmatch(value) else value for name, value in key.items()}
+    natural: dict[str, Any] = {name: int(value) if _WHOLE.fullmatch(value) else value for name, value in parts.items()}
     while True:
         try:
             return dict(client.predict(natural, **more))
@@ -251,7 +251,7 @@ def _predict_composite(client: Any, key: Mapping[str, str], **more: Any) -> dict
             name = next((name for name in texts if f"{name} must be a string" in str(refused)), None)
             if refused.status != UNPROCESSABLE or name is None:
                 raise
-            natural[name] = key[name]
+            natural[name] = parts[name]
 
 
 def _read_features(path: Path) -> dict[str, Any]:

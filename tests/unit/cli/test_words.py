@@ -82,17 +82,17 @@ class Gateway:
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    def predict(self, key: Any, **_: Any) -> dict[str, Any]:
-        self.asked.append(dict(key))
-        if not isinstance(key["code"], str):
+    def predict(self, client_id: Any, **_: Any) -> dict[str, Any]:
+        self.asked.append(dict(client_id))
+        if not isinstance(client_id["code"], str):
             raise GatewayRefused(422, "client_id code must be a string")
-        return {"client_id": key}
+        return {"client_id": client_id}
 
 
 def test_a_composite_key_goes_with_the_types_that_its_columns_have() -> None:
     """So that the answer spells it as lists of results do."""
     gateway = Gateway()
-    answer = _predict(gateway, ["code=7", "no=3"], model=None)
+    answer = _predict(gateway, ["code=7", "no=3"], model=None, wait=True, key="once")
     assert answer == {"client_id": {"code": "7", "no": 3}}
     assert gateway.asked[0] == {"code": 7, "no": 3}
 
