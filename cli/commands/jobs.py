@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,13 @@ from cli.output.job_text import cause_lines, job_line, trace_lines
 from cli.output.progress import progress
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
-CONTENT_TYPES = {".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}
+CONTENT_TYPES = {
+    "": "text/csv",
+    ".csv": "text/csv",
+    ".ndjson": "application/x-ndjson",
+    ".jsonl": "application/x-ndjson",
+}
+_ENDINGS = tuple(filter(None, (*CONTENT_TYPES, *BINARY_ENDINGS)))
 OfModel = Annotated[str | None, typer.Option(help="Only of this model.")]
 OfName = Annotated[str | None, typer.Option(help="Only where this is a part of the job's name.")]
 JobId = Annotated[str, typer.Argument(help="As `predictq jobs` shows it.")]
@@ -117,11 +124,11 @@ def results(
     api_key: ApiKeyText = None,
 ) -> None:
     """Write a job's answers, in the order in which they were asked for; so far as they are there."""
-    ending = output.suffix.lower() if output else ""
+    ending = _known_ending(output, as_json=as_json)
     if output and ending in BINARY_ENDINGS and not as_json:
         _write_binary(job_id, output, BINARY_ENDINGS[ending], api_url, api_key)
         return
-    content_type = "application/x-ndjson" if as_json else CONTENT_TYPES.get(ending, "text/csv")
+    content_type = "application/x-ndjson" if as_json else CONTENT_TYPES[ending]
     with (
         api_client(api_url, api_key, quiet=as_json) as client,
         progress("receiving", None, unit="bytes", quiet=as_json or output is None) as meter,
@@ -131,7 +138,23 @@ def results(
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     elif output and not as_json:
-        say(f"written to {plain_text(output)}")
+        say(f"{_rows(output, ending):,} rows written to {plain_text(output)}")
+
+
+def _known_ending(output: Path | None, *, as_json: bool) -> str:
+    """That of the file, which says what is written; none with --json, which says it. Raises UsageProblem."""
+    ending = output.suffix.lower() if output and not as_json else ""
+    if not ending or ending in _ENDINGS:
+        return ending
+    raise UsageProblem(f"-o {output}: the file's ending says what is written; it is one of {', '.join(_ENDINGS)}")
+
+
+def _rows(output: Path, ending: str) -> int:
+    """How many rows a file of text has: a field of CSV may have several lines."""
+    with output.open(encoding="utf-8", newline="") as file:
+        if CONTENT_TYPES[ending] == "text/csv":
+            return sum(1 for _ in csv.reader(file)) - 1
+        return sum(1 for _ in file)
 
 
 def _write_binary(job_id: str, output: Path, kind: str, api_url: str | None, api_key: str | None) -> None:

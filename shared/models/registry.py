@@ -112,6 +112,11 @@ def register_version(connection: Connection, new: NewVersion) -> ModelVersion:
     return get_version(connection, version_id)
 
 
+def is_registered(connection: Connection, new: NewVersion) -> bool:
+    """Whether registering it would make no new version."""
+    return connection.execute(_SAME, {"model": new.model, "digest": new.digest}).scalar_one_or_none() is not None
+
+
 # Held until the end of the transaction: two registrations at once must not draw the same number.
 _ADD_MODEL = text("""
 INSERT INTO predictq.models AS m (name, task, source_id) VALUES (:model, :task, :source_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from web.words.catalogues import N_
 from web.words.language import Language
-from web.words.queues import shown_queue
+from web.words.statuses import shown_queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import IO, Any
@@ -89,7 +90,7 @@ def _plain(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
     found = dict(row)
     for name in ("client_id", "label"):
         if schema.field(name).type == pa.string() and found[name] is not None and not isinstance(found[name], str):
-            found[name] = orjson.dumps(found[name]).decode()
+            found[name] = json.dumps(found[name], ensure_ascii=False)  # as PostgreSQL writes it in CSV
     for name, value in (found.pop("probabilities", None) or {}).items():
         found[f"probability_{name}"] = value
     return found

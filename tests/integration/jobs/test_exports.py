@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -121,6 +122,18 @@ def test_texts_that_look_like_formulas_stay_texts(tmp_path: Any) -> None:
         assert write_rows(lines, file, "xlsx") == 1
     cells = next(iter(openpyxl.load_workbook(target).active.iter_rows(min_row=2)))
     assert [(cell.value, cell.data_type) for cell in cells if cell.value][1:3] == [("=1+1", "s"), ("+x", "s")]
+
+
+def test_a_key_of_several_columns_is_spelt_as_in_csv(tmp_path: Any) -> None:
+    """As PostgreSQL writes JSON, accents as they are: files of both kinds can be joined."""
+    from worker.exports.result_files import write_rows
+
+    row = dict.fromkeys(("probability", "label", "threshold", "error_code", "error_detail", "key", "value"))
+    row |= {"request_id": "1-0", "client_id": {"no": 3, "région": "FR"}, "model_version": 1, "model": "m"}
+    target = tmp_path / "a.parquet"
+    with target.open("wb") as file:
+        write_rows(io.BytesIO(json.dumps(row).encode() + b"\n"), file, "parquet")
+    assert parquet.read_table(target).column("client_id").to_pylist() == ['{"no": 3, "région": "FR"}']
 
 
 def test_an_export_is_its_owners_alone(gateway: Gateway, engine: Engine) -> None:
