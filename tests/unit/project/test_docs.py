@@ -18,6 +18,7 @@ from shared.batches.row_accounting import RowAccount
 from shared.batches.sweep import Backlog
 from shared.config import Settings, load_settings
 from shared.status import Queue, RowError
+from tests.torture.sabotage.proofs import PROOFS
 from worker import metrics as worker_metrics
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -141,6 +142,23 @@ def _metric_names(families: Iterable[Metric]) -> Iterator[str]:
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link names a file that exists and, where it has an anchor, a heading of that page."""
     assert [link for link in _links(page) if not _leads_somewhere(page, link)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_waits_to_be_filled_in(page: Path) -> None:
+    """No page holds a mark in the place of words or a table that were to come."""
+    assert re.findall(r"@@\w*|\bTODO\b|\bTBD\b", page.read_text(encoding="utf-8")) == []
+
+
+def test_the_proofs_of_the_torture_are_told() -> None:
+    """docs/reliability.md has each proof: its fault, the promises of which one must break, whether it has a control."""
+    lines = [
+        f"| {proof.protection} | {proof.fault} | {'; '.join(sorted(proof.promises))} "
+        f"| {'passes' if proof.has_control else '–'} |"
+        for proof in PROOFS
+    ]
+    told = read("reliability.md").partition("| without | fault |")[2].partition("\n\n")[0]
+    assert told.splitlines()[2:] == lines
 
 
 def _links(page: Path) -> list[str]:
