@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
 import orjson
 
 from shared.sources.keys import ClientKey
 from shared.uploads.key_lines import KeyLines, array_element
-
-STORAGES = ("int8", "uuid", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +77,6 @@ def key_lines(keys: Sequence[ClientKey], storage: str) -> KeyLines:
 def array_elements(texts: Iterable[str]) -> bytes:
     """Texts as the elements of an array in a line of COPY."""
     return ",".join(map(array_element, texts)).encode()
-
-
-def in_pieces(items: Iterable[ClientKey], rows: int) -> Iterator[list[ClientKey]]:
-    """The items, `rows` at a time."""
-    iterator = iter(items)
-    while piece := list(islice(iterator, rows)):
-        yield piece
 
 
 def copy_value(content: bytes | None) -> bytes:
