@@ -25,7 +25,6 @@ from cli.output.progress import progress
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
 LONGEST_KEY = 255
-UNPROCESSABLE = 422
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 Model = Annotated[str | None, typer.Option(help="Which model: churn, or churn:3; default: the default model.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
@@ -203,7 +202,7 @@ def _predict(client: Any, parts: Sequence[str], *, model: str | None, **more: An
     try:
         return dict(client.predict(int(text), model=model, **more))
     except GatewayRefused as refused:
-        if refused.status != UNPROCESSABLE or "must be a string" not in str(refused):
+        if "invalid_client_id" not in refused.codes:
             raise
         return dict(client.predict(text, model=model, **more))
 

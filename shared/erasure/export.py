@@ -20,6 +20,7 @@ from shared.models.signature import Signature
 from shared.pages.errors import PageError
 from shared.pages.read_row import read_row
 from shared.postgres.engine import transaction
+from shared.sources.sql import quoted
 
 Json = dict[str, Any]
 
@@ -159,12 +160,12 @@ def _source_row(engine: Engine, key: ClientKey) -> Json:
         return {"state": "none", "detail": "There is no source: callers bring the features."}
     if not source.is_here:
         return {"state": "elsewhere", "detail": "The source is in another database: read the row there."}
-    relation = ".".join(_quoted(part) for part in source.relation)
+    relation = ".".join(_escaped(part) for part in source.relation)
     parts = json.loads(key.text) if len(source.columns) > 1 else [key.text]
-    conditions = [f"CAST(t.{_quoted(name)} AS text) = :part{n}" for n, name in enumerate(source.columns)]
+    conditions = [f"CAST(t.{_escaped(name)} AS text) = :part{n}" for n, name in enumerate(source.columns)]
     if len(parts) == 1:
         # The column's own type, so that its index serves.
-        conditions = [f"t.{_quoted(source.columns[0])} = :part0"]
+        conditions = [f"t.{_escaped(source.columns[0])} = :part0"]
     values = {f"part{n}": key.value if len(parts) == 1 else part for n, part in enumerate(parts)}
     query = f"SELECT CAST(to_jsonb(t) AS text) FROM {relation} t WHERE {' AND '.join(conditions)} LIMIT 2"
     try:
@@ -176,6 +177,6 @@ def _source_row(engine: Engine, key: ClientKey) -> Json:
     return {"state": "read", "rows": [json.loads(row) for row in rows]}
 
 
-def _quoted(name: str) -> str:
+def _escaped(name: str) -> str:
     # SQLAlchemy takes a colon for the beginning of a parameter.
-    return '"' + name.replace('"', '""').replace(":", "\\:") + '"'
+    return quoted(name).replace(":", "\\:")
