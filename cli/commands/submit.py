@@ -238,7 +238,7 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
     try:
         return dict(client.predict(int(text), model=model, **more))
     except GatewayRefused as refused:
-        if refused.status != UNPROCESSABLE or "must be a string" not in str(refused):
+        if "invalid_client_id" not in refused.codes:
             raise
         return dict(client.predict(text, model=model, **more))
 

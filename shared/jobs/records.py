@@ -184,7 +184,7 @@ def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> No
     """
     values = {"id": str(job_id)}
     # The plan first: whoever writes pages holds its row, so that no page comes after this.
-    connection.execute(_LOCK_PLAN, values)
+    connection.execute(LOCK_PLAN, values)
     stopped = connection.execute(_STOP_BATCHES, values).scalar_one()
     if stopped and is_cancelled:
         connection.execute(
@@ -193,7 +193,7 @@ def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> No
     connection.execute(text("SELECT predictq.end_job(:id)"), values)
 
 
-_LOCK_PLAN = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan' FOR UPDATE")
+LOCK_PLAN = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan' FOR UPDATE")
 _STOP_BATCHES = text("""
 WITH open AS MATERIALIZED (  -- locked in id order: two cancels at once must not wait for each other in a ring
     SELECT id FROM predictq.prediction_batches WHERE job_id = :id ORDER BY id FOR UPDATE

@@ -26,7 +26,7 @@ from shared.errors import (
     SourceNeeded,
 )
 from shared.jobs.accepting.chosen_version import chosen_version
-from shared.jobs.accepting.key_pages import KeyPage, KeyPages, copy_array, copy_value
+from shared.jobs.accepting.key_pages import COPY_PAGES, KeyPage, KeyPages, page_line
 from shared.jobs.accepting.model_choice import ModelChoice
 from shared.jobs.accepting.singles import ANY_TARGET, Accepted, Target, claim_idempotency_key
 from shared.postgres.copy_in import copy_in
@@ -83,7 +83,7 @@ def accept_keys(engine: Engine, job: BulkJob, keys: KeyPages, count: int) -> Acc
         row = connection.execute(_INSERT_LISTED, values).one_or_none()
         if row is None:
             raise _no_version(connection, job.target.choice)
-        copy = _COPY_PAGES.format(storage=job.target.storage)
+        copy = COPY_PAGES.format(storage=job.target.storage)
         copy_in(connection, copy, _page_rows(job, row, chain([first], pages), count))
     batch_ids = tuple(row.batch_ids)
     return Accepted(
@@ -223,17 +223,11 @@ WITH {_LIVE}, plan AS (
 SELECT l.model, l.version, j.created_at, p.id AS batch_id FROM live l CROSS JOIN job j CROSS JOIN plan p
 """).bindparams(bindparam("selection", type_=JSONB))
 
-_COPY_PAGES = """COPY predictq.batch_requests
-(batch_id, request_count, source_id, job_id, keys_{storage}, spelled, given) FROM STDIN"""
-
 
 def _page_rows(job: BulkJob, row: Any, pages: Iterable[KeyPage], count: int) -> Iterator[bytes]:
     """COPY data for all pages of requests, one line each."""
-    source = b"\\N" if row.source_id is None else b"%d" % row.source_id
-    job_id = str(job.job_id).encode()
     left = count
     for batch_id, page in zip(row.batch_ids, pages, strict=True):
         rows = min(left, job.batch_rows)
         left -= rows
-        values = (copy_array(page.keys), copy_value(page.spelled), copy_array(page.given))
-        yield b"%d\t%d\t%b\t%b\t%b\t%b\t%b\n" % (batch_id, rows, source, job_id, *values)
+        yield page_line(batch_id, rows, row.source_id, job.job_id, page)
