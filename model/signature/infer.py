@@ -15,7 +15,7 @@ from model.signature.category_types import category_lists, is_booster
 from model.signature.inside import Sight, categories_of, first_step, inner, sights
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import LACKS, Signature
-from shared.near_names import nearest
+from shared.sources.near_names import nearest
 
 KINDS = {
     **dict.fromkeys(("smallint", "integer", "bigint"), FeatureKind.INTEGER),

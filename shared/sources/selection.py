@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any
 
 from shared.errors import FilterRefused
-from shared.near_names import nearest
 from shared.sentences import Sentence, retold, sentence_of
 from shared.sources.filter_values import ORDERED, value_text
 from shared.sources.key_types import Unfit
+from shared.sources.near_names import nearest
 from shared.sources.source import Source
 from shared.sources.sql import SQL_TYPES, key_sql, quoted, relation
 
