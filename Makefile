@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # newer coverage than the pinned one.
 PINNED := install --no-deps --require-hashes -r
 
-.PHONY: rights audit sbom workflows workflow-steps secrets catalogue help demo up test fuzz fuzz-wire hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
+.PHONY: rights audit sbom workflows workflow-steps secrets catalogue help install demo up test fuzz fuzz-wire hostile older-postgres browser test-compose check coverage torture torture-quick mutants \
   bench bench-quick lock clean
 
 help: ## Show this list
@@ -37,6 +37,8 @@ help: ## Show this list
 	@echo "Installing what predictq is measured against into .venv"
 	@$(PIP) $(PINNED) bench/requirements.lock
 	@touch $@
+
+install: .venv/.runtime ## Set everything up and start nothing
 
 demo: .venv/.runtime ## Set everything up and run the main job once, then stop
 	@$(BIN)/predictq demo

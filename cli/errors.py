@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum
 from pathlib import Path
 from shlex import quote
@@ -64,11 +65,12 @@ class GatewayDown(PredictqError):
 
 
 class GatewayRefused(PredictqError):
-    """The gateway answered with an error."""
+    """The gateway answered with an error; `codes` are those of the flaws that it names."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, codes: Collection[str] = ()) -> None:
         super().__init__(f"the gateway says {status}: {detail}")
         self.status = status
+        self.codes = frozenset(codes)
 
 
 class SourceNotRead(PredictqError):

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from cli.arguments.directory_option import add_directory_option
+from cli.arguments.flags import show_flags_as_flags
 from cli.commands import again, clients, example, jobs, sources, submit
 from cli.commands.models import comparing as model_versions
 from cli.commands.models import registry as models
@@ -109,6 +110,7 @@ def main() -> int:
 def _command() -> Any:
     command = typer.main.get_command(app)
     add_directory_option(command)
+    show_flags_as_flags(command)
     return command
 
 

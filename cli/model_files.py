@@ -13,6 +13,7 @@ from urllib.parse import quote
 from cli.connection.client import ApiClient, Json
 from cli.errors import FileRefused, UsageProblem
 from cli.output.progress import progress
+from shared.models.signature_reading import SignatureRefused, read_signature_text
 
 if TYPE_CHECKING:
     from model.code.folder import PackedFolder
@@ -61,9 +62,11 @@ def _as_text(label: Any) -> str:
 def read_signature(path: Path) -> Json:
     """A signature in a file, as JSON. Raises FileRefused."""
     try:
-        signature: Json = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FileRefused(f"{path} is not JSON: {error}") from error
+        signature: Json = read_signature_text(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise FileRefused(f"{path} is not UTF-8: byte {error.start + 1} is no part of a letter") from error
+    except SignatureRefused as error:
+        raise FileRefused(f"{path}: {error}") from error
     return signature
 
 

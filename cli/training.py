@@ -74,7 +74,7 @@ def _fetch(client: ApiClient, name: str, wanted: Mapping[str, Any], *, quiet: bo
             try:
                 client.source_rows(name, dict(wanted), file, meter)
             except GatewayRefused as refused:
-                if f"The source {name} " in str(refused):  # it is away, locked, slow, or another one now
+                if refused.codes & {"source_unavailable", "source_failed"}:  # away, locked, slow, or another one now
                     raise SourceNotRead(name, refused) from refused
                 raise
         return read_source_rows(path)

@@ -40,6 +40,14 @@ def wait_for(client: ApiClient, job: Json) -> Json:
     return job
 
 
+def read_causes(client: ApiClient, job: Json) -> list[Json]:
+    """The errors by code of a bulk job whose rows failed; none of any other, which says itself why it failed."""
+    if job["kind"] != "bulk" or not job["request_counts"]["failed"]:
+        return []
+    errors: list[Json] = client.call("GET", f"/v1/jobs/{job['id']}/summary")["errors"]
+    return errors
+
+
 def exit_status(job: Json) -> ExitStatus:
     """What a command that waited for `job` ends with."""
     return ExitStatus.NOT_SUCCEEDED if job["status"] in ("failed", "cancelled") else ExitStatus.DONE

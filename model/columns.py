@@ -1,4 +1,4 @@
-"""Words of a user's CSV in our own words: column names and booleans. Pure, so that any reader can use it."""
+"""Words of a user's CSV in our own words: column names and booleans."""
 
 from __future__ import annotations
 
@@ -16,11 +16,3 @@ def column_name(header: str) -> str:
     """A CSV header in snake_case: `FirstName`, `First Name` and `first_name` are one column."""
     words = _WORD_START.sub("_", header.strip("\ufeff \t\"'"))
     return _SEPARATORS.sub("_", words).lower()
-
-
-def parse_boolean(word: str) -> bool:
-    """Yes/No, true/false, t/f or 1/0 in any case, as a bool. Raises ValueError for any other word."""
-    try:
-        return BOOLEAN_WORDS[word.strip().lower()]
-    except KeyError:
-        raise ValueError(f"expected one of Yes, No, true, false, 1, 0; got {word[:80]!r}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 import warnings
@@ -16,8 +17,10 @@ from model.code.importing import installed_names, place_in_code
 from model.errors import ArtefactCorrupt, ArtefactError, ArtefactIncompatible
 from model.stated import stated_versions
 
+# Where a worker opens files in a process of its own, its main module has the name of a package before it.
 _OF_A_SCRIPT = re.compile(
-    r"Can't get attribute '([^']+)' on <module '__main__'|module '__main__' has no attribute '([^']+)'"
+    r"Can't get attribute '([^']+)' on <module '(?:[\w.]+\.)?__main__'"
+    r"|module '(?:[\w.]+\.)?__main__' has no attribute '([^']+)'"
 )
 MOST_BYTES = 200_000_000  # of one file: PostgreSQL takes no statement above 1 GB, and a byte costs four in it
 
@@ -93,9 +96,9 @@ def _refusal(content: bytes, error: Exception) -> ArtefactError:
     main = _OF_A_SCRIPT.search(str(error))
     if main:
         return ArtefactIncompatible(
-            f"{main.group(1) or main.group(2)!r} was defined in the script or notebook that saved the file. Move it "
-            "to a module, import it from there, save the model again, and register it with --code FOLDER, "
-            "or save it with cloudpickle."
+            f"{main.group(1) or main.group(2)!r} was defined in the script or notebook itself that saved the file "
+            "(__main__). Move it to a module of its own, import it from there, save the model again, and register it "
+            "with --code FOLDER, or save it with cloudpickle."
         )
     place = place_in_code(error)
     if place is not None:
@@ -105,6 +108,9 @@ def _refusal(content: bytes, error: Exception) -> ArtefactError:
             f"The file names something that the libraries here do not have ({text}). It was probably saved with "
             "another version of a library: install that version, or save the model with this one."
         )
+    words = _text_of(content)
+    if words is not None:
+        return ArtefactCorrupt(f"The file {words}")
     return ArtefactCorrupt(f"The file {_kind_of(content)} It cannot be unpickled ({text}).")
 
 
@@ -124,9 +130,27 @@ def missing_module(module: str) -> str:
 
 
 def _kind_of(content: bytes) -> str:
-    if not content:
-        return "is empty."
+    return "is no whole joblib or pickle file: it was cut, altered, or is of another kind." if content else "is empty."
+
+
+def _text_of(content: bytes) -> str | None:
+    """What a file of words holds; None for one that is none. The oldest pickles are words, too, but no table."""
+    if content[:1] == b"\x80":
+        return None
     start = content[:2000]
-    if start[:1] not in (b"\x80", b"(", b"c") and all(9 <= byte < 127 for byte in start):
-        return f"holds text, not a model: it begins with {start[:30].decode()!r}."
-    return "is no whole joblib or pickle file: it was cut, altered, or is of another kind."
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)  # a letter may be cut at the end
+    except UnicodeDecodeError:
+        text = start.decode("cp1252", errors="replace")  # tables of spreadsheets often are
+    if (
+        not text
+        or not all(letter.isprintable() or letter in "\t\r\n\u00a0\u202f" for letter in text)
+        or "\ufffd" in text
+    ):
+        return None
+    lines = text.splitlines()
+    is_table = len(lines) > 1 and any(mark in lines[0] for mark in ",;\t")
+    if not is_table and (text[:1] in "(c" or not start.isascii()):
+        return None
+    ending = " It looks like a table (CSV): name the file that joblib.dump or pickle.dump has written."
+    return f"holds text, not a model: it begins with {text[:30]!r}.{ending if is_table else ''}"

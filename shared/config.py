@@ -144,6 +144,10 @@ class Settings(WireSettings):
     all_streams: int = Field(1000, ge=1, description="The same for all keys together.")
     key_uploads: int = Field(4, ge=1, description="Uploads that one API key may send at a time.")
     all_uploads: int = Field(32, ge=1, description="The same for all keys together.")
+    owner_upload_bytes: int = Field(
+        2_000_000_000, ge=1_000_000, description="Bytes of files sent for a worker that are kept of one owner."
+    )
+    owner_exports: int = Field(4, ge=1, description="Files of answers that workers may be writing for one owner.")
     key_downloads: int = Field(4, ge=1, description="Downloads of results that one API key may have open.")
     all_downloads: int = Field(32, ge=1, description="The same for all keys together.")
     key_lists: int = Field(16, ge=1, description="Lists and parts of results that one API key may ask for at a time.")
@@ -160,6 +164,12 @@ class Settings(WireSettings):
     )
     stall_seconds: float = Field(
         60, ge=1, description="How long rows may wait, while none is answered, before /health says so."
+    )
+    late_interactive_seconds: float = Field(
+        60, ge=1, description="How long a single prediction may wait before it counts as something that needs a person."
+    )
+    late_bulk_seconds: float = Field(
+        600, ge=1, description="The same of a batch of a bulk job, and of a selection that is to be planned."
     )
 
     lease_seconds: float = Field(

@@ -147,10 +147,10 @@ class ModelRefused(PredictqError):
 
 
 class UploadUnknown(PredictqError):
-    """No file of this owner has this id, or it is not whole, or has expired."""
+    """No file of this owner has this id, or it is not whole, or has expired, or an erasure has taken it."""
 
     def __init__(self, upload_id: UUID) -> None:
-        text = f"There is no file {upload_id}. Files are kept for a day; send it again."
+        text = f"There is no file {upload_id}. Files are kept for a day, or until an erasure; send it again."
         super().__init__(Sentence(text, id=str(upload_id)))
 
 

@@ -51,6 +51,11 @@ def begin_export(connection: Connection, job_id: UUID, owner: str, file_format: 
     return export_id, True
 
 
+def count_open_exports(connection: Connection, owner: str) -> int:
+    """How many files workers are writing for an owner, or will write."""
+    return int(connection.execute(_COUNT_OPEN, {"owner": owner}).scalar_one())
+
+
 def read_export(connection: Connection, export_id: UUID, owner: str) -> Export:
     """A file of `owner`. Raises ExportUnknown, also where it has expired or was deleted with a client of its job."""
     row = connection.execute(_READ, {"id": str(export_id), "owner": owner}).one_or_none()
@@ -139,6 +144,10 @@ WHERE job_id = :job AND owner = :owner AND media_type = :media_type AND is_compl
 _BEGIN = text("""
 INSERT INTO predictq.exports (id, job_id, owner, media_type, expires_at)
 VALUES (:id, :job, :owner, :media_type, now() + interval '24 hours')
+""")
+_COUNT_OPEN = text(f"""
+SELECT count(*) FROM predictq.errands e
+WHERE e.owner = :owner AND e.kind = 'write_export' AND e.status IN ('queued', 'running') AND NOT {FORGOTTEN_SQL}
 """)
 # An errand is kept for an hour: where there is none any more, nobody writes.
 _READ = text(f"""

@@ -18,13 +18,6 @@ class JobStatus(StrEnum):
         return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
-class BatchStatus(StrEnum):
-    """Where an open batch stands, as stored in `prediction_batches.status`. One that has ended is a page of answers."""
-
-    QUEUED = "queued"  # waits for a worker to claim it
-    RUNNING = "running"  # claimed under a lease; claimable again when the lease runs out
-
-
 class Queue(StrEnum):
     """What workers take from: single predictions never wait behind a million rows."""
 

@@ -28,19 +28,36 @@ def begin_file(connection: Connection, upload_id: UUID, owner: str, media_type: 
 
 
 def add_piece(connection: Connection, upload_id: UUID, number: int, content: bytes) -> None:
-    """Keep the next bytes of a file, PIECE_BYTES at most; pieces are numbered from 0."""
-    connection.execute(
-        text("INSERT INTO predictq.upload_pieces (upload_id, number, content) VALUES (:id, :number, :content)"),
-        {"id": str(upload_id), "number": number, "content": content},
-    )
+    """Keep the next bytes of a file, PIECE_BYTES at most; pieces are numbered from 0.
+
+    Raises UploadUnknown where an erasure has taken the file meanwhile: nobody could say yet that it names nobody.
+    """
+    added = connection.execute(_ADD_PIECE, {"id": str(upload_id), "number": number, "content": content})
+    if not added.rowcount:
+        raise UploadUnknown(upload_id)
+
+
+# The lock keeps an erasure, which deletes the file, from passing between the two.
+_ADD_PIECE = text("""
+INSERT INTO predictq.upload_pieces (upload_id, number, content)
+SELECT u.id, :number, :content FROM predictq.uploads u WHERE u.id = :id FOR KEY SHARE
+""")
 
 
 def end_file(connection: Connection, upload_id: UUID, *, size: int, sha256: str) -> None:
-    """The file is whole."""
-    connection.execute(
+    """The file is whole. Raises UploadUnknown as `add_piece` does."""
+    ended = connection.execute(
         text("UPDATE predictq.uploads SET size = :size, sha256 = :sha256 WHERE id = :id"),
         {"id": str(upload_id), "size": size, "sha256": sha256},
     )
+    if not ended.rowcount:
+        raise UploadUnknown(upload_id)
+
+
+def kept_bytes(connection: Connection, owner: str) -> int:
+    """The bytes of an owner's whole files."""
+    query = text("SELECT coalesce(sum(size), 0) FROM predictq.uploads WHERE owner = :owner AND expires_at > now()")
+    return int(connection.execute(query, {"owner": owner}).scalar_one())
 
 
 def drop_file(connection: Connection, upload_id: UUID) -> None:
@@ -71,11 +88,13 @@ def find_file(connection: Connection, upload_id: UUID, owner: str) -> UploadedFi
 
 def keep_file(connection: Connection, upload_id: UUID, owner: str) -> None:
     """Keep a whole file for a day from now. Raises UploadUnknown as `find_file` does."""
-    find_file(connection, upload_id, owner)
-    connection.execute(
-        text(f"UPDATE predictq.uploads SET expires_at = now() + interval '{_KEPT}' WHERE id = :id"),
-        {"id": str(upload_id)},
+    kept = connection.execute(
+        text(f"""UPDATE predictq.uploads SET expires_at = now() + interval '{_KEPT}'
+                 WHERE id = :id AND owner = :owner AND sha256 IS NOT NULL AND expires_at > now()"""),
+        {"id": str(upload_id), "owner": owner},
     )
+    if not kept.rowcount:
+        raise UploadUnknown(upload_id)
 
 
 def read_file(connection: Connection, upload_id: UUID, owner: str) -> bytes:

@@ -67,11 +67,6 @@ def read_catalogue(connection: Connection) -> list[str]:
     return sorted(" ".join(line.split()) for line in connection.execute(_LINES).scalars())
 
 
-def expected_catalogue() -> list[str]:
-    """The lines of the newest revision."""
-    return CATALOGUE.read_text(encoding="utf-8").splitlines()
-
-
 def differences(found: list[str], expected: list[str]) -> list[str]:
     """What differs: `- line` is missing in the database, `+ line` is more than there should be."""
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))

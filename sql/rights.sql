@@ -16,7 +16,7 @@ INSERT INTO pg_temp.rights VALUES
 ('model_versions',          'select, update',                'select, insert, update',       'select'),
 ('model_seals',             'select, insert',                'select, insert',               'select'),
 ('promotions',              'select, insert',                'select, insert',               'select'),
-('reference_rows',          'select',                        'select, insert',               'select, delete'),
+('reference_rows',          '',                              'select, insert',               ''),
 -- callers and people
 ('api_keys',                'select, insert, update',  'select (owner, max_waiting_rows, revoked_at, expires_at)', ''),
 ('audit_log',               'select, insert',                'insert',                       'select, insert'),

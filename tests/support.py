@@ -87,9 +87,9 @@ def add_model(
 _serial = count(1)
 
 
-def register_artefact(connection: Connection, artefact: Artefact) -> int:
-    """Register an artefact for the sample's source; returns the number of the version in the database."""
-    source = read_source(connection, "clients")
+def register_artefact(connection: Connection, artefact: Artefact, *, source_name: str = "clients") -> int:
+    """Register an artefact for a source, by default the sample's; returns the number of the version in the database."""
+    source = read_source(connection, source_name)
     return register_version(connection, new_version(artefact, source_id=source.id)).id
 
 

@@ -163,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         queues = [Queue(name.strip()) for name in options.queues.split(",")]
     except ValueError:
+        queues = []
+    if not queues or not set(queues) <= set(SCORING_QUEUES):
         parser.error(f"--queues: choose from {', '.join(SCORING_QUEUES)}")
     if options.concurrency < 1:
         parser.error("--concurrency: at least 1")

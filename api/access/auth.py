@@ -19,7 +19,8 @@ from api.http.problems import FAILED_KEYS, FORBIDDEN, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
 from api.server.shared_tasks import SharedTasks
-from shared.access.api_keys import ALL_ROLES, PREFIX, ApiKey, find_key
+from shared.access.api_keys import PREFIX, ApiKey, find_key
+from shared.access.roles import ALL_ROLES
 
 _REMEMBER_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers

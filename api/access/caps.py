@@ -25,6 +25,14 @@ class TooManyAtOnce(Problem):
         super().__init__(AT_ONCE, detail, [Flaw("", setting, detail)])
 
 
+class TooMuchOfOwner(Problem):
+    """What is kept or made for an owner has reached its cap. Its flaw names the setting to raise."""
+
+    def __init__(self, what: str, limit: int, setting: str) -> None:
+        detail = f"{limit:,} {what} are the most for one owner at a time. Let some end or expire, then try again."
+        super().__init__(AT_ONCE, detail, [Flaw("", setting, detail)])
+
+
 class Cap:
     """Counts what is open of one kind. For the event loop alone; its memory is that of the keys that have some open."""
 

@@ -126,6 +126,15 @@ def _limit(default: int, most: int) -> _Json:
     )
 
 
+_ERRORS = _parameter(
+    "query",
+    "errors",
+    "Only rows with an error: `only`, or the code of one.",
+    {"type": "string", "pattern": "^[a-z][a-z_]{0,59}$"},
+    example="unknown_client",
+)
+
+
 def _header(description: str) -> _Json:
     return {"description": description, "schema": {"type": "string"}}
 
@@ -208,7 +217,7 @@ RESULTS = _call(
     "The results of a job",
     {200: schemas.ResultPage},
     errors=(401, 403, 404, 406, 409, 422, 429, 503),
-    parameters=[_JOB_ID, _limit(1000, 10_000), _CURSOR],
+    parameters=[_JOB_ID, _limit(1000, 10_000), _CURSOR, _ERRORS],
     headers={
         "X-Predictq-Complete": _header("`true` when these are all rows that there will be."),
         "Link": _header('The next page, as rel="next"; JSON only.'),

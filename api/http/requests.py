@@ -49,11 +49,6 @@ class Raw(Response):
         return {"type": "http.response.body", "body": self.body}
 
 
-def json_response(content: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Raw:
-    """Anything that orjson knows, as a response."""
-    return Raw(orjson.dumps(content), status, headers)
-
-
 def address_of(request: Request) -> str:
     """Where the call comes from; empty over a Unix socket."""
     client = request.scope["client"]

@@ -6,10 +6,9 @@ from typing import Any
 
 from api.http.problems import MOST_FLAWS, Flaw, Invalid
 from shared.sentences import retold
+from shared.sources.key_types import INTEGER_RANGES
 from shared.sources.keys import ClientKey, KeyForm, KeyRefused
 from shared.sources.references import REFERENCES
-
-MAX_CLIENT_ID = 2**63 - 1
 
 
 def parse_client_id(content: dict[str, Any], keys: KeyForm) -> ClientKey:
@@ -32,8 +31,9 @@ def parse_reference(content: dict[str, Any]) -> ClientKey:
 
 
 def are_whole_numbers(values: list[object]) -> bool:
-    """Whether all are whole numbers that a bigint can hold, and there is one at least; found out at C speed."""
-    return set(map(type, values)) == {int} and min(values) >= -(2**63) and max(values) <= MAX_CLIENT_ID  # type: ignore[type-var,operator]  # all are int
+    """Whether all are keys of the type bigint as they stand, and there is one at least; found out at C speed."""
+    least, most = INTEGER_RANGES["bigint"]
+    return set(map(type, values)) == {int} and min(values) >= least and max(values) <= most  # type: ignore[type-var,operator]  # all are int
 
 
 def parse_client_ids(values: list[object], keys: KeyForm, *, first: int = 0) -> list[ClientKey]:

@@ -6,19 +6,24 @@ import asyncio
 import hashlib
 from uuid import UUID
 
+from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
 from uuid_utils.compat import uuid7
 
 from api.access.auth import Caller
+from api.access.caps import TooMuchOfOwner
 from api.http.problems import TOO_LARGE, Problem
 from api.http.requests import headers_of, refuse_encoding
 from api.server.deadline import current
 from api.server.services import Services
-from shared.uploaded_files import PIECE_BYTES, UploadedFile, add_piece, begin_file, drop_file, end_file
+from shared.uploaded_files import PIECE_BYTES, UploadedFile, add_piece, begin_file, drop_file, end_file, kept_bytes
 
 
 async def keep_body(request: Request, services: Services, caller: Caller) -> tuple[UUID, UploadedFile]:
-    """Store the body of a call as a file of its owner's. Raises Problem 408, 413, 415 or 429; then nothing is kept."""
+    """Store the body of a call as a file of its owner's. Then nothing is kept where this raises:
+
+    Problem 408, 413, 415 or 429, and UploadUnknown where an erasure has taken the file while it was sent.
+    """
     with services.caps.uploads.place(caller):
         return await _keep_body(request, services, caller.owner)
 
@@ -27,15 +32,31 @@ async def _keep_body(request: Request, services: Services, owner: str) -> tuple[
     refuse_encoding(headers_of(request))
     upload_id = UUID(str(uuid7()))
     media_type = request.headers.get("content-type", "application/octet-stream")
-    await services.quick.write(lambda connection: begin_file(connection, upload_id, owner, media_type))
+
+    def begin(connection: Connection) -> None:
+        _check_room(connection, services, owner, more=1)
+        begin_file(connection, upload_id, owner, media_type)
+
+    def end(connection: Connection) -> None:
+        _check_room(connection, services, owner, more=size)  # others may have become whole meanwhile
+        end_file(connection, upload_id, size=size, sha256=digest)
+
+    await services.quick.write(begin)
     try:
         with current().paused():
             size, digest = await _keep(request, services, upload_id)
-        await services.quick.write(lambda connection: end_file(connection, upload_id, size=size, sha256=digest))
+        await services.quick.write(end)
     except BaseException:
         await asyncio.shield(services.quick.write(lambda connection: drop_file(connection, upload_id)))
         raise
     return upload_id, UploadedFile(media_type, size, digest)
+
+
+def _check_room(connection: Connection, services: Services, owner: str, *, more: int) -> None:
+    """Raise TooMuchOfOwner where a file of `more` bytes would be too much for its owner."""
+    most = services.settings.owner_upload_bytes
+    if kept_bytes(connection, owner) + more > most:
+        raise TooMuchOfOwner("bytes of files that were sent", most, "owner_upload_bytes")
 
 
 async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[int, str]:

@@ -69,7 +69,7 @@ class ModelDirectory:
         self._threads = threads
         self._known = _Known()
         self._until = 0.0
-        self._pinned: dict[tuple[str, int], ServedModel] = {}
+        self._pinned: dict[tuple[str, int], tuple[float, ServedModel]] = {}  # with until when
         self._reads: Coalescer[None, _Known] = Coalescer(
             self._read, threads.executor, max_items=10_000, patience_seconds=PATIENCE_SECONDS, make_late_error=late
         )
@@ -116,12 +116,12 @@ class ModelDirectory:
 
     async def _version(self, choice: ModelChoice) -> ServedModel:
         name, number = choice.model or "", choice.version or 0
-        served = self._pinned.get((name, number))
-        if served is None:
+        until, served = self._pinned.get((name, number), (0.0, None))
+        if served is None or time.monotonic() >= until:
             served = await self._threads.read(lambda connection: _pinned(connection, name, number))
             if len(self._pinned) >= _MOST_PINNED:
                 self._pinned.clear()
-            self._pinned[name, number] = served
+            self._pinned[name, number] = time.monotonic() + _REMEMBER_SECONDS, served
         if served.version.retired_at is not None:
             raise VersionRetired(served.version.label)
         return served

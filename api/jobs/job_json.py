@@ -11,7 +11,7 @@ import orjson
 from api.http.requests import Raw
 from api.http.root_path import rooted
 from shared.jobs.accepting.singles import Accepted
-from shared.jobs.records import JobRecord
+from shared.jobs.records import AskedFor, JobRecord
 from shared.models.task import Task, class_name
 
 POLL_SECONDS = b"1"  # what Retry-After advises while a job is not done
@@ -46,6 +46,8 @@ def job_json(job: JobRecord) -> dict[str, Any]:
         body["name"] = job.name
     if job.deadline is not None:
         body["deadline"] = job.deadline
+    if job.asked is not None:
+        body["asked"] = _asked(job, job.asked)
     if job.request_id is not None:
         body["request_id"] = str(job.request_id)
         body |= _client(job)
@@ -57,9 +59,19 @@ def job_json(job: JobRecord) -> dict[str, Any]:
     return body
 
 
+def _asked(job: JobRecord, asked: AskedFor) -> dict[str, Any]:
+    """What a bulk job was asked for, and by whom."""
+    said: dict[str, Any] = {"by": job.owner, "for": asked.what}
+    if asked.where is not None:
+        said["where"] = asked.where
+    if asked.again_of is not None:
+        said["job"] = asked.again_of
+    return said
+
+
 def bare(job: JobRecord) -> JobRecord:
     """The same job for whom is not its owner: how it stands, and nothing of clients and their answers."""
-    return replace(job, name=None, request_id=None, client_id=None, key=None, value=None, error_code=None)
+    return replace(job, name=None, request_id=None, client_id=None, key=None, value=None, error_code=None, asked=None)
 
 
 def error_json(code: str | None, detail: str | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from api.access.dependencies import AdminCaller, CurrentServices
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
-from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NO_WORKER, Problem
+from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NO_WORKER, Flaw, Problem
 from api.http.root_path import rooted
 from api.jobs.downloads import Download, download_response
 from api.routes.jobs.exports import begin_copies
@@ -59,7 +59,8 @@ async def fetch(request: Request, services: CurrentServices, caller: AdminCaller
     """The rows as an Arrow file; 409 while a worker still reads them."""
     found = await services.quick.read(lambda connection: find_rows(connection, rows_id, caller.owner))
     if found.failure is not None:
-        raise Problem(ERRAND_FAILED, found.failure)
+        flaw = Flaw("", found.failure_code or "errand_failed", found.failure)
+        raise Problem(ERRAND_FAILED, found.failure, [flaw])
     if found.is_forgotten:
         raise Problem(NO_WORKER, "No worker reads the rows. Is one running? See predictq doctor.")
     if not found.is_complete:

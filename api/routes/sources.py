@@ -18,6 +18,7 @@ from shared.sources.source import Source, add_source, list_sources, read_source,
 
 router = APIRouter(tags=["sources"], route_class=ModelRoute, responses=PROBLEMS)
 
+_SHOWN_CHANGES = 50  # of a check, in the audit log
 Name = Annotated[str, Path(max_length=100, description="The source.", examples=["policyholders"])]
 
 
@@ -41,7 +42,7 @@ async def add(
         "filters": body.filters,
     }
     found = await services.errands.run("describe_source", caller.owner, asked)
-    source = source_from(body.name, body.url_variable, found)
+    source = source_from(body.name, body.url_variable, found, chosen=body.columns)
     if body.dry_run:
         response.status_code = 200
         return schemas.AddedSource(source=_shape(source), found=found)
@@ -64,10 +65,14 @@ async def read_one(services: CurrentServices, _: AdminCaller, name: Name) -> sch
 
 
 @router.post("/v1/sources/{name}/check", summary="Check a source")
-async def check(services: CurrentServices, caller: AdminCaller, name: Name) -> dict[str, Any]:
+async def check(request: Request, services: CurrentServices, caller: AdminCaller, name: Name) -> dict[str, Any]:
     """Read the catalogue again: what changed since, and which live versions that breaks."""
     source = await services.quick.read(lambda connection: read_source(connection, name))
     found: dict[str, Any] = await services.errands.run("check_source", caller.owner, {"source_id": source.id})
+    after = {"changes": found["changes"][:_SHOWN_CHANGES]}
+    await services.quick.write(
+        lambda connection: record(connection, request, caller, "source.check", name, after=after)
+    )
     services.models.forget()
     return found
 

@@ -42,13 +42,9 @@ async def samples(
 
 @router.get("/v1/attention", summary="What needs a person")
 async def attention(services: CurrentServices, caller: OperateCaller) -> schemas.Attention:
-    """No worker, batches that fail or that nobody can load, sources that are away or changed, the disk, pauses."""
-    settings = services.settings
+    """No worker, batches that fail, wait for long or cannot be loaded, sources away or changed, the disk, pauses."""
     found = await services.lists.read(
-        lambda connection: read_attention(
-            connection, stall_seconds=settings.stall_seconds, disk_bytes=settings.disk_bytes
-        ),
-        owner=caller.owner,
+        lambda connection: read_attention(connection, services.settings), owner=caller.owner
     )
     needs = []
     for need in found:

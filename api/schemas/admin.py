@@ -8,7 +8,8 @@ from pydantic import Field
 
 from api.http.validation import GivenTime
 from api.schemas.base import Shape, Time
-from shared.access.api_keys import LONGEST_NOTE, LONGEST_OWNER
+from shared.access.api_keys import LONGEST_NOTE
+from shared.access.roles import LONGEST_OWNER
 from shared.pauses import LONGEST_REASON
 from shared.status import Queue
 

@@ -117,6 +117,17 @@ class JobProblem(Shape):
     detail: str
 
 
+class Asked(Shape):
+    """What a bulk job was asked for, and by which owner."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    by: str
+    for_: Literal["filter", "all", "list", "upload", "repeat", "retry"] = Field(alias="for")
+    where: dict[str, Any] | None = Field(default=None, description="The filter, unless it has more than 2,000 bytes.")
+    job: UUID | None = Field(default=None, description="Which job is repeated, or whose failed rows are retried.")
+
+
 class Job(Shape):
     """A job. `request_id`, `client_id` and `result` are of a single job only.
 
@@ -136,6 +147,7 @@ class Job(Shape):
     links: Links
     name: str | None = None
     deadline: Time | None = None
+    asked: Asked | None = Field(default=None, description="Of a bulk job; not in the answer to the call that made it.")
     request_id: str | None = Field(default=None, examples=["1042-7"])
     client_id: ClientId | None = None
     key: str | None = Field(default=None, description="The canonical key where it differs from `client_id`.")

@@ -77,6 +77,7 @@ class UploadLook(Shape):
     model: str
     format: Literal["xlsx", "parquet", "arrow", "csv"] | None = None
     sheet: str | None = None
+    sheets: list[str] = Field(default_factory=list, description="Those of a workbook.")
     separator: str | None = None
     encoding: str | None = None
     rows: int = 0

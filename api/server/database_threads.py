@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.http.problems import BUSY, Problem
@@ -148,11 +148,6 @@ class DatabaseThreads:
 
         future.add_done_callback(give_back)
         return await asyncio.wrap_future(future)
-
-    def warm(self) -> None:
-        """Open a connection ahead of the first caller; raises DatabaseUnavailable."""
-        with autocommit(self.engine) as connection:
-            connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
         """Drop the connections; threads that still run are not waited for."""

@@ -18,6 +18,7 @@ Where = Annotated[
 _COMPARED = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
 _SIGNS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 _EMPTY = "null"
+_UNKNOWN_SIGN = re.compile(r"[^<>=]*?(!=|<>)")
 
 
 def read_condition(texts: Sequence[str]) -> dict[str, Any]:
@@ -31,6 +32,9 @@ def read_condition(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _condition(text: str) -> tuple[str, str, Any]:
+    unknown = _UNKNOWN_SIGN.match(text)
+    if unknown is not None:
+        raise UsageProblem(f"--where {text}: there is no {unknown[1]}; a column is compared by =, >=, >, <= or <")
     found = _COMPARED.fullmatch(text)
     if found is None:
         raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as tariff=basic")

@@ -58,7 +58,7 @@ def _again(
         job = client.again(job_id, what, key=key)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
-        finish(job, waited=watch, as_json=as_json)
+        finish(client, job, waited=watch, as_json=as_json)
 
 
 def count(

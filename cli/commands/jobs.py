@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from collections.abc import Iterator
@@ -18,11 +19,17 @@ from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.commands.operating.pauses import what_of
 from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
-from cli.output.job_text import job_line, trace_lines
+from cli.output.job_text import cause_lines, job_line, trace_lines
 from cli.output.progress import progress
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
-CONTENT_TYPES = {".ndjson": "application/x-ndjson", ".jsonl": "application/x-ndjson"}
+CONTENT_TYPES = {
+    "": "text/csv",
+    ".csv": "text/csv",
+    ".ndjson": "application/x-ndjson",
+    ".jsonl": "application/x-ndjson",
+}
+_ENDINGS = tuple(filter(None, (*CONTENT_TYPES, *BINARY_ENDINGS)))
 OfModel = Annotated[str | None, typer.Option(help="Only of this model.")]
 OfName = Annotated[str | None, typer.Option(help="Only where this is a part of the job's name.")]
 JobId = Annotated[str, typer.Argument(help="As `predictq jobs` shows it.")]
@@ -55,12 +62,12 @@ def jobs(
     for item in paused:
         remark(f"[yellow]paused:[/] {what_of(item)} by {plain_text(item['actor'])}: {plain_text(item['reason'])}")
     rows = [
-        (job["id"], job["kind"], job["status"], *(f"{count:,}" for count in _counts(job)), job["model_version"],
+        (job["id"], job["kind"], job["status"], *map(_count, _counts(job)), f"{job['model']}:{job['model_version']}",
          job["created_at"][:19].replace("T", " "))
         for job in found
     ]  # fmt: skip
-    numbers = ("total", "succeeded", "failed", "cancelled", "model")
-    say_table(("job", "kind", "status", *numbers, "accepted (UTC)"), rows, right=frozenset(numbers))
+    numbers = ("total", "succeeded", "failed", "cancelled")
+    say_table(("job", "kind", "status", *numbers, "model", "accepted (UTC)"), rows, right=frozenset(numbers))
 
 
 def _say_job(job: dict[str, Any], *, as_json: bool) -> None:
@@ -70,8 +77,13 @@ def _say_job(job: dict[str, Any], *, as_json: bool) -> None:
         say(job_line(job))
 
 
-def _counts(job: dict[str, Any]) -> list[int]:
+def _counts(job: dict[str, Any]) -> list[int | None]:
     return [job["request_counts"][name] for name in ("total", "succeeded", "failed", "cancelled")]
+
+
+def _count(number: int | None) -> str:
+    """As a table shows it; the total of a selection is not known while its rows are looked for."""
+    return "…" if number is None else f"{number:,}"
 
 
 def job(
@@ -88,7 +100,10 @@ def job(
         found = client.job(job_id)
         if watch:
             found = watching.watch(client, found, quiet=as_json)
+        causes = [] if as_json else watching.read_causes(client, found)
     _say_job(found, as_json=as_json)
+    for line in cause_lines(causes, job_id):
+        say(line)
     if watch:
         raise typer.Exit(watching.exit_status(found))
 
@@ -109,11 +124,11 @@ def results(
     api_key: ApiKeyText = None,
 ) -> None:
     """Write a job's answers, in the order in which they were asked for; so far as they are there."""
-    ending = output.suffix.lower() if output else ""
+    ending = _known_ending(output, as_json=as_json)
     if output and ending in BINARY_ENDINGS and not as_json:
         _write_binary(job_id, output, BINARY_ENDINGS[ending], api_url, api_key)
         return
-    content_type = "application/x-ndjson" if as_json else CONTENT_TYPES.get(ending, "text/csv")
+    content_type = "application/x-ndjson" if as_json else CONTENT_TYPES[ending]
     with (
         api_client(api_url, api_key, quiet=as_json) as client,
         progress("receiving", None, unit="bytes", quiet=as_json or output is None) as meter,
@@ -123,7 +138,23 @@ def results(
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     elif output and not as_json:
-        say(f"written to {plain_text(output)}")
+        say(f"{_rows(output, ending):,} rows written to {plain_text(output)}")
+
+
+def _known_ending(output: Path | None, *, as_json: bool) -> str:
+    """That of the file, which says what is written; none with --json, which says it. Raises UsageProblem."""
+    ending = output.suffix.lower() if output and not as_json else ""
+    if not ending or ending in _ENDINGS:
+        return ending
+    raise UsageProblem(f"-o {output}: the file's ending says what is written; it is one of {', '.join(_ENDINGS)}")
+
+
+def _rows(output: Path, ending: str) -> int:
+    """How many rows a file of text has: a field of CSV may have several lines."""
+    with output.open(encoding="utf-8", newline="") as file:
+        if CONTENT_TYPES[ending] == "text/csv":
+            return sum(1 for _ in csv.reader(file)) - 1
+        return sum(1 for _ in file)
 
 
 def _write_binary(job_id: str, output: Path, kind: str, api_url: str | None, api_key: str | None) -> None:

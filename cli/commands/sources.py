@@ -139,18 +139,19 @@ def _say_found(source: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         remark(f"and {len(columns) - _SHOWN_TYPES} more columns")
     if found.get("seconds") is not None:
         remark(f"10,000 keys take {found['seconds']:.2f} s")
-    for name, reason in _reasons(found.get("not_features")):
-        remark(plain_text(f"{name} cannot be a feature: {reason}"))
+    for item in found.get("not_features") or ():
+        remark(plain_text(f"{item['name']} ({item['type']}) cannot be a feature: {item['why']}"))
     for note in found.get("notes") or ():
         remark(plain_text(note))
-    for grant in found.get("grants") or ():
-        say(plain_text(grant))
+    _say_grants("What the worker's database role needs for this, and no more:", found.get("grants"))
+    _say_grants("So that an unknown client is a 404 at once, for the gateway's role:", found.get("gateway_grants"))
 
 
-def _reasons(found: Any) -> list[tuple[str, str]]:
-    if isinstance(found, Mapping):
-        return [(str(name), str(reason)) for name, reason in found.items()]
-    return [(str(item.get("name")), str(item.get("reason") or item.get("type"))) for item in found or ()]
+def _say_grants(heading: str, lines: Sequence[str] | None) -> None:
+    if lines:
+        remark(heading)
+    for line in lines or ():
+        say(plain_text(line))
 
 
 def _nulls(column: Mapping[str, Any], fractions: Mapping[str, float]) -> str:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,10 +23,14 @@ from cli.errors import FileRefused, UsageProblem
 from cli.output.console import AsJson, remark, say, say_json
 from cli.output.progress import progress
 
+if TYPE_CHECKING:
+    from cli.connection.client import ApiClient
+
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
 LONGEST_KEY = 255
 UNPROCESSABLE = 422
+_KEY_COLUMNS = re.compile(r"must (?:have the columns|be an object with) (.+?)(?:, and no other|$)", re.MULTILINE)
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 Model = Annotated[str | None, typer.Option(help="Which model: churn, or churn:3; default: the default model.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
@@ -47,7 +52,7 @@ def predict(
 
     with api_client(api_url, api_key, quiet=as_json) as client:
         job = _predict(client, client_id, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
-        finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        finish(client, wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
 def predict_raw(
@@ -69,7 +74,7 @@ def predict_raw(
     values = _read_features(features)
     with api_client(api_url, api_key, quiet=as_json) as client:
         job = client.predict_raw(values, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
-        finish(wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        finish(client, wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
 def bulk(
@@ -141,18 +146,22 @@ def bulk(
             job = client.submit_where(condition, key=key, **said)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
-        finish(job, waited=watch, as_json=as_json)
+        if where and not as_json and job["request_counts"]["total"] == 0:
+            remark("No client fits the filter.")
+        finish(client, job, waited=watch, as_json=as_json)
 
 
-def finish(job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
+def finish(client: ApiClient, job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
     """Say how the job stands, and end with the status that tells it."""
-    from cli.output.job_text import job_line
-    from cli.watching import exit_status
+    from cli.output.job_text import cause_lines, job_line
+    from cli.watching import exit_status, read_causes
 
     if as_json:
         say_json(job)
     else:
         say(job_line(job))
+        for line in cause_lines(read_causes(client, job), job["id"]):
+            say(line)
         if not waited:
             remark(f"Follow it with: predictq job {job['id']} --watch")
     if waited:
@@ -194,18 +203,60 @@ def _predict(client: Any, parts: Sequence[str], *, model: str | None, **more: An
     """Ask for one client by a key as it is typed: a number is one where its column is."""
     from cli.errors import GatewayRefused
 
+    try:
+        return _predict_key(client, parts, model=model, **more)
+    except GatewayRefused as refused:
+        raise key_problem(str(refused), parts) or refused from None
+
+
+def key_problem(refusal: str, parts: Sequence[str]) -> UsageProblem | None:
+    """What to type instead, where a key has other columns than were typed; None for all other refusals."""
+    found = _KEY_COLUMNS.search(refusal)
+    if found is not None:
+        columns = found[1].split(", ")
+        known = len(parts) == len(columns) and not any("=" in part for part in parts)
+        values = [shlex.quote(part) for part in parts] if known else ["…"] * len(columns)
+        typed = " ".join(f"{shlex.quote(column)}={value}" for column, value in zip(columns, values, strict=True))
+        return UsageProblem(f"the key has the columns {found[1]}: predictq predict {typed}")
+    if "must be one value" in refusal and len(parts) > 1:
+        return UsageProblem(
+            f"the key is one value, not {len(parts)} ({' '.join(parts)}): predictq predict {shlex.quote(parts[0])}; "
+            "an option such as --wait takes no value"
+        )
+    return None
+
+
+def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more: Any) -> dict[str, Any]:
+    from cli.errors import GatewayRefused
+
     pairs = [part.partition("=") for part in parts]
     if len(parts) > 1 or (pairs[0][1] and pairs[0][0].isidentifier()):
-        return dict(client.predict({name: value for name, _, value in pairs}, model=model, **more))
+        return _predict_composite(client, {name: value for name, _, value in pairs}, model=model, **more)
     text = parts[0]
     if not _WHOLE.fullmatch(text):
         return dict(client.predict(text, model=model, **more))
     try:
         return dict(client.predict(int(text), model=model, **more))
     except GatewayRefused as refused:
-        if refused.status != UNPROCESSABLE or "must be a string" not in str(refused):
+        if "invalid_client_id" not in refused.codes:
             raise
         return dict(client.predict(text, model=model, **more))
+
+
+def _predict_composite(client: Any, parts: Mapping[str, str], **more: Any) -> dict[str, Any]:
+    """Whole numbers as such, so that the answer names the client as lists of results do; texts where columns are."""
+    from cli.errors import GatewayRefused
+
+    natural: dict[str, Any] = {name: int(value) if _WHOLE.fullmatch(value) else value for name, value in parts.items()}
+    while True:
+        try:
+            return dict(client.predict(natural, **more))
+        except GatewayRefused as refused:
+            texts = [name for name, value in natural.items() if isinstance(value, int)]
+            name = next((name for name in texts if f"{name} must be a string" in str(refused)), None)
+            if refused.status != UNPROCESSABLE or name is None:
+                raise
+            natural[name] = parts[name]
 
 
 def _read_features(path: Path) -> dict[str, Any]:

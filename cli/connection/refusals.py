@@ -37,4 +37,5 @@ def refusal_of(response: httpx.Response) -> GatewayRefused:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key, the very first one with `--first`."
     flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
     more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:_SHOWN_FLAWS])
-    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail))
+    codes = [str(flaw.get("code", "")) for flaw in problem.get("errors") or []]
+    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail), codes)

@@ -27,7 +27,7 @@ from shared.sources.source import list_sources
 from shared.watching.attention import Concern, read_attention, words_of
 
 PING_SECONDS = 2.0
-_SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED)
+_SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.LATE, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED)
 _SHOWN_SOURCES = 10
 
 
@@ -151,11 +151,12 @@ def _examine_pauses(engine: Engine) -> Iterator[Finding]:
 def _examine_attention(engine: Engine, settings: Settings) -> Iterator[Finding]:
     """What needs a person and is not said by another finding."""
     with transaction(engine) as connection:
-        needs = read_attention(connection, stall_seconds=settings.stall_seconds, disk_bytes=settings.disk_bytes)
+        needs = read_attention(connection, settings)
     for need in needs:
         if need.code in _SAID_BY_ATTENTION:
             detail, advice = words_of(need)
-            yield Finding(need.code.value.replace("_", " "), ok=False, detail=detail, advice=advice)
+            is_ok = need.code is Concern.LATE  # nothing is broken: there is much to do
+            yield Finding(need.code.value.replace("_", " "), ok=is_ok, detail=detail, advice=advice)
 
 
 def _examine_redis(settings: Settings) -> Iterator[Finding]:

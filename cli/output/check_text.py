@@ -25,6 +25,8 @@ def check_lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(report["first_errors"]["labels"])
     for way, difference in report["differences"].items():
         lines.append(f"NOT EQUAL to {way}: {difference}")
-    if report["is_equal"]:
+    if not report["answered"]:
+        lines.append("no row was answered, so nothing was compared; predictq sources check SOURCE says what changed")
+    elif report["is_equal"]:
         lines.append("every answer equals the estimator's own")
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -62,6 +62,12 @@ def counts_text(job: Mapping[str, Any]) -> str:
             text += f", {counts[name]:,} {name}"
     seconds = job_seconds(job)
     return f"{text} in {seconds:.1f} s ({done / seconds:,.0f} rows/s)" if seconds and done else text
+
+
+def cause_lines(errors: Sequence[Mapping[str, Any]], job_id: str) -> list[str]:
+    """Why rows of a bulk job failed: each code with its count and what is said of one such row, then how to see all."""
+    lines = [f"  {group['count']:,} {group['code']}: {plain_text(group['samples'][0]['detail'])}" for group in errors]
+    return [*lines, f"  All of them: predictq results {job_id}"] if lines else []
 
 
 def job_seconds(job: Mapping[str, Any]) -> float | None:

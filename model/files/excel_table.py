@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from model.files.excel_facts import require_plain
 from shared.files.refusals import TableRefused
@@ -82,18 +82,29 @@ class ExcelTable:
             title: str = found.title
             return title
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        import openpyxl  # noqa: PLC0415 - half a second that other files can do without
+    def _opened(self) -> AbstractContextManager[Any]:
+        return _open(self._path)
 
-        try:
-            book = openpyxl.load_workbook(self._path, read_only=True, data_only=True)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
-            raise TableRefused(f"{self._path} cannot be read as a workbook of Excel: {error}") from None
-        try:
-            yield book
-        finally:
-            book.close()
+
+def sheet_names(path: Path) -> list[str]:
+    """The sheets of a workbook, also hidden ones, whatever the file is called. Raises TableRefused."""
+    _require_bounded(path)
+    with path.open("rb") as file, _open(file) as book:
+        return [one.title for one in book.worksheets]
+
+
+@contextmanager
+def _open(file: Path | IO[bytes]) -> Iterator[Any]:
+    import openpyxl  # noqa: PLC0415 - half a second that other files can do without
+
+    try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
+        raise TableRefused(f"{file} cannot be read as a workbook of Excel: {error}") from None
+    try:
+        yield book
+    finally:
+        book.close()
 
 
 def _full_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:

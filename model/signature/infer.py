@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,8 @@ from model.onnx_model import OnnxModel
 from model.signature.category_types import category_lists, is_booster
 from model.signature.inside import Sight, categories_of, first_step, inner, sights
 from shared.models.feature import FeatureKind, FeatureSpec
-from shared.models.signature import Signature
+from shared.models.signature import LACKS, Signature
+from shared.sources.near_names import nearest
 
 KINDS = {
     **dict.fromkeys(("smallint", "integer", "bigint"), FeatureKind.INTEGER),
@@ -141,9 +141,9 @@ def _is_text(column: Column) -> bool:
 
 def _lacking(lacking: list[str], known: Iterable[str]) -> str:
     names = list(known)
-    near = [(name, get_close_matches(name, names, n=1)) for name in lacking[:10]]
-    words = ", ".join(f"{name!r} (there is {match[0]!r})" if match else repr(name) for name, match in near)
-    return f"the source lacks {len(lacking)} of the model's features: {words}" + (", …" if len(lacking) > 10 else "")
+    near = [(name, nearest(name, names)) for name in lacking[:10]]
+    words = ", ".join(f"{name!r} (there is {match!r})" if match else repr(name) for name, match in near)
+    return f"{LACKS}{len(lacking)} of the model's features: {words}" + (", …" if len(lacking) > 10 else "")
 
 
 def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str, ...] | None) -> FeatureSpec:

@@ -14,14 +14,12 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from shared.access.roles import ALL_ROLES, LONGEST_OWNER, PLAIN_ROLES
 from shared.errors import PredictqError
 from shared.plain_names import refuse_unprintable
 
 PREFIX = "pq_"
-LONGEST_OWNER, LONGEST_NOTE = 100, 200
-
-PLAIN_ROLES = ("read", "predict", "bulk")
-ALL_ROLES = (*PLAIN_ROLES, "features", "operate", "admin")
+LONGEST_NOTE = 200
 
 
 class KeyUnknown(PredictqError):

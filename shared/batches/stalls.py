@@ -1,7 +1,8 @@
-"""Whether work stands still: rows wait, and for a while none like them was answered."""
+"""Whether work stands still or is late: rows wait, and for a while none like them, or not they, were answered."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -57,3 +58,37 @@ def read_stalls(connection: Connection, seconds: float) -> list[Stall]:
     """The queues whose rows have waited for `seconds` while none of theirs was answered. Reads open batches only."""
     rows = connection.execute(_STALLS, {"seconds": seconds})
     return [Stall(Queue(queue), waited) for queue, waited in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A queue whose oldest batch that nobody has begun waits for long."""
+
+    queue: Queue
+    seconds: float
+    rows: int  # without an answer in that queue
+
+
+# What is paused, or reads a source that is away, is meant to wait.
+_LATE = text("""
+SELECT l.queue, l.seconds, (
+    SELECT sum(w.request_count - coalesce(cardinality(w.cancelled_rows), 0))
+    FROM predictq.prediction_batches w WHERE w.queue = l.queue)
+FROM (
+    SELECT b.queue, CAST(extract(epoch FROM clock_timestamp() - min(
+        predictq.waits_since(b.queue, b.model_version_id, b.created_at))) AS double precision) AS seconds
+    FROM predictq.prediction_batches b
+    JOIN unnest(CAST(:queues AS text[]), CAST(:limits AS double precision[])) AS g (queue, seconds) USING (queue)
+    WHERE b.status = 'queued' AND b.created_at < clock_timestamp() - make_interval(secs => g.seconds)
+        AND predictq.waits_since(b.queue, b.model_version_id, b.created_at)
+            < clock_timestamp() - make_interval(secs => g.seconds)
+        AND NOT predictq.is_paused(b.queue, b.model_version_id, b.reads_source)
+    GROUP BY b.queue
+) l ORDER BY l.queue DESC
+""")
+
+
+def read_late(connection: Connection, limits: Mapping[Queue, float]) -> list[Late]:
+    """The queues in which a batch waits for longer than its limit in seconds. Reads open batches only."""
+    values = {"queues": [queue.value for queue in limits], "limits": list(limits.values())}
+    return [Late(Queue(queue), seconds, int(rows)) for queue, seconds, rows in connection.execute(_LATE, values)]

@@ -25,7 +25,7 @@ LARGEST_OPEN_BYTES = 256 * 1024 * 1024  # of a partition of jobs that still grow
 
 # Small tables that may have held her. What of them is a child goes after what it refers to.
 _SMALL = (
-    "prediction_batches", "idempotency_keys", "erasures", "erasure_jobs", "holds", "reference_rows", "errands",
+    "prediction_batches", "idempotency_keys", "erasures", "erasure_jobs", "holds", "errands",
     "uploads", "upload_pieces", "exports", "export_pieces",
 )  # fmt: skip
 

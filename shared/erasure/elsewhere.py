@@ -1,64 +1,59 @@
-"""What else holds a client: idempotency keys; filters, names and errors of jobs; files; errands; reference rows."""
+"""What else holds a client: idempotency keys; filters, names and errors of jobs; files; errands."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.erasure.keys import ClientKey
-from shared.erasure.naming import is_free_of, json_needle, without_client
+from shared.erasure.naming import is_free_of, names_client, without_client
+from shared.erasure.request_rows import note_jobs
+from shared.jobs.accepting.erased_keys import erased_key_sql, is_plain_key_sql
 from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.postgres.engine import transaction
 
 
 def erase_elsewhere(engine: Engine, erasure_id: UUID, key: ClientKey) -> None:
     """Take the client out of everything that is no page. Doing it again changes nothing more."""
-    values: dict[str, object] = {
-        "id": str(erasure_id),
-        "key": key.text,
-        "needle": json_needle(key),
-        "source_id": key.source.id,
-    }
+    values = {"id": str(erasure_id)}
     with transaction(engine) as connection:
-        named = _erase_selections(connection, key, values)
-        connection.execute(_FORGET_PAYLOADS, {**values, "named": named})
+        named = _erase_selections(connection, key)
+        note_jobs(connection, erasure_id, named)
+        connection.execute(_FORGET_PAYLOADS, {**values, "named": [str(job_id) for job_id in named]})
         connection.execute(_FORGET_KEYS, values)
     with transaction(engine) as connection:
-        for statement in (_NAMES, _ERROR_TEXTS):
-            _mark(connection, connection.execute(statement, values).scalars().all())
-    with transaction(engine) as connection:
-        connection.execute(_REFERENCE_ROWS, values)
-        connection.execute(_ERRANDS, {**values, "variables": json.dumps({"n": key.value, "t": key.text})})
-        connection.execute(_EXPORTS, values)
+        _erase_words(connection, key, values)
     delete_uploads(engine, key)
+    with transaction(engine) as connection:
+        _erase_errands(connection, key)
+        connection.execute(_EXPORTS, values)
 
 
+# A filter names her by all columns of her key, or not at all.
 _SELECTIONS = text("""
 SELECT j.id, j.selection, c.relname FROM predictq.jobs j JOIN pg_class c ON c.oid = j.tableoid
-WHERE j.selection IS NOT NULL AND j.source_id = :source_id AND strpos(CAST(j.selection AS text), :needle) > 0
-FOR UPDATE OF j
-""")
+WHERE j.selection IS NOT NULL AND j.source_id = :source_id AND j.selection -> 'where' ?& CAST(:columns AS text[])
+""").execution_options(yield_per=100)
 _SET_SELECTION = text("UPDATE predictq.jobs SET selection = :selection WHERE id = :id").bindparams(
     bindparam("selection", type_=JSONB)
 )
 
 
-def _erase_selections(connection: Connection, key: ClientKey, values: dict[str, object]) -> list[str]:
-    """Filters that name her by a key column, written anew. Returns the jobs."""
-    named = []
-    for job_id, selection, partition in connection.execute(_SELECTIONS, values).all():
-        where = selection.get("where") or {}
-        own = {name: without_client(value, key) for name, value in where.items() if name in key.source.columns}
-        written = {**selection, "where": {**where, **own}}
-        if written != selection:
-            connection.execute(_SET_SELECTION, {"id": job_id, "selection": written})
-            _mark(connection, [partition])
-            named.append(str(job_id))
-    return named
+def _erase_selections(connection: Connection, key: ClientKey) -> tuple[UUID, ...]:
+    """Filters that name her, written anew. Returns their jobs."""
+    named = {}
+    columns = {"source_id": key.source.id, "columns": list(key.source.columns)}
+    for job_id, selection, partition in connection.execute(_SELECTIONS, columns):
+        left = without_client(selection["where"], key)
+        if left != selection["where"]:
+            named[job_id] = partition
+            connection.execute(_SET_SELECTION, {"id": job_id, "selection": {**selection, "where": left}})
+    _mark(connection, list(set(named.values())))
+    return tuple(named)
 
 
 # What selects by other columns says nothing of her: its hash stays. A hash of what named her can be guessed.
@@ -70,36 +65,60 @@ WHERE k.payload_hash IS NOT NULL AND (
                     WHERE e.erasure_id = CAST(:id AS uuid)
                       AND {ROWS_WERE_WRITTEN}))
 """)
-# A caller may have made an Idempotency-Key out of the client's key. Repeated, such a call is a new one.
-_FORGET_KEYS = text("""
-DELETE FROM predictq.idempotency_keys k USING predictq.erasure_jobs e
-WHERE e.erasure_id = CAST(:id AS uuid) AND k.job_id = e.job_id AND strpos(lower(k.key), lower(:key)) > 0
+# A caller may have made an Idempotency-Key out of the client's key, in any spelling.
+_FORGET_KEYS = text(f"""
+UPDATE predictq.idempotency_keys k SET key = {erased_key_sql("k.key")} FROM predictq.erasure_jobs e
+WHERE e.erasure_id = CAST(:id AS uuid) AND k.job_id = e.job_id AND {is_plain_key_sql("k.key")}
 """)
-_NAMES = text("""
-WITH changed AS (
-    UPDATE predictq.jobs j SET name = NULL FROM predictq.erasure_jobs e
-    WHERE e.erasure_id = CAST(:id AS uuid) AND j.id = e.job_id AND strpos(lower(j.name), lower(:key)) > 0
-    RETURNING j.tableoid AS of)
-SELECT DISTINCT c.relname FROM changed JOIN pg_class c ON c.oid = changed.of
+_WORDS = text("""
+SELECT j.id, j.name, j.error_detail, c.relname FROM predictq.erasure_jobs e JOIN predictq.jobs j ON j.id = e.job_id
+JOIN pg_class c ON c.oid = j.tableoid
+WHERE e.erasure_id = CAST(:id AS uuid) AND (j.name IS NOT NULL OR j.error_detail IS NOT NULL)
+""").execution_options(yield_per=1000)
+_SET_WORDS = text("UPDATE predictq.jobs SET name = :name, error_detail = :detail WHERE id = :id")
+_REMOVED = "The text was removed by an erasure."
+
+
+def _erase_words(connection: Connection, key: ClientKey, values: dict[str, str]) -> None:
+    """Names and errors of her jobs that name her."""
+    partitions = set()
+    for job_id, name, detail, partition in connection.execute(_WORDS, values):
+        is_named, is_told = (words is not None and names_client(words, key) for words in (name, detail))
+        if is_named or is_told:
+            left = {"name": None if is_named else name, "detail": _REMOVED if is_told else detail}
+            connection.execute(_SET_WORDS, {"id": job_id, **left})
+            partitions.add(partition)
+    _mark(connection, list(partitions))
+
+
+_OF_SOURCE = text("""
+SELECT id, kind, arguments FROM predictq.errands
+WHERE kind IN ('count', 'read_features') AND arguments ->> 'source_id' = CAST(:source_id AS text)
 """)
-_ERROR_TEXTS = text("""
-WITH changed AS (
-    UPDATE predictq.jobs j SET error_detail = 'The text was removed by an erasure.' FROM predictq.erasure_jobs e
-    WHERE e.erasure_id = CAST(:id AS uuid) AND j.id = e.job_id AND strpos(lower(j.error_detail), lower(:key)) > 0
-    RETURNING j.tableoid AS of)
-SELECT DISTINCT c.relname FROM changed JOIN pg_class c ON c.oid = changed.of
+_DROP_ERRANDS = text("DELETE FROM predictq.errands WHERE id = ANY(CAST(:ids AS uuid[]))")
+# They show rows of a file. One that is under way loses its errand, and so its result.
+_LOOKS_AT_NOTHING = text("""
+DELETE FROM predictq.errands e
+WHERE e.kind = 'look_at_upload'
+  AND NOT EXISTS (SELECT FROM predictq.uploads u WHERE CAST(u.id AS text) = e.arguments #>> '{order,upload_id}')
 """)
-_REFERENCE_ROWS = text("""
-DELETE FROM predictq.reference_rows r USING predictq.model_versions v, predictq.models m
-WHERE v.id = r.model_version_id AND m.name = v.model AND m.source_id = :source_id AND r.client_key = :key
-""")
-# One that is still open is lost only where a value of it is the key itself.
-_ERRANDS = text("""
-DELETE FROM predictq.errands
-WHERE jsonb_path_exists(arguments, '$.** ? (@ == $n || @ == $t)', CAST(:variables AS jsonb))
-   OR (status IN ('done', 'failed')
-       AND strpos(CAST(arguments AS text) || coalesce(CAST(result AS text), ''), :needle) > 0)
-""")
+
+
+def _erase_errands(connection: Connection, key: ClientKey) -> None:
+    """Errands that count by her key, that read her row, and that looked at a file which is gone."""
+    errands = connection.execute(_OF_SOURCE, {"source_id": key.source.id}).all()
+    ids = [str(errand.id) for errand in errands if _is_of(errand.kind, errand.arguments, key)]
+    connection.execute(_DROP_ERRANDS, {"ids": ids})
+    connection.execute(_LOOKS_AT_NOTHING)
+
+
+def _is_of(kind: str, arguments: dict[str, Any], key: ClientKey) -> bool:
+    if kind == "read_features":
+        return bool(arguments["key"] == key.text)
+    where = arguments.get("where") or {}
+    return without_client(where, key) != where
+
+
 # Results of her jobs. One that is being written loses its row, and so its next piece.
 _EXPORTS = text("""
 DELETE FROM predictq.exports x

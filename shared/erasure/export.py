@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from shared.erasure.client_holds import holds_on
 from shared.erasure.find import Place, find_client
 from shared.erasure.keys import ClientKey
-from shared.errors import DatabaseUnavailable
 from shared.installation import read_installation
 from shared.models.signature import Signature
 from shared.pages.errors import PageError
@@ -25,7 +23,7 @@ Json = dict[str, Any]
 
 
 def export_client(engine: Engine, key: ClientKey) -> Json:
-    """One document of plain values: her predictions by batch, reference rows, holds, and her row as it is now."""
+    """One document of plain values: her predictions by batch, and holds. A worker reads her row in the source."""
     with transaction(engine) as connection:
         secret = read_installation(connection).hash_secret
         places = find_client(connection, key, secret)
@@ -33,15 +31,12 @@ def export_client(engine: Engine, key: ClientKey) -> Json:
         versions: dict[int, _Version] = {}
         found = [row for piece in pieces for row in _predictions(connection, piece, versions)]
         _add_idempotency_keys(connection, found)
-        references = connection.execute(_REFERENCES, {"source_id": key.source.id, "key": key.text}).all()
         holds = holds_on(connection, key)
     return {
         "source": key.source.name,
         "client_key": key.text,
         "exported_at": datetime.now(UTC),
-        "source_row": _source_row(engine, key),
         "predictions": found,
-        "reference_rows": [_reference(row) for row in references],
         "holds": [{name: getattr(hold, name) for name in ("id", "reason", "actor", "created_at")} for hold in holds],
     }
 
@@ -72,11 +67,6 @@ LEFT JOIN predictq.prediction_batches b ON b.id = r.batch_id
 CROSS JOIN LATERAL (SELECT coalesce(cardinality(o.scores), 0) / r.request_count AS classes) s
 CROSS JOIN LATERAL (SELECT array_position(o.error_rows, p.row) AS position) e
 ORDER BY p.batch_id, p.row
-""")
-_REFERENCES = text("""
-SELECT v.model, v.version AS model_version, r.row_number, r.features, r.answer FROM predictq.reference_rows r
-JOIN predictq.model_versions v ON v.id = r.model_version_id JOIN predictq.models m ON m.name = v.model
-WHERE m.source_id = :source_id AND r.client_key = :key ORDER BY v.model, v.version, r.row_number
 """)
 
 
@@ -142,40 +132,3 @@ def _features(page: memoryview, row: int, signature: Signature) -> Json | str:
 
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _reference(row: Any) -> Json:
-    try:
-        features: Any = [_plain(value) for value in read_row(row.features, 0)]
-    except PageError as error:
-        features = str(error)
-    return {**row._mapping, "features": features}  # noqa: SLF001 - SQLAlchemy's documented name
-
-
-def _source_row(engine: Engine, key: ClientKey) -> Json:
-    """Her row in the source at this moment, as PostgreSQL writes it in JSON; or why it is not here."""
-    source = key.source
-    if source.id is None:
-        return {"state": "none", "detail": "There is no source: callers bring the features."}
-    if not source.is_here:
-        return {"state": "elsewhere", "detail": "The source is in another database: read the row there."}
-    relation = ".".join(_quoted(part) for part in source.relation)
-    parts = json.loads(key.text) if len(source.columns) > 1 else [key.text]
-    conditions = [f"CAST(t.{_quoted(name)} AS text) = :part{n}" for n, name in enumerate(source.columns)]
-    if len(parts) == 1:
-        # The column's own type, so that its index serves.
-        conditions = [f"t.{_quoted(source.columns[0])} = :part0"]
-    values = {f"part{n}": key.value if len(parts) == 1 else part for n, part in enumerate(parts)}
-    query = f"SELECT CAST(to_jsonb(t) AS text) FROM {relation} t WHERE {' AND '.join(conditions)} LIMIT 2"
-    try:
-        with transaction(engine) as connection:
-            connection.execute(text("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '3s'"))
-            rows = connection.execute(text(query), values).scalars().all()
-    except (DBAPIError, DatabaseUnavailable):
-        return {"state": "unavailable", "detail": f"The source {source.name} could not be read."}
-    return {"state": "read", "rows": [json.loads(row) for row in rows]}
-
-
-def _quoted(name: str) -> str:
-    # SQLAlchemy takes a colon for the beginning of a parameter.
-    return '"' + name.replace('"', '""').replace(":", "\\:") + '"'

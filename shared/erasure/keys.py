@@ -24,8 +24,6 @@ class KeySource:
     name: str | None
     storage: str  # int8, uuid or text: which array of a page holds them
     columns: tuple[str, ...]  # in key order
-    relation: tuple[str, str]  # schema and name
-    is_here: bool  # in predictq's own database
     types: tuple[str, ...]  # of the columns
 
     @property
@@ -35,9 +33,7 @@ class KeySource:
 
 
 # What callers name rows by whose features they bring, for models without a source.
-NO_SOURCE = KeySource(
-    None, None, "text", tuple(column.name for column in REFERENCES.columns), ("", ""), is_here=False, types=("text",)
-)
+NO_SOURCE = KeySource(None, None, "text", tuple(column.name for column in REFERENCES.columns), types=("text",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +68,7 @@ class ClientKey:
         return hash_key(hash_keys(secret, self.source.id), self.value)
 
 
-_SOURCE = """
-SELECT id, name, key_storage, key_columns, relation_schema, relation_name, url_variable IS NULL AS is_here
-FROM predictq.sources
-"""
+_SOURCE = "SELECT id, name, key_storage, key_columns FROM predictq.sources"
 
 
 def read_source(connection: Connection, name: str | None, *, no_source: bool = False) -> KeySource:
@@ -111,8 +104,7 @@ def source_by_id(connection: Connection, source_id: int | None) -> KeySource:
 def _source(row: Any) -> KeySource:
     columns = tuple(column["name"] for column in row.key_columns)
     types = tuple(column["type"] for column in row.key_columns)
-    relation = (row.relation_schema, row.relation_name)
-    return KeySource(row.id, row.name, row.key_storage, columns, relation, row.is_here, types)
+    return KeySource(row.id, row.name, row.key_storage, columns, types)
 
 
 def client_key(source: KeySource, given: object) -> ClientKey:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from shared.erasure.client_holds import holds_on
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureUnknown
 from shared.erasure.find import find_client
 from shared.erasure.keys import ClientKey
+from shared.erasure.naming import names_client
 from shared.installation import read_installation
 
 
@@ -66,7 +66,7 @@ def request_erasure(connection: Connection, key: ClientKey, *, reason: str, acto
     `connection` must be in a transaction. Raises ClientHeld, and ClientKeyRefused where the reason, which stays, names
     the client.
     """
-    if _names(reason, key.text):
+    if names_client(reason, key):
         raise ClientKeyRefused("must not stand in the reason: the reason is kept")
     refuse_held(connection, key)
     values = {"source_id": key.source.id, "key": key.text}
@@ -106,10 +106,6 @@ _INSERT_REPLAY = text("""
 INSERT INTO predictq.erasures (id, kind, step, wanted, reason, actor)
 VALUES (:id, 'replay', 'pages', CAST(:wanted AS text[]), :reason, :actor)
 """)
-
-
-def _names(reason: str, key: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(key)}(?!\w)", reason, re.IGNORECASE) is not None
 
 
 def refuse_held(connection: Connection, key: ClientKey) -> None:

@@ -14,14 +14,24 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BLANKS = " \t\u00a0\u202f"
 _KNOWN_TEXTS = 10_000  # per column: what most rows share is looked at once
 _EXACT_DIGITS = 15  # that a double keeps
+_NUMBER = frozenset({"number"})
+_FORMS_OF_KINDS = (
+    (frozenset({*INTEGER_LIMITS, "numeric", "double precision"}), _NUMBER),
+    (frozenset({"date", "timestamp", "timestamptz"}), frozenset({"date", "moment"})),
+)
 
 
 @dataclass
 class ColumnGuess:
-    """What all values of a column together may be. `decimal` is fixed where the user gave one."""
+    """What all values of a column together may be. `decimal` is fixed where the user gave one.
+
+    `kind` is the column's type where that is settled: then only how its values are written is looked for, and a value
+    that does not fit says nothing of the others.
+    """
 
     name: str
     decimal: str | None = None
+    kind: str | None = None
     values: int = 0
     empty: int = 0
     null_words: int = 0
@@ -42,6 +52,20 @@ class ColumnGuess:
     def __post_init__(self) -> None:
         if self.decimal is not None:
             self._styles = {self.decimal}
+        if self._reads is not None:
+            self._forms = set(self._reads)
+
+    @property
+    def _reads(self) -> frozenset[str] | None:
+        """The forms of a settled type whose values may be written in several ways; None for all others."""
+        return next((forms for kinds, forms in _FORMS_OF_KINDS if self.kind in kinds), None)
+
+    def _fits_its_kind(self, text: str) -> bool:
+        if self._reads == _NUMBER:
+            styles = (numbers.POINT, numbers.COMMA) if self.decimal is None else (self.decimal,)
+            return any(numbers.fits(text, style) for style in styles)
+        orders = (moments.ISO, moments.DAY_FIRST, moments.MONTH_FIRST)
+        return any(moments.read_date(text, order) or moments.read_moment(text, order) for order in orders)
 
     def see(self, line: int, text: str) -> None:
         """One more value."""
@@ -55,6 +79,8 @@ class ColumnGuess:
         if not stripped or stripped in NULL_WORDS:
             self.empty += not stripped
             self.null_words += bool(stripped)
+            return
+        if self._reads is not None and not self._fits_its_kind(stripped):
             return
         if len(self._known) < _KNOWN_TEXTS:
             self._known.add(text)
@@ -115,7 +141,7 @@ class ColumnGuess:
     def decide(self, file_uses_comma: bool) -> tuple[str, Dress] | CellFault:
         """The type and how it is written; or the value that leaves it open, with what to type."""
         if not self._known or not self._forms:
-            return "text", Dress()
+            return "text", Dress(self.decimal or numbers.POINT)
         if "number" in self._forms:
             return self._decide_number(file_uses_comma)
         if self._forms & {"date", "moment"}:

@@ -21,6 +21,7 @@ from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
 from shared.sources.errors import SourceExists, SourceRefused
 from shared.sources.source import KeyColumn, Source, SourceColumn, add_source
+from shared.sources.sql import quoted
 
 SCHEMA = "predictq_data"
 KEY_TYPES = ("smallint", "integer", "bigint", "numeric", "text", "uuid", "date")
@@ -111,14 +112,14 @@ def import_rows(
         _run(connection, "ANALYZE incoming")
         staged = {column.name: f"c{number}" for number, column in enumerate(columns)}  # whatever they are called
         _require_keys(connection, {name: staged[name] for name in key})
-        return _merge(connection, f"{SCHEMA}.{_quoted(name)}", staged, key)
+        return _merge(connection, f"{SCHEMA}.{quoted(name)}", staged, key)
 
 
 def _create(connection: Connection, name: str, columns: Sequence[Column], key: Sequence[str]) -> None:
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-    types = ", ".join(f"{_quoted(column.name)} {column.type}" for column in columns)
-    table = f"{SCHEMA}.{_quoted(name)}"
-    _run(connection, f"CREATE TABLE {table} ({types}, PRIMARY KEY ({', '.join(map(_quoted, key))}))")
+    types = ", ".join(f"{quoted(column.name)} {column.type}" for column in columns)
+    table = f"{SCHEMA}.{quoted(name)}"
+    _run(connection, f"CREATE TABLE {table} ({types}, PRIMARY KEY ({', '.join(map(quoted, key))}))")
     _run(connection, f"COMMENT ON TABLE {table} IS '{_MARK}'")
     add_managed_source(connection, name, columns, key)
 
@@ -133,7 +134,7 @@ def add_managed_source(connection: Connection, name: str, columns: Sequence[Colu
         schema=SCHEMA,
         relation=name,
         key=tuple(KeyColumn(column, types[column]) for column in key),
-        columns=tuple(SourceColumn(column.name, column.type, column.name not in key) for column in columns),
+        columns=tuple(SourceColumn(column.name, column.type, True) for column in columns if column.name not in key),
         settings={"is_indexed": True},
     )
     try:
@@ -172,20 +173,20 @@ def _require_keys(connection: Connection, key: Mapping[str, str]) -> None:
 
 def _merge(connection: Connection, table: str, staged: Mapping[str, str], key: Sequence[str]) -> ImportReport:
     """Write what differs; whoever only reads the table does not wait."""
-    same_key = " AND ".join(f"t.{_quoted(name)} = i.{staged[name]}" for name in key)
+    same_key = " AND ".join(f"t.{quoted(name)} = i.{staged[name]}" for name in key)
     others = [name for name in staged if name not in key]
     _run(connection, f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
     total = int(_run(connection, "SELECT count(*) FROM incoming").scalar_one())
     updated = 0
     if others:
-        changes = ", ".join(f"{_quoted(name)} = i.{staged[name]}" for name in others)
-        differ = " OR ".join(f"t.{_quoted(name)} IS DISTINCT FROM i.{staged[name]}" for name in others)
+        changes = ", ".join(f"{quoted(name)} = i.{staged[name]}" for name in others)
+        differ = " OR ".join(f"t.{quoted(name)} IS DISTINCT FROM i.{staged[name]}" for name in others)
         updated = _run(
             connection, f"UPDATE {table} t SET {changes} FROM incoming i WHERE {same_key} AND ({differ})"
         ).rowcount
     inserted = _run(
         connection,
-        f"INSERT INTO {table} ({', '.join(map(_quoted, staged))}) SELECT {', '.join(staged.values())} FROM incoming i "
+        f"INSERT INTO {table} ({', '.join(map(quoted, staged))}) SELECT {', '.join(staged.values())} FROM incoming i "
         f"WHERE NOT EXISTS (SELECT FROM {table} t WHERE {same_key}) ORDER BY line",
     ).rowcount
     return ImportReport(inserted, updated, total - inserted - updated)
@@ -194,10 +195,6 @@ def _merge(connection: Connection, table: str, staged: Mapping[str, str], key: S
 def _run(connection: Connection, statement: str) -> CursorResult[Any]:
     """A statement with names of columns in it, which may hold anything: neither : nor % has a meaning there."""
     return connection.exec_driver_sql(statement.replace("%", "%%"))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 _FIND = text("""

@@ -96,7 +96,7 @@ def infer(
     unknown = [name for name in types if name not in table.names]
     if unknown:
         raise TableRefused(f"--types {unknown[0]}: the file has no such column; it has {', '.join(table.names)[:500]}")
-    guesses = [ColumnGuess(name, decimal) for name in table.names]
+    guesses = [ColumnGuess(name, decimal, _settled_type(types.get(name))) for name in table.names]
     count = 0
     for line, row in table.rows():
         count += 1
@@ -115,6 +115,11 @@ def infer(
     if faults:
         raise OpenTypes(faults)
     return [column for column in found if isinstance(column, Column)], count
+
+
+def _settled_type(given: tuple[str, Dress | None] | None) -> str | None:
+    """The type that was given without a word on how its values are written."""
+    return given[0] if given is not None and given[1] is None else None
 
 
 def _column(

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from shared.batches.claims import Claim
+from shared.jobs.records import LOCK_PLAN
 from shared.status import RowError
 
 DEADLINE_PASSED = RowError.DEADLINE_PASSED.value  # of a row, and of its job
@@ -41,7 +42,7 @@ def take_late(connection: Connection, job: LateJob, *, worker: str, lease_second
     """
     values = {"id": str(job.job_id), "code": DEADLINE_PASSED, "detail": job.detail}
     # The plan first, as a cancel does: whoever writes pages holds its row, so that no page comes after this.
-    connection.execute(_LOCK_PLAN, values)
+    connection.execute(LOCK_PLAN, values)
     connection.execute(_LOCK_BATCHES, values)
     has_plan = connection.execute(_END_PLAN, values).rowcount > 0
     taken = connection.execute(_TAKE, {**values, "worker": worker, "lease": lease_seconds}).all()
@@ -78,7 +79,6 @@ _LATE = text("""
 SELECT j.id, j.deadline AT TIME ZONE 'UTC' AS deadline FROM predictq.jobs j
 WHERE j.deadline IS NOT NULL AND j.status IS NULL AND j.deadline <= :now ORDER BY j.deadline LIMIT 100
 """)
-_LOCK_PLAN = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan' FOR UPDATE")
 _LOCK_BATCHES = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id ORDER BY id FOR UPDATE")
 _END_PLAN = text("DELETE FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan'")
 _TAKE = text("""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.batches.claims import Claim
 from shared.errors import FenceLost
-from shared.jobs.accepting.key_pages import copy_array, copy_value
+from shared.jobs.accepting.key_pages import COPY_PAGES, KeyPage, page_line
 from shared.jobs.records import stop_bulk
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, transaction
@@ -128,7 +128,7 @@ def write_pages(
         batch_ids: list[int] | None = connection.execute(_ADD_BATCHES, values).scalar_one()
         if batch_ids is None:
             raise FenceLost(held.batch_id, held.fence)
-        copy_in(connection, _COPY_PAGES.format(storage=selection.storage), _page_lines(selection, batch_ids, pages))
+        copy_in(connection, COPY_PAGES.format(storage=selection.storage), _page_lines(selection, batch_ids, pages))
     return batch_ids
 
 
@@ -156,16 +156,12 @@ WITH plan AS (
 )
 SELECT array_agg(id ORDER BY n) FROM ids
 """)
-_COPY_PAGES = """COPY predictq.batch_requests
-(batch_id, request_count, source_id, job_id, keys_{storage}, spelled, given) FROM STDIN"""
 
 
 def _page_lines(selection: Selection, batch_ids: Sequence[int], pages: Sequence[PlannedPage]) -> Iterator[bytes]:
-    job_id = str(selection.job_id).encode()
-    source = b"\\N" if selection.source_id is None else b"%d" % selection.source_id
     for batch_id, page in zip(batch_ids, pages, strict=True):
-        values = (copy_array(page.keys), copy_value(page.spelled), copy_array(page.given))
-        yield b"%d\t%d\t%b\t%b\t%b\t%b\t%b\n" % (batch_id, page.rows, source, job_id, *values)
+        content = KeyPage(page.keys, page.spelled, page.given)
+        yield page_line(batch_id, page.rows, selection.source_id, selection.job_id, content)
 
 
 def end_plan(engine: Engine, held: Claim, *, is_new_reading: bool) -> int:

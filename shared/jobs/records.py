@@ -21,6 +21,15 @@ _STEPS = {JobStatus.QUEUED: 1, JobStatus.RUNNING: 2} | dict.fromkeys(
 
 
 @dataclass(frozen=True, slots=True)
+class AskedFor:
+    """What a bulk job was asked for."""
+
+    what: str  # filter, all, list or upload; or repeat or retry of the job `again_of`
+    where: dict[str, Any] | None = None  # the filter; None also where it is too long to be told
+    again_of: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     """A job as it stands now. What follows `request_id` is of a single job only, empty until it is answered.
 
@@ -55,6 +64,7 @@ class JobRecord:
     scores: list[float] | None = None
     name: str | None = None
     deadline: datetime | None = None
+    asked: AskedFor | None = None  # of a bulk job
 
     @property
     def probability(self) -> float | None:
@@ -92,7 +102,7 @@ class JobRecord:
 def _record(row: Any) -> JobRecord:
     (job_id, kind, owner, status, model, version, total, succeeded, failed, cancelled, created, started, finished,
      stopped, error_code, error_detail, snapshots, batch_id, row_number, key_int8, client, key, task, value, label,
-     threshold, classes, scores, name, deadline) = row  # fmt: skip
+     threshold, classes, scores, name, deadline, asked_for, asked_where, asked_job) = row  # fmt: skip
     return JobRecord(
         job_id,
         kind,
@@ -122,6 +132,7 @@ def _record(row: Any) -> JobRecord:
         scores,
         name,
         deadline,
+        None if asked_for is None else AskedFor(asked_for, asked_where, asked_job),
     )
 
 
@@ -173,7 +184,7 @@ def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> No
     """
     values = {"id": str(job_id)}
     # The plan first: whoever writes pages holds its row, so that no page comes after this.
-    connection.execute(_LOCK_PLAN, values)
+    connection.execute(LOCK_PLAN, values)
     stopped = connection.execute(_STOP_BATCHES, values).scalar_one()
     if stopped and is_cancelled:
         connection.execute(
@@ -182,7 +193,7 @@ def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> No
     connection.execute(text("SELECT predictq.end_job(:id)"), values)
 
 
-_LOCK_PLAN = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan' FOR UPDATE")
+LOCK_PLAN = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan' FOR UPDATE")
 _STOP_BATCHES = text("""
 WITH open AS MATERIALIZED (  -- locked in id order: two cancels at once must not wait for each other in a ring
     SELECT id FROM predictq.prediction_batches WHERE job_id = :id ORDER BY id FOR UPDATE

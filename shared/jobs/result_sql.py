@@ -115,6 +115,46 @@ CROSS JOIN LATERAL (
 {_CLEAN if page.is_clean and not joins else _ordered(page)}"""
 
 
+def error_statement(shape: JobShape, page: Page, *, as_json: bool) -> str:
+    """The same for the rows with an error alone; with `%(code)s` not null, with that one.
+
+    They are found from the errors, so that a page costs what it has of them.
+    """
+    kind = "json" if as_json else "text"
+    scores = [f"NULL::float8 AS score_{number}" for number in range(len(shape.classes))]
+    if as_json:
+        scores = ["NULL::json AS probabilities"]
+    columns = [
+        "%(prefix)s || (u.n - 1) AS request_id",
+        f"{_client(shape, page, as_json=as_json)} AS client_id",
+        "NULL::float8 AS probability",
+        f"NULL::{kind} AS label",
+        "NULL::float8 AS threshold",
+        "%(version)s AS model_version",
+        "u.code AS error_code",
+        "u.detail AS error_detail",
+        "%(model)s AS model",
+        f"{_key(page)} AS key",
+        "NULL::float8 AS value",
+        *(scores if shape.task is Task.MULTICLASS else []),
+    ]
+    key = f"p.keys_{page.storage}[e.row + 1] AS key, " if page.storage else ""
+    spelled = "\nLEFT JOIN LATERAL jsonb_each(p.spelled) s (row, value) ON s.row = (u.n - 1)::text"
+    return f"""
+SELECT {", ".join(columns)}
+FROM predictq.batch_outputs o
+JOIN predictq.batch_requests p ON p.batch_id = o.batch_id
+CROSS JOIN LATERAL (
+    SELECT {key}e.row + 1 AS n, e.code, e.detail
+    FROM ROWS FROM (unnest(o.error_rows), unnest(o.error_codes), unnest(o.error_details)) AS e (row, code, detail)
+    WHERE e.row >= %(first)s AND e.row < %(last)s AND (%(code)s IS NULL OR e.code = %(code)s)
+        AND (o.cancelled_rows IS NULL OR e.row <> ALL (o.cancelled_rows))
+        AND (o.gone_rows IS NULL OR e.row <> ALL (o.gone_rows))
+) u{spelled if page.has_spellings else ""}
+WHERE o.batch_id = %(batch_id)s
+ORDER BY u.n"""
+
+
 def _ordered(page: Page) -> str:
     return f"{_CLEAN}\nORDER BY u.n" if page.is_clean else _WITH_ERRORS
 

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from shared.errors import JobUnknown
-from shared.jobs.result_sql import JobShape, Page, statement
+from shared.jobs.result_sql import JobShape, Page, error_statement, statement
 from shared.models.task import Task, class_name
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.postgres.engine import driver_connection
@@ -95,6 +95,7 @@ FROM (
     FROM predictq.jobs j
     JOIN predictq.batch_outputs o ON o.job_id = j.id AND o.batch_id >= j.first_batch_id
     WHERE j.id = :job_id AND j.kind = 'bulk' AND o.cancelled < o.request_count
+        AND (NOT CAST(:only_errors AS boolean) OR o.failed > 0 OR o.erased_rows IS NOT NULL)
         AND o.batch_id >= :after_batch AND o.batch_id < :end
     UNION ALL
     SELECT j.batch_id, j.row_number, j.row_number + 1, false
@@ -108,11 +109,23 @@ ORDER BY p.batch_id
 
 
 def _pages(
-    connection: Connection, job_id: UUID, *, after: RequestId | None, end: int, limit: int | None
+    connection: Connection,
+    job_id: UUID,
+    *,
+    after: RequestId | None,
+    end: int,
+    limit: int | None,
+    only_errors: bool = False,
 ) -> Iterator[Page]:
     """The pages that have rows after `after` and in a batch below `end`, in order, from the first such row on."""
     after_batch = _first_batch(connection, job_id) if after is None else after.batch_id
-    values = {"job_id": str(job_id), "after_batch": after_batch, "end": end, "limit": limit}
+    values = {
+        "job_id": str(job_id),
+        "after_batch": after_batch,
+        "end": end,
+        "limit": limit,
+        "only_errors": only_errors,
+    }
     for page in map(Page._make, connection.execute(_PAGES, values).all()):
         first = page.first
         if after is not None and page.batch_id <= after.batch_id:
@@ -168,6 +181,27 @@ def read_part(connection: Connection, job_id: UUID, *, end: int, after: RequestI
     return Part(",".join(parts).encode(), done, last, has_more=False)
 
 
+def read_errors(
+    connection: Connection, job_id: UUID, *, end: int, after: RequestId | None, limit: int, code: str | None = None
+) -> Part:
+    """The same of the rows with an error, or with this one. A part may be empty and still have more after it."""
+    shape = read_shape(connection, job_id)
+    parts: list[str] = []
+    done, last, pages = 0, after, 0
+    for page in _pages(connection, job_id, after=after, end=end, limit=_ERROR_PAGES, only_errors=True):
+        pages += 1
+        query = _AS_JSON.format(rows=error_statement(shape, page, as_json=True))
+        values = {**page.parameters(shape), "code": code, "most": limit - done}
+        rows, count, has_more, newest = connection.exec_driver_sql(query, values).one()
+        if count:
+            parts.append(rows)
+            done, last = done + count, parse_request_id(newest)
+        if has_more:
+            return Part(",".join(parts).encode(), done, last, has_more=True)
+        last = RequestId(page.batch_id, page.last - 1)
+    return Part(",".join(parts).encode(), done, last, has_more=pages + 1 >= _ERROR_PAGES)
+
+
 def _windows(page: Page, rows: int) -> Iterator[Page]:
     """The page in pieces, the first of about as many rows as are wanted: each row is looked for among all errors."""
     start, width = page.first, max(rows, _LEAST_WINDOW)
@@ -177,18 +211,41 @@ def _windows(page: Page, rows: int) -> Iterator[Page]:
 
 
 _LEAST_WINDOW = 100
+_ERROR_PAGES = 50  # that are gone through for a part of the rows with an error; the first may be read already
 
 
-def copy_results(connection: Connection, job_id: UUID, *, end: int, target: IO[bytes], as_json: bool = False) -> None:
-    """Write all rows in batches below `end` to `target`: CSV with a header, or one JSON object per line."""
-    for copy in begin_copy(connection, target, job_id=job_id, end=end, as_json=as_json):
+def copy_results(
+    connection: Connection,
+    job_id: UUID,
+    *,
+    end: int,
+    target: IO[bytes],
+    as_json: bool = False,
+    only_errors: bool = False,
+    code: str | None = None,
+) -> None:
+    """Write all rows in batches below `end` to `target`: CSV with a header, or one JSON object per line.
+
+    With `only_errors` the rows that have one, with `code` those that have this one.
+    """
+    copies = begin_copy(connection, target, job_id=job_id, end=end, as_json=as_json, only_errors=only_errors, code=code)
+    for copy in copies:
         copy(connection, target)
 
 
 def begin_copy(
-    connection: Connection, target: IO[bytes], *, job_id: UUID, end: int, as_json: bool = False
+    connection: Connection,
+    target: IO[bytes],
+    *,
+    job_id: UUID,
+    end: int,
+    as_json: bool = False,
+    only_errors: bool = False,
+    code: str | None = None,
 ) -> list[Callable[[Connection, IO[bytes]], None]]:
     """The same in parts, of which the first is written here. Returns the others, in order; each writes one page.
+
+    With `only_errors` the rows that have one, with `code` those that have this one.
 
     PostgreSQL formats the rows and they pass as they are: no Python object per row, memory flat. Page by page,
     so that the first rows come at once and nothing large is sorted.
@@ -196,15 +253,23 @@ def begin_copy(
     shape = read_shape(connection, job_id)
     if not as_json:
         target.write(_header(result_columns(shape)))
-    pages = _pages(connection, job_id, after=None, end=end, limit=None)
-    copies = [partial(_copy_page, shape=shape, page=page, as_json=as_json) for page in pages]
+    pages = _pages(connection, job_id, after=None, end=end, limit=None, only_errors=only_errors)
+    write = error_statement if only_errors else statement
+    copies = [
+        partial(
+            _copy_page,
+            rows=write(shape, page, as_json=as_json),
+            values={**page.parameters(shape), "code": code},
+            as_json=as_json,
+        )
+        for page in pages
+    ]
     if copies:
         copies[0](connection, target)
     return [*copies[1:]]
 
 
-def _copy_page(connection: Connection, target: IO[bytes], *, shape: JobShape, page: Page, as_json: bool) -> None:
-    rows = statement(shape, page, as_json=as_json)
+def _copy_page(connection: Connection, target: IO[bytes], *, rows: str, values: dict[str, Any], as_json: bool) -> None:
     # JSON goes as CSV with a quote and a delimiter that JSON text never holds, so that COPY's escaping stays out.
     copy = (
         f"COPY (SELECT row_to_json(t) FROM ({rows}) t) TO STDOUT (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
@@ -212,7 +277,7 @@ def _copy_page(connection: Connection, target: IO[bytes], *, shape: JobShape, pa
         else f"COPY ({rows}) TO STDOUT (FORMAT csv)"
     )
     with driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(cursor.mogrify(copy, page.parameters(shape)).decode(), target)
+        cursor.copy_expert(cursor.mogrify(copy, values).decode(), target)
 
 
 def _header(columns: Sequence[str]) -> bytes:

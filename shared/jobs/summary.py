@@ -71,6 +71,8 @@ class Part:
     failed: int  # done, with rows that have an error
     running: int
     waiting: int
+    rows: int  # of those that are done
+    failed_rows: int  # of these, with an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def read_summary(connection: Connection, job_id: UUID) -> Summary:
         errors_are_whole=all(row.is_whole for row in errors),
         batches=sum(row.batches for row in parts),
         tried_again=sum(row.tried_again for row in parts),
-        strip=[Part(row.done, row.failed, row.running, row.waiting) for row in parts],
+        strip=[Part(row.done, row.failed, row.running, row.waiting, row.rows, row.failed_rows) for row in parts],
         workers=[WorkerShare(*row) for row in connection.execute(_WORKERS, values)],
         rows_per_second=connection.execute(_RATE, values).scalar_one(),
     )
@@ -205,17 +207,18 @@ FROM by_page p GROUP BY p.code ORDER BY errors DESC, p.code
 """)
 _STRIP = text("""
 WITH batches AS (
-    SELECT batch_id AS id, failed > 0 AS is_failed, 'done' AS status, attempts FROM predictq.batch_outputs
+    SELECT batch_id AS id, failed, succeeded + failed AS rows, 'done' AS status, attempts FROM predictq.batch_outputs
     WHERE job_id = :id AND batch_id >= :first AND cancelled < request_count
     UNION ALL
-    SELECT id, false, status, attempts FROM predictq.prediction_batches WHERE job_id = :id AND queue <> 'plan'
+    SELECT id, 0, 0, status, attempts FROM predictq.prediction_batches WHERE job_id = :id AND queue <> 'plan'
 ), numbered AS (
     SELECT *, row_number() OVER (ORDER BY id) - 1 AS n, count(*) OVER () AS total FROM batches
 )
 SELECT n * least(CAST(:cells AS bigint), total) / total AS cell, count(*) AS batches,
        count(*) FILTER (WHERE attempts > 1) AS tried_again, count(*) FILTER (WHERE status = 'done') AS done,
-       count(*) FILTER (WHERE is_failed) AS failed, count(*) FILTER (WHERE status = 'running') AS running,
-       count(*) FILTER (WHERE status = 'queued') AS waiting
+       count(*) FILTER (WHERE failed > 0) AS failed, count(*) FILTER (WHERE status = 'running') AS running,
+       count(*) FILTER (WHERE status = 'queued') AS waiting, CAST(sum(rows) AS bigint) AS rows,
+       CAST(sum(failed) AS bigint) AS failed_rows
 FROM numbered GROUP BY 1 ORDER BY 1
 """)
 _WORKERS = text("""

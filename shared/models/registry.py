@@ -83,7 +83,8 @@ def _model(row: Any) -> ModelVersion:
 def register_version(connection: Connection, new: NewVersion) -> ModelVersion:
     """Store a version under the next number of its model; the very same one again is the one that is there already.
 
-    It is not live until it is promoted. Raises ModelRefused where the model has another task or another source.
+    It is not live until it is promoted. Its source may be another than that of earlier versions. Raises ModelRefused
+    where the model has another task.
     """
     values = {
         "model": new.model,
@@ -109,6 +110,11 @@ def register_version(connection: Connection, new: NewVersion) -> ModelVersion:
     version_id = same or connection.execute(_ADD_VERSION, values).scalar_one()
     connection.execute(_CHECKED, {"id": version_id})
     return get_version(connection, version_id)
+
+
+def is_registered(connection: Connection, new: NewVersion) -> bool:
+    """Whether registering it would make no new version."""
+    return connection.execute(_SAME, {"model": new.model, "digest": new.digest}).scalar_one_or_none() is not None
 
 
 # Held until the end of the transaction: two registrations at once must not draw the same number.
@@ -138,12 +144,12 @@ def promote_version(
 
     The first model that is promoted becomes the default. Raises ModelVersionUnknown, and VersionRetired.
     """
+    # Locked before anything is asked: promotions and retirements take turns, and only one model becomes the first.
+    connection.execute(_LOCK_MODELS)
     found = get_version(connection, version_id)
     if found.retired_at is not None:
         raise VersionRetired(found.label)
     values = {"id": found.id, "model": found.model}
-    # Locked before anything is asked: two promotions at once take turns, and only one model becomes the first.
-    connection.execute(text("SELECT FROM predictq.models ORDER BY name FOR UPDATE"))
     connection.execute(_MAKE_LIVE, values)
     if not found.is_live:
         connection.execute(text("UPDATE predictq.model_versions SET promoted_at = now() WHERE id = :id"), values)
@@ -155,6 +161,7 @@ def promote_version(
     return get_version(connection, version_id)
 
 
+_LOCK_MODELS = text("SELECT FROM predictq.models ORDER BY name FOR UPDATE")
 _MAKE_LIVE = text("""
 UPDATE predictq.models SET live_version_id = :id,
        is_default = is_default OR NOT EXISTS (SELECT FROM predictq.models d WHERE d.is_default)
@@ -176,6 +183,7 @@ def retire_version(connection: Connection, version_id: int) -> ModelVersion:
 
     Raises ModelVersionUnknown, and ModelRefused where it is live or still has work.
     """
+    connection.execute(_LOCK_MODELS)
     found = get_version(connection, version_id)
     if found.is_live:
         raise ModelRefused(f"{found.label} is live. Promote another version first.")

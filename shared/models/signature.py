@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 
+LACKS = "the source lacks "  # how a finding begins that keeps a version from going live
 _MOST_UNKNOWN = 20  # features that are named: enough to see the pattern
 
 

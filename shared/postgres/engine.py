@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 from psycopg2.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -106,28 +104,6 @@ def autocommit(engine: Engine) -> Iterator[Connection]:
         finally:
             if not driver.closed:
                 driver.autocommit = False
-
-
-@contextmanager
-def terse_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that the block's own statements begin and commit: two round trips fewer than `transaction`.
-
-    The first of them is "BEGIN; …" and the last "…; COMMIT". What is raised in the block, or a block that does not come
-    to its COMMIT, rolls back.
-    """
-    with autocommit(engine) as connection:
-        driver = driver_connection(connection)
-        try:
-            yield connection
-        finally:
-            if not driver.closed and driver.info.transaction_status != TRANSACTION_STATUS_IDLE:
-                _roll_back(driver)
-
-
-def _roll_back(driver: PsycopgConnection) -> None:
-    # A line that is lost has rolled back by itself, and the error that is on its way tells more than this one.
-    with contextlib.suppress(psycopg2.Error), driver.cursor() as cursor:
-        cursor.execute("ROLLBACK")
 
 
 @contextmanager

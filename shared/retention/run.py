@@ -41,7 +41,7 @@ def run_retention(
     settle_seconds: float = SETTLE_SECONDS,
     budget: int = BORDER_BUDGET,
 ) -> Report:
-    """Let go what is due at `now`. That one run is at work at a time is the caller's care (`shared.retention.turns`).
+    """Let go what is due at `now`. That one run is at work at a time is the caller's care (`shared.postgres.turns`).
 
     `before_going` is called with pages of a range before they go; what it raises ends the run with them in place.
     `rewriter` makes pages anew that stay for the sake of held rows; without one they stay as they are.

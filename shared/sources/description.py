@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.sources.source import KeyColumn, Source, SourceColumn
 
+CHOSEN_COLUMNS = "chosen_columns"  # a setting of a source: those that were named; absent where all are its columns
 _MEASURED = ("kind", "rows", "is_exact", "seconds", "is_indexed", "notes", "not_features")
 
 
-def source_from(name: str, url_variable: str | None, found: Mapping[str, Any]) -> Source:
-    """The source that `describe_source` described: `found` is that errand's result. Its `id` is 0 until it is added."""
+def source_from(name: str, url_variable: str | None, found: Mapping[str, Any], *, chosen: Sequence[str] = ()) -> Source:
+    """The source that `describe_source` described: `found` is that errand's result. Its `id` is 0 until it is added.
+
+    `chosen` are the columns that were named for it: then later checks add no other to them.
+    """
     return Source(
         id=0,
         name=name,
@@ -21,7 +25,7 @@ def source_from(name: str, url_variable: str | None, found: Mapping[str, Any]) -
         key=tuple(KeyColumn(item["name"], item["type"]) for item in found["key"]),
         columns=tuple(_column(item) for item in found["columns"]),
         filters=tuple(_column(item) for item in found["filters"]),
-        settings={"is_indexed": found["is_indexed"]},
+        settings={"is_indexed": found["is_indexed"]} | ({CHOSEN_COLUMNS: list(chosen)} if chosen else {}),
         is_scan=found["is_scan"],
         measured={item: found[item] for item in _MEASURED} | {"null_fractions": _fractions(found)},
     )

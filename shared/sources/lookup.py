@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from shared.sources.source import Source
+from shared.sources.sql import quoted
 
 # The key as it is stored in a page, in the type of the column; where it comes out of a composite key's text: `{}`.
 _STORED = {"smallint": "i.key_int8", "integer": "i.key_int8", "bigint": "i.key_int8", "uuid": "i.key_uuid"}
@@ -41,13 +42,13 @@ def lookup_of(source: Source) -> Lookup | None:
     if len(source.key) == 1:
         key = source.key[0]
         wanted = _STORED.get(key.type) or _CAST[key.type].format("i.key_text")
-        conditions = [f"c.{quote(key.name)} = {wanted}"]
+        conditions = [f"c.{quoted(key.name)} = {wanted}"]
     else:
         conditions = [
-            f"c.{quote(key.name)} = " + _CAST[key.type].format(f"i.key_text::jsonb ->> {number}")
+            f"c.{quoted(key.name)} = " + _CAST[key.type].format(f"i.key_text::jsonb ->> {number}")
             for number, key in enumerate(source.key)
         ]
-    relation = f"{quote(source.schema)}.{quote(source.relation)}"
+    relation = f"{quoted(source.schema)}.{quoted(source.relation)}"
     return Lookup(source.name, f"(SELECT true FROM {relation} c WHERE {' AND '.join(conditions)} LIMIT 1) IS NOT NULL")
 
 
@@ -63,8 +64,3 @@ SELECT has_schema_privilege(n.oid, 'USAGE') AND (
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname = ANY (CAST(:keys AS text[])))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema AND c.relname = :name
 """)
-
-
-def quote(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

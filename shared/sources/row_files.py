@@ -28,7 +28,9 @@ class RowsUnknown(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class RowFile:
-    """Rows that were asked for. `failure`: why there are none; `is_forgotten`: no worker has them in hand.
+    """Rows that were asked for. `failure`: why there are none, `failure_code`: the same for programs.
+
+    `is_forgotten`: no worker has them in hand.
 
     `source` is None where the errand is forgotten, which is after the rows are.
     """
@@ -38,6 +40,7 @@ class RowFile:
     rows: int
     is_complete: bool
     failure: str | None
+    failure_code: str | None
     is_forgotten: bool
     source: str | None
 
@@ -77,7 +80,16 @@ def find_rows(connection: Connection, file_id: UUID, owner: str) -> RowFile:
     row = connection.execute(_READ, {"id": str(file_id), "owner": owner}).one_or_none()
     if row is None:
         raise RowsUnknown
-    return RowFile(file_id, row.size, row.row_count, row.is_complete, row.failure, bool(row.is_forgotten), row.source)
+    return RowFile(
+        file_id,
+        row.size,
+        row.row_count,
+        row.is_complete,
+        row.failure,
+        row.failure_code,
+        bool(row.is_forgotten),
+        row.source,
+    )
 
 
 def drop_rows(connection: Connection, file_id: UUID, owner: str) -> None:
@@ -102,6 +114,7 @@ _READ = text(f"""
 SELECT x.size, x.row_count, x.is_complete,
        CASE WHEN x.is_complete THEN NULL WHEN e.status = 'failed' THEN e.result ->> 'detail'
             WHEN e.id IS NULL THEN 'The rows were not read. Ask for them again.' END AS failure,
+       e.result ->> 'code' AS failure_code,
        {FORGOTTEN_SQL} AS is_forgotten,
        (SELECT s.name FROM predictq.sources s WHERE s.id = CAST(e.arguments ->> 'source_id' AS integer)) AS source
 FROM predictq.exports x

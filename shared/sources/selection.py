@@ -7,7 +7,7 @@ added: no others, for what can be compared can be found out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -15,11 +15,12 @@ from shared.errors import FilterRefused
 from shared.sentences import Sentence, retold, sentence_of
 from shared.sources.filter_values import ORDERED, value_text
 from shared.sources.key_types import Unfit
+from shared.sources.near_names import nearest
 from shared.sources.source import Source
 from shared.sources.sql import SQL_TYPES, key_sql, quoted, relation
 
+_MOST_COLUMNS = 20  # that a refusal names
 _RANGES = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
-_MOST_VALUES = 10_000  # of one column
 
 # As literals that mean the same whatever standard_conforming_strings says.
 _BACKSLASH, _BACKSLASHES, _QUOTE, _QUOTED = r"E'\\'", r"E'\\\\'", "'\"'", r"""E'\\"'"""
@@ -41,7 +42,7 @@ def conditions(where: Mapping[str, Any], source: Source) -> tuple[list[str], dic
     for number, (name, value) in enumerate(where.items()):
         kind = kinds.get(name)
         if kind is None:
-            text = f"the source {source.name} has no column {name[:100]!r} that can be filtered by"
+            text = _no_such_column(name, source.name, kinds)
             raise FilterRefused(name, Sentence(text, "no_filter_column", source=source.name, name=name[:100]))
         try:
             if isinstance(value, dict):
@@ -51,6 +52,15 @@ def conditions(where: Mapping[str, Any], source: Source) -> tuple[list[str], dic
         except Unfit as error:
             raise FilterRefused(name, retold(sentence_of(error), f"{name} {error}", name=name[:100])) from None
     return found, parameters
+
+
+def _no_such_column(name: str, source: str, known: Iterable[str]) -> str:
+    """With the column that may be meant, else with those that there are."""
+    columns = list(known)
+    near = nearest(name[:100], columns)
+    shown = ", ".join(columns[:_MOST_COLUMNS]) + (", …" if len(columns) > _MOST_COLUMNS else "")
+    ways = f"there is {near!r}" if near is not None else f"there are {shown}"
+    return f"the source {source} has no column {name[:100]!r} that can be filtered by; {ways}"
 
 
 def selection_query(
@@ -108,8 +118,6 @@ def _comparable(source: Source) -> dict[str, str]:
 
 def _equality(name: str, kind: str, value: Any, parameter: str, parameters: dict[str, Any]) -> str:
     values = value if isinstance(value, list) else [value]
-    if len(values) > _MOST_VALUES:
-        raise Unfit(f"is compared with more than {_MOST_VALUES:,} values: upload the clients' keys instead")
     column, cast = _sides(name, kind)
     parameters[parameter] = [value_text(kind, item) for item in values if item is not None]
     if kind == "citext":

@@ -195,5 +195,6 @@ WHERE id = :id
 _IS_REMOVED = text("SELECT removed_at IS NOT NULL FROM predictq.sources WHERE name = :name")
 
 _LIVE_MODELS = text("""
-SELECT m.name FROM predictq.models m WHERE m.source_id = :id AND m.live_version_id IS NOT NULL ORDER BY m.name
+SELECT v.model FROM predictq.models m JOIN predictq.model_versions v ON v.id = m.live_version_id
+WHERE v.source_id = :id ORDER BY v.model
 """)

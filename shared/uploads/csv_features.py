@@ -12,7 +12,7 @@ from shared.uploads import csv_records
 from shared.uploads.csv_keys import fields, key_of_cells
 from shared.uploads.feature_rows import RowCollector, rows_per_step
 from shared.uploads.feature_values import ValueRefused, value_of_text, values_of_texts
-from shared.uploads.headings import find_columns, key_names
+from shared.uploads.headings import find_columns, key_names, other_delimiter
 from shared.uploads.key_lines import BLANKS, KeyLines
 from shared.uploads.keys import KeyForm
 from shared.uploads.refusals import LineFault, UploadRefused
@@ -66,6 +66,12 @@ class CsvFeatures:
         lacking = [name for name in self._signature.names if name not in names]
         if lacking:
             detail = f"the first line must name every feature of the model; it lacks {', '.join(lacking[:20])[:400]}"
+            mark = other_delimiter(record)
+            if mark is not None:
+                detail += (
+                    f". It looks separated by {mark}: separate columns by commas, or send it as a table "
+                    "(predictq bulk --file FILE --with-features)"
+                )
             raise UploadRefused([LineFault(line, "missing_column", detail)])
         self._key = find_columns(record, self._form, line)
         own = [column.name for column in self._form.columns]

@@ -58,6 +58,11 @@ def missing_columns(record: Sequence[str], form: KeyForm, line: int) -> LineFaul
     else:
         detail = f"the first line must name the columns {wanted}"
     found = ",".join(record)
-    others = [name for mark, name in _OTHER_DELIMITERS.items() if len(record) == 1 and mark in found]
-    hint = f"; separate columns by commas, not by {others[0]}" if others else ""
+    other = other_delimiter(record)
+    hint = f"; separate columns by commas, not by {other}" if other is not None else ""
     return LineFault(line, "missing_column", f"{detail}{hint}; this line is {found[:80]!r}")
+
+
+def other_delimiter(record: Sequence[str]) -> str | None:
+    """What seems to separate the columns of a record in the place of commas, in words."""
+    return next((name for mark, name in _OTHER_DELIMITERS.items() if len(record) == 1 and mark in record[0]), None)

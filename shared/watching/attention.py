@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from shared.batches.stalls import read_stalls
+from shared.batches.stalls import read_late, read_stalls
 from shared.batches.unloadable import read_unloadable
+from shared.config import Settings
 from shared.models.registry import live_versions
 from shared.models.signature import missing_columns
 from shared.pauses import list_pauses, resume_command
@@ -26,6 +27,7 @@ _WAITED_SECONDS = 10.0  # before a batch that nobody can load is worth a word
 _DAY = 86_400.0
 _DISK_DAYS = 30.0
 _MOST_NAMES = 10
+_ADD_WORKER = "predictq worker --concurrency 2"
 
 
 class Concern(StrEnum):
@@ -35,6 +37,7 @@ class Concern(StrEnum):
     UNLOADABLE = "unloadable"  # batches that no living worker can load
     FAILING = "failing"  # batches that were tried and failed, and are tried again
     STALLED = "stalled"  # rows wait and none is answered
+    LATE = "late"  # rows are answered, and others wait for long
     SOURCE_AWAY = "source_away"  # a source does not answer
     SOURCE_CHANGED = "source_changed"  # a live version needs what its source has no more, or has otherwise
     DISK = "disk"  # full within a month at the present rate
@@ -51,12 +54,12 @@ class NeedsPerson:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_attention(connection: Connection, *, stall_seconds: float, disk_bytes: int) -> list[NeedsPerson]:
+def read_attention(connection: Connection, settings: Settings) -> list[NeedsPerson]:
     """All that needs a person now, the gravest first."""
     return [
-        *_work(connection, stall_seconds),
+        *_work(connection, settings),
         *_sources(connection),
-        *_storage(connection, disk_bytes),
+        *_storage(connection, settings.disk_bytes),
         *_pauses(connection),
     ]
 
@@ -66,14 +69,23 @@ def read_failures(connection: Connection) -> list[NeedsPerson]:
     return [*_unloadable(connection), *_failing(connection)]
 
 
-def _work(connection: Connection, stall_seconds: float) -> list[NeedsPerson]:
+def _work(connection: Connection, settings: Settings) -> list[NeedsPerson]:
     found = [*_no_worker(connection), *read_failures(connection)]
     if not found:  # else it is said already why
-        found += [
-            NeedsPerson(Concern.STALLED, None, {"queue": stall.queue.value, "seconds": stall.seconds})
-            for stall in read_stalls(connection, stall_seconds)
-        ]
+        found += _waiting_for_long(connection, settings)
     return found
+
+
+def _waiting_for_long(connection: Connection, settings: Settings) -> Iterator[NeedsPerson]:
+    """The queues that stand still, and of the others those that are late."""
+    stalls = read_stalls(connection, settings.stall_seconds)
+    for stall in stalls:
+        yield NeedsPerson(Concern.STALLED, None, {"queue": stall.queue.value, "seconds": stall.seconds})
+    limits = dict.fromkeys(Queue, settings.late_bulk_seconds) | {Queue.INTERACTIVE: settings.late_interactive_seconds}
+    for late in read_late(connection, limits):
+        if late.queue not in [stall.queue for stall in stalls]:
+            about = {"queue": late.queue.value, "seconds": late.seconds, "rows": late.rows}
+            yield NeedsPerson(Concern.LATE, None, about)
 
 
 def _no_worker(connection: Connection) -> Iterator[NeedsPerson]:
@@ -171,15 +183,15 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
     about = need.about
     match need.code:
         case Concern.NO_WORKER:
-            return f"no worker is alive, {about['rows']:,} rows wait", "predictq worker --concurrency 2"
+            return f"no worker is alive, {about['rows']:,} rows wait", _ADD_WORKER
         case Concern.UNLOADABLE:
             detail = f"{about['batches']:,} batches of {about['model']} wait for a worker that can load it"
             return (f"{detail}: {about['why']}" if about["why"] else detail), "predictq workers"
         case Concern.FAILING:
             label = f"{about['model']}:{about['version']}"
             return f"{about['batches']:,} batches of {label} fail: {about['error']}", "read the workers' logs"
-        case Concern.STALLED:
-            return f"rows of {about['queue']} wait for {about['seconds']:.0f} s, none is answered", "predictq workers"
+        case Concern.STALLED | Concern.LATE:
+            return _words_of_waiting(need)
         case Concern.SOURCE_AWAY:
             return f"the source {about['source']} does not answer", f"predictq sources check {about['source']}"
         case Concern.SOURCE_CHANGED:
@@ -196,3 +208,11 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"{what} is paused by {about['actor']}: {about['reason']}", resume_command(
                 about["queue"], about["model"]
             )
+
+
+def _words_of_waiting(need: NeedsPerson) -> tuple[str, str]:
+    about = need.about
+    if need.code is Concern.STALLED:
+        return f"rows of {about['queue']} wait for {about['seconds']:.0f} s, none is answered", "predictq workers"
+    minutes = about["seconds"] / 60
+    return f"the queue {about['queue']} has waited for {minutes:.0f} min, {about['rows']:,} rows wait", _ADD_WORKER

@@ -70,10 +70,16 @@ def test_errors_are_grouped_with_rows_and_advice(partly_failed: str, visit: Visi
     expect(row).to_have_count(1)
     expect(row).to_contain_text("unknown_client")
     expect(row).to_contain_text("La source n’a aucun client de cette clé.")
-    assert re.fullmatch(r"/answers/\d+-40", row.locator("a").first.get_attribute("href") or "")
+    assert re.fullmatch(r"/answers/\d+-40", row.locator("li a").first.get_attribute("href") or "")
     expect(page.locator("#title")).to_contain_text(HOSTILE)
-    expect(page.locator("#title .chip")).to_contain_text("échec partiel")
-    assert "hurt" not in page.title()
+    expect(page.locator("#title .chip")).to_contain_text("3 erreurs")
+    expect(page.locator("#title .asked")).to_contain_text("Une liste de 43 clients")
+    assert page.title().startswith(f"July {HOSTILE}")  # as text, and not what the script would have made of it
+    page.get_by_role("link", name="Erreurs seules").click()
+    expect(page.locator("#rows tbody tr")).to_have_count(3)
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Ces lignes en CSV").click()
+    assert waiting.value.path().read_text().count("unknown_client") == 3
     assert find_barriers(page) == []
     take_picture(page, "job-fr", full_page=True)
 
@@ -86,7 +92,7 @@ def test_failed_rows_are_retried_after_a_look_at_what_will_happen(
     page.get_by_role("link", name="Retry failed rows").click()
     expect(page.locator("h2")).to_contain_text("3 rows")
     page.get_by_role("button", name="Retry the failed rows").click()
-    expect(page.locator("h1")).to_contain_text("Job")
+    page.wait_for_url("**/jobs/*")
     new = page.url.rpartition("/")[2]
     assert new != partly_failed
     assert api.get(f"/v1/jobs/{ended(api, new)}").json()["request_counts"]["total"] == 3
@@ -123,7 +129,11 @@ def test_a_filter_stands_in_the_address_and_acts_go_to_all_of_it(api: httpx.Clie
     assert "name=FILTERED" in page.url
     page.get_by_label("State").select_option("succeeded")
     page.wait_for_url("**status=succeeded**")
+    expect(page.locator("main")).to_contain_text("No job fits this filter")
+    page.get_by_label("State").select_option("partly failed")
+    page.wait_for_url("**status=partly**")
     expect(page.locator("table.jobs tbody tr")).to_have_count(2)
+    expect(page.locator("table.jobs .chip").first).to_have_text("✕ 1 error")
     page.get_by_role("link", name="Retry failed rows").click()
     expect(page.locator("h2")).to_contain_text("2 jobs")
     page.get_by_role("button", name="Retry the failed rows").click()
@@ -133,6 +143,11 @@ def test_a_filter_stands_in_the_address_and_acts_go_to_all_of_it(api: httpx.Clie
     assert {first, second}.isdisjoint(link.rpartition("/")[2] for link in links)
     page.goto("/jobs?name=nobody-called-a-job-like-this")
     expect(page.locator("#jobs")).to_contain_text("No job fits this filter")
+    page.goto("/jobs?name=kept&since=2026-11-27&until=2026-11-01")
+    expect(page.get_by_role("alert")).to_have_text("This day is before the first one.")
+    expect(page.get_by_label("To")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Name contains")).to_have_value("kept")
+    assert find_barriers(page) == []
 
 
 def test_the_list_is_whole_without_a_script_on_a_telephone_and_in_the_dark(partly_failed: str, visit: Visit) -> None:
@@ -141,7 +156,7 @@ def test_the_list_is_whole_without_a_script_on_a_telephone_and_in_the_dark(partl
         page = visit(width=width, is_dark=is_dark, has_script=has_script)
         for path, name in (("/jobs", "jobs"), (f"/jobs/{partly_failed}", "job-errors")):
             page.goto(path)
-            expect(page.locator("main")).to_contain_text("partly failed")
+            expect(page.locator("main")).to_contain_text("3 errors")
             if has_script:
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
                 assert find_barriers(page) == []
@@ -188,4 +203,18 @@ def test_a_job_or_a_request_is_found_from_anywhere(api: httpx.Client, page: Page
     page.keyboard.press("/")
     page.keyboard.type(job_id)
     page.keyboard.press("Enter")
-    expect(page.locator("h1 .code")).to_have_text(job_id[:13])
+    expect(page.locator("#job-id")).to_have_text(job_id)
+    expect(page.locator("h1")).to_contain_text("1 row, ")
+
+
+def test_rows_are_gone_through_to_the_last_without_a_script(partly_failed: str, visit: Visit) -> None:
+    """Twenty at a time, each once, and back to the first."""
+    page = visit(has_script=False)
+    page.goto(f"/jobs/{partly_failed}")
+    seen = page.locator("#rows tbody tr td:first-child").all_inner_texts()
+    while page.get_by_role("link", name="More rows").count():
+        page.get_by_role("link", name="More rows").click()
+        seen += page.locator("#rows tbody tr td:first-child").all_inner_texts()
+    assert [int(request.partition("-")[2]) for request in seen] == list(range(43))
+    page.get_by_role("link", name="From the first row").click()
+    expect(page.locator("#rows tbody tr td:first-child").first).to_have_text(seen[0])

@@ -54,7 +54,12 @@ def test_a_file_is_registered_promoted_and_rolled_back(stack: Up, page: Page, tm
     expect(page.locator("svg.curves").first).to_be_visible()
     expect(page.locator("table.beside")).to_contain_text("scikit-learn==")
     assert find_barriers(page) == []
-    page.get_by_role("link", name=f"Promote {first + 1}").click()
+    promote = page.get_by_role("link", name=f"Promote version {first + 1}")
+    button, column = promote.bounding_box(), page.locator("table.beside thead th").nth(2).bounding_box()
+    assert button is not None
+    assert column is not None
+    assert column["x"] <= button["x"] < column["x"] + column["width"], "it stands under its version"
+    promote.click()
     page.get_by_label("Reason").fill("a simpler model")
     page.get_by_label("To be sure").fill("attritoin")
     page.get_by_role("button", name="Promote").click()

@@ -72,6 +72,8 @@ def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path
     page.get_by_role("button", name="Envoyer et vérifier").click()
     expect(page.locator(".problems")).to_contain_text("Choisissez ci-dessous", timeout=60_000)
     expect(page.locator("main")).to_contain_text("feuille Salariés")
+    expect(page.get_by_label("Feuille")).to_have_value("Salariés")
+    expect(page.locator("button.main:not([disabled])", has_text="Vérifier")).to_have_count(1)
     page.get_by_label("client_id").select_option("Numéro")
     page.get_by_role("button", name="Vérifier à nouveau").click()
     button = page.get_by_role("button", name="Calculer 3 lignes")
@@ -88,7 +90,7 @@ def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path
         failed = client.get(f"/v1/jobs/{job}/results").json()["rows"][2]["request_id"]
     if not has_script:
         page.reload()
-    expect(page.locator(".chip").first).to_contain_text("échec", timeout=20_000)  # it moved there by itself
+    expect(page.locator(".chip").first).to_contain_text("1 erreur", timeout=20_000)  # it moved there by itself
     page.goto(f"/answers/{failed}")
     expect(page.locator("main")).to_contain_text("La source n’a aucun client de cette clé.")
     assert page.title() != "taken"

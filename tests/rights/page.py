@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.access.api_keys import ALL_ROLES
+from shared.access.roles import ALL_ROLES
 from tests.rights.table import ANY_KEY, BY_NAME, CALLS, COMMANDS, LOOK, NOBODY, Call
 
 PAGE = Path(__file__).parents[2] / "docs" / "who-may-what.md"

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount
 
 from api.server.app import create_app
 from cli.main import app as command_line
-from shared.access.api_keys import ALL_ROLES
+from shared.access.roles import ALL_ROLES
 from shared.config import Settings, load_settings
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.rights.page import PAGE, page

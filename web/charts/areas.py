@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from web.charts.scale import round_ticks
-from web.charts.svg import drawing, element, group, percent
+from web.charts.svg import drawing, element, percent, stretched
 
 _PLOT, _BOTTOM = 168, 20  # pixels
 _WIDE, _TALL = 1000, 100  # of the inner drawing, which is stretched
@@ -24,20 +24,18 @@ def areas(
     sums = [sum(column) for column in zip(*series, strict=True)]
     top = _round_top(max(sums, default=0.0))
     parts = [_area(one, below, top, number) for number, (one, below) in enumerate(_stacked(series))]
-    drawn = element(
-        "svg", group(parts), viewBox=f"0 0 {_WIDE} {_TALL}", preserveAspectRatio="none", width="100%", height=_PLOT
-    )
+    drawn = stretched(parts, _WIDE, _TALL, height=_PLOT)
     lines: list[Markup] = []
     for tick in round_ticks(0, top, 3):
         y = _PLOT * (1 - tick / top)
         lines.append(element("line", x1="0%", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid-line"))
         if tick:
-            lines.append(element("text", write(tick), x="100%", y=f"{y + 13:.1f}", text_anchor="end", class_="over"))
+            lines.append(element("text", write(tick), x="100%", dx=8, y=f"{max(y + 4, 10):.1f}"))
     below_axis = [
         element("text", text, x=percent(place), y=_PLOT + 15, text_anchor="end" if place > 96 else "middle")
         for place, text in ticks
     ]
-    return drawing([drawn, *lines, *below_axis], height=_PLOT + _BOTTOM, label=label)
+    return drawing([drawn, *lines, *below_axis], height=_PLOT + _BOTTOM, label=label, class_="with-scale-after")
 
 
 def sparkline(values: Sequence[float]) -> Markup:

@@ -9,24 +9,40 @@ from markupsafe import Markup
 from web.charts.svg import element, group, percent
 
 _HEIGHT = 14
+_LEAST_FOOT = 3  # pixels: one row with an error in ten thousand is still to be seen
 _MOST_WIDTH = 2.5  # per cent across: a job of one batch is no bar
 
 
 def strip(parts: Sequence[Mapping[str, int]]) -> Markup:
-    """One cell for each part; its colour is of the most urgent that is in it. The words and figures stand beside."""
+    """One cell for each part, of the colour of how it stands, with a red foot as tall as its share of rows with errors.
+
+    Only a part of which no row has an answer is all red. The words and figures stand beside.
+    """
     width = min(_MOST_WIDTH, 100 / max(1, len(parts)))
-    cells = [
-        element("rect", x=percent(n * width + 0.08), width=percent(width - 0.16), height=_HEIGHT, class_=_state(part))
-        for n, part in enumerate(parts)
-    ]
+    cells = [cell for n, part in enumerate(parts) for cell in _cell(part, n * width + 0.08, width - 0.16)]
     return element("svg", group(cells), class_="strip", width="100%", height=_HEIGHT, aria_hidden="true")
 
 
+def _cell(part: Mapping[str, int], left: float, width: float) -> list[Markup]:
+    place = {"x": percent(left), "width": percent(width)}
+    cell = [element("rect", **place, height=_HEIGHT, class_=_state(part))]
+    if foot := _foot(part):
+        cell.append(element("rect", **place, y=f"{_HEIGHT - foot:.1f}", height=f"{foot:.1f}", class_="foot"))
+    return cell
+
+
 def _state(part: Mapping[str, int]) -> str:
-    if part["failed"]:
-        return "failed"
     if part["running"]:
         return "running"
     if part["waiting"]:
         return "begun" if part["done"] else "waiting"
     return "succeeded"
+
+
+def _foot(part: Mapping[str, int]) -> float:
+    """How tall the red is: the share of the rows that are done, whole only where all of them have errors."""
+    if not part["failed_rows"]:
+        return 0.0
+    if part["failed_rows"] == part["rows"] and not part["running"] and not part["waiting"]:
+        return _HEIGHT
+    return min(_HEIGHT - _LEAST_FOOT, max(_LEAST_FOOT, _HEIGHT * part["failed_rows"] / part["rows"]))

@@ -18,9 +18,16 @@ def group(parts: Iterable[str]) -> Markup:
     return Markup("").join(parts)
 
 
-def drawing(parts: Iterable[str], *, height: int, label: str) -> Markup:
+def drawing(parts: Iterable[str], *, height: int, label: str, class_: str = "") -> Markup:
     """A chart as wide as its place. `label` is what a screen reader says of it; its table stands beside."""
-    return element("svg", group(parts), class_="chart", width="100%", height=height, role="img", aria_label=label)
+    name = f"chart {class_}".strip()
+    return element("svg", group(parts), class_=name, width="100%", height=height, role="img", aria_label=label)
+
+
+def stretched(parts: Iterable[str], wide: int, tall: int, **attributes: object) -> Markup:
+    """A drawing within one, `wide` by `tall` of its own units, that takes the place it is given."""
+    box = {"viewBox": f"0 0 {wide} {tall}", "preserveAspectRatio": "none"}
+    return element("svg", group(parts), width="100%", **box, **attributes)
 
 
 def percent(value: float) -> str:

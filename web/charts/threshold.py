@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-_LEFT = 12
-_CLOSE = 80  # to an end of the line, from where on a word in the middle would reach beyond it
+from web.charts.svg import drawing, element, percent
+
+_HEIGHT = 84
+_CLOSE = 25.0  # per cent to an end of the line, from where on a word in the middle would reach beyond it
 
 
 def threshold_chart(value: float, threshold: float, words: tuple[str, str, str]) -> Markup:
-    """The line twice, for wide and for narrow screens: one of them is shown. The figures stand in the text above it.
+    """The line; the figures stand in the text above it.
 
     `words`: what it says as a whole, the word for threshold, and the one for the answer.
     """
-    wide, narrow = (_line(value, threshold, words, width) for width in (600, 300))
-    return Markup(f'<div class="for-wide">{wide}</div><div class="for-narrow">{narrow}</div>')  # noqa: S704 - see _line
+    whole, threshold_word, answer_word = words
+    at, limit = (100 * min(1.0, max(0.0, number)) for number in (value, threshold))
+    mark, dot = percent(limit), percent(at)
+    parts = [
+        element("rect", class_="rest", width="100%", y=40, height=8, rx=4),
+        element("rect", class_="filled", width=dot, y=40, height=8, rx=4),
+        element("line", class_="mark", x1=mark, x2=mark, y1=30, y2=58),
+        element("circle", class_="dot", cx=dot, cy=44, r=7),
+        element("text", answer_word, class_="strong", x=dot, y=22, text_anchor=_anchor(at)),
+        element("text", threshold_word, x=mark, y=76, text_anchor=_anchor(limit)),
+    ]
+    return drawing(parts, height=_HEIGHT, label=whole, class_="threshold")
 
 
-def _line(value: float, threshold: float, words: tuple[str, str, str], width: int) -> str:
-    whole, threshold_word, answer_word = map(escape, words)
-    span = width - 2 * _LEFT
-    at, limit = (_LEFT + span * min(1.0, max(0.0, number)) for number in (value, threshold))
-    return (
-        f'<svg class="chart threshold" viewBox="0 0 {width} 84" role="img" aria-label="{whole}">'
-        f'<rect class="rest" x="{_LEFT}" y="40" width="{span}" height="8" rx="4"/>'
-        f'<rect class="filled" x="{_LEFT}" y="40" width="{at - _LEFT:.1f}" height="8" rx="4"/>'
-        f'<line class="mark" x1="{limit:.1f}" x2="{limit:.1f}" y1="30" y2="58"/>'
-        f'<circle class="dot" cx="{at:.1f}" cy="44" r="7"/>'
-        f'<text class="strong" x="{at:.1f}" y="22" text-anchor="{_anchor(at, width)}">'
-        f"{answer_word}</text>"
-        f'<text x="{limit:.1f}" y="76" text-anchor="{_anchor(limit, width)}">'
-        f"{threshold_word}</text></svg>"
-    )
-
-
-def _anchor(at: float, width: int) -> str:
-    return "start" if at < _CLOSE else "end" if at > width - _CLOSE else "middle"
+def _anchor(at: float) -> str:
+    return "start" if at < _CLOSE else "end" if at > 100 - _CLOSE else "middle"

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.http.root_path import rooted
 from web.charts import bars
-from web.words import codes, column_types, queues, statuses, values, verdicts
+from web.words import codes, column_types, conditions, statuses, values, verdicts
 from web.words.catalogues import translations
 
 ROOM = Path(__file__).parent.parent
@@ -50,9 +50,10 @@ def environment(code: str) -> Environment:
         "state_of": statuses.state_of,
         "meaning_of": codes.meaning_of,
         "shown_client": values.shown_client,
+        "filter_words": conditions.filter_words,
         "shown_label": values.shown_label,
         "said_of": verdicts.said_of,
-        "shown_queue": queues.shown_queue,
+        "shown_queue": statuses.shown_queue,
         "kind_words": column_types.KINDS,
     }
     made.filters["middle"] = cut_in_middle

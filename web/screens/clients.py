@@ -34,16 +34,24 @@ async def clients(screen: Screen) -> Response:
 @routes.post("/clients")
 async def find(screen: Screen) -> Response:
     """Go to a client's page, whose address has her hash and not her key."""
-    key = screen.given("key") or screen.given("find")
+    key = screen.given("key")
     sources = await _sources(screen)
     wanted = [screen.given("source")] if screen.given("source") in sources else sources
-    found = [answers for source in wanted if (answers := await _answers_of(screen, source, key)) is not None]
+    found = await _show_known(screen, key, wanted)
+    return found or screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
+
+
+async def show_client_of_key(screen: Screen, key: str) -> Response | None:
+    """Go to the client of this key, or ask which of several is meant; None where nobody has it."""
+    return await _show_known(screen, key, await _sources(screen))
+
+
+async def _show_known(screen: Screen, key: str, sources: Sequence[str | None]) -> Response | None:
+    found = [answers for source in sources if (answers := await _answers_of(screen, source, key)) is not None]
     answered = [answers for answers in found if answers["answers"]]
     if len(answered) == 1:
         return screen.go(client_path(answered[0]))
-    if not answered:
-        return screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
-    return screen.show("client_choice.html", found=answered, path=client_path)
+    return screen.show("client_choice.html", found=answered, path=client_path) if answered else None
 
 
 @routes.get("/clients/{client_hash}/{source:path}", seconds=_SECONDS)
@@ -118,20 +126,37 @@ def _charts(screen: Screen, answers: Sequence[Mapping[str, Any]]) -> list[dict[s
         for part in [groups] if field == "probability" else [[one] for one in groups]:
             name = title or screen.say("Value of %(model)s", model=part[0].name) if part else ""
             low, high = (0.0, 1.0) if field == "probability" else (None, None)
-            axis = Axis(name, lambda number: numbers.plain(number, 3), moments.near, low, high)
+            axis = Axis(
+                name,
+                lambda number: numbers.plain(number, 3),
+                lambda at, step, is_first: moments.mark(at, step, is_first=is_first),
+                low,
+                high,
+            )
             chart = line_charts(part, axis) if any(len(one.points) > 1 for one in part) else Markup("")
             if chart:
-                drawn.append({"title": name, "chart": chart, "names": [one.name for one in part]})
+                drawn.append(
+                    {"title": name, "chart": chart, "lines": [(one.name, _threshold_of(screen, one)) for one in part]}
+                )
     return drawn
 
 
 def _groups(screen: Screen, answers: Sequence[Mapping[str, Any]], field: str) -> list[Series]:
     points: dict[str, list[tuple[Any, float]]] = {}
+    thresholds: dict[str, float | None] = {}  # of each model that of its newest answer
     for row in reversed(answers):
         if row[field] is not None and row["answered_at"]:
             at = screen.time(row["answered_at"]).astimezone(screen.language.zone)
             points.setdefault(row["model"], []).append((at, row[field]))
-    return [Series(name, sorted(found)) for name, found in sorted(points.items())]
+            thresholds[row["model"]] = row["threshold"]
+    return [Series(name, sorted(found), thresholds[name]) for name, found in sorted(points.items())]
+
+
+def _threshold_of(screen: Screen, one: Series) -> str:
+    """What the dashed line of a model stands for; empty where it has none."""
+    if one.threshold is None:
+        return ""
+    return screen.say("threshold %(number)s, dashed", number=screen.language.numbers.plain(one.threshold, 3))
 
 
 async def _compare(screen: Screen, client_hash: str, request_id: str) -> dict[str, Any] | None:

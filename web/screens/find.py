@@ -1,27 +1,44 @@
-"""The field at the top of every screen: a job, a request id, or a client's key, which never stands in an address."""
+"""The field at the top of every screen: a job, a request, a client, a model or a source, by what people know of it.
+
+A client's key may be anything, and never stands in an address: what is sought goes with a form, and clients come first.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from api.http.root_path import rooted
-from web.frame.api_calls import ApiRefused
+from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.clients import show_client_of_key
+from web.words.catalogues import N_
 
 routes = ScreenRoutes()
 
 _REQUEST_ID = re.compile(r"\d{1,18}-\d{1,9}")
 _UNKNOWN = 404
-_SAME_FORM = 307  # the browser sends the form again, to there
+_NONE_SUCH = (400, 403, 404, 422)  # no name or id, or nothing that somebody may see
+_MOST = 10  # of a kind
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A model or a source of that name, and where it is shown."""
+
+    kind: str
+    name: str
+    path: str
 
 
 @routes.post("/find")
 async def find(screen: Screen) -> Response:
-    """Go to what was asked for."""
+    """Go to what was asked for; where several fit, show them."""
     text = screen.given("find")
     if not text:
         return screen.go("/jobs")
@@ -29,7 +46,37 @@ async def find(screen: Screen) -> Response:
         return screen.go(f"/answers/{text}")
     if _is_uuid(text) and await _is_there(screen, f"/v1/jobs/{UUID(text)}"):
         return screen.go(f"/jobs/{UUID(text)}")
-    return RedirectResponse(rooted("/clients"), _SAME_FORM)
+    client = await show_client_of_key(screen, text)
+    if client is not None:
+        return client
+    jobs = {**await _jobs(screen, id=text.replace("...", "…")), **await _jobs(screen, name=text)}
+    hits = [hit async for hit in _hits(screen, text)]
+    paths = [*(f"/jobs/{job_id}" for job_id in jobs), *(hit.path for hit in hits)]
+    if len(paths) == 1:
+        return screen.go(paths[0])
+    shown = list(jobs.values())[:_MOST]
+    return screen.show("find.html", status=200 if paths else _UNKNOWN, jobs=shown, most=_MOST, hits=hits, sought=text)
+
+
+async def _hits(screen: Screen, text: str) -> AsyncIterator[Hit]:
+    """Models, and sources where somebody may see them, by a part of their names."""
+    places = [(N_("Model"), "models"), *([(N_("Source"), "sources")] if screen.signed_in.may("admin") else [])]
+    for kind, place in places:
+        known = (await screen.api.get(f"/v1/{place}"))[place]
+        names = sorted(item["name"] for item in known if text.casefold() in item["name"].casefold())
+        for name in names[:_MOST]:
+            yield Hit(kind, name, f"/{place}/{path_part(name)}")
+
+
+async def _jobs(screen: Screen, **wanted: str) -> dict[str, dict[str, Any]]:
+    """The newest jobs by what is shown of an id, or by a part of their name; none where nothing can fit."""
+    try:
+        found = await screen.api.get("/v1/jobs", limit=_MOST, **wanted)
+    except ApiRefused as refused:
+        if refused.status not in _NONE_SUCH:
+            raise
+        return {}
+    return {job["id"]: job for job in found["jobs"]}
 
 
 async def _is_there(screen: Screen, path: str) -> bool:

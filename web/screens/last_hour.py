@@ -25,6 +25,7 @@ class LastHour:
     errors: list[float]  # a minute
     waiting: list[float]
     oldest: list[float]  # seconds
+    singles: list[float]  # answers to single predictions a minute
 
     @property
     def answers(self) -> list[float]:
@@ -33,8 +34,18 @@ class LastHour:
 
     @property
     def now(self) -> int:
-        """Answers of the newest minute."""
+        """Answers of the newest minute that is written down."""
         return round(self.answers[-1])
+
+    @property
+    def ends(self) -> datetime:
+        """The minute until which the figures go."""
+        return self.times[-1]
+
+    @property
+    def answered_singly(self) -> int:
+        """Single predictions that were answered in the hour."""
+        return round(sum(self.singles))
 
     @property
     def failed(self) -> int:
@@ -65,7 +76,7 @@ def read_last_hour(samples: dict[str, Any] | None) -> LastHour:
     times = [newest - timedelta(minutes=_MINUTES - 1 - number) for number in range(_MINUTES)]
     places = {at: number for number, at in enumerate(times)}
     models: dict[str, list[float]] = {}
-    hour = LastHour(times, models, *([0.0] * _MINUTES for _ in range(3)))
+    hour = LastHour(times, models, *([0.0] * _MINUTES for _ in range(4)))
     for series in (samples or {}).get("series", ()):
         line = _line_of(hour, series)
         if line is None:
@@ -74,6 +85,8 @@ def read_last_hour(samples: dict[str, Any] | None) -> LastHour:
             place = places.get(datetime.fromisoformat(point["at"]).astimezone(UTC))
             if place is not None:
                 _add(series["name"], line, place, point["value"])
+                if series["name"] == "rows_per_second" and series["queue"] == "interactive":
+                    _add(series["name"], hour.singles, place, point["value"])
     _sort(models)
     return hour
 

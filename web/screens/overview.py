@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +14,15 @@ from web.charts.areas import sparkline
 from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.health import read_health
 from web.screens.last_hour import LastHour, read_last_hour
 from web.words.concerns import say_concern
 
 routes = ScreenRoutes()
 
 _JOBS = 8
-_UNHEALTHY = 503  # the answer of /health that still says how things stand
+_COUNTED = 50  # jobs of a state; more are not counted
+_STATES = ("running", "queued", "failed")
 _NOT_FOR_THEM = (403, 404)  # somebody may not see it: the rest is shown all the same
 
 
@@ -27,20 +30,25 @@ _NOT_FOR_THEM = (403, 404)  # somebody may not see it: the rest is shown all the
 async def overview(screen: Screen) -> Response:
     """What happens now, what happened in the last hour, and what needs somebody."""
     jobs, health, samples, workers, attention, pauses = await asyncio.gather(
-        screen.api.get("/v1/jobs", limit=_JOBS),
-        _health(screen),
+        _jobs(screen),
+        read_health(screen),
         _if_allowed(screen, "/v1/samples"),
         _if_allowed(screen, "/v1/workers"),
         _if_allowed(screen, "/v1/attention"),
         _if_allowed(screen, "/v1/pauses"),
     )
-    queues = (health or {}).get("queues", {})
+    queues = health.get("queues", {})
     hour = read_last_hour(samples)
+    held = [] if pauses is None else pauses["pauses"]
+    rate = None if workers is None else sum(worker["rows_per_second"] or 0.0 for worker in workers["workers"])
     return screen.show(
         "overview.html",
         now=datetime.now(UTC).isoformat(),
-        jobs=jobs["jobs"],
+        jobs=jobs.shown,
+        counts=jobs.counts,
+        per_minute=hour.now if rate is None else round(60 * rate),
         waiting=sum(queue["waiting_rows"] for queue in queues.values()),
+        waits=list(_waits(queues, rate or 0.0, held)),
         oldest=max((queue["oldest_seconds"] for queue in queues.values()), default=0.0),
         queues=queues,
         hour=hour,
@@ -48,9 +56,57 @@ async def overview(screen: Screen) -> Response:
         sparkline=sparkline,
         workers=None if workers is None else workers["workers"],
         needs=None if attention is None else [_said(screen, need) for need in attention["needs"]],
-        pauses=[] if pauses is None else pauses["pauses"],
-        models=sorted({job["model"] for job in jobs["jobs"]} | set(hour.models)),
+        pauses=held,
+        models=sorted({job["model"] for job in jobs.shown} | set(hour.models)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """What is shown of jobs: bulk ones, open ones first, and how many there are in some states."""
+
+    shown: list[dict[str, Any]]
+    counts: dict[str, str]  # by state; "50+" where there are more than are counted
+
+
+async def _jobs(screen: Screen) -> _Jobs:
+    """One list after the other: a key may ask for so many at a time, and somebody may have many screens open."""
+    counts = {}
+    shown: list[dict[str, Any]] = []
+    for status in _STATES:
+        found = (await screen.api.get("/v1/jobs", status=status, limit=_COUNTED + 1))["jobs"]
+        counts[status] = f"{_COUNTED}+" if len(found) > _COUNTED else str(len(found))
+        bulk = [job for job in found if job["kind"] == "bulk"]
+        if len(found) > _COUNTED and len(bulk) < _JOBS and status != "failed":  # many single ones hide them
+            bulk = (await screen.api.get("/v1/jobs", kind="bulk", status=status, limit=_JOBS))["jobs"]
+        shown += bulk if status != "failed" else []
+    if len(shown) < _JOBS:
+        known = {job["id"] for job in shown}
+        newest = (await screen.api.get("/v1/jobs", kind="bulk", limit=_JOBS))["jobs"]
+        shown += [job for job in newest if job["id"] not in known]
+    return _Jobs(shown[:_JOBS], counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """What waits in one queue, and for how long at the present rate; None where it is paused or nothing moves."""
+
+    queue: str
+    rows: int
+    seconds: float | None
+    is_paused: bool
+
+
+def _waits(queues: Mapping[str, Any], rate: float, pauses: Sequence[Mapping[str, Any]]) -> Iterator[_Wait]:
+    """Single predictions go first, so bulk rows wait for them, too. How many rows a plan will have nobody knows."""
+    ahead = 0
+    for name in ("interactive", "bulk", "plan"):
+        rows = queues.get(name, {}).get("waiting_rows", 0)
+        is_paused = any(pause["queue"] in (None, name) for pause in pauses)
+        is_known = rate > 0 and not is_paused and name != "plan"
+        if rows:
+            yield _Wait(name, rows, (ahead + rows) / rate if is_known else None, is_paused)
+        ahead += 0 if is_paused else rows
 
 
 async def _if_allowed(screen: Screen, path: str) -> Any:
@@ -60,16 +116,6 @@ async def _if_allowed(screen: Screen, path: str) -> Any:
         if error.status not in _NOT_FOR_THEM:
             raise
         return None
-
-
-async def _health(screen: Screen) -> Any:
-    """What waits at this moment. The call answers 503 when something is wrong, and says what all the same."""
-    try:
-        return await screen.api.get("/health")
-    except ApiRefused as error:
-        if error.status != _UNHEALTHY:
-            raise
-        return error.problem
 
 
 def _said(screen: Screen, need: dict[str, Any]) -> dict[str, Any]:

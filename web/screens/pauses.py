@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from web.frame.api_calls import ApiRefused
@@ -9,6 +11,16 @@ from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 
 routes = ScreenRoutes()
+
+
+async def read_pauses(screen: Screen, model: str = "", queues: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """What is held back of `model` and in one of `queues`; empty: of any."""
+    found = (await screen.api.get("/v1/pauses"))["pauses"]
+    return [
+        pause
+        for pause in found
+        if (not model or pause["model"] in (None, model)) and (not queues or pause["queue"] in (None, *queues))
+    ]
 
 
 @routes.post("/pauses", role="operate")

@@ -171,5 +171,6 @@ document.addEventListener("visibilitychange", seen);
 addEventListener("pagehide", stop);
 addEventListener("popstate", () => address() === shown || location.reload()); // it comes for fragments, too
 addEventListener("pageshow", (event) => event.persisted && start());
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // narrow windows scroll them
 if (keepZone()) look();
 start();

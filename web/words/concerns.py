@@ -8,7 +8,7 @@ from typing import Any
 
 from web.words.catalogues import N_
 from web.words.language import Language
-from web.words.queues import shown_queue
+from web.words.statuses import shown_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,17 @@ def _stalled(language: Language, about: Mapping[str, Any]) -> Said:
         ),
         language.say(N_("Look at the workers:")),
         command="predictq doctor",
+    )
+
+
+def _late(language: Language, about: Mapping[str, Any]) -> Said:
+    time = language.moments.lasting(about["seconds"])
+    return Said(
+        language.say(N_("The queue %(queue)s has waited for %(time)s"), queue=about["queue"], time=time),
+        language.say_count("%(count)s row waits.", "%(count)s rows wait.", about["rows"]),
+        language.say(N_("Add a worker:")),
+        command="predictq worker --concurrency 2",
+        is_grave=False,
     )
 
 
@@ -159,6 +170,7 @@ _WORDS: dict[str, Words] = {
     "unloadable": _unloadable,
     "failing": _failing,
     "stalled": _stalled,
+    "late": _late,
     "source_away": _source_away,
     "source_changed": _source_changed,
     "disk": _disk,

@@ -11,7 +11,7 @@ from babel.numbers import get_decimal_symbol
 
 from web.words.numbers import Numbers
 
-_MINUTE, _HOUR = 60.0, 3600.0
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,23 @@ class Moments:
         """The time of day if it is today, else the date as well."""
         if at.astimezone(self.zone).date() == (now or datetime.now(UTC)).astimezone(self.zone).date():
             return self.second(at)
+        return self.of_a_day(at, now)
+
+    def of_a_day(self, at: datetime, now: datetime | None = None) -> str:
+        """Date and time of day, to the minute: what tells things apart that have no name."""
         return self._with_zone(at, f"{self._short_day(at, now)}, {self.clock(at)}")
+
+    def mark(self, at: datetime, step: int, *, is_first: bool = False, now: datetime | None = None) -> str:
+        """A mark of an axis whose marks are `step` seconds apart: no more of the time than tells them apart.
+
+        The first says the day, too, unless it is today; and so does midnight.
+        """
+        here, today = at.astimezone(self.zone), (now or datetime.now(UTC)).astimezone(self.zone)
+        day = self._short_day(at, now)
+        if step >= _DAY or (here.hour, here.minute, here.second) == (0, 0, 0):
+            return day
+        clock = format_time(here, "medium", locale=self.locale) if step < _MINUTE else self.clock(at)
+        return f"{day}, {clock}" if is_first and here.date() != today.date() else clock
 
     def dated(self, at: datetime, now: datetime | None = None) -> str:
         """The date and the time of day to the second, today as well: where a sentence or a head wants a day."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from web.words.catalogues import N_
+from web.words.language import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class State:
     sign: str
     word: str
     tone: str
+    errors: int = 0  # rows with one, of a job that failed in part: they stand for the word
 
 
 _WAITING = State("○", N_("waiting"), "waiting")
@@ -26,7 +28,15 @@ _PARTLY = State("✕", N_("partly failed"), "bad")
 _FAILED = State("✕", N_("failed"), "bad")
 _CANCELLED = State("–", N_("cancelled"), "still")
 
-STATES = {"queued": _WAITING, "running": _RUNNING, "succeeded": _SUCCEEDED, "failed": _FAILED, "cancelled": _CANCELLED}
+# By the words of a filter: as the API has them, but for jobs that failed in part, which it counts as succeeded.
+STATES = {
+    "queued": _WAITING,
+    "running": _RUNNING,
+    "succeeded": _SUCCEEDED,
+    "partly": _PARTLY,
+    "failed": _FAILED,
+    "cancelled": _CANCELLED,
+}
 
 
 def state_of(job: Mapping[str, Any]) -> State:
@@ -35,5 +45,13 @@ def state_of(job: Mapping[str, Any]) -> State:
     if job["status"] == "running" and counts["total"] is None:
         return _COUNTING
     if job["status"] == "succeeded" and counts["failed"]:
-        return _PARTLY
+        return replace(_PARTLY, errors=counts["failed"])
     return STATES[job["status"]]
+
+
+_QUEUES = {"bulk": N_("bulk jobs"), "interactive": N_("single predictions")}
+
+
+def shown_queue(language: Language, name: str) -> str:
+    """A queue in the reader's language; one that is unknown here by its own name."""
+    return language.say(_QUEUES[name]) if name in _QUEUES else name

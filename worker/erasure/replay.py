@@ -49,9 +49,7 @@ def _go_through_pages(engine: Engine, kept: KeptHashes | None, replay_id: UUID) 
             return False
         wanted = _by_source(row.wanted)
         pages = connection.execute(_KEYS, {"after": row.position, "limit": _PAGES}).all()
-        # Last, what models were checked with.
-        sets = [(page.source, page.keys) for page in pages] or connection.execute(_REFERENCE_KEYS).all()
-        found = {(source, key) for source, keys in sets for key in _found(kept, wanted, source, keys)}
+        found = {(page.source, key) for page in pages for key in _found(kept, wanted, page.source, page.keys)}
         for source, key in sorted(found):
             values = {"id": str(uuid7()), "replay_id": str(replay_id), "source": source, "key": key}
             connection.execute(_ADD_PERSON, values)
@@ -88,11 +86,6 @@ SELECT r.batch_id, coalesce(s.name, '') AS source,
 FROM predictq.batch_requests r LEFT JOIN predictq.sources s ON s.id = r.source_id
 WHERE r.batch_id > :after AND num_nonnulls(r.keys_int8, r.keys_uuid, r.keys_text) > 0
 ORDER BY r.batch_id LIMIT :limit
-""")
-_REFERENCE_KEYS = text("""
-SELECT s.name, array_agg(DISTINCT r.client_key) FROM predictq.reference_rows r
-JOIN predictq.model_versions v ON v.id = r.model_version_id JOIN predictq.models m ON m.name = v.model
-JOIN predictq.sources s ON s.id = m.source_id WHERE r.client_key IS NOT NULL GROUP BY s.name
 """)
 _ADD_PERSON = text("""
 INSERT INTO predictq.erasures (id, source_id, client_key, reason, actor)

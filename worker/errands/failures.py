@@ -9,6 +9,7 @@ from shared.errors import FilterRefused, ModelRefused, PredictqError, UploadUnkn
 from shared.postgres.outages import driver_error, reason
 from shared.sources.errors import SourceInUse, SourceRefused, SourceUnknown
 from worker.sources.failures import SourceAway, SourceFailed
+from worker.temporary_room import NoTemporaryRoom
 
 
 class ErrandRefused(PredictqError):
@@ -29,6 +30,7 @@ _CODES: dict[type[Exception], str] = {
     ArtefactError: "model_refused",
     ModelRefused: "model_refused",
     UploadUnknown: "file_unknown",
+    NoTemporaryRoom: "no_room",
 }
 
 

@@ -21,7 +21,7 @@ from model.requirements import requirements_of
 from model.seals.seal import check_said
 from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
-from shared.models.registry import ModelVersion, get_version, read_artefact, read_code, register_version
+from shared.models.registry import ModelVersion, get_version, is_registered, read_artefact, read_code, register_version
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.postgres.engine import autocommit, transaction
@@ -73,13 +73,15 @@ class ModelErrands:
         if seal is not None:
             check_said(seal, threshold=new.threshold, positive=positive_class(new.task, new.classes))
         with transaction(self._engine) as connection:
+            was_there = is_registered(connection, new)
             version = register_version(connection, new)
             if seal is not None:
                 keep_seal(connection, version.id, seal)
             keep_reference(connection, version.id, reference)
             if arguments.get("description"):
                 describe_model(connection, version.model, str(arguments["description"]))
-        return {"version_id": version.id, "version": version.version, "findings": new.metadata["findings"]}
+        findings = [*new.metadata["findings"], *([f"was there already, as {version.label}"] if was_there else [])]
+        return {"version_id": version.id, "version": version.version, "findings": findings}
 
     def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`check_model`: {version_id, rows} to what was seen of real rows."""
@@ -143,7 +145,7 @@ def _how_opened(file_format: str, files: Mapping[str, str]) -> list[str]:
     if not files:
         return [how_closed()] if file_format == _RUNS_CODE else []
     return [
-        f"brings {len(files)} Python files; they ran while the file was {how_closed()}",
+        f"brings {len(files)} Python files; those that the file imports ran while it was {how_closed()}",
         (
             "they run with each prediction, too: in a process that each worker process keeps for this version, closed "
             "in as far as that worker's system can"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import IO, Any
@@ -14,6 +15,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.utils.escape import escape
 
 from shared.errors import PredictqError
+from shared.jobs.results import RESULT_COLUMNS
 
 _EXACT_IN_EXCEL = 10**15  # whole numbers from here on lose digits when a workbook is opened
 _LONGEST_CELL = 32_767  # characters
@@ -31,8 +33,6 @@ _TYPES = {
     "key": pa.string(),
     "value": pa.float64(),
 }
-_COLUMNS = ("request_id", "client_id", "probability", "label", "threshold", "model_version", "error_code",
-            "error_detail", "model", "key", "value")  # fmt: skip
 
 
 def write_rows(lines: IO[bytes], target: IO[bytes], kind: str) -> int:
@@ -66,7 +66,7 @@ def _schema(lines: IO[bytes]) -> pa.Schema:
                 found.add(type(row[name]))
         classes.update(dict.fromkeys(row.get("probabilities") or ()))
     types = _TYPES | {name: _common(found) for name, found in kinds.items()}
-    fields = [pa.field(name, types[name]) for name in _COLUMNS]
+    fields = [pa.field(name, types[name]) for name in RESULT_COLUMNS]
     return pa.schema([*fields, *(pa.field(f"probability_{name}", pa.float64()) for name in classes)])
 
 
@@ -89,7 +89,7 @@ def _plain(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
     found = dict(row)
     for name in ("client_id", "label"):
         if schema.field(name).type == pa.string() and found[name] is not None and not isinstance(found[name], str):
-            found[name] = orjson.dumps(found[name]).decode()
+            found[name] = json.dumps(found[name], ensure_ascii=False)  # as PostgreSQL writes it in CSV
     for name, value in (found.pop("probabilities", None) or {}).items():
         found[f"probability_{name}"] = value
     return found

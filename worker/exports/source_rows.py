@@ -32,6 +32,7 @@ from worker.sources.csv_table import parse
 from worker.sources.failures import source_failure
 from worker.sources.reader import SourceReader
 from worker.sources.statements import session
+from worker.temporary_room import named_when_full
 
 _SECONDS = 1_500.0
 _MOST_BYTES = 1 << 29  # of PostgreSQL's text, which is in memory while it is parsed
@@ -41,14 +42,15 @@ def write_source_rows(engine: Engine, arguments: dict[str, Any]) -> dict[str, An
     """`read_rows`: {export_id, source_id, columns, rows, seed} to {rows}; the rows are stored as an export.
 
     The file's metadata say what the columns are, and how many rows were left out for a value that no feature can have.
-    Raises SourceAway, SourceFailed, ErrandRefused, ExportGone.
+    Raises SourceAway, SourceFailed, ErrandRefused, ExportGone, NoTemporaryRoom.
     """
     export_id, rows = UUID(arguments["export_id"]), arguments.get("rows")
     with autocommit(engine) as connection:
         require_export(connection, export_id)  # reading for nobody takes minutes
         source = get_source(connection, int(arguments["source_id"]))
     table = read_rows(SourceReader(engine), source, arguments["columns"], rows=rows, seed=int(arguments["seed"]))
-    with TemporaryFile(prefix="predictq-rows-") as file:  # without a name: nothing stays where this process is killed
+    # Without a name: nothing stays where this process is killed.
+    with named_when_full(), TemporaryFile(prefix="predictq-rows-") as file:
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         sink = pa.PythonFile(file, "w")  # closed with the file
         with pa.ipc.new_file(sink, table.schema, options=options) as writer:

@@ -13,13 +13,16 @@ from shared.exports import end_export, write_pieces
 from shared.jobs.results import copy_results, readable
 from shared.postgres.engine import autocommit, transaction
 from worker.exports.result_files import write_rows
+from worker.temporary_room import named_when_full
 
 
 def write_export(engine: Engine, arguments: dict[str, Any]) -> dict[str, Any]:
-    """`write_export`: {export_id, job_id, format} to {rows}. Raises ExportRefused, ExportGone."""
+    """`write_export`: {export_id, job_id, format} to {rows}. Raises ExportRefused, ExportGone,
+    NoTemporaryRoom.
+    """
     export_id, job_id, kind = UUID(arguments["export_id"]), UUID(arguments["job_id"]), str(arguments["format"])
     # Files without a name: nothing stays where this process is killed.
-    with TemporaryFile(prefix="predictq-export-") as target:
+    with named_when_full(), TemporaryFile(prefix="predictq-export-") as target:
         with TemporaryFile(prefix="predictq-export-") as lines:
             with autocommit(engine) as connection:
                 extent = readable(connection, job_id)

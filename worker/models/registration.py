@@ -15,7 +15,8 @@ from model.metadata import ArtefactMetadata
 from model.opening import size_refusal
 from model.servable import Servable, ordered_classes, own_threshold, servable
 from model.signature.infer import Column, infer_signature
-from shared.models.signature import Signature, find_feature, missing_columns
+from model.signature.learnt_types import otherwise_learnt
+from shared.models.signature import LACKS, Signature, find_feature, missing_columns
 from shared.models.task import Task
 from worker.models.gaps import settle_gaps
 from worker.models.loaded_model import LoadedModel, load_model, wrap
@@ -69,6 +70,7 @@ def prepare(offer: Offer) -> Artefact:
     classes = ordered_classes(found, offer.positive)
     threshold, findings = _threshold(offer, estimator, found, classes)
     signature, notes = _signature(offer, estimator)
+    notes += _otherwise_learnt(offer, estimator, signature)
     metadata = ArtefactMetadata(
         name=offer.name,
         sha256=hashlib.sha256(offer.content).hexdigest(),
@@ -130,11 +132,26 @@ def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
     return Signature(features), inferred.notes
 
 
+def _otherwise_learnt(offer: Offer, estimator: Any, signature: Signature) -> list[str]:
+    """What no row of the source can match, where that is accepted. Raises ModelRefused, with `can_force`."""
+    if offer.columns is None:
+        return []
+    found = otherwise_learnt(estimator, signature)
+    if found and offer.force is None:
+        raise ModelRefused(
+            f"No row of the source can match: {'; '.join(found[:3])}. Train it on what the column holds "
+            "(pd.read_csv(…, dtype={NAME: str}) keeps texts), or give it a view that casts the column. To register it "
+            'all the same: --force "REASON".',
+            can_force=True,
+        )
+    return [f"{words}; registered all the same: {offer.force}" for words in found]
+
+
 def _lacking(offer: Offer, signature: Signature) -> list[str]:
     if offer.columns is None:
         return []
     lacking = missing_columns(signature, [column.name for column in offer.columns])
-    return [f"the source lacks {len(lacking)} of the model's features: {', '.join(lacking[:10])}"] if lacking else []
+    return [f"{LACKS}{len(lacking)} of the model's features: {', '.join(lacking[:10])}"] if lacking else []
 
 
 def _said(offer: Offer) -> frozenset[str]:

@@ -26,7 +26,6 @@ from worker.models.sample_rows import draw_table
 TRIAL_ROWS = 50
 _TOLERANCE = 1e-9  # floating-point sums in another order differ by about 1e-15
 _TOLERANCE32 = 1e-5  # and those of float32, in which graphs of ONNX compute, by about 1e-7
-_FEW = 3
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from shared.errors import FilterRefused, PredictqError
 from shared.jobs.planning import JobError
 from shared.postgres.outages import LOCKED, driver_error, is_outage, reason
 from worker.sources.failures import SourceAway
+from worker.temporary_room import NoTemporaryRoom
 
 
 class PlanFailed(PredictqError):
@@ -58,6 +59,8 @@ def source_failure(error: Exception) -> PlanFailed:
         return error
     if isinstance(error, SourceAway):
         return PlanSourceAway(str(error))
+    if isinstance(error, NoTemporaryRoom):
+        return PlanFailed(JobError.PLANNING_FAILED, str(error))
     cause = driver_error(error)
     if cause is not None and cause.pgcode == LOCKED:
         return PlanFailed(

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
 
+from worker.temporary_room import named_when_full
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -24,6 +26,14 @@ _FILE_BYTES = 8 * 1024 * 1024  # a file that is read to its end is gone: the dis
 
 def _unnamed_file() -> IO[bytes]:
     return TemporaryFile(prefix="predictq-plan-", buffering=0)
+
+
+def _write_whole(number: int, data: bytes, offset: int) -> None:
+    """Write all of it: a disk that is nearly full takes a part first, and refuses the rest."""
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(number, rest, offset)
+        rest, offset = rest[written:], offset + written
 
 
 @dataclass(slots=True)
@@ -60,7 +70,7 @@ class KeySpool(io.RawIOBase):
         return True
 
     def write(self, piece: ReadableBuffer, /) -> int:
-        """Take in lines; waits while the spool is full."""
+        """Take in lines; waits while the spool is full. Raises NoTemporaryRoom."""
         data = bytes(piece)
         with self._changed:
             self._wait_for_space()
@@ -83,7 +93,8 @@ class KeySpool(io.RawIOBase):
         if not self._files or self._files[-1].written >= _FILE_BYTES:
             self._files.append(_File())
         file = self._files[-1]
-        os.pwrite(file.content.fileno(), data, file.written)
+        with named_when_full():
+            _write_whole(file.content.fileno(), data, file.written)
         file.written += len(data)
         self._bytes += len(data)
 

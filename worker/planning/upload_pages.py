@@ -92,6 +92,8 @@ class UploadReader:
             order.write(self._asked)
         answer = child.stdout.readline()
         said: dict[str, Any] = json.loads(answer) if answer else {}
+        if said.get("code") == JobError.PLANNING_FAILED:
+            raise PlanFailed(JobError.PLANNING_FAILED, said["detail"])
         if "code" in said:
             raise UploadRefusedAtPlan(JobError(said["code"]), said["detail"])
         self._copy(cast("BufferedReader", child.stdout))

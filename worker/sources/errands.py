@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.models.signature import Signature, find_feature
 from shared.postgres.engine import autocommit, driver_connection, transaction
-from shared.sources.description import source_from
+from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.selection import count_query, selection_query
 from shared.sources.source import KeyColumn, Source, get_source, update_source
@@ -62,7 +62,9 @@ class SourceErrands:
                 driver,
                 f"{quoted(source.schema)}.{quoted(source.relation)}",
                 key=[column.name for column in source.key],
+                columns=source.settings.get(CHOSEN_COLUMNS, ()),
                 filters=[column.name for column in source.filters],
+                is_again=True,
             )
         now = source_from(source.name, source.url_variable, found)
         if now.key != source.key:
@@ -91,10 +93,18 @@ class SourceErrands:
         return {"count": int(row[0]) if row else 0}
 
     def features(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON."""
+        """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON.
+
+        Without `features` all columns that predictq may read.
+        """
         with autocommit(self._engine) as connection:
             source = get_source(connection, int(arguments["source_id"]))
-        names = {name: f"c.{quoted(name)}" for name in arguments["features"] if source.column(name) is not None}
+        if "features" in arguments:
+            wanted = [name for name in arguments["features"] if source.column(name) is not None]
+        else:
+            key_columns = [column.name for column in source.key]
+            wanted = [*key_columns, *(column.name for column in (*source.columns, *source.filters))]
+        names = {name: f"c.{quoted(name)}" for name in wanted}
         parts = source.key_form.parts(str(arguments["key"]))
         where = {column.name: part for column, part in zip(source.key, parts, strict=True)}
         with self._connected(source) as driver, driver.cursor() as cursor:
@@ -141,6 +151,11 @@ def _changes(before: Source, now: Source) -> list[str]:
             found.append(f"{column.name} was {column.type} and is {other.type}.")
         elif other.nullable != column.nullable:
             found.append(f"{column.name} may be null now." if other.nullable else f"{column.name} is never null now.")
+    found += [
+        f"{column.name}, which filters may name, is gone, or may not be read any more."
+        for column in before.filters
+        if column.name not in {other.name for other in now.filters}
+    ]
     found += [f"{column.name} is new." for column in now.columns if before.column(column.name) is None]
     if before.is_scan != now.is_scan:
         found.append(

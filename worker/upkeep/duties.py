@@ -1,4 +1,7 @@
-"""All duties of the upkeep process, in the order in which they are done. A new one is added here."""
+"""All duties of the upkeep process, in the order in which they are done. A new one is added here.
+
+Those that are due every second or minute and soon done do not wait for those that may take minutes.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from worker.upkeep.retention import AskedRetention, Retention
 from worker.upkeep.samples import Samples
 
 
-def make_duties(settings: Settings) -> list[Duty]:
-    """The duties, as these settings want them."""
+def prompt_duties() -> list[Duty]:
+    """The short ones."""
+    return [Samples(), Deadlines()]
+
+
+def long_duties(settings: Settings) -> list[Duty]:
+    """The others, as these settings want them."""
     return [
         PartitionsAhead(),
         PartitionClosing(settings.partition_bytes),
-        Samples(),
-        Deadlines(),
         AskedRetention(),
         Expiry(),
         Retention(),

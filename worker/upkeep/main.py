@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
 
@@ -17,7 +18,7 @@ from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.postgres.engine import make_engine
 from shared.postgres.turns import Turn, try_turn
-from worker.upkeep.duties import make_duties
+from worker.upkeep.duties import long_duties, prompt_duties
 from worker.upkeep.duty import database_clock
 from worker.upkeep.rounds import Rounds
 
@@ -25,7 +26,7 @@ log = get_logger(__name__)
 
 _PAUSE_SECONDS = 1.0  # between two looks at what is due
 _WAIT_SECONDS = 2.0  # between two attempts to become the one at work
-_POOL = 4  # the lock's connection, a run's lock, and what the duties need
+_POOL = 6  # the lock's connection, a run's lock, and what the duties of two threads need
 
 
 def run(settings: Settings, stopped: threading.Event) -> None:
@@ -47,11 +48,34 @@ def run(settings: Settings, stopped: threading.Event) -> None:
 
 def _work(settings: Settings, engine: Engine, turn: Connection, stopped: threading.Event) -> None:
     log.info("upkeep is at work")
-    rounds = Rounds(engine, make_duties(settings), database_clock(engine))
-    while not stopped.is_set():
-        turn.execute(text("SELECT 1"))  # without this connection another process may be at work
-        rounds.run_due(stopped.is_set)
-        stopped.wait(_PAUSE_SECONDS)
+    rounds = Rounds(engine, long_duties(settings), database_clock(engine))
+    with _prompt_duties_beside(engine):
+        while not stopped.is_set():
+            turn.execute(text("SELECT 1"))  # without this connection another process may be at work
+            rounds.run_due(stopped.is_set)
+            stopped.wait(_PAUSE_SECONDS)
+
+
+@contextmanager
+def _prompt_duties_beside(engine: Engine) -> Iterator[None]:
+    """While the block runs, a thread does what is due every second, however long an erasure or a retention takes."""
+    rounds = Rounds(engine, prompt_duties(), database_clock(engine))
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(_PAUSE_SECONDS):
+            try:
+                rounds.run_due(ended.is_set)
+            except PredictqError as error:
+                log.warning("prompt duties wait", reason=str(error))
+
+    thread = threading.Thread(target=work, name="prompt-duties")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

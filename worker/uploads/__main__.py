@@ -18,6 +18,7 @@ from shared.postgres.engine import autocommit, make_engine
 from shared.uploads.refusals import UploadRefused
 from shared.uploads.table_order import TableOrder
 from worker.side_process import end_with
+from worker.temporary_room import NoTemporaryRoom
 from worker.uploads.context import upload_context
 from worker.uploads.lines import check_rows, table_rows, write_lines
 
@@ -46,6 +47,8 @@ def main() -> None:
                 write_lines(rows, output, skip=skip)
         except UploadRefused as refused:
             output.write(json.dumps({"code": "upload_refused", "detail": str(refused)}).encode() + b"\n")
+        except NoTemporaryRoom as full:
+            output.write(json.dumps({"code": "planning_failed", "detail": str(full)}).encode() + b"\n")
         except UploadUnknown as unknown:
             output.write(json.dumps({"code": "upload_gone", "detail": str(unknown)}).encode() + b"\n")
 

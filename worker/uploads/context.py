@@ -16,6 +16,7 @@ from shared.sources.references import REFERENCES
 from shared.sources.source import get_source
 from shared.uploaded_files import write_file
 from shared.uploads.table_order import TableOrder
+from worker.temporary_room import named_when_full
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,11 @@ class UploadContext:
 def upload_context(
     connection: Connection, order: TableOrder, *, owner: str, version_id: int
 ) -> Iterator[UploadContext]:
-    """Fetch the file, for as long as the context lasts. Raises UploadUnknown."""
+    """Fetch the file, for as long as the context lasts. Raises UploadUnknown, NoTemporaryRoom."""
     version = get_version(connection, version_id)
     form = REFERENCES if version.source_id is None else get_source(connection, version.source_id).key_form
     with TemporaryDirectory(prefix="predictq-upload-") as directory:
         path = Path(directory) / "upload"
-        with path.open("wb") as file:
+        with named_when_full(), path.open("wb") as file:
             write_file(connection, order.upload_id, owner, file)
         yield UploadContext(path, order, version, form)

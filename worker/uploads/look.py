@@ -15,7 +15,7 @@ from shared.uploads.headings import key_names
 from shared.uploads.refusals import LineFault, UploadRefused
 from worker.uploads.context import UploadContext
 from worker.uploads.matching import MatchedColumns, match_columns
-from worker.uploads.opening import OpenedFile, open_file
+from worker.uploads.opening import OpenedFile, open_file, sheets_of
 from worker.uploads.rows import SeenInPart, TableRows, faults_of
 
 # For how CSV is written, and as long again for the rows. A longer file is checked as a whole when its job is planned.
@@ -32,6 +32,7 @@ def look(context: UploadContext) -> dict[str, Any]:
     said: dict[str, Any] = {
         "key": list(own),
         "features": list(signature.names) if signature else [],
+        "sheets": sheets_of(context.path),
     }
     try:
         opened = open_file(context.path, order)

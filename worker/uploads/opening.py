@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.files.arrow_table import ArrowTable
-from model.files.excel_table import ExcelTable
+from model.files.excel_table import ExcelTable, sheet_names
 from shared.files.csv_table import CsvTable
 from shared.files.refusals import TableRefused
 from shared.files.table import check_names
@@ -44,6 +44,14 @@ def open_file(path: Path, order: TableOrder) -> OpenedFile:
     opened = _OPENERS[kind](path, order)
     check_names(opened.table.names)
     return opened
+
+
+def sheets_of(path: Path) -> list[str]:
+    """The sheets of a workbook; none of another file, or of one that cannot be read."""
+    try:
+        return sheet_names(path) if _kind(path) == "xlsx" else []
+    except TableRefused:
+        return []
 
 
 def _kind(path: Path) -> str:

@@ -94,4 +94,6 @@ async def _new_job(call: KeyedCall, job_id: UUID, earlier: EarlierJob, model: Se
         idempotency_key=call.key,
         payload_hash=call.payload_hash(f"/v1/jobs/{what}", asked),
         name=earlier.name,
+        asked_for=what,
+        asked_job=job_id,
     )

@@ -91,7 +91,7 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
         with call.services.caps.uploads.place(call.caller), current().paused():
             await upload.receive_all(request.receive, call.services.turns, call.caller.key)
         payload = orjson.dumps([asked.model, upload.digest, *(["features"] if has_features else [])])
-        job = await _new_job(call, asked, model, hashlib.sha256(payload).digest())
+        job = replace(await _new_job(call, asked, model, hashlib.sha256(payload).digest()), asked_for="upload")
         if has_features:
             job = replace(job, batch_rows=upload.rows_of_a_page(job.batch_rows))
         accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)

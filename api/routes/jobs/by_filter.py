@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from api.access.auth import Caller
 from api.access.dependencies import BulkCaller, CurrentServices, require_role
+from api.http.acts import record
 from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
+from api.http.validation import GivenTime
 from api.intake.selections import filter_steps
 from api.schemas.base import ModelName, Shape
 from api.server.services import Services
@@ -26,7 +30,8 @@ from shared.status import JobStatus
 router = APIRouter(tags=["jobs"], route_class=WideRoute, responses=PROBLEMS)
 
 _SECONDS = 3.0  # after which a call says that there is more
-_AT_ONCE = 100
+_TOGETHER = 5  # that are cancelled side by side, each in a transaction of its own
+_AT_ONCE, _COUNTED_AT_ONCE = 100, 1000
 
 Canceller = Annotated[Caller, Depends(require_role("predict", "bulk"))]
 
@@ -52,11 +57,21 @@ class CancelOrder(Shape):
     status: Literal["queued", "running"] | None = None
     model: Annotated[str | None, Field(default=None, max_length=100)]
     name: Annotated[str | None, Field(default=None, min_length=1, max_length=200, description="A part of the name.")]
+    since: Annotated[GivenTime | None, Field(default=None, description="Only accepted at this time or later.")]
+    until: Annotated[GivenTime | None, Field(default=None, description="Only accepted before this time.")]
+    dry_run: Annotated[bool, Field(default=False, description="Only say how many there are.")]
+
+    @property
+    def wanted(self) -> list[JobFilter]:
+        """The same as filters, one for each status that a job can be open in."""
+        statuses = [JobStatus(self.status)] if self.status else [JobStatus.QUEUED, JobStatus.RUNNING]
+        return [JobFilter(status, self.model, self.name, self.since, self.until) for status in statuses]
 
 
 class Cancelled(Shape):
-    """How many jobs were cancelled by this call; with `more` there are others: send it again."""
+    """How many open jobs fitted and how many this call cancelled; with `more` there are others: send it again."""
 
+    matching: int
     cancelled: int
     more: bool
 
@@ -75,37 +90,56 @@ async def count(services: CurrentServices, caller: BulkCaller, body: CountOrder)
 
 
 @router.post("/v1/jobs/cancel", summary="Cancel the jobs of a filter")
-async def cancel(services: CurrentServices, caller: Canceller, body: CancelOrder) -> Cancelled:
+async def cancel(request: Request, services: CurrentServices, caller: Canceller, body: CancelOrder) -> Cancelled:
     """Stop what is not scored yet of all open jobs that fit; what is scored stays."""
-    if body.status is None and body.model is None and body.name is None:
-        raise Invalid(Flaw("", "filter_expected", "give at least one of status, model and name"))
+    if all(given is None for given in (body.status, body.model, body.name, body.since, body.until)):
+        raise Invalid(Flaw("", "filter_expected", "give at least one of status, model, name, since and until"))
+    found = await _carry_out(services, caller, body)
+    if found.cancelled:
+        told = {"status": body.status, "model": body.model, "jobs": found.cancelled}  # a name may be anything
+        await services.lists.write(
+            lambda connection: record(connection, request, caller, "job.cancel", "jobs of a filter", after=told),
+            owner=caller.owner,
+        )
+    return found
+
+
+async def _carry_out(services: Services, caller: Caller, order: CancelOrder) -> Cancelled:
+    """Cancel what fits, or count it, for as long as a call may take."""
     ends_at = time.monotonic() + _SECONDS
-    statuses = [JobStatus(body.status)] if body.status else [JobStatus.QUEUED, JobStatus.RUNNING]
-    total = 0
-    for status in statuses:
-        wanted = JobFilter(status, body.model, body.name)
+    matching = cancelled = 0
+    async for jobs in _portions(services, caller, order):
+        if order.dry_run:
+            matching += len(jobs)
+        else:
+            for some in (jobs[at : at + _TOGETHER] for at in range(0, len(jobs), _TOGETHER)):
+                if time.monotonic() > ends_at:
+                    return Cancelled(matching=matching, cancelled=cancelled, more=True)
+                matching += len(some)
+                cancelled += sum(await asyncio.gather(*(_cancel(services, caller, job) for job in some)))
+        if time.monotonic() > ends_at:
+            return Cancelled(matching=matching, cancelled=cancelled, more=True)
+    return Cancelled(matching=matching, cancelled=cancelled, more=False)
+
+
+async def _portions(services: Services, caller: Caller, order: CancelOrder) -> AsyncIterator[list[JobRecord]]:
+    """The open jobs that fit, some at a time; a portion may be empty."""
+    size = _COUNTED_AT_ONCE if order.dry_run else _AT_ONCE
+    for wanted in order.wanted:
         before: UUID | None = None
         while True:
-            if time.monotonic() > ends_at:
-                return Cancelled(cancelled=total, more=True)
-            jobs, more = await _find(services, caller, wanted, before)
-            for job in jobs:
-                if time.monotonic() > ends_at:
-                    return Cancelled(cancelled=total, more=True)
-                total += await _cancel(services, caller, job)
-            before = jobs[-1].job_id if len(jobs) == _AT_ONCE else more
+            jobs, more = await _find(services, caller, wanted, before, size)
+            yield jobs
+            before = jobs[-1].job_id if len(jobs) == size else more
             if before is None:
                 break
-    return Cancelled(cancelled=total, more=False)
 
 
 async def _find(
-    services: Services, caller: Caller, wanted: JobFilter, before: UUID | None
+    services: Services, caller: Caller, wanted: JobFilter, before: UUID | None, size: int
 ) -> tuple[list[JobRecord], UUID | None]:
     return await services.lists.read(
-        lambda connection: find_jobs(
-            connection, caller.owner, wanted, limit=_AT_ONCE, before=before, models=caller.models
-        ),
+        lambda connection: find_jobs(connection, caller.owner, wanted, limit=size, before=before, models=caller.models),
         owner=caller.owner,
     )
 

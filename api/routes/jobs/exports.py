@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Connection
 
+from api.access.caps import TooMuchOfOwner
 from api.access.dependencies import CurrentServices, JobId, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
@@ -17,7 +18,15 @@ from api.http.root_path import rooted
 from api.jobs.downloads import Copy, Download, download_response
 from api.schemas import jobs as schemas
 from shared.errands import submit
-from shared.exports import FORMATS, PIECE_BYTES, Export, begin_export, copy_export_piece, read_export
+from shared.exports import (
+    FORMATS,
+    PIECE_BYTES,
+    Export,
+    begin_export,
+    copy_export_piece,
+    count_open_exports,
+    read_export,
+)
 from shared.jobs.records import read_job
 from shared.jobs.results import readable
 
@@ -39,6 +48,9 @@ async def export(
             raise Problem(NOT_READY, "The first rows of the job are not scored yet.")
         export_id, is_new = begin_export(connection, job_id, caller.owner, file_format)
         if is_new:
+            most = services.settings.owner_exports
+            if count_open_exports(connection, caller.owner) >= most:
+                raise TooMuchOfOwner("files of answers that are being written", most, "owner_exports")
             asked = {"export_id": str(export_id), "job_id": str(job_id), "format": file_format}
             submit(connection, "write_export", caller.owner, asked)
         return export_id

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextvars import copy_context
-from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
@@ -23,13 +22,14 @@ from api.http.requests import Raw
 from api.http.validation import GivenTime
 from api.jobs.job_json import bare, job_json
 from api.schemas import jobs as schemas
-from shared.jobs.lists import JobFilter, find_jobs
+from shared.jobs.lists import ID_PART, JobFilter, find_jobs
 from shared.jobs.records import JobRecord, cancel_job
 from shared.messaging.messages import Notice
 from shared.status import JobStatus
 
 router = APIRouter(tags=["jobs"], route_class=ModelRoute, responses=PROBLEMS)
 
+_ID_PART_MEANS = "The beginning of an id, at least 8 digits; after `…` the last 4 of it may follow."
 Canceller = Annotated[Caller, Depends(require_role("predict", "bulk", "operate"))]
 
 
@@ -44,10 +44,16 @@ async def read_jobs(
     name: Annotated[str | None, Query(max_length=200, description="Only where this is a part of the name.")] = None,
     since: Annotated[GivenTime | None, Query(description="Only accepted at this time or later.")] = None,
     until: Annotated[GivenTime | None, Query(description="Only accepted before this time.")] = None,
+    kind: Annotated[Literal["single", "bulk"] | None, Query(description="Only these.")] = None,
+    job_id: Annotated[str | None, Query(alias="id", pattern=ID_PART, description=_ID_PART_MEANS)] = None,
+    errors: Annotated[
+        Literal["any", "none"] | None, Query(description="Only ended jobs with an error, or without any.")
+    ] = None,
 ) -> Response:
     """The caller's jobs, newest first. A `Link` header leads to the next page; filtered, a page may be short."""
     before = _job_of(cursor)
-    wanted = JobFilter(status, model, name, since, until)
+    has_errors = None if errors is None else errors == "any"
+    wanted = JobFilter(status, model, name, since, until, kind, job_id, has_errors)
     most, models, context = min(limit, services.settings.max_listed_jobs), caller.models, copy_context()
 
     def read(connection: Connection) -> tuple[bytes, UUID | None]:
@@ -63,10 +69,11 @@ async def read_jobs(
     following = None if more is None else make_cursor(more)
     headers = []
     if following is not None:
+        given = {"status": status, "model": model, "name": name, "since": since, "until": until, "errors": errors}
         kept = [
-            (field.name, value.isoformat() if isinstance(value, datetime) else str(value))
-            for field in fields(wanted)
-            if (value := getattr(wanted, field.name)) is not None
+            (key, value.isoformat() if isinstance(value, datetime) else str(value))
+            for key, value in given.items()
+            if value is not None
         ]
         link = next_link("/v1/jobs", [("limit", limit), *kept, ("cursor", following)])
         headers.append((b"link", link.encode()))

@@ -63,12 +63,14 @@ class RowErrors(Shape):
 
 
 class BatchPart(Shape):
-    """Batches that follow each other. `failed` ones are done, too."""
+    """Batches that follow each other. `failed` ones have a row with an error, and are done, too."""
 
     done: int
     failed: int
     running: int
     waiting: int
+    rows: int = Field(description="Rows of the batches that are done.")
+    failed_rows: int = Field(description="Those of them that have an error.")
 
 
 class WorkerPart(Shape):

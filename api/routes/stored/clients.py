@@ -5,17 +5,21 @@ The client key travels in the body, and no log has it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
+from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, FeaturesCaller, ReadCaller
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.problems import ERRAND_FAILED, NO_WORKER, Problem
 from api.schemas import erasures as schemas
+from api.server.services import Services
 from shared.erasure.answers import client_answers
 from shared.erasure.export import export_client
 from shared.erasure.find import key_of_hash
@@ -47,15 +51,31 @@ async def export(
         record(connection, request, caller, "client.export", key.place)
         return key
 
-    def work() -> bytes:
+    def work() -> tuple[ClientKey, dict[str, Any]]:
         with transaction(services.downloads.engine) as connection:
             key = begin(connection)  # said before anything is read, and kept whatever happens then
-        return orjson.dumps(export_client(services.downloads.engine, key), default=_plain)
+        return key, export_client(services.downloads.engine, key)
 
     with services.caps.downloads.place(caller):
-        content = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
+        key, document = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
+        document["source_row"] = await _source_row(services, caller, key)
+    content = await services.downloads.run_long(partial(orjson.dumps, document, default=_plain))
     headers = {"Content-Disposition": 'attachment; filename="client-export.json"', "Cache-Control": "no-store"}
     return Response(content, media_type="application/json", headers=headers)
+
+
+async def _source_row(services: Services, caller: Caller, key: ClientKey) -> dict[str, Any]:
+    """Her row in the source at this moment, as a worker reads it; or why it is not here."""
+    if key.source.id is None:
+        return {"state": "none", "detail": "There is no source: callers bring the features."}
+    asked = {"source_id": key.source.id, "key": key.text}
+    try:
+        found: dict[str, Any] = await services.errands.run("read_features", caller.owner, asked)
+    except Problem as problem:
+        if problem.kind not in (NO_WORKER, ERRAND_FAILED):
+            raise
+        return {"state": "unavailable", "detail": problem.detail}
+    return {"state": "read", "rows": [found["features"]] if found["found"] else []}
 
 
 @router.post(

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import UsageProblem
 from cli.output.check_text import check_lines
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from shared.models.signature import LACKS
 
 app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
 
@@ -142,9 +143,19 @@ def register(
     label = f"{version['model']}:{version['version']}"
     say(f"registered as {plain_text(label)}" + (" and live" if version["is_live"] else ""))
     if not version["is_live"]:
-        remark(
-            f"See what it makes of real rows: predictq models check {label}. Put it to work: predictq promote {label}"
+        remark(next_step(label, version["source"], answer["findings"]))
+
+
+def next_step(label: str, source: str | None, findings: Sequence[str]) -> str:
+    """What to type after a version was registered: no command that will be refused."""
+    if any(finding.startswith(LACKS) for finding in findings):
+        name = plain_text(source or "SOURCE")
+        return (
+            "It cannot go live while the source lacks them: rename the model's features or the columns, or add the "
+            f"columns, and type: predictq sources check {name}. Then: predictq promote {plain_text(label)}"
         )
+    check = f"See what it makes of real rows: predictq models check {plain_text(label)}. " if source else ""
+    return f"{check}Put it to work: predictq promote {plain_text(label)}"
 
 
 @app.command()
@@ -169,7 +180,7 @@ def check(
     else:
         for line in check_lines(report):
             say(plain_text(line))
-    if not report["is_equal"]:
+    if not report["is_equal"] or not report["answered"]:
         raise typer.Exit(1)
 
 

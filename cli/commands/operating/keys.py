@@ -14,9 +14,7 @@ from cli.arguments.moments import moment_ahead, seconds_of
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
-
-LONGEST_OWNER = 100
-ROLES = ("read", "predict", "bulk", "features", "operate", "admin")
+from shared.access.roles import ALL_ROLES, LONGEST_OWNER
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, replace and revoke API keys.")
 
@@ -28,7 +26,7 @@ def create(
     owner: Annotated[str, typer.Argument(help="Whose jobs these will be.")],
     role: Annotated[
         list[str] | None,
-        typer.Option(help=f"What it may do, once for each: {', '.join(ROLES)}. Default: the first three."),
+        typer.Option(help=f"What it may do, once for each: {', '.join(ALL_ROLES)}. Default: the first three."),
     ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="May do everything.")] = False,
     model: Annotated[list[str] | None, typer.Option(help="Only for this model; once for each.")] = None,
@@ -55,7 +53,7 @@ def create(
         return
     wanted: dict[str, Any] = {
         "owner": owner,
-        "roles": list(ROLES) if admin else role or None,
+        "roles": list(ALL_ROLES) if admin else role or None,
         "models": model or None,
         "expires_at": moment_ahead("--expires", expires) if expires else None,
         "note": note,

@@ -19,12 +19,19 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 SEARCH_PATH = "predictq, predictq_data, public"
 
 
-def url(as_json: AsJson = False) -> None:
+def url(
+    database: Annotated[
+        bool, typer.Option("--database", help="The address of this stack's database, with its password.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the address of the stack's gateway; with --json those of all its pages."""
     stack = stack_or_fail()
     if as_json:
         pages = {"gateway": stack.api_url, "docs": f"{stack.api_url}/docs", "flower": stack.flower_url}
-        say_json(pages)
+        say_json(pages | ({"database": stack.database_url} if database else {}))
+    elif database:
+        say(plain_text(stack.database_url))
     else:
         say(plain_text(stack.api_url))
 

@@ -26,7 +26,7 @@ from shared.errors import (
     SourceNeeded,
 )
 from shared.jobs.accepting.chosen_version import chosen_version
-from shared.jobs.accepting.key_pages import KeyPage, KeyPages, copy_array, copy_value
+from shared.jobs.accepting.key_pages import COPY_PAGES, KeyPage, KeyPages, page_line
 from shared.jobs.accepting.model_choice import ModelChoice
 from shared.jobs.accepting.singles import ANY_TARGET, Accepted, Target, claim_idempotency_key
 from shared.postgres.copy_in import copy_in
@@ -51,6 +51,8 @@ class BulkJob:
     payload_hash: str | None = None  # SHA-256 of what was asked, in hex; given with the key
     name: str | None = None  # what its owner calls it
     deadline: datetime | None = None  # by then its rows are answered, or end in an error
+    asked_for: str = "list"  # of what is no filter and no file to open: list, upload, repeat or retry
+    asked_job: UUID | None = None  # which job is repeated or retried
 
     def sized(self, count: int) -> BulkJob:
         """The same with smaller batches where `count` rows would else be too few batches to share among workers."""
@@ -81,7 +83,7 @@ def accept_keys(engine: Engine, job: BulkJob, keys: KeyPages, count: int) -> Acc
         row = connection.execute(_INSERT_LISTED, values).one_or_none()
         if row is None:
             raise _no_version(connection, job.target.choice)
-        copy = _COPY_PAGES.format(storage=job.target.storage)
+        copy = COPY_PAGES.format(storage=job.target.storage)
         copy_in(connection, copy, _page_rows(job, row, chain([first], pages), count))
     batch_ids = tuple(row.batch_ids)
     return Accepted(
@@ -94,6 +96,8 @@ def accept_selection(engine: Engine, job: BulkJob, where: Mapping[str, Any]) -> 
 
     Raises what `accept_keys` raises but NothingSelected: a job that selects nobody ends with no rows; and SourceNeeded.
     """
+    if job.asked_job is None:
+        job = replace(job, asked_for="filter" if where else "all")
     return _accept_plan(engine, job, {"where": dict(where)}, needs_source=True)
 
 
@@ -102,6 +106,7 @@ def accept_table(engine: Engine, job: BulkJob, order: TableOrder) -> Accepted:
 
     Raises what `accept_keys` raises but NothingSelected, and UploadUnknown.
     """
+    job = replace(job, asked_for="upload")
     return _accept_plan(engine, job, {"where": {}, "upload": order.to_json()}, upload_id=order.upload_id)
 
 
@@ -149,6 +154,8 @@ def _values(job: BulkJob) -> dict[str, Any]:
         "owner": job.owner,
         "name": job.name,
         "deadline": job.deadline,
+        "asked_for": job.asked_for,
+        "asked_job": None if job.asked_job is None else str(job.asked_job),
         "model": job.target.choice.model,
         "number": job.target.choice.version,
         "source": job.target.source_id,
@@ -184,9 +191,9 @@ WITH {_LIVE}, ids AS MATERIALIZED (
     FROM (SELECT n FROM live CROSS JOIN generate_series(0, (:count - 1) / :rows) AS n ORDER BY n) numbers
 ), job AS (
     INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, request_count, first_batch_id, name,
-                               deadline)
+                               deadline, asked_for, asked_job)
     SELECT :id, 'bulk', :owner, l.id, l.source_id, :count,
-           (SELECT min(id) FROM ids), :name, :deadline
+           (SELECT min(id) FROM ids), :name, :deadline, :asked_for, :asked_job
     FROM live l
     RETURNING created_at
 ), batches AS (
@@ -207,24 +214,20 @@ WITH {_LIVE}, plan AS (
     SELECT '{Queue.PLAN}', l.requirements, :id, :owner, l.id, 0, :needs_source FROM live l
     WHERE l.source_id IS NOT NULL OR NOT :needs_source RETURNING id
 ), job AS (
-    INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, selection, first_batch_id, name, deadline)
-    SELECT :id, 'bulk', :owner, l.id, l.source_id, :selection, p.id, :name, :deadline FROM live l CROSS JOIN plan p
+    INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, selection, first_batch_id, name, deadline,
+                               asked_for, asked_job)
+    SELECT :id, 'bulk', :owner, l.id, l.source_id, :selection, p.id, :name, :deadline, :asked_for, :asked_job
+    FROM live l CROSS JOIN plan p
     RETURNING created_at
 )
 SELECT l.model, l.version, j.created_at, p.id AS batch_id FROM live l CROSS JOIN job j CROSS JOIN plan p
 """).bindparams(bindparam("selection", type_=JSONB))
 
-_COPY_PAGES = """COPY predictq.batch_requests
-(batch_id, request_count, source_id, job_id, keys_{storage}, spelled, given) FROM STDIN"""
-
 
 def _page_rows(job: BulkJob, row: Any, pages: Iterable[KeyPage], count: int) -> Iterator[bytes]:
     """COPY data for all pages of requests, one line each."""
-    source = b"\\N" if row.source_id is None else b"%d" % row.source_id
-    job_id = str(job.job_id).encode()
     left = count
     for batch_id, page in zip(row.batch_ids, pages, strict=True):
         rows = min(left, job.batch_rows)
         left -= rows
-        values = (copy_array(page.keys), copy_value(page.spelled), copy_array(page.given))
-        yield b"%d\t%d\t%b\t%b\t%b\t%b\t%b\n" % (batch_id, rows, source, job_id, *values)
+        yield page_line(batch_id, rows, row.source_id, job.job_id, page)

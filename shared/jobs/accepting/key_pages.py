@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
+from uuid import UUID
 
 import orjson
 
 from shared.sources.keys import ClientKey
 from shared.uploads.key_lines import KeyLines, array_element
-
-STORAGES = ("int8", "uuid", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +80,24 @@ def array_elements(texts: Iterable[str]) -> bytes:
     return ",".join(map(array_element, texts)).encode()
 
 
-def in_pieces(items: Iterable[ClientKey], rows: int) -> Iterator[list[ClientKey]]:
-    """The items, `rows` at a time."""
-    iterator = iter(items)
-    while piece := list(islice(iterator, rows)):
-        yield piece
+COPY_PAGES = """COPY predictq.batch_requests
+(batch_id, request_count, source_id, job_id, keys_{storage}, spelled, given) FROM STDIN"""
 
 
-def copy_value(content: bytes | None) -> bytes:
+def page_line(batch_id: int, rows: int, source_id: int | None, job_id: UUID, page: KeyPage) -> bytes:
+    """A page of requests as a line for COPY_PAGES."""
+    source = b"\\N" if source_id is None else b"%d" % source_id
+    values = (_copy_array(page.keys), _copy_value(page.spelled), _copy_array(page.given))
+    return b"%d\t%d\t%b\t%b\t%b\t%b\t%b\n" % (batch_id, rows, source, str(job_id).encode(), *values)
+
+
+def _copy_value(content: bytes | None) -> bytes:
     """A value as a field of COPY's text format."""
     if content is None:
         return b"\\N"
     return content.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r").replace(b"\t", b"\\t")
 
 
-def copy_array(elements: bytes | None) -> bytes:
+def _copy_array(elements: bytes | None) -> bytes:
     """An array as a field of COPY's text format, of elements that are fit for it."""
     return b"\\N" if elements is None else b"{%b}" % elements

@@ -24,6 +24,7 @@ from shared.errors import (
     PredictqError,
 )
 from shared.jobs.accepting.chosen_version import chosen_version
+from shared.jobs.accepting.erased_keys import erased_key_sql
 from shared.jobs.accepting.model_choice import DEFAULT, ModelChoice
 from shared.jobs.accepting.singles_sql import accept_statement
 from shared.pages.request_id import RequestId
@@ -198,12 +199,12 @@ def earlier_job(
     return Accepted(row.job_id, row.model, row.version, queue, (), request_id, replayed=True)
 
 
-_EARLIER = text("""
+_EARLIER = text(f"""
 SELECT k.job_id, k.payload_hash, j.kind, j.batch_id, j.row_number, v.model, v.version
 FROM predictq.idempotency_keys k
 JOIN predictq.jobs j ON j.id = k.job_id
 JOIN predictq.model_versions v ON v.id = j.model_version_id
-WHERE k.owner = :owner AND k.key = :key
+WHERE k.owner = :owner AND k.key IN (:key, {erased_key_sql("CAST(:key AS text)")})
 """)
 
 

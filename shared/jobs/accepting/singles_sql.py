@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from sqlalchemy import TextClause, text
 
+from shared.jobs.accepting.erased_keys import erased_key_sql
 from shared.status import Queue
 
 # Nothing of a job that is refused is stored: who may come in is known before the first insert.
@@ -30,6 +31,8 @@ WITH input AS (
     SELECT i.* FROM input i JOIN target t ON t.n = i.target
     WHERE (i.features IS NOT NULL OR {{is_known}})
         AND (i.checked_version IS NULL OR i.checked_version = t.version)
+        AND (i.key IS NULL OR NOT EXISTS (
+            SELECT FROM predictq.idempotency_keys e WHERE e.owner = i.owner AND e.key = {erased_key_sql("i.key")}))
 ), kept_keys AS (
     INSERT INTO predictq.idempotency_keys (owner, key, payload_hash, job_id)
     SELECT owner, key, payload_hash, job_id FROM possible WHERE key IS NOT NULL ORDER BY owner, key

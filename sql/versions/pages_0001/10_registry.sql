@@ -108,12 +108,11 @@ COMMENT ON TABLE predictq.promotions IS 'Which version of a model went live when
 CREATE TABLE predictq.reference_rows (
     model_version_id integer NOT NULL REFERENCES predictq.model_versions,
     row_number integer NOT NULL CHECK (row_number >= 0),
-    client_key text,
     features bytea NOT NULL,
     answer jsonb NOT NULL,
     PRIMARY KEY (model_version_id, row_number)
 );
-COMMENT ON TABLE predictq.reference_rows IS 'Rows that a version was checked with, and what it answered then.';
+COMMENT ON TABLE predictq.reference_rows IS 'Made-up rows that a version was asked at its registration, and what it answered then.';
 
 CREATE TABLE predictq.model_seals (
     model_version_id integer NOT NULL REFERENCES predictq.model_versions,

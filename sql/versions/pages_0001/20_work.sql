@@ -25,7 +25,11 @@ CREATE TABLE predictq.jobs (
     deadline timestamptz,
     error_code text,
     error_detail text,
+    asked_for text CHECK (asked_for IN ('filter', 'all', 'list', 'upload', 'repeat', 'retry')),
+    asked_job uuid,
     PRIMARY KEY (id),
+    CONSTRAINT jobs_asked_again_has_its_job CHECK (
+        (asked_job IS NOT NULL) = coalesce(asked_for IN ('repeat', 'retry'), false)),
     CONSTRAINT jobs_single_has_its_row CHECK (
         CASE kind
             WHEN 'single' THEN batch_id IS NOT NULL AND row_number IS NOT NULL AND request_count = 1
@@ -38,6 +42,7 @@ CREATE TABLE predictq.jobs (
 ) PARTITION BY RANGE (id);
 CREATE INDEX jobs_owner_newest ON predictq.jobs (owner, id);
 CREATE INDEX jobs_ended_badly ON predictq.jobs (owner, status, id) WHERE status IN ('failed', 'cancelled');
+CREATE INDEX jobs_with_errors ON predictq.jobs (owner, status, id) WHERE failed > 0;
 CREATE INDEX jobs_deadline ON predictq.jobs (deadline) WHERE deadline IS NOT NULL AND status IS NULL;
 CREATE INDEX jobs_selected ON predictq.jobs (id) WHERE selection IS NOT NULL;
 COMMENT ON TABLE predictq.jobs IS
@@ -54,7 +59,7 @@ CREATE TABLE predictq.idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON predictq.idempotency_keys (created_at);
 COMMENT ON TABLE predictq.idempotency_keys IS
-    'Which job a key led to. They live as long as their job, 30 days at least; an erasure forgets the payload hash.';
+    'Which job a key led to. They live as long as their job, 30 days at least. An erasure keeps a hash of the key alone.';
 
 CREATE SEQUENCE predictq.batch_ids AS bigint;
 

@@ -29,7 +29,7 @@ COMMENT ON FUNCTION predictq.request_rows IS 'The rows of a page of requests.';
 
 CREATE FUNCTION predictq.output_rows(
     "values" double precision[], labels smallint[], error_rows integer[], error_codes text[], error_details text[],
-    cancelled_rows integer[], erased_rows integer[])
+    cancelled_rows integer[])
 RETURNS TABLE (row_number integer, value double precision, label_number smallint, error_code text, error_detail text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000 SET search_path = '' AS $$
     SELECT u.n - 1, u.value, u.label_number, e.code, e.detail
@@ -73,7 +73,7 @@ SELECT o.batch_id || '-' || r.row_number AS request_id,
 FROM predictq.batch_outputs o
 JOIN predictq.model_versions v ON v.id = o.model_version_id
 CROSS JOIN LATERAL predictq.output_rows(
-    o."values", o.labels, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows || o.gone_rows, o.erased_rows) r;
+    o."values", o.labels, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows || o.gone_rows) r;
 COMMENT ON VIEW predictq.prediction_outputs IS
     'The one answer or the one stated error of each row. job_id is that of a bulk job; null where single jobs share a batch.';
 
@@ -91,7 +91,7 @@ FROM predictq.batch_outputs o
 JOIN predictq.batch_requests p ON p.batch_id = o.batch_id
 JOIN predictq.model_versions v ON v.id = o.model_version_id
 CROSS JOIN LATERAL predictq.output_rows(
-    o."values", o.labels, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows || o.gone_rows, o.erased_rows) r
+    o."values", o.labels, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows || o.gone_rows) r
 JOIN LATERAL predictq.request_rows(p.job_ids, p.keys_int8, p.keys_uuid, p.keys_text, p.given) q
     ON q.row_number = r.row_number;
 COMMENT ON VIEW predictq.prediction_trace IS

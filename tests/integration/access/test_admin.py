@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.registration import SAMPLE_MODEL
-from shared.access.api_keys import ALL_ROLES
+from shared.access.roles import ALL_ROLES
 from shared.audit.ocsf import ocsf_event
 from shared.audit.writing import record_act
 from shared.batches.claims import claim

@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 from api.access.key_use import KeyUse
 from model.artefact import build_artefact
 from model.registration import SAMPLE_MODEL, new_version
-from shared.access.api_keys import PLAIN_ROLES, create_key
+from shared.access.api_keys import create_key
+from shared.access.roles import PLAIN_ROLES
 from shared.config import Settings
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import transaction

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, text
 from api.server.main import make_server
 from api.server.services import Services
 from api.server.wire.tls import Certificate
-from shared.access.api_keys import PLAIN_ROLES, create_key
+from shared.access.api_keys import create_key
+from shared.access.roles import PLAIN_ROLES
 from shared.batches.claims import Answers, Claim, claim, finish
 from shared.config import Settings
 from shared.database_role import DatabaseRole

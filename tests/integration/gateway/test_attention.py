@@ -73,6 +73,36 @@ def test_each_matter_has_a_code_its_figures_and_words(gateway: Gateway, engine: 
     assert pause.detail.endswith(" by olga: month end")
 
 
+def test_a_queue_that_is_late_is_told_though_others_are_answered(
+    gateway: Gateway, engine: Engine, settings: Settings
+) -> None:
+    """With its rows and what to add; not before its own limit, nor while it is paused; doctor says the same."""
+    add_model(engine)
+    alive(engine)
+    submit_bulk(engine, range(1, 21), batch_rows=5)
+    _let_wait(engine, "9 minutes")
+    answer_batches(engine, limit=1)
+    assert "late" not in needs(gateway)
+    _let_wait(engine, "2 minutes")
+    late = needs(gateway)["late"]
+    assert (late["about"]["queue"], late["about"]["rows"]) == ("bulk", 15)
+    assert late["detail"] == "the queue bulk has waited for 11 min, 15 rows wait"
+    assert late["advice"] == "predictq worker --concurrency 2"
+    (told,) = [finding for finding in _examine_attention(engine, settings) if finding.name == "late"]
+    assert (told.detail, told.advice) == (late["detail"], late["advice"])
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO predictq.pauses (queue, reason, actor) VALUES ('bulk', 'night', 'olga')"))
+    assert "late" not in needs(gateway)
+
+
+def _let_wait(engine: Engine, interval: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE predictq.prediction_batches SET created_at = created_at - CAST(:i AS interval)"),
+            {"i": interval},
+        )
+
+
 def test_a_live_version_whose_source_lacks_a_column_is_named(gateway: Gateway, engine: Engine) -> None:
     """Whether or not anybody has asked for it yet."""
     add_model(engine)

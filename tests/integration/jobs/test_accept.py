@@ -225,7 +225,8 @@ def test_a_selection_is_accepted_as_a_plan_whatever_its_size(ready: Engine) -> N
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ({"shoe_size": 40}, "the source clients has no column 'shoe_size'"),
+        ({"shoe_size": 40}, "the source clients has no column 'shoe_size' that can be filtered by; there are "),
+        ({"departement": "x"}, "no column 'departement' that can be filtered by; there is 'department'"),
         ({"client_id": "x"}, "client_id must be a whole number"),
         ({"age": "old"}, "age must be a whole number"),
         ({"age": 30.5}, "age must be a whole number"),

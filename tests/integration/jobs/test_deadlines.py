@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
+from shared.config import Settings
+from shared.database_role import DatabaseRole
 from shared.erasure.find import hashed_pages
 from shared.jobs.accepting.bulk import accept_keys, accept_selection
 from shared.jobs.accepting.key_pages import ListedIds
@@ -19,10 +22,11 @@ from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.planning_support import account, plan_of
-from tests.support import add_clients, add_model, as_upkeep, bulk_job, job_of
+from tests.support import add_clients, add_model, as_upkeep, bulk_job, job_of, wait_until
 from worker.scoring.key_hashes import KeyHashes
+from worker.upkeep import main as upkeep
 from worker.upkeep.deadlines import Deadlines
-from worker.upkeep.duty import database_clock
+from worker.upkeep.duty import Clock, database_clock
 
 SOON = timedelta(hours=1)
 
@@ -34,8 +38,8 @@ def ready(engine: Engine) -> Engine:
     return engine
 
 
-def submit(engine: Engine, rows: int, *, batch_rows: int = 10) -> UUID:
-    job = bulk_job(engine, batch_rows=batch_rows, deadline=datetime.now(UTC) + SOON)
+def submit(engine: Engine, rows: int, *, batch_rows: int = 10, within: timedelta = SOON) -> UUID:
+    job = bulk_job(engine, batch_rows=batch_rows, deadline=datetime.now(UTC) + within)
     return accept_keys(engine, job, ListedIds(list(range(1, rows + 1))), rows).job_id
 
 
@@ -82,6 +86,32 @@ def test_a_job_without_any_answer_has_failed(ready: Engine) -> None:
     job_id = submit(ready, 5)
     run_late(ready)
     assert_ended(ready, job_id, JobStatus.FAILED, succeeded=0, failed=5)
+
+
+def test_no_deadline_waits_for_a_long_duty(ready: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure or a retention may take minutes: what is due every second is done beside it."""
+    begun, released, stopped = threading.Event(), threading.Event(), threading.Event()
+
+    class Long:
+        name = "long"
+        every_seconds = 3600.0
+
+        def run(self, engine: Engine, clock: Clock) -> str:
+            begun.set()
+            assert released.wait(120)
+            return ""
+
+    monkeypatch.setattr(upkeep, "long_duties", lambda _: [Long()])
+    thread = threading.Thread(target=upkeep.run, args=(settings.as_role(DatabaseRole.UPKEEP), stopped))
+    thread.start()
+    try:
+        assert begun.wait(60)
+        job = submit(ready, 20, within=timedelta(seconds=1))
+        wait_until(lambda: job_of(ready, job).error_code == "deadline_passed", what="the deadline is seen to")
+    finally:
+        released.set()
+        stopped.set()
+        thread.join()
 
 
 def test_before_its_deadline_and_after_its_end_a_job_is_left_alone(ready: Engine) -> None:

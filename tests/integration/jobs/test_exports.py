@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,6 +62,17 @@ def rows_of(kind: str, content: bytes) -> list[dict[str, Any]]:
     return [dict(zip(names, line, strict=True)) for line in lines]
 
 
+def test_so_many_files_are_written_for_an_owner_at_a_time(gateway: Gateway, engine: Engine) -> None:
+    """One more is a 429 that names the setting, until a worker has written the others."""
+    jobs = [submit_bulk(engine, [1]).job_id for _ in range(5)]
+    answer_batches(engine)
+    *answers, refused = [gateway.post(f"/v1/jobs/{job}/exports", params={"format": "arrow"}) for job in jobs]
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (429, "owner_exports")
+    write_all(engine)
+    assert gateway.post(f"/v1/jobs/{jobs[4]}/exports", params={"format": "arrow"}).status_code == 202
+
+
 @pytest.mark.parametrize("kind", list(MEDIA))
 def test_answers_come_as_the_file_that_was_asked_for(gateway: Gateway, engine: Engine, kind: str) -> None:
     """409 while it is written; then the rows of the job, in order, under its name. Asked again it is the same file."""
@@ -110,6 +122,18 @@ def test_texts_that_look_like_formulas_stay_texts(tmp_path: Any) -> None:
         assert write_rows(lines, file, "xlsx") == 1
     cells = next(iter(openpyxl.load_workbook(target).active.iter_rows(min_row=2)))
     assert [(cell.value, cell.data_type) for cell in cells if cell.value][1:3] == [("=1+1", "s"), ("+x", "s")]
+
+
+def test_a_key_of_several_columns_is_spelt_as_in_csv(tmp_path: Any) -> None:
+    """As PostgreSQL writes JSON, accents as they are: files of both kinds can be joined."""
+    from worker.exports.result_files import write_rows
+
+    row = dict.fromkeys(("probability", "label", "threshold", "error_code", "error_detail", "key", "value"))
+    row |= {"request_id": "1-0", "client_id": {"no": 3, "région": "FR"}, "model_version": 1, "model": "m"}
+    target = tmp_path / "a.parquet"
+    with target.open("wb") as file:
+        write_rows(io.BytesIO(json.dumps(row).encode() + b"\n"), file, "parquet")
+    assert parquet.read_table(target).column("client_id").to_pylist() == ['{"no": 3, "région": "FR"}']
 
 
 def test_an_export_is_its_owners_alone(gateway: Gateway, engine: Engine) -> None:

@@ -55,6 +55,8 @@ def test_a_name_is_found_by_a_part_of_it(ready: Engine) -> None:
     answer(ready, take(ready))
     assert found(ready, name="run", status=JobStatus.SUCCEEDED) == [july]
     assert found(ready, name="winter") == []
+    assert found(ready, name="run", has_errors=False) == found(ready, model="default", has_errors=False) == [june, july]
+    assert found(ready, name="run", has_errors=True) == []
 
 
 @pytest.mark.parametrize("status", [None, JobStatus.QUEUED])
@@ -114,20 +116,73 @@ def test_the_gateway_keeps_the_filter_from_page_to_page(ready: Engine, settings:
         assert gateway.get("/v1/jobs", params={"since": "2020-01-01T00:00:00"}).status_code == 422
 
 
+_ONE = {"matching": 1, "cancelled": 1, "more": False}
+
+
 def test_open_jobs_are_cancelled_by_filter(ready: Engine, settings: Settings) -> None:
     """Those that fit and are the caller's, single ones too; without any filter none is."""
     july, june = bulk(ready, "July"), bulk(ready, "June")
     (single,) = submit_singles(ready, [1])
     with running_gateway(settings, new_key(ready, OWNER)) as gateway:
         other = gateway.post("/v1/jobs/cancel", json={"name": "j"}, headers=bearer(new_key(ready, "other")))
-        assert other.json() == {"cancelled": 0, "more": False}
+        assert other.json() == {"matching": 0, "cancelled": 0, "more": False}
         assert gateway.post("/v1/jobs/cancel", json={}).status_code == 422
-        assert gateway.post("/v1/jobs/cancel", json={"name": "july"}).json() == {"cancelled": 1, "more": False}
+        assert gateway.post("/v1/jobs/cancel", json={"name": "july"}).json() == _ONE
         assert [job_of(ready, job).status for job in (july, june)] == ["cancelled", "queued"]
         answer(ready, take(ready))
-        assert gateway.post("/v1/jobs/cancel", json={"model": "default"}).json() == {"cancelled": 1, "more": False}
+        assert gateway.post("/v1/jobs/cancel", json={"model": "default"}).json() == _ONE
     assert job_of(ready, june).status is JobStatus.SUCCEEDED
     assert job_of(ready, single.job_id).status is JobStatus.CANCELLED
+
+
+def test_what_would_be_cancelled_is_counted_and_what_was_is_in_the_audit_log(ready: Engine, settings: Settings) -> None:
+    """A dry run changes nothing; jobs that were accepted later than the filter says stay; an act is one line."""
+    jobs = [bulk(ready) for _ in range(2)]
+    submit_singles(ready, [1, 2, 3])
+    with autocommit(ready) as connection:
+        until = str(connection.execute(text("SELECT clock_timestamp()")).scalar_one())
+    later = bulk(ready)
+    with running_gateway(settings, new_key(ready, OWNER)) as gateway:
+        order = {"until": until}
+        dry = gateway.post("/v1/jobs/cancel", json={**order, "dry_run": True}).json()
+        assert dry == {"matching": 5, "cancelled": 0, "more": False}
+        assert job_of(ready, jobs[0]).status is JobStatus.QUEUED
+        assert gateway.post("/v1/jobs/cancel", json=order).json() == {"matching": 5, "cancelled": 5, "more": False}
+    assert job_of(ready, later).status is JobStatus.QUEUED
+    with autocommit(ready) as connection:
+        acts = connection.execute(text("SELECT action, object, after FROM predictq.audit_log ORDER BY id")).all()
+    told = ("job.cancel", "jobs of a filter", {"status": None, "model": None, "jobs": 5})
+    assert [tuple(act) for act in acts if act.action == "job.cancel"] == [told]
+
+
+def test_jobs_are_found_by_kind_and_by_what_people_read_of_an_id(ready: Engine, settings: Settings) -> None:
+    """The beginning with or without dashes, in whatever case, and `beginning…end`; other filters hold as well."""
+    first, second = bulk(ready, "July"), bulk(ready)
+    single = submit_singles(ready, [1])[0].job_id
+    cancel(ready, second)
+    assert found(ready, kind="bulk") == [second, first]
+    assert found(ready, kind="single") == [single]
+    assert found(ready, kind="bulk", status=JobStatus.QUEUED) == [first]
+    assert found(ready, kind="bulk", status=JobStatus.CANCELLED) == [second]
+    written = str(first)
+    assert first in found(ready, id=written[:8])
+    assert found(ready, id=written[:8], name="july") == [first]
+    assert found(ready, id=written[:8], kind="single") == [single]
+    for part in (written, written.replace("-", "").upper(), f"{written[:8]}…{written[-4:]}"):
+        assert found(ready, id=part) == [first]
+    assert found(ready, id="f" * 32) == found(ready, id="00000000…0000") == []
+    with running_gateway(settings, new_key(ready, OWNER)) as gateway:
+        page = gateway.get("/v1/jobs", params={"id": written[:13], "limit": 1})
+        seen = page.json()["jobs"]
+        while "next" in page.links:
+            page = gateway.get(page.links["next"]["url"])
+            seen += page.json()["jobs"]
+        assert written in [job["id"] for job in seen]
+        assert len({job["id"] for job in seen}) == len(seen)
+        for wrong in ("0123456", "01234567…01", "not-a-job", "-" * 8):
+            assert gateway.get("/v1/jobs", params={"id": wrong}).status_code == 422
+        other = gateway.get("/v1/jobs", params={"id": written}, headers=bearer(new_key(ready, "other")))
+        assert other.json()["jobs"] == []
 
 
 def test_a_filter_is_counted_by_a_worker(ready: Engine, settings: Settings) -> None:

@@ -93,6 +93,32 @@ def test_each_list_holds_exactly_the_jobs_that_stand_so(ready: Engine) -> None:
             assert {job.job_id: job for job in listed} == read_jobs(connection, [job.job_id for job in listed])
 
 
+def test_jobs_with_an_error_and_jobs_without_are_listed_apart(ready: Engine) -> None:
+    """Of those that have ended, in every status; both lists together are all of them."""
+    stopped = submit_bulk(ready, [1, 2], batch_rows=1).job_id
+    answer(ready, take(ready), errors=1)
+    cancel(ready, stopped)
+    one_of_each(ready)
+    with autocommit(ready) as connection:
+        ended = [job for job in list_jobs(connection, OWNER, limit=100) if job.status.is_terminal]
+    assert stopped in {job.job_id for job in ended if job.failed and job.status is JobStatus.CANCELLED}
+    for status in (None, *JobStatus):
+        of_status = [job for job in ended if status in (None, job.status)]
+        for has_errors in (True, False):
+            wanted = [job.job_id for job in of_status if bool(job.failed) == has_errors]
+            for limit in (1, 100):
+                assert in_parts(ready, status, has_errors, limit) == wanted, (status, has_errors)
+
+
+def in_parts(engine: Engine, status: JobStatus | None, has_errors: bool, limit: int) -> list[UUID]:
+    listed: list[UUID] = []
+    with autocommit(engine) as connection:
+        read = partial(list_jobs, connection, OWNER, limit=limit, status=status, has_errors=has_errors)
+        while part := read(before=listed[-1] if listed else None):
+            listed += [job.job_id for job in part]
+    return listed
+
+
 @pytest.mark.parametrize("status", [None, *JobStatus])
 def test_parts_follow_each_other_without_gap_or_overlap(ready: Engine, status: JobStatus | None) -> None:
     """One after another, each from where the last one ended."""
@@ -236,6 +262,11 @@ def test_reading_jobs_reads_an_index_range_however_many_there_are(crowded: Engin
         "two jobs": lambda connection: read_jobs(connection, [bulk.job_id, single.job_id]),
         "all": lambda connection: list_jobs(connection, "owner 7", limit=20),
         "older": lambda connection: list_jobs(connection, "owner 7", limit=20, before=uuid7()),
+        "partly failed": lambda connection: list_jobs(
+            connection, "owner 7", limit=20, status=JobStatus.SUCCEEDED, has_errors=True
+        ),
+        "with errors": lambda connection: list_jobs(connection, "owner 7", limit=20, has_errors=True),
+        "without": lambda connection: list_jobs(connection, "owner 7", limit=20, has_errors=False),
     } | {status.value: partial(list_some, status=status) for status in JobStatus}
     found = {}
     for name, ask in asked.items():

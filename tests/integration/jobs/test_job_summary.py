@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import astuple
 from uuid import UUID
 
 import pytest
@@ -73,8 +74,8 @@ def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> 
     rows = gateway.get(f"/v1/jobs/{job_id}/results").json()["rows"]
     wanted = {row["request_id"]: row["error_detail"] for row in rows if row["error_code"]}
     assert {sample.request_id: sample.detail for sample in samples} == wanted
-    assert [(part.done, part.failed, part.running, part.waiting) for part in found.strip] == [
-        (1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1),
+    assert [astuple(part) for part in found.strip] == [
+        (1, 0, 0, 0, 3, 0), (1, 1, 0, 0, 3, 2), (0, 0, 1, 0, 0, 0), (0, 0, 0, 1, 0, 0),
     ]  # fmt: skip
     answer(engine, held)
     answer(engine, take(engine))

@@ -41,6 +41,8 @@ def test_the_failed_rows_are_asked_again(gateway: Gateway, engine: Engine) -> No
     assert (new.status_code, new.json()["name"], new.json()["request_counts"]["total"]) == (202, "July", 3)
     assert keys_of(engine, UUID(new.json()["id"])) == [7, 5, 9]
     assert gateway.post(f"/v1/jobs/{job_id}/retry", headers=headers).json()["id"] == new.json()["id"]
+    asked = gateway.get(f"/v1/jobs/{new.json()['id']}").json()["asked"]
+    assert asked == {"by": OWNER, "for": "retry", "job": str(job_id)}
     while (held := take(engine)) and held.job_id == UUID(new.json()["id"]):
         answer(engine, held)
         if gateway.get(f"/v1/jobs/{new.json()['id']}").json()["status"] == "succeeded":
@@ -61,6 +63,29 @@ def test_a_job_is_repeated(gateway: Gateway, engine: Engine) -> None:
     assert gateway.post(f"/v1/jobs/{listed}/repeat", headers=bearer(new_key(engine, "other"))).status_code == 404
     (single,) = submit_singles(engine, [1])
     assert gateway.post(f"/v1/jobs/{single.job_id}/repeat").status_code == 404
+
+
+def test_a_job_says_what_it_was_asked_for(gateway: Gateway, engine: Engine) -> None:
+    """And by whom, in every way to ask; a filter of many values is left out. An operator who cancels learns nothing."""
+    where = {"age": {"lt": 25}}
+    by_filter = gateway.post("/v1/jobs", json={"where": where}).json()["id"]
+    by_list = gateway.post("/v1/jobs", json={"client_ids": [1]}).json()["id"]
+    csv = {"Content-Type": "text/csv"}
+    asked = {
+        by_filter: {"for": "filter", "where": where},
+        gateway.post("/v1/jobs", json={"where": {"age": list(range(900))}}).json()["id"]: {"for": "filter"},
+        gateway.post("/v1/jobs", json={"all": True}).json()["id"]: {"for": "all"},
+        by_list: {"for": "list"},
+        gateway.post("/v1/jobs", content="client_id\n1\n", headers=csv).json()["id"]: {"for": "upload"},
+        gateway.post(f"/v1/jobs/{by_filter}/repeat").json()["id"]: {"for": "repeat", "where": where, "job": by_filter},
+        gateway.post(f"/v1/jobs/{by_list}/repeat").json()["id"]: {"for": "repeat", "job": by_list},
+    }
+    for job_id, expected in asked.items():
+        assert gateway.get(f"/v1/jobs/{job_id}").json()["asked"] == {"by": OWNER, **expected}
+    single = submit_singles(engine, [1])[0].job_id
+    assert "asked" not in gateway.get(f"/v1/jobs/{single}").json()
+    operator = bearer(new_key(engine, "operator", roles=["operate"]))
+    assert "asked" not in gateway.post(f"/v1/jobs/{by_filter}/cancel", headers=operator).json()
 
 
 def test_features_and_spellings_come_along(gateway: Gateway, engine: Engine, scorer: Scorer) -> None:

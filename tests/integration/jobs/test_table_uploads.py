@@ -18,14 +18,17 @@ from sqlalchemy import Engine, text
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.config import Settings
+from shared.erasure.elsewhere import delete_uploads
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
+from shared.uploaded_files import PIECE_BYTES
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.jobs.planning_support import planner_process
+from tests.integration.stored.erasure_support import key_of
 from tests.integration.worker.scoring_support import score
 from tests.models import SIGNATURE, TestModel, right_answer
-from tests.support import ROOT, add_clients, add_model, environment, job_of, stop, wait_until
+from tests.support import ROOT, add_clients, add_model, as_upkeep, environment, job_of, stop, wait_until
 from worker.scoring.scorer import Scorer
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -239,3 +242,40 @@ def test_a_job_whose_file_is_gone_says_so(settings: Settings, engine: Engine) ->
         with planner_process(settings):
             failed = planned(engine, job)
     assert (failed.status, failed.error_code) == ("failed", "upload_gone")
+
+
+@pytest.mark.parametrize("rest", [b"x" * PIECE_BYTES, b""])
+def test_a_file_that_an_erasure_takes_while_it_is_sent(settings: Settings, engine: Engine, rest: bytes) -> None:
+    """Its sender is told to send it again, whether more pieces were to come or none; nothing of the file stays."""
+    add_model(engine)
+    add_clients(engine, 1)
+
+    def body() -> Iterator[bytes]:
+        yield b"x" * PIECE_BYTES
+        wait_until(lambda: _count(engine, "upload_pieces"), what="the first piece")
+        delete_uploads(as_upkeep(engine), key_of(engine, 1))
+        yield rest
+
+    with running_gateway(settings, new_key(engine, "tester")) as gateway:
+        answer = gateway.post("/v1/uploads", content=body(), headers={"Content-Type": PARQUET})
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/file-unknown")
+    assert "send it again" in answer.json()["detail"]
+    assert (_count(engine, "uploads"), _count(engine, "upload_pieces")) == (0, 0)
+
+
+def test_an_owner_keeps_so_many_bytes_of_files(settings: Settings, engine: Engine) -> None:
+    """A file beyond is a 429 that names the setting, and leaves nothing; another owner's are not counted with them."""
+    settings = settings.model_copy(update={"owner_upload_bytes": 1_000_000})
+    content = b"x" * 600_000
+    with running_gateway(settings, new_key(engine, "tester")) as gateway:
+        assert gateway.post("/v1/uploads", content=content).status_code == 201
+        refused = gateway.post("/v1/uploads", content=content)
+        assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-at-once")
+        assert refused.json()["errors"][0]["code"] == "owner_upload_bytes"
+        assert gateway.post("/v1/uploads", content=content, headers=bearer(new_key(engine, "other"))).status_code == 201
+    assert _count(engine, "uploads") == 2
+
+
+def _count(engine: Engine, table: str) -> int:
+    with autocommit(engine) as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM predictq.{table}")).scalar_one())

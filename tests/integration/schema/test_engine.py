@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,19 +10,18 @@ from types import SimpleNamespace
 import psycopg2
 import pytest
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
 from shared.postgres import copy_in as copying
 from shared.postgres.copy_in import copy_in
-from shared.postgres.engine import autocommit, driver_connection, make_engine, terse_transaction, transaction
+from shared.postgres.engine import autocommit, make_engine, transaction
 from tests.integration.network import Network
 
 ANY_QUERY = b"Q\0\0"  # how a simple query begins on the wire
 
 
-@pytest.mark.parametrize("use", [autocommit, transaction, terse_transaction])
+@pytest.mark.parametrize("use", [autocommit, transaction])
 def test_a_line_cut_at_any_moment_costs_the_pool_no_slot(
     settings: Settings, use: Callable[[Engine], AbstractContextManager[Connection]]
 ) -> None:
@@ -74,31 +72,10 @@ def test_no_plan_starts_a_helper(engine: Engine) -> None:
     assert "Gather" not in plan
 
 
-@pytest.mark.parametrize("last", ["SELECT 1", "SELECT 1 / 0; COMMIT", ""])
-def test_a_terse_transaction_without_its_commit_is_rolled_back(engine: Engine, last: str) -> None:
-    """Forgotten, not reached for an error of PostgreSQL's, or for one of ours; the connection is as good as before."""
-    with (
-        contextlib.suppress(DBAPIError, ZeroDivisionError),
-        terse_transaction(engine) as connection,
-        driver_connection(connection).cursor() as cursor,
-    ):
-        cursor.execute("BEGIN; CREATE TABLE dropped (n integer)")
-        if not last:
-            raise ZeroDivisionError
-        connection.execute(text(last))
-    with terse_transaction(engine) as connection, driver_connection(connection).cursor() as cursor:
-        cursor.execute("BEGIN; SELECT to_regclass('dropped')")
-        assert cursor.fetchone() == (None,)
-        cursor.execute("CREATE TABLE kept (n integer); COMMIT")
-    with autocommit(engine) as connection:
-        assert connection.execute(text("SELECT to_regclass('kept')")).scalar_one() == "kept"
-
-
 def _ask(engine: Engine, use: Callable[[Engine], AbstractContextManager[Connection]]) -> None:
-    first, last = ("BEGIN; SELECT 1", "SELECT 1; COMMIT") if use is terse_transaction else ("SELECT 1", "SELECT 1")
     with use(engine) as connection:
-        connection.execute(text(first))
-        connection.execute(text(last))
+        connection.execute(text("SELECT 1"))
+        connection.execute(text("SELECT 1"))
 
 
 def test_an_error_of_a_copy_tells_no_row(engine: Engine) -> None:

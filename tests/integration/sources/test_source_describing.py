@@ -183,7 +183,9 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     )
     found = describe(driver, "crm.t", columns=["a"])
     run(driver, "SET ROLE reader")
-    with pytest.raises(SourceRefused, match="right to use its schema"):
+    with pytest.raises(
+        SourceRefused, match=r'crm.t is there.*GRANT USAGE ON SCHEMA "crm" TO "reader".*"k", "a", "secret"'
+    ):
         describe(driver, "crm.t")
     run(driver, "RESET ROLE")
     for line in found["grants"]:
@@ -196,8 +198,14 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     assert (names(limited), limited["rows"]) == (["a"], 1)
     assert limited["not_features"] == [{"name": "secret", "type": "text", "why": "the worker may not read it"}]
     assert any("Row security" in note for note in limited["notes"])
-    with pytest.raises(SourceRefused, match=r"may not read secret.*GRANT SELECT"):
+    assert any("let it read them" in note and 'GRANT SELECT ("secret")' in note for note in limited["notes"])
+    with pytest.raises(SourceRefused, match=r"may not read secret of.*GRANT SELECT"):
         describe(driver, "crm.t", columns=["secret"])
+    run(driver, 'RESET ROLE; REVOKE SELECT ("k", "a") ON crm.t FROM reader; SET ROLE reader')
+    with pytest.raises(SourceRefused, match=r'may not read k, a, secret of.*SELECT \("k", "a", "secret"\)'):
+        describe(driver, "crm.t")
+    run(driver, 'RESET ROLE; GRANT SELECT ("k") ON crm.t TO reader; SET ROLE reader')
+    assert any("No column can be a feature" in note for note in describe(driver, "crm.t")["notes"])
     run(driver, "RESET ROLE; DROP OWNED BY reader; DROP ROLE reader")
 
 
@@ -269,6 +277,32 @@ def test_a_source_elsewhere_is_described_counted_and_checked_by_errands(
     status, away = do(here, "count", {"source_id": added.id})
     assert (status, away["code"]) == ("failed", "source_unavailable")
     assert "password-1" not in away["detail"]
+
+
+def test_a_check_keeps_to_the_columns_that_were_chosen(
+    here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was left out on purpose stays out, for filters and training; a chosen one that is gone is a finding."""
+    run(driver, "CREATE TABLE t (k integer PRIMARY KEY, age integer, pay integer, secret integer, region text)")
+    monkeypatch.setenv("CRM_URL", address)
+    described = {"url_variable": "CRM_URL", "table": "t", "columns": ["age", "pay"], "filters": ["region"]}
+    status, found = do(here, "describe_source", described)
+    assert status == "done"
+    with transaction(here) as connection:
+        added = add_source(connection, source_from("chosen", "CRM_URL", found, chosen=["age", "pay"]))
+    assert do(here, "check_source", {"source_id": added.id})[1]["changes"] == []
+    run(driver, "ALTER TABLE t DROP COLUMN pay, DROP COLUMN region, ADD COLUMN more integer")
+    for changes in (
+        [
+            "pay is gone, or may not be read any more.",
+            "region, which filters may name, is gone, or may not be read any more.",
+        ],
+        [],
+    ):
+        assert do(here, "check_source", {"source_id": added.id})[1]["changes"] == changes
+    with autocommit(here) as connection:
+        kept = get_source(connection, added.id)
+    assert ([column.name for column in kept.columns], kept.filters) == (["age"], ())
 
 
 def test_a_check_names_the_live_models_that_a_change_breaks(here: Engine) -> None:

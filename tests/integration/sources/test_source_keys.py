@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from devstack.servers.postgres import EmbeddedPostgres
+from model.artefact import build_artefact
+from shared.models.registry import promote_version
 from shared.postgres.engine import transaction
 from shared.sources.errors import SourceExists, SourceInUse, SourceRefused, SourceUnknown
 from shared.sources.keys import KeyColumn, KeyForm, KeyRefused
@@ -27,7 +29,8 @@ from shared.sources.source import (
     remove_source,
     update_source,
 )
-from tests.support import add_model
+from tests.models import SIGNATURE, TestModel
+from tests.support import add_model, register_artefact
 
 # What the server itself makes of a key: the form that the pages have.
 _FORMS = {
@@ -174,6 +177,18 @@ def test_a_source_that_a_live_model_reads_is_not_removed(engine: Engine) -> None
     with transaction(engine) as connection, pytest.raises(SourceInUse) as caught:
         remove_source(connection, "clients")
     assert len(caught.value.models) == 1
+
+
+def test_the_source_of_the_live_version_counts(engine: Engine) -> None:
+    """A version of another source was promoted since: the old source may go, the new one may not."""
+    add_model(engine)
+    with transaction(engine) as connection:
+        other = add_source(connection, _source())
+        artefact = build_artefact(TestModel(), SIGNATURE, 0.6, name="test")
+        promote_version(connection, register_artefact(connection, artefact, source_name=other.name))
+        with pytest.raises(SourceInUse):
+            remove_source(connection, other.name)
+        assert remove_source(connection, "clients").is_removed
 
 
 @pytest.mark.parametrize(

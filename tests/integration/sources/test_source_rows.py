@@ -139,9 +139,10 @@ def test_more_than_a_file_holds_is_refused_with_what_to_ask_for(
     with (
         ApiClient(address) as client,
         (tmp_path / "rows").open("wb") as file,
-        pytest.raises(GatewayRefused, match=words),
+        pytest.raises(GatewayRefused, match=words) as refused,
     ):
         client.source_rows("things", {"columns": ["whole"]}, file, lambda *_: None)
+    assert refused.value.codes == {"too_many_rows"}
 
 
 def _when_asked(engine: Engine) -> None:

@@ -80,7 +80,7 @@ def test_a_file_becomes_a_table_and_a_source(engine: Engine, run: Import) -> Non
     ]
     assert query(
         engine,
-        "SELECT relation_schema, relation_name, key_columns, key_storage, columns->1 FROM predictq.sources "
+        "SELECT relation_schema, relation_name, key_columns, key_storage, columns->0 FROM predictq.sources "
         "WHERE name = 'people'",
     ) == [
         (
@@ -91,6 +91,8 @@ def test_a_file_becomes_a_table_and_a_source(engine: Engine, run: Import) -> Non
             {"name": "né le", "type": "date", "nullable": True, "comment": None},
         )
     ]
+    names = "SELECT c->>'name' FROM predictq.sources, jsonb_array_elements(columns) c WHERE name = 'people'"
+    assert ("no",) not in query(engine, names)  # the key is no feature
 
 
 def test_a_second_import_writes_what_differs(engine: Engine, run: Import) -> None:

@@ -59,10 +59,12 @@ def places(engine: Engine, key: ClientKey) -> list[Place]:
         return find_client(connection, key, read_installation(connection).hash_secret)
 
 
-def add_source(engine: Engine, name: str, storage: str, key_columns: Sequence[str] = ("code",)) -> int:
-    """A source whose keys are stored as `storage`, with a model that is not live."""
-    kind = {"int8": "bigint"}.get(storage, storage)
-    columns = json.dumps([{"name": column, "type": kind} for column in key_columns])
+def add_source(
+    engine: Engine, name: str, storage: str, key_columns: Sequence[str] = ("code",), types: Sequence[str] = ()
+) -> int:
+    """A source whose keys are stored as `storage`, with a model that is not live; `types` are those of its columns."""
+    kinds = types or [{"int8": "bigint"}.get(storage, storage)] * len(key_columns)
+    columns = json.dumps([{"name": column, "type": kind} for column, kind in zip(key_columns, kinds, strict=True)])
     with transaction(engine) as connection:
         return int(
             connection.execute(

@@ -322,7 +322,7 @@ def test_a_hold_that_comes_after_the_call_ends_the_erasure(engine: Engine, key: 
 
 
 def test_a_repeated_call_is_told_that_it_is_gone(engine: Engine, key: ClientKey) -> None:
-    """The payload's hash is forgotten, so a replayed Idempotency-Key answers Erased; a key made of hers is gone."""
+    """The payload's hash is forgotten, so a replayed Idempotency-Key answers Erased; one made of hers is not shown."""
     single = single_job(engine, PERSON, idempotency_key="k1", payload_hash="ab")
     named = single_job(engine, PERSON, idempotency_key=f"client-{PERSON}", payload_hash="cd")
     other = single_job(engine, 5, idempotency_key="k2", payload_hash="ef")
@@ -332,9 +332,10 @@ def test_a_repeated_call_is_told_that_it_is_gone(engine: Engine, key: ClientKey)
     accept_keys(engine, bulk, ListedIds([PERSON]), 1)
     erase(engine, key)
     with autocommit(engine) as connection:
-        again = [replace(item, job_id=uuid7()) for item in (single, other)]
-        gone, there = accept_singles(connection, again)
+        again = [replace(item, job_id=uuid7()) for item in (single, named, other)]
+        gone, too, there = accept_singles(connection, again)
     assert isinstance(gone, Erased)
+    assert isinstance(too, Erased)
     assert not isinstance(there, Exception)
     with pytest.raises(Erased):
         accept_keys(engine, bulk, ListedIds([PERSON]), 1)
@@ -392,24 +393,22 @@ def test_filters_names_errors_errands_and_files_are_reached(engine: Engine, key:
             text("SELECT selection FROM predictq.jobs WHERE id = :id"), {"id": str(selected)}
         ).scalar_one()
         counts = connection.execute(
-            text("""SELECT (SELECT count(*) FROM predictq.reference_rows), (SELECT count(*) FROM predictq.errands),
-                           (SELECT count(*) FROM predictq.exports)""")
+            text("SELECT (SELECT count(*) FROM predictq.errands), (SELECT count(*) FROM predictq.exports)")
         ).one()
     assert [UUID(str(item)) for item in left] == [kept]
     assert selection == {"where": {"client_id": [5], "age": 41}}
-    assert tuple(counts) == (1, 1, 0)
+    assert tuple(counts) == (1, 0)
 
 
 _ELSEWHERE = (
     "UPDATE predictq.jobs SET name = 'of ' || :key, error_detail = 'bad ' || :key WHERE id = :job",
     """INSERT INTO predictq.jobs (id, kind, owner, model_version_id, source_id, first_batch_id, selection)
        VALUES (:selected, 'bulk', 'o', 1, :source, 1, CAST(:where AS jsonb))""",
-    """INSERT INTO predictq.reference_rows (model_version_id, row_number, client_key, features, answer)
-       VALUES (1, 0, :key, '', '{}'), (1, 1, '4', '', '{}')""",
     """INSERT INTO predictq.errands (id, kind, owner, arguments, status, result)
-       VALUES (gen_random_uuid(), 'features', 'o', jsonb_build_object('id', CAST(:key AS bigint)), 'queued', NULL),
-              (gen_random_uuid(), 'features', 'o', '{}', 'done', jsonb_build_object('text', 'a ' || :key || '.')),
-              (gen_random_uuid(), 'features', 'o', '{"client_id": 4}', 'done', '{}')""",
+       SELECT gen_random_uuid(), 'look_at_upload', 'o', jsonb_build_object('order', jsonb_build_object('upload_id', f)),
+              status, jsonb_build_object('examples', jsonb_build_array(seen))
+       FROM (VALUES (CAST(:kept AS text), 'done', '5'), (:new, 'done', 'a ' || :key), (:packed, 'running', :key))
+           AS looks (f, status, seen)""",
     """INSERT INTO predictq.uploads (id, owner, media_type, expires_at)
        VALUES (:kept, 'o', 'text/csv', now()), (:packed, 'o', 'application/vnd.apache.parquet', now()),
               (:new, 'o', 'text/csv; charset=utf-8', now())""",

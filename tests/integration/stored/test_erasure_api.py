@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
+from shared.database_role import DatabaseRole
 from shared.erasure.kept_hashes import LOG_NAME, KeptHashes, read_log
 from shared.erasure.keys import ClientKey
 from shared.logging import configure_logging
@@ -20,8 +22,10 @@ from shared.status import Queue
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.stored.erasure_support import PERSON, add_page, add_source, erase, everything, key_of, places
 from tests.integration.worker.scoring_support import features_of, score
-from tests.support import OWNER, add_clients, add_model, as_upkeep, submit_bulk, submit_singles
+from tests.support import OWNER, add_clients, add_model, as_role, as_upkeep, submit_bulk, submit_singles
 from worker.erasure.duties import ErasureDuty
+from worker.errands.kinds import make_handlers
+from worker.errands.runner import ErrandRunner
 from worker.scoring.scorer import Scorer
 
 
@@ -39,6 +43,17 @@ def gateway(engine: Engine, settings: Settings, key: ClientKey) -> Iterator[Gate
     """A gateway, and a client with an admin key of the owner of all jobs here."""
     with running_gateway(settings, new_key(engine, OWNER, is_admin=True)) as gateway:
         yield gateway
+
+
+@pytest.fixture
+def errands(engine: Engine) -> Iterator[None]:
+    """A worker that does errands, with the rights that it has."""
+    ready, stopped = as_role(engine, DatabaseRole.WORKER), threading.Event()
+    runner = threading.Thread(target=ErrandRunner(ready, make_handlers(ready), worker="w", stopped=stopped).run)
+    runner.start()
+    yield
+    stopped.set()
+    runner.join()
 
 
 def test_the_way_of_an_erasure(gateway: Gateway, engine: Engine, scorer: Scorer, tmp_path: Path) -> None:
@@ -113,6 +128,7 @@ def test_a_hold_is_a_conflict(gateway: Gateway) -> None:
     assert str(PERSON) not in answer.text
 
 
+@pytest.mark.usefixtures("errands")
 def test_all_that_is_held_of_a_client(gateway: Gateway, engine: Engine, scorer: Scorer) -> None:
     """One file: answers with the features as scored, what is open and what was cancelled, and the row in the source."""
     bulk = submit_bulk(engine, [1, PERSON, *range(2, 70), PERSON])
@@ -141,7 +157,7 @@ def test_all_that_is_held_of_a_client(gateway: Gateway, engine: Engine, scorer: 
     assert scored["job_id"] == str(single.job_id)
     assert scored["value"] is not None
     assert document["source_row"]["state"] == "read"
-    assert document["source_row"]["rows"][0]["age"] == features_of(PERSON)["age"]
+    assert document["source_row"]["rows"][0].items() >= {"client_id": PERSON, "age": features_of(PERSON)["age"]}.items()
     # The act is kept, without the client.
     with transaction(engine) as connection:
         acts = connection.execute(text("SELECT action, CAST(a AS text) AS line FROM predictq.audit_log a")).all()
@@ -149,11 +165,21 @@ def test_all_that_is_held_of_a_client(gateway: Gateway, engine: Engine, scorer: 
     assert str(PERSON) not in acts[0].line
 
 
+@pytest.mark.usefixtures("errands")
 def test_an_export_of_nobody(gateway: Gateway) -> None:
     """A client of whom nothing is held is an empty file, not an error: that is an answer, too."""
     document = gateway.post("/v1/clients/export", json={"client_id": 987_654_321}).json()
     assert document["predictions"] == []
     assert document["source_row"] == {"state": "read", "rows": []}
+
+
+def test_an_export_while_no_worker_answers(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What predictq holds comes all the same, and of the source row it is said that nobody has read it."""
+    monkeypatch.setattr("api.intake.errands._QUEUE_SECONDS", 0.2)
+    document = gateway.post("/v1/clients/export", json={"client_id": PERSON}).json()
+    assert document["predictions"] == []
+    assert document["source_row"]["state"] == "unavailable"
+    assert "No worker" in document["source_row"]["detail"]
 
 
 def test_a_replay_finds_the_erased_again(gateway: Gateway, engine: Engine, scorer: Scorer, tmp_path: Path) -> None:

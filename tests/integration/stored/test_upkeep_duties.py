@@ -21,7 +21,7 @@ from shared.postgres.turns import Turn, try_turn
 from shared.storage.upkeep_state import read_upkeep_state
 from tests.integration.stored.upkeep_support import add_version, make_week, store_bulk, store_singles
 from tests.support import ROOT, as_upkeep, environment, stop, wait_until
-from worker.upkeep.duties import make_duties
+from worker.upkeep.duties import long_duties, prompt_duties
 from worker.upkeep.duty import Clock, database_clock
 from worker.upkeep.expiry import Expiry
 from worker.upkeep.partitions import PartitionClosing, PartitionsAhead
@@ -238,7 +238,7 @@ def test_a_second_process_takes_over(settings: Settings, engine: Engine, tmp_pat
             assert not is_at_work(second_log)
             first.send_signal(signal.SIGKILL)
             wait_until(lambda: is_at_work(second_log), what="the second took over")
-            duties = len(make_duties(settings))
+            duties = len([*prompt_duties(), *long_duties(settings)])
             wait_until(lambda: scalar(engine, "SELECT count(*) FROM predictq.duties") == duties, what="all duties ran")
             second.send_signal(signal.SIGTERM)
             assert second.wait(30) == 0

@@ -143,6 +143,9 @@ def test_a_model_of_each_task_is_registered_checked_and_scored(
     report = ModelErrands(engine, open_here).check({"version_id": answer["version_id"], "rows": 1000})
     assert (report["rows"], report["is_equal"], report["differences"]) == (80, True, {})
     assert report["unknown_categories"] == {"city": 1}
+    again = register(engine, source, content, "theirs")
+    assert (again["version_id"], again["findings"][-1]) == (answer["version_id"], "was there already, as theirs:1")
+    assert "was there already, as theirs:1" not in answer["findings"]
     with transaction(engine) as connection:
         promote_version(connection, answer["version_id"])
     with autocommit(engine) as connection:

@@ -194,7 +194,10 @@ def register(engine: Engine, source: Source, folder: Path, name: str) -> int:
         "source_id": source.id,
     }
     answer = ModelErrands(engine, run_closed).register(arguments)
-    assert any("brings 3 Python files; they ran while the file was opened in" in one for one in answer["findings"])
+    assert any(
+        "brings 3 Python files; those that the file imports ran while it was opened in" in one
+        for one in answer["findings"]
+    )
     with transaction(engine) as connection:
         promote_version(connection, answer["version_id"])
     return int(answer["version_id"])

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+import shared.jobs.results
 from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import cancel_job
-from shared.jobs.results import Readable, copy_results, readable
+from shared.jobs.results import Readable, copy_results, read_errors, readable
 from shared.pages.request_id import parse_request_id
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
@@ -78,6 +79,41 @@ def test_exports_equal_what_is_read(engine: Engine, scorer: Scorer) -> None:
             paged += page
             last = parse_request_id(page[-1]["request_id"])
     assert [SimpleNamespace(**row) for row in paged] == rows
+
+
+def test_rows_with_an_error_are_read_alone(engine: Engine, scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In JSON, NDJSON and CSV alike, those with one code or all, however few pages are gone through for a part."""
+    add_clients(engine, 6)
+    add_model(engine)
+    accepted = submit_bulk(engine, [1, 901, 2, 3, 4, 5, 902, 903, 6, 904], batch_rows=2)
+    score(scorer, Queue.BULK)
+    wanted = [vars(row) for row in results(engine, accepted) if row.error_code]
+    assert [row["client_id"] for row in wanted] == [901, 902, 903, 904]
+    for pages in (2, 50):
+        monkeypatch.setattr(shared.jobs.results, "_ERROR_PAGES", pages)
+        for code, rows in ((None, wanted), ("unknown_client", wanted), ("model_failed", [])):
+            for limit in (1, 3, 4, 100):
+                assert errors_in_parts(engine, accepted, code, limit) == rows, (pages, code, limit)
+    as_json, as_csv = io.BytesIO(), io.BytesIO()
+    only = {"only_errors": True, "code": "unknown_client"}
+    with transaction(engine) as connection:
+        copy_results(connection, accepted.job_id, end=2**60, target=as_json, as_json=True, **only)  # type: ignore[arg-type]
+        copy_results(connection, accepted.job_id, end=2**60, target=as_csv, **only)  # type: ignore[arg-type]
+    assert [json.loads(line) for line in as_json.getvalue().splitlines()] == wanted
+    table = list(csv.DictReader(io.StringIO(as_csv.getvalue().decode(), newline="")))
+    assert table == [{name: "" if value is None else str(value) for name, value in item.items()} for item in wanted]
+
+
+def errors_in_parts(engine: Engine, accepted: Accepted, code: str | None, limit: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after, has_more = None, True
+    with autocommit(engine) as connection:
+        while has_more:
+            part = read_errors(connection, accepted.job_id, end=2**60, after=after, limit=limit, code=code)
+            assert part.count <= limit
+            found += json.loads(b"[%b]" % part.rows)
+            after, has_more = part.last, part.has_more
+    return found
 
 
 def test_results_end_where_the_first_open_batch_begins(engine: Engine) -> None:

@@ -200,7 +200,7 @@ def plan_unlocked() -> None:
     """A cancel does not wait for whoever is writing pages of the plan."""
     from shared.jobs import records
 
-    _rewrite(records, "_LOCK_PLAN", " FOR UPDATE", "")
+    _rewrite(records, "LOCK_PLAN", " FOR UPDATE", "")
 
 
 def erased_batches_kept() -> None:

@@ -16,10 +16,13 @@ from rich.console import Console
 
 from cli.arguments.conditions import read_condition
 from cli.arguments.moments import moment_ago, moment_ahead
+from cli.commands.jobs import _rows
+from cli.commands.models.registry import next_step
+from cli.commands.submit import _predict, key_problem
 from cli.demo import demo_directory
-from cli.errors import UsageProblem
+from cli.errors import GatewayRefused, UsageProblem
 from cli.output import progress as progress_module
-from cli.output.job_text import counts_text, job_line, trace_lines
+from cli.output.job_text import cause_lines, counts_text, job_line, trace_lines
 from cli.output.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
 
@@ -55,10 +58,83 @@ def test_a_filter_that_is_none_shows_an_example(pair: str) -> None:
         read_condition([pair])
 
 
+@pytest.mark.parametrize("pair", ["région!=Corse", "age<>3"])
+def test_a_comparison_that_there_is_not_is_named_beside_those_that_there_are(pair: str) -> None:
+    """Before it is taken for the name of a column."""
+    with pytest.raises(UsageProblem, match=r"there is no (!=|<>); a column is compared by =, >=, >, <= or <"):
+        read_condition([pair])
+
+
+def test_a_key_of_several_columns_shows_what_to_type() -> None:
+    """With the values that were typed where they are as many; nothing is said of other refusals."""
+    several = "the gateway says 422: client_id must have the columns pays, no, and no other"
+    assert str(key_problem(several, ["FR", "3"])).endswith("predictq predict pays=FR no=3")
+    assert str(key_problem(several, ["FR"])).endswith("predictq predict pays=… no=…")
+    assert "pays=… no=…" in str(key_problem("422: client_id must be an object with pays, no", ["3"]))
+    one = "422: client_id must be one value: the key is the column no"
+    assert "predictq predict 3; an option such as --wait takes no value" in str(key_problem(one, ["3", "true"]))
+    assert key_problem("the gateway says 404: there is no model churn", ["3"]) is None
+
+
+class Gateway:
+    """Takes a key whose column `code` is text and whose column `no` is a whole number."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def predict(self, client_id: Any, **_: Any) -> dict[str, Any]:
+        self.asked.append(dict(client_id))
+        if not isinstance(client_id["code"], str):
+            raise GatewayRefused(422, "client_id code must be a string")
+        return {"client_id": client_id}
+
+
+def test_a_composite_key_goes_with_the_types_that_its_columns_have() -> None:
+    """So that the answer spells it as lists of results do."""
+    gateway = Gateway()
+    answer = _predict(gateway, ["code=7", "no=3"], model=None, wait=True, key="once")
+    assert answer == {"client_id": {"code": "7", "no": 3}}
+    assert gateway.asked[0] == {"code": 7, "no": 3}
+
+
+def test_the_ending_of_a_file_of_results_says_what_is_written(tmp_path: Path) -> None:
+    """One that nobody knows is refused with those that are known, before anything is asked for."""
+    told = predictq("results", "x", "-o", "tout.xls", cwd=tmp_path)
+    assert told.returncode == 2
+    assert ".csv, .ndjson, .jsonl, .parquet, .arrow, .feather, .xlsx" in told.stderr
+    table = tmp_path / "tout.csv"
+    table.write_text('request_id,error_detail\n1-0,"two\nlines"\n1-1,\n')
+    assert _rows(table, ".csv") == 2
+
+
+def test_a_version_that_cannot_go_live_is_not_offered_for_it() -> None:
+    """What to do first is said in place of a command that would be refused."""
+    lacking = next_step("churn:1", "clients", ["the source lacks 2 of the model's features: 'region'"])
+    assert "cannot go live" in lacking
+    assert "predictq sources check clients" in lacking
+    assert next_step("churn:1", "clients", []).startswith("See what it makes of real rows: predictq models check")
+
+
+def test_a_flag_is_shown_as_one(tmp_path: Path) -> None:
+    """What seems to take a value gets one, which is then taken for a client."""
+    told = predictq("predict", "--help", cwd=tmp_path)
+    assert "--wait" in told.stdout
+    assert "bool" not in told.stdout
+
+
 def job(**changes: Any) -> dict[str, Any]:
     counts = {"total": 3000, "succeeded": 2990, "failed": 10, "cancelled": 0}
     times = {"created_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:00:02+00:00"}
     return {"id": "j", "kind": "bulk", "status": "succeeded", "request_counts": counts, **times, **changes}
+
+
+def test_a_job_says_why_rows_failed() -> None:
+    """By cause, with one row's words and the command that shows all; what has none says nothing."""
+    errors = [
+        {"code": "missing_feature", "count": 3270, "samples": [{"request_id": "1-0", "detail": "no column solde"}]}
+    ]
+    assert cause_lines(errors, "j") == ["  3,270 missing_feature: no column solde", "  All of them: predictq results j"]
+    assert cause_lines([], "j") == []
 
 
 def test_jobs_in_words() -> None:

@@ -144,6 +144,7 @@ def test_an_object_has_values_of_their_kind(change: dict[str, Any], detail: str)
     ("header", "detail"),
     [
         ("age,income", "the first line must name every feature of the model; it lacks is member, city, since"),
+        (HEADER.replace(",", ";"), "It looks separated by semicolons: .*--file FILE --with-features"),
         (f"{HEADER},age", "the column 'age' stands twice"),
         (f"{HEADER},country", "'country' is a part of the key only"),
     ],

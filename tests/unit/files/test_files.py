@@ -142,6 +142,28 @@ def test_the_value_that_makes_a_text_of_a_column_is_known(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize("decimal", [None, ","])
+def test_one_value_that_is_no_number_does_not_spoil_its_column(tmp_path: Path, decimal: str | None) -> None:
+    """Where the column's type is settled, how its other values are written is seen still; the one is the only fault."""
+    path = tmp_path / "people.csv"
+    path.write_text("id;p;d\n1;12 %;31/01/2026\n2;1,5;n. c.\n3;9616,08;01/02/2026\n")
+    table = CsvTable(path)
+    columns, _ = infer(table, parse_types(["p=double precision", "d=date"]), decimal=decimal)
+    with pytest.raises(CellsRefused) as caught:
+        list(converted_rows(table, columns))
+    assert [(fault.line, fault.column) for fault in caught.value.problems] == [(2, "p"), (3, "d")]
+
+
+def test_a_decimal_mark_that_was_said_counts_where_no_value_has_it(tmp_path: Path) -> None:
+    """They are refused: to read them by the other mark would be to know better."""
+    path = tmp_path / "people.csv"
+    path.write_text("id;p\n1;9616.08\n")
+    table = CsvTable(path)
+    columns, _ = infer(table, parse_types(["p=double precision"]), decimal=",")
+    with pytest.raises(CellsRefused, match=r"--decimal \. reads it as one"):
+        list(converted_rows(table, columns))
+
+
 def test_a_separator_that_the_file_states_counts(tmp_path: Path) -> None:
     """Excel's first line `sep=;` is no header."""
     assert read_csv(tmp_path, "sep=;\r\na;b,c\r\n1;x\r\n") == ({"a": "integer", "b,c": "text"}, [["1", "x"]])

@@ -25,7 +25,7 @@ from shared.uploads.feature_values import ValueRefused
 from shared.uploads.refusals import UploadRefused
 from shared.uploads.table_order import TableOrder
 from worker.uploads.matching import match_columns
-from worker.uploads.opening import open_file
+from worker.uploads.opening import open_file, sheets_of
 from worker.uploads.rows import SeenInPart, TableRows, faults_of
 
 SIGNATURE = Signature(
@@ -199,6 +199,10 @@ def test_a_named_sheet_is_taken(tmp_path: Path) -> None:
 
     path = workbook(tmp_path / "a.xlsx", [NAMES, ROW], edit=edit)
     assert rows_of(path, sheet="Autre")[0][0] == "8"
+    assert sheets_of(path) == ["Sheet", "Autre"]
+    broken = tmp_path / "broken.xlsx"
+    broken.write_bytes(path.read_bytes()[:500])
+    assert sheets_of(broken) == []
     with pytest.raises(UploadRefused, match="`sheet` Nope: the workbook has Sheet, Autre"):
         rows_of(path, sheet="Nope")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from api.intake import model_directory
+from shared.jobs.accepting.model_choice import ModelChoice
 from shared.models.model_list import ModelInUse
 
 
@@ -32,3 +34,22 @@ def test_a_source_of_many_models_is_asked_about_once_at_each_refresh(monkeypatch
     assert {name: served.source and served.source.id for name, served in again.served.items() if served} == {
         f"m{number}": number % 2 for number in range(10)
     }
+
+
+def test_a_version_that_calls_name_is_read_anew_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another gateway may have checked its source meanwhile, or retired it."""
+    asked: list[int] = []
+
+    class Threads:
+        executor = None
+
+        async def read(self, _: Any) -> Any:
+            asked.append(1)
+            return SimpleNamespace(version=SimpleNamespace(retired_at=None))
+
+    directory = model_directory.ModelDirectory(cast("Any", Threads()))
+    choice = ModelChoice.parse("churn:3")
+    for seconds, times in ((0.0, 1), (3600.0, 2), (3600.0, 2)):
+        monkeypatch.setattr(model_directory, "_REMEMBER_SECONDS", seconds)
+        asyncio.run(directory._version(choice))
+        assert len(asked) == times

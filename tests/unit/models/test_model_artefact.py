@@ -4,9 +4,11 @@ import hashlib
 import io
 import json
 import pickle
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import joblib
 import numpy as np
@@ -142,7 +144,20 @@ def _with_digest(content: bytes, metadata: ArtefactMetadata) -> Artefact:
 def test_bytes_that_are_no_pickle_are_refused(artefact: Artefact) -> None:
     """Even with a right digest, garbage has a name."""
     with pytest.raises(ArtefactCorrupt, match="cannot be unpickled"):
-        load(_with_digest(b"garbage", artefact.metadata))
+        load(_with_digest(b"\0garbage", artefact.metadata))
+
+
+@pytest.mark.parametrize("main", ["__main__", "worker.closed.__main__"])
+def test_a_function_of_the_training_script_is_named_with_what_to_do(
+    main: str, artefact: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the process that opens the file is called; no path of its own is told."""
+    module = ModuleType(main)
+    module.__file__ = "/opt/worker/closed/__main__.py"
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    with pytest.raises(ArtefactIncompatible, match=r"'days' was defined in the script.*\(__main__\).*--code") as caught:
+        load(_with_digest(b"\x80\x04c__main__\ndays\n.", artefact.metadata))
+    assert "/opt" not in str(caught.value)
 
 
 def test_the_trap_works(artefact: Artefact) -> None:

@@ -95,17 +95,6 @@ def test_words_that_xgboost_garbles_are_not_taken_for_its_categories() -> None:
         assert inferred == tuple(words)
 
 
-def test_catboost_is_asked_with_words_as_objects() -> None:
-    """Its own categories are texts; gaps in numbers are NaN."""
-    library = pytest.importorskip("catboost")
-    frame = FRAME[[*NUMBERS, "dept"]].assign(dept=FRAME.dept.fillna("none"))
-    model = library.CatBoostClassifier(iterations=8, cat_features=["dept"], verbose=False, thread_count=1)
-    loaded = load_model(registered(model.fit(frame, LABELS)), 1)
-    rows = people(5).assign(dept=lambda rows: rows.dept.fillna("none"))
-    answers = loaded.predict(table_of(loaded.signature, rows)).values
-    np.testing.assert_allclose(answers, model.predict_proba(rows[[*NUMBERS, "dept"]])[:, 1], rtol=1e-12)
-
-
 def test_a_raw_booster_is_refused_with_the_name_of_what_to_save() -> None:
     """It does not know what its numbers mean."""
     with pytest.raises(ArtefactIncompatible, match="raw booster: save the fitted LGBMClassifier"):

@@ -278,13 +278,23 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "no names": (lambda: LR().fit(FULL.to_numpy(), LABELS), "what its 3 features are called.*--signature"),
     "empty": (lambda: b"", "is empty"),
     "text": (lambda: b"age,pay\n1,2\n", "holds text, not a model: it begins with 'age,pay"),
+    "a table": ("numéro;prénom\n1;Zoé\n".encode, "not a model: it begins with 'numéro;.*looks like a table"),
+    "an old table": (lambda: "client;prénom\n1;Zoé\n".encode("cp1252"), "begins with 'client;.*looks like a table"),
     "cut": (lambda: dumped(LR())[:50], "is no whole joblib or pickle file"),
     "exits": (lambda: b"cposix\n_exit\n" and pickle.dumps(_Exit()), r"ends the process that loads it \(exit 7\)"),
     "missing module": (lambda: b"cnot_installed.tools\nOwn\n.", "needs the Python module 'not_installed'"),
     "of a notebook": (lambda: b"c__main__\nOwn\n.", "'Own' was defined in the script or notebook.*cloudpickle"),
+    "a word as a number": (lambda: encoded_codes("city", [75001, 13002]), r"learnt numbers \(13002, .*'city'.*is text"),
+    "a number as a word": (lambda: encoded_codes("age", ["30", "40"]), r"learnt texts \('30', .*'age'.*is integer"),
     "unknown types": (lambda: skops.io.dumps(TestModel()), "--allow tests.models.TestModel"),
     "a column of another type": (lambda: LR().fit(FULL.rename(columns={"age": "blob"}), LABELS), "of the type bytea"),
 }  # fmt: skip
+
+
+def encoded_codes(column: str, codes: list[Any]) -> Any:
+    """A model whose encoder has learnt `codes` of `column`, and ignores all others."""
+    frame = pd.DataFrame({column: codes * (ROWS // 2)})
+    return make_pipeline(OneHotEncoder(handle_unknown="ignore"), LR()).fit(frame, LABELS)
 
 
 class _Exit:
@@ -313,6 +323,15 @@ def test_a_doubtful_model_can_be_forced_with_a_reason() -> None:
     findings = registered(Odd("mean").fit(FULL, LABELS), force="known, and small").metadata.findings
     assert any("another answer when scored alone" in finding for finding in findings)
     assert findings[-1] == "registered all the same: known, and small"
+
+
+def test_an_encoder_of_another_type_can_be_forced_with_a_reason() -> None:
+    """What is odd stays with the version."""
+    with pytest.raises(ModelRefused) as caught:
+        registered(encoded_codes("city", [75001, 13002]))
+    assert caught.value.can_force
+    findings = registered(encoded_codes("city", [75001, 13002]), force="a trial").metadata.findings
+    assert any("learnt numbers (" in finding and "registered all the same: a trial" in finding for finding in findings)
 
 
 @pytest.mark.parametrize("gap", [None, np.nan])

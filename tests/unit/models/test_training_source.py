@@ -143,7 +143,7 @@ class Away(ApiClient):
         return SOURCE
 
     def source_rows(self, name: str, wanted: Any, target: Any, on_bytes: Any) -> None:
-        raise GatewayRefused(422, f"The source {name} does not answer: connection refused.")
+        raise GatewayRefused(422, f"The source {name} does not answer: connection refused.", ["source_unavailable"])
 
 
 def test_a_source_that_is_away_is_said_with_what_to_do() -> None:

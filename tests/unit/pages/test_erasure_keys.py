@@ -8,7 +8,7 @@ import pytest
 
 from shared.erasure.errors import ClientKeyRefused
 from shared.erasure.keys import ClientKey, KeySource, client_key, stored_key
-from shared.erasure.naming import is_free_of, without_client
+from shared.erasure.naming import is_free_of, names_client, without_client
 from shared.pages.key_hash import hash_keys, hash_number, hash_text
 
 SECRET = bytes(range(32))
@@ -16,7 +16,7 @@ SECRET = bytes(range(32))
 
 def source(storage: str, *columns: str) -> KeySource:
     types = ("text", "integer") if columns else ({"int8": "bigint"}.get(storage, storage),)
-    return KeySource(3, "s", storage, columns or ("id",), ("public", "s"), is_here=True, types=types)
+    return KeySource(3, "s", storage, columns or ("id",), types=types)
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,49 @@ KEY = ClientKey(source("int8"), 483920)
     ("content", "left"),
     [
         (483920, []),
-        ("483920", []),
+        ("0483920", []),
         ([5, 483920, "483920"], [5]),
-        ({">=": 483920}, {">=": []}),
+        ({"gte": 483920}, {"gte": 483921}),
+        ({"gt": 5, "lt": 483920}, {"gt": 5, "lte": 483919}),
+        ({"gte": "483920", "lte": 483920}, {"gte": 483921, "lte": 483919}),
         ([5, 4839201], [5, 4839201]),
         (True, True),
         (None, None),
     ],
 )
 def test_a_filter_without_the_client(content: Any, left: Any) -> None:
-    """She is dropped from lists; where she is all there is, nobody is selected."""
-    assert without_client(content, KEY) == left
+    """She is dropped from lists; ranges begin or end beside her; where she is all there is, nobody is selected."""
+    assert without_client({"id": content, "age": 483920}, KEY) == {"id": left, "age": 483920}
+
+
+def test_a_range_that_begins_at_the_last_key_there_can_be() -> None:
+    """Nothing lies behind it, so nobody is selected."""
+    last = ClientKey(source("int8"), 2**63 - 1)
+    assert without_client({"id": {"gte": 2**63 - 1}}, last) == {"id": []}
+
+
+@pytest.mark.parametrize(
+    ("words", "storage", "value", "is_named"),
+    [
+        ("client 5", "int8", 5, True),
+        ("client_005.csv", "int8", 5, True),
+        ("Q4 2025, 15 and 5a", "int8", 5, False),
+        ("-7", "int8", -7, True),
+        ("{A0EEBC999C0B-4EF8BB6D6BB9BD380A11}", "uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", True),
+        ("to Smith (A.)", "text", "smith (a.)", True),
+        ("to Smithson", "text", "smith", False),
+    ],
+)
+def test_a_text_that_names_her(words: str, storage: str, value: int | str, is_named: bool) -> None:
+    """Her key is a word of it, however it is spelled; a part of another word is not hers."""
+    assert names_client(words, ClientKey(source(storage), value)) is is_named
+
+
+def test_a_text_that_names_all_columns_of_her_key() -> None:
+    """One of them alone is many people's."""
+    key = ClientKey(source("text", "country", "no"), '["FR","17"]')
+    assert names_client("17 in fr", key)
+    assert not names_client("17 in France", key)
 
 
 @pytest.mark.parametrize(
@@ -122,5 +154,5 @@ SPELLINGS = [("citext", "ABC", "abc"), ("numeric", "1.10", "1.1"), ("char", "a "
 @pytest.mark.parametrize(("kind", "given", "canonical"), SPELLINGS)
 def test_a_client_is_erased_however_her_key_is_spelled(kind: str, given: str, canonical: str) -> None:
     """Pages hold one form of a key: what is erased is looked for in that form, and not as it was typed."""
-    source = KeySource(3, "s", "text", ("k",), ("public", "s"), is_here=True, types=(kind,))
+    source = KeySource(3, "s", "text", ("k",), types=(kind,))
     assert client_key(source, given).text == canonical

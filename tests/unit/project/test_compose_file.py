@@ -35,8 +35,22 @@ def test_a_service_can_do_no_more_than_it_needs(name: str) -> None:
 def test_nothing_of_the_machine_is_mounted_and_ports_are_the_machines_own(name: str) -> None:
     """Volumes have names, no paths; a published port listens on 127.0.0.1 unless .env says otherwise."""
     service = SERVICES[name]
-    assert [mount for mount in service.get("volumes", []) if mount.startswith((".", "/", "~"))] == []
+    mounts = service.get("volumes", [])
+    assert [mount for mount in mounts if isinstance(mount, str) and mount.startswith((".", "/", "~"))] == []
+    assert [
+        mount for mount in mounts if isinstance(mount, dict) and (mount["type"] != "volume" or "source" in mount)
+    ] == []
     assert [port for port in service.get("ports", []) if "_BIND:-127.0.0.1}:" not in port] == []
+
+
+def test_the_temporary_files_of_a_worker_lie_on_a_volume_of_its_own() -> None:
+    """They are larger than memory allows; no two workers share a place; the image gives it to the worker's user."""
+    service = SERVICES["worker"]
+    place = service["environment"]["TMPDIR"]
+    assert {"type": "volume", "target": place} in service["volumes"]
+    image = (ROOT / "Dockerfile.worker").read_text(encoding="utf-8")
+    assert f"install -d -o 10001 -g 10001 -m 700 {place}\n" in image
+    assert "\nUSER 10001:10001\n" in image
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("Dockerfile.*")), ids=lambda file: file.name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
-from prometheus_client.metrics_core import Metric
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from api.http.problems import KINDS
 from api.server.app import create_app
@@ -18,6 +17,7 @@ from shared.batches.row_accounting import RowAccount
 from shared.batches.sweep import Backlog
 from shared.config import Settings, load_settings
 from shared.status import Queue, RowError
+from tests.torture.sabotage.proofs import PROOFS
 from worker import metrics as worker_metrics
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -125,22 +125,63 @@ def test_every_metric_is_explained(process: str) -> None:
     """docs/operations.md names every metric that the gateway and the worker export, as Prometheus shows it."""
     assert worker_metrics.SCORED_ROWS is not None  # its import is what registers the worker's metrics
     registry = Metrics(Idle()).registry if process == "gateway" else REGISTRY
-    names = set(_metric_names(registry.collect()))
-    page = read("operations.md")
-    assert len(names) >= 10
-    assert [name for name in names if not re.search(rf"`{name}[`{{]", page)] == []
+    labels = dict(_metric_labels(registry))
+    told = re.findall(r"`(predictq_\w+)(?:\{([\w,]+)\})?`", read("operations.md"))
+    assert len(labels) >= 10
+    assert labels.items() <= {name: frozenset(filter(None, names.split(","))) for name, names in told}.items()
 
 
-def _metric_names(families: Iterable[Metric]) -> Iterator[str]:
-    for family in families:
-        if family.name.startswith("predictq_") and not family.name.endswith("_created"):
-            yield f"{family.name}_total" if family.type == "counter" else family.name
+def _metric_labels(registry: CollectorRegistry) -> Iterator[tuple[str, frozenset[str]]]:
+    """Each metric of ours with its labels; a collector of our own shows them in its samples."""
+    for collector in registry._collector_to_names:
+        own = getattr(collector, "_labelnames", None)
+        for family in collector.collect():
+            if family.name.startswith("predictq_") and not family.name.endswith("_created"):
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                seen = {label for sample in family.samples for label in sample.labels}
+                yield name, frozenset(seen if own is None else own)
+
+
+def test_every_table_of_the_database_is_told() -> None:
+    """docs/architecture.md has each table that PostgreSQL has after a migration."""
+    catalogue = (ROOT / "sql" / "catalogue.txt").read_text(encoding="utf-8")
+    tables = re.findall(r"^(?:partitioned )?table (\w+)$", catalogue, re.MULTILINE)
+    told = read("architecture.md").partition("## Tables")[2].partition("## Status of a job")[0]
+    named = {name for line in told.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line)}
+    assert len(tables) >= 30
+    assert [name for name in tables if name not in named] == []
+    assert [name for name in named if name not in tables] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_row_of_a_table_comes_twice(page: Path) -> None:
+    """Within a table nothing that has a name in code is explained a second time."""
+    tables = re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE)
+    names = [re.findall(r"^\| (`[^|]*`) \|", table, re.MULTILINE) for table in tables]
+    assert [name for rows in names for name in rows if rows.count(name) > 1] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link names a file that exists and, where it has an anchor, a heading of that page."""
     assert [link for link in _links(page) if not _leads_somewhere(page, link)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_waits_to_be_filled_in(page: Path) -> None:
+    """No page holds a mark in the place of words or a table that were to come."""
+    assert re.findall(r"@@\w*|\bTODO\b|\bTBD\b", page.read_text(encoding="utf-8")) == []
+
+
+def test_the_proofs_of_the_torture_are_told() -> None:
+    """docs/reliability.md has each proof: its fault, the promises of which one must break, whether it has a control."""
+    lines = [
+        f"| {proof.protection} | {proof.fault} | {'; '.join(sorted(proof.promises))} "
+        f"| {'passes' if proof.has_control else '–'} |"
+        for proof in PROOFS
+    ]
+    told = read("reliability.md").partition("| without | fault |")[2].partition("\n\n")[0]
+    assert told.splitlines()[2:] == lines
 
 
 def _links(page: Path) -> list[str]:

@@ -12,7 +12,7 @@ from web.words.catalogues import N_
 from web.words.concerns import say_concern
 from web.words.language import Language, choose_language
 from web.words.numbers import Numbers
-from web.words.queues import shown_queue
+from web.words.statuses import shown_queue
 from web.words.verdicts import said_of
 
 AT = datetime(2026, 11, 27, 0, 9, 41, 765_000, tzinfo=UTC)

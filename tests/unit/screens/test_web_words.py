@@ -10,7 +10,9 @@ from babel.messages.extract import extract_from_dir
 
 from tests.support import ROOT
 from web.words.catalogues import LOCALES, read_catalogue
+from web.words.conditions import filter_words
 from web.words.language import LANGUAGES, choose_language
+from web.words.statuses import state_of
 
 METHODS = [("**.py", "python"), ("**.html", "jinja2.ext:babel_extract")]
 KEYWORDS = {
@@ -76,3 +78,23 @@ def test_the_language_is_what_was_chosen_or_what_the_browser_likes_best(
     """By q-values; what nobody speaks here, or what is no language at all, is English."""
     language = choose_language(cookies, accept)
     assert (language.code, str(language.locale)) == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ({"age": {"gte": 30, "lt": 40}}, "age at least 30; age less than 40"),
+        ({"department": ["Sales", None], "left": None}, "department is Sales, is empty; left is empty"),
+        ({"id": list(range(11))}, "id is 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …"),
+        ({"is_new": True}, "is_new is yes"),
+    ],
+)
+def test_a_filter_is_said_in_the_words_of_its_form(where: dict[str, object], words: str) -> None:
+    """Every condition of it; of a long list the first values."""
+    assert filter_words(choose_language({}, "en"), where) == words
+
+
+def test_a_job_that_failed_in_part_says_how_many_errors_it_has() -> None:
+    """So that one error in a thousand does not look like half of them."""
+    job = {"status": "succeeded", "request_counts": {"total": 9, "succeeded": 7, "failed": 2, "cancelled": 0}}
+    assert (state_of(job).word, state_of(job).errors) == ("partly failed", 2)

@@ -314,7 +314,11 @@ def test_the_metrics_directory_goes_with_its_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--queues", "slow"], "choose from interactive, bulk"), (["--concurrency", "0"], "at least 1")],
+    [
+        (["--queues", "slow"], "choose from interactive, bulk"),
+        (["--queues", "bulk,plan"], "choose from interactive, bulk"),
+        (["--concurrency", "0"], "at least 1"),
+    ],
 )
 def test_a_wrong_command_line_is_refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The refusal says what can be chosen."""

@@ -1,6 +1,7 @@
 """What can be done to a job, or to all jobs that a filter names: cancel, repeat, retry the failed rows.
 
-Each act shows first what will happen, in figures. What was shown is what is done: the jobs go with the form.
+Each act shows first what will happen, in figures. What was shown is what is done: the jobs go with the form. Thousands
+may be cancelled by a filter: then the filter goes with the form, and the moment at which it was shown.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -23,8 +26,13 @@ from web.words.catalogues import N_
 routes = ScreenRoutes()
 
 MOST = 50  # jobs of one act
+_SHOWN = 10  # of those that are cancelled by a filter
 _ANSWERED = ("succeeded", "failed", "cancelled")
+_OPEN = ("queued", "running")
 _SECONDS = 3.0  # after which the rest is left for another press
+_CANCEL_SECONDS = 50.0  # the same where thousands are cancelled
+_PAGE_SECONDS = 60.0
+_NOT_ASKED_FOR = N_("That is not what was asked for. Nothing was done.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ class Act:
 
     def fits(self, job: dict[str, Any]) -> bool:
         """Whether it can be done to this job as it stands."""
-        is_open = job["status"] in ("queued", "running")
+        is_open = job["status"] in _OPEN
         if self.name == "cancel":
             return is_open
         if job["kind"] != "bulk":
@@ -78,6 +86,8 @@ async def look(screen: Screen) -> Response:
     """What the act would do: to the job `?job=`, else to the jobs of the filter in the address."""
     act, wanted = _act(screen), filter_of(screen)
     job_id = screen.query("job")
+    if not job_id and _is_by_filter(screen, act):
+        return await _look_at_filter(screen, act, datetime.now(UTC).isoformat())
     if job_id:
         jobs, has_more = [await screen.api.get(f"/v1/jobs/{known_uuid(job_id)}")], False
     else:
@@ -89,17 +99,20 @@ async def look(screen: Screen) -> Response:
         jobs=fitting,
         is_one=bool(job_id),
         has_more=has_more,
+        count=len(fitting),
         typed=_to_type(fitting) if act.is_dangerous else "",
-        nonce=secrets.token_hex(8),
+        fields=_fields(fitting),
         rows=_rows(act, fitting),
         wrong="",
     )
 
 
-@routes.post("/acts/{act}")
+@routes.post("/acts/{act}", seconds=_PAGE_SECONDS)
 async def carry_out(screen: Screen) -> Response:
     """Do it to the jobs that were shown, one after the other; say what became of each."""
     act = _act(screen)
+    if screen.given("shown_at") and _is_by_filter(screen, act):
+        return await _cancel_filter(screen, act)
     ids = [str(known_uuid(str(job_id))) for job_id in screen.form.getlist("job")[:MOST]]
     if act.is_dangerous and screen.given("typed") != screen.given("to_type"):
         return await _again(screen, act, ids)
@@ -119,7 +132,10 @@ async def carry_out(screen: Screen) -> Response:
     if len(ids) == len(done) == 1:
         return screen.go(f"/jobs/{done[0]['id']}")
     left = ids[len(done) + len(refused) :]
-    return screen.show("act_done.html", act=act, done=done, refused=refused, left=left, nonce=screen.given("nonce"))
+    fields = [("nonce", screen.given("nonce")), *(("job", job_id) for job_id in left)]
+    return screen.show(
+        "act_done.html", act=act, count=len(done), jobs=done, refused=refused, left=len(left), fields=fields
+    )
 
 
 async def _again(screen: Screen, act: Act, ids: list[str]) -> Response:
@@ -133,24 +149,95 @@ async def _again(screen: Screen, act: Act, ids: list[str]) -> Response:
         jobs=fitting,
         is_one=len(ids) == 1,
         has_more=False,
+        count=len(fitting),
         typed=_to_type(fitting),
-        nonce=secrets.token_hex(8),
+        fields=_fields(fitting),
         rows=_rows(act, fitting),
-        wrong=screen.say("That is not what was asked for. Nothing was done."),
+        wrong=screen.say(_NOT_ASKED_FOR),
     )
 
 
-async def _matching(screen: Screen, act: Act, wanted: dict[str, str]) -> tuple[list[dict[str, Any]], bool]:
-    """The newest jobs of the filter to which the act can be done."""
+def _is_by_filter(screen: Screen, act: Act) -> bool:
+    """Whether jobs of a filter are cancelled by one call, which not everybody may make who may cancel one job."""
+    return act.name == "cancel" and screen.signed_in.may("predict", "bulk")
+
+
+async def _look_at_filter(screen: Screen, act: Act, shown_at: str, *, wrong: str = "") -> Response:
+    """How many open jobs of the filter there are, and the newest of them."""
+    wanted = filter_of(screen)
+    jobs: list[dict[str, Any]] = []
+    found = {"matching": 0, "more": False}
+    if wanted.get("status", "queued") in _OPEN:
+        found = await screen.api.post("/v1/jobs/cancel", {**_order(screen, shown_at), "dry_run": True})
+        jobs, _ = await _matching(screen, act, wanted, most=_SHOWN)
+    count = max(found["matching"], len(jobs))
+    return screen.show(
+        "act.html",
+        status=422 if wrong else 200,
+        act=act,
+        jobs=jobs,
+        is_one=False,
+        has_more=found["more"],
+        count=count,
+        typed=str(count),
+        fields=[("shown_at", shown_at), *wanted.items()],
+        rows=None,
+        wrong=wrong,
+    )
+
+
+async def _cancel_filter(screen: Screen, act: Act) -> Response:
+    """Cancel all that was shown, however many calls that takes."""
+    shown_at = screen.given("shown_at")
+    if screen.given("typed") != screen.given("to_type"):
+        return await _look_at_filter(screen, act, shown_at, wrong=screen.say(_NOT_ASKED_FOR))
+    ends_at = time.monotonic() + _CANCEL_SECONDS
+    count, has_more = 0, True
+    while has_more and time.monotonic() < ends_at:
+        found = await screen.api.post("/v1/jobs/cancel", _order(screen, shown_at))
+        count, has_more = count + found["cancelled"], found["more"]
+    fields = [("shown_at", shown_at), *filter_of(screen).items()]
+    return screen.show("act_done.html", act=act, count=count, jobs=[], refused=[], left=int(has_more), fields=fields)
+
+
+def _order(screen: Screen, shown_at: str) -> dict[str, str]:
+    """The filter for the API; jobs that were accepted after it was shown are none of it."""
+    wanted = for_api(screen, filter_of(screen))
+    moments = [moment for moment in (wanted.get("until"), shown_at) if moment]
+    return {**wanted, "until": min(moments, key=screen.time)}
+
+
+async def _matching(
+    screen: Screen, act: Act, wanted: dict[str, str], most: int = MOST
+) -> tuple[list[dict[str, Any]], bool]:
+    """The newest jobs of the filter to which the act can be done; whether there may be more."""
     fitting: list[dict[str, Any]] = []
-    cursor: str | None = None
     ends_at = time.monotonic() + _SECONDS
-    while True:
-        found = await screen.api.get("/v1/jobs", limit=200, cursor=cursor, **for_api(screen, wanted))
-        fitting += [job for job in found["jobs"] if act.fits(job)]
-        cursor = found["next"]
-        if cursor is None or len(fitting) > MOST or time.monotonic() > ends_at:
-            return fitting[:MOST], cursor is not None or len(fitting) > MOST
+    for status in _statuses(act, wanted):
+        cursor: str | None = None
+        while True:
+            asked = {**for_api(screen, wanted), "status": status}
+            found = await screen.api.get("/v1/jobs", limit=200, cursor=cursor, **asked)
+            fitting += [job for job in found["jobs"] if act.fits(job)]
+            cursor = found["next"]
+            if len(fitting) > most or time.monotonic() > ends_at:
+                return fitting[:most], cursor is not None or len(fitting) > most
+            if cursor is None:
+                break
+    return fitting, False
+
+
+def _statuses(act: Act, wanted: Mapping[str, str]) -> Sequence[str]:
+    """What to list one after the other. Open jobs are found by their status, and not among all that have ended."""
+    given = wanted.get("status", "")
+    if act.name != "cancel":
+        return (given,)
+    return [status for status in _OPEN if given in ("", status)]
+
+
+def _fields(jobs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What a form carries so that what was shown is what is done, and done once."""
+    return [("nonce", secrets.token_hex(8)), *(("job", job["id"]) for job in jobs)]
 
 
 def _act(screen: Screen) -> Act:

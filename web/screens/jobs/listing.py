@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.pauses import read_pauses
 from web.words.days import start_of
 from web.words.statuses import STATES
 
@@ -16,23 +18,52 @@ routes = ScreenRoutes()
 
 FILTERS = ("status", "model", "name", "since", "until")
 _DAYS = {"since": 0, "until": 1}  # of days that are given: how many later the API's moment is
+_STATUSES = {  # states of a filter that the API has other words for
+    "succeeded": {"status": "succeeded", "errors": "none"},
+    "partly": {"status": "succeeded", "errors": "any"},
+}
 _ROWS = 50
+_REFUSED = 422
 
 
 @routes.get("/jobs")
 async def jobs(screen: Screen) -> Response:
     """The caller's jobs, newest first."""
     wanted = filter_of(screen)
-    found = await screen.api.get("/v1/jobs", limit=_ROWS, cursor=screen.query("cursor"), **for_api(screen, wanted))
+    wrong = wrong_days(screen)
+    found: dict[str, Any] = {"jobs": [], "next": None}
+    if not wrong:
+        try:
+            asked = for_api(screen, wanted)
+            found = await screen.api.get("/v1/jobs", limit=_ROWS, cursor=screen.query("cursor"), **asked)
+        except ApiRefused as error:
+            if error.status != _REFUSED:
+                raise
+            wrong = {flaw["pointer"].rpartition("/")[2]: flaw["detail"] for flaw in error.problem.get("errors", ())}
     return screen.show(
         "jobs.html",
+        status=_REFUSED if wrong else 200,
+        typed={name: screen.query(name) for name in FILTERS},
+        wrong=wrong,
         jobs=found["jobs"],
         following=found["next"],
         wanted=wanted,
         is_first=not screen.query("cursor"),
         states=STATES,
         models=await _models(screen),
+        held=await read_pauses(screen, wanted.get("model", "")),
     )
+
+
+def wrong_days(screen: Screen) -> dict[str, str]:
+    """What is wrong with the days of the filter, by field: no day, or none between the two."""
+    given = {name: screen.query(name) for name in _DAYS}
+    moments = {name: _moment(screen, name, day) for name, day in given.items() if day}
+    wrong = {name: screen.say("This is no day.") for name, moment in moments.items() if moment is None}
+    since, until = moments.get("since"), moments.get("until")
+    if since and until and datetime.fromisoformat(since) >= datetime.fromisoformat(until):
+        wrong["until"] = screen.say("This day is before the first one.")
+    return wrong
 
 
 def filter_of(screen: Screen) -> dict[str, str]:
@@ -46,8 +77,9 @@ def filter_of(screen: Screen) -> dict[str, str]:
 
 
 def for_api(screen: Screen, wanted: dict[str, str]) -> dict[str, Any]:
-    """The same for the API: days are the reader's, and `until` is the last of them."""
-    return {**wanted, **{name: _moment(screen, name, wanted[name]) for name in _DAYS if name in wanted}}
+    """The same for the API: days are the reader's, and `until` is the last of them; a state may be two words."""
+    days = {name: _moment(screen, name, wanted[name]) for name in _DAYS if name in wanted}
+    return {**wanted, **days, **_STATUSES.get(wanted.get("status", ""), {})}
 
 
 def _moment(screen: Screen, name: str, day: str) -> str | None:

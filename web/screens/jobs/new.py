@@ -14,20 +14,13 @@ from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
+from web.words.conditions import SIGNS
 
 routes = ScreenRoutes()
 
 _SECONDS = 45.0  # a worker counts, which takes its time
 _CONDITIONS = 3  # rows of the form; a button adds one
 _REFUSED = 422
-SIGNS = {
-    "": N_("is"),
-    "gte": N_("at least"),
-    "lte": N_("at most"),
-    "gt": N_("more than"),
-    "lt": N_("less than"),
-    "null": N_("is empty"),
-}
 
 
 @routes.get("/jobs/new", role="bulk")

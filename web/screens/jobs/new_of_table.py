@@ -87,17 +87,22 @@ async def _show(screen: Screen, model: str, name: str, order: Mapping[str, Any],
     keys = [column["name"] for column in found["columns"] if column["use"] == "key"]
     chosen = {**used, **dict(zip(found["key"], keys, strict=False)), **order.get("columns", {})}
     wanted = [(key, "key") for key in found["key"]] + [(feature, "feature") for feature in found["features"]]
+    columns = [{**column, "examples": list(dict.fromkeys(column["examples"]))[:1]} for column in found["columns"]]
     return screen.show(
         "new_table_job.html",
         status=_REFUSED if wrong else 200,
-        found={**found, "problems": [_problem(screen, problem) for problem in found["problems"]]},
+        found={
+            **found,
+            "problems": [_problem(screen, problem) for problem in found["problems"]],
+            "columns": columns,
+        },
         order={option: order.get(option, "") for option in (*_OPTIONS, "features")},
         wanted=[{"name": one, "use": use, "column": chosen.get(one, "")} for one, use in wanted],
         model=found["model"],
         name=name,
         wrong=wrong,
         upload_id=screen.path("upload_id"),
-        once=screen.path("upload_id"),
+        once=screen.once(),
     )
 
 

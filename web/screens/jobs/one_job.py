@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import Response
 
 from web.charts.counts import count_bar
-from web.charts.histogram import histogram
+from web.charts.histogram import Words, histogram
 from web.charts.strip import strip
 from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.health import read_health
+from web.screens.pauses import read_pauses
 from web.words.catalogues import N_
 
 routes = ScreenRoutes()
@@ -31,37 +34,58 @@ async def job(screen: Screen) -> Response:
     if found["kind"] == "single":
         return screen.show("job_single.html", job=found)
     summary = await screen.api.get(f"/v1/jobs/{job_id}/summary")
+    only_errors = screen.query("errors") == "only"
+    page = await _rows(screen, job_id, only_errors=only_errors)
     return screen.show(
         "job.html",
         job=found,
         summary=summary,
-        rows=await _rows(screen, job_id),
+        rows=page["rows"],
+        following=page["next"] if len(page["rows"]) == _ROWS else None,  # of a job that runs there is always a next
+        only_errors=only_errors,
+        is_first=not screen.query("cursor"),
         chart=_chart(screen, summary["spread"]),
+        threshold_said=_threshold_said(screen, summary["spread"]),
         strip=strip(summary["strip"]),
         count_bar=count_bar,
         parts_of={
             name: sum(part[name] for part in summary["strip"]) for name in ("done", "running", "waiting", "failed")
         },
         is_open=found["status"] in ("queued", "running"),
+        **await _why_it_waits(screen, found),
     )
 
 
 @routes.get("/jobs/{job_id}/answers.csv")
 async def download(screen: Screen) -> Response:
-    """All answers there are as a file."""
-    return PassedOn(screen, f"/v1/jobs/{known_uuid(screen.path('job_id'))}/results", accept="text/csv")
+    """All answers there are as a file; with `?errors=`, the rows with an error, or with that one."""
+    errors = screen.query("errors")
+    query = urlencode({"errors": errors}) if errors else ""
+    return PassedOn(screen, f"/v1/jobs/{known_uuid(screen.path('job_id'))}/results", accept="text/csv", query=query)
 
 
-async def _rows(screen: Screen, job_id: UUID) -> list[dict[str, Any]]:
-    """The first rows that can be read; none before the first batch has its answers."""
+async def _why_it_waits(screen: Screen, job: dict[str, Any]) -> dict[str, Any]:
+    """Of a job that has not ended what holds it back, and of one that nobody has begun how much waits beside it."""
+    if job["status"] not in ("queued", "running"):
+        return {"held": [], "behind": 0}
+    queues = ("plan", "bulk") if job["request_counts"]["total"] is None else ("bulk",)
+    held = await read_pauses(screen, job["model"], queues)
+    if held or job["status"] == "running":
+        return {"held": held, "behind": 0}
+    waiting = (await read_health(screen)).get("queues", {}).get("bulk", {}).get("waiting_rows", 0)
+    return {"held": [], "behind": max(0, waiting - (job["request_counts"]["total"] or 0))}
+
+
+async def _rows(screen: Screen, job_id: UUID, *, only_errors: bool) -> dict[str, Any]:
+    """A page of the rows that can be read, and its `next`; no rows before the first batch has its answers."""
+    asked = {"limit": _ROWS, "cursor": screen.query("cursor"), "errors": "only" if only_errors else None}
     try:
-        page = await screen.api.get(f"/v1/jobs/{job_id}/results", limit=_ROWS)
+        page: dict[str, Any] = await screen.api.get(f"/v1/jobs/{job_id}/results", **asked)
     except ApiRefused as error:
         if error.code != "results-not-ready":
             raise
-        return []
-    rows: list[dict[str, Any]] = page["rows"]
-    return rows
+        return {"rows": [], "next": None}
+    return page
 
 
 def _chart(screen: Screen, spread: dict[str, Any]) -> str:
@@ -72,11 +96,28 @@ def _chart(screen: Screen, spread: dict[str, Any]) -> str:
     if threshold is None:
         low, high = numbers.plain(spread["bins"][0]["low"]), numbers.plain(spread["bins"][-1]["high"])
         label = screen.say(_VALUES, answers=numbers.whole(answers), low=low, high=high)
-        return histogram(spread["bins"], write=numbers.plain, label=label)
-    share = numbers.share(spread["above"], answers)
-    written = numbers.plain(threshold, 3)
-    label = screen.say(_CHART, answers=numbers.whole(answers), above=share, threshold=written)
-    text = screen.say("threshold %(threshold)s · %(share)s at or above", threshold=written, share=share)
+    else:
+        label = screen.say(_CHART, answers=numbers.whole(answers), **_of_threshold(screen, spread))
+    across = screen.say("probability") if spread["task"] == "binary" else screen.say("value")
     return histogram(
-        spread["bins"], write=lambda tick: numbers.plain(tick, 2), label=label, threshold=threshold, threshold_text=text
+        spread["bins"],
+        Words(label, across, screen.say("answers"), screen.say("threshold")),
+        write=lambda tick: numbers.plain(tick, 4 if threshold is None else 2),
+        count=numbers.short,
+        threshold=threshold,
     )
+
+
+def _threshold_said(screen: Screen, spread: dict[str, Any]) -> str:
+    """Where the threshold is and how much lies above; empty where there is none."""
+    if not spread["bins"] or spread["threshold"] is None:
+        return ""
+    return screen.say("threshold %(threshold)s · %(above)s at or above", **_of_threshold(screen, spread))
+
+
+def _of_threshold(screen: Screen, spread: dict[str, Any]) -> dict[str, str]:
+    numbers = screen.language.numbers
+    return {
+        "threshold": numbers.plain(spread["threshold"], 3),
+        "above": numbers.share(spread["above"], spread["answers"]),
+    }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
 from shared.sources.errors import SourceRefused
+from worker.sources.describing.rights import current_role, grant_lines
 
 KINDS = {"r": "table", "v": "view", "m": "materialised view", "p": "partitioned table", "f": "foreign table"}
 _BASE_TYPES = {
@@ -66,33 +67,52 @@ def find_relation(driver: PsycopgConnection, written: str) -> Relation:
 
     Raises SourceRefused where there is none, or more than one.
     """
-    found = _candidates(driver, written)
+    there = _candidates(driver, written)
+    found = [row for row in there if row.may_use] or there
     if not found:
         raise SourceRefused(
             f"There is no table or view {written[:200]!r} in this database. Write it as SCHEMA.NAME, in double quotes "
-            "where a name has capitals, dots or blanks; without the right to use its schema it cannot be seen either."
+            "where a name has capitals, dots or blanks."
         )
     if len(found) > 1:
-        names = ", ".join(f"{schema}.{name}" for _, schema, name, *_ in found[:10])
+        names = ", ".join(f"{row.schema}.{row.name}" for row in found[:10])
         raise SourceRefused(f"{written[:200]!r} may be any of {names}: name its schema.")
-    oid, schema, name, kind, rows, has_row_security = found[0]
+    oid, schema, name, kind, rows, has_row_security, may_use = found[0]
     if kind not in KINDS:
         raise SourceRefused(f"{schema}.{name} is no table and no view.")
     columns = tuple(CatalogueColumn(*_typed(row, kind)) for row in _rows(driver, _COLUMNS, {"oid": oid}))
+    if not may_use:
+        lines = grant_lines(schema, name, [column.name for column in columns], current_role(driver))
+        raise SourceRefused(
+            f"{schema}.{name} is there, and the worker's database role may not use its schema. Its owner can allow "
+            f"that, for all columns or for those that are needed (predictq psql, on the stack's own): {' '.join(lines)}"
+        )
     primary, unique, indexes = _indexes(driver, oid)
     return Relation(oid, schema, name, KINDS[kind], rows, has_row_security, columns, primary, unique, indexes)
 
 
-def _candidates(driver: PsycopgConnection, written: str) -> list[tuple[Any, ...]]:
+class _Candidate(NamedTuple):
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    rows: float
+    has_row_security: bool
+    may_use: bool  # its schema
+
+
+def _candidates(driver: PsycopgConnection, written: str) -> list[_Candidate]:
     """First the name as it stands, then as SQL reads it: small letters where there are no quotes."""
     schema, _, name = written.rpartition(".")
-    found = _rows(driver, _RELATIONS, {"schema": schema or None, "name": name})
-    if found:
-        return found
+    places = [(schema or None, name)]
     parts = _parsed(written)
-    if not 0 < len(parts) <= 2:
-        return []
-    return _rows(driver, _RELATIONS, {"schema": parts[-2] if len(parts) > 1 else None, "name": parts[-1]})
+    if 0 < len(parts) <= 2:
+        places.append((parts[-2] if len(parts) > 1 else None, parts[-1]))
+    for schema_name, relation in places:
+        found = _rows(driver, _RELATIONS, {"schema": schema_name, "name": relation})
+        if found:
+            return [_Candidate(*row) for row in found]
+    return []
 
 
 def _parsed(written: str) -> list[str]:
@@ -153,11 +173,12 @@ def _rows(driver: PsycopgConnection, query: str, values: dict[str, Any]) -> list
 
 
 _RELATIONS = """
-SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples, pg_catalog.row_security_active(c.oid)
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples,
+       CASE WHEN u.may_use THEN pg_catalog.row_security_active(c.oid) ELSE false END, u.may_use
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use) u
 WHERE c.relname::text = %(name)s AND (%(schema)s::text IS NULL OR n.nspname::text = %(schema)s)
   AND c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
 ORDER BY n.nspname
 """
 

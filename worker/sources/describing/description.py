@@ -18,7 +18,8 @@ from shared.sources.sql import key_sql, quoted, relation
 from worker.sources.citext import Citext, find_citext, has_citext
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.describing.catalogue import CatalogueColumn, Relation, find_relation
-from worker.sources.describing.parts import column_json, current_role, gateway_role, grant_lines, measured_feature
+from worker.sources.describing.parts import column_json, measured_feature
+from worker.sources.describing.rights import current_role, gateway_role, grant_lines, may_read
 from worker.sources.failures import SourceFailed, source_failure
 from worker.sources.key_columns import Keys, keys_of_texts, wanted_keys
 from worker.sources.reading import read_features
@@ -40,14 +41,18 @@ def describe(
     key: Sequence[str] = (),
     columns: Sequence[str] = (),
     filters: Sequence[str] = (),
+    is_again: bool = False,
 ) -> dict[str, Any]:
     """What was found of a table: see shared.sources.description for the parts.
 
+    `is_again`: columns and filters were chosen when the source was added; those that are gone since are left out.
     Raises SourceRefused, whose text says what to do, SourceAway, SourceFailed.
     """
     try:
         found = find_relation(driver, table)
-        return _Description(driver, found, list(key), list(columns), list(filters)).make()
+        there = {column.name for column in found.columns if column.is_readable} if is_again else None
+        chosen = [[name for name in names if there is None or name in there] for names in (columns, filters)]
+        return _Description(driver, found, list(key), *chosen).make()
     except psycopg2.Error as error:
         raise source_failure(table[:100], error) from None
 
@@ -62,6 +67,8 @@ class _Description:
         self._found = found
         self._name = f"{found.schema}.{found.name}"
         self._notes: list[str] = []
+        self._asked = {*key, *columns, *filters}
+        self._takes_all = not columns
         self._key = self._choose_key(key)
         self._columns = self._choose_columns(columns)
         self._filters = self._choose_filters(filters)
@@ -84,6 +91,14 @@ class _Description:
             )
         if self._found.kind in ("view", "materialised view", "foreign table"):
             self._notes.append(f"It is a {self._found.kind}, which carries no NOT NULL: every column may be null.")
+        if hidden := [column.name for column in self._found.columns if not column.is_readable]:
+            lines = grant_lines(self._found.schema, self._found.name, hidden, current_role(self._driver))
+            self._notes.append(
+                f"{len(hidden)} columns are hidden from the worker's database role. To have them as features, too, let "
+                f"it read them and check the source again: {lines[1]}"
+            )
+        if not self._columns:
+            self._notes.append("No column can be a feature: models of this source could be fed by uploads alone.")
         fractions = self._null_fractions(source)
         seconds, is_scan = self._measure(source)
         rows, is_exact = self._count(source)
@@ -101,7 +116,10 @@ class _Description:
             "is_scan": is_scan,
             "is_indexed": self._is_indexed(),
             "notes": self._notes,
-            "grants": self._grants(),
+            "grants": grant_lines(
+                self._found.schema, self._found.name, self._used_columns(), current_role(self._driver)
+            ),
+            "gateway_grants": self._gateway_grants(),
         }
 
     def _choose_key(self, names: list[str]) -> list[CatalogueColumn]:
@@ -161,9 +179,15 @@ class _Description:
             names = ", ".join(each.name for each in self._found.columns)[:1000]
             raise SourceRefused(f"{self._name} has no column {name[:100]!r} for a {use}. It has: {names}.")
         if not column.is_readable:
-            grants = " ".join(grant_lines(self._found.schema, self._found.name, [name], current_role(self._driver)))
-            raise SourceRefused(f"The worker's database role may not read {name} of {self._name}. {grants}")
+            lacking = [each.name for each in self._found.columns if not each.is_readable and self._is_asked(each.name)]
+            grants = " ".join(grant_lines(self._found.schema, self._found.name, lacking, current_role(self._driver)))
+            raise SourceRefused(
+                f"The worker's database role may not read {', '.join(lacking)[:1000]} of {self._name}. {grants}"
+            )
         return column
+
+    def _is_asked(self, name: str) -> bool:
+        return self._takes_all or name in self._asked
 
     def _not_features(self) -> list[dict[str, str]]:
         """The columns that cannot be features, each with the reason."""
@@ -286,11 +310,13 @@ class _Description:
             return None
         return time.monotonic() - started
 
-    def _grants(self) -> list[str]:
-        names = dict.fromkeys(column.name for column in (*self._key, *self._columns, *self._filters))
-        lines = grant_lines(self._found.schema, self._found.name, list(names), current_role(self._driver))
+    def _used_columns(self) -> list[str]:
+        return list(dict.fromkeys(column.name for column in (*self._key, *self._columns, *self._filters)))
+
+    def _gateway_grants(self) -> list[str]:
+        """What the gateway's role lacks to look keys up, so that an unknown client is a 404 at once."""
         gateway = gateway_role(self._driver)
-        if gateway is not None:  # it looks keys up, to answer 404 at once
-            key = [column.name for column in self._key]
-            lines += grant_lines(self._found.schema, self._found.name, key, gateway)
-        return lines
+        key = [column.name for column in self._key]
+        if gateway is None or may_read(self._driver, self._found.oid, key, gateway):
+            return []
+        return grant_lines(self._found.schema, self._found.name, key, gateway)

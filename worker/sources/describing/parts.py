@@ -1,16 +1,11 @@
-"""Parts of a description of a source: columns as JSON, the features that are read to measure, the lines of GRANT."""
+"""Parts of a description of a source: columns as JSON, and the features that are read to measure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-import psycopg2
-from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
 from shared.models.signature import FeatureKind, FeatureSpec
 from shared.sources.source import SourceColumn
-from shared.sources.sql import quoted
 from worker.sources.describing.catalogue import CatalogueColumn
 
 _KINDS = {
@@ -38,34 +33,3 @@ def column_json(column: CatalogueColumn, null_fraction: float | None) -> dict[st
         "comment": column.comment,
         "null_fraction": null_fraction,
     }
-
-
-def grant_lines(schema: str, relation: str, columns: Sequence[str], role: str) -> list[str]:
-    """What a database role needs to read a source: no more."""
-    names = ", ".join(quoted(name) for name in columns)
-    return [
-        f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {quoted(role)};",
-        f"GRANT SELECT ({names}) ON {quoted(schema)}.{quoted(relation)} TO {quoted(role)};",
-    ]
-
-
-def current_role(driver: PsycopgConnection) -> str:
-    """The database role that a source is read with."""
-    with driver.cursor() as cursor:
-        cursor.execute("SELECT current_user::text")
-        row = cursor.fetchone()
-    return str(row[0]) if row else "predictq"
-
-
-def gateway_role(driver: PsycopgConnection) -> str | None:
-    """The database role of the gateway, where this is predictq's own database and it has one."""
-    with driver.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('predictq.database_roles') IS NOT NULL")
-        if cursor.fetchone() != (True,):
-            return None
-        try:
-            cursor.execute("SELECT name::text FROM predictq.database_roles WHERE duty = 'gateway'")
-        except psycopg2.errors.InsufficientPrivilege:  # the predictq of somebody else
-            return None
-        row = cursor.fetchone()
-    return None if row is None else str(row[0])

@@ -1,0 +1,140 @@
+"""How the screens lie on a window and on paper: what only a browser that lays them out can tell."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import FloatRect, Locator, Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.looking import api_of
+from tests.e2e.support import Up
+from tests.support import wait_until
+
+NAME = "A job with a name of some length, as people give them when they mean well, and which goes on and on"
+UNKNOWN = 9_000_000
+
+
+@pytest.fixture(scope="module")
+def job_id(stack: Up) -> str:
+    """A job with a long name that has answers on both sides of the threshold and a row with an error."""
+    with api_of(stack) as client:
+        made = client.post("/v1/jobs", json={"client_ids": [*range(1, 60), UNKNOWN], "name": NAME})
+        assert made.status_code == 202, made.text
+        found = str(made.json()["id"])
+
+        def has_ended() -> bool:
+            return client.get(f"/v1/jobs/{found}").json()["status"] not in ("queued", "running")
+
+        wait_until(has_ended, seconds=60, what="the job's end")
+    return found
+
+
+def box(element: Locator) -> FloatRect:
+    """Where the element is; it must be there."""
+    found = element.bounding_box()
+    assert found is not None
+    return found
+
+
+def right(element: Locator) -> float:
+    """Where the element ends."""
+    found = box(element)
+    return found["x"] + found["width"]
+
+
+def narrow(visit: Visit) -> Page:
+    """A telephone that speaks French, whose words are longer."""
+    return visit(language="fr-FR", width=390)
+
+
+def test_a_telephone_shows_content_and_not_a_frame(visit: Visit) -> None:
+    """Title within the first fifth; where one is can be seen among the places, which scroll sideways."""
+    page = narrow(visit)
+    page.goto("/audit")
+    assert box(page.locator("h1"))["y"] < 844 / 5
+    expect(page.locator(".find kbd")).to_be_hidden()
+    here = box(page.locator("nav [aria-current]"))
+    assert 0 <= here["x"] <= 390 - here["width"]
+    assert box(page.locator(".self"))["y"] > box(page.locator("main"))["y"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_keyboard_comes_to_the_search_without_a_detour(visit: Visit, width: int) -> None:
+    """Past the places; signing out and the preferences come after the content."""
+    page = visit(width=width)
+    page.goto("/")
+    stops = "[...document.querySelectorAll('a[href], button, input:not([type=hidden])')]"
+    order = page.evaluate(f"{stops}.map(it => it.name || it.getAttribute('href') || it.textContent)")
+    assert order.index("find") <= 10
+    assert order.index("language") > order.index("/jobs/new")
+    sign_out, search = page.get_by_role("button", name="Sign out"), page.get_by_role("searchbox")
+    if width > 900:
+        assert box(sign_out)["x"] < box(search)["x"]  # beside the content, at the foot
+        assert 860 / 2 < box(sign_out)["y"] < 860
+
+
+def test_a_telephone_shows_all_of_a_job_in_its_list(job_id: str, visit: Visit) -> None:
+    """Two lines: name and state; then model, rows and time. The bar is left out, nothing has to be scrolled for."""
+    page = narrow(visit)
+    page.goto("/jobs")
+    row = page.locator("tr", has=page.locator(f"a[href$='{job_id}']"))
+    name, chip, rows, time = row.locator(".named"), row.locator(".chip"), row.locator(".number"), row.locator("time")
+    assert right(chip) <= 374
+    assert right(time) <= 374
+    assert box(chip)["y"] < box(rows)["y"]
+    assert abs(box(rows)["y"] - box(time)["y"]) < 3
+    expect(rows).to_contain_text("60 lignes")
+    expect(row.locator("svg.bar")).to_be_hidden()
+    expect(name).to_have_text(NAME)
+    assert box(name)["height"] <= 41, "two lines at most"
+
+
+def test_no_word_of_a_chart_leaves_its_card(job_id: str, visit: Visit) -> None:
+    """What is said of the threshold stands in a line above, which wraps."""
+    for page in (narrow(visit), visit()):
+        page.goto(f"/jobs/{job_id}")
+        card = page.locator("#spread .card").first
+        expect(card.locator("text.named")).to_be_visible()
+        edges = box(card)
+        for word in card.locator("svg text").all():
+            assert edges["x"] <= box(word)["x"]
+            assert right(word) <= edges["x"] + edges["width"], word.inner_text()
+
+
+def test_a_batch_with_an_error_is_not_all_red(job_id: str, page: Page) -> None:
+    """Its cell is that of what is done, with a foot."""
+    page.goto(f"/jobs/{job_id}")
+    cell, foot = page.locator(".strip rect").all()
+    assert cell.get_attribute("class") == "succeeded"
+    assert 0 < box(foot)["height"] < box(cell)["height"] / 2
+
+
+def test_the_ends_of_an_answers_line_are_named_under_it(stack: Up, visit: Visit) -> None:
+    """As wide as the line, in every window and in print."""
+    with api_of(stack) as client:
+        answer = client.post("/v1/predict", json={"client_id": 5}, headers={"Prefer": "wait=40"}).json()
+    for width in (1280, 768, 390):
+        page = visit(width=width)
+        page.goto(f"/answers/{answer['request_id']}")
+        for medium in ("screen", "print"):
+            page.emulate_media(media="print" if medium == "print" else "screen")
+            line, ends = box(page.locator("svg.threshold .rest")), box(page.locator(".ends"))
+            assert abs(line["x"] - ends["x"]) < 1, (width, medium)
+            assert abs(line["width"] - ends["width"]) < 1, (width, medium)
+
+
+def test_fields_and_choices_have_the_same_edge(page: Page) -> None:
+    """None of them is fainter than the other."""
+    page.goto("/jobs")
+    edge = "it => getComputedStyle(it).borderTopColor"
+    edges = {page.locator(place).evaluate(edge) for place in ("#status", "#name", "#since", "input[name=find]")}
+    assert len(edges) == 1
+
+
+def test_acts_stand_beside_a_long_title_and_a_filter_in_one_row(job_id: str, page: Page) -> None:
+    """At 1280 pixels."""
+    page.goto(f"/jobs/{job_id}")
+    assert box(page.locator("#title .acts"))["y"] < box(page.locator("#title .lead"))["y"]
+    page.goto("/jobs?status=succeeded&model=attrition&name=length")
+    assert right(page.locator(".filter .acts")) <= right(page.locator("#jobs")) + 1
+    assert abs(box(page.locator("#status"))["y"] - box(page.locator(".filter button"))["y"]) < 3
