@@ -96,7 +96,7 @@ def _refusal(request: Request, error: Exception, language: Language) -> Refusal:
     if isinstance(error, FormRefused):
         return _FORM
     if isinstance(error, NoRight):
-        return _of_status(403)
+        return _of_status(403, language.say(N_("This needs the role %(role)s."), role=error.args[0]))
     if isinstance(error, ApiRefused):
         return _of_status(error.status, told_refusal(language, error.problem))
     if isinstance(error, DatabaseUnavailable):

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.http.root_path import rooted
 from web.charts import bars
-from web.words import codes, column_types, conditions, statuses, values, verdicts
+from web.words import codes, conditions, statuses, values, verdicts
 from web.words.catalogues import translations
 
 ROOM = Path(__file__).parent.parent
@@ -54,7 +54,7 @@ def environment(code: str) -> Environment:
         "shown_label": values.shown_label,
         "said_of": verdicts.said_of,
         "shown_queue": statuses.shown_queue,
-        "kind_words": column_types.KINDS,
+        "kind_words": values.KINDS,
     }
     made.filters["middle"] = cut_in_middle
     return made

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from web.words.catalogues import N_
 from web.words.language import Language
+
+KINDS = {  # of values that a feature may have; the types of programs stand beside these words
+    "integer": N_("whole number"),
+    "number": N_("number"),
+    "boolean": N_("yes / no"),
+    "category": N_("text"),
+    "datetime": N_("date and time"),
+}
 
 
 def shown_value(language: Language, spec: Mapping[str, Any], value: Any) -> str:
