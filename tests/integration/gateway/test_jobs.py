@@ -136,8 +136,10 @@ def test_a_selection_is_accepted_before_its_rows_are_counted(
     assert answer.status_code == 202, answer.text
     job = answer.json()
     assert (job["kind"], job["status"], job["request_counts"]["total"]) == ("bulk", "queued", None)
-    assert gateway.get(answer.headers["location"]).json() == job
-    assert gateway.get("/v1/jobs").json()["jobs"] == [job]
+    asked = {"by": "alice", "for": "all" if "all" in selection else "filter"}
+    asked |= {"where": selection["where"]} if "where" in selection else {}
+    assert gateway.get(answer.headers["location"]).json() == job | {"asked": asked}
+    assert gateway.get("/v1/jobs").json()["jobs"] == [job | {"asked": asked}]
     answer_batches(engine)
     done = gateway.get(answer.headers["location"]).json()
     assert (done["status"], done["request_counts"]["total"]) == ("succeeded", len(expected))
