@@ -55,7 +55,7 @@ def test_work_is_held_back_and_let_go_on(stack: Up, visit: Visit) -> None:
     page.get_by_label("Motif").fill("nuit de <b>maintenance</b>")
     page.get_by_role("button", name="Mettre en pause").click()
     expect(page.locator("#pauses .pause")).to_contain_text("nuit de <b>maintenance</b>")
-    expect(page.locator("#needs")).to_contain_text("En pause : bulk")
+    expect(page.locator("#needs")).to_contain_text("En pause : travaux de masse")
     assert find_barriers(page) == []
     take_picture(page, "overview-paused-fr")
     page.get_by_role("button", name="Reprendre").click()

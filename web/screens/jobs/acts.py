@@ -216,7 +216,7 @@ async def _matching(
     for status in _statuses(act, wanted):
         cursor: str | None = None
         while True:
-            asked = {**for_api(screen, wanted), "status": status}
+            asked = for_api(screen, {**wanted, "status": status})
             found = await screen.api.get("/v1/jobs", limit=200, cursor=cursor, **asked)
             fitting += [job for job in found["jobs"] if act.fits(job)]
             cursor = found["next"]
