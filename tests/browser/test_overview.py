@@ -55,7 +55,7 @@ def test_work_is_held_back_and_let_go_on(stack: Up, visit: Visit) -> None:
     page.get_by_label("Motif").fill("nuit de <b>maintenance</b>")
     page.get_by_role("button", name="Mettre en pause").click()
     expect(page.locator("#pauses .pause")).to_contain_text("nuit de <b>maintenance</b>")
-    expect(page.locator("#needs")).to_contain_text("En pause : bulk")
+    expect(page.locator("#needs")).to_contain_text("En pause : travaux de masse")
     assert find_barriers(page) == []
     take_picture(page, "overview-paused-fr")
     page.get_by_role("button", name="Reprendre").click()
@@ -87,7 +87,9 @@ def test_whoever_may_less_is_shown_less(stack: Up, visit: Visit) -> None:
     expect(page.locator("h1")).to_have_text("Overview")
     for place in ("#workers", "#needs", "#pauses"):
         expect(page.locator(place)).to_have_count(0)
+    expect(page.locator("main")).to_contain_text("reader has no job yet. The other figures here are of all owners.")
     expect(page.locator("nav")).not_to_contain_text("Audit log")
     page.goto("/audit")
     expect(page.locator("h1")).to_have_text("No right to this")
+    expect(page.locator(".refusal")).to_contain_text("This needs the role admin.")
     take_picture(page, "no-right")
