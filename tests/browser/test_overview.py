@@ -87,7 +87,9 @@ def test_whoever_may_less_is_shown_less(stack: Up, visit: Visit) -> None:
     expect(page.locator("h1")).to_have_text("Overview")
     for place in ("#workers", "#needs", "#pauses"):
         expect(page.locator(place)).to_have_count(0)
+    expect(page.locator("main")).to_contain_text("reader has no job yet. The other figures here are of all owners.")
     expect(page.locator("nav")).not_to_contain_text("Audit log")
     page.goto("/audit")
     expect(page.locator("h1")).to_have_text("No right to this")
+    expect(page.locator(".refusal")).to_contain_text("This needs the role admin.")
     take_picture(page, "no-right")
