@@ -69,7 +69,8 @@ async def read_jobs(
     following = None if more is None else make_cursor(more)
     headers = []
     if following is not None:
-        given = {"status": status, "model": model, "name": name, "since": since, "until": until, "errors": errors}
+        given = {"status": status, "model": model, "name": name, "since": since, "until": until}
+        given |= {"kind": kind, "id": job_id, "errors": errors}
         kept = [
             (key, value.isoformat() if isinstance(value, datetime) else str(value))
             for key, value in given.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import numpy as np
@@ -113,6 +114,9 @@ def test_the_gateway_keeps_the_filter_from_page_to_page(ready: Engine, settings:
         rest = gateway.get(answer.links["next"]["url"])
         assert [job["id"] for job in rest.json()["jobs"]] == [ids[0]]
         assert "next" not in rest.links
+        wanted = {"kind": "bulk", "id": ids[0][:8], "limit": "1"}
+        link = gateway.get("/v1/jobs", params=wanted).links["next"]["url"]
+        assert wanted.items() <= dict(parse_qsl(urlsplit(link).query)).items()
         assert gateway.get("/v1/jobs", params={"since": "2020-01-01T00:00:00"}).status_code == 422
 
 
