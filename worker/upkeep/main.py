@@ -68,6 +68,9 @@ def _prompt_duties_beside(engine: Engine) -> Iterator[None]:
                 rounds.run_due(ended.is_set)
             except PredictqError as error:
                 log.warning("prompt duties wait", reason=str(error))
+            except Exception:
+                # A thread that ends silently would end all deadlines: say it, and go on.
+                log.exception("prompt duties failed")
 
     thread = threading.Thread(target=work, name="prompt-duties")
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from worker.scoring.key_hashes import KeyHashes
 from worker.upkeep import main as upkeep
 from worker.upkeep.deadlines import Deadlines
 from worker.upkeep.duty import Clock, database_clock
+from worker.upkeep.rounds import Rounds
 
 SOON = timedelta(hours=1)
 
@@ -101,13 +103,24 @@ def test_no_deadline_waits_for_a_long_duty(ready: Engine, settings: Settings, mo
             assert released.wait(120)
             return ""
 
+    class FailsAtFirst(Rounds):
+        fails = True
+
+        def run_due(self, is_stopped: Callable[[], bool] = lambda: False) -> list[str]:
+            if FailsAtFirst.fails and threading.current_thread().name == "prompt-duties":
+                FailsAtFirst.fails = False
+                raise RuntimeError("a fault of its own ends no thread")
+            return super().run_due(is_stopped)
+
     monkeypatch.setattr(upkeep, "long_duties", lambda _: [Long()])
+    monkeypatch.setattr(upkeep, "Rounds", FailsAtFirst)
     thread = threading.Thread(target=upkeep.run, args=(settings.as_role(DatabaseRole.UPKEEP), stopped))
     thread.start()
     try:
         assert begun.wait(60)
         job = submit(ready, 20, within=timedelta(seconds=1))
         wait_until(lambda: job_of(ready, job).error_code == "deadline_passed", what="the deadline is seen to")
+        assert not FailsAtFirst.fails
     finally:
         released.set()
         stopped.set()
