@@ -303,6 +303,9 @@ def test_a_check_keeps_to_the_columns_that_were_chosen(
     with autocommit(here) as connection:
         kept = get_source(connection, added.id)
     assert ([column.name for column in kept.columns], kept.filters) == (["age"], ())
+    run(driver, "ALTER TABLE t DROP COLUMN age")
+    status, found = do(here, "check_source", {"source_id": added.id})
+    assert (status, found["columns"]) == ("done", [])  # and not all that there are
 
 
 def test_a_check_names_the_live_models_that_a_change_breaks(here: Engine) -> None:

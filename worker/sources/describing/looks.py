@@ -1,0 +1,125 @@
+"""Looks at the rows of a relation that is to be a source: each is short, or is given up and told of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
+
+from shared.models.signature import Signature
+from shared.sources.source import KeyColumn, Source
+from shared.sources.sql import key_sql, quoted, relation
+from worker.sources.citext import Citext, find_citext, has_citext
+from worker.sources.describing.catalogue import Relation
+from worker.sources.describing.parts import measured_feature
+from worker.sources.failures import SourceFailed
+from worker.sources.key_columns import Keys, keys_of_texts, wanted_keys
+from worker.sources.reading import read_features
+from worker.sources.statements import session
+
+KEYS = 10_000  # that are read to see how long it takes
+SCAN_SECONDS = 2.0  # above which a source is read as a whole only
+_TRIES = 3  # at reading keys, while each is slower than that
+_PATIENCE_SECONDS = 8.0  # for one look at the data: a caller waits
+_QUICK_SECONDS = 5.0
+
+_ANY = Source(0, "any", None, "", "", (KeyColumn("k", "text"),))
+
+
+class Looks:
+    """Looks at the rows of one relation. `notes` say which of them took too long."""
+
+    def __init__(self, driver: PsycopgConnection, found: Relation) -> None:
+        self._driver = driver
+        self._found = found
+        self.notes: list[str] = []
+
+    def has_null_keys(self, source: Source, columns: Sequence[str]) -> bool:
+        """Whether a row has no value in one of these columns of the key."""
+        condition = " OR ".join(f"c.{quoted(name)} IS NULL" for name in columns)
+        found = self._try(f"SELECT true FROM {relation(source)} c WHERE {condition} LIMIT 1", "whether keys are null")
+        return bool(found)
+
+    def has_duplicates(self, source: Source) -> bool:
+        """Whether two rows have one key."""
+        columns = ", ".join(f"c.{quoted(column.name)}" for column in source.key)
+        query = f"SELECT true FROM {relation(source)} c GROUP BY {columns} HAVING pg_catalog.count(*) > 1 LIMIT 1"
+        return bool(self._try(query, "whether keys are unique"))
+
+    def _try(self, query: str, what: str, *, seconds: float = _PATIENCE_SECONDS) -> list[tuple[Any, ...]] | None:
+        """The rows of a query; None, and a note, where it takes too long."""
+        try:
+            with self._driver.cursor() as cursor:
+                cursor.execute(session(_ANY, statement_seconds=seconds) + query)
+                return cursor.fetchall()
+        except psycopg2.errors.QueryCanceled:
+            self.notes.append(f"Not checked, for it takes more than {seconds:g} s: {what}.")
+            return None
+
+    def count(self, source: Source) -> tuple[int | None, bool]:
+        """How many rows there are, as far as that is known, and whether they were counted."""
+        query = f"SELECT pg_catalog.count(*) FROM {relation(source)} c"
+        if self._found.estimated_rows > 1_000_000:
+            return int(self._found.estimated_rows), False
+        found = self._try(query, "the number of rows", seconds=_QUICK_SECONDS)
+        return (int(found[0][0]), True) if found else (max(0, int(self._found.estimated_rows)) or None, False)
+
+    def null_fractions(self, source: Source) -> dict[str, float]:
+        """The share of nulls in the first rows, by column."""
+        if not source.columns:
+            return {}
+        counted = ", ".join(f"pg_catalog.count(c.{quoted(column.name)})" for column in source.columns[:1600])
+        names = ", ".join(f"c.{quoted(column.name)}" for column in source.columns[:1600])
+        query = f"SELECT pg_catalog.count(*), {counted} FROM (SELECT {names} FROM {relation(source)} c LIMIT {KEYS}) c"
+        found = self._try(query, "the share of nulls")
+        if not found or not found[0][0]:
+            return {}
+        total, *present = found[0]
+        return {column.name: 1 - count / total for column, count in zip(source.columns, present, strict=False)}
+
+    def measure(self, source: Source) -> tuple[float | None, bool]:
+        """Seconds for as many keys as a batch has, spread over the table; and whether that is too long."""
+        citext = find_citext(self._driver, source) if has_citext(source) else None
+        key = key_sql(source.key, citext.schema if citext else None)
+        sample = ""
+        if self._found.kind in ("table", "partitioned table", "materialised view"):
+            share = min(100.0, 100.0 * 3 * KEYS / max(self._found.estimated_rows, 1.0))
+            sample = f" TABLESAMPLE SYSTEM ({share:g})"
+        not_null = " AND ".join(f"{column} IS NOT NULL" for column in key.columns)
+        texts = ", ".join(f"({text})::pg_catalog.text" for text in key.texts)
+        query = f"SELECT {texts} FROM {relation(source)} c{sample} WHERE {not_null} LIMIT {KEYS}"
+        rows = self._try(query, f"the time for {KEYS:,} keys")
+        if rows is None:
+            return None, True
+        keys = [source.key_form.join(row) for row in rows]
+        if not keys:
+            return None, False
+        wanted = wanted_keys(keys_of_texts(keys, source.key_form.storage)).keys
+        # A busy moment of the machine must not make a table slow for good: the quickest of some tries counts.
+        quickest: float | None = None
+        for _ in range(_TRIES):
+            seconds = self._time_of(source, wanted, citext)
+            if seconds is None:
+                break
+            quickest = seconds if quickest is None else min(quickest, seconds)
+            if quickest <= SCAN_SECONDS:
+                break
+        return (None, True) if quickest is None else (round(quickest, 3), quickest > SCAN_SECONDS)
+
+    def _time_of(self, source: Source, wanted: Keys, citext: Citext | None) -> float | None:
+        """How many seconds it takes to read these keys; None, and a note, where that was no matter of seconds."""
+        signature = Signature(tuple(measured_feature(column) for column in source.columns[:1600]))
+        patient = replace(source, settings={**source.settings, "statement_seconds": _PATIENCE_SECONDS})
+        started = time.monotonic()
+        try:
+            read_features(self._driver, patient, signature, wanted, citext=citext)
+        except SourceFailed as error:
+            if time.monotonic() - started < _PATIENCE_SECONDS / 2:
+                raise
+            self.notes.append(str(error))
+            return None
+        return time.monotonic() - started
