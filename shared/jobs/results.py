@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any
 from uuid import UUID
@@ -165,20 +165,13 @@ def read_part(connection: Connection, job_id: UUID, *, end: int, after: RequestI
     PostgreSQL writes them: to make objects of a thousand rows first took three times as long. Raises JobUnknown.
     """
     shape = read_shape(connection, job_id)
-    parts: list[str] = []
-    done, last = 0, None
+    found = _Gathered(connection, limit)
     # A page has a row at least, but the first one may have been read up to its end.
     for page in _pages(connection, job_id, after=after, end=end, limit=limit + 2):
-        for window in _windows(page, limit + 1 - done):
-            query = _AS_JSON.format(rows=statement(shape, window, as_json=True))
-            values = {**window.parameters(shape), "most": limit - done}
-            rows, count, has_more, newest = connection.exec_driver_sql(query, values).one()
-            if count:
-                parts.append(rows)
-                done, last = done + count, parse_request_id(newest)
-            if has_more:
-                return Part(",".join(parts).encode(), done, last, has_more=True)
-    return Part(",".join(parts).encode(), done, last, has_more=False)
+        for window in _windows(page, limit + 1 - found.count):
+            if found.take(statement(shape, window, as_json=True), window.parameters(shape)):
+                return found.part(has_more=True)
+    return found.part(has_more=False)
 
 
 def read_errors(
@@ -186,20 +179,37 @@ def read_errors(
 ) -> Part:
     """The same of the rows with an error, or with this one. A part may be empty and still have more after it."""
     shape = read_shape(connection, job_id)
-    parts: list[str] = []
-    done, last, pages = 0, after, 0
+    found = _Gathered(connection, limit, last=after)
+    pages = 0
     for page in _pages(connection, job_id, after=after, end=end, limit=_ERROR_PAGES, only_errors=True):
         pages += 1
-        query = _AS_JSON.format(rows=error_statement(shape, page, as_json=True))
-        values = {**page.parameters(shape), "code": code, "most": limit - done}
-        rows, count, has_more, newest = connection.exec_driver_sql(query, values).one()
+        if found.take(error_statement(shape, page, as_json=True), {**page.parameters(shape), "code": code}):
+            return found.part(has_more=True)
+        found.last = RequestId(page.batch_id, page.last - 1)
+    return found.part(has_more=pages + 1 >= _ERROR_PAGES)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Rows of a part as they are found."""
+
+    connection: Connection
+    limit: int
+    last: RequestId | None = None
+    count: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def take(self, rows: str, values: Mapping[str, Any]) -> bool:
+        """Add what the statement `rows` gives, as far as there is room; whether it has more."""
+        values = {**values, "most": self.limit - self.count}
+        lines, count, has_more, newest = self.connection.exec_driver_sql(_AS_JSON.format(rows=rows), values).one()
         if count:
-            parts.append(rows)
-            done, last = done + count, parse_request_id(newest)
-        if has_more:
-            return Part(",".join(parts).encode(), done, last, has_more=True)
-        last = RequestId(page.batch_id, page.last - 1)
-    return Part(",".join(parts).encode(), done, last, has_more=pages + 1 >= _ERROR_PAGES)
+            self.lines.append(lines)
+            self.count, self.last = self.count + count, parse_request_id(newest)
+        return bool(has_more)
+
+    def part(self, *, has_more: bool) -> Part:
+        return Part(",".join(self.lines).encode(), self.count, self.last, has_more=has_more)
 
 
 def _windows(page: Page, rows: int) -> Iterator[Page]:
