@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import IO, Any
@@ -62,12 +62,12 @@ class ExcelTable:
 
     def _full_rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """The rows that are not empty, each with its number and without the empty cells at its end."""
-        with self._opened() as book:
+        with _open(self._path) as book:
             yield from _full_rows(book[self.sheet])
 
     def _find(self, sheet: str | None) -> str:
         """The name of the sheet that is meant, and where its part is in the archive. Raises TableRefused."""
-        with self._opened() as book:
+        with _open(self._path) as book:
             if sheet is not None and sheet not in book.sheetnames:
                 text = f"--sheet {sheet}: the workbook has {', '.join(book.sheetnames)[:500]}"
                 raise TableRefused(Sentence(text, "no_such_sheet", sheet=sheet, sheets=book.sheetnames))
@@ -81,9 +81,6 @@ class ExcelTable:
             self._part: str = found._worksheet_path  # noqa: SLF001 - else its relations would have to be read again
             title: str = found.title
             return title
-
-    def _opened(self) -> AbstractContextManager[Any]:
-        return _open(self._path)
 
 
 def sheet_names(path: Path) -> list[str]:

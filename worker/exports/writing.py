@@ -17,9 +17,7 @@ from worker.temporary_room import named_when_full
 
 
 def write_export(engine: Engine, arguments: dict[str, Any]) -> dict[str, Any]:
-    """`write_export`: {export_id, job_id, format} to {rows}. Raises ExportRefused, ExportGone,
-    NoTemporaryRoom.
-    """
+    """`write_export`: {export_id, job_id, format} to {rows}. Raises ExportRefused, ExportGone, NoTemporaryRoom."""
     export_id, job_id, kind = UUID(arguments["export_id"]), UUID(arguments["job_id"]), str(arguments["format"])
     # Files without a name: nothing stays where this process is killed.
     with named_when_full(), TemporaryFile(prefix="predictq-export-") as target:
