@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from pathlib import Path
 from shlex import quote
-from typing import Self
+from types import MappingProxyType
+from typing import Any, Self
 
 from shared.errors import PredictqError
 
@@ -65,12 +66,22 @@ class GatewayDown(PredictqError):
 
 
 class GatewayRefused(PredictqError):
-    """The gateway answered with an error; `codes` are those of the flaws that it names."""
+    """The gateway answered with an error.
 
-    def __init__(self, status: int, detail: str, codes: Collection[str] = ()) -> None:
+    `codes` are those of the flaws that it names; `reasons` say more closely why, each with what it is about.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        codes: Collection[str] = (),
+        reasons: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> None:
         super().__init__(f"the gateway says {status}: {detail}")
         self.status = status
         self.codes = frozenset(codes)
+        self.reasons = reasons
 
 
 class SourceNotRead(PredictqError):

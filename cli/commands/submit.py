@@ -19,18 +19,15 @@ import typer
 from cli.arguments.conditions import Where, read_condition
 from cli.arguments.moments import moment_ahead
 from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
-from cli.errors import FileRefused, UsageProblem
+from cli.errors import FileRefused, GatewayRefused, UsageProblem
 from cli.output.console import AsJson, remark, say, say_json
 from cli.output.progress import progress
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
-
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
 LONGEST_KEY = 255
-UNPROCESSABLE = 422
-_KEY_COLUMNS = re.compile(r"must (?:have the columns|be an object with) (.+?)(?:, and no other|$)", re.MULTILINE)
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 Model = Annotated[str | None, typer.Option(help="Which model: churn, or churn:3; default: the default model.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
@@ -201,24 +198,21 @@ def _send(
 
 def _predict(client: Any, parts: Sequence[str], *, model: str | None, **more: Any) -> dict[str, Any]:
     """Ask for one client by a key as it is typed: a number is one where its column is."""
-    from cli.errors import GatewayRefused
-
     try:
         return _predict_key(client, parts, model=model, **more)
     except GatewayRefused as refused:
-        raise key_problem(str(refused), parts) or refused from None
+        raise key_problem(refused, parts) or refused from None
 
 
-def key_problem(refusal: str, parts: Sequence[str]) -> UsageProblem | None:
+def key_problem(refused: GatewayRefused, parts: Sequence[str]) -> UsageProblem | None:
     """What to type instead, where a key has other columns than were typed; None for all other refusals."""
-    found = _KEY_COLUMNS.search(refusal)
-    if found is not None:
-        columns = found[1].split(", ")
+    if "key_columns" in refused.reasons:
+        columns = refused.reasons["key_columns"]["columns"]
         known = len(parts) == len(columns) and not any("=" in part for part in parts)
         values = [shlex.quote(part) for part in parts] if known else ["…"] * len(columns)
         typed = " ".join(f"{shlex.quote(column)}={value}" for column, value in zip(columns, values, strict=True))
-        return UsageProblem(f"the key has the columns {found[1]}: predictq predict {typed}")
-    if "must be one value" in refusal and len(parts) > 1:
+        return UsageProblem(f"the key has the columns {', '.join(columns)}: predictq predict {typed}")
+    if "one_value" in refused.reasons and len(parts) > 1:
         return UsageProblem(
             f"the key is one value, not {len(parts)} ({' '.join(parts)}): predictq predict {shlex.quote(parts[0])}; "
             "an option such as --wait takes no value"
@@ -227,8 +221,6 @@ def key_problem(refusal: str, parts: Sequence[str]) -> UsageProblem | None:
 
 
 def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more: Any) -> dict[str, Any]:
-    from cli.errors import GatewayRefused
-
     pairs = [part.partition("=") for part in parts]
     if len(parts) > 1 or (pairs[0][1] and pairs[0][0].isidentifier()):
         return _predict_composite(client, {name: value for name, _, value in pairs}, model=model, **more)
@@ -245,16 +237,13 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
 
 def _predict_composite(client: Any, parts: Mapping[str, str], **more: Any) -> dict[str, Any]:
     """Whole numbers as such, so that the answer names the client as lists of results do; texts where columns are."""
-    from cli.errors import GatewayRefused
-
     natural: dict[str, Any] = {name: int(value) if _WHOLE.fullmatch(value) else value for name, value in parts.items()}
     while True:
         try:
             return dict(client.predict(natural, **more))
         except GatewayRefused as refused:
-            texts = [name for name, value in natural.items() if isinstance(value, int)]
-            name = next((name for name in texts if f"{name} must be a string" in str(refused)), None)
-            if refused.status != UNPROCESSABLE or name is None:
+            name = str(refused.reasons.get("not_text", {}).get("column", ""))
+            if not isinstance(natural.get(name), int):
                 raise
             natural[name] = parts[name]
 

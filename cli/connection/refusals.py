@@ -35,7 +35,9 @@ def refusal_of(response: httpx.Response) -> GatewayRefused:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     if response.status_code == 401:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key, the very first one with `--first`."
-    flaws = [flaw for flaw in problem.get("errors") or [] if flaw.get("detail") and flaw["detail"] not in detail]
-    more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in flaws[:_SHOWN_FLAWS])
-    codes = [str(flaw.get("code", "")) for flaw in problem.get("errors") or []]
-    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail), codes)
+    flaws = problem.get("errors") or []
+    told = [flaw for flaw in flaws if flaw.get("detail") and flaw["detail"] not in detail]
+    more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in told[:_SHOWN_FLAWS])
+    codes = [str(flaw.get("code", "")) for flaw in flaws]
+    reasons = {flaw["reason"]: flaw.get("about") or {} for flaw in flaws if flaw.get("reason")}
+    return GatewayRefused(response.status_code, as_commands(f"{detail} ({more})" if more else detail), codes, reasons)

@@ -68,7 +68,8 @@ class KeyForm:
         if self.is_composite:
             return self._composite(value)
         if isinstance(value, dict | list):
-            raise KeyRefused(f"must be one value: the key is the column {self.columns[0].name}")
+            column = self.columns[0].name
+            raise KeyRefused(Sentence(f"must be one value: the key is the column {column}", "one_value", column=column))
         return self._single(value)
 
     def parse_text(self, text: str) -> ClientKey:
@@ -125,7 +126,7 @@ class KeyForm:
             natural = [_natural(column, part) for column, part in zip(self.columns, parts, strict=True)]
             return ClientKey(canonical, None if _alike(natural, value) else value)
         if not isinstance(value, dict):
-            raise KeyRefused(f"must be an object with {self._names()}")
+            raise KeyRefused(self._of_columns(f"must be an object with {self._names()}"))
         self._check_names(value)
         parts = [self._canonical(column, value[column.name]) for column in self.columns]
         given = [value[column.name] for column in self.columns]
@@ -137,12 +138,16 @@ class KeyForm:
             return KEY_TYPES[column.type](value)
         except Unfit as error:
             said = sentence_of(error)
-            detail = retold(said, f"{column.name} {error}", name=column.name) if self.is_composite else said
+            words, about = f"{column.name} {error}", {"name": column.name, "column": column.name}
+            detail = retold(said, words, **about) if self.is_composite else said
             raise KeyRefused(detail) from None
 
     def _check_names(self, fields: Mapping[str, object]) -> None:
         if set(fields) != {column.name for column in self.columns}:
-            raise KeyRefused(f"must have the columns {self._names()}, and no other")
+            raise KeyRefused(self._of_columns(f"must have the columns {self._names()}, and no other"))
+
+    def _of_columns(self, text: str) -> Sentence:
+        return Sentence(text, "key_columns", columns=[column.name for column in self.columns])
 
     def _names(self) -> str:
         return ", ".join(column.name for column in self.columns)

@@ -30,6 +30,8 @@ _REASONS = {
     "too_high": N_("%(name)s must be at most %(maximum)s"),
     "too_long": N_("%(name)s is too long: %(most)s bytes are the most"),
     "empty_key": N_("%(name)s is empty"),
+    "one_value": N_("%(name)s must be one value: the key is the column %(column)s"),
+    "key_columns": N_("%(name)s must have the columns %(columns)s, and no other"),
     "no_filter_column": N_("the source %(source)s has no column “%(name)s” that can be filtered by"),
     "not_comparable": N_("%(name)s cannot be compared: its type is %(type)s"),
     "no_order": N_("%(name)s has no order, for its type is %(type)s: compare it with a value"),

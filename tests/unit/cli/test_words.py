@@ -67,13 +67,13 @@ def test_a_comparison_that_there_is_not_is_named_beside_those_that_there_are(pai
 
 def test_a_key_of_several_columns_shows_what_to_type() -> None:
     """With the values that were typed where they are as many; nothing is said of other refusals."""
-    several = "the gateway says 422: client_id must have the columns pays, no, and no other"
+    several = GatewayRefused(422, "client_id …", reasons={"key_columns": {"columns": ["pays", "no"]}})
     assert str(key_problem(several, ["FR", "3"])).endswith("predictq predict pays=FR no=3")
     assert str(key_problem(several, ["FR"])).endswith("predictq predict pays=… no=…")
-    assert "pays=… no=…" in str(key_problem("422: client_id must be an object with pays, no", ["3"]))
-    one = "422: client_id must be one value: the key is the column no"
+    assert "pays=… no=…" in str(key_problem(several, ["3"]))
+    one = GatewayRefused(422, "client_id …", reasons={"one_value": {"column": "no"}})
     assert "predictq predict 3; an option such as --wait takes no value" in str(key_problem(one, ["3", "true"]))
-    assert key_problem("the gateway says 404: there is no model churn", ["3"]) is None
+    assert key_problem(GatewayRefused(404, "there is no model churn"), ["3"]) is None
 
 
 class Gateway:
@@ -85,7 +85,7 @@ class Gateway:
     def predict(self, client_id: Any, **_: Any) -> dict[str, Any]:
         self.asked.append(dict(client_id))
         if not isinstance(client_id["code"], str):
-            raise GatewayRefused(422, "client_id code must be a string")
+            raise GatewayRefused(422, "client_id …", reasons={"not_text": {"column": "code"}})
         return {"client_id": client_id}
 
 
