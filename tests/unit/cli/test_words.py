@@ -18,9 +18,8 @@ from cli.arguments.conditions import read_condition
 from cli.arguments.moments import moment_ago, moment_ahead
 from cli.commands.jobs import _rows
 from cli.commands.models.registry import next_step
-from cli.commands.submit import _predict, key_problem
 from cli.demo import demo_directory
-from cli.errors import GatewayRefused, UsageProblem
+from cli.errors import UsageProblem
 from cli.output import progress as progress_module
 from cli.output.job_text import cause_lines, counts_text, job_line, trace_lines
 from cli.output.progress import progress
@@ -63,38 +62,6 @@ def test_a_comparison_that_there_is_not_is_named_beside_those_that_there_are(pai
     """Before it is taken for the name of a column."""
     with pytest.raises(UsageProblem, match=r"there is no (!=|<>); a column is compared by =, >=, >, <= or <"):
         read_condition([pair])
-
-
-def test_a_key_of_several_columns_shows_what_to_type() -> None:
-    """With the values that were typed where they are as many; nothing is said of other refusals."""
-    several = GatewayRefused(422, "client_id …", reasons={"key_columns": {"columns": ["pays", "no"]}})
-    assert str(key_problem(several, ["FR", "3"])).endswith("predictq predict pays=FR no=3")
-    assert str(key_problem(several, ["FR"])).endswith("predictq predict pays=… no=…")
-    assert "pays=… no=…" in str(key_problem(several, ["3"]))
-    one = GatewayRefused(422, "client_id …", reasons={"one_value": {"column": "no"}})
-    assert "predictq predict 3; an option such as --wait takes no value" in str(key_problem(one, ["3", "true"]))
-    assert key_problem(GatewayRefused(404, "there is no model churn"), ["3"]) is None
-
-
-class Gateway:
-    """Takes a key whose column `code` is text and whose column `no` is a whole number."""
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-
-    def predict(self, client_id: Any, **_: Any) -> dict[str, Any]:
-        self.asked.append(dict(client_id))
-        if not isinstance(client_id["code"], str):
-            raise GatewayRefused(422, "client_id …", reasons={"not_text": {"column": "code"}})
-        return {"client_id": client_id}
-
-
-def test_a_composite_key_goes_with_the_types_that_its_columns_have() -> None:
-    """So that the answer spells it as lists of results do."""
-    gateway = Gateway()
-    answer = _predict(gateway, ["code=7", "no=3"], model=None, wait=True, key="once")
-    assert answer == {"client_id": {"code": "7", "no": 3}}
-    assert gateway.asked[0] == {"code": 7, "no": 3}
 
 
 def test_the_ending_of_a_file_of_results_says_what_is_written(tmp_path: Path) -> None:
