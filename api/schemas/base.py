@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
@@ -29,3 +29,11 @@ class Shape(BaseModel):
     """Base of all: no field but those named."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Told(Shape):
+    """What says, beside its sentence, why it is said and what it is about: for other languages and for programs."""
+
+    detail: str
+    reason: str | None = Field(default=None, description="Why, more closely than the code or the type.")
+    about: dict[str, Any] | None = Field(default=None, description="The names and figures in `detail`.")

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from api.schemas.base import Label, ModelName, Shape, Time
+from api.schemas.base import Label, ModelName, Shape, Time, Told
 from shared.models.task import Task
 from shared.status import JobStatus, RowError
 
@@ -253,21 +253,19 @@ class ProblemKinds(Shape):
     problems: list[ProblemKind]
 
 
-class FlawShape(Shape):
+class FlawShape(Told):
     """One thing wrong with a request."""
 
     pointer: str = Field(examples=["/client_id"])
     code: str
-    detail: str
 
 
-class ProblemShape(Shape):
+class ProblemShape(Told):
     """An error (RFC 9457)."""
 
     type: str
     title: str
     status: int
-    detail: str
     instance: str
     request_id: str
     errors: list[FlawShape] = Field([])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, StrictBool
 
-from api.schemas.base import ModelName, Shape
+from api.schemas.base import ModelName, Shape, Told
 from shared.uploads.table_order import TableOrder
 
 _Short = Annotated[str, Field(max_length=100)]
@@ -61,14 +61,11 @@ class TableColumn(Shape):
     examples: list[str] = Field(description="Of the first three rows.")
 
 
-class TableProblem(Shape):
+class TableProblem(Told):
     """Something that does not fit."""
 
     line: int = Field(description="In the file, from 1; of a sheet its row.")
     code: str
-    detail: str
-    reason: str | None = Field(default=None, description="Why, more closely than `code`; for other languages.")
-    about: dict[str, Any] | None = Field(default=None, description="The names and figures in `detail`.")
 
 
 class UploadLook(Shape):

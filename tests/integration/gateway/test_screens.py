@@ -108,11 +108,13 @@ def test_the_overview_shows_open_bulk_jobs_first_and_counts(gateway: Gateway, re
         connection.execute(
             text("INSERT INTO predictq.pauses (queue, reason, actor) VALUES ('bulk', 'month end', 'olga')")
         )
-    page = wait_until(lambda: said if "bulk 4 · paused" in (said := gateway.get("/").text) else "", what="the queue")
+    page = wait_until(
+        lambda: said if "bulk jobs 4 · paused" in (said := gateway.get("/").text) else "", what="the queue"
+    )
     assert "7 waiting" in page
     assert all(str(one) in page for one in (job, *ended))
     assert "month end" in gateway.get(f"/jobs/{job}").text
-    assert "<strong>bulk</strong> · Paused since" in gateway.get("/jobs").text
+    assert "<strong>bulk jobs</strong> · Paused since" in gateway.get("/jobs").text
     with autocommit(ready) as connection:
         connection.execute(text("DELETE FROM predictq.pauses"))
     assert "3 other rows wait in its queue." in gateway.get(f"/jobs/{job}").text
