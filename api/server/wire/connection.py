@@ -50,6 +50,7 @@ class Connection(Link):
         self._parser = RequestParser(self.settings)
         self._exchange: Exchange | None = None
         self._rest = b""  # came, and cannot be read yet: half a head, or what follows an open request
+        self._is_held = False  # whether the next request is read later, for too many were refused
         self._has_begun = False  # whether bytes of the next head have come
         self._has_served = False
         self._credit = 0.0  # seconds for which the open body may still pause
@@ -86,7 +87,16 @@ class Connection(Link):
         data = bytes(self._view[:size])
         if self._rest:
             data, self._rest = self._rest + data, b""
-        self._take(data)
+        if self._is_held:
+            self._keep(data)
+        else:
+            self._take(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Take no more than a little: whoever hangs up meanwhile is noticed, and leaves room for others."""
+        self._rest = data
+        if len(data) >= READ_BYTES:
+            self.pause_reading()
 
     def _take(self, data: bytes) -> None:
         """Read requests as far as they go."""
@@ -227,10 +237,14 @@ class Connection(Link):
     def _take_rest_in(self, seconds: float) -> None:
         if seconds:
             self.connections.refusals[Reason.REFUSED_OFTEN] += 1
-            self.pause_reading()
-            self._loop.call_later(seconds, self._take_rest)
+            self._is_held = True
+            self._loop.call_later(seconds, self._let_go)
         else:
             self._take_rest()
+
+    def _let_go(self) -> None:
+        self._is_held = False
+        self._take_rest()
 
     def _wait_for_next(self) -> None:
         self._exchange = None

@@ -214,6 +214,16 @@ def test_whoever_is_refused_too_often_is_read_later(engine_and_settings: tuple[E
         assert _refused_often(wire) == slowed
 
 
+def test_who_hangs_up_while_read_later_leaves_room(engine_and_settings: tuple[Engine, Settings]) -> None:
+    """A connection for each refused call: the next ones find room, for those that have ended do not count."""
+    with gateway_with(engine_and_settings, refusals_per_second=1, max_connections_per_address=20) as wire:
+        wire.gateway.close()
+        refused = wire.get("/v1/nothing")
+        for _ in range(100):
+            with wire.connect() as often:
+                assert often.send(refused).answer().status == 404
+
+
 def _refused_often(wire: WireGateway) -> int:
     figures = wire.gateway.get("/metrics").text
     found = re.search(r'predictq_wire_refusals_total\{reason="refused_often"\} (\d+)', figures)
