@@ -76,6 +76,12 @@ def rows(session: connection, query: str) -> Iterator[dict[str, Any]]:
             yield dict(zip([column.name for column in cursor.description or ()], row, strict=True))
 
 
+def hash_secret(session: connection) -> bytes:
+    """What hashes of this installation are keyed by."""
+    (row,) = rows(session, "SELECT hash_secret FROM predictq.installation")
+    return bytes(row["hash_secret"])
+
+
 def jobs(session: connection) -> dict[str, Job]:
     """All jobs by id."""
     return {row["id"]: _job(row) for row in rows(session, _JOBS)}

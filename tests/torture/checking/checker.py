@@ -8,8 +8,9 @@ where every change of a client stands with its times.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg2
@@ -58,9 +59,11 @@ def check(events: list[Event], dsn: str, files: Mapping[int, Path]) -> list[Viol
 def compare(events: list[Event], session: connection, files: Mapping[int, Path]) -> list[Violation]:
     """The same, as this session sees PostgreSQL."""
     promises, histories = Promises.of(events), Histories(events)
-    jobs = stored.jobs(session)
-    context = Context(jobs, histories, Oracle(files), promises.asks, promises.told, _claims(events), _erased(events))
-    found = [*_check_promised(jobs, promises), *_check_refused(events, promises, histories)]
+    erased = _erased(events)
+    hidden = _hidden_keys(promises, erased, stored.hash_secret(session))
+    jobs, found = _under_their_keys(stored.jobs(session), hidden)
+    context = Context(jobs, histories, Oracle(files), promises.asks, promises.told, _claims(events), erased)
+    found += [*_check_promised(jobs, promises), *_check_refused(events, promises, histories)]
     for page in stored.pages(session):
         found += check_page(page, context)
     for job in jobs.values():
@@ -76,6 +79,25 @@ def _claims(events: list[Event]) -> dict[tuple[int, int], float]:
 def _erased(events: list[Event]) -> frozenset[int]:
     """The clients whose erasure was told to be done."""
     return frozenset(event["client"] for event in events if event["what"] == "erased")
+
+
+def _hidden_keys(promises: Promises, erased: frozenset[int], secret: bytes) -> dict[str, str]:
+    """What the keys of calls that named an erased client are stored as: by that, the key as it was sent."""
+    return {
+        f"erased-{hashlib.sha256(secret + key.encode()).hexdigest()}": key
+        for key, ask in promises.asks.items()
+        if not erased.isdisjoint(ask.get("clients") or ())
+    }
+
+
+def _under_their_keys(jobs: Mapping[str, Job], hidden: Mapping[str, str]) -> tuple[dict[str, Job], list[Violation]]:
+    """The jobs under the keys that were sent; and which of them should be hidden and are not."""
+    found = [
+        Violation("an erased client is nowhere", f"job {job.id} has its Idempotency-Key in plain text")
+        for job in jobs.values()
+        if job.key in hidden.values()
+    ]
+    return {job.id: replace(job, key=hidden.get(job.key or "", job.key)) for job in jobs.values()}, found
 
 
 def _check_promised(jobs: Mapping[str, Job], promises: Promises) -> Iterator[Violation]:

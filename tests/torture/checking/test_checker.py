@@ -315,13 +315,22 @@ SET "values"[1] = NULL, erased_rows = '{{0}}', error_rows = '{{0,2}}', error_cod
     error_details = '{{gone,none}}', features = '\\x0101'::bytea || convert_to(
         '[null,null,null,null]' || chr(10) || split_part(convert_from(substr(features, 3), 'UTF8'), chr(10), 2)
         || chr(10) || '[null,null,null,null]' || chr(10), 'UTF8')
-WHERE batch_id = 2
+WHERE batch_id = 2;
+UPDATE predictq.idempotency_keys SET key = 'erased-' || encode(sha256(hash_secret || 'k2'), 'hex')
+FROM predictq.installation WHERE key = 'k2'
 """
 
 
-@pytest.mark.parametrize("forgotten", ["", 'UPDATE predictq.batch_outputs SET "values"[1] = 0.5 WHERE batch_id = 2'])
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        "",
+        'UPDATE predictq.batch_outputs SET "values"[1] = 0.5 WHERE batch_id = 2',
+        f"UPDATE predictq.idempotency_keys SET key = 'k2' WHERE job_id = '{BULK}'",
+    ],
+)
 def test_what_is_left_of_an_erased_client_is_found(forgotten: str, session: connection, events: list[Event]) -> None:
-    """A row that went blank is no violation; a client who is named still, or an answer of hers, is one."""
+    """A row that went blank is no violation; a client who is named still, an answer or a plain key of hers, is one."""
     events.append({"what": "erased", "client": TWO})
     assert "an erased client is nowhere" in {violation.promise for violation in _check(session, events)}
     with session.cursor() as cursor:
