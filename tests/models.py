@@ -86,6 +86,19 @@ class SlowModel(TestModel):
 
 
 @dataclass
+class WritingModel(TestModel):
+    """Writes into the rows that it is given, once it has its answers."""
+
+    def predict_proba(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2)."""
+        answers = super().predict_proba(features)
+        for name in ("age", "monthly_income"):
+            np.asarray(features[name].array)[:] = 77
+            features.loc[:, name] = 77
+        return answers
+
+
+@dataclass
 class OnLoading:
     """A pickle of it hangs, dies, exits or raises while it is loaded."""
 

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shared.models.feature import EXACT_INTEGER
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
-from shared.pages.layout import Missing
+from shared.pages.layout import Dtype, Missing
 from worker.pages.columns import FeatureColumn
 from worker.pages.from_arrow import from_arrow
 
 _NOTHING = {"nan": Missing.NAN, "none": Missing.NONE}
 _DOUBLES = ("float64", "float32")
+_NUMBERS = (pa.int64().id, pa.float64().id)
 
 
 def input_columns(features: pa.Table, signature: Signature) -> list[FeatureColumn]:
@@ -55,15 +55,15 @@ def _input_column(spec: FeatureSpec, column: pa.Array) -> FeatureColumn:
 
 
 def _whole_doubles(spec: FeatureSpec, column: pa.Array) -> FeatureColumn:
-    doubles = column.cast(pa.float64(), safe=False)
-    found = from_arrow(doubles)
-    # The least number that a double cannot hold is rounded to the greatest that it can.
-    if (np.abs(found.values) >= EXACT_INTEGER).any():
-        beyond = pc.or_(pc.less(column, -EXACT_INTEGER), pc.greater(column, EXACT_INTEGER))
-        refused = pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)
-        found = from_arrow(doubles, refused=refused)
-    values = _as_float32(found.values) if spec.dtype == "float32" else found.values
-    return FeatureColumn(found.dtype, values, found.missing)
+    # In numpy: of a few rows, as single predictions are, a cast of Arrow's takes twenty times as long as its work.
+    found = from_arrow(column if column.type.id in _NUMBERS else column.cast(pa.int64()), null=Missing.NAN)
+    numbers, missing = found.values, found.missing
+    if len(numbers) and not (numbers.min() >= -EXACT_INTEGER and numbers.max() <= EXACT_INTEGER):
+        missing = np.zeros(len(numbers), np.uint8) if missing is None else missing
+        refused = ((numbers < -EXACT_INTEGER) | (numbers > EXACT_INTEGER)) & (missing == Missing.PRESENT)
+        missing = np.where(refused, np.uint8(Missing.NONE), missing) if refused.any() else found.missing
+    values = numbers.astype(np.float64)
+    return FeatureColumn(Dtype.FLOAT64, _as_float32(values) if spec.dtype == "float32" else values, missing)
 
 
 def _as_float32(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -74,7 +74,8 @@ def _as_float32(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def to_frame(columns: Sequence[FeatureColumn], signature: Signature) -> pd.DataFrame:
     """The pandas frame that the estimator gets, from `input_columns` or from a page's stored columns."""
     data = {spec.name: _values(spec, column) for spec, column in zip(signature.features, columns, strict=True)}
-    return pd.DataFrame(data, copy=False)
+    # A copy: what an estimator writes into its input must not reach what was read, which the page of it is made from.
+    return pd.DataFrame(data, copy=True)
 
 
 def _values(spec: FeatureSpec, column: FeatureColumn) -> Any:

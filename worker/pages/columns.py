@@ -34,6 +34,11 @@ class FeatureColumn:
     def __len__(self) -> int:
         return len(self.values)
 
+    def part(self, first: int, last: int) -> FeatureColumn:
+        """The rows from `first` on, before `last`."""
+        missing = None if self.missing is None else self.missing[first:last]
+        return FeatureColumn(self.dtype, self.values[first:last], missing, self.words)
+
     def states(self) -> States | None:
         """`missing` with the NaN and NaT among the values; None where every cell has a value."""
         states = self.missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from shared.models.signature import Signature
 from shared.status import RowError
 from worker.models.frame import input_columns
 from worker.models.unknown_words import KnownWords, count_unknown
+from worker.pages.columns import FeatureColumn
 from worker.pages.encode import encode_features
 from worker.scoring.feature_reader import Rows
 from worker.scoring.key_hashes import Hasher, found_by
@@ -77,10 +79,12 @@ def make_page(
     threshold: float | None,
     hasher: Hasher,
     known_words: KnownWords | None = None,
+    columns: Sequence[FeatureColumn] | None = None,
 ) -> Page:
     """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order.
 
-    `threshold` is of binary models. Words that are not among `known_words` are counted in the page's notes.
+    `threshold` is of binary models. Words that are not among `known_words` are counted in the page's notes. `columns`
+    are the features of `rows` as `input_columns` makes them, where somebody has made them already.
     """
     numbers = sorted(answers.errors)
     values, labels, scores = answers.values, answers.labels, answers.scores
@@ -92,7 +96,8 @@ def make_page(
             labels[numbers], scores[numbers] = -1, np.nan
     # Rows without a key came with their features alone, or were erased.
     index = found_by(rows.named_keys(), claim.source_id, len(rows), hasher)
-    columns = input_columns(rows.features, signature) if rows.features.num_columns else None
+    if columns is None and rows.features.num_columns:
+        columns = input_columns(rows.features, signature)
     unknown = count_unknown(columns, signature, known_words) if columns and known_words else None
     return Page(
         values=float_array(values),

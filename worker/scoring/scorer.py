@@ -28,8 +28,10 @@ from worker.celery.notifier import Notifier
 from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
 from worker.models.unknown_words import KnownWords
+from worker.pages.columns import FeatureColumn
 from worker.scoring.answers import Answers, StatedError, make_page
 from worker.scoring.apart import open_apart
+from worker.scoring.batch_input import BatchInput
 from worker.scoring.feature_reader import Rows, read_keys, read_rows
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
@@ -207,8 +209,9 @@ class Scorer:
             return self._refuse(claims, StatedError(RowError.MODEL_UNAVAILABLE, storable(str(error))))
         metadata = model.artefact.metadata
         rows = read_rows(self.sources, claims, metadata.signature)
-        answers = predict_rows(rows, metadata.signature, self._watched(model.predict), task=metadata.task)
-        return self._finish(claims, rows, answers, metadata, known_words=model.known_words)
+        given = BatchInput(rows.features, model)
+        answers = predict_rows(rows, metadata.signature, self._watched(given.predict), task=metadata.task)
+        return self._finish(claims, rows, answers, metadata, known_words=model.known_words, columns=given.columns)
 
     def _is_last(self, held: Claim) -> bool:
         return held.attempt >= self.settings.max_attempts
@@ -246,6 +249,7 @@ class Scorer:
         metadata: ArtefactMetadata | None,
         *,
         known_words: KnownWords | None = None,
+        columns: Sequence[FeatureColumn] | None = None,
     ) -> dict[int, Counts]:
         for number, why in rows.refused.items():  # found while they were read
             answers.errors[number] = StatedError(why.code, why.detail)
@@ -264,6 +268,7 @@ class Scorer:
                 threshold=threshold,
                 hasher=self.key_hashes,
                 known_words=known_words,
+                columns=None if columns is None else [column.part(first, last) for column in columns],
             )
             pages.append((held, page))
             self._count_errors(held, own)

@@ -13,7 +13,7 @@ from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.integration.jobs.plan_support import plans_of
 from tests.integration.worker.scoring_support import features_of, results, score, submit_raw, trace_of
-from tests.models import right_answer
+from tests.models import WritingModel, right_answer
 from tests.support import OWNER, add_clients, add_model, change_client, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 
@@ -46,6 +46,22 @@ def test_the_trace_shows_features_as_they_were_scored(engine: Engine, scorer: Sc
         trace = trace_of(engine, request_id)
         assert (trace.features, trace.features_from) == (features, "clients")
         assert trace.probability == right_answer(**features)
+
+
+def test_what_a_model_writes_into_its_input_is_in_no_trace(engine: Engine, scorer: Scorer) -> None:
+    """The trace shows the features as they were read, singly and in bulk, whatever the model made of its input."""
+    add_clients(engine, 3)
+    add_model(engine, WritingModel())
+    (job,), bulk = submit_singles(engine, [1]), submit_bulk(engine, [1, 2, 3])
+    score(scorer)
+    score(scorer, Queue.BULK)
+    for request_id, client in [
+        (job.request_id, 1),
+        *zip([r.request_id for r in results(engine, bulk)], (1, 2, 3), strict=True),
+    ]:
+        trace = trace_of(engine, request_id)
+        assert trace.features == features_of(client)
+        assert trace.probability == right_answer(**features_of(client))
 
 
 def test_a_trace_tells_where_its_features_came_from(engine: Engine, scorer: Scorer) -> None:
