@@ -133,6 +133,17 @@ def test_doubles_are_decimals_where_that_is_exact(values: list[float], form: For
     assert form_of(page) == (form, bits, scale)
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize("low", [-5, 0, 1, "middle", "end"])
+def test_whole_numbers_are_as_wide_as_their_range(low: int | str, bits: int) -> None:
+    """However far from zero they are: up to a range of 2^bits - 1, and one beyond it takes the next width."""
+    least = {"middle": (1 << bits) // 2, "end": (1 << bits) + 3}.get(str(low), low)
+    assert isinstance(least, int)
+    for span, width in (((1 << bits) - 1, bits), (1 << bits, 2 * bits)):
+        page = check([column_of(Dtype.INT64, [least, least + span // 2, least + span] * 40)], 120)
+        assert form_of(page)[:2] == (Form.NUMBER, width)
+
+
 @pytest.mark.parametrize(("words", "rows", "bits"), [(2, 64, 1), (256, 600, 8), (257, 600, 16), (66_000, 140_000, 32)])
 def test_codes_are_as_wide_as_the_dictionary_asks_for(words: int, rows: int, bits: int) -> None:
     """One bit for two words, then 8, 16 and 32."""

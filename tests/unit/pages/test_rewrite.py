@@ -97,6 +97,7 @@ def test_the_other_rows_stay_as_they_are(page: tuple[list[FeatureColumn], int], 
 
 @pytest.mark.parametrize("rows", [3, 100])
 def test_a_row_that_is_not_there_is_named(rows: int) -> None:
-    """Nothing is rewritten on a wrong number."""
-    with pytest.raises(RowOutOfRange):
-        rewrite_without(encode_features([column_of(Dtype.INT64, [1] * rows)], rows), [0, rows])
+    """Nothing is rewritten on a wrong number, and none is counted from the end."""
+    for wrong in (rows, -1):
+        with pytest.raises(RowOutOfRange, match=f"no row {wrong}"):
+            rewrite_without(encode_features([column_of(Dtype.INT64, [1] * rows)], rows), [0, wrong])

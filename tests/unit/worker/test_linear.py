@@ -100,6 +100,23 @@ def refused_parts() -> list[Any]:
     ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "option",
+    [{"drop": "first"}, {"min_frequency": 70}, {"max_categories": 2}, {"handle_unknown": "infrequent_if_exist"},
+     {"dtype": np.float32}],
+)  # fmt: skip
+def test_an_encoder_that_drops_or_merges_categories_is_left_to_scikit_learn(option: dict[str, Any]) -> None:
+    """Each option by itself: the answers are the estimator's own."""
+    frame, labels = training(5)
+    words = ColumnTransformer([("w", OneHotEncoder(**{"handle_unknown": "ignore", **option}), ["dept", "city"])])
+    model = loaded(make_pipeline(words, LR()).fit(frame, labels), signature_of(frame, holes=False, closed=False))
+    with pytest.raises(NotLinear):
+        compile_linear(model.estimator, model.signature, 1)
+    assert model.linear is None
+    assert_same(model, rows_of(model, 1))
+
+
 def LR() -> LogisticRegression:  # noqa: N802
     return LogisticRegression(max_iter=500)
 
