@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from api.access.auth import Caller
@@ -90,11 +90,18 @@ class Caps:
     uploads: Cap
     downloads: Cap
     lists: Cap
+    owners: Counter[str] = field(default_factory=lambda: Counter(owner_upload_bytes=0, owner_exports=0))
+
+    def too_much(self, what: str, limit: int, setting: str) -> TooMuchOfOwner:
+        """The refusal of what is too much for one owner, counted."""
+        self.owners[setting] += 1
+        return TooMuchOfOwner(what, limit, setting)
 
     def refusals(self) -> dict[str, int]:
         """How often each limit has refused something since the start, by the name of its setting."""
         kinds = (self.waiters, self.streams, self.uploads, self.downloads, self.lists)
-        return {setting: count for kind in kinds for setting, count in kind.refused.items()}
+        own = {setting: count for kind in kinds for setting, count in kind.refused.items()}
+        return {**own, **self.owners}
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect, Request
 from uuid_utils.compat import uuid7
 
 from api.access.auth import Caller
-from api.access.caps import TooMuchOfOwner
 from api.http.problems import TOO_LARGE, Problem
 from api.http.requests import headers_of, refuse_encoding
 from api.server.deadline import current
@@ -53,10 +52,10 @@ async def _keep_body(request: Request, services: Services, owner: str) -> tuple[
 
 
 def _check_room(connection: Connection, services: Services, owner: str, *, more: int) -> None:
-    """Raise TooMuchOfOwner where a file of `more` bytes would be too much for its owner."""
+    """Raise TooMuchOfOwner, a 429, where a file of `more` bytes would be too much for its owner."""
     most = services.settings.owner_upload_bytes
     if kept_bytes(connection, owner) + more > most:
-        raise TooMuchOfOwner("bytes of files that were sent", most, "owner_upload_bytes")
+        raise services.caps.too_much("bytes of files that were sent", most, "owner_upload_bytes")
 
 
 async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[int, str]:

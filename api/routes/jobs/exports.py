@@ -9,7 +9,6 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Connection
 
-from api.access.caps import TooMuchOfOwner
 from api.access.dependencies import CurrentServices, JobId, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
@@ -50,7 +49,7 @@ async def export(
         if is_new:
             most = services.settings.owner_exports
             if count_open_exports(connection, caller.owner) >= most:
-                raise TooMuchOfOwner("files of answers that are being written", most, "owner_exports")
+                raise services.caps.too_much("files of answers that are being written", most, "owner_exports")
             asked = {"export_id": str(export_id), "job_id": str(job_id), "format": file_format}
             submit(connection, "write_export", caller.owner, asked)
         return export_id

@@ -69,6 +69,7 @@ def test_so_many_files_are_written_for_an_owner_at_a_time(gateway: Gateway, engi
     *answers, refused = [gateway.post(f"/v1/jobs/{job}/exports", params={"format": "arrow"}) for job in jobs]
     assert [answer.status_code for answer in answers] == [202] * 4
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (429, "owner_exports")
+    assert 'predictq_limit_refusals_total{reason="owner_exports"} 1.0' in gateway.get("/metrics").text
     write_all(engine)
     assert gateway.post(f"/v1/jobs/{jobs[4]}/exports", params={"format": "arrow"}).status_code == 202
 

@@ -272,6 +272,7 @@ def test_an_owner_keeps_so_many_bytes_of_files(settings: Settings, engine: Engin
         refused = gateway.post("/v1/uploads", content=content)
         assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-at-once")
         assert refused.json()["errors"][0]["code"] == "owner_upload_bytes"
+        assert 'predictq_limit_refusals_total{reason="owner_upload_bytes"} 1.0' in gateway.get("/metrics").text
         assert gateway.post("/v1/uploads", content=content, headers=bearer(new_key(engine, "other"))).status_code == 201
     assert _count(engine, "uploads") == 2
 
