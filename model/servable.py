@@ -77,9 +77,11 @@ def _unsuited(estimator: Any) -> str | None:
         return f"{name} looks for outliers, which no task here stands for. Save a classifier or a regression."
     if hasattr(estimator, "predict_proba"):
         return None
+    if _is(is_regressor, last):  # asked first: CatBoost's regressor has classes, none of them
+        return None
     if _is(is_classifier, last) or hasattr(last, "classes_") or hasattr(last, "decision_function"):
         return _without_probabilities(last, name)
-    if hasattr(last, "transform") and not _is(is_regressor, last):
+    if hasattr(last, "transform"):
         return f"{name} makes features and no answers: save the fitted pipeline that ends in the model."
     return None
 

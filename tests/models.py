@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
@@ -117,6 +117,15 @@ def _misbehave(what: str) -> None:
         raise SystemExit(7)
     else:
         raise RuntimeError(f"this pickle {what}")
+
+
+class NoClasses(Ridge):  # type: ignore[misc]
+    """A regression that has a list of classes, with none in it, as CatBoost's has."""
+
+    @property
+    def classes_(self) -> list[object]:
+        """None."""
+        return []
 
 
 class PriorShift(LogisticRegression):  # type: ignore[misc]

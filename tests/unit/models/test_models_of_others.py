@@ -45,7 +45,7 @@ from sklearn.tree import DecisionTreeClassifier
 from model.errors import ArtefactError, ArtefactIncompatible, ModelRefused
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.models.task import Task
-from tests.models import Odd, TestModel, as_text, codes
+from tests.models import NoClasses, Odd, TestModel, as_text, codes
 from tests.unit.worker.test_small import a_claim
 from worker.models.check import check_model
 from worker.models.loaded_model import load_model
@@ -174,6 +174,7 @@ SERVED: dict[str, Callable[[], Any]] = {
     "three classes": lambda: fitted(prepared(LR()), labels=THREE),
     "three classes of a forest": lambda: fitted(prepared(RandomForestClassifier(10)), labels=THREE),
     "regression": lambda: fitted(prepared(Ridge()), labels=PULL),
+    "regression with classes, none of them": lambda: fitted(prepared(NoClasses()), labels=PULL),
     "regression by boosting": lambda: fitted(HistGradientBoostingRegressor(max_iter=10), NUMBERS, labels=PULL),
     "logarithm of the target": lambda: fitted(
         TransformedTargetRegressor(prepared(Ridge()), func=np.log1p, inverse_func=np.expm1), labels=PULL - PULL.min()),
