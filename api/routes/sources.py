@@ -90,5 +90,6 @@ async def remove(request: Request, services: CurrentServices, caller: AdminCalle
 
 def _shape(source: Source) -> schemas.Source:
     values = asdict(source)
+    values["measured"] = {name: value for name, value in source.measured.items() if name != "seen"}  # for checks alone
     names = [field.alias or name for name, field in schemas.Source.model_fields.items()]
     return schemas.Source.model_validate({name: values[name] for name in names})

@@ -108,8 +108,11 @@ def check(name: Name, as_json: AsJson = False, api_url: ApiUrl = None, api_key: 
     else:
         for change in found["changes"]:
             say(plain_text(change))
+        earlier = [change for change in found["since_added"] if change not in found["changes"]]
         if not found["changes"]:
-            say("nothing has changed")
+            say("nothing has changed since the last check" if earlier else "nothing has changed")
+        for change in earlier:
+            say(plain_text(f"since it was added: {change}"))
         for broken in found["broken"]:
             lacks = ", ".join(broken["lacking"] + broken["changed"])
             say(plain_text(f"{broken['model']}:{broken['version']} is live and needs {lacks}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, Engine, text
 
-from shared.models.signature import Signature, find_feature
+from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, driver_connection, transaction
 from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
@@ -31,6 +31,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COUNT_SECONDS = 25.0
 _KEPT_CHANGES = 20  # of a source, the newest
+
+Columns = Mapping[str, Sequence[Any]]  # by name: type, and whether it may be null
 
 
 class SourceErrands:
@@ -54,7 +56,9 @@ class SourceErrands:
             )
 
     def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`check_source`: {source_id} to what was found, what changed, and which live versions that breaks."""
+        """`check_source`: {source_id} to what was found, what changed since the last check and since the source was
+        added, and which live versions that breaks.
+        """
         with autocommit(self._engine) as connection:
             source = get_source(connection, int(arguments["source_id"]))
         with self._connected(source) as driver:
@@ -72,12 +76,15 @@ class SourceErrands:
                 f"The key of {source.name} has another type now, and its pages would not fit: add it as a new source."
             )
         with transaction(self._engine) as connection:
-            broken = _broken(connection, source, now)
+            at = datetime.now(UTC)
+            seen = _seen(source, now, at)
+            broken = _broken(connection, source.id, seen)
             kept = {**now.settings, **{name: value for name, value in source.settings.items() if name != "is_indexed"}}
             changes = _changes(source, now)
-            measured = {**now.measured, **_history(source, changes, broken)}
+            measured = {**now.measured, **_history(source, changes, at), "broken": broken, "seen": seen}
             update_source(connection, replace(now, id=source.id, settings=kept, measured=measured))
-        return {**found, "changes": changes, "broken": broken}
+        since_added = _column_changes(seen[0][1], seen[-1][1])
+        return {**found, "changes": changes, "since_added": since_added, "broken": broken}
 
     def count(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`count`: {source_id, where} to {count}."""
@@ -142,21 +149,12 @@ def _unnamed(table: str, variable: str | None) -> Source:
 
 def _changes(before: Source, now: Source) -> list[str]:
     """What is otherwise than when the source was added or checked last, a sentence each."""
-    found = []
-    for column in before.columns:
-        other = now.column(column.name)
-        if other is None:
-            found.append(f"{column.name} is gone, or may not be read any more.")
-        elif other.type != column.type:
-            found.append(f"{column.name} was {column.type} and is {other.type}.")
-        elif other.nullable != column.nullable:
-            found.append(f"{column.name} may be null now." if other.nullable else f"{column.name} is never null now.")
+    found = _column_changes(_columns(before), _columns(now))
     found += [
         f"{column.name}, which filters may name, is gone, or may not be read any more."
         for column in before.filters
         if column.name not in {other.name for other in now.filters}
     ]
-    found += [f"{column.name} is new." for column in now.columns if before.column(column.name) is None]
     if before.is_scan != now.is_scan:
         found.append(
             "It is too slow to be read by key now." if now.is_scan else "It is quick enough to be read by key now."
@@ -164,33 +162,57 @@ def _changes(before: Source, now: Source) -> list[str]:
     return found
 
 
-def _history(before: Source, changes: list[str], broken: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is kept of checks: when the last was, what the last ones found, and what the last change broke."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+def _columns(source: Source) -> Columns:
+    return {column.name: [column.type, column.nullable] for column in source.columns}
+
+
+def _column_changes(before: Columns, now: Columns) -> list[str]:
+    """A sentence for each column that came, went or is another."""
+    found = []
+    for name, (kind, is_nullable) in before.items():
+        if name not in now:
+            found.append(f"{name} is gone, or may not be read any more.")
+            continue
+        other, may_be_null = now[name]
+        if other != kind:
+            found.append(f"{name} was {kind} and is {other}.")
+        elif may_be_null != is_nullable:
+            found.append(f"{name} may be null now." if may_be_null else f"{name} is never null now.")
+    return [*found, *(f"{name} is new." for name in now if name not in before)]
+
+
+def _seen(before: Source, now: Source, at: datetime) -> list[tuple[str, Columns]]:
+    """The columns as they were from when on, oldest first: as the source was added, and after each change since."""
+    seen = [(since, columns) for since, columns in before.measured.get("seen", ())] or [("", _columns(before))]
+    if seen[-1][1] != _columns(now):
+        seen.append((at.isoformat(timespec="microseconds"), _columns(now)))
+    return [seen[0], *seen[1:][-_KEPT_CHANGES:]]
+
+
+def _history(before: Source, changes: list[str], at: datetime) -> dict[str, Any]:
+    """What is kept of checks: when the last was, and what the last ones found."""
+    checked = at.isoformat(timespec="seconds")
     known = list(before.measured.get("history", ()))
-    if not changes:
-        return {"checked_at": now, "history": known, "broken": before.measured.get("broken", broken)}
-    return {"checked_at": now, "history": [{"at": now, "changes": changes}, *known][:_KEPT_CHANGES], "broken": broken}
+    if changes:
+        known = [{"at": checked, "changes": changes}, *known][:_KEPT_CHANGES]
+    return {"checked_at": checked, "history": known}
 
 
-def _broken(connection: Connection, before: Source, now: Source) -> list[dict[str, Any]]:
-    """The live versions that need a column which is gone or has another type."""
+def _broken(connection: Connection, source_id: int, seen: Sequence[tuple[str, Columns]]) -> list[dict[str, Any]]:
+    """The live versions that need a column which is gone, or of another type than when they were registered."""
     rows = connection.execute(
-        text("""SELECT v.model, v.version, v.signature FROM predictq.models m
+        text("""SELECT v.model, v.version, v.signature, v.created_at FROM predictq.models m
                 JOIN predictq.model_versions v ON v.id = m.live_version_id WHERE v.source_id = :id ORDER BY v.model"""),
-        {"id": before.id},
+        {"id": source_id},
     )
+    now = seen[-1][1]
     broken = []
     for row in rows:
-        signature = Signature.from_json(row.signature)
-        lacking = [name for name in signature.names if now.column(name) is None]
-        changed = [
-            column.name
-            for column in before.columns
-            if (other := now.column(column.name)) is not None
-            and other.type != column.type
-            and find_feature(signature.features, column.name) is not None
-        ]
+        names = Signature.from_json(row.signature).names
+        registered = row.created_at.astimezone(UTC).isoformat(timespec="microseconds")
+        then = [columns for since, columns in seen if since <= registered][-1]
+        lacking = [name for name in names if name not in now]
+        changed = [name for name in names if name in now and then.get(name, now[name])[0] != now[name][0]]
         if lacking or changed:
             broken.append({"model": row.model, "version": row.version, "lacking": lacking, "changed": changed})
     return broken

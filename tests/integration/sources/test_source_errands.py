@@ -19,6 +19,7 @@ from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
 from shared.sources.source import add_source, get_source
 from tests.integration.sources.source_support import fetch, run
+from tests.models import TestModel
 from tests.support import ROOT, add_clients, add_model, environment, stop
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
@@ -117,6 +118,32 @@ def test_a_check_names_the_live_models_that_a_change_breaks(here: Engine) -> Non
     status, found = do(here, "check_source", {"source_id": source_id})
     assert status == "done"
     assert [(item["lacking"], item["changed"]) for item in found["broken"]] == [(["department"], [])]
+
+
+def test_a_change_is_told_at_each_check_until_a_version_is_live_that_knows_it(here: Engine) -> None:
+    """What was found once is not forgotten: neither what is otherwise than at first, nor the version that it breaks."""
+    add_model(here)
+    with autocommit(here) as connection:
+        connection.exec_driver_sql(
+            "ALTER TABLE predictq_data.clients ALTER COLUMN age TYPE bigint, ADD COLUMN later date"
+        )
+        source_id = connection.exec_driver_sql("SELECT id FROM predictq.sources").scalar_one()
+    since_added = ["age was integer and is bigint.", "later is new."]
+    for changes in (since_added, [], []):
+        status, found = do(here, "check_source", {"source_id": source_id})
+        assert (status, found["changes"], found["since_added"]) == ("done", changes, since_added)
+        assert [(item["version"], item["lacking"], item["changed"]) for item in found["broken"]] == [(1, [], ["age"])]
+        with autocommit(here) as connection:
+            kept = get_source(connection, source_id)
+        assert kept.measured["broken"] == found["broken"]
+    add_model(here, TestModel(offset=0.1))
+    status, found = do(here, "check_source", {"source_id": source_id})
+    assert (status, found["since_added"], found["broken"]) == ("done", since_added, [])
+    with autocommit(here) as connection:
+        connection.exec_driver_sql("ALTER TABLE predictq_data.clients ALTER COLUMN age TYPE integer")
+    status, found = do(here, "check_source", {"source_id": source_id})
+    assert (found["changes"], found["since_added"]) == (["age was bigint and is integer."], ["later is new."])
+    assert [(item["version"], item["changed"]) for item in found["broken"]] == [(2, ["age"])]
 
 
 def test_owners_have_their_errands_done_by_turns(engine: Engine) -> None:
