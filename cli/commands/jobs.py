@@ -31,6 +31,7 @@ CONTENT_TYPES = {
 }
 _ENDINGS = tuple(filter(None, (*CONTENT_TYPES, *BINARY_ENDINGS)))
 OfModel = Annotated[str | None, typer.Option(help="Only of this model.")]
+OfKind = Annotated[str | None, typer.Option(help="Only bulk jobs (bulk), or only single predictions (single).")]
 OfName = Annotated[str | None, typer.Option(help="Only where this is a part of the job's name.")]
 JobId = Annotated[str, typer.Argument(help="As `predictq jobs` shows it.")]
 
@@ -40,6 +41,7 @@ def jobs(
     status: Annotated[
         str | None, typer.Option(help="Only queued, running, succeeded, failed or cancelled ones.")
     ] = None,
+    kind: OfKind = None,
     model: OfModel = None,
     name: OfName = None,
     since: Annotated[str | None, typer.Option(help="Only accepted since: 2h ago, or 2026-11-26T18:00.")] = None,
@@ -54,7 +56,7 @@ def jobs(
         "until": moment_ago("--until", until) if until else None,
     }
     with api_client(api_url, api_key, quiet=as_json) as client:
-        found = client.jobs(limit=limit, status=status, model=model, name=name, **times)
+        found = client.jobs(limit=limit, status=status, kind=kind, model=model, name=name, **times)
         paused = [] if as_json else client.call("GET", "/v1/pauses")["pauses"]
     if as_json:
         say_json(found)
@@ -189,6 +191,7 @@ def _target(output: Path | None) -> Iterator[IO[bytes]]:
 def cancel(
     job_id: Annotated[str | None, typer.Argument(help="As `predictq jobs` shows it.")] = None,
     status: Annotated[str | None, typer.Option(help="All jobs that are queued, or running.")] = None,
+    kind: Annotated[str | None, typer.Option(help="All open bulk jobs (bulk), or single predictions (single).")] = None,
     model: Annotated[str | None, typer.Option(help="All open jobs of this model.")] = None,
     name: Annotated[str | None, typer.Option(help="All open jobs with this in their name.")] = None,
     as_json: AsJson = False,
@@ -196,9 +199,10 @@ def cancel(
     api_key: ApiKeyText = None,
 ) -> None:
     """Stop a job, or all open jobs that the options describe. What is scored stays."""
-    wanted = {key: value for key, value in (("status", status), ("model", model), ("name", name)) if value}
+    given = {"status": status, "kind": kind, "model": model, "name": name}
+    wanted = {key: value for key, value in given.items() if value}
     if (job_id is None) == (not wanted):
-        raise UsageProblem("name one job, or describe the jobs by --status, --model and --name")
+        raise UsageProblem("name one job, or describe the jobs by --status, --kind, --model and --name")
     with api_client(api_url, api_key, quiet=as_json) as client:
         if job_id is not None:
             _say_job(client.cancel(job_id), as_json=as_json)

@@ -105,7 +105,7 @@ class ApiClient:
         return self._json("GET", f"/v1/jobs/{job_id}", headers=_prefer(wait_seconds))
 
     def jobs(self, *, limit: int, **wanted: str | None) -> list[Json]:
-        """The newest jobs of the key's owner, newest first. `wanted`: status, model, name, since, until."""
+        """The newest jobs of the key's owner, newest first. `wanted`: status, kind, model, name, since, until."""
         found: list[Json] = []
         params: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         while True:
@@ -120,7 +120,7 @@ class ApiClient:
         return self._json("POST", f"/v1/jobs/{job_id}/cancel")
 
     def cancel_all(self, wanted: Mapping[str, str]) -> int:
-        """Stop all open jobs that fit `wanted` (status, model, name); returns how many this was."""
+        """Stop all open jobs that fit `wanted` (status, kind, model, name); returns how many this was."""
         count = 0
         while True:
             answer = self._json("POST", "/v1/jobs/cancel", json=dict(wanted))

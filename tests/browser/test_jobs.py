@@ -141,6 +141,14 @@ def test_a_filter_stands_in_the_address_and_acts_go_to_all_of_it(api: httpx.Clie
     links = page.locator("main a[href*='/jobs/']").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert len(links) == 2
     assert {first, second}.isdisjoint(link.rpartition("/")[2] for link in links)
+    page.goto("/jobs?status=partly")
+    page.get_by_label("Kind").select_option("single")
+    page.wait_for_url("**kind=single**")
+    expect(page.locator("#jobs")).to_contain_text("No job fits this filter")
+    page.get_by_label("Kind").select_option("bulk")
+    page.wait_for_url("**kind=bulk**")
+    for job_id in (first, second):
+        expect(page.locator(f"table.jobs a[href$='/jobs/{job_id}']")).to_be_visible()
     page.goto("/jobs?name=nobody-called-a-job-like-this")
     expect(page.locator("#jobs")).to_contain_text("No job fits this filter")
     page.goto("/jobs?name=kept&since=2026-11-27&until=2026-11-01")

@@ -171,6 +171,12 @@ document.addEventListener("visibilitychange", seen);
 addEventListener("pagehide", stop);
 addEventListener("popstate", () => address() === shown || location.reload()); // it comes for fragments, too
 addEventListener("pageshow", (event) => event.persisted && start());
-document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // narrow windows scroll them
-if (keepZone()) look();
-start();
+
+function begin() {
+  document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // narrow windows scroll them
+  if (keepZone()) look();
+  start();
+}
+// All of that can wait until the screen is painted: time zones alone take as long as a paint. Hidden, nothing is painted.
+if (document.hidden) begin();
+else requestAnimationFrame(() => setTimeout(begin));

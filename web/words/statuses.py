@@ -49,6 +49,7 @@ def state_of(job: Mapping[str, Any]) -> State:
     return STATES[job["status"]]
 
 
+KINDS = {"bulk": N_("bulk"), "single": N_("single")}  # by the words of the API
 _QUEUES = {"bulk": N_("bulk jobs"), "interactive": N_("single predictions")}
 
 

@@ -55,6 +55,7 @@ class CancelOrder(Shape):
     """Which of the owner's open jobs; at least one of these, and all that is given must hold."""
 
     status: Literal["queued", "running"] | None = None
+    kind: Annotated[Literal["single", "bulk"] | None, Field(default=None)]
     model: Annotated[str | None, Field(default=None, max_length=100)]
     name: Annotated[str | None, Field(default=None, min_length=1, max_length=200, description="A part of the name.")]
     since: Annotated[GivenTime | None, Field(default=None, description="Only accepted at this time or later.")]
@@ -65,7 +66,7 @@ class CancelOrder(Shape):
     def wanted(self) -> list[JobFilter]:
         """The same as filters, one for each status that a job can be open in."""
         statuses = [JobStatus(self.status)] if self.status else [JobStatus.QUEUED, JobStatus.RUNNING]
-        return [JobFilter(status, self.model, self.name, self.since, self.until) for status in statuses]
+        return [JobFilter(status, self.model, self.name, self.since, self.until, self.kind) for status in statuses]
 
 
 class Cancelled(Shape):
@@ -92,11 +93,17 @@ async def count(services: CurrentServices, caller: BulkCaller, body: CountOrder)
 @router.post("/v1/jobs/cancel", summary="Cancel the jobs of a filter")
 async def cancel(request: Request, services: CurrentServices, caller: Canceller, body: CancelOrder) -> Cancelled:
     """Stop what is not scored yet of all open jobs that fit; what is scored stays."""
-    if all(given is None for given in (body.status, body.model, body.name, body.since, body.until)):
-        raise Invalid(Flaw("", "filter_expected", "give at least one of status, model, name, since and until"))
+    if all(given is None for given in (body.status, body.kind, body.model, body.name, body.since, body.until)):
+        words = "give at least one of status, kind, model, name, since and until"
+        raise Invalid(Flaw("", "filter_expected", words))
     found = await _carry_out(services, caller, body)
     if found.cancelled:
-        told = {"status": body.status, "model": body.model, "jobs": found.cancelled}  # a name may be anything
+        told = {
+            "status": body.status,
+            "kind": body.kind,
+            "model": body.model,
+            "jobs": found.cancelled,
+        }  # a name may be anything
         await services.lists.write(
             lambda connection: record(connection, request, caller, "job.cancel", "jobs of a filter", after=told),
             owner=caller.owner,

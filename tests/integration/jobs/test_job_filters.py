@@ -133,9 +133,13 @@ def test_open_jobs_are_cancelled_by_filter(ready: Engine, settings: Settings) ->
         assert gateway.post("/v1/jobs/cancel", json={}).status_code == 422
         assert gateway.post("/v1/jobs/cancel", json={"name": "july"}).json() == _ONE
         assert [job_of(ready, job).status for job in (july, june)] == ["cancelled", "queued"]
+        assert gateway.post("/v1/jobs/cancel", json={"kind": "many"}).status_code == 422
+        assert gateway.post("/v1/jobs/cancel", json={"kind": "single"}).json() == _ONE
         answer(ready, take(ready))
+        may = bulk(ready, "May")
         assert gateway.post("/v1/jobs/cancel", json={"model": "default"}).json() == _ONE
     assert job_of(ready, june).status is JobStatus.SUCCEEDED
+    assert job_of(ready, may).status is JobStatus.CANCELLED
     assert job_of(ready, single.job_id).status is JobStatus.CANCELLED
 
 
@@ -155,7 +159,7 @@ def test_what_would_be_cancelled_is_counted_and_what_was_is_in_the_audit_log(rea
     assert job_of(ready, later).status is JobStatus.QUEUED
     with autocommit(ready) as connection:
         acts = connection.execute(text("SELECT action, object, after FROM predictq.audit_log ORDER BY id")).all()
-    told = ("job.cancel", "jobs of a filter", {"status": None, "model": None, "jobs": 5})
+    told = ("job.cancel", "jobs of a filter", {"status": None, "kind": None, "model": None, "jobs": 5})
     assert [tuple(act) for act in acts if act.action == "job.cancel"] == [told]
 
 

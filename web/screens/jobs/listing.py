@@ -1,4 +1,4 @@
-"""Jobs: the list, by status, model, text and time, all of which stand in the address."""
+"""Jobs: the list, by status, kind, model, text and time, all of which stand in the address."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.pauses import read_pauses
 from web.words.days import start_of
-from web.words.statuses import STATES
+from web.words.statuses import KINDS, STATES
 
 routes = ScreenRoutes()
 
-FILTERS = ("status", "model", "name", "since", "until")
+FILTERS = ("status", "kind", "model", "name", "since", "until")
 _DAYS = {"since": 0, "until": 1}  # of days that are given: how many later the API's moment is
 _STATUSES = {  # states of a filter that the API has other words for
     "succeeded": {"status": "succeeded", "errors": "none"},
@@ -50,6 +50,7 @@ async def jobs(screen: Screen) -> Response:
         wanted=wanted,
         is_first=not screen.query("cursor"),
         states=STATES,
+        kinds=KINDS,
         models=await _models(screen),
         held=await read_pauses(screen, wanted.get("model", "")),
     )
@@ -71,6 +72,8 @@ def filter_of(screen: Screen) -> dict[str, str]:
     given = {name: screen.query(name) or screen.given(name) for name in FILTERS}
     if given["status"] not in STATES:
         given["status"] = ""
+    if given["kind"] not in KINDS:
+        given["kind"] = ""
     return {
         name: value for name, value in given.items() if value and (name not in _DAYS or _moment(screen, name, value))
     }
