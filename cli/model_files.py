@@ -10,12 +10,12 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cli.connection.client import ApiClient, Json
 from cli.errors import FileRefused, UsageProblem
 from cli.output.progress import progress
 from shared.models.signature_reading import SignatureRefused, read_signature_text
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # httpx takes 0.1 s to import, which `predictq --help` must not wait for
+    from cli.connection.client import ApiClient, Json
     from model.code.folder import PackedFolder
 
 _OPENING_SECONDS = 200.0  # a worker has 170 to open a file and try the model
