@@ -24,7 +24,11 @@ from bench.stack import Service
 
 STREAMS = 1000
 _RATE = 300  # single predictions a second
-_ROOMY = {"PREDICTQ_KEY_STREAMS": str(STREAMS), "PREDICTQ_ALL_STREAMS": str(STREAMS)}
+_ROOMY = {  # all of them come from one address, with one key
+    "PREDICTQ_KEY_STREAMS": str(STREAMS),
+    "PREDICTQ_ALL_STREAMS": str(STREAMS),
+    "PREDICTQ_MAX_CONNECTIONS_PER_ADDRESS": str(2 * STREAMS),
+}
 
 
 def measure(bench: Bench) -> Figures:
