@@ -29,7 +29,8 @@ from shared.messaging.messages import Notice
 
 _REST_SECONDS = 0.25  # between two looks
 _WAKE_SECONDS = 0.001  # more of rest for each stream that the last look has woken
-_AT_ONCE = 20  # streams woken in one go: the calls of others come between
+_AT_ONCE = 20  # streams woken in one go
+_BREATH_SECONDS = 0.001  # after them: threads that read for other calls wait for the interpreter while a loop is busy
 _FIRST_POLL, _LONGEST_POLL = 1.0, 5.0  # seconds until a job is read again of which no notice came
 _TICK_SECONDS = 1.0  # between two looks for new jobs of owners, and for silence
 _KEY_SECONDS = 3.0  # between two looks whether keys still count
@@ -246,7 +247,7 @@ class JobEvents(Background):
         """Let those who were woken send, before many more are."""
         self._woken += 1
         if self._woken % _AT_ONCE == 0:
-            await asyncio.sleep(0)
+            await asyncio.sleep(_BREATH_SECONDS)
 
     async def _end_without_key(self) -> None:
         """End the streams whose key or session no longer counts; sessions with one key end each at its own time."""
