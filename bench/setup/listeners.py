@@ -41,7 +41,7 @@ async def main(port: int, key: str, count: int) -> None:
 
     async def quiet() -> None:
         while (seconds := last_at + _QUIET_SECONDS - time.monotonic()) > 0:
-            await asyncio.sleep(seconds)  # noqa: ASYNC110 - it is the silence that is waited for
+            await asyncio.sleep(seconds)
 
     tasks = [asyncio.create_task(listen()) for _ in range(count)]
     for _ in tasks:
