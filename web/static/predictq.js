@@ -177,6 +177,6 @@ function begin() {
   if (keepZone()) look();
   start();
 }
-// All of that can wait until the screen is painted: time zones alone take as long as a paint. Hidden, nothing is painted.
+// All of that can wait until the screen is painted, which it would share the processor with. Hidden, nothing is painted.
 if (document.hidden) begin();
 else requestAnimationFrame(() => setTimeout(begin));

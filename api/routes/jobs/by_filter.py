@@ -98,12 +98,8 @@ async def cancel(request: Request, services: CurrentServices, caller: Canceller,
         raise Invalid(Flaw("", "filter_expected", words))
     found = await _carry_out(services, caller, body)
     if found.cancelled:
-        told = {
-            "status": body.status,
-            "kind": body.kind,
-            "model": body.model,
-            "jobs": found.cancelled,
-        }  # a name may be anything
+        # Not the name, which may be anything.
+        told = {"status": body.status, "kind": body.kind, "model": body.model, "jobs": found.cancelled}
         await services.lists.write(
             lambda connection: record(connection, request, caller, "job.cancel", "jobs of a filter", after=told),
             owner=caller.owner,
