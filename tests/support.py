@@ -244,3 +244,11 @@ def read_results(
     rows: list[dict[str, Any]] = json.loads(b"[%b]" % part.rows)
     assert (len(rows), rows[-1]["request_id"] if rows else None) == (part.count, part.last and str(part.last))
     return rows
+
+
+def loaded_of(libraries: str, *, by: str) -> str:
+    """Which of these libraries, with spaces between them, an interpreter has loaded that imports the module `by`."""
+    code = f"import sys, {by}; print(*sorted(set('{libraries}'.split()) & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout.strip()

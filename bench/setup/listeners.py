@@ -40,7 +40,7 @@ async def main(port: int, key: str, count: int) -> None:
         sys.exit("a stream has ended")
 
     async def quiet() -> None:
-        while (seconds := last_at + _QUIET_SECONDS - time.monotonic()) > 0:  # noqa: ASYNC110 - it is the silence that is waited for
+        while (seconds := last_at + _QUIET_SECONDS - time.monotonic()) > 0:  # noqa: ASYNC110 - silence is no event
             await asyncio.sleep(seconds)
 
     tasks = [asyncio.create_task(listen()) for _ in range(count)]

@@ -70,10 +70,9 @@ def wrong_days(screen: Screen) -> dict[str, str]:
 def filter_of(screen: Screen) -> dict[str, str]:
     """What of the list's filter stands in the address or in a form; what nobody understands is left out."""
     given = {name: screen.query(name) or screen.given(name) for name in FILTERS}
-    if given["status"] not in STATES:
-        given["status"] = ""
-    if given["kind"] not in KINDS:
-        given["kind"] = ""
+    for name, known in (("status", STATES), ("kind", KINDS)):
+        if given[name] not in known:
+            given[name] = ""
     return {
         name: value for name, value in given.items() if value and (name not in _DAYS or _moment(screen, name, value))
     }
