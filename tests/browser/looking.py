@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.browser.screen import PATIENCE_MS
 from tests.e2e.support import Up
-from tests.support import ROOT
+from tests.support import ROOT, wait_until
 
 HEIGHTS = {1280: 860, 390: 844}
 PICTURES = "PREDICTQ_PICTURES"  # set, the tests write docs/screens/ anew
@@ -74,7 +74,14 @@ def new_page(
     looking.watch(page)
     if key != "":
         page.goto(sign_in_link(looking.url, key or looking.key))
+        if has_script:
+            wait_until(lambda: _has_zone(page), seconds=20, what="the script to tell the browser's time zone")
     return page
+
+
+def _has_zone(page: Page) -> bool:
+    # The script tells it once the first screen is painted; what is asked for before then is answered in UTC.
+    return any(cookie.get("name") == "predictq_zone" for cookie in page.context.cookies())
 
 
 def api_of(stack: Up) -> httpx.Client:

@@ -30,8 +30,8 @@ def job_id(stack: Up) -> str:
 
 
 def box(element: Locator) -> FloatRect:
-    """Where the element is; it must be there."""
-    found = element.bounding_box()
+    """Where the element is; it must be there. A screen that moves takes elements away and puts the same ones there."""
+    found = element.bounding_box() or element.bounding_box()
     assert found is not None
     return found
 
