@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from worker.closed.calls import can_close_calls, close_calls, forbid_new_privileges
@@ -30,8 +31,11 @@ def main() -> None:
         os._exit(0)  # the file may have left something to be done at the end
 
 
-def close_in() -> None:
-    """All that this system can do. Before libraries are loaded: the kernel's rules hold for the thread that asks."""
+def close_in(*readable: Path) -> None:
+    """All that this system can do; what is in `readable` may be read all the same.
+
+    Before libraries are loaded: the kernel's rules hold for the thread that asks.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_ANSWER_BYTES, MOST_ANSWER_BYTES))
     if sys.platform != "linux":
@@ -39,7 +43,7 @@ def close_in() -> None:
     ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
     forbid_new_privileges()
     if landlock_version():
-        close_files()
+        close_files(*readable)
     if can_close_calls():
         close_calls()
 

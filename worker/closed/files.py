@@ -35,8 +35,10 @@ def landlock_version() -> int:
     return max(0, version)
 
 
-def close_files() -> None:
-    """Leave this process nothing but reading its code and libraries. Raises OSError where the kernel refuses.
+def close_files(*readable: Path) -> None:
+    """Leave this process nothing but reading its code, its libraries and what is in `readable`.
+
+    Raises OSError where the kernel refuses.
 
     Only for a process of one thread: others would keep what they have.
     """
@@ -49,6 +51,8 @@ def close_files() -> None:
     ruleset = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
     for path, wanted in _allowed():
         _allow(ruleset, path, wanted)
+    for path in readable:
+        _allow(ruleset, path, _READ_FILE | _READ_DIRECTORY)
     _call(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
 

@@ -16,12 +16,18 @@ from typing import Any
 from sqlalchemy import Engine
 
 from worker.child_directory import child_directory
+from worker.closed.process import end_group
 from worker.errands.failures import ErrandRefused, describe
 
 _SECONDS = 170.0  # to load libraries and a file
 # What is late, and what ended the process.
 _OF_ROWS = ("The rows were not read", "Reading the rows ended the process that read them")
 _OF_FILES = ("The file was not opened and read", "The file ended the process that opened it")
+_COMMANDS = {
+    "write_export": ("worker.errands.apart", "write_export"),
+    "read_rows": ("worker.errands.apart", "read_rows"),
+    "look_at_upload": ("worker.uploads", "look"),
+}
 
 
 def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -29,20 +35,21 @@ def do_apart(kind: str, *, seconds: float = _SECONDS) -> Callable[[dict[str, Any
 
     def do(arguments: dict[str, Any]) -> dict[str, Any]:
         late, what = _OF_ROWS if kind == "read_rows" else _OF_FILES
-        command = [sys.executable, "-m", "worker.errands.apart", kind]
         with child_directory() as environment:
+            child = subprocess.Popen(
+                [sys.executable, "-m", *_COMMANDS[kind]],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+            )
             try:
-                ended = subprocess.run(
-                    command,
-                    input=json.dumps(arguments).encode(),
-                    stdout=subprocess.PIPE,
-                    env=environment,
-                    timeout=seconds,
-                    check=False,
-                )
+                output, _ = child.communicate(json.dumps(arguments).encode(), timeout=seconds)
             except subprocess.TimeoutExpired:
                 raise ErrandRefused("file_refused", f"{late} within {seconds:g} s.") from None
-        status, output = ended.returncode, ended.stdout
+            finally:
+                end_group(child)
+        status = child.returncode
         if status != 0 or not output:
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise ErrandRefused("file_refused", f"{what} ({how}).")
@@ -81,13 +88,9 @@ def _handler(kind: str, engine: Engine) -> Callable[[dict[str, Any]], dict[str, 
         from worker.exports.writing import write_export  # noqa: PLC0415
 
         return partial(write_export, engine)
-    if kind == "read_rows":
-        from worker.exports.source_rows import write_source_rows  # noqa: PLC0415
+    from worker.exports.source_rows import write_source_rows  # noqa: PLC0415
 
-        return partial(write_source_rows, engine)
-    from worker.errands.tables import TableErrands  # noqa: PLC0415
-
-    return TableErrands(engine).look
+    return partial(write_source_rows, engine)
 
 
 if __name__ == "__main__":

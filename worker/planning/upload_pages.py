@@ -14,6 +14,7 @@ from typing import Any, cast
 from shared.jobs.planning import JobError, PlannedPage
 from shared.uploads.table_order import TableOrder
 from worker.child_directory import child_directory
+from worker.closed.process import end_group
 from worker.planning.failures import PlanFailed, UploadRefusedAtPlan
 from worker.planning.page_cutter import PageCutter
 from worker.planning.spool import KeySpool
@@ -23,6 +24,8 @@ _OPEN_SECONDS = 1_800.0  # to read the whole file once; a workbook of a million 
 _STALL_SECONDS = 60.0  # without a row, once rows come
 _PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
 _PIECE = 1 << 18
+# What the process says that no other attempt can mend. All else may be better later.
+_AT_ONCE = {"upload_refused": JobError.UPLOAD_REFUSED, "file_unknown": JobError.UPLOAD_GONE}
 
 
 class UploadReader:
@@ -41,9 +44,11 @@ class UploadReader:
 
     def __enter__(self) -> UploadReader:
         """Start the process. From this thread: Linux ends it with the thread that started it."""
-        command = [sys.executable, "-m", "worker.uploads"]
+        command = [sys.executable, "-m", "worker.uploads", "rows"]
         environment = self._files.enter_context(child_directory())
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+        )
         self._thread.start()
         return self
 
@@ -54,13 +59,11 @@ class UploadReader:
     def stop(self) -> None:
         """Read no further. What is in the spool stays."""
         self.spool.drop()
-        if self._child is not None and self._child.poll() is None:
-            self._child.kill()
-        self._thread.join()
         if self._child is not None:
-            self._child.wait()
-            if self._child.stdout is not None:
-                self._child.stdout.close()
+            end_group(self._child)
+        self._thread.join()
+        if self._child is not None and self._child.stdout is not None:
+            self._child.stdout.close()
         self._files.close()
 
     def check(self) -> None:
@@ -92,10 +95,10 @@ class UploadReader:
             order.write(self._asked)
         answer = child.stdout.readline()
         said: dict[str, Any] = json.loads(answer) if answer else {}
-        if said.get("code") == JobError.PLANNING_FAILED:
+        if code := said.get("code"):
+            if code in _AT_ONCE:
+                raise UploadRefusedAtPlan(_AT_ONCE[code], said["detail"])
             raise PlanFailed(JobError.PLANNING_FAILED, said["detail"])
-        if "code" in said:
-            raise UploadRefusedAtPlan(JobError(said["code"]), said["detail"])
         self._copy(cast("BufferedReader", child.stdout))
         status = child.wait()
         if status or not said:

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
-from sqlalchemy import Connection
-
-from shared.models.registry import ModelVersion, get_version
-from shared.sources.keys import KeyForm
+from shared.models.signature import Signature
+from shared.sources.keys import KeyColumn, KeyForm
 from shared.sources.references import REFERENCES
-from shared.sources.source import get_source
-from shared.uploaded_files import write_file
 from shared.uploads.table_order import TableOrder
-from worker.temporary_room import named_when_full
 
 
 @dataclass(frozen=True, slots=True)
 class UploadContext:
-    """A file on this machine's disk, and what its rows are for."""
+    """A file on this machine's disk, and what its rows are for. No `signature` where features are none of the file's.
+
+    It goes as JSON to the process that opens the file, which reaches no database.
+    """
 
     path: Path
     order: TableOrder
-    version: ModelVersion
+    signature: Signature | None
     form: KeyForm
 
+    def to_json(self) -> dict[str, Any]:
+        """For `from_json`."""
+        return {
+            "path": str(self.path),
+            "order": self.order.to_json(),
+            "signature": None if self.signature is None else self.signature.to_json(),
+            "key": None if self.form is REFERENCES else [[column.name, column.type] for column in self.form.columns],
+        }
 
-@contextmanager
-def upload_context(
-    connection: Connection, order: TableOrder, *, owner: str, version_id: int
-) -> Iterator[UploadContext]:
-    """Fetch the file, for as long as the context lasts. Raises UploadUnknown, NoTemporaryRoom."""
-    version = get_version(connection, version_id)
-    form = REFERENCES if version.source_id is None else get_source(connection, version.source_id).key_form
-    with TemporaryDirectory(prefix="predictq-upload-") as directory:
-        path = Path(directory) / "upload"
-        with named_when_full(), path.open("wb") as file:
-            write_file(connection, order.upload_id, owner, file)
-        yield UploadContext(path, order, version, form)
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> UploadContext:
+        """What `to_json` made."""
+        signature, key = given["signature"], given["key"]
+        return cls(
+            Path(given["path"]),
+            TableOrder.from_json(given["order"]),
+            None if signature is None else Signature.from_json(signature),
+            REFERENCES if key is None else KeyForm(tuple(KeyColumn(name, kind) for name, kind in key)),
+        )

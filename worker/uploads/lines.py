@@ -21,8 +21,7 @@ _PIECE = 1 << 18
 
 def table_rows(context: UploadContext, *, tells_values: bool) -> TableRows:
     """The rows of a file. Raises UploadRefused."""
-    order = context.order
-    signature = context.version.signature if order.has_features else None
+    order, signature = context.order, context.signature
     try:
         opened = open_file(context.path, order)
     except TableRefused as refused:

@@ -27,7 +27,7 @@ _LONGEST = 80  # characters of an example
 def look(context: UploadContext) -> dict[str, Any]:
     """What was understood, as `api.schemas.uploads.UploadLook` describes it."""
     order, form = context.order, context.form
-    signature = context.version.signature if order.has_features else None
+    signature = context.signature
     own = key_names(form)[-1]
     said: dict[str, Any] = {
         "key": list(own),

@@ -14,16 +14,9 @@ from shared.files.refusals import TableRefused
 from shared.files.table import check_names
 from shared.sentences import Sentence
 from shared.uploads.table_order import TableOrder
+from worker.uploads.kinds import kind_of
 
 _PIECE = 1 << 20
-_MARKS = (
-    (b"PK\x03\x04", "xlsx"),
-    (b"PAR1", "parquet"),
-    (b"ARROW1", "arrow"),
-    (b"\xff\xff\xff\xff", "arrow"),  # a stream
-    (b"\xd0\xcf\x11\xe0", "xls"),
-)
-
 Table = ArrowTable | ExcelTable | CsvTable
 
 
@@ -39,8 +32,8 @@ class OpenedFile:
 
 
 def open_file(path: Path, order: TableOrder) -> OpenedFile:
-    """The table in a file, whose name does not matter. Raises TableRefused."""
-    kind = _kind(path)
+    """The table in a file that is called as its kind is, see `name_by_kind`. Raises TableRefused."""
+    kind = kind_of(path)
     opened = _OPENERS[kind](path, order)
     check_names(opened.table.names)
     return opened
@@ -49,30 +42,22 @@ def open_file(path: Path, order: TableOrder) -> OpenedFile:
 def sheets_of(path: Path) -> list[str]:
     """The sheets of a workbook; none of another file, or of one that cannot be read."""
     try:
-        return sheet_names(path) if _kind(path) == "xlsx" else []
+        return sheet_names(path) if kind_of(path) == "xlsx" else []
     except TableRefused:
         return []
 
 
-def _kind(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(8)
-    if not start:
-        raise TableRefused(Sentence("the file is empty", "empty_file"))
-    return next((kind for mark, kind in _MARKS if start.startswith(mark)), "csv")
-
-
 def _excel(path: Path, order: TableOrder) -> OpenedFile:
-    table = ExcelTable(_called(path, "workbook.xlsx"), sheet=order.sheet)
+    table = ExcelTable(path, sheet=order.sheet)
     return OpenedFile(table, "xlsx", sheet=table.sheet)
 
 
 def _arrow(path: Path, _: TableOrder) -> OpenedFile:
-    return OpenedFile(ArrowTable(_called(path, "table.arrow")), "arrow")
+    return OpenedFile(ArrowTable(path), "arrow")
 
 
 def _parquet(path: Path, _: TableOrder) -> OpenedFile:
-    return OpenedFile(ArrowTable(_called(path, "table.parquet")), "parquet")
+    return OpenedFile(ArrowTable(path), "parquet")
 
 
 def _old_excel(_: Path, __: TableOrder) -> OpenedFile:
@@ -82,14 +67,8 @@ def _old_excel(_: Path, __: TableOrder) -> OpenedFile:
 
 def _csv(path: Path, order: TableOrder) -> OpenedFile:
     encoding = order.encoding or _encoding_of(path)
-    table = CsvTable(_called(path, "table.csv"), separator=order.separator, encoding=encoding)
+    table = CsvTable(path, separator=order.separator, encoding=encoding)
     return OpenedFile(table, "csv", separator=table.separator, encoding=table.encoding)
-
-
-def _called(path: Path, name: str) -> Path:
-    """The file under a name that its reader knows, and that may stand in a text for people."""
-    path.rename(path.parent / name)
-    return path.parent / name
 
 
 def _encoding_of(path: Path) -> str | None:

@@ -190,7 +190,7 @@ def test_a_file_that_does_not_fit_fails_its_job_with_line_and_column(gateway: Ga
     content = workbook([list(ROWS[0]), *[list(ROWS[0].values())] * 50, ["old", 1, "Sales", True]])
     job = gateway.post("/v1/jobs?features=upload", content=content, headers={"Content-Type": EXCEL}).json()
     failed = planned(engine, job)
-    assert (failed.status, failed.total, failed.error_code) == ("failed", 0, "upload_refused")
+    assert (failed.status, failed.total, failed.error_code) == ("failed", 0, "upload_refused"), failed.error_detail
     assert failed.error_detail == "line 52: age must be a whole number"
     sent = gateway.post("/v1/uploads", content=content).json()
     found = gateway.post(f"/v1/uploads/{sent['id']}/look", json={"features": True}).json()

@@ -22,6 +22,7 @@ from shared.files.csv_table import CsvTable
 from shared.files.refusals import CellsRefused, TableRefused
 from shared.files.table import MOST_NAME_BYTES, converted_rows, infer, parse_types
 from shared.uploads.table_order import TableOrder
+from worker.uploads.kinds import name_by_kind
 from worker.uploads.opening import open_file
 
 
@@ -334,7 +335,7 @@ def test_only_what_becomes_a_column_of_postgresql_has_a_name_of_63_bytes_at_most
     with pytest.raises(TableRefused, match="63 bytes are the most"):
         infer(CsvTable(path), {}, most_name_bytes=63)
     order = TableOrder(uuid4(), has_features=True)
-    assert open_file(path, order).table.names[1] == "ü" * 40
+    assert open_file(name_by_kind(path), order).table.names[1] == "ü" * 40
 
 
 def test_any_character_may_be_said_to_separate_and_is_named_where_a_line_does_not_fit(tmp_path: Path) -> None:

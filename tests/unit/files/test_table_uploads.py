@@ -24,6 +24,7 @@ from shared.uploads.cell_values import value_of_cell
 from shared.uploads.feature_values import ValueRefused
 from shared.uploads.refusals import UploadRefused
 from shared.uploads.table_order import TableOrder
+from worker.uploads.kinds import name_by_kind
 from worker.uploads.matching import match_columns
 from worker.uploads.opening import open_file, sheets_of
 from worker.uploads.rows import SeenInPart, TableRows, faults_of
@@ -53,7 +54,7 @@ def rows_of(path: Path, form: KeyForm = TEXT_KEY, *, tells_values: bool = True, 
     copy.write_bytes(path.read_bytes())
     asked = order(**said)
     try:
-        opened = open_file(copy, asked)
+        opened = open_file(name_by_kind(copy), asked)
     except TableRefused as refused:
         raise UploadRefused(faults_of(refused)) from None
     signature = SIGNATURE if asked.has_features else None
@@ -72,7 +73,7 @@ def test_a_look_at_a_long_file_ends_in_time(tmp_path: Path) -> None:
     def rows(seconds: float | None) -> TableRows:
         copy = tmp_path / "upload"
         copy.write_bytes(path.read_bytes())
-        opened = open_file(copy, order())
+        opened = open_file(name_by_kind(copy), order())
         columns = match_columns(opened.table.names, TEXT_KEY, signature, {})
         return TableRows(opened, columns, TEXT_KEY, signature, most_seconds=seconds)
 
@@ -88,7 +89,7 @@ def test_a_look_at_a_part_asks_nothing_that_later_rows_tell(tmp_path: Path) -> N
     lines = ["no;since", *(f"{number};{1 + number % 12:02d}/01/2024" for number in range(5_000)), "x;13/01/2024"]
     path.write_text("\n".join(lines), encoding="utf-8")
     signature = Signature((FeatureSpec("since", FeatureKind.DATETIME),))
-    opened = open_file(path, order())
+    opened = open_file(name_by_kind(path), order())
     columns = match_columns(opened.table.names, TEXT_KEY, signature, {})
     with pytest.raises(SeenInPart):
         TableRows(opened, columns, TEXT_KEY, signature, most_seconds=0.0)

@@ -1,0 +1,84 @@
+"""Tables that break in: what code out of a file could do in the process that opens an upload."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from uuid_utils.compat import uuid7
+
+from shared.config import Settings
+from shared.postgres.engine import transaction
+from shared.uploaded_files import add_piece, begin_file, end_file
+from shared.uploads.table_order import TableOrder
+from tests.integration.jobs.test_table_uploads import workbook
+from tests.integration.worker.test_closed_process import attempts, network, secrets
+from tests.support import OWNER, ROOT, add_clients, add_model, environment
+from worker.errands.apart import do_apart
+
+# In the place of the library that opens workbooks, as if a file had made that do its will.
+_LIBRARY = """
+import json, os, pathlib, socket, subprocess
+found = dict(os.environ)
+{}
+network = tried
+{}
+secrets = tried
+{}
+def load_workbook(*_, **__):
+    raise ValueError("<<" + json.dumps([network, secrets, tried, str(found)]) + ">>")
+"""
+
+
+def sent(engine: Engine, content: bytes) -> TableOrder:
+    """A file as the gateway keeps it."""
+    upload_id = uuid7()
+    with transaction(engine) as connection:
+        begin_file(connection, upload_id, OWNER, "application/octet-stream")
+        add_piece(connection, upload_id, 0, content)
+        end_file(connection, upload_id, size=len(content), sha256=sha256(content).hexdigest())
+    return TableOrder(upload_id)
+
+
+def test_whoever_takes_over_the_reader_of_a_table_reaches_nothing(
+    settings: Settings, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No network, no secret of the worker's, no file but the upload, and that to be read alone."""
+    version = add_model(engine)
+    add_clients(engine, 1)
+    order = sent(engine, workbook([["client_id"], [1]]))
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / ".env").write_text("SOURCE=s3cret")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        program = _LIBRARY.format(
+            attempts(*network(port)),
+            attempts(*secrets(beside)),
+            attempts(
+                "open('/tmp/here', 'w')",
+                f"open({str(beside / '.env')!r}, 'a')",
+                "list(pathlib.Path('/tmp').iterdir())",
+            ),
+        )
+        (tmp_path / "openpyxl.py").write_text(program)
+        for name, value in environment(settings).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+        monkeypatch.setenv("CRM_URL", "postgresql://somebody:s3cret@nowhere/none")
+        seen = do_apart("look_at_upload")({"order": order.to_json(), "owner": OWNER, "version_id": version})
+    said = json.dumps(seen)
+    tried: list[Any] = json.loads(json.loads(f'"{said.partition("<<")[2].partition(">>")[0]}"'))
+    assert [set(names) & {"done"} for names in tried[:3]] == [set()] * 3
+    assert [len(names) for names in tried[:3]] == [6, 5, 3]
+    assert "PATH" in tried[3]
+    assert "s3cret" not in said
+    assert not {"DATABASE_URL", "CRM_URL"} & {*tried[3].split("'")}
+    assert (beside / ".env").read_text() == "SOURCE=s3cret"
+    assert os.environ["CRM_URL"]  # it was there to be found
