@@ -15,7 +15,7 @@ from shared.models.registry import ModelVersion
 from shared.watching.workers import Worker, living_workers, why_nobody
 
 _LOOK_SECONDS = 0.2
-_SILENT_SECONDS = 4.0  # without a word of any process: all are busy, or Redis is away
+_SILENT_SECONDS = 10.0  # without a word of any process: all are busy, or Redis is away
 _MOST_SECONDS = 20.0  # for loading; who has not by then loads it with the first batch
 
 

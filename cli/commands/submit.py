@@ -75,6 +75,7 @@ def predict_raw(
 
 
 def bulk(
+    given: Annotated[Path | None, typer.Argument(metavar="FILE", help="As --file.", show_default=False)] = None,
     ids: Annotated[
         Path | None,
         typer.Option(
@@ -115,9 +116,10 @@ def bulk(
     api_key: ApiKeyText = None,
 ) -> None:
     """Predict for many clients."""
-    if sum((ids is not None, features is not None, file is not None, everyone, bool(where))) != 1:
+    if sum((*(path is not None for path in (given, ids, features, file)), everyone, bool(where))) != 1:
         ways = "--file FILE, --ids FILE, --features FILE, --all and --where COLUMN=VALUE"
         raise UsageProblem(f"name the clients by exactly one of {ways}")
+    file = given or file
     for option, path in (("--ids", ids), ("--features", features), ("--file", file)):
         if path is not None:
             _require_file(option, path)

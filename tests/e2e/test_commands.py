@@ -119,7 +119,7 @@ def test_a_job_is_asked_again_whole_or_where_it_failed(up: Up, tmp_path: Path) -
     """`repeat` scores the same clients anew, `retry` the rows that have an error."""
     path = tmp_path / "ids.csv"
     path.write_text("client_id\n1\n999999\n2\n")
-    job = up.ask("bulk", "--ids", str(path), "--watch")
+    job = up.ask("bulk", str(path), "--watch")
     again = up.ask("repeat", job["id"], "--watch")
     assert again["id"] != job["id"]
     assert again["request_counts"] == {"total": 3, "succeeded": 2, "failed": 1, "cancelled": 0}

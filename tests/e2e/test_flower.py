@@ -19,8 +19,11 @@ from playwright.sync_api import Page, expect
 from devstack.servers.ports import free_port
 from devstack.services import FLOWER_USER, answers
 from tests.browser.screen import number_in, open_page
-from tests.e2e.support import Up
+from tests.e2e.support import CLIENTS, QUICK, Up
 from tests.support import ROOT, wait_until
+
+ROWS = 60_000
+BATCH_ROWS = int(QUICK["PREDICTQ_BULK_BATCH_ROWS"])
 
 
 def watch_a_bulk_job(up: Up, page: Page, url: str, pictures: Path) -> None:
@@ -30,13 +33,20 @@ def watch_a_bulk_job(up: Up, page: Page, url: str, pictures: Path) -> None:
     assert up.ask("predict", "1", "--wait")["status"] == "succeeded"
     wait_until(lambda: number_in(page, "#workers-succeeded") >= 0, what="a count")
     before = number_in(page, "#workers-succeeded")
-    job = up.ask("bulk", "--all", "--watch")
-    batches = -(-job["request_counts"]["total"] // 200)
+    ids = pictures / "ids.csv"
+    ids.write_text("client_id\n" + "".join(f"{1 + number % CLIENTS}\n" for number in range(ROWS)))
+    job = up.ask("bulk", "--ids", str(ids))["id"]
+    wait_until(lambda: up.ask("job", job)["request_counts"]["succeeded"], what="the first answers")
+    up.ask("pause", "--queue", "bulk", "--reason", "a look")  # so that the page can be looked at while the job runs
+    wait_until(lambda: number_in(page, "#workers-succeeded") > before, what="a first task of the job")
+    assert up.ask("job", job)["status"] == "running"
+    up.ask("resume", "--queue", "bulk")
+    batches = ROWS // BATCH_ROWS
     wait_until(lambda: number_in(page, "#workers-succeeded") >= before + batches, what="a task for each batch")
+    wait_until(lambda: up.ask("job", job)["status"] == "succeeded", what="the job's end")
     page.goto(f"{url}/tasks")
-    row = page.locator("#tasks-table tbody tr").filter(has_text="bulk").first
+    row = page.locator("#tasks-table tbody tr").filter(has_text="bulk").filter(has_text="finished").first
     expect(row).to_contain_text("predictq.work")
-    expect(row).to_contain_text("finished")
     expect(row).to_contain_text("SUCCESS")
     assert re.search(r"\d\.\d+", row.inner_text()), row.inner_text()  # the seconds that it took
     page.screenshot(path=pictures / "tasks.png")

@@ -8,7 +8,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sqlalchemy import Engine, text
 
 from model.artefact import build_artefact
@@ -17,7 +19,9 @@ from shared.config import Settings
 from shared.erasure.find import find_client
 from shared.erasure.keys import client_key, read_source
 from shared.installation import read_installation
+from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.registry import promote_version, register_version
+from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
 from tests.integration.gateway.api_support import READER, Gateway, new_key, running_gateway
@@ -161,3 +165,25 @@ def test_a_promotion_during_the_upload_changes_nothing(gateway: Gateway, engine:
     assert job["model_version"] == 1
     score(scorer, Queue.BULK)
     assert results_of(gateway, job)[0]["probability"] == right_answer(**ROWS[0])
+
+
+def test_names_longer_than_postgresql_takes_are_features(gateway: Gateway, engine: Engine, scorer: Scorer) -> None:
+    """Of more than 63 bytes, and alike up to there: each is its own, singly and in bulk."""
+    names = ["x" * 70, "x" * 71, "ä" * 32 + "x"]
+    frame = pd.DataFrame([[0.01, 0.5, 0.2], [0.99, 0.1, 0.7], [0.3, 0.9, 0.4], [0.6, 0.2, 0.9]], columns=names)
+    model = LogisticRegression(C=1e6).fit(frame, [0, 1, 0, 1])
+    signature = Signature(tuple(FeatureSpec(name, FeatureKind.NUMBER) for name in names))
+    with transaction(engine) as connection:
+        version = new_version(build_artefact(model, signature, 0.5, name="long"), source_id=None, model="long")
+        promote_version(connection, register_version(connection, version).id)
+    rows = frame.to_dict("records")
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    job = gateway.post(f"{PATH}&model=long", content=content, headers=NDJSON).json()
+    single = gateway.post("/v1/predict_raw", json={"model": "long", "features": rows[1]}).json()
+    while score(scorer, Queue.BULK) or score(scorer, Queue.INTERACTIVE):
+        pass
+    own = model.predict_proba(frame)[:, 1]
+    assert [row["probability"] for row in results_of(gateway, job)] == pytest.approx(own, rel=1e-12)
+    answer = gateway.get(f"/v1/jobs/{single['id']}").json()["result"]
+    assert answer["probability"] == pytest.approx(own[1], rel=1e-12)
+    assert abs(own[1] - own[0]) > 0.5
