@@ -25,6 +25,7 @@ from shared.models.signature import Signature
 from shared.postgres.engine import transaction
 from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
+from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.jobs.jobs_support import answer, take
 from tests.integration.worker.scoring_support import features_of, results, score, submit_raw, trace_of
 from tests.models import SIGNATURE, OnLoading, TestModel, right_answer
@@ -201,10 +202,12 @@ def test_a_worker_starts_whatever_the_live_version_does(
     corrupt(engine, pickle.dumps(OnLoading(what)))
     quick = settings.model_copy(update={"batch_timeout_seconds": 4.0, "lease_seconds": 5.0})
     log = tmp_path / "worker.log"
-    with worker_process(quick, log=log):
+    with worker_process(quick, log=log), running_gateway(quick, new_key(engine, "admin", roles=["admin"])) as gateway:
         wait_until(lambda: "worker starts" in log.read_text(), what="the start", seconds=60)
         assert "the live model cannot be loaded" in log.read_text()
-        add_model(engine)
+        version = add_model(engine, promote=False)
+        promoted = gateway.post(f"/v1/models/default/versions/{version}/promote", json={})
+        assert promoted.status_code == 200, promoted.text
         accepted = submit_bulk(engine, [1])
         publish(quick, accepted)
         assert wait_for_job(engine, accepted.job_id).succeeded == 1
