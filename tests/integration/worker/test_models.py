@@ -53,9 +53,12 @@ def source(engine: Engine, database_url: str) -> Source:
     with engine.begin() as connection:
         connection.execute(
             text("""CREATE TABLE people (no text PRIMARY KEY, age integer NOT NULL, pay double precision, kids smallint,
-                                         over boolean, dept text, city varchar(20), joined timestamptz)""")
+                                         over boolean, dept text, city varchar(20), joined timestamptz, salary text)""")
         )
-        connection.execute(text("GRANT SELECT ON people TO PUBLIC"))  # the worker's role is one of its own
+        # The worker's role is one of its own, and may read what it is told of: no other column.
+        connection.execute(text("REVOKE ALL ON people FROM PUBLIC, predictq_gateway, predictq_worker"))
+        columns = "no, age, pay, kids, over, dept, city, joined"
+        connection.execute(text(f"GRANT SELECT ({columns}) ON people TO predictq_gateway, predictq_worker"))
         for number, row in enumerate(ROWS.astype(object).where(ROWS.notna(), None).to_dict("records")):
             row["kids"] = None if row["kids"] is None else int(row["kids"])
             connection.execute(
