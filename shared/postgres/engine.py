@@ -35,6 +35,12 @@ _DEFAULTS = (
     "-c jit=off -c max_parallel_workers_per_gather=0 -c timezone=UTC -c default_transaction_isolation=read\\ committed"
 )
 
+# How PostgreSQL writes values as text: its own defaults, whatever the role or the database has. With fewer digits a
+# probability would come out rounded, and a threshold that is read back would be another than was registered.
+_TEXTS = (
+    "-c extra_float_digits=1 -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex -c client_encoding=UTF8"
+)
+
 # Time-outs as above, from the server's side. Without them a worker that was cut off inside a transaction kept its batch
 # locked, and so out of everybody's reach, for as long as PostgreSQL believed in the connection: two hours by default.
 _SESSION = (
@@ -61,7 +67,7 @@ def make_engine(
     connect: dict[str, Any] = dict(_CONNECT, application_name=application_name)
     limits = {"statement_timeout": statement_timeout_seconds, "lock_timeout": lock_timeout_seconds}
     options = [f"-c {name}={int((seconds or 0) * 1000)}" for name, seconds in limits.items()]
-    connect["options"] = " ".join([_DEFAULTS, _SESSION, *options])
+    connect["options"] = " ".join([_DEFAULTS, _TEXTS, _SESSION, *options])
     engine = create_engine(
         settings.database_url.get_secret_value(),
         connect_args=connect,
