@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from psycopg2.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
+from psycopg2.errors import (
+    IdleInTransactionSessionTimeout,
+    LockNotAvailable,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+    TransactionTimeout,
+)
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -49,6 +55,9 @@ _SESSION = (
 )
 
 
+_KNOWS_TRANSACTION_TIMEOUT = 170_000  # PostgreSQL 17
+
+
 def make_engine(
     settings: Settings,
     *,
@@ -79,7 +88,21 @@ def make_engine(
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
     )
     event.listen(engine, "handle_error", _leave_read_only)
+    event.listen(engine, "connect", _unlimit_transactions)
     return engine
+
+
+def _unlimit_transactions(driver: PsycopgConnection, _record: object) -> None:
+    """Let transactions take their time, whatever the role has: a bulk job or an upload is one, and may be long.
+
+    No start-up option, because servers before 17 refuse a connection that names a setting which they do not know.
+    """
+    if driver.info.server_version < _KNOWS_TRANSACTION_TIMEOUT:
+        return
+    driver.autocommit = True
+    with driver.cursor() as cursor:
+        cursor.execute("SET transaction_timeout = 0")
+    driver.autocommit = False
 
 
 def _leave_read_only(context: ExceptionContext) -> None:
@@ -121,13 +144,16 @@ def naming_failures() -> Iterator[None]:
         raise DatabaseUnavailable(error) from error
     except (OperationalError, InterfaceError) as error:
         raise _named(error.orig or error) from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError, ReadOnlySqlTransaction) as error:
+    except (psycopg2.OperationalError, psycopg2.InterfaceError, *_INTERNAL) as error:
         raise _named(error) from error
     except InternalError as error:
-        if isinstance(error.orig, ReadOnlySqlTransaction):
+        if isinstance(error.orig, _INTERNAL):
             raise _named(error.orig) from error
         raise
 
+
+# What the driver takes for its own fault: a standby, and transactions that the server has ended with their connection.
+_INTERNAL = (ReadOnlySqlTransaction, IdleInTransactionSessionTimeout, TransactionTimeout)
 
 _NAMES = (
     (LockNotAvailable, DatabaseBlocked),

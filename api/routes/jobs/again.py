@@ -12,12 +12,14 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Request
+from sqlalchemy import Engine
 from starlette.responses import Response
 
 from api.access.dependencies import JobId
 from api.http.model_route import ModelRoute
 from api.http.openapi import BEARER, PROBLEMS
 from api.http.problems import JOB_OPEN, Problem
+from api.intake.key_spool import KeySpool
 from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.schemas import jobs as schemas
@@ -26,6 +28,7 @@ from shared.errors import OtherSource, SourceNeeded
 from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.accepting.singles import Accepted
 from shared.jobs.again import EarlierJob, earlier_rows, read_earlier
+from shared.postgres.engine import transaction
 
 router = APIRouter(tags=["jobs"], route_class=ModelRoute, responses=PROBLEMS, dependencies=[BEARER])
 _CREATED: dict[str, Any] = {"status_code": 202, "response_model": None, "responses": {200: {"model": schemas.Job}}}
@@ -95,13 +98,25 @@ async def _rows_again(call: KeyedCall, job_id: UUID, earlier: EarlierJob, *, onl
     job = await _new_job(call, job_id, earlier, replace(model, target=target), "retry" if only_failed else "repeat")
     if earlier.has_features:  # pages as wide as they were
         job = replace(job, batch_rows=min(job.batch_rows, earlier.page_rows))
-    services = call.services
+    services, owner = call.services, call.caller.owner
+    await services.intake.admit_upload(call.caller, call.key)
+    with services.caps.uploads.place(call.caller), current().paused():  # a job of ten million rows is gone through
+        # Kept on disk until they are accepted, as an upload is: no connection waits for another.
+        read = partial(_spooled, services.bulk.engine, job_id, only_failed=only_failed)
+        rows = await services.bulk.run_long(read, owner=owner)
     with ExitStack() as resources:
-        opened = earlier_rows(services.downloads.engine, job_id, only_failed=only_failed)
-        with current().paused():  # a job of ten million rows is gone through
-            rows = await services.downloads.run_long(lambda: resources.enter_context(opened))
+        resources.enter_context(rows)
         accept = partial(accept_keys, job=job, keys=rows, count=rows.count)
         return await services.intake.bulk.accept(call.caller, job, rows.count, accept, resources.pop_all())
+
+
+def _spooled(engine: Engine, job_id: UUID, *, only_failed: bool) -> KeySpool:
+    with ExitStack() as resources, transaction(engine) as connection:
+        spool = resources.enter_context(KeySpool())
+        for part in earlier_rows(connection, job_id, only_failed=only_failed):
+            spool.keep(part)
+        resources.pop_all()  # whoever gets it closes it
+        return spool
 
 
 async def _new_job(call: KeyedCall, job_id: UUID, earlier: EarlierJob, model: ServedModel, what: str) -> BulkJob:

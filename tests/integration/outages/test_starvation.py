@@ -65,6 +65,41 @@ def slow_download(gateway: Gateway, location: str) -> socket.socket:
     return caller
 
 
+def test_repeated_jobs_hold_up_no_download(gateway: Gateway, engine: Engine) -> None:
+    """While three repetitions of alice's wait for a lock that somebody holds, bob's download comes."""
+    bob = bearer(new_key(engine, "bob"))
+    job_id = gateway.post("/v1/jobs", json={"client_ids": [1, 2]}).json()["id"]
+    small = gateway.post("/v1/jobs", json={"client_ids": [1, 2]}, headers=bob)
+    assert answer_batches(engine) == 2
+    with ThreadPoolExecutor(3) as callers:
+        with engine.begin() as connection:
+            connection.execute(text("LOCK TABLE predictq.batch_requests IN EXCLUSIVE MODE"))
+            repeats = [callers.submit(gateway.post, f"/v1/jobs/{job_id}/repeat") for _ in range(3)]
+            wait_until(lambda: _waits_for_lock(engine), what="a repetition waits for the lock")
+            started = time.monotonic()
+            csv = gateway.get(f"{small.headers['location']}/results", headers={**bob, "Accept": "text/csv"})
+            assert (csv.status_code, len(csv.text.splitlines())) == (200, 3)
+            assert time.monotonic() - started < _SLOW_SECONDS / 2
+            assert running(engine, "predictq-api-downloads") == 0
+            assert _open_transactions(engine, "predictq-api-downloads") == 0
+        assert {call.result().status_code for call in repeats} <= {202, 503}
+
+
+def _waits_for_lock(engine: Engine) -> bool:
+    query = text("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')")
+    with engine.connect() as connection:
+        return bool(connection.execute(query).scalar_one())
+
+
+def _open_transactions(engine: Engine, name: str) -> int:
+    """How many connections of that name do nothing in a transaction."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state = 'idle in transaction'"
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(query, {"name": name}).scalar_one())
+
+
 def running(engine: Engine, name: str) -> int:
     """How many connections of that name are in a statement."""
     query = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND state = 'active'")
