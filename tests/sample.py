@@ -24,4 +24,4 @@ def create_clients_table(connection: Connection) -> None:
         return
     columns = tuple(SourceColumn(spec.name, _TYPES[spec.kind]) for spec in FEATURES)
     key = (KeyColumn(KEY, "bigint"),)
-    add_source(connection, Source(0, "clients", None, SCHEMA, "clients", key, columns))
+    add_source(connection, Source(0, "clients", None, SCHEMA, "clients", key, columns, settings={"is_indexed": True}))

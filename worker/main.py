@@ -77,6 +77,7 @@ def run(
         loadable,
         sweep_seconds=settings.sweep_seconds,
         grace_seconds=settings.dispatch_grace_seconds,
+        patience_seconds=settings.patience_seconds,
     )
     beside = [
         SideProcess("worker.planning", node, label="planner"),

@@ -43,7 +43,7 @@ async def _keep_body(request: Request, services: Services, owner: str) -> tuple[
     await services.quick.write(begin)
     try:
         with current().paused():
-            size, digest = await _keep(request, services, upload_id)
+            size, digest = await _keep(request, services, owner, upload_id)
         await services.quick.write(end)
     except BaseException:
         await asyncio.shield(services.quick.write(lambda connection: drop_file(connection, upload_id)))
@@ -58,7 +58,7 @@ def _check_room(connection: Connection, services: Services, owner: str, *, more:
         raise services.caps.too_much("bytes of files that were sent", most, "owner_upload_bytes")
 
 
-async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[int, str]:
+async def _keep(request: Request, services: Services, owner: str, upload_id: UUID) -> tuple[int, str]:
     """Store the body piece by piece. Returns its size in bytes and its SHA-256."""
     digest, size, number, piece = hashlib.sha256(), 0, 0, bytearray()
     most = services.settings.max_file_bytes
@@ -77,11 +77,12 @@ async def _keep(request: Request, services: Services, upload_id: UUID) -> tuple[
             size += len(content)
             if size > most:
                 raise Problem(TOO_LARGE, f"A file may have {most:,} bytes (PREDICTQ_MAX_FILE_BYTES).")
-            await _store(services, upload_id, number, content)
+            await _store(services, owner, upload_id, number, content)
             number += 1
     return size, digest.hexdigest()
 
 
-async def _store(services: Services, upload_id: UUID, number: int, content: bytes) -> None:
-    # Not in the threads of bulk jobs: each of these may be accepting a list for minutes.
-    await services.quick.write(lambda connection: add_piece(connection, upload_id, number, content))
+async def _store(services: Services, owner: str, upload_id: UUID, number: int, content: bytes) -> None:
+    # Not in the threads of bulk jobs: each of these may be accepting a list for minutes. Nor in those of keys and
+    # statuses, which every call needs.
+    await services.lists.write(lambda connection: add_piece(connection, upload_id, number, content), owner=owner)

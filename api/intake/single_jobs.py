@@ -22,7 +22,7 @@ from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, met_i
 from api.server.deadline import current
 from api.watch.metrics import Metrics
 from shared.config import Settings
-from shared.errors import DatabaseBlocked, DatabaseUnavailable, OutcomeOpen, PredictqError
+from shared.errors import DatabaseBlocked, DatabaseUnavailable, OutcomeOpen, PredictqError, StatementCancelled
 from shared.jobs.accepting.singles import Accepted, SingleJob, accept_singles
 from shared.jobs.records import read_jobs
 from shared.logging import get_logger
@@ -33,7 +33,7 @@ log = get_logger(__name__)
 
 _DRAIN_SECONDS = 5.0  # at the end of the process
 LOOK_UP_LOCK_SECONDS = 0.2  # that acceptance waits for a lock: somebody may hold one on the table of clients
-_UNSEEN_SECONDS = 5.0  # for which that table is not asked then
+_UNSEEN_SECONDS = 5.0  # for which such tables are not asked once one did not answer
 _LOOK_UP_SECONDS = 2.0  # for which an accept of unknown outcome is looked for
 
 
@@ -127,14 +127,18 @@ class Intake:
         return answers
 
     def _accept(self, jobs: Sequence[SingleJob]) -> list[Accepted | PredictqError]:
-        """Accept them; where the table of clients is locked by somebody, without asking it for some seconds."""
-        if monotonic() >= self._unseen_until:
-            try:
-                return self._accept_now(jobs, look_up=True)
-            except DatabaseBlocked as error:  # nothing was changed
-                self._unseen_until = monotonic() + _UNSEEN_SECONDS
-                log.warning("clients_not_looked_up", reason=str(error), seconds=_UNSEEN_SECONDS)
-        return self._accept_now(jobs, look_up=False)
+        """Accept them; where a table of clients is locked by somebody, or slow, without asking it for some seconds."""
+        if monotonic() < self._unseen_until:
+            return self._accept_now(jobs, look_up=False)
+        try:
+            return self._accept_now(jobs, look_up=True)
+        except (DatabaseBlocked, StatementCancelled) as error:
+            self._unseen_until = monotonic() + _UNSEEN_SECONDS
+            log.warning("clients_not_looked_up", reason=str(error), seconds=_UNSEEN_SECONDS)
+        found = self._find(jobs)  # what was given up may have come after the acceptance: why the others were refused
+        missing = [job for job in jobs if job.job_id not in found]
+        accepted = dict(zip((job.job_id for job in missing), self._accept_now(missing, look_up=False), strict=True))
+        return [found.get(job.job_id) or accepted[job.job_id] for job in jobs]
 
     def _accept_now(self, jobs: Sequence[SingleJob], *, look_up: bool) -> list[Accepted | PredictqError]:
         with autocommit(self._singles_threads.engine) as connection:

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Self
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.intake.key_spool import KeySpool
@@ -24,18 +24,35 @@ from shared.uploads.refusals import LineFault, UploadRefused
 _PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
 
 
+class HashedBody:
+    """The body of a call, with the SHA-256 of its bytes as they came: what becomes of them depends on the model."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._hash = hashlib.sha256()
+        self._has_ended = False
+
+    async def receive(self) -> Message:
+        """The next message, as ASGI has it."""
+        message = await self._receive()
+        self._hash.update(message.get("body", b""))
+        self._has_ended = not message.get("more_body", False)
+        return message
+
+    async def digest(self) -> str:
+        """In hex, of the whole body: what has not come yet is waited for. Raises ClientDisconnect."""
+        while not self._has_ended:
+            if (await self.receive())["type"] == "http.disconnect":
+                raise ClientDisconnect
+        return self._hash.hexdigest()
+
+
 class Upload:
-    """Rows as they come in; afterwards their number, their hash, and themselves.
+    """Rows as they come in; afterwards their number and themselves."""
 
-    With `has_features` the hash is of the bytes as they came: what becomes of them depends on the model.
-    """
-
-    def __init__(self, reader: KeyReader, *, max_rows: int, has_features: bool = False) -> None:
-        """`reader` gives features exactly if `has_features`."""
+    def __init__(self, reader: KeyReader, *, max_rows: int) -> None:
         self._reader = reader
         self._max_rows = max_rows
-        self._has_features = has_features
-        self._hash = hashlib.sha256()
         self._blank_lines = 0
         self.rows = KeySpool()
 
@@ -66,8 +83,6 @@ class Upload:
 
     def steps(self, piece: bytes, *, is_last: bool = False) -> Generator[None, None, None]:
         """Take the next bytes of the body, a block at each step. Raises Problem 413 or 422."""
-        if self._has_features:
-            self._hash.update(piece)
         try:
             for found in self._reader.feed(piece):
                 self._keep(found)
@@ -84,18 +99,11 @@ class Upload:
         average = max(1.0, self.rows.given_bytes / max(1, self.count))
         return max(1, min(most, int(_PAGE_BYTES / average), int(4 * _PAGE_BYTES / self.rows.widest)))
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the keys, one per line, or of the bytes of features, in hex."""
-        return self._hash.hexdigest()
-
     def _keep(self, found: KeyLines) -> None:
         self._blank_lines += found.blank_lines
         if self.count + found.count > self._max_rows or self._blank_lines > self._max_rows:
             detail = f"An upload may hold {self._max_rows:,} rows, and as many blank lines. Cut it into several."
             raise Problem(TOO_LARGE, detail)
-        if not self._has_features:
-            self._hash.update(found.lines)
         self.rows.keep(found)
 
 

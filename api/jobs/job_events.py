@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.auth import Caller, Validity
 from api.access.caps import Cap
 from api.http.root_path import set_root
 from api.jobs.event_stream import BEAT_SECONDS, EventStream, Follower, JobState, Stream
@@ -25,7 +25,11 @@ from api.server.database_threads import DatabaseThreads
 from shared.errors import DatabaseUnavailable
 from shared.jobs.followed import newest_bulk_jobs, recent_bulk_jobs
 from shared.jobs.records import JobRecord, read_jobs
+from shared.logging import get_logger
 from shared.messaging.messages import Notice
+from shared.told_errors import words_of
+
+log = get_logger(__name__)
 
 _REST_SECONDS = 0.25  # between two looks
 _WAKE_SECONDS = 0.001  # more of rest for each stream that the last look has woken
@@ -252,10 +256,21 @@ class JobEvents(Background):
     async def _end_without_key(self) -> None:
         """End the streams whose key or session no longer counts; sessions with one key end each at its own time."""
         validities = {stream.follower.validity.came_with: stream.follower.validity for stream in self._streams}
-        gone = {came_with for came_with, validity in validities.items() if not await validity.is_valid()}
+        gone = {came_with for came_with, validity in validities.items() if not await _still_counts(validity)}
         for stream in list(self._streams):
             if stream.follower.validity.came_with in gone:
                 stream.end()
+
+
+async def _still_counts(validity: Validity) -> bool:
+    """Whether a key or a session counts; where that cannot be said now, it does: the next round asks again."""
+    try:
+        return await validity.is_valid()
+    except DatabaseUnavailable as error:
+        log.warning("stream_not_checked", reason=words_of(error))
+    except Exception:
+        log.exception("stream_not_checked")
+    return True
 
 
 def _state(job: JobRecord) -> JobState:

@@ -16,6 +16,7 @@ from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.schemas import health as schemas
 from api.server.services import Services
+from api.watch.stall_watch import OLD_SECONDS
 from shared.errors import DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, SchemaOutdated
 from shared.models.model_list import list_models
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
@@ -102,6 +103,9 @@ async def _check(services: Services) -> schemas.Health:
 
 def _warnings(services: Services) -> Iterator[str]:
     """What is not as it should be, though jobs can be accepted."""
+    watch = services.stall_watch
+    if watch.age_seconds > OLD_SECONDS:
+        yield f"Whether work stands still is not known: the last look was {watch.age_seconds:.0f} s ago"
     for stall in services.stall_watch.stalls:
         yield f"{stall.words}: predictq doctor tells more"
     for failure in services.stall_watch.failing_batches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,33 @@ from starlette.responses import Response
 
 from api.access.auth import Caller
 from api.access.caps import TooManyAtOnce
+from api.http.problems import FORBIDDEN, Problem, Unauthorised
 from api.http.requests import Headers, address_of, headers_of, idempotency_key, wait_seconds
 from api.jobs.job_json import accepted_response, job_response
 from api.jobs.waiting import HasLeft
 from api.server.services import Services, services_of
-from shared.errors import PredictqError
+from shared.errors import (
+    DatabaseUnavailable,
+    Erased,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    ModelChanged,
+    PredictqError,
+)
 from shared.jobs.accepting.singles import Accepted
+
+AskedLater = Callable[[], Awaitable[bytes | None]]  # what was asked; None where the call did not get so far
+
+# What an earlier job does not change: the key was looked at already, or the caller may not, or not now.
+_FINAL = (
+    DatabaseUnavailable,
+    Erased,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    ModelChanged,
+    TooManyAtOnce,
+    Unauthorised,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,30 @@ class KeyedCall:
         if isinstance(found, PredictqError):
             raise found
         return found
+
+    async def or_earlier(self, accepting: Awaitable[Accepted], route: str, asked: bytes | AskedLater) -> Accepted:
+        """What `accepting` accepts; where it is refused, the job that this call repeats.
+
+        What was accepted under a key stays accepted, whatever model is live by now, and whatever became of its source.
+        Looked up only on a refusal. Raises what `accepting` does where there is no such job, and what `earlier` does.
+        """
+        try:
+            return await accepting
+        except _FINAL:
+            raise
+        except (PredictqError, Problem) as refusal:
+            is_forbidden = isinstance(refusal, Problem) and refusal.kind == FORBIDDEN
+            if is_forbidden or not await self._is_known():
+                raise
+            payload = asked if isinstance(asked, bytes) else await asked()
+            found = None if payload is None else await self.earlier(route, payload)
+            if found is None:
+                raise
+            return found
+
+    async def _is_known(self) -> bool:
+        """Whether the key has led to a job, of whatever payload."""
+        return await self.services.intake.idempotency.earlier(self.caller.owner, self.key, None) is not None
 
     async def answer(self, accepted: Accepted, client_id: Any = None, key: str | None = None, **more: Any) -> Response:
         """The job that was accepted, once it has ended or the caller waits no longer. Raises what `Statuses` does.

@@ -17,7 +17,7 @@ from api.http.requests import JSON_LIMIT, parse_object, read_body, read_start, r
 from api.intake.client_ids import parse_client_id, parse_reference
 from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
-from shared.errors import FeaturesRefused, ModelChanged, NoLiveModel
+from shared.errors import FeaturesRefused, ModelChanged
 from shared.jobs.accepting.singles import Accepted, SingleJob
 from shared.models.signature import FeatureKind, Signature
 from shared.sources.keys import ClientKey
@@ -44,7 +44,7 @@ async def predict(request: Request) -> Response:
         keys.append(key)
         return await _accept(call, model, "/v1/predict", asked, key=key)
 
-    accepted = await _with_model(call, content.get("model"), accept)
+    accepted = await call.or_earlier(_with_model(call, content.get("model"), accept), "/v1/predict", asked)
     return await call.answer(accepted, client_id, _shown(keys))
 
 
@@ -73,14 +73,7 @@ async def _predict_raw(call: KeyedCall, content: dict[str, Any]) -> Response:
         key = keys[-1] if keys else None
         return await _accept(call, model, "/v1/predict_raw", asked, key=key, features=features)
 
-    try:
-        accepted = await _with_model(call, content.get("model"), accept)
-    except (FeaturesRefused, Invalid, NoLiveModel):
-        # What was accepted under this key stays accepted, whatever model is live by now.
-        earlier = await call.earlier("/v1/predict_raw", asked)
-        if earlier is None:
-            raise
-        accepted = earlier
+    accepted = await call.or_earlier(_with_model(call, content.get("model"), accept), "/v1/predict_raw", asked)
     return await call.answer(accepted, client_id, _shown(keys))
 
 

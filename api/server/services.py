@@ -50,7 +50,7 @@ class Services:
     """Everything that a route may need."""
 
     settings: Settings
-    quick: DatabaseThreads  # look-ups that every call needs, and statuses
+    quick: DatabaseThreads  # look-ups that every call needs, statuses, and what watches
     lists: DatabaseThreads  # what grows with what a caller has: lists, pages of results, traces, cancels
     bulk: DatabaseThreads  # acceptance of bulk jobs
     downloads: DatabaseThreads  # long readings: downloads, exports, reports
@@ -173,7 +173,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
     statuses = Statuses(quick)
     waiting = Waiting(statuses)
     caps, turns = Caps.of(settings), Turns()
-    job_events = JobEvents(lists, caps.streams, settings.root_path)
+    job_events = JobEvents(quick, caps.streams, settings.root_path)
     group_spacing = GroupSpacing(settings.linger_ms / 1000)
 
     def batch_done(notice: Notice) -> None:
@@ -189,7 +189,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
     people, code_flow = _single_sign_on(settings)
     auth = Auth(quick, disabled=settings.auth_disabled, failed_keys=failed_keys, people=people)
     row_accounting = RowAccounting(downloads)
-    stall_watch = StallWatch(lists, settings.stall_seconds)
+    stall_watch = StallWatch(quick, settings.stall_seconds)
     background: dict[str, Background] = {
         "notices": notices,
         "admission": admission,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from time import monotonic
 
 from api.server.background import Background
 from api.server.database_threads import DatabaseThreads
@@ -16,6 +17,7 @@ from shared.watching.attention import NeedsPerson, read_failures
 log = get_logger(__name__)
 
 _PAUSE_SECONDS = 2.0  # between two looks
+OLD_SECONDS = 30.0  # after which a look tells nothing any more: longer than two slow ones
 
 
 class StallWatch(Background):
@@ -24,6 +26,7 @@ class StallWatch(Background):
     def __init__(self, threads: DatabaseThreads, seconds: float) -> None:
         self._threads = threads
         self._seconds = seconds
+        self._looked_at = monotonic()
         self.stalls: Sequence[Stall] = ()
         self.failing_batches: Sequence[NeedsPerson] = ()  # batches that fail, or that nobody can load
 
@@ -31,6 +34,11 @@ class StallWatch(Background):
     def stalled_seconds(self) -> float:
         """For how long rows have waited in vain; 0 while work goes on."""
         return max((stall.seconds for stall in self.stalls), default=0.0)
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago the last look was, or the start where there was none yet."""
+        return monotonic() - self._looked_at
 
     async def run(self) -> None:
         """Look again and again."""
@@ -43,4 +51,5 @@ class StallWatch(Background):
                     log.warning("work_goes_on")
                 self.stalls = found
                 self.failing_batches = await self._threads.read(read_failures)
+                self._looked_at = monotonic()
             await asyncio.sleep(_PAUSE_SECONDS)

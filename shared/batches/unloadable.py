@@ -12,6 +12,8 @@ from shared.postgres.engine import autocommit
 from shared.status import Queue
 from shared.watching.workers import ALIVE_SECONDS
 
+LOOK_SECONDS = 30.0  # between two looks for such batches; sooner where the patience is short
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:

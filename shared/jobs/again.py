@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import orjson
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from shared.errors import JobUnknown
-from shared.jobs.accepting.key_pages import KeyPage, array_elements
 from shared.jobs.given import ROWS_WERE_WRITTEN
-from shared.postgres.engine import transaction
+from shared.uploads.key_lines import KeyLines, array_element
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,41 +57,29 @@ def read_earlier(
     )
 
 
-class EarlierRows:
-    """The rows of a job as pages, in their order; erased and deleted ones are left out. Read in one snapshot."""
+def earlier_rows(connection: Connection, job_id: UUID, *, only_failed: bool) -> Iterator[KeyLines]:
+    """The rows of a job in their order, in parts; erased and deleted ones are left out.
 
-    def __init__(self, connection: Connection, job_id: UUID, *, only_failed: bool) -> None:
-        self._connection = connection
-        self._values = {"id": str(job_id), "only_failed": only_failed}
-        self.count = int(connection.execute(_COUNT, self._values).scalar_one())
-
-    def pages(self, rows: int) -> Iterator[KeyPage]:
-        """See KeyPages."""
-        found = self._rows()
-        while part := list(islice(found, rows)):
-            yield _page(part)
-
-    def _rows(self) -> Iterator[_Row]:
-        batches = self._connection.execute(_BATCHES, self._values).scalars().all()
-        for batch_id in batches:
-            for row in self._connection.execute(_ROWS, {**self._values, "batch": batch_id}):
-                yield _Row(row.key, row.spelled, row.given)
+    The transaction, which must have begun with this, becomes one snapshot that only reads.
+    """
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    values = {"id": str(job_id), "only_failed": only_failed}
+    for batch_id in connection.execute(_BATCHES, values).scalars().all():
+        rows = connection.execute(_ROWS, {**values, "batch": batch_id}).all()
+        if rows:
+            yield _part([_Row(row.key, row.spelled, row.given) for row in rows])
 
 
-@contextmanager
-def earlier_rows(engine: Engine, job_id: UUID, *, only_failed: bool) -> Iterator[EarlierRows]:
-    """The rows as they are now, for as long as the context lasts."""
-    with transaction(engine) as connection:
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        yield EarlierRows(connection, job_id, only_failed=only_failed)
+def _part(rows: list[_Row]) -> KeyLines:
+    """Rows of one batch. Quotes around a number or a uuid do no harm in the array that they become an element of."""
+    keys = b"" if rows[0].key is None else _lines([row.key or "" for row in rows])
+    spelled = {number: row.spelled for number, row in enumerate(rows) if row.spelled is not None}
+    given = b"" if rows[0].given is None else _lines([row.given or "" for row in rows])
+    return KeyLines(keys, len(rows), spelled=spelled, given=given)
 
 
-def _page(rows: list[_Row]) -> KeyPage:
-    """As elements of arrays in a line of COPY. Quotes around a number or a uuid do no harm."""
-    keys = None if rows[0].key is None else array_elements([row.key or "" for row in rows])
-    spelled = {str(number): row.spelled for number, row in enumerate(rows) if row.spelled is not None}
-    given = None if rows[0].given is None else array_elements([row.given or "" for row in rows])
-    return KeyPage(keys, orjson.dumps(spelled) if spelled else None, given)
+def _lines(texts: list[str]) -> bytes:
+    return "".join([f"{array_element(each)}\n" for each in texts]).encode()
 
 
 _JOB = text(f"""
@@ -125,7 +109,6 @@ WHERE j.id = :id AND coalesce(u.key_int8, u.key_uuid, u.key_text, u.given) IS NO
   AND (o.gone_rows IS NULL OR u.n - 1 <> ALL (o.gone_rows))
   AND (o.erased_rows IS NULL OR u.n - 1 <> ALL (o.erased_rows))
 """
-_COUNT = text(f"SELECT count(*) {_WANTED}")
 _BATCHES = text("""
 SELECT r.batch_id FROM predictq.jobs j JOIN predictq.batch_requests r
     ON r.job_id = j.id AND r.batch_id >= j.first_batch_id

@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from psycopg2.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
+from psycopg2.errors import (
+    IdleInTransactionSessionTimeout,
+    LockNotAvailable,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+    TransactionTimeout,
+)
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -35,12 +41,21 @@ _DEFAULTS = (
     "-c jit=off -c max_parallel_workers_per_gather=0 -c timezone=UTC -c default_transaction_isolation=read\\ committed"
 )
 
+# How PostgreSQL writes values as text: its own defaults, whatever the role or the database has. With fewer digits a
+# probability would come out rounded, and a threshold that is read back would be another than was registered.
+_TEXTS = (
+    "-c extra_float_digits=1 -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex -c client_encoding=UTF8"
+)
+
 # Time-outs as above, from the server's side. Without them a worker that was cut off inside a transaction kept its batch
 # locked, and so out of everybody's reach, for as long as PostgreSQL believed in the connection: two hours by default.
 _SESSION = (
     "-c idle_in_transaction_session_timeout=15s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 "
     "-c tcp_keepalives_count=3 -c tcp_user_timeout=10s"
 )
+
+
+_KNOWS_TRANSACTION_TIMEOUT = 170_000  # PostgreSQL 17
 
 
 def make_engine(
@@ -61,7 +76,7 @@ def make_engine(
     connect: dict[str, Any] = dict(_CONNECT, application_name=application_name)
     limits = {"statement_timeout": statement_timeout_seconds, "lock_timeout": lock_timeout_seconds}
     options = [f"-c {name}={int((seconds or 0) * 1000)}" for name, seconds in limits.items()]
-    connect["options"] = " ".join([_DEFAULTS, _SESSION, *options])
+    connect["options"] = " ".join([_DEFAULTS, _TEXTS, _SESSION, *options])
     engine = create_engine(
         settings.database_url.get_secret_value(),
         connect_args=connect,
@@ -73,7 +88,21 @@ def make_engine(
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
     )
     event.listen(engine, "handle_error", _leave_read_only)
+    event.listen(engine, "connect", _unlimit_transactions)
     return engine
+
+
+def _unlimit_transactions(driver: PsycopgConnection, _record: object) -> None:
+    """Let transactions take their time, whatever the role has: a bulk job or an upload is one, and may be long.
+
+    No start-up option, because servers before 17 refuse a connection that names a setting which they do not know.
+    """
+    if driver.info.server_version < _KNOWS_TRANSACTION_TIMEOUT:
+        return
+    driver.autocommit = True
+    with driver.cursor() as cursor:
+        cursor.execute("SET transaction_timeout = 0")
+    driver.autocommit = False
 
 
 def _leave_read_only(context: ExceptionContext) -> None:
@@ -115,13 +144,16 @@ def naming_failures() -> Iterator[None]:
         raise DatabaseUnavailable(error) from error
     except (OperationalError, InterfaceError) as error:
         raise _named(error.orig or error) from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError, ReadOnlySqlTransaction) as error:
+    except (psycopg2.OperationalError, psycopg2.InterfaceError, *_INTERNAL) as error:
         raise _named(error) from error
     except InternalError as error:
-        if isinstance(error.orig, ReadOnlySqlTransaction):
+        if isinstance(error.orig, _INTERNAL):
             raise _named(error.orig) from error
         raise
 
+
+# What the driver takes for its own fault: a standby, and transactions that the server has ended with their connection.
+_INTERNAL = (ReadOnlySqlTransaction, IdleInTransactionSessionTimeout, TransactionTimeout)
 
 _NAMES = (
     (LockNotAvailable, DatabaseBlocked),

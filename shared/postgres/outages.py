@@ -13,7 +13,7 @@ from shared.errors import DatabaseUnavailable
 
 # By SQLSTATE: the connection, a rollback for the sake of others, resources, the operator, the disk.
 _AWAY_CLASSES = frozenset({"08", "40", "53", "58"})
-_AWAY_CODES = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25006", "25P03"})
+_AWAY_CODES = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25006", "25P03", "25P04"})
 LOCKED = "55P03"
 CANCELLED = "57014"  # by a time-out, or by somebody
 READ_ONLY = "25006"  # a write to a standby, or in a transaction that only reads

@@ -33,11 +33,13 @@ class Lookup:
 
 
 def lookup_of(source: Source) -> Lookup | None:
-    """How `source` is asked; None where it is elsewhere, is read as a whole, or its key type has no plain name.
+    """How `source` is asked; None where it is elsewhere, has no index of its key, or its key type has no plain name.
 
-    A scalar subquery: EXISTS under OR may be hashed, which reads all keys of the table.
+    Without an index each client would cost a reading of the table, within the one statement that accepts everybody's
+    calls. A scalar subquery: EXISTS under OR may be hashed, which reads all keys of the table.
     """
-    if source.url_variable is not None or source.is_scan or not all(key.type in _CAST for key in source.key):
+    is_indexed = bool(source.settings.get("is_indexed")) and not source.is_scan
+    if source.url_variable is not None or not is_indexed or not all(key.type in _CAST for key in source.key):
         return None
     if len(source.key) == 1:
         key = source.key[0]

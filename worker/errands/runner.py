@@ -81,6 +81,8 @@ class ErrandRunner:
                         extend_errand(connection, held, lease_seconds=_LEASE_SECONDS)
                 except (DatabaseUnavailable, SQLAlchemyError) as error:
                     log.warning("heartbeat failed", errand_id=str(held.id), reason=reason(error))
+                except Exception:
+                    log.exception("heartbeat failed", errand_id=str(held.id))  # the next one may get through
 
         thread = threading.Thread(target=beat, name="errand-beat", daemon=True)
         thread.start()

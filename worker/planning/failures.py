@@ -39,7 +39,7 @@ class SourceStalled(PlanFailed):
 
 
 class PlanSourceAway(PlanFailed):
-    """The database of the source does not answer: no fault of the plan, which is not counted as an attempt."""
+    """The source does not answer, or is locked by somebody: no fault of the plan, and not counted as an attempt."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(JobError.SOURCE_UNAVAILABLE, detail)
@@ -63,9 +63,8 @@ def source_failure(error: Exception) -> PlanFailed:
         return PlanFailed(JobError.PLANNING_FAILED, str(error))
     cause = driver_error(error)
     if cause is not None and cause.pgcode == LOCKED:
-        return PlanFailed(
-            JobError.SOURCE_UNAVAILABLE,
-            "The source is locked by somebody else, for example by an ALTER TABLE that is not committed.",
+        return PlanSourceAway(
+            "The source is locked by somebody else, for example by an ALTER TABLE that is not committed."
         )
     if is_outage(error):
         return PlanFailed(JobError.SOURCE_UNAVAILABLE, "The source does not answer.")

@@ -51,3 +51,5 @@ class LeaseBeat:
                 return
             except (DatabaseUnavailable, SQLAlchemyError) as error:
                 log.warning("heartbeat failed", batch_id=self._held.batch_id, reason=str(error))
+            except Exception:
+                log.exception("heartbeat failed", batch_id=self._held.batch_id)  # the next one may get through

@@ -66,11 +66,18 @@ class LeaseKeeper:
         # first beat comes the sooner for it.
         while True:
             time.sleep(min(self._lease_seconds, self._call_timeout) / 3)
-            claims = self._claims
-            if self._is_hung():  # also while it is loaded for a promotion, with no batch in hand
-                self._end_process(claims)
-            if claims:
-                self._beat(claims)
+            try:
+                self._look()
+            except Exception:
+                # Without this thread nothing keeps the leases, and nothing ends a model that hangs: say it, and go on.
+                log.exception("heartbeat failed")
+
+    def _look(self) -> None:
+        claims = self._claims
+        if self._is_hung():  # also while it is loaded for a promotion, with no batch in hand
+            self._end_process(claims)
+        if claims:
+            self._beat(claims)
 
     def _beat(self, claims: tuple[Claim, ...]) -> None:
         self._lost &= {_identity(claim) for claim in claims}

@@ -15,7 +15,7 @@ from model.errors import ArtefactError
 from model.metadata import ArtefactMetadata
 from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim, Counts, claim, finish, record_failure
-from shared.batches.unloadable import unloadable
+from shared.batches.unloadable import LOOK_SECONDS, unloadable
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
@@ -44,7 +44,6 @@ log = get_logger(__name__)
 
 _RETRY_SECONDS = 2.0  # pause before a batch is tried again
 _WAITING_SECONDS = 30.0  # for which a batch is left that no worker can load, and has not waited for long yet
-_LOOK_SECONDS = 30.0  # between two looks for such
 _NOBODY = "no worker that runs has the libraries that this model version needs"
 
 
@@ -132,7 +131,7 @@ class Scorer:
         now = time.monotonic()
         if now < self.next_look.get(queue, 0.0):
             return []
-        self.next_look[queue] = now + min(_LOOK_SECONDS, self.settings.patience_seconds / 10)
+        self.next_look[queue] = now + min(LOOK_SECONDS, self.settings.patience_seconds / 10)
         outcomes = []
         for held in self._claim_unloadable(queue):
             if held.waited_seconds < self.settings.patience_seconds:
@@ -141,6 +140,8 @@ class Scorer:
             started = time.monotonic()
             counts = self._refuse([held], StatedError(RowError.MODEL_UNAVAILABLE, _NOBODY))
             outcomes.append(self._tell(held, counts.get(held.batch_id), time.monotonic() - started))
+        if outcomes:
+            self.next_look.pop(queue, None)  # there may be more of them: the next message is for those
         return outcomes
 
     def _claim_unloadable(self, queue: Queue) -> list[Claim]:

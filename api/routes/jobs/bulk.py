@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -33,12 +34,13 @@ from api.intake.selections import (
     parse_asked,
 )
 from api.intake.table_uploads import TABLE_TYPES, asked_json, parse_table_order
-from api.intake.uploads import Upload
+from api.intake.uploads import HashedBody, Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
 from shared.errors import ModelChanged, SourceNeeded
 from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection, accept_table
 from shared.jobs.accepting.key_pages import KeyPages
+from shared.jobs.accepting.singles import Accepted
 from shared.sources.references import REFERENCES
 from shared.uploaded_files import find_file
 from shared.uploads.reader import KeyReader
@@ -78,49 +80,70 @@ def _asks_for_features(request: Request) -> bool:
 
 async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_features: bool) -> Response:
     refuse_encoding(call.headers)
-    settings = call.services.settings
-    asked = _asked_by_query(request)
-    model = await call.services.models.find(call.caller, asked.model)
-    if has_features:
-        model = model.pinned()
-    reader = _reader(model, is_csv=is_csv, has_features=has_features)
-    await call.services.intake.admit_upload(call.caller, call.key)
-    with ExitStack() as resources:
-        upload = Upload(reader, max_rows=settings.max_upload_rows, has_features=has_features)
-        resources.enter_context(upload)
+    asked, body = _asked_by_query(request), HashedBody(request.receive)
+
+    async def digest() -> bytes:
+        payload = orjson.dumps([asked.model, await body.digest(), *(["features"] if has_features else [])])
+        return hashlib.sha256(payload).digest()
+
+    async def digest_of_all() -> bytes:
         with call.services.caps.uploads.place(call.caller), current().paused():
-            await upload.receive_all(request.receive, call.services.turns, call.caller.key)
-        payload = orjson.dumps([asked.model, upload.digest, *(["features"] if has_features else [])])
-        job = replace(await _new_job(call, asked, model, hashlib.sha256(payload).digest()), asked_for="upload")
+            return await digest()
+
+    async def accept() -> Accepted:
+        model = await call.services.models.find(call.caller, asked.model)
         if has_features:
-            job = replace(job, batch_rows=upload.rows_of_a_page(job.batch_rows))
-        accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)
-        bulk = call.services.intake.bulk
-        accepted = await bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
+            model = model.pinned()
+        reader = _reader(model, is_csv=is_csv, has_features=has_features)
+        await call.services.intake.admit_upload(call.caller, call.key)
+        with ExitStack() as resources:
+            upload = resources.enter_context(Upload(reader, max_rows=call.services.settings.max_upload_rows))
+            with call.services.caps.uploads.place(call.caller), current().paused():
+                await upload.receive_all(body.receive, call.services.turns, call.caller.key)
+            job = replace(await _new_job(call, asked, model, await digest()), asked_for="upload")
+            if has_features:
+                job = replace(job, batch_rows=upload.rows_of_a_page(job.batch_rows))
+            accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)
+            bulk = call.services.intake.bulk
+            return await bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
+
+    accepted = await call.or_earlier(accept(), _ROUTE, digest_of_all)
     return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
 
 
 async def _receive_table(call: KeyedCall, request: Request, *, has_features: bool) -> Response:
     """Keep the bytes, and leave it to a worker to open them: what it finds wrong is the job's error."""
-    asked = _asked_by_query(request)
-    await call.services.models.find(call.caller, asked.model)
-    await call.services.intake.admit_upload(call.caller, call.key)
-    upload_id, file = await keep_body(request, call.services, call.caller)
+    asked, digests = _asked_by_query(request), list[bytes]()
     sheet = request.query_params.get("sheet")
-    order = TableOrder(upload_id, file.media_type, has_features=has_features, sheet=sheet)
-    with ExitStack() as resources:
-        return await _accept(call, await _prepare_table(call, asked, order, file.sha256), resources)
+
+    async def accept() -> Accepted:
+        await call.services.models.find(call.caller, asked.model)
+        await call.services.intake.admit_upload(call.caller, call.key)
+        upload_id, file = await keep_body(request, call.services, call.caller)
+        order = TableOrder(upload_id, file.media_type, has_features=has_features, sheet=sheet)
+        digests.append(await _table_digest(call, asked, order, file.sha256))
+        with ExitStack() as resources:
+            return await _accept(call, await _prepare_table(call, asked, order, digests[0]), resources)
+
+    async def digest() -> bytes | None:
+        return digests[0] if digests else None
+
+    accepted = await call.or_earlier(accept(), _ROUTE, digest)
+    return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
 
 
-async def _prepare_table(call: KeyedCall, asked: Asked, order: TableOrder, sha256: str) -> _Ready:
+async def _prepare_table(call: KeyedCall, asked: Asked, order: TableOrder, digest: bytes) -> _Ready:
     model = await call.services.models.find(call.caller, asked.model)
     if order.has_features:
         model = model.pinned()
     else:
         model.key_form()
-    digest = await _digest(call, asked.model, "table", *asked_json(order, sha256))
     job = await _new_job(call, asked, model, digest)
     return _Ready(job, 0, partial(accept_table, job=job, order=order))
+
+
+async def _table_digest(call: KeyedCall, asked: Asked, order: TableOrder, sha256: str) -> bytes:
+    return await _digest(call, asked.model, "table", *asked_json(order, sha256))
 
 
 def _reader(model: ServedModel, *, is_csv: bool, has_features: bool) -> KeyReader:
@@ -140,35 +163,58 @@ async def _accept_json(call: KeyedCall, request: Request) -> Response:
     require_json(call.headers, "text/csv", "application/x-ndjson", *TABLE_TYPES)
     for name in _OF_UPLOADS & request.query_params.keys():
         raise Invalid(Flaw(pointer("query", name), "invalid_parameter", f"{name} stands in the body of a JSON call"))
-    start = await read_start(request.receive)
-    if not start.is_small:
-        return await _accept_large(call, request, start)
+    start, told = await read_start(request.receive), _Told()
+    accepting = _accept_small(call, start, told) if start.is_small else _accept_large(call, request, start, told)
+    accepted = await call.or_earlier(accepting, _ROUTE, told.payload)
+    return await call.answer(accepted, name=told.name, deadline=told.deadline)
+
+
+async def _accept_small(call: KeyedCall, start: Start, told: _Told) -> Accepted:
     content = parse_object(start.body)
+    wanted = await _wanted(call, content, told)
     try:
-        return await _accept_small(call, content)
+        with ExitStack() as resources:
+            return await _accept(call, await _prepare(call, wanted, resources), resources)
     except ModelChanged:
         call.services.models.forget()
-        return await _accept_small(call, content)
+        with ExitStack() as resources:
+            return await _accept(call, await _prepare(call, wanted, resources), resources)
 
 
-async def _accept_small(call: KeyedCall, content: dict[str, Any]) -> Response:
-    with ExitStack() as resources:
-        return await _accept(call, await _prepare(call, content, resources), resources)
-
-
-async def _accept_large(call: KeyedCall, request: Request, start: Start) -> Response:
+async def _accept_large(call: KeyedCall, request: Request, start: Start, told: _Told) -> Accepted:
     limit = max(JSON_LIMIT, call.services.settings.max_json_ids * _BYTES_PER_ID)
     with ExitStack() as resources:
         async with call.services.large_json.object(start, request.receive, call.caller, limit) as content:
-            ready = await _prepare(call, content, resources)
+            ready = await _prepare(call, await _wanted(call, content, told), resources)
             content.clear()
         return await _accept(call, ready, resources)
 
 
-async def _accept(call: KeyedCall, ready: _Ready, resources: ExitStack) -> Response:
+async def _accept(call: KeyedCall, ready: _Ready, resources: ExitStack) -> Accepted:
     bulk = call.services.intake.bulk
-    accepted = await bulk.accept(call.caller, ready.job, ready.rows, ready.accept, resources.pop_all())
-    return await call.answer(accepted, name=ready.job.name, deadline=ready.job.deadline)
+    return await bulk.accept(call.caller, ready.job, ready.rows, ready.accept, resources.pop_all())
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a call has told so far, whatever becomes of it: of what was asked, the digest only."""
+
+    digest: bytes | None = None
+    name: str | None = None
+    deadline: datetime | None = None
+
+    async def payload(self) -> bytes | None:
+        """What was asked; None where the body was refused before it could be told."""
+        return self.digest
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a JSON body asks for, as far as it is known without a model. `order` is of a file that was sent before."""
+
+    asked: Asked
+    digest: bytes
+    order: TableOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,20 +226,33 @@ class _Ready:
     accept: Accept
 
 
-async def _prepare(call: KeyedCall, content: dict[str, Any], resources: ExitStack) -> _Ready:
-    """Look at all that was asked for, a millisecond at a time. Raises Problem, FilterRefused and others."""
-    settings, turns, key = call.services.settings, call.services.turns, call.caller.key
-    asked = parse_asked(content, max_ids=settings.max_json_ids)
+async def _wanted(call: KeyedCall, content: dict[str, Any], told: _Told) -> _Wanted:
+    """Read the body. Raises Problem, and UploadUnknown."""
+    asked, order = parse_asked(content, max_ids=call.services.settings.max_json_ids), None
+    told.name, told.deadline = asked.name, asked.deadline
     if "upload" in content:
         order = parse_table_order(content)
-        file = await call.services.quick.read(lambda c: find_file(c, order.upload_id, call.caller.owner))
-        return await _prepare_table(call, asked, replace(order, media_type=file.media_type), file.sha256)
+        upload_id = order.upload_id
+        file = await call.services.quick.read(lambda c: find_file(c, upload_id, call.caller.owner))
+        order = replace(order, media_type=file.media_type)
+        told.digest = await _table_digest(call, asked, order, file.sha256)
+    else:
+        told.digest = await _digest(call, asked.model, asked.where if asked.client_ids is None else asked.client_ids)
+    return _Wanted(asked, told.digest, order)
+
+
+async def _prepare(call: KeyedCall, wanted: _Wanted, resources: ExitStack) -> _Ready:
+    """Look at all that was asked for, a millisecond at a time. Raises Problem, FilterRefused and others."""
+    settings, turns, key = call.services.settings, call.services.turns, call.caller.key
+    asked, digest = wanted.asked, wanted.digest
+    if wanted.order is not None:
+        return await _prepare_table(call, asked, wanted.order, digest)
     model = await call.services.models.find(call.caller, asked.model)
     if asked.client_ids is None:
         if model.source is None:
             raise SourceNeeded(model.version.model)
         await turns.run(filter_steps(asked.where, model.source, most_values=settings.max_filter_values), key)
-        job = await _new_job(call, asked, model, await _digest(call, asked.model, asked.where))
+        job = await _new_job(call, asked, model, digest)
         return _Ready(job, 0, partial(accept_selection, job=job, where=asked.where))
     keys: KeyPages
     if len(asked.client_ids) <= AT_ONCE:
@@ -201,7 +260,7 @@ async def _prepare(call: KeyedCall, content: dict[str, Any], resources: ExitStac
     else:
         keys = spool = resources.enter_context(KeySpool())
         await turns.run(key_steps(asked.client_ids, model.key_form(), spool), key)
-    job = await _new_job(call, asked, model, await _digest(call, asked.model, asked.client_ids))
+    job = await _new_job(call, asked, model, digest)
     count = len(asked.client_ids)
     return _Ready(job, count, partial(accept_keys, job=job, keys=keys, count=count))
 

@@ -59,7 +59,7 @@ async def export(
     with services.caps.downloads.place(caller):
         key, document = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
         document["source_row"] = await _source_row(services, caller, key)
-    content = await services.downloads.run_long(partial(orjson.dumps, document, default=_plain))
+    content = await services.downloads.run_long(partial(orjson.dumps, document, default=_plain), owner=caller.owner)
     headers = {"Content-Disposition": 'attachment; filename="client-export.json"', "Cache-Control": "no-store"}
     return Response(content, media_type="application/json", headers=headers)
 
@@ -121,7 +121,7 @@ async def features(
             record(connection, request, caller, "features.read", f"source {source.name}")
         return key
 
-    key = await services.downloads.run_long(work)
+    key = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
     asked = {"source_id": source.id, "key": key.text, "features": list(model.version.signature.names)}
     found: dict[str, Any] = await services.errands.run("read_features", caller.owner, asked)
     version = model.version

@@ -75,7 +75,9 @@ async def run(
     """With `dry_run` the answer says what would go. Else the upkeep process carries it out: 202, and where to look."""
     if body.dry_run:
         current().at_least(_LONG_SECONDS)
-        report = await services.downloads.run_long(lambda: dry_run(services.downloads.engine, datetime.now(UTC)))
+        report = await services.downloads.run_long(
+            lambda: dry_run(services.downloads.engine, datetime.now(UTC)), owner=caller.owner
+        )
         return schemas.RetentionRun(id=None, status="done", report=_report(report))
 
     def ask(connection: Connection) -> AskedRun:
@@ -114,7 +116,7 @@ async def read_storage(services: CurrentServices, caller: OperateCaller) -> sche
         )
 
     current().at_least(_LONG_SECONDS)
-    return await services.downloads.run_long(read)
+    return await services.downloads.run_long(read, owner=caller.owner)
 
 
 def _kept(policy: Policy, model: str | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from shared.errors import (
 from shared.jobs.accepting.chosen_version import chosen_version
 from shared.jobs.accepting.erased_keys import erased_key_sql
 from shared.jobs.accepting.model_choice import DEFAULT, ModelChoice
-from shared.jobs.accepting.singles_sql import accept_statement
+from shared.jobs.accepting.singles_sql import ANYBODY, accept_statement
 from shared.pages.request_id import RequestId
 from shared.sources.keys import ClientKey
 from shared.sources.lookup import Lookup
@@ -94,7 +94,7 @@ def accept_singles(
     # What brings its features is a batch of its own: it does not wait with others for their source.
     targets = list(dict.fromkeys(map(_batch_of, jobs)))
     conditions = tuple(
-        target.lookup.condition if look_up and target.lookup is not None else "true" for target, _ in targets
+        target.lookup.condition if look_up and target.lookup is not None else ANYBODY for target, _ in targets
     )
     rows = connection.execute(accept_statement(conditions), _values(jobs, targets))
     accepted = {job_id: rest for job_id, *rest in rows}

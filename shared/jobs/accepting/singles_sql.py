@@ -70,13 +70,22 @@ FROM accepted a JOIN batch b ON b.n = a.target
 """
 
 
+ANYBODY = "true"  # the condition of a target whose source is not asked
+_LOOK_UP_SECONDS = 1.0  # for a statement that asks sources: callers still wait when it is repeated without
+_LIMIT = f"SET LOCAL statement_timeout = {int(_LOOK_UP_SECONDS * 1000)}; "
+
+
 @lru_cache(maxsize=256)
 def accept_statement(conditions: tuple[str, ...]) -> TextClause:
-    """The statement for a group whose targets, in this order, are asked by these conditions on `i`."""
+    """The statement for a group whose targets, in this order, are asked by these conditions on `i`.
+
+    Where it asks a source it has a second, which is said in the same message and ends with it.
+    """
     if len(conditions) == 1:
         is_known = conditions[0]
     else:
         cases = " ".join(f"WHEN {number} THEN {condition}" for number, condition in enumerate(conditions, start=1))
         is_known = f"CASE i.target {cases} END"
     # A colon in a user's name would be taken for a parameter.
-    return text(_ACCEPT_SINGLES.replace("{is_known}", is_known.replace(":", "\\:")))
+    statement = _ACCEPT_SINGLES.replace("{is_known}", is_known.replace(":", "\\:"))
+    return text(statement if set(conditions) <= {ANYBODY} else _LIMIT + statement)

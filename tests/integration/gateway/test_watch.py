@@ -17,7 +17,10 @@ import pytest
 import structlog
 from sqlalchemy import Engine, text
 
+from api.routes import health
+from api.watch import stall_watch
 from shared.config import Settings
+from shared.errors import DatabaseUnavailable
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 from sql.migrate import head_revision
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
@@ -83,6 +86,20 @@ def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
         assert ready.status_code == 503
         assert reason in ready.json()["reasons"][0]
         assert "run predictq migrate" in ready.json()["reasons"][0]
+
+
+def test_health_says_that_the_last_look_is_old(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found long ago is no sign of health."""
+    monkeypatch.setattr(health, "OLD_SECONDS", 10.0)
+    wait_until(lambda: gateway.get("/health/ready").json() == {"status": "ok", "reasons": []}, what="ready")
+
+    def fail(*_: object) -> None:
+        raise DatabaseUnavailable(OSError())
+
+    monkeypatch.setattr(stall_watch, "read_stalls", fail)
+    found = wait_until(lambda: gateway.get("/health/ready").json()["reasons"], what="a word")
+    assert found[0].startswith("Whether work stands still is not known: the last look was 1")
+    assert gateway.get("/health/ready").json()["status"] == "degraded"
 
 
 def test_no_live_model_is_a_note(gateway: Gateway, engine: Engine) -> None:

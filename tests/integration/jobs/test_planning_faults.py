@@ -11,7 +11,7 @@ from uuid import UUID
 import psutil
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DataError
 
 from shared.access.api_keys import create_key
@@ -78,18 +78,44 @@ def _kill_whoever_plans(engine: Engine, job_id: UUID, planners: list[subprocess.
     return len(found)
 
 
-def test_a_locked_source_costs_an_attempt_and_no_more(engine: Engine, settings: Settings) -> None:
-    """An open ALTER TABLE fails the attempt, with the reason in the plan's row; after it, planning goes on."""
+def test_a_locked_source_costs_no_attempt(engine: Engine, settings: Settings) -> None:
+    """An open ALTER TABLE is waited for, however often the plan meets it; the reason stands in the plan's row."""
     add_clients(engine, 500)
-    with planner_process(settings):
+    with planner_process(settings.model_copy(update={"max_attempts": 2})):
         with engine.connect() as other:
-            other.execute(text("ALTER TABLE predictq_data.clients ADD COLUMN later integer"))
+            _lock(other)
             job_id = select(engine)
-            wait_until(lambda: "locked" in (plan_of(engine, job_id).last_error or ""), what="the failed attempt")
+            wait_until(lambda: _probes(engine) >= 3, seconds=60, what="the third look at the locked source")
+            assert "locked" in plan_of(engine, job_id).last_error
+            assert plan_of(engine, job_id).attempts == 0
             assert job_of(engine, job_id).status is JobStatus.RUNNING
             other.rollback()
         wait_until(lambda: job_of(engine, job_id).total == 500, what="total")
     assert job_of(engine, job_id).error_code is None
+    assert _probes(engine) == 0
+
+
+def test_a_source_that_stays_locked_ends_the_job(engine: Engine, settings: Settings) -> None:
+    """Once it has been away for too long, its jobs end with that word."""
+    add_clients(engine, 1)
+    with planner_process(settings.model_copy(update={"patience_seconds": 1})), engine.connect() as other:
+        _lock(other)
+        job_id = select(engine)
+        wait_until(lambda: job_of(engine, job_id).status.is_terminal, what="end")
+        assert job_of(engine, job_id).error_code == "source_unavailable"
+        other.rollback()
+
+
+def _lock(connection: Connection) -> None:
+    """Alter the source's table, for as long as the transaction is open."""
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    connection.execute(text("ALTER TABLE predictq_data.clients ADD COLUMN later integer"))
+
+
+def _probes(engine: Engine) -> int:
+    """How often the source was found away since it answered last."""
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT probes FROM predictq.sources")).scalar_one())
 
 
 def test_a_plan_that_never_succeeds_ends_its_job(engine: Engine, settings: Settings) -> None:

@@ -17,6 +17,7 @@ from shared.postgres import copy_in as copying
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, make_engine, transaction
 from tests.integration.network import Network
+from tests.support import wait_until
 
 ANY_QUERY = b"Q\0\0"  # how a simple query begins on the wire
 
@@ -109,3 +110,36 @@ def test_a_driver_error_inside_another_is_found(engine: Engine, monkeypatch: pyt
         copy_in(connection, "COPY copied FROM STDIN", [])
     assert caught.value is lost
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("setting", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+def test_a_transaction_that_the_server_has_ended_is_named(engine: Engine, setting: str) -> None:
+    """It is lost as when a connection is: callers are told to come again, and the next use works."""
+    with pytest.raises(DatabaseUnavailable):
+        _outlive_a_transaction(engine, setting)
+    with transaction(engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def _outlive_a_transaction(engine: Engine, setting: str) -> None:
+    with transaction(engine) as connection:
+        backend = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        connection.execute(text(f"SET LOCAL {setting} = 50"))
+        wait_until(lambda: not _is_there(engine, backend), what="end of the transaction")
+        connection.execute(text("SELECT 1"))
+
+
+def test_no_role_limits_transactions(engine: Engine) -> None:
+    """A bulk job is one transaction, however long it takes: a limit of the database does not hold for ours."""
+    with autocommit(engine) as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text(f"ALTER DATABASE {name} SET transaction_timeout = '1h'"))
+    engine.dispose()
+    with transaction(engine) as connection:
+        assert connection.execute(text("SHOW transaction_timeout")).scalar_one() == "0"
+
+
+def _is_there(engine: Engine, backend: int) -> bool:
+    query = text("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)")
+    with engine.connect() as connection:
+        return bool(connection.execute(query, {"pid": backend}).scalar_one())

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from shared.config import Settings
 from shared.jobs.accepting.singles import Accepted
 from shared.jobs.records import cancel_job
+from shared.messaging.messages import make_redis, publish_work
 from shared.postgres.engine import make_engine, transaction
 from shared.status import JobStatus
 from tests.integration.worker.delivery_support import (
@@ -31,6 +32,7 @@ from tests.support import (
     add_model,
     job_of,
     publish,
+    read_results,
     submit_bulk,
     submit_singles,
     wait_for_job,
@@ -190,3 +192,21 @@ def test_a_worker_holds_few_connections(steady: Steady) -> None:
     """Two connections per pool process, one for the sweeper, three for the planner: PostgreSQL sees no more."""
     engine = steady.engine
     assert connections(engine, "steady") <= 2 * 2 + 1 + 3
+
+
+def test_work_that_nobody_can_load_ends_on_a_quiet_stack(engine: Engine, settings: Settings) -> None:
+    """After the patience each row ends in its stated error, though no other work comes and one message alone was sent.
+
+    The message is taken before that time, by a worker that cannot load the version.
+    """
+    add_clients(engine, 3)
+    add_model(engine, requirements="no-such-library==1.*")
+    accepted = submit_bulk(engine, [1, 2, 3], batch_rows=1)
+    with worker_process(settings.model_copy(update={"patience_seconds": 1})):
+        with make_redis(settings) as redis:
+            publish_work(redis, 1, accepted.queue)
+        job = wait_for_job(engine, accepted.job_id)
+    assert job.status is JobStatus.FAILED
+    with transaction(engine) as connection:
+        rows = read_results(connection, accepted.job_id, end=2**60)
+    assert [row["error_code"] for row in rows] == ["model_unavailable"] * 3

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 import shared.jobs.results
 from shared.jobs.accepting.singles import Accepted
@@ -22,7 +22,7 @@ from shared.pages.request_id import parse_request_id
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, take
-from tests.integration.worker.scoring_support import results, score
+from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import TestModel
 from tests.support import OWNER, add_clients, add_model, job_of, read_results, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
@@ -61,6 +61,33 @@ def exported(engine: Engine, accepted: Accepted) -> list[dict[str, Any]]:
     table = list(csv.DictReader(io.StringIO(as_csv.getvalue().decode(), newline="")))
     assert table == [{name: "" if value is None else str(value) for name, value in item.items()} for item in objects]
     return objects
+
+
+class Tenths(TestModel):
+    """Answers a probability that takes 17 digits."""
+
+    def predict_proba(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """0.1 + 0.2 for every row."""
+        return np.tile([1 - (0.1 + 0.2), 0.1 + 0.2], (len(features), 1))
+
+
+def test_numbers_come_back_exactly_whatever_the_database_is_set_to(engine: Engine, scorer: Scorer) -> None:
+    """A database that writes fewer digits, and dates in its own way, rounds no answer and no threshold."""
+    add_clients(engine, 1)
+    with autocommit(engine) as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        for setting in ("extra_float_digits = 0", "datestyle = 'SQL, DMY'", "bytea_output = 'escape'"):
+            connection.execute(text(f"ALTER DATABASE {name} SET {setting}"))
+    for each in (engine, scorer.engine):
+        each.dispose()  # new connections take the settings of the database
+    add_model(engine, Tenths(), threshold=1 / 3)
+    (single,), bulk = submit_singles(engine, [1]), submit_bulk(engine, [1])
+    assert score(scorer) + score(scorer, Queue.BULK) == ["finished", "finished"]
+    assert [(row["probability"], row["threshold"]) for row in exported(engine, bulk)] == [(0.1 + 0.2, 1 / 3)]
+    trace = trace_of(engine, single.request_id)
+    assert (trace.probability, trace.threshold) == (0.1 + 0.2, 1 / 3)
+    job = job_of(engine, single.job_id)
+    assert (job.probability, job.threshold) == (0.1 + 0.2, 1 / 3)
 
 
 def test_exports_equal_what_is_read(engine: Engine, scorer: Scorer) -> None:

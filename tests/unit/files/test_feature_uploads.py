@@ -255,7 +255,7 @@ def test_others_have_their_turn() -> None:
 def test_pages_have_keys_and_features_side_by_side(rows: list[dict[str, Any]], size: int) -> None:
     """As elements of arrays, so many at a time; the hash is of the content."""
     content = written(rows, [str(number) for number in range(len(rows))]).encode()
-    with Upload(KeyReader.of_csv_features(REFERENCES, SIGNATURE), max_rows=100, has_features=True) as upload:
+    with Upload(KeyReader.of_csv_features(REFERENCES, SIGNATURE), max_rows=100) as upload:
         for _ in upload.steps(content, is_last=True):
             pass
         pages = list(upload.rows.pages(size))
@@ -270,7 +270,7 @@ def test_wide_rows_make_small_pages() -> None:
     """A page of features has 8 MB on average, and 32 at most where some rows are much wider."""
     wide = "x" * 50_000
     rows: Iterator[str] = iter([f"1,,,{wide},\n"] * 200)
-    with Upload(KeyReader.of_csv_features(REFERENCES, SIGNATURE), max_rows=1000, has_features=True) as upload:
+    with Upload(KeyReader.of_csv_features(REFERENCES, SIGNATURE), max_rows=1000) as upload:
         for _ in upload.steps((HEADER + "\n" + "".join(rows)).encode(), is_last=True):
             pass
         assert 100 < upload.rows_of_a_page(10_000) <= 160

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.types import Message
 
 from api.http.problems import Invalid, Problem
 from api.intake import key_spool
-from api.intake.uploads import Upload
+from api.intake.uploads import HashedBody, Upload
 from api.server.turns import Turns
 from shared.jobs.accepting.key_pages import KeyPage
 from shared.sources.keys import KeyColumn, KeyForm
@@ -72,18 +73,27 @@ def test_others_have_their_turn_while_an_upload_is_parsed() -> None:
     assert turns >= 25
 
 
-def test_the_digest_is_of_the_ids_alone() -> None:
-    """The same ids have the same digest in every dress, so that an Idempotency-Key holds."""
-    digests = set()
-    for reader, content in (
-        (KeyReader.of_csv(INTEGER), b"client_id\r\n5\r\n6\r\n"),
-        (KeyReader.of_csv(INTEGER), b"5\n6"),
-        (KeyReader.of_ndjson(INTEGER), b'{"client_id": 5}\n6\n'),
-    ):
-        with Upload(reader, max_rows=10) as upload:
-            fill(upload, content)
-            digests.add(upload.digest)
-    assert len(digests) == 1
+def test_the_digest_is_of_the_bytes_as_they_came() -> None:
+    """However they are cut into pieces, and however few of them were looked at before the upload was refused."""
+
+    def body_of(*pieces: bytes) -> HashedBody:
+        left = list(pieces)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+        return HashedBody(receive)
+
+    async def refused(body: HashedBody) -> str:
+        with Upload(KeyReader.of_csv(INTEGER), max_rows=10) as upload, pytest.raises(Invalid):
+            await upload.receive_all(body.receive, Turns(), "k")
+        return await body.digest()
+
+    expected = hashlib.sha256(b"007\nfive\n6\n").hexdigest()
+    for pieces in ((b"007\nfive\n6\n",), (b"007\nfi", b"ve\n6", b"\n"), (b"007\nfive\n", b"6\n", b"")):
+        assert asyncio.run(refused(body_of(*pieces))) == expected
+        assert asyncio.run(body_of(*pieces).digest()) == expected
+    assert asyncio.run(body_of(b"7\nfive\n6\n").digest()) != expected
 
 
 @given(

@@ -1,0 +1,105 @@
+"""What was accepted under an Idempotency-Key stays accepted, whatever the model is by the time the call is repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from model.artefact import build_artefact
+from model.registration import new_version
+from shared.config import Settings
+from shared.jobs.accepting.bulk import accept_keys
+from shared.jobs.accepting.key_pages import ListedIds
+from shared.models.registry import promote_version, register_version
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.postgres.engine import transaction
+from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.integration.jobs.jobs_support import answer, take
+from tests.models import TestModel
+from tests.support import OWNER, add_clients, add_model, bulk_job
+
+FEATURES = {"age": 30, "monthly_income": 1000, "department": "Sales", "over_time": True}
+CSV, NDJSON = {"Content-Type": "text/csv"}, {"Content-Type": "application/x-ndjson"}
+PARQUET = {"Content-Type": "application/vnd.apache.parquet"}
+ROWS = ",".join(FEATURES) + "\n" + "30,1000,Sales,true\n" * 3
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "one client": ("/v1/predict", {"json": {"client_id": 1}}),
+    "features of one": ("/v1/predict_raw", {"json": {"features": FEATURES}}),
+    "a list": ("/v1/jobs", {"json": {"client_ids": [1, 2], "name": "July"}}),
+    "a long list": ("/v1/jobs", {"json": {"client_ids": [1, 2] * 20_000}}),
+    "a filter": ("/v1/jobs", {"json": {"where": {"age": 25}}}),
+    "all": ("/v1/jobs", {"json": {"all": True}}),
+    "keys as CSV": ("/v1/jobs", {"content": "client_id\n1\n2\n", "headers": CSV}),
+    "many keys": ("/v1/jobs", {"content": "1\n" * 200_000, "headers": CSV}),
+    "keys as NDJSON": ("/v1/jobs", {"content": "1\n2\n", "headers": NDJSON}),
+    "features as CSV": ("/v1/jobs?features=upload", {"content": ROWS, "headers": CSV}),
+    "features as NDJSON": ("/v1/jobs?features=upload", {"content": json.dumps(FEATURES) + "\n", "headers": NDJSON}),
+    "a table": ("/v1/jobs", {"content": b"PAR1", "headers": PARQUET}),
+    "repeat": ("/v1/jobs/JOB/repeat", {}),
+    "retry": ("/v1/jobs/JOB/retry", {}),
+}
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    """Ten clients and a live model of their source."""
+    add_clients(engine, 10)
+    add_model(engine)
+    with running_gateway(settings, new_key(engine, OWNER)) as client:
+        yield client
+
+
+def promote_without_source(engine: Engine) -> None:
+    """Another version goes live: it takes other features, and they come with each call."""
+    signature = Signature((FeatureSpec("height", FeatureKind.NUMBER),))
+    with transaction(engine) as connection:
+        version = new_version(build_artefact(TestModel(), signature, 0.5, name="other"), source_id=None)
+        promote_version(connection, register_version(connection, version).id)
+
+
+def ask(gateway: Gateway, path: str, call: dict[str, Any], key: str) -> httpx.Response:
+    return gateway.post(path, **{**call, "headers": {**call.get("headers", {}), "Idempotency-Key": key}})
+
+
+def test_a_repetition_is_answered_whatever_is_live_by_then(gateway: Gateway, engine: Engine) -> None:
+    """By the job that the first call led to, on every route that makes jobs; the same under a new key is refused."""
+    earlier = accept_keys(engine, bulk_job(engine), ListedIds([1, 2]), 2).job_id
+    answer(engine, take(engine), errors=1)
+    calls = {name: (path.replace("JOB", str(earlier)), call) for name, (path, call) in CALLS.items()}
+    first = {
+        name: ask(gateway, path, call, f"key-{number}") for number, (name, (path, call)) in enumerate(calls.items())
+    }
+    assert {name: made.status_code for name, made in first.items()} == dict.fromkeys(calls, 202)
+    promote_without_source(engine)
+    gateway.services.models.forget()
+    for number, (name, (path, call)) in enumerate(calls.items()):
+        again = ask(gateway, path, call, f"key-{number}")
+        assert again.headers.get("Idempotency-Replayed") == "true", (name, again.text)
+        assert again.json()["id"] == first[name].json()["id"], name
+        assert ask(gateway, path, call, f"new-{number}").status_code == 422, name
+        other = ask(gateway, path, call, f"key-{(number + 1) % len(calls)}")
+        assert other.json()["type"] == "/problems/idempotency-key-reused", name
+
+
+def test_a_repetition_is_answered_while_no_version_is_live(gateway: Gateway, engine: Engine) -> None:
+    """An upload that nobody looks at any more is read to its end, to see whether it is the same."""
+    keys = {"content": "client_id\n007\n", "headers": CSV}
+    made = ask(gateway, "/v1/jobs", keys, "k")
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("UPDATE predictq.models SET live_version_id = NULL")
+    gateway.services.models.forget()
+    assert ask(gateway, "/v1/jobs", keys, "k").json()["id"] == made.json()["id"]
+    assert ask(gateway, "/v1/jobs", keys, "new").json()["type"] == "/problems/no-live-model"
+
+
+def test_keys_count_as_they_are_spelled(gateway: Gateway) -> None:
+    """Two spellings of a client's key are two payloads: `client_id` comes back as it was written."""
+    made = ask(gateway, "/v1/jobs", {"content": "client_id\n007\n", "headers": CSV}, "k")
+    assert made.status_code == 202
+    other = ask(gateway, "/v1/jobs", {"content": "client_id\n7\n", "headers": CSV}, "k")
+    assert other.json()["type"] == "/problems/idempotency-key-reused"
