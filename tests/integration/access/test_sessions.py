@@ -115,6 +115,35 @@ def test_a_session_lasts_twelve_hours_and_a_link_a_day(gateway: Gateway, engine:
             assert ("predictq_session" in person.cookies) is (status == 303)
 
 
+@pytest.mark.parametrize("site", ["none", "same-origin", ""])
+def test_a_link_of_ones_own_signs_in_at_once(gateway: Gateway, site: str) -> None:
+    """Opened out of a terminal or typed, and by a browser that does not tell."""
+    with browser(gateway) as person:
+        person.get(new_link(gateway), headers={"Sec-Fetch-Site": site} if site else {})
+        assert person.get("/jobs").status_code == 200
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "A page of another site"), ("fr", "Une page d’un autre site")])
+def test_another_site_signs_nobody_in_by_its_link(gateway: Gateway, language: str, words: str) -> None:
+    """Nor does a page of a sibling host: the link becomes a button that its visitor has to press; it is not used up."""
+    for site in ("cross-site", "same-site"):
+        link = new_link(gateway)
+        with browser(gateway) as person:
+            shown = person.get(f"{link}&next=/models", headers={"Sec-Fetch-Site": site, "Accept-Language": language})
+            assert (shown.status_code, words in shown.text) == (200, True)
+            assert "predictq_session" not in person.cookies
+            assert person.get("/jobs").status_code == 303
+            token, *_ = _TOKEN.findall(shown.text)
+            pressed = {"link": link.partition("link=")[2], "next": "/models"}
+            for given, status, leads_to in (("", 403, None), (token, 303, "/models"), ("", 403, None)):
+                answer = person.post("/sign-in", data={**pressed, "form_token": given})
+                assert (answer.status_code, answer.headers.get("location")) == (status, leads_to)
+            assert person.get("/jobs").status_code == 200
+        with browser(gateway) as second:
+            token, *_ = _TOKEN.findall(second.get("/sign-in").text)
+            assert second.post("/sign-in", data={**pressed, "form_token": token}).status_code == 403
+
+
 def test_no_form_of_somebody_signed_in_is_taken_without_the_sessions_token(
     gateway: Gateway, settings: Settings
 ) -> None:
