@@ -11,8 +11,10 @@ import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine, text
 
+from api.access import signing_in
 from api.server.app import create_app
 from shared.access.api_keys import revoke_key
+from shared.access.sign_in import end_session
 from shared.config import Settings
 from shared.postgres.engine import transaction
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
@@ -142,6 +144,41 @@ def test_another_site_signs_nobody_in_by_its_link(gateway: Gateway, language: st
         with browser(gateway) as second:
             token, *_ = _TOKEN.findall(second.get("/sign-in").text)
             assert second.post("/sign-in", data={**pressed, "form_token": token}).status_code == 403
+
+
+def test_guessing_sessions_and_links_is_limited(
+    settings: Settings, engine: Engine, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address may try so many, then PostgreSQL is not asked. Who was signed in goes on; a browser that keeps the
+    cookie of a session that has ended is none who guesses.
+    """
+    asked: list[str] = []
+    for name in ("find_session", "follow_link"):
+        look_up = getattr(signing_in, name)
+        monkeypatch.setattr(signing_in, name, lambda *given, ask=look_up: asked.append(given[1]) or ask(*given))
+    limited = settings.model_copy(update={"failed_keys_per_minute": 3})
+    with running_gateway(limited, key) as gateway, browser(gateway) as person, browser(gateway) as left:
+        for one in (person, left):
+            sign_in(one, gateway)
+        with transaction(engine) as connection:
+            end_session(connection, left.cookies["predictq_session"])
+        assert [left.get("/jobs").status_code for _ in range(8)] == [303] * 8
+        link = new_link(gateway)
+        asked.clear()
+        with httpx.Client(base_url=gateway.base_url) as stranger:
+            cookies = [{"Cookie": f"predictq_session=made-up-{number}"} for number in range(4)]
+            assert [stranger.get("/jobs", headers=cookie).status_code for cookie in cookies] == [303, 303, 303, 429]
+            assert stranger.get("/metrics", headers={**cookies[3], "Forwarded": "for=::1"}).status_code == 429
+            assert asked == ["made-up-0", "made-up-1", "made-up-2"]
+            refused = stranger.get("/sign-in?link=made-up", headers={"Accept-Language": "fr"})
+            assert (refused.status_code, "Trop de connexions" in refused.text) == (429, True)
+            assert len(asked) == 3
+        assert person.get("/jobs").status_code == 200
+        assert gateway.get("/v1/jobs").status_code == 200
+    with running_gateway(limited) as gateway:
+        links = [link, *(f"/sign-in?link=made-up-{number}" for number in range(5))]
+        answers = [httpx.get(f"{gateway.base_url}{one}").status_code for one in links]
+        assert answers == [303, 403, 403, 403, 429, 429]
 
 
 def test_no_form_of_somebody_signed_in_is_taken_without_the_sessions_token(

@@ -23,6 +23,7 @@ routes = ScreenRoutes()
 # What a browser says of a page that led here, where it is not our own (Fetch Metadata). It says it over https and on
 # this machine alone.
 _ELSEWHERE = ("cross-site", "same-site")
+TOO_MANY = N_("Too many sign-ins from your address have failed. Wait a minute, then begin again.")
 _REFUSED = N_("This API key is unknown or was revoked.")
 _LINK_USED = N_("This link was used before, or is too old. Paste an API key, or let predictq open print a new link.")
 
@@ -70,19 +71,22 @@ async def sign_out(screen: Screen) -> Response:
     """End the session, here and in the database."""
     token = session_token(screen.request)
     request, caller = screen.request, screen.caller
-    await screen.services.quick.write(lambda connection: signing_in.end(connection, request, caller, token))
+    if caller is not None:  # else nobody has signed in, or it has ended
+        await screen.services.quick.write(lambda connection: signing_in.end(connection, request, caller, token))
     response = screen.go("/sign-in")
     cookies.drop_session(screen.request, response)
     return response
 
 
 async def _follow(screen: Screen, link: str, wanted: str) -> Response:
-    """Use a link up: in, or told why not."""
+    """Use a link up: in, or told why not. A made-up one counts as a wrong key does."""
+    services, address = screen.services, address_of(screen.request)
+    if services.auth.is_guessing(address):
+        return show_form(screen, screen.say(TOO_MANY), status=429, wanted=wanted)
     try:
-        token = await screen.services.quick.write(
-            lambda connection: signing_in.follow(connection, screen.request, link)
-        )
+        token = await services.quick.write(lambda connection: signing_in.follow(connection, screen.request, link))
     except LinkUsed:
+        services.auth.note_failure(address)
         return show_form(screen, screen.say(_LINK_USED), status=403)
     return signed_in(screen, token, wanted)
 
