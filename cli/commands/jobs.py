@@ -21,7 +21,7 @@ from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.output.job_text import cause_lines, job_line, trace_lines
 from cli.output.progress import progress
-from shared.private_files import open_private
+from shared.access.private_files import open_private
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
 CONTENT_TYPES = {

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine, text
 
+from shared.access.private_files import make_private_folders, open_private
 from shared.postgres.engine import transaction
-from shared.private_files import make_private_folders, open_private
 from shared.retention.partitions.ranges import BatchRange
 from worker.upkeep.export_rows import page_table
 

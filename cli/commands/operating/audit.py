@@ -18,7 +18,7 @@ import typer
 from cli.arguments.moments import moment_ago
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, remark, say_json, say_table
-from shared.private_files import open_private
+from shared.access.private_files import open_private
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient

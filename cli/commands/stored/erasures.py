@@ -14,7 +14,7 @@ from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, clie
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import ExitStatus, FileRefused
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
-from shared.private_files import open_private
+from shared.access.private_files import open_private
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
