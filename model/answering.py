@@ -132,6 +132,6 @@ def _numbers(answers: Any, method: str) -> Floats:
         array = np.asarray(answers)
         if array.dtype.kind in "biufOU":
             return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise WrongAnswer(f"{method} answered with something that is no array of numbers: {error}") from None
+    except (TypeError, ValueError):  # whose text quotes the answer, which may be a feature's value
+        raise WrongAnswer(f"{method} answered with something that is no array of numbers") from None
     raise WrongAnswer(f"{method} answered with numbers of type {array.dtype}")

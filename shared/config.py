@@ -134,7 +134,9 @@ class Settings(WireSettings):
     max_upload_rows: int = Field(10_000_000, ge=1, description="Rows that one upload may hold.")
     max_json_ids: int = Field(100_000, ge=1, description="Ids that one JSON body may hold; more go as an upload.")
     failed_keys_per_minute: int = Field(
-        60, ge=1, description="Calls with a wrong key that one address may make in a minute, and at once."
+        60,
+        ge=1,
+        description="Calls with a wrong key, session or link that one address may make in a minute, and at once.",
     )
     max_filter_values: int = Field(10_000, ge=1, description="Values that one filter may compare with, in all.")
     max_listed_jobs: int = Field(1000, ge=1, le=1000, description="Jobs that one list may give at a time.")

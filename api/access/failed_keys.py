@@ -1,4 +1,4 @@
-"""How often an address may come with a key that is none: each such key costs a question to PostgreSQL."""
+"""How often an address may come with a key, a session or a link that is none: each costs a question to PostgreSQL."""
 
 from __future__ import annotations
 

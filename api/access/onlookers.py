@@ -14,7 +14,7 @@ from api.server.services import services_of
 
 
 async def require_onlooker(request: Request) -> None:
-    """Raise Unauthorised, or Problem 421 where a stranger's page in a browser of this machine asks."""
+    """Raise Unauthorised, Problem 421 where a stranger's page in a browser of this machine asks, or 429 for guesses."""
     services = services_of(request)
     header = request.headers.get("authorization")
     if services.settings.metrics_open:
@@ -22,10 +22,10 @@ async def require_onlooker(request: Request) -> None:
     if header is None and _is_of_this_machine(request):
         require_host(request)
         return
-    token = session_token(request)
-    if header is None and token and await caller_of_session(services, token) is not None:
+    token, address = session_token(request), address_of(request)
+    if header is None and token and await caller_of_session(services, token, address) is not None:
         return
-    await services.auth.caller(None if header is None else header.encode("latin-1"), address_of(request))
+    await services.auth.caller(None if header is None else header.encode("latin-1"), address)
 
 
 def _is_of_this_machine(request: Request) -> bool:

@@ -21,8 +21,26 @@ from shared.access.sign_in import (
 )
 
 
-async def caller_of_session(services: Services, token: str) -> Caller | None:
-    """Who is signed in by this session; None where it has ended, or where nothing is allowed to them any more."""
+async def caller_of_session(services: Services, token: str, address: str) -> Caller | None:
+    """Who is signed in by this session; None where it has ended, or where nothing is allowed to them any more.
+
+    Raises Problem 429 where too much has come from this address that signs nobody in; not for a session that was good
+    until now. A token that is none counts as such a failure.
+    """
+    known = services.known_sessions
+    if known.has_ended(token):
+        return None
+    was_good = known.is_good(token)
+    if not was_good:
+        services.auth.refuse_guessing(address)
+    caller = await _look_up(services, token)
+    known.note(token, is_good=caller is not None)
+    if caller is None and not was_good:
+        services.auth.note_failure(address)
+    return caller
+
+
+async def _look_up(services: Services, token: str) -> Caller | None:
     found = await services.quick.read(lambda connection: find_session(connection, token))
     if isinstance(found, ApiKey):
         return caller_of(found)

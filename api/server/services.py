@@ -14,6 +14,7 @@ from api.access.auth import Auth
 from api.access.caps import Caps
 from api.access.failed_keys import FailedKeys
 from api.access.key_use import KeyUse
+from api.access.known_sessions import KnownSessions
 from api.access.oidc.code_flow import CodeFlow
 from api.access.oidc.settings import oidc_settings
 from api.access.oidc.token_threads import TokenThreads
@@ -55,6 +56,7 @@ class Services:
     bulk: DatabaseThreads  # acceptance of bulk jobs
     downloads: DatabaseThreads  # long readings: downloads, exports, reports
     auth: Auth
+    known_sessions: KnownSessions
     code_flow: CodeFlow | None  # where people sign in by an identity provider
     statuses: Statuses
     summaries: Summaries
@@ -234,6 +236,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
             bulk,
             downloads,
             auth,
+            KnownSessions(),
             code_flow,
             statuses,
             Summaries(),

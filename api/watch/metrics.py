@@ -58,7 +58,7 @@ class State(Protocol):
         """Calls refused because a limit was reached, by the name of its setting."""
 
     def failed_keys(self) -> int:
-        """Calls with a key that is none."""
+        """Calls with a key, session or link that is none."""
 
     def stalled_seconds(self) -> float:
         """For how long rows have waited while none was answered; 0 while work goes on."""
@@ -152,7 +152,9 @@ class _StateCollector(Collector):
             "reason",
             state.limit_refusals(),
         )
-        yield CounterMetricFamily("predictq_failed_keys", "Calls with a key that is none.", state.failed_keys())
+        yield CounterMetricFamily(
+            "predictq_failed_keys", "Calls with a key, session or link that is none.", state.failed_keys()
+        )
         yield GaugeMetricFamily("predictq_notices_subscribed", "1 while notices come in.", int(state.is_subscribed()))
         yield CounterMetricFamily("predictq_published", "Batches published.", state.published())
         yield CounterMetricFamily(

@@ -21,6 +21,7 @@ from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.output.job_text import cause_lines, job_line, trace_lines
 from cli.output.progress import progress
+from shared.access.private_files import open_private
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
 CONTENT_TYPES = {
@@ -174,13 +175,13 @@ def _write_binary(job_id: str, output: Path, kind: str, api_url: str | None, api
 
 @contextmanager
 def _target(output: Path | None) -> Iterator[IO[bytes]]:
-    """Standard output, or a file that takes its name when it is complete."""
+    """Standard output, or a file of its owner's alone that takes its name when it is complete."""
     if output is None:
         yield sys.stdout.buffer
         return
     partial = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        with partial.open("wb") as file:
+        with open_private(partial, "wb") as file:
             yield file
         partial.replace(output)
     finally:

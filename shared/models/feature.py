@@ -106,11 +106,15 @@ def shown(name: str) -> str:
     return name if name[:1].isalpha() or name[:1] == "_" else repr(name)
 
 
-def check_value(spec: FeatureSpec, value: object) -> FeatureProblem | None:
-    """The problem with `value` as feature `spec`, or None when it is fine."""
+def check_value(spec: FeatureSpec, value: object, *, is_quoted: bool = True) -> FeatureProblem | None:
+    """The problem with `value` as feature `spec`, or None when it is fine.
+
+    `is_quoted`: the detail may have the value in it. Whoever sent it may read it; what is stored with an answer is for
+    people who may not see features, too.
+    """
     if value is None:
         return None if spec.nullable else _missing(spec)
-    detail = _type_detail(spec, value) or _range_detail(spec, value)
+    detail = _type_detail(spec, value, is_quoted) or _range_detail(spec, value, is_quoted)
     return FeatureProblem(spec.name, "invalid_feature", detail) if detail else None
 
 
@@ -120,7 +124,7 @@ def _missing(spec: FeatureSpec) -> FeatureProblem:
     )
 
 
-def _type_detail(spec: FeatureSpec, value: object) -> str | None:
+def _type_detail(spec: FeatureSpec, value: object, is_quoted: bool) -> str | None:
     if spec.kind is FeatureKind.BOOLEAN:
         return (
             None
@@ -128,7 +132,7 @@ def _type_detail(spec: FeatureSpec, value: object) -> str | None:
             else Sentence(f"{shown(spec.name)} must be true or false", "not_boolean", name=spec.name)
         )
     if spec.kind is FeatureKind.CATEGORY:
-        return _category_detail(spec, value)
+        return _category_detail(spec, value, is_quoted)
     if spec.kind is FeatureKind.DATETIME:
         return _datetime_detail(spec, value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -190,13 +194,14 @@ def is_storable(text: str) -> bool:
     return "\x00" not in text
 
 
-def _category_detail(spec: FeatureSpec, value: object) -> str | None:
+def _category_detail(spec: FeatureSpec, value: object, is_quoted: bool) -> str | None:
     if not isinstance(value, str) or not is_storable(value):
         text = f"{shown(spec.name)} must be a string without NUL and lone surrogates"
         return Sentence(text, "not_text", name=spec.name)
     if spec.categories and value not in spec.categories:
-        text = f"{shown(spec.name)} must be one of {_some(spec.categories)}; got {value[:80]!r}"
-        return Sentence(text, "not_of_list", name=spec.name, values=spec.categories, value=value[:80])
+        text = f"{shown(spec.name)} must be one of {_some(spec.categories)}"
+        wanted = Sentence(text, "not_of_list", name=spec.name, values=spec.categories)
+        return retold(wanted, f"{text}; got {value[:80]!r}", value=value[:80]) if is_quoted else wanted
     return None
 
 
@@ -223,13 +228,15 @@ def _datetime_detail(spec: FeatureSpec, value: object) -> str | None:
     return None
 
 
-def _range_detail(spec: FeatureSpec, value: object) -> str | None:
+def _range_detail(spec: FeatureSpec, value: object, is_quoted: bool) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if spec.minimum is not None and value < spec.minimum:
-        text = f"{shown(spec.name)} must be at least {spec.minimum:g}; got {value:g}"
-        return Sentence(text, "too_low", name=spec.name, minimum=spec.minimum, value=value)
+        text = f"{shown(spec.name)} must be at least {spec.minimum:g}"
+        wanted = Sentence(text, "too_low", name=spec.name, minimum=spec.minimum)
+        return retold(wanted, f"{text}; got {value:g}", value=value) if is_quoted else wanted
     if spec.maximum is not None and value > spec.maximum:
-        text = f"{shown(spec.name)} must be at most {spec.maximum:g}; got {value:g}"
-        return Sentence(text, "too_high", name=spec.name, maximum=spec.maximum, value=value)
+        text = f"{shown(spec.name)} must be at most {spec.maximum:g}"
+        wanted = Sentence(text, "too_high", name=spec.name, maximum=spec.maximum)
+        return retold(wanted, f"{text}; got {value:g}", value=value) if is_quoted else wanted
     return None

@@ -18,6 +18,7 @@ from api.access.auth import Acting, Caller, Validity
 from api.access.signing_in import caller_of_session
 from api.http.cookie_names import session_token
 from api.http.host_names import require_host
+from api.http.requests import address_of
 from api.http.root_path import rooted
 from api.server.services import Services, services_of
 from web.frame import navigation
@@ -146,7 +147,7 @@ class Screen:
 
 
 async def open_screen(request: Request) -> Screen:
-    """Find out who calls. Raises Problem 421, FormRefused or DatabaseUnavailable."""
+    """Find out who calls. Raises Problem 421 or 429, FormRefused or DatabaseUnavailable."""
     require_host(request)
     language = choose_language(request.cookies, request.headers.get("accept-language", ""))
     screen = Screen(request, language, await _caller(request), cookies.visit_of(request) or cookies.new_visit())
@@ -164,7 +165,7 @@ async def _caller(request: Request) -> Caller | None:
     token = session_token(request)
     if services.auth.anonymous or not token:
         return services.auth.anonymous
-    return await caller_of_session(services, token)
+    return await caller_of_session(services, token, address_of(request))
 
 
 def own_path(given: str) -> str:

@@ -23,7 +23,7 @@ _SIGN_IN_SECONDS = 900
 
 def visit_of(request: Request) -> str:
     """What names this browser: its session, else its visit, else the one that `Screen` is about to give it."""
-    return session_token(request) or request.cookies.get(VISIT) or ""
+    return session_token(request) or request.cookies.get(guarded_name(request, VISIT)) or ""
 
 
 def new_visit() -> str:
@@ -59,7 +59,7 @@ def drop_sign_in(request: Request, response: Response) -> None:
 
 def keep_visit(request: Request, response: Response, visit: str) -> None:
     """Name the browser until it is closed."""
-    _set(request, response, VISIT, visit, None)
+    _set(request, response, guarded_name(request, VISIT), visit, None)
 
 
 def keep_choice(request: Request, response: Response, name: str, value: str) -> None:

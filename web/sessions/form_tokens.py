@@ -1,4 +1,4 @@
-"""The token of every form: made from the browser's own cookie, which no other site can read.
+"""The token of every form: made from the browser's own cookie, which no other site can read, nor set (over https).
 
 It is a hash, so that it does not give the cookie away, and there is nothing to store.
 """

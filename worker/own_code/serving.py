@@ -53,7 +53,9 @@ def _answer(model: LoadedModel, page: bytes, number: int) -> bytes:
     except WrongAnswer as error:
         return write_words(number, "wrong", str(error))
     except Exception as error:  # noqa: BLE001 - whatever the code raises is told
-        return write_words(number, "raised", _words(error))
+        place = place_in_code(error)  # of the text nothing is told: it may quote features
+        name = type(error).__name__[:100]
+        return write_words(number, "raised", name if place is None else f"{name} ({place})")
 
 
 def _answer_apart(model: LoadedModel, page: bytes, number: int, seconds: float) -> bytes:

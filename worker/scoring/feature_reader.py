@@ -179,7 +179,7 @@ def _column_of(
     except (pa.ArrowException, ValueError, OverflowError):
         kept = []
         for row, value in zip(rows, [_flag(spec, value) for value in values], strict=True):
-            problem = None if value is None else check_value(spec, value)
+            problem = None if value is None else check_value(spec, value, is_quoted=False)
             if problem is not None:
                 refused.setdefault(row, Refusal(RowError(problem.code), problem.detail))
             kept.append(None if problem is not None else _plain(spec, value))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.answering import Prediction, WrongAnswer
+from shared.logging import get_logger
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.status import RowError
@@ -16,6 +17,8 @@ from worker.own_code.errors import ModelEnded
 from worker.scoring.answers import Answers, StatedError
 from worker.scoring.feature_reader import Rows
 from worker.scoring.row_checks import find_errors
+
+log = get_logger(__name__)
 
 Predict = Callable[[pa.Table], Prediction]
 
@@ -37,29 +40,34 @@ def predict_rows(rows: Rows, signature: Signature, predict: Predict, *, task: Ta
     good[list(answers.errors)] = False
     numbers = np.flatnonzero(good)
     if len(numbers):
+        raised: list[Exception] = []  # for a row alone
         table = rows.features if len(numbers) == len(rows) else rows.features.filter(pa.array(good))
         try:
-            _predict_part(table, numbers, predict, answers)
+            _predict_part(table, numbers, predict, answers, raised)
         except WrongAnswer as error:
             stated = StatedError(RowError.MODEL_FAILED, storable(str(error)))
             answers.errors.update(dict.fromkeys(map(int, numbers), stated))
         else:
+            _log(raised)
             _check_values(numbers, answers, task)
     return answers
 
 
-def _predict_part(table: pa.Table, numbers: npt.NDArray[np.intp], predict: Predict, answers: Answers) -> None:
+def _predict_part(
+    table: pa.Table, numbers: npt.NDArray[np.intp], predict: Predict, answers: Answers, raised: list[Exception]
+) -> None:
     try:
         prediction = _right_count(predict(table), table.num_rows)
     except (WrongAnswer, ModelEnded):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises must not cost its neighbours
         if table.num_rows == 1:
+            raised.append(error)
             answers.errors[int(numbers[0])] = StatedError(RowError.MODEL_FAILED, _words(error))
             return
         middle = table.num_rows // 2
-        _predict_part(table.slice(0, middle), numbers[:middle], predict, answers)
-        _predict_part(table.slice(middle), numbers[middle:], predict, answers)
+        _predict_part(table.slice(0, middle), numbers[:middle], predict, answers, raised)
+        _predict_part(table.slice(middle), numbers[middle:], predict, answers, raised)
         return
     answers.put(numbers, prediction)
 
@@ -89,7 +97,13 @@ def storable(text: str) -> str:
 
 
 def _words(error: Exception) -> str:
-    text = storable(str(error))
-    if isinstance(error, PredictionFailed):
-        return text
-    return f"the model raised {type(error).__name__}: {text}"
+    """Why there is no answer. Of what a model raised the type alone: the text may quote features."""
+    text = str(error) if isinstance(error, PredictionFailed) else f"the model raised {type(error).__name__}"
+    return storable(text)
+
+
+def _log(raised: list[Exception]) -> None:
+    """Where the model raised, for whoever has to mend it: the rows' errors have no more than its type."""
+    own = [error for error in raised if not isinstance(error, PredictionFailed)]
+    if own:
+        log.warning("model_raised", rows=len(own), exc_info=own[0])

@@ -30,7 +30,7 @@ def find_errors(rows: Rows, signature: Signature) -> dict[int, StatedError]:
         if _is_fine(spec, column):
             continue
         for number, value in enumerate(_values(spec, column)):
-            problem = check_value(spec, value)
+            problem = check_value(spec, value, is_quoted=False)
             if problem is not None and number not in errors:
                 errors[number] = StatedError(RowError(problem.code), problem.detail)
     return errors

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine, text
 
+from shared.access.private_files import make_private_folders, open_private
 from shared.postgres.engine import transaction
 from shared.retention.partitions.ranges import BatchRange
 from worker.upkeep.export_rows import page_table
@@ -27,8 +28,8 @@ _PAGES_AT_ONCE = 32
 class Exporter:
     """Called with pages that are about to go. When it returns they are on the disk, in files that are flushed.
 
-    `directory` is made; it gets a file SHA256SUMS that `sha256sum -c` understands. What goes wrong is raised, and
-    the pages stay.
+    `directory` is made, its owner's alone as each file is; it gets a file SHA256SUMS that `sha256sum -c`
+    understands. What goes wrong is raised, and the pages stay.
     """
 
     engine: Engine
@@ -39,7 +40,7 @@ class Exporter:
         """Write these pages."""
         if not batch_ids:
             return
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_private_folders(self.directory)
         with transaction(self.engine) as connection:
             versions = connection.execute(_VERSIONS, {"ids": list(batch_ids)}).all()
         for version in versions:
@@ -49,16 +50,17 @@ class Exporter:
     def _write(self, path: Path, batch_ids: Sequence[int]) -> None:
         part = path.with_suffix(".part")
         writer: pq.ParquetWriter | None = None
-        try:
-            for table in self._tables(batch_ids):
-                writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
-                writer.write_table(table.cast(writer.schema))
-        finally:
-            if writer is not None:
-                writer.close()
+        with open_private(part, "wb") as file:
+            try:
+                for table in self._tables(batch_ids):
+                    writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+                    writer.write_table(table.cast(writer.schema))
+            finally:
+                if writer is not None:
+                    writer.close()
         _flush(part)
         part.rename(path)
-        with (self.directory / _DIGESTS).open("a", encoding="utf-8") as digests:
+        with open_private(self.directory / _DIGESTS, "a") as digests:
             digests.write(f"{_sha256(path)}  {path.name}\n")
         _flush(self.directory / _DIGESTS)
         _flush(self.directory)

@@ -18,6 +18,7 @@ import typer
 from cli.arguments.moments import moment_ago
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, remark, say_json, say_table
+from shared.access.private_files import open_private
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
@@ -71,7 +72,7 @@ def export(
 
     count = 0
     with ExitStack() as stack:
-        target = sys.stdout if output is None else stack.enter_context(output.open("x", encoding="utf-8"))
+        target = sys.stdout if output is None else stack.enter_context(open_private(output, "x"))
         http = stack.enter_context(api_client(api_url, api_key, quiet=False))
         for act in _acts(http, _wanted(since, actor, action), follow=follow):
             target.write(json.dumps(ocsf_event(act), ensure_ascii=False) + "\n")

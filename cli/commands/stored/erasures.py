@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, clie
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import ExitStatus, FileRefused
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from shared.access.private_files import open_private
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
@@ -80,8 +80,7 @@ def export(
         sys.stdout.write(text)
         return
     # A file about a person is for nobody else, and no other file is written over.
-    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
+    with open_private(output, "x") as stream:
         stream.write(text)
     remark(f"{len(document['predictions']):,} predictions written to {plain_text(output)}")
 

@@ -27,6 +27,32 @@ def made_up_keys(attacker: Attacker) -> None:
     attacker.in_threads(8, guess)
 
 
+@attack(_KIND, "made-up cookies of sessions, over 8 connections", quick=True)
+def made_up_sessions(attacker: Attacker) -> None:
+    def guess() -> None:
+        connection = attacker.connect()
+        while attacker.goes_on:
+            cookie = {"Cookie": f"predictq_session={secrets.token_urlsafe(32)}"}
+            answer = attacker.call("GET", "/jobs", headers=cookie, key=None, over=connection)
+            attacker.expect(answer.status in (303, 429), f"a made-up session was answered {answer.status}")
+
+    attacker.in_threads(8, guess)
+    attacker.expect(attacker.answers[303] < 150, f"{attacker.answers[303]} made-up sessions were looked up")
+
+
+@attack(_KIND, "made-up links that sign in, over 8 connections", quick=True)
+def made_up_links(attacker: Attacker) -> None:
+    def guess() -> None:
+        connection = attacker.connect()
+        while attacker.goes_on:
+            link = f"/sign-in?link={secrets.token_urlsafe(32)}"
+            answer = attacker.call("GET", link, key=None, over=connection)
+            attacker.expect(answer.status in (403, 429), f"a made-up link was answered {answer.status}")
+
+    attacker.in_threads(8, guess)
+    attacker.expect(attacker.answers[403] < 150, f"{attacker.answers[403]} made-up links were looked up")
+
+
 @attack(_KIND, "one made-up key again and again")
 def one_wrong_key(attacker: Attacker) -> None:
     key, connection = _made_up(), attacker.connect()

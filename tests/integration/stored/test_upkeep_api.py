@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,8 +176,39 @@ def test_the_command_line_says_it_in_words(settings: Settings, gateway: Gateway,
     assert "more each day" in predictq(settings, gateway, "storage").stdout
 
 
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """What most accounts have: others may read what is made."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_files_of_the_command_line_are_their_owners_alone(
+    settings: Settings, gateway: Gateway, engine: Engine, tmp_path: Path
+) -> None:
+    """Answers and the audit log, whatever the umask; an audit log writes over no file."""
+    bulk = store_bulk(engine, OLD, [[21], [22, 23]], add_version(engine), owner="ann")
+    answers, acts = tmp_path / "answers.csv", tmp_path / "audit.jsonl"
+    ran = predictq(settings, gateway, "results", str(bulk.job_ids[0]), "-o", str(answers))
+    assert ran.returncode == 0, ran.stderr
+    assert (answers.read_text().count("\n"), mode_of(answers)) == (4, 0o600)
+    for status in (0, 1):
+        ran = predictq(settings, gateway, "audit", "export", "--output", str(acts))
+        assert (ran.returncode, mode_of(acts)) == (status, 0o600), ran.stderr
+
+
+@pytest.mark.usefixtures("open_umask")
 def test_what_goes_is_exported_first(settings: Settings, gateway: Gateway, engine: Engine, tmp_path: Path) -> None:
-    """Every answer that went is in a Parquet file whose digest is right, with its client, its error and its times."""
+    """Every answer that went is in a Parquet file whose digest is right, with its client, its error and its times.
+
+    Files and folders are their owner's alone.
+    """
     import pyarrow.parquet as pq
 
     version = add_version(engine)
@@ -189,6 +221,8 @@ def test_what_goes_is_exported_first(settings: Settings, gateway: Gateway, engin
     assert json.loads(ran.stdout)["answers"] == 5
     assert count_rows(engine)["batch_outputs"] == 0
     (directory,) = (tmp_path / "kept").iterdir()
+    assert {mode_of(folder) for folder in (tmp_path / "kept", directory)} == {0o700}
+    assert {mode_of(file) for file in directory.iterdir()} == {0o600}
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=directory, check=True, capture_output=True)
     rows = [row for file in sorted(directory.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
     assert sorted(row["client_id"] for row in rows) == ["11", "12", "21", "22", "23"]

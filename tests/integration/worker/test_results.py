@@ -29,23 +29,22 @@ from worker.scoring.scorer import Scorer
 
 
 class Rude(TestModel):
-    """Raises with a text that is hard to store."""
+    """Raises an error whose name is hard to store; its text has a feature in it."""
 
     def predict_proba(self, features: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Never."""
-        raise RuntimeError('nul \x00, quote ", comma, back\\slash, ünïcode 😀, lone \ud800\nsecond line')
+        named = type('Quote ", comma, back\\slash, ünïcode 😀\nsecond line', (RuntimeError,), {})
+        raise named(f"ages {list(features['age'])}, nul \x00, lone \ud800")
 
 
 def test_awkward_error_texts_are_stored_and_exported(engine: Engine, scorer: Scorer) -> None:
-    """Whatever text a model raises is stored and comes out of CSV and NDJSON as it is read row by row."""
+    """Whatever a model raises, its type is stored, and comes out of CSV and NDJSON as it is read row by row."""
     add_clients(engine, 3)
     add_model(engine, Rude())
     accepted = submit_bulk(engine, [1, 2, 3], batch_rows=2)
     assert score(scorer, Queue.BULK) == ["finished", "finished"]
     rows = results(engine, accepted)
-    assert [row.error_detail for row in rows] == [
-        'the model raised RuntimeError: nul \N{REPLACEMENT CHARACTER}, quote ", comma, back\\slash, ünïcode 😀, lone ?'
-    ] * 3
+    assert [row.error_detail for row in rows] == ['the model raised Quote ", comma, back\\slash, ünïcode 😀'] * 3
     assert exported(engine, accepted) == [vars(row) for row in rows]
 
 

@@ -223,10 +223,10 @@ def test_each_bad_row_states_its_own_error(engine: Engine, scorer: Scorer) -> No
         3: ("missing_feature", "age is missing"),
         4: (
             "invalid_feature",
-            "department must be one of 'Research & Development', 'Sales'; got 'Human Resources'",
+            "department must be one of 'Research & Development', 'Sales'",
         ),
         6: ("invalid_probability", "the model answered nan, which is no probability"),
-        7: ("model_failed", "the model raised ValueError: age 60 is more than I can take"),
+        7: ("model_failed", "the model raised ValueError"),
     }
     for client_id in {*range(1, 21)} - {3, 4, 5, 6, 7}:
         assert rows[client_id].probability == right_answer(**features_of(client_id))

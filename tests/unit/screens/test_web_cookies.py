@@ -26,14 +26,18 @@ def test_over_https_no_other_host_can_plant_a_cookie(scheme: str, root: str, pre
         response = Response()
         cookies.keep_session(asked(scheme), response, "token")
         cookies.keep_sign_in(asked(scheme), response, "secret", "/jobs")
-        session, sign_in = response.headers.getlist("set-cookie")
+        cookies.keep_visit(asked(scheme), response, "visit")
+        session, sign_in, visit = response.headers.getlist("set-cookie")
         assert session.startswith(f"{prefix}predictq_session=token;")
         assert sign_in.startswith(f"{prefix}predictq_sign_in=secret.")
-        for cookie in (session, sign_in):
+        assert visit.startswith(f"{prefix}predictq_visit=visit;")
+        for cookie in (session, sign_in, visit):
             assert (f"Path={root}/;" in cookie, "Secure" in cookie) == (True, scheme == "https")
             assert "Domain" not in cookie
         back = asked(scheme, "; ".join(cookie.partition(";")[0] for cookie in (session, sign_in)))
         assert (session_token(back), cookies.sign_in_of(back)) == ("token", ("secret", "/jobs"))
+        assert cookies.visit_of(asked(scheme, visit.partition(";")[0])) == "visit"
+        assert (cookies.visit_of(asked(scheme, "predictq_visit=planted")) == "") == bool(prefix)
         planted = asked(scheme, "predictq_session=planted; predictq_sign_in=planted.")
         assert (session_token(planted) == "", cookies.sign_in_of(planted)[0] == "") == (bool(prefix), bool(prefix))
     finally:

@@ -136,7 +136,7 @@ def test_validation_says_the_same_as_the_gateway() -> None:
     )
     found = {number: error.detail for number, error in find_errors(rows_with(table), signature).items()}
     expected = {
-        number: problems[0].detail
+        number: problems[0].detail.partition("; got")[0]
         for number, values in enumerate(table.to_pylist())
         if (problems := signature.problems(values))
     }
@@ -160,7 +160,7 @@ def test_the_search_for_bad_rows_has_an_end() -> None:
 @pytest.mark.parametrize(
     ("age", "answer"),
     [
-        (60, "the model raised ValueError: age 60 is more than I can take"),
+        (60, "the model raised ValueError"),
         (61, "the model ended its process (signal 9)"),
         (62, "the model did not answer within 0.3 s"),
     ],

@@ -20,30 +20,37 @@ from web.words.catalogues import N_
 
 routes = ScreenRoutes()
 
+# What a browser says of a page that led here, where it is not our own (Fetch Metadata). It says it over https and on
+# this machine alone.
+_ELSEWHERE = ("cross-site", "same-site")
+TOO_MANY = N_("Too many sign-ins from your address have failed. Wait a minute, then begin again.")
 _REFUSED = N_("This API key is unknown or was revoked.")
 _LINK_USED = N_("This link was used before, or is too old. Paste an API key, or let predictq open print a new link.")
 
 
 @routes.get("/sign-in", is_public=True)
 async def sign_in(screen: Screen) -> Response:
-    """The form; or, with a link's token, straight in. Whoever is signed in stays who they are."""
+    """The form; or, with a link's token, straight in. Whoever is signed in stays who they are.
+
+    Where a page of another site led here, the link is a button: else that site could sign its visitors in as somebody
+    of its own. Out of a terminal, a mail program or the address bar it takes no more than the link.
+    """
     if screen.caller is not None:
         return screen.go(own_path(screen.query("next")))
     link = screen.query("link")
     if not link:
         return show_form(screen, "")
-    try:
-        token = await screen.services.quick.write(
-            lambda connection: signing_in.follow(connection, screen.request, link)
-        )
-    except LinkUsed:
-        return show_form(screen, screen.say(_LINK_USED), status=403)
-    return signed_in(screen, token, screen.query("next"))
+    if screen.request.headers.get("sec-fetch-site") in _ELSEWHERE:
+        return show_form(screen, "", link=link)
+    return await _follow(screen, link, screen.query("next"))
 
 
 @routes.post("/sign-in", is_public=True)
-async def sign_in_with_key(screen: Screen) -> Response:
-    """Begin a session of the key, where it is one."""
+async def sign_in_by_form(screen: Screen) -> Response:
+    """Begin a session of the key, where it is one, or by the link that was shown as a button."""
+    link = screen.given("link")
+    if link:
+        return await _follow(screen, link, screen.given("next"))
     key = screen.given("key")
     services = screen.services
     try:
@@ -64,19 +71,38 @@ async def sign_out(screen: Screen) -> Response:
     """End the session, here and in the database."""
     token = session_token(screen.request)
     request, caller = screen.request, screen.caller
-    await screen.services.quick.write(lambda connection: signing_in.end(connection, request, caller, token))
+    if caller is not None:  # else nobody has signed in, or it has ended
+        await screen.services.quick.write(lambda connection: signing_in.end(connection, request, caller, token))
     response = screen.go("/sign-in")
     cookies.drop_session(screen.request, response)
     return response
 
 
-def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "") -> Response:
-    """The form, with what is wrong; from there it goes on to `wanted`, or to what the call named."""
+async def _follow(screen: Screen, link: str, wanted: str) -> Response:
+    """Use a link up: in, or told why not. A made-up one counts as a wrong key does."""
+    services, address = screen.services, address_of(screen.request)
+    if services.auth.is_guessing(address):
+        return show_form(screen, screen.say(TOO_MANY), status=429, wanted=wanted)
+    try:
+        token = await services.quick.write(lambda connection: signing_in.follow(connection, screen.request, link))
+    except LinkUsed:
+        services.auth.note_failure(address)
+        return show_form(screen, screen.say(_LINK_USED), status=403)
+    return signed_in(screen, token, wanted)
+
+
+def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "", link: str = "") -> Response:
+    """The form, with what is wrong; from there it goes on to `wanted`, or to what the call named.
+
+    With `link` it has a button that follows it.
+    """
     wanted = own_path(wanted or screen.query("next") or screen.given("next"))
     by_provider = None
     if screen.services.code_flow is not None:
         by_provider = "/sign-in/provider" + ("" if wanted == "/" else f"?{urlencode({'next': wanted})}")
-    return screen.show("sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider)
+    return screen.show(
+        "sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider, link=link
+    )
 
 
 def signed_in(screen: Screen, token: str, wanted: str) -> Response:

@@ -17,7 +17,7 @@ from web.frame.api_calls import ApiRefused
 from web.frame.refusals import answer_to
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen, own_path
-from web.screens.signing_in.by_key import show_form, signed_in
+from web.screens.signing_in.by_key import TOO_MANY, show_form, signed_in
 from web.sessions import cookies
 from web.words.catalogues import N_
 
@@ -43,7 +43,6 @@ _REASONS = (  # why a provider signs nobody in (RFC 6749, 4.1.2.1, and OpenID Co
 _AWAY = N_("The identity provider does not answer. Try again in a moment, or sign in with an API key.")
 _NOT_BEGUN = N_("This sign-in was not begun in this browser, or it took too long. Begin it again.")
 _NO_GROUP = N_("You are in none of the groups that may use this service. Ask its operator.")
-_TOO_MANY = N_("Too many sign-ins from your address have failed. Wait a minute, then begin again.")
 _DENIED = N_("The identity provider did not sign you in. Begin again, or ask whoever runs it.")
 _NOT_GOOD = N_(
     "What the identity provider said of you could not be relied on. Begin again; if it stays so, tell the operator."
@@ -89,7 +88,7 @@ async def _answered(screen: Screen, flow: CodeFlow, attempt: Attempt, wanted: st
         return _refused(screen, _DENIED, 403, wanted, _reason(screen.query("error")))
     address = address_of(screen.request)
     if screen.services.auth.is_guessing(address):
-        return _refused(screen, _TOO_MANY, 429, wanted)
+        return _refused(screen, TOO_MANY, 429, wanted)
     try:
         person = await flow.person(attempt, code)
     except ProviderAway as error:
