@@ -219,10 +219,21 @@ def _names(known: tuple[Any, ...]) -> str:
 
 def own_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
     """The threshold that the estimator itself holds on the probability of the positive class, or None."""
+    holder = _holder(estimator)
+    return None if holder is None else _held_threshold(holder, classes)
+
+
+def label_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
+    """From which probability on `predict` gives the positive class; None where it goes by something else."""
+    holder = _holder(estimator)
+    return 0.5 if holder is None else _held_threshold(holder, classes)
+
+
+def _holder(estimator: Any) -> Any:
+    """The part that holds a threshold, or None."""
     for _ in range(10):
-        name = type(estimator).__name__
-        if name in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
-            return _held_threshold(estimator, classes)
+        if type(estimator).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+            return estimator
         steps = steps_of(estimator)
         if steps:
             estimator = steps[-1]
