@@ -24,6 +24,7 @@ KINDS = {
     **dict.fromkeys(("text", "varchar", "char", "citext", "enum", "uuid"), FeatureKind.CATEGORY),
     **dict.fromkeys(("date", "timestamp", "timestamptz"), FeatureKind.DATETIME),
 }
+_ONNX_KINDS = {np.int64: FeatureKind.INTEGER, np.int32: FeatureKind.INTEGER, np.bool_: FeatureKind.BOOLEAN}
 
 
 class Column(Protocol):
@@ -68,7 +69,8 @@ def infer_signature(estimator: Any, columns: Sequence[Column] | None) -> Inferre
     lists = category_lists(estimator, names, [name for name, column in known.items() if _is_text(column)])
     specs = [_spec(name, known.get(name), seen.get(name, []), lists.get(name)) for name in names]
     if isinstance(estimator, OnnxModel):
-        specs = [_as_onnx_takes(spec, estimator.input_types.get(spec.name)) for spec in specs]
+        specs = [as_onnx_takes(estimator, spec) for spec in specs]
+        notes += _open_words(specs)
     elif is_booster(estimator):
         specs = [_as_boosters_take(spec) for spec in specs]
     return Inferred(Signature(tuple(specs)), notes)
@@ -100,7 +102,7 @@ def feature_names(estimator: Any, known: Collection[str] = ()) -> list[str] | No
     `known` are the columns of its source: what looks like the numbers of columns without names may be names there.
     """
     if isinstance(estimator, OnnxModel):
-        return None if estimator.takes_one_matrix else list(estimator.input_types)
+        return None if estimator.takes_one_matrix else estimator.input_names
     for part in (estimator, inner(estimator), first_step(estimator)):
         for key in ("feature_names_in_", "feature_name_", "feature_names_"):
             found = _attribute(part, key)
@@ -169,10 +171,27 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str
     )
 
 
-def _as_onnx_takes(spec: FeatureSpec, numpy_type: Any) -> FeatureSpec:
-    """Graphs mostly take float32: what they get, and what is stored, is the value as that type holds it."""
+def as_onnx_takes(estimator: OnnxModel, spec: FeatureSpec) -> FeatureSpec:
+    """A feature as its input takes it: what the estimator gets, and what is stored, is the value as that type holds it.
+
+    A text goes in as the column's own text. A kind that nobody has told follows from the type.
+    """
+    numpy_type = estimator.type_of(spec.name)
+    if numpy_type is object and spec.kind is not FeatureKind.CATEGORY:
+        return replace(spec, kind=FeatureKind.CATEGORY, dtype="", minimum=None, maximum=None)
+    if spec.column_type is None and spec.kind is FeatureKind.NUMBER and numpy_type in _ONNX_KINDS:
+        spec = replace(spec, kind=_ONNX_KINDS[numpy_type], dtype="")
+        if spec.kind is FeatureKind.BOOLEAN:
+            spec = replace(spec, minimum=None, maximum=None)
     is_number = spec.kind in (FeatureKind.NUMBER, FeatureKind.INTEGER)
     return replace(spec, dtype="float32") if numpy_type is np.float32 and is_number else spec
+
+
+def _open_words(specs: Sequence[FeatureSpec]) -> list[str]:
+    texts = [spec.name for spec in specs if spec.kind is FeatureKind.CATEGORY]
+    if not texts:
+        return []
+    return [f"a graph does not tell which words it knows: unknown ones are not counted ({', '.join(texts[:10])})"]
 
 
 def _as_boosters_take(spec: FeatureSpec) -> FeatureSpec:
