@@ -11,7 +11,7 @@ import numpy as np
 from model.answering import wants_series
 from model.errors import ModelRefused
 from model.onnx_model import OnnxModel
-from model.signature.category_types import category_lists, is_booster
+from model.signature.category_types import CategoryList, as_lightgbm_was_told, category_lists, is_booster
 from model.signature.inside import Sight, categories_of, first_step, inner, sights
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import LACKS, Signature
@@ -50,14 +50,17 @@ class Inferred:
     notes: list[str] = field(default_factory=list)
 
 
-def infer_signature(estimator: Any, columns: Sequence[Column] | None) -> Inferred:
+def infer_signature(estimator: Any, columns: Sequence[Column] | None, said: Sequence[str] = ()) -> Inferred:
     """The features of `estimator`, with the types of the source's columns, where there are such.
+
+    `said` are names that a person has given some of them: LightGBM keeps none as it was told.
 
     Raises ModelRefused where the file does not name its features, or a column is of a type that no feature stands for.
     """
     names = feature_names(estimator, {column.name for column in columns or ()})
     if names is None:
         names = _names_of_columns(estimator, columns)
+    names = as_lightgbm_was_told(estimator, names, {*said, *(column.name for column in columns or ())})
     notes: list[str] = []
     known = {column.name: column for column in columns or ()}
     lacking = [name for name in names if name not in known] if columns is not None else []
@@ -148,13 +151,15 @@ def _lacking(lacking: list[str], known: Iterable[str]) -> str:
     return f"{LACKS}{len(lacking)} of the model's features: {words}" + (", …" if len(lacking) > 10 else "")
 
 
-def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str, ...] | None) -> FeatureSpec:
+def _spec(name: str, column: Column | None, seen: list[Sight], listed: CategoryList | None) -> FeatureSpec:
     encoded = [category for sight in seen for category in categories_of(sight)]
-    kind = _kind_of_column(name, column) if column is not None else _kind_of_parts(seen, encoded, listed)
+    kind = _kind_of_column(name, column) if column is not None else _kind_of_parts(seen, encoded)
+    if listed:  # of whole numbers and flags as well: their texts are the words
+        kind = FeatureKind.CATEGORY
     nullable = column.nullable if column is not None else True
     dtype = ""
-    if kind is FeatureKind.CATEGORY and listed:
-        dtype = "category"
+    if listed:
+        dtype = listed.dtype
     elif kind is FeatureKind.DATETIME:
         dtype = _time_dtype(None if column is None else column.type)
     is_text = kind is FeatureKind.CATEGORY
@@ -163,7 +168,7 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str
         name,
         kind,
         nullable=nullable,
-        categories=listed or (_closed_list(seen) if is_text else ()),
+        categories=listed.words if listed else (_closed_list(seen) if is_text else ()),
         dtype=dtype,
         missing="none" if is_object and _knows_none(seen, encoded) else "nan",
         column_type=None if column is None else column.type,
@@ -216,9 +221,9 @@ def _kind_of_column(name: str, column: Column) -> FeatureKind:
     return kind
 
 
-def _kind_of_parts(seen: list[Sight], encoded: list[Any], listed: tuple[str, ...] | None) -> FeatureKind:
+def _kind_of_parts(seen: list[Sight], encoded: list[Any]) -> FeatureKind:
     """The kind of a feature whose column nobody knows, by what the estimator's parts do with it."""
-    if listed or any(isinstance(value, str) for value in encoded):
+    if any(isinstance(value, str) for value in encoded):
         return FeatureKind.CATEGORY
     if any(isinstance(getattr(sight.part, "vocabulary_", None), dict) for sight in seen):
         return FeatureKind.CATEGORY

@@ -116,7 +116,7 @@ def _threshold(
 def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
     """The inferred signature with what was said of it put in."""
     try:
-        inferred = infer_signature(estimator, offer.columns)
+        inferred = infer_signature(estimator, offer.columns, sorted(_said(offer)))
     except ModelRefused:
         if offer.signature is None:
             raise
