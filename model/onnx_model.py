@@ -18,6 +18,8 @@ _TYPES: dict[str, Any] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": object,
 }
+_DRAWN = 2000  # rows on which it is looked up which label belongs to which column of the probabilities
+_TIE = 1e-6  # of float32: between two probabilities that are nearer to each other a graph chooses as it likes
 
 
 def is_onnx(content: bytes) -> bool:
@@ -68,9 +70,15 @@ class OnnxModel:
         return width if isinstance(width, int) else None
 
     @property
-    def input_types(self) -> dict[str, Any]:
-        """The numpy type of each input, by its name."""
-        return {one.name: _TYPES[one.type] for one in self._inputs}
+    def input_names(self) -> list[str]:
+        """The names of its inputs, in order."""
+        return [one.name for one in self._inputs]
+
+    def type_of(self, feature: str) -> Any:
+        """The numpy type in which a feature goes in; None for one that it does not have."""
+        if len(self._inputs) == 1:
+            return _TYPES[self._inputs[0].type]
+        return next((_TYPES[one.type] for one in self._inputs if one.name == feature), None)
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
         """The labels, or a regression's values, (rows,)."""
@@ -86,26 +94,77 @@ class OnnxModel:
     def _feed(self, frame: pd.DataFrame) -> dict[str, Any]:
         if len(self._inputs) == 1 and frame.shape[1] > 1:
             one = self._inputs[0]
-            return {one.name: frame.to_numpy().astype(_TYPES[one.type])}
+            columns = [_as_type(frame.iloc[:, place], one.type) for place in range(frame.shape[1])]
+            return {one.name: np.column_stack(columns)}
         return {
-            one.name: frame.iloc[:, place].to_numpy().astype(_TYPES[one.type]).reshape(-1, 1)
-            for place, one in enumerate(self._inputs)
+            one.name: _as_type(frame.iloc[:, place], one.type).reshape(-1, 1) for place, one in enumerate(self._inputs)
         }
 
     def _find_classes(self) -> npt.NDArray[Any]:
-        width = self.n_features_in_ or 1
-        row = pd.DataFrame({str(place): [0.0] for place in range(width)})
-        for place, one in enumerate(self._inputs if len(self._inputs) > 1 else []):
-            if one.type == "tensor(string)":
-                row[str(place)] = pd.Series([""], dtype=object)
         try:
-            found = self._session.run(self._outputs[1:2], self._feed(row))[0]
+            found = self._session.run(self._outputs[1:2], self._feed(self._drawn(1)))[0]
         except Exception as error:
             raise ArtefactIncompatible(f"The graph cannot score a row of zeros: {str(error)[:200]}") from error
         if isinstance(found, list) and found and isinstance(found[0], dict):
             return np.array(list(found[0]))
-        if "string" in self._session.get_outputs()[0].type:
-            raise ArtefactIncompatible(
-                "The graph does not say which class is which. Convert it with ZipMap (skl2onnx does so by itself)."
-            )
-        return np.arange(np.asarray(found).shape[1])
+        count = np.asarray(found).size
+        return np.arange(count) if count < 2 else self._classes_of_labels(count)
+
+    def _classes_of_labels(self, count: int) -> npt.NDArray[Any]:
+        """The classes of a graph that does not name them: the label that it gives where a column is the highest."""
+        labels, scores = self._session.run(self._outputs[:2], self._feed(self._drawn(_DRAWN)))
+        labels, scores = np.asarray(labels).reshape(-1), np.asarray(scores, dtype=np.float64).reshape(_DRAWN, -1)
+        highest = np.sort(scores, axis=1)[:, -2:]
+        is_clear = highest[:, -1] - highest[:, 0] > _TIE
+        seen: dict[int, set[Any]] = {}
+        for place, label in zip(scores.argmax(axis=1)[is_clear].tolist(), labels[is_clear].tolist(), strict=True):
+            seen.setdefault(place, set()).add(label)
+        known = {place: next(iter(found)) for place, found in seen.items() if len(found) == 1}
+        if len(known) == len(seen) and len(set(known.values())) == len(known):
+            if len(known) == count:
+                return np.array([known[place] for place in range(count)])
+            # Some class is too rare to be drawn. The others are numbered from 0 on, as most libraries ask for.
+            if len(known) > 1 and all(type(label) is int and label == place for place, label in known.items()):
+                return np.arange(count)
+        raise ArtefactIncompatible(
+            "The graph does not say which class each of its probabilities belongs to, and its labels do not tell: "
+            f"{len(seen)} of its {count} classes came up in {_DRAWN:,} drawn rows. Convert it with ZipMap, which names "
+            "them (skl2onnx does so unless it is told zipmap=False)."
+        )
+
+    def _drawn(self, rows: int) -> pd.DataFrame:
+        """A row of zeros, and further ones over many orders of magnitude; the same in every process."""
+        random = np.random.default_rng(0)
+        width = self.n_features_in_ or 1
+        types = [one.type for one in self._inputs] if len(self._inputs) > 1 else [self._inputs[0].type] * width
+        columns = {}
+        for place, kind in enumerate(types):
+            values = random.normal(0.3, 1.0, rows) * 10.0 ** random.integers(-2, 5, rows)
+            values[0] = 0.0
+            if kind == "tensor(string)":
+                columns[str(place)] = pd.Series([""] * rows, dtype=object)
+            else:
+                is_flag = kind == "tensor(bool)"
+                columns[str(place)] = pd.Series(values > 0 if is_flag else np.rint(values) if "int" in kind else values)
+        return pd.DataFrame(columns)
+
+
+def _as_type(column: pd.Series, kind: str) -> npt.NDArray[Any]:
+    """The values as a graph's input takes them. Raises ValueError for a value that this type has no word for."""
+    wanted = _TYPES[kind]
+    values = column.to_numpy()
+    if kind in ("tensor(float)", "tensor(double)"):
+        return values.astype(wanted)
+    if column.isna().any():
+        raise ValueError(f"{column.name} is missing, and the graph's input has no word for that")
+    if kind == "tensor(string)":
+        strange = next((value for value in values.tolist() if not isinstance(value, str)), None)
+        if strange is not None:
+            raise ValueError(f"{column.name} is {strange!r}, and the graph takes texts: its kind is category")
+        return values.astype(object)
+    with np.errstate(invalid="ignore"):
+        found = values.astype(wanted)
+    if not np.array_equal(found.astype(np.float64), values.astype(np.float64)):
+        takes = "true and false" if kind == "tensor(bool)" else f"whole numbers of {np.dtype(wanted).name}"
+        raise ValueError(f"{column.name} has a value that the graph cannot take: it takes {takes}")
+    return found

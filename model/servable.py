@@ -20,6 +20,7 @@ _PAIRS = (
     ("negative", "positive"), ("neg", "pos"), ("0.0", "1.0"), ("-1.0", "1.0"),
 )  # fmt: skip
 _MOST_CLASSES = 1000
+_LIBRARIES = ("sklearn", "imblearn", "lightgbm", "xgboost", "catboost")  # whose fit sets the classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +121,9 @@ def _name(estimator: Any) -> str:
 
 
 def _classifier(estimator: Any) -> Servable:
-    try:
-        classes = estimator.classes_
-    except AttributeError:
-        raise ArtefactIncompatible(f"{type(estimator).__name__} is not fitted. Call fit before saving it.") from None
+    classes = _attribute(estimator, "classes_")
     if classes is None:
-        raise ArtefactIncompatible(f"{type(estimator).__name__} is not fitted. Call fit before saving it.")
+        raise ArtefactIncompatible(_without_classes(estimator))
     if _has_several_labels(estimator, classes):
         raise ArtefactIncompatible(f"{_name(estimator)} gives a row several labels. Save one model for each label.")
     known = tuple(map(plain_label, classes))
@@ -136,6 +134,34 @@ def _classifier(estimator: Any) -> Servable:
     if len(known) > _MOST_CLASSES:
         raise ArtefactIncompatible(f"{_name(estimator)} knows {len(known)} classes; the most is {_MOST_CLASSES}.")
     return Servable(Task.BINARY if len(known) == 2 else Task.MULTICLASS, known)
+
+
+def _without_classes(estimator: Any) -> str:
+    own = next((part for part in (last_step(estimator), estimator) if _is_of_others(part)), None)
+    if own is None:
+        return f"{type(estimator).__name__} is not fitted. Call fit before saving it."
+    inside = [key for key, part in _attributes(own) if _attribute(part, "classes_") is not None]
+    what = f"self.classes_ = self.{inside[0]}.classes_" if inside else "self.classes_ = np.unique(y)"
+    return (
+        f"{type(own).__name__} has predict_proba and no classes_: nothing tells which class each column of its "
+        f"probabilities belongs to. Set {what}, in the order of these columns, in its fit; then fit it and save it."
+    )
+
+
+def _is_of_others(part: Any) -> bool:
+    """Whether it is of a class that none of the known libraries has made, and knows no classes."""
+    return type(part).__module__.partition(".")[0] not in _LIBRARIES and _attribute(part, "classes_") is None
+
+
+def _attribute(part: Any, key: str) -> Any:
+    try:
+        return getattr(part, key, None)
+    except Exception:  # noqa: BLE001 - a property of others may raise anything where nothing was fitted
+        return None
+
+
+def _attributes(estimator: Any) -> list[tuple[str, Any]]:
+    return list(vars(estimator).items()) if hasattr(estimator, "__dict__") else []
 
 
 def _has_several_labels(estimator: Any, classes: Any) -> bool:
@@ -219,10 +245,21 @@ def _names(known: tuple[Any, ...]) -> str:
 
 def own_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
     """The threshold that the estimator itself holds on the probability of the positive class, or None."""
+    holder = _holder(estimator)
+    return None if holder is None else _held_threshold(holder, classes)
+
+
+def label_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
+    """From which probability on `predict` gives the positive class; None where it goes by something else."""
+    holder = _holder(estimator)
+    return 0.5 if holder is None else _held_threshold(holder, classes)
+
+
+def _holder(estimator: Any) -> Any:
+    """The part that holds a threshold, or None."""
     for _ in range(10):
-        name = type(estimator).__name__
-        if name in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
-            return _held_threshold(estimator, classes)
+        if type(estimator).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+            return estimator
         steps = steps_of(estimator)
         if steps:
             estimator = steps[-1]

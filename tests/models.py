@@ -128,6 +128,25 @@ class NoClasses(Ridge):  # type: ignore[misc]
         return []
 
 
+class Wrapper:
+    """A class of somebody's own around a model: it says nothing of classes."""
+
+    def __init__(self, inside: Any = None) -> None:
+        self.inside = inside
+
+    def fit(self, rows: Any, labels: Any) -> Wrapper:
+        """Of what is inside."""
+        self.feature_names_in_ = np.array(rows.columns, dtype=object)
+        if self.inside is not None:
+            self.inside.fit(rows, labels)
+        return self
+
+    def predict_proba(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2)."""
+        found: npt.NDArray[np.float64] = self.inside.predict_proba(rows)
+        return found
+
+
 class PriorShift(LogisticRegression):  # type: ignore[misc]
     """A logistic regression whose odds are corrected for the share of the positive class."""
 

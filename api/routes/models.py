@@ -202,8 +202,7 @@ async def _promote(
 ) -> schemas.ModelVersion:
     def look(connection: Connection) -> ModelVersion:
         found = find(connection)
-        if body.force is None:
-            check_promotion(connection, found)
+        check_promotion(connection, found, is_forced=body.force is not None)
         return found
 
     found = await services.quick.read(look)
@@ -211,8 +210,8 @@ async def _promote(
         await services.warm_ups.run(found)
 
     def make_live(connection: Connection) -> schemas.ModelVersion:
-        if body.force is None:  # once more: the source may have changed while the processes loaded the version
-            check_promotion(connection, found)
+        # Once more: the source may have changed while the processes loaded the version.
+        check_promotion(connection, found, is_forced=body.force is not None)
         before = _live_label(connection, found.model)
         reason = body.force or body.reason
         live = promote_version(connection, found.id, actor=caller.actor, reason=reason)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from model.errors import ModelRefused
 from model.signature.inside import first_step
 
 _PROBE = ("é", "n")
+_MOST_EXACT = 2**53  # up to which every whole number is a double
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryList:
+    """The categories of a feature in the order of the training, as texts, and the dtype in which they are given."""
+
+    words: tuple[str, ...]
+    dtype: str
 
 
 def is_booster(estimator: Any) -> bool:
@@ -19,11 +30,25 @@ def is_booster(estimator: Any) -> bool:
     return type(first_step(estimator)).__module__.partition(".")[0] in ("lightgbm", "xgboost")
 
 
-def category_lists(estimator: Any, names: Sequence[str], text_columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """For each feature that a booster took as pandas `category`: its words in order. Empty for other estimators.
+def as_lightgbm_was_told(estimator: Any, names: Sequence[str], known: Collection[str]) -> list[str]:
+    """The features' names with the blanks that LightGBM makes underscores, where `known` has them so.
+
+    It is asked by position: any names do.
+    """
+    if type(first_step(estimator)).__module__.partition(".")[0] != "lightgbm":
+        return list(names)
+    spelled: dict[str, list[str]] = {}
+    for name in known:
+        spelled.setdefault(name.replace(" ", "_"), []).append(name)
+    found = [spelled[name][0] if name not in known and len(spelled.get(name, ())) == 1 else name for name in names]
+    return found if len(set(found)) == len(found) else list(names)
+
+
+def category_lists(estimator: Any, names: Sequence[str], text_columns: Sequence[str]) -> dict[str, CategoryList]:
+    """For each feature that a booster took as pandas `category`: its list. Empty for other estimators.
 
     `text_columns` are the source's columns of texts, which tell lists apart where the file does not say whose they are.
-    Raises ModelRefused where the file does not hold the words as they were.
+    Raises ModelRefused where the file does not hold the words as they were, or they are of a type that no word is.
     """
     part = first_step(estimator)
     module = type(part).__module__.partition(".")[0]
@@ -34,7 +59,7 @@ def category_lists(estimator: Any, names: Sequence[str], text_columns: Sequence[
     return {}
 
 
-def _of_lightgbm(part: Any, names: Sequence[str], text_columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _of_lightgbm(part: Any, names: Sequence[str], text_columns: Sequence[str]) -> dict[str, CategoryList]:
     booster = getattr(part, "booster_", None)
     lists = getattr(booster, "pandas_categorical", None) or []
     if not lists:
@@ -44,7 +69,7 @@ def _of_lightgbm(part: Any, names: Sequence[str], text_columns: Sequence[str]) -
         owners = [name for name in names if name in set(text_columns)]
     if len(owners) != len(lists):
         return {}
-    return {name: tuple(map(str, words)) for name, words in zip(owners, lists, strict=True) if _are_texts(words)}
+    return {name: _listed(name, words) for name, words in zip(owners, lists, strict=True) if words}
 
 
 def _lightgbm_columns(booster: Any, names: Sequence[str]) -> list[str]:
@@ -55,7 +80,7 @@ def _lightgbm_columns(booster: Any, names: Sequence[str]) -> list[str]:
     return [names[place] for place in found]
 
 
-def _of_xgboost(part: Any, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _of_xgboost(part: Any, names: Sequence[str]) -> dict[str, CategoryList]:
     booster = part.get_booster()
     types = booster.feature_types or []
     if "c" not in types or not hasattr(booster, "get_categories"):
@@ -63,13 +88,13 @@ def _of_xgboost(part: Any, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     lists = {}
     for place, (_, words) in enumerate(booster.get_categories(export_to_arrow=True).to_arrow()):
         if words is not None and place < len(names):
-            texts = _texts_of_xgboost(words, names[place])
-            if _are_texts(texts):
-                lists[names[place]] = tuple(texts)
+            plain = _words_of_xgboost(words, names[place])
+            if plain:
+                lists[names[place]] = _listed(names[place], plain, str(words.type))
     return lists
 
 
-def _texts_of_xgboost(words: Any, name: str) -> list[Any]:
+def _words_of_xgboost(words: Any, name: str) -> list[Any]:
     """The words of a list. Releases of XGBoost cut it as if each letter were one byte: then it is lost."""
     try:
         texts: list[Any] = words.to_pylist()
@@ -98,5 +123,24 @@ def _xgboost_keeps_letters() -> bool:
         return False
 
 
-def _are_texts(words: Sequence[Any]) -> bool:
-    return bool(words) and all(isinstance(word, str) for word in words)
+def _listed(name: str, words: Sequence[Any], number_type: str = "int64") -> CategoryList:
+    """The list as a signature has it. `number_type` is that of whole numbers, where the file tells it."""
+    plain = [word.item() if isinstance(word, np.generic) else word for word in words]
+    kinds = {type(word) for word in plain}
+    if kinds == {str}:
+        return CategoryList(tuple(plain), "category")
+    if kinds == {bool}:
+        return CategoryList(tuple("true" if word else "false" for word in plain), "category[bool]")
+    if kinds == {int}:
+        return CategoryList(tuple(map(str, plain)), f"category[{number_type}]")
+    if kinds <= {int, float} and all(word == word for word in plain):
+        return CategoryList(tuple(map(_number_text, plain)), "category[float64]")
+    raise ModelRefused(
+        f"The categories of {name!r} are of type {', '.join(sorted(kind.__name__ for kind in kinds))}: they can be "
+        f'texts, numbers or booleans. Train it with {name} as texts: .astype(str).astype("category").'
+    )
+
+
+def _number_text(number: float) -> str:
+    """As PostgreSQL writes it: 3 and not 3.0."""
+    return str(int(number)) if float(number).is_integer() and abs(number) <= _MOST_EXACT else repr(number)

@@ -11,7 +11,7 @@ import numpy as np
 from model.answering import wants_series
 from model.errors import ModelRefused
 from model.onnx_model import OnnxModel
-from model.signature.category_types import category_lists, is_booster
+from model.signature.category_types import CategoryList, as_lightgbm_was_told, category_lists, is_booster
 from model.signature.inside import Sight, categories_of, first_step, inner, sights
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import LACKS, Signature
@@ -24,6 +24,7 @@ KINDS = {
     **dict.fromkeys(("text", "varchar", "char", "citext", "enum", "uuid"), FeatureKind.CATEGORY),
     **dict.fromkeys(("date", "timestamp", "timestamptz"), FeatureKind.DATETIME),
 }
+_ONNX_KINDS = {np.int64: FeatureKind.INTEGER, np.int32: FeatureKind.INTEGER, np.bool_: FeatureKind.BOOLEAN}
 
 
 class Column(Protocol):
@@ -49,14 +50,17 @@ class Inferred:
     notes: list[str] = field(default_factory=list)
 
 
-def infer_signature(estimator: Any, columns: Sequence[Column] | None) -> Inferred:
+def infer_signature(estimator: Any, columns: Sequence[Column] | None, said: Sequence[str] = ()) -> Inferred:
     """The features of `estimator`, with the types of the source's columns, where there are such.
+
+    `said` are names that a person has given some of them: LightGBM keeps none as it was told.
 
     Raises ModelRefused where the file does not name its features, or a column is of a type that no feature stands for.
     """
     names = feature_names(estimator, {column.name for column in columns or ()})
     if names is None:
         names = _names_of_columns(estimator, columns)
+    names = as_lightgbm_was_told(estimator, names, {*said, *(column.name for column in columns or ())})
     notes: list[str] = []
     known = {column.name: column for column in columns or ()}
     lacking = [name for name in names if name not in known] if columns is not None else []
@@ -68,7 +72,8 @@ def infer_signature(estimator: Any, columns: Sequence[Column] | None) -> Inferre
     lists = category_lists(estimator, names, [name for name, column in known.items() if _is_text(column)])
     specs = [_spec(name, known.get(name), seen.get(name, []), lists.get(name)) for name in names]
     if isinstance(estimator, OnnxModel):
-        specs = [_as_onnx_takes(spec, estimator.input_types.get(spec.name)) for spec in specs]
+        specs = [as_onnx_takes(estimator, spec) for spec in specs]
+        notes += _open_words(specs)
     elif is_booster(estimator):
         specs = [_as_boosters_take(spec) for spec in specs]
     return Inferred(Signature(tuple(specs)), notes)
@@ -100,7 +105,7 @@ def feature_names(estimator: Any, known: Collection[str] = ()) -> list[str] | No
     `known` are the columns of its source: what looks like the numbers of columns without names may be names there.
     """
     if isinstance(estimator, OnnxModel):
-        return None if estimator.takes_one_matrix else list(estimator.input_types)
+        return None if estimator.takes_one_matrix else estimator.input_names
     for part in (estimator, inner(estimator), first_step(estimator)):
         for key in ("feature_names_in_", "feature_name_", "feature_names_"):
             found = _attribute(part, key)
@@ -146,13 +151,15 @@ def _lacking(lacking: list[str], known: Iterable[str]) -> str:
     return f"{LACKS}{len(lacking)} of the model's features: {words}" + (", …" if len(lacking) > 10 else "")
 
 
-def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str, ...] | None) -> FeatureSpec:
+def _spec(name: str, column: Column | None, seen: list[Sight], listed: CategoryList | None) -> FeatureSpec:
     encoded = [category for sight in seen for category in categories_of(sight)]
-    kind = _kind_of_column(name, column) if column is not None else _kind_of_parts(seen, encoded, listed)
+    kind = _kind_of_column(name, column) if column is not None else _kind_of_parts(seen, encoded)
+    if listed:  # of whole numbers and flags as well: their texts are the words
+        kind = FeatureKind.CATEGORY
     nullable = column.nullable if column is not None else True
     dtype = ""
-    if kind is FeatureKind.CATEGORY and listed:
-        dtype = "category"
+    if listed:
+        dtype = listed.dtype
     elif kind is FeatureKind.DATETIME:
         dtype = _time_dtype(None if column is None else column.type)
     is_text = kind is FeatureKind.CATEGORY
@@ -161,7 +168,7 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str
         name,
         kind,
         nullable=nullable,
-        categories=listed or (_closed_list(seen) if is_text else ()),
+        categories=listed.words if listed else (_closed_list(seen) if is_text else ()),
         dtype=dtype,
         missing="none" if is_object and _knows_none(seen, encoded) else "nan",
         column_type=None if column is None else column.type,
@@ -169,10 +176,27 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: tuple[str
     )
 
 
-def _as_onnx_takes(spec: FeatureSpec, numpy_type: Any) -> FeatureSpec:
-    """Graphs mostly take float32: what they get, and what is stored, is the value as that type holds it."""
+def as_onnx_takes(estimator: OnnxModel, spec: FeatureSpec) -> FeatureSpec:
+    """A feature as its input takes it: what the estimator gets, and what is stored, is the value as that type holds it.
+
+    A text goes in as the column's own text. A kind that nobody has told follows from the type.
+    """
+    numpy_type = estimator.type_of(spec.name)
+    if numpy_type is object and spec.kind is not FeatureKind.CATEGORY:
+        return replace(spec, kind=FeatureKind.CATEGORY, dtype="", minimum=None, maximum=None)
+    if spec.column_type is None and spec.kind is FeatureKind.NUMBER and numpy_type in _ONNX_KINDS:
+        spec = replace(spec, kind=_ONNX_KINDS[numpy_type], dtype="")
+        if spec.kind is FeatureKind.BOOLEAN:
+            spec = replace(spec, minimum=None, maximum=None)
     is_number = spec.kind in (FeatureKind.NUMBER, FeatureKind.INTEGER)
     return replace(spec, dtype="float32") if numpy_type is np.float32 and is_number else spec
+
+
+def _open_words(specs: Sequence[FeatureSpec]) -> list[str]:
+    texts = [spec.name for spec in specs if spec.kind is FeatureKind.CATEGORY]
+    if not texts:
+        return []
+    return [f"a graph does not tell which words it knows: unknown ones are not counted ({', '.join(texts[:10])})"]
 
 
 def _as_boosters_take(spec: FeatureSpec) -> FeatureSpec:
@@ -197,9 +221,9 @@ def _kind_of_column(name: str, column: Column) -> FeatureKind:
     return kind
 
 
-def _kind_of_parts(seen: list[Sight], encoded: list[Any], listed: tuple[str, ...] | None) -> FeatureKind:
+def _kind_of_parts(seen: list[Sight], encoded: list[Any]) -> FeatureKind:
     """The kind of a feature whose column nobody knows, by what the estimator's parts do with it."""
-    if listed or any(isinstance(value, str) for value in encoded):
+    if any(isinstance(value, str) for value in encoded):
         return FeatureKind.CATEGORY
     if any(isinstance(getattr(sight.part, "vocabulary_", None), dict) for sight in seen):
         return FeatureKind.CATEGORY

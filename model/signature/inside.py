@@ -112,6 +112,9 @@ def _walk(part: Any, names: list[str], *, is_filled: bool, depth: int) -> Iterat
         for child in children:
             yield from _walk(child, names, is_filled=is_filled, depth=depth + 1)
         return
+    if encoder := _encoder_inside(part):
+        yield from _walk(encoder, names, is_filled=is_filled, depth=depth + 1)
+        names = [name for _, _, chosen in _tuples(encoder, "transformers_", 3) for name in _chosen(chosen, names)]
     if steps := steps_of(part):
         yield from _walk_steps(steps, names, is_filled=is_filled, depth=depth)
     elif transformers := _tuples(part, "transformers_", 3):
@@ -131,6 +134,12 @@ def _walk_steps(steps: list[Any], names: list[str], *, is_filled: bool, depth: i
             is_filled = is_filled or type(step).__name__ in _FILLERS
         else:
             return  # the columns after it are no features any more
+
+
+def _encoder_inside(part: Any) -> Any:
+    """What boosting by histograms encodes its categories with before it looks at them; None where there are none."""
+    found = getattr(part, "_preprocessor", None) if type(part).__name__.startswith("HistGradientBoosting") else None
+    return found if _tuples(found, "transformers_", 3) else None
 
 
 def _children(part: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ Gateway and worker share it, so it has no third-party import.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -27,12 +28,17 @@ class FeatureKind(StrEnum):
     DATETIME = "datetime"  # in JSON a string of ISO 8601
 
 
+# As what a list of categories may have been trained where it was none of texts; a feature's categories are their texts.
+CATEGORY_TYPES = (
+    "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "float64", "bool",
+)  # fmt: skip
+
 # What the estimator can get for each kind; the first is for values that are never missing.
 DTYPES: dict[FeatureKind, tuple[str, ...]] = {
     FeatureKind.INTEGER: ("int64", "float64", "float32"),
     FeatureKind.NUMBER: ("float64", "float32"),
     FeatureKind.BOOLEAN: ("bool", "object", "float64"),
-    FeatureKind.CATEGORY: ("object", "category"),
+    FeatureKind.CATEGORY: ("object", "category", *(f"category[{name}]" for name in CATEGORY_TYPES)),
     FeatureKind.DATETIME: ("datetime64[us]", "datetime64[us, UTC]"),
 }
 _WITHOUT_MISSING = frozenset({"int64", "bool"})  # numpy's, which have no word for a missing value
@@ -71,7 +77,7 @@ class FeatureSpec:
     def __post_init__(self) -> None:
         if not self.dtype:
             object.__setattr__(self, "dtype", default_dtype(self.kind, nullable=self.nullable))
-        flaw = dtype_flaw(self.kind, self.dtype, nullable=self.nullable, has_categories=bool(self.categories))
+        flaw = dtype_flaw(self.kind, self.dtype, nullable=self.nullable, categories=self.categories)
         if flaw:
             raise ValueError(f"{shown(self.name)}: {flaw}")
 
@@ -81,14 +87,36 @@ class FeatureSpec:
         return self.kind is FeatureKind.INTEGER and self.dtype != "int64"
 
 
-def dtype_flaw(kind: FeatureKind, dtype: str, *, nullable: bool, has_categories: bool) -> str | None:
+def category_of(dtype: str, word: str) -> str | int | float | bool:
+    """What a category was when the model was trained, from its text. Raises ValueError for another text."""
+    if dtype == "category":
+        return word
+    if dtype == "category[bool]":
+        if word not in ("true", "false"):
+            raise ValueError(word)
+        return word == "true"
+    return float(word) if dtype == "category[float64]" else int(word)
+
+
+def dtype_flaw(kind: FeatureKind, dtype: str, *, nullable: bool, categories: Sequence[str]) -> str | None:
     """Why the estimator cannot get `dtype` for such a feature, or None."""
     if dtype not in DTYPES[kind]:
         return f"dtype of kind {kind} is one of {', '.join(DTYPES[kind])}; got {dtype!r}"
     if nullable and dtype in _WITHOUT_MISSING:
         return f"dtype {dtype} cannot hold a missing value: {default_dtype(kind, nullable=True)} can"
-    if dtype == "category" and not has_categories:
-        return "dtype category needs its categories, in the order in which the model was trained"
+    if not dtype.startswith("category"):
+        return None
+    if not categories:
+        return f"dtype {dtype} needs its categories, in the order in which the model was trained"
+    return _category_flaw(dtype, categories)
+
+
+def _category_flaw(dtype: str, categories: Sequence[str]) -> str | None:
+    for word in categories:
+        try:
+            category_of(dtype, word)
+        except ValueError:
+            return f"dtype {dtype} has the category {word[:60]!r}, which is none"
     return None
 
 

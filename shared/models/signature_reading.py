@@ -156,7 +156,9 @@ def _dtype_flaws(kind: FeatureKind, item: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(dtype, str):
         yield f"dtype of kind {kind} is one of {', '.join(DTYPES[kind])}; got {_short(dtype)}"
         return
-    flaw = dtype_flaw(kind, dtype, nullable=nullable, has_categories=bool(item.get("categories")))
+    words = item.get("categories")
+    known = [word for word in words if isinstance(word, str)] if isinstance(words, (list, tuple)) else []
+    flaw = dtype_flaw(kind, dtype, nullable=nullable, categories=known)
     if flaw:
         yield flaw
     missing = item.get("missing")

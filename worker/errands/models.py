@@ -6,13 +6,13 @@ The file is opened by a closed process; no library of models is loaded here, and
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from model.code.pack import MOST_PACK_BYTES, read_pack
@@ -29,6 +29,8 @@ from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed
 from worker.errands.failures import ErrandRefused
+from worker.errands.real_rows import look_at_rows
+from worker.errands.version_check import check_closed
 from worker.models.references.kept import KeptReference, fetch_reference, keep_reference, read_reference
 from worker.models.seals import NO_SEALS, SealGuard, keep_seal, positive_class
 from worker.sources.reader import SourceReader
@@ -50,6 +52,7 @@ class ModelErrands:
 
     def register(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`register_model`: a file that was sent, and what is said about it, to {version_id, version, findings}."""
+        began = time.monotonic()
         with autocommit(self._engine) as connection:
             content = read_file(connection, UUID(str(arguments["upload_id"])), str(arguments["owner"]))
             source = _source(connection, arguments.get("source_id"))
@@ -69,7 +72,8 @@ class ModelErrands:
         found = self._closed("prepare", asked, content, *([code] if code else []))
         new, reference = read_prepared(found, str(arguments["model"]), content, source, code)
         told = {name: arguments[name] for name in ("metrics", "curves") if arguments.get(name)}
-        new = replace(new, metadata={**new.metadata, **told})
+        seen = [] if source is None else self._on_real_rows(source, new, reference, arguments.get("force"), began)
+        new = replace(new, metadata={**new.metadata, **told, "findings": [*new.metadata["findings"], *seen]})
         if seal is not None:
             check_said(seal, threshold=new.threshold, positive=positive_class(new.task, new.classes))
         with transaction(self._engine) as connection:
@@ -83,6 +87,16 @@ class ModelErrands:
         findings = [*new.metadata["findings"], *([f"was there already, as {version.label}"] if was_there else [])]
         return {"version_id": version.id, "version": version.version, "findings": findings}
 
+    def _on_real_rows(
+        self, source: Source, new: NewVersion, reference: KeptReference, force: str | None, began: float
+    ) -> list[str]:
+        try:
+            return look_at_rows(self._closed, self._sources, source, new, reference, began=began)
+        except (ModelRefused, ErrandRefused) as error:
+            if force is None:
+                raise
+            return [f"{error} Registered all the same: {force}"]
+
     def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`check_model`: {version_id, rows} to what was seen of real rows."""
         with autocommit(self._engine) as connection:
@@ -95,13 +109,8 @@ class ModelErrands:
         rows = int(arguments.get("rows") or _CHECKED_ROWS)
         if source is None:
             raise ModelRefused(f"{version.label} has no source: there are no rows to check it with.")
-        features, refused = sample_rows(self._sources, source, version.signature, rows)
-        asked = {
-            "version": {"record": _record_json(version), "answers": None if kept is None else kept.answers},
-            "refused": {str(row): [why.code.value, why.detail] for row, why in refused.items()},
-        }
-        blobs = [content, _as_stream(features), b"" if kept is None else kept.features, *([code] if code else [])]
-        report = self._closed("check", asked, *blobs)
+        sample = sample_rows(self._sources, source, version.signature, rows)
+        report = check_closed(self._closed, _record_json(version), content, code, kept, sample)
         return {"model": version.model, "version": version.version, **report}
 
 
@@ -175,13 +184,6 @@ def _record_json(version: ModelVersion) -> dict[str, Any]:
     """A version as JSON, to be checked and opened elsewhere."""
     moments = dict.fromkeys(("created_at", "checked_at", "promoted_at", "retired_at"))
     return {**asdict(version), "signature": version.signature.to_json(), "task": version.task.value, **moments}
-
-
-def _as_stream(features: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, features.schema) as writer:
-        writer.write_table(features)
-    return bytes(sink.getvalue())
 
 
 def _source(connection: Connection, source_id: int | None) -> Source | None:

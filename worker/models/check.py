@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from model.answering import Prediction
 from model.errors import ModelRefused
+from model.servable import label_threshold
 from shared.models.task import Task, class_name
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
@@ -25,6 +26,7 @@ from worker.scoring.feature_reader import Refusal, Rows
 from worker.scoring.prediction import predict_rows
 
 TOLERANCE = 1e-12  # relative: what "the same answer" means
+_TIE = 1e-6  # between probabilities: of float32, in which graphs and some boosters compute
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -117,16 +119,36 @@ def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str 
 
 
 def _compare_labels(model: LoadedModel, frame: Any, served: Prediction, report: CheckReport) -> None:
-    """What `predict` would say, for people to know: it may go by another rule than the probabilities."""
+    """What `predict` says. Where it goes by the same rule, another label is a difference: the classes are mixed up."""
     try:
         with np.errstate():  # what the model sets for the whole process must not outlive the call
-            said = [str(label) for label in np.asarray(model.estimator.predict(_given(model, frame))).reshape(-1)]
+            said = np.asarray(model.estimator.predict(_given(model, frame))).reshape(-1).tolist()
     except Exception:  # noqa: BLE001 - only its probabilities are served
         return
-    mine = [str(model.classes[number]) for number in _label_numbers(model, served)]
-    differing = sum(one != other for one, other in zip(mine, said, strict=True)) if len(mine) == len(said) else 0
-    if differing:
-        report.first_errors["labels"] = f"{differing} labels are not those that the estimator's predict gives"
+    mine = [model.classes[number] for number in _label_numbers(model, served)]
+    if len(mine) != len(said):
+        return
+    is_other = np.array([not _is_same(one, other) for one, other in zip(mine, said, strict=True)], dtype=np.bool_)
+    if not is_other.any():
+        return
+    report.first_errors["labels"] = f"{int(is_other.sum())} labels are not those that the estimator's predict gives"
+    count = int((is_other & ~_is_tie(model, served)).sum())
+    own_rule = model.task is Task.MULTICLASS or model.threshold == label_threshold(model.estimator, model.classes)
+    if count and own_rule:
+        report.differences["the estimator's predict"] = f"{count} rows get another label"
+
+
+def _is_same(label: Any, said: Any) -> bool:
+    """Whether two labels are one: 1 and 1.0 are, and so are a text and what is written so."""
+    return bool(label == said) or str(label) == str(said)
+
+
+def _is_tie(model: LoadedModel, answers: Prediction) -> npt.NDArray[np.bool_]:
+    """The rows where two labels are as good as each other: either may be given."""
+    if answers.scores is None:
+        return np.abs(answers.values - (model.threshold or 0.0)) < _TIE
+    highest = np.sort(answers.scores, axis=1)
+    return highest[:, -1] - highest[:, -2] < _TIE
 
 
 def _given(model: LoadedModel, frame: Any) -> Any:

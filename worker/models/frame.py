@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from shared.models.feature import EXACT_INTEGER
+from shared.models.feature import EXACT_INTEGER, category_of
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.pages.layout import Dtype, Missing
 from worker.pages.columns import FeatureColumn
@@ -49,7 +49,7 @@ def _input_column(spec: FeatureSpec, column: pa.Array) -> FeatureColumn:
     if spec.dtype == "float32":
         found = from_arrow(column.cast(pa.float64()))
         return FeatureColumn(found.dtype, _as_float32(found.values), found.missing)
-    if spec.dtype in ("object", "category"):
+    if spec.kind is FeatureKind.CATEGORY or spec.dtype == "object":
         return from_arrow(column, null=_NOTHING[spec.missing])
     return from_arrow(column)
 
@@ -79,7 +79,7 @@ def to_frame(columns: Sequence[FeatureColumn], signature: Signature) -> pd.DataF
 
 
 def _values(spec: FeatureSpec, column: FeatureColumn) -> Any:
-    if spec.dtype == "category":
+    if spec.dtype.startswith("category"):
         return _categorical(spec, column)
     if spec.dtype == "object":
         # Said again, because pandas makes strings of its own of an array of objects.
@@ -114,4 +114,10 @@ def _categorical(spec: FeatureSpec, column: FeatureColumn) -> Any:
     table = np.array([*(places.get(word, -1) for word in words), -1], dtype=np.intp)
     states = column.states()
     codes = column.values if states is None else np.where(states == Missing.PRESENT, column.values, -1)
-    return pd.Categorical.from_codes(table[codes], categories=pd.Index(spec.categories))
+    return pd.Categorical.from_codes(table[codes], categories=_categories(spec))
+
+
+def _categories(spec: FeatureSpec) -> pd.Index:
+    """The categories as they were when the model was trained: a booster compares them, and their type."""
+    known = [category_of(spec.dtype, word) for word in spec.categories]
+    return pd.Index(known) if spec.dtype == "category" else pd.Index(known, dtype=spec.dtype[len("category[") : -1])

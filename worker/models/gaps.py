@@ -58,6 +58,6 @@ def _answers(model: LoadedModel, table: pa.Table) -> bool:
 
 
 def _full(spec: FeatureSpec) -> FeatureSpec:
-    keeps = spec.dtype in ("category", "float32", "object") and spec.kind != "boolean"
+    keeps = (spec.dtype in ("float32", "object") or spec.kind == "category") and spec.kind != "boolean"
     dtype = spec.dtype if keeps or spec.kind == "datetime" else ""
     return replace(spec, nullable=False, dtype=dtype)

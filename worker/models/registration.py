@@ -12,11 +12,12 @@ from model.artefact import Artefact, checked_threshold, versions_of_file
 from model.errors import ModelRefused
 from model.formats import FORMATS, ONNX, format_of, open_file
 from model.metadata import ArtefactMetadata
+from model.onnx_model import OnnxModel
 from model.opening import size_refusal
 from model.servable import Servable, ordered_classes, own_threshold, servable
-from model.signature.infer import Column, infer_signature
+from model.signature.infer import Column, as_onnx_takes, infer_signature
 from model.signature.learnt_types import otherwise_learnt
-from shared.models.signature import LACKS, Signature, find_feature, missing_columns
+from shared.models.signature import LACKS, FeatureSpec, Signature, find_feature, missing_columns
 from shared.models.task import Task
 from worker.models.gaps import settle_gaps
 from worker.models.loaded_model import LoadedModel, load_model, wrap
@@ -115,11 +116,11 @@ def _threshold(
 def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
     """The inferred signature with what was said of it put in."""
     try:
-        inferred = infer_signature(estimator, offer.columns)
+        inferred = infer_signature(estimator, offer.columns, sorted(_said(offer)))
     except ModelRefused:
         if offer.signature is None:
             raise
-        return offer.signature, _lacking(offer, offer.signature)
+        return _taken(estimator, offer.signature.features), _lacking(offer, offer.signature)
     if offer.signature is None:
         return inferred.signature, inferred.notes
     strange = [name for name in offer.signature.names if name not in inferred.signature.names]
@@ -129,7 +130,14 @@ def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
             f"{', '.join(map(repr, inferred.signature.names[:20]))}."
         )
     features = tuple(find_feature(offer.signature.features, spec.name) or spec for spec in inferred.signature.features)
-    return Signature(features), inferred.notes
+    return _taken(estimator, features), inferred.notes
+
+
+def _taken(estimator: Any, features: Sequence[FeatureSpec]) -> Signature:
+    """The signature of features that a person has named, each in the type in which a graph takes it."""
+    if isinstance(estimator, OnnxModel):
+        features = [as_onnx_takes(estimator, spec) for spec in features]
+    return Signature(tuple(features))
 
 
 def _otherwise_learnt(offer: Offer, estimator: Any, signature: Signature) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, driver_connection, transaction
+from shared.sources.changes import Columns, broken_features, columns_of, columns_seen
 from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.selection import count_query, selection_query
@@ -31,8 +32,6 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COUNT_SECONDS = 25.0
 _KEPT_CHANGES = 20  # of a source, the newest
-
-Columns = Mapping[str, Sequence[Any]]  # by name: type, and whether it may be null
 
 
 class SourceErrands:
@@ -149,7 +148,7 @@ def _unnamed(table: str, variable: str | None) -> Source:
 
 def _changes(before: Source, now: Source) -> list[str]:
     """What is otherwise than when the source was added or checked last, a sentence each."""
-    found = _column_changes(_columns(before), _columns(now))
+    found = _column_changes(columns_of(before), columns_of(now))
     found += [
         f"{column.name}, which filters may name, is gone, or may not be read any more."
         for column in before.filters
@@ -160,10 +159,6 @@ def _changes(before: Source, now: Source) -> list[str]:
             "It is too slow to be read by key now." if now.is_scan else "It is quick enough to be read by key now."
         )
     return found
-
-
-def _columns(source: Source) -> Columns:
-    return {column.name: [column.type, column.nullable] for column in source.columns}
 
 
 def _column_changes(before: Columns, now: Columns) -> list[str]:
@@ -182,10 +177,10 @@ def _column_changes(before: Columns, now: Columns) -> list[str]:
 
 
 def _seen(before: Source, now: Source, at: datetime) -> list[tuple[str, Columns]]:
-    """The columns as they were from when on, oldest first: as the source was added, and after each change since."""
-    seen = [(since, columns) for since, columns in before.measured.get("seen", ())] or [("", _columns(before))]
-    if seen[-1][1] != _columns(now):
-        seen.append((at.isoformat(timespec="microseconds"), _columns(now)))
+    """What is kept of the columns, with those of this check."""
+    seen = columns_seen(before)
+    if seen[-1][1] != columns_of(now):
+        seen.append((at.isoformat(timespec="microseconds"), columns_of(now)))
     return [seen[0], *seen[1:][-_KEPT_CHANGES:]]
 
 
@@ -205,14 +200,10 @@ def _broken(connection: Connection, source_id: int, seen: Sequence[tuple[str, Co
                 JOIN predictq.model_versions v ON v.id = m.live_version_id WHERE v.source_id = :id ORDER BY v.model"""),
         {"id": source_id},
     )
-    now = seen[-1][1]
     broken = []
     for row in rows:
-        names = Signature.from_json(row.signature).names
-        registered = row.created_at.astimezone(UTC).isoformat(timespec="microseconds")
-        then = [columns for since, columns in seen if since <= registered][-1]
-        lacking = [name for name in names if name not in now]
-        changed = [name for name in names if name in now and then.get(name, now[name])[0] != now[name][0]]
-        if lacking or changed:
-            broken.append({"model": row.model, "version": row.version, "lacking": lacking, "changed": changed})
+        found = broken_features(Signature.from_json(row.signature).names, row.created_at, seen)
+        if found:
+            what = {"lacking": list(found.lacking), "changed": list(found.changed)}
+            broken.append({"model": row.model, "version": row.version, **what})
     return broken

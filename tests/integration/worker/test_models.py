@@ -220,3 +220,38 @@ def test_another_patch_release_serves_what_it_answers_alike(
         replace(stored, reference=changed).load()
     with pytest.raises(ArtefactIncompatible, match=r"\.99, this process has"):
         replace(stored, reference=None).load()
+
+
+class Picky:
+    """Answers rows that are drawn, and none of the table."""
+
+    classes_ = (0, 1)
+    feature_names_in_ = ("age",)
+
+    def predict_proba(self, rows: Any) -> Any:
+        """Raises ValueError for every age that a person in the table has."""
+        if rows.age.isin(ROWS.age).any():
+            raise ValueError("no such age")
+        return np.tile([0.4, 0.6], (len(rows), 1))
+
+
+def test_a_model_that_answers_no_real_row_is_refused_when_it_is_registered(engine: Engine, source: Source) -> None:
+    """Drawn rows show nothing of it. With a reason it is taken, and what was seen stays with it."""
+    content = dumped(Picky())
+    with pytest.raises(ModelRefused, match=r"None of 80 rows of people is answered: 80 rows model_failed.*no such age"):
+        register(engine, source, content, "picky")
+    with autocommit(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM predictq.model_versions")).scalar_one() == 0
+    findings = register(engine, source, content, "picky", force="a trial")["findings"]
+    assert any("None of 80 rows" in one and one.endswith("Registered all the same: a trial") for one in findings)
+
+
+def test_what_was_seen_of_real_rows_is_said(engine: Engine, source: Source) -> None:
+    """How many were answered; or that the source did not answer, which stops nothing."""
+    content = dumped(fitted(prepared(LR(), filled=True)))
+    said = "80 of 80 rows of people answered, each as the estimator itself answers"
+    assert said in register(engine, source, content, "theirs")["findings"]
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE people RENAME TO elsewhere"))
+    findings = register(engine, source, content, "theirs")["findings"]
+    assert any(one.startswith("not tried on rows of people: ") for one in findings)

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from model.errors import ArtefactIncompatible, ModelRefused
 from model.formats import JOBLIB, ONNX, format_of
 from model.onnx_model import OnnxModel
-from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.models.signature import FeatureKind, FeatureSpec, Signature, SignatureRefused
 from tests.unit.models.test_models_of_others import (
     FRAME,
     FULL,
@@ -24,6 +24,7 @@ from tests.unit.models.test_models_of_others import (
     NUMBERS,
     PULL,
     WORDS,
+    Column,
     dumped,
     people,
     registered,
@@ -169,3 +170,61 @@ def test_pickles_are_not_taken_for_graphs() -> None:
     """The forms are told apart by their first bytes."""
     assert format_of(dumped(LogisticRegression())) == JOBLIB
     assert format_of(b"") == JOBLIB
+
+
+@pytest.mark.parametrize("make", [lightgbm, xgboost])
+@pytest.mark.parametrize("numbers", ["int64", "int8", "float64", "bool"])
+def test_boosters_get_categories_that_are_no_texts(make: Any, numbers: str) -> None:
+    """Years and flags as pandas category: the columns' own texts are read, and numbers of the same type handed in."""
+    if make is xgboost and numbers in ("float64", "bool"):
+        pytest.skip("XGBoost refuses to be trained on such")
+    sql = "boolean" if numbers == "bool" else "integer"
+    values = np.arange(len(LABELS)) % (2 if numbers == "bool" else 4)
+    frame = pd.DataFrame({"age": FRAME.age, "level": pd.Series(values.astype(numbers)).astype("category")})
+    prefix = "LGBM" if make is lightgbm else "XGB"
+    model = make(f"{prefix}Classifier").fit(frame, (values % 2) ^ (FRAME.age > 60))
+    columns = [Column("age", "integer", nullable=False), Column("level", sql)]
+    artefact = registered(model, columns=columns)
+    level = artefact.metadata.signature.features[1]
+    kind = "int64" if (make, numbers) == (lightgbm, "int8") else numbers  # it compares the numbers alone
+    words = ("false", "true") if numbers == "bool" else ("0", "1", "2", "3")
+    assert (level.kind, level.dtype, level.categories) == (FeatureKind.CATEGORY, f"category[{kind}]", words)
+    loaded = load_model(artefact, 1)
+    rows = frame.assign(level=np.array(words)[values])
+    rows.loc[0, "level"] = "9"
+    table = table_of(loaded.signature, rows)
+    report = check_model(loaded, table)
+    assert (report.is_equal, report.answered, list(report.errors)) == (True, len(LABELS) - 1, ["invalid_feature"])
+    np.testing.assert_allclose(loaded.predict(table.slice(1)).values, model.predict_proba(frame)[1:, 1], rtol=1e-12)
+    stored = Signature.from_json(loaded.signature.to_json())
+    assert stored == loaded.signature
+
+
+def test_a_category_that_is_none_of_its_type_is_a_flaw_of_the_signature() -> None:
+    """Named, where it stands."""
+    item = {"name": "year", "kind": "category", "dtype": "category[int64]", "categories": ["2020", "late"]}
+    with pytest.raises(SignatureRefused, match=r"'year'.*category 'late', which is none"):
+        Signature.from_json({"features": [item]})
+
+
+def test_blanks_that_lightgbm_makes_underscores_are_found_in_the_source() -> None:
+    """It is asked by position: the columns' own names are the features'."""
+    frame = FULL.rename(columns={"pay": "Monthly Charges", "kids": "Kids"})
+    model = lightgbm("LGBMClassifier").fit(frame, LABELS)
+    columns = [
+        Column("age", "integer", nullable=False),
+        Column("Monthly Charges", "double precision", nullable=False),
+        Column("Kids", "integer", nullable=False),
+    ]
+    artefact = registered(model, columns=columns)
+    assert artefact.metadata.signature.names == ("age", "Monthly Charges", "Kids")
+    assert not any("lacks" in finding for finding in artefact.metadata.findings)
+    loaded = load_model(artefact, 1)
+    table = table_of(loaded.signature, frame)
+    assert check_model(loaded, table).is_equal
+    np.testing.assert_allclose(loaded.predict(table).values, model.predict_proba(frame)[:, 1], rtol=1e-12)
+    said = Signature((FeatureSpec("Monthly Charges", FeatureKind.NUMBER, minimum=0.0),))
+    given = registered(model, columns=None, signature=said).metadata.signature
+    assert (given.names[1], given.features[1].minimum) == ("Monthly Charges", 0.0)
+    both = [*columns, Column("Monthly_Charges", "double precision")]
+    assert registered(model, columns=both).metadata.signature.names[1] == "Monthly_Charges"

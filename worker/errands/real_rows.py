@@ -1,0 +1,92 @@
+"""A version on real rows of its source, before it is registered: what it cannot answer is refused now, not by a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from model.errors import ModelRefused
+from shared.errors import DatabaseUnavailable
+from shared.models.new_version import NewVersion
+from shared.models.signature import missing_columns
+from shared.sources.source import Source
+from worker.closed.process import Closed
+from worker.errands.version_check import check_closed
+from worker.models.references.kept import KeptReference
+from worker.sources.failures import SourceAway, SourceFailed
+from worker.sources.reader import SourceReader
+from worker.sources.sampling import Sample, sample_rows
+
+_ROWS = 200
+_MOST_SECONDS = 60.0  # that opening and trying may have taken: the caller waits three minutes for all of it
+
+
+def look_at_rows(
+    closed: Closed, reader: SourceReader, source: Source, new: NewVersion, reference: KeptReference, *, began: float
+) -> list[str]:
+    """What was seen of the first rows of the source, for a person. `began`, of time.monotonic: the errand.
+
+    A source that is away, empty or without the model's columns says so and hinders nothing. Raises ModelRefused where
+    rows are answered otherwise than the estimator answers, or none is, and whatever the process says of its end.
+    """
+    if missing_columns(new.signature, [column.name for column in source.columns]):
+        return []  # said already, with the names
+    if time.monotonic() - began > _MOST_SECONDS:
+        return [f"not tried on rows of {source.name}, because opening it took so long: predictq models check does it"]
+    try:
+        sample = sample_rows(reader, source, new.signature, _ROWS)
+    except (SourceAway, SourceFailed, DatabaseUnavailable) as error:
+        return [f"not tried on rows of {source.name}: {str(error).rstrip('.')}. predictq models check does it later"]
+    if not sample.features.num_rows:
+        return [f"not tried on rows of {source.name}: it has none"]
+    return _seen(_check(closed, new, reference, sample), source.name)
+
+
+def _check(closed: Closed, new: NewVersion, reference: KeptReference, sample: Sample) -> Mapping[str, Any]:
+    record = {
+        "id": 0,
+        "model": new.model,
+        "version": 0,
+        "title": new.title,
+        "task": new.task.value,
+        "source_id": new.source_id,
+        "sha256": new.sha256,
+        "code_sha256": new.code_sha256,
+        "digest": new.digest,
+        "signature": new.signature.to_json(),
+        "classes": list(new.classes),
+        "threshold": new.threshold,
+        "requirements": new.requirements,
+        "file_format": new.file_format,
+        "metadata": new.metadata,
+        "state": "registered",
+        "is_live": False,
+        **dict.fromkeys(("created_at", "checked_at", "promoted_at", "retired_at")),
+    }
+    return check_closed(closed, record, new.artefact, new.code, reference, sample)
+
+
+def _seen(report: Mapping[str, Any], source: str) -> list[str]:
+    """The report in a sentence. Raises ModelRefused where a person must decide."""
+    rows, answered = int(report["rows"]), int(report["answered"])
+    errors = "; ".join(
+        f"{count} rows {code}, one with: {report['first_errors'].get(code, '')}"
+        for code, count in report["errors"].items()
+    )
+    if not answered:
+        raise ModelRefused(
+            f"None of {rows} rows of {source} is answered: {errors}. Mend the model or the source, or register it all "
+            'the same with --force "REASON".',
+            can_force=True,
+        )
+    if report["differences"]:
+        found = "; ".join(f"not as {way}: {words}" for way, words in report["differences"].items())
+        raise ModelRefused(
+            f"Real rows of {source} are answered otherwise than the estimator answers them: {found}. Mend the model, "
+            'or register it all the same with --force "REASON".',
+            can_force=True,
+        )
+    return [f"{answered} of {rows} rows of {source} answered, each as the estimator itself answers"] + (
+        [f"of {source}: {errors}"] if errors else []
+    )
