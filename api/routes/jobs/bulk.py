@@ -93,7 +93,7 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
         payload = orjson.dumps([asked.model, upload.digest, *(["features"] if has_features else [])])
         job = replace(await _new_job(call, asked, model, hashlib.sha256(payload).digest()), asked_for="upload")
         if has_features:
-            job = replace(job, batch_rows=upload.rows_of_a_page(job.batch_rows))
+            job = replace(job, batch_rows=upload.rows_of_a_page(settings.bulk_batch_rows))
         accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)
         bulk = call.services.intake.bulk
         accepted = await bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
@@ -215,7 +215,7 @@ async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, digest: by
     return BulkJob(
         await call.services.job_ids.new(),
         call.caller.owner,
-        call.services.settings.bulk_batch_rows,
+        model.page_rows(call.services.settings.bulk_batch_rows),
         model.target,
         idempotency_key=call.key,
         payload_hash=call.payload_hash(_ROUTE, digest),
