@@ -173,6 +173,10 @@ def test_the_command_line_says_it_in_words(settings: Settings, gateway: Gateway,
     assert "2 answers of 1 jobs" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
     assert "hold 1 stands" in predictq(settings, gateway, "holds", "add", "--client", "2", "--reason", "lawsuit").stdout
     assert 'client "2"' in predictq(settings, gateway, "holds", "list").stdout
+    rows = predictq(settings, gateway, "retention", "run", "--dry-run").stdout
+    assert "1 rows would go out of pages that stay" in rows  # the other client's
+    assert "Nothing is due" not in rows
+    assert "hold 2 stands" in predictq(settings, gateway, "holds", "add", "--client", "1", "--reason", "lawsuit").stdout
     assert "Nothing is due" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
     assert "released" in predictq(settings, gateway, "holds", "release", "1").stdout
     assert "more each day" in predictq(settings, gateway, "storage").stdout
