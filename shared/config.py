@@ -213,6 +213,10 @@ class Settings(WireSettings):
         None,
         description="Where the upkeep process keeps hashes of erased clients, outside the database; empty: nowhere.",
     )
+    retention_export_directory: Path | None = Field(
+        None,
+        description="Where the upkeep process writes what retention lets go, before it goes; empty: it is not written.",
+    )
     flower: bool = Field(
         False, description="Let Flower ask workers how they are. Of remote control nothing else is ever obeyed."
     )

@@ -40,6 +40,7 @@ class RowError(StrEnum):
     MODEL_FAILED = "model_failed"  # the model raised, hung or killed its process on this very row
     MODEL_UNAVAILABLE = "model_unavailable"  # the model version cannot be loaded by any worker that tried
     SOURCE_FAILED = "source_failed"  # the source answers, and cannot give what the model needs
+    FEATURES_TOO_LARGE = "features_too_large"  # the features of its batch are more than a page may have
     SOURCE_UNAVAILABLE = "source_unavailable"  # the source was away for too long
     BATCH_FAILED = "batch_failed"  # the service itself could not answer the batch, at any attempt
     DEADLINE_PASSED = "deadline_passed"  # its job had a deadline, and it was not answered by then

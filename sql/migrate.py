@@ -20,7 +20,8 @@ _MIGRATION_LOCK = 0x70726564
 def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | None]:
     """Upgrade to `revision`; returns the revisions before and after (None: an empty database).
 
-    All steps run in one transaction, so a failed upgrade leaves the database as it was.
+    All steps run in one transaction, so a failed upgrade leaves the database as it was. In another cluster than the
+    one that it was in before, a database begins a new epoch of transaction numbers.
 
     Raises:
         DatabaseUnavailable: PostgreSQL cannot be reached, or does not let us in.
@@ -34,8 +35,17 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)
         command.upgrade(alembic_config(connection), revision)
+        connection.execute(_BEGIN_EPOCH)
         apply_rights(connection)
         return before, current_revision(connection)
+
+
+# The numbers of transactions begin anew in another cluster: those of a database that was restored there say nothing
+# beside its own, so that the audit log would hide lines until the new ones have caught up.
+_BEGIN_EPOCH = text("""
+UPDATE predictq.installation i SET epoch = i.epoch + 1, system_identifier = c.system_identifier::text
+FROM pg_control_system() c WHERE i.system_identifier <> c.system_identifier::text
+""")
 
 
 def alembic_config(connection: Connection | None = None) -> Config:

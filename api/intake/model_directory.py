@@ -20,6 +20,7 @@ from shared.models.registry import ModelVersion, find_version, get_version
 from shared.sources.keys import KeyForm
 from shared.sources.lookup import Lookup, lookup_of, may_look_up
 from shared.sources.source import Source, get_source
+from shared.sources.width import rows_of_a_page
 
 _REMEMBER_SECONDS = 1.0
 _MOST_PINNED = 100  # versions that are not live
@@ -40,6 +41,10 @@ class ServedModel:
         """The same for a job that is checked against this very version: whatever goes live meanwhile, it is meant."""
         choice = ModelChoice(self.version.model, self.version.version)
         return replace(self, target=replace(self.target, choice=choice))
+
+    def page_rows(self, most: int) -> int:
+        """How many rows that are read by key make a page, at most `most`: those of a wide source make smaller pages."""
+        return rows_of_a_page(self.source, self.version.signature.names, most=most)
 
     def single_keys(self) -> KeyForm:
         """How one client is named. Raises SourceNeeded, or SourceTooSlow where one client costs a reading of all."""

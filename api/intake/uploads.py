@@ -17,11 +17,10 @@ from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.intake.key_spool import KeySpool
 from api.server.turns import Turns
 from shared.sentences import retold
+from shared.sources.width import PAGE_BYTES
 from shared.uploads.key_lines import KeyLines
 from shared.uploads.reader import KeyReader
 from shared.uploads.refusals import LineFault, UploadRefused
-
-_PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
 
 
 class HashedBody:
@@ -97,7 +96,7 @@ class Upload:
     def rows_of_a_page(self, most: int) -> int:
         """How many rows of features make a page of some 8 MB and surely no more than 32, at most `most`."""
         average = max(1.0, self.rows.given_bytes / max(1, self.count))
-        return max(1, min(most, int(_PAGE_BYTES / average), int(4 * _PAGE_BYTES / self.rows.widest)))
+        return max(1, min(most, int(PAGE_BYTES / average), int(4 * PAGE_BYTES / self.rows.widest)))
 
     def _keep(self, found: KeyLines) -> None:
         self._blank_lines += found.blank_lines

@@ -61,7 +61,7 @@ class ModelReport(Shape):
 class RunReport(Shape):
     """What goes, by model and in sum. `waiting` are answers that are due and go with their partition later.
 
-    `thinned_rows` went out of pages that stay for the sake of held rows.
+    `thinned_rows` go out of pages that stay for the sake of held rows; they are not among `answers`.
     """
 
     dry_run: bool

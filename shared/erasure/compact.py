@@ -22,6 +22,9 @@ from shared.postgres.engine import autocommit, driver_connection, transaction
 _LOCK_MILLISECONDS = 100
 _PAUSE_SECONDS = 0.5
 LARGEST_OPEN_BYTES = 256 * 1024 * 1024  # of a partition of jobs that still grows; a larger one waits for its week's end
+# By day of any table that acceptance writes: it is locked for a second or less, and calls meanwhile are answered 503.
+LARGEST_BYTES_BY_DAY = 16 * 1024 * 1024
+NIGHT = range(1, 5)  # hours (UTC) in which the upkeep process compacts
 
 # Small tables that may have held her. What of them is a child goes after what it refers to.
 _SMALL = (
@@ -59,17 +62,23 @@ def _untold(_done: Compacted) -> None:
 
 
 def compact(
-    engine: Engine, *, patience_seconds: float = 120, on_table: Callable[[Compacted], None] = _untold
+    engine: Engine,
+    *,
+    patience_seconds: float = 120,
+    is_night: bool = False,
+    on_table: Callable[[Compacted], None] = _untold,
 ) -> Report:
     """Write anew what erasures have touched; at most `patience_seconds` are waited for the lock of each table.
 
+    Large tables that acceptance writes to are left unless `is_night`: jobs cannot be accepted while they are written.
     What could not be done stays marked for the next time, with the reason in the report.
     """
     report = Report()
     with transaction(engine) as connection:
         erasures = list(connection.execute(_ENDED).scalars())
         report.closed_at = _close_open_partition(connection)
-    for name, mark in [*_marked(engine, report), *((name, None) for name in _SMALL if erasures)]:
+    small = _small(engine, report, is_night=is_night) if erasures else []
+    for name, mark in [*_marked(engine, report, is_night=is_night), *small]:
         done = _compact_one(engine, name, patience_seconds)
         if isinstance(done, str):
             report.left[name] = done
@@ -120,16 +129,33 @@ WHERE p.needs_compaction AND p.leaving_at IS NULL ORDER BY p.name
 """)
 
 
-def _marked(engine: Engine, report: Report) -> list[tuple[str, str | None]]:
+def _marked(engine: Engine, report: Report, *, is_night: bool) -> list[tuple[str, str | None]]:
     with transaction(engine) as connection:
         rows = connection.execute(_MARKED).all()
     found: list[tuple[str, str | None]] = []
     for name, grows, size, mark in rows:
         if grows and size > LARGEST_OPEN_BYTES:
             report.left[name] = "it still grows and is large: it waits for the end of its week"
+        elif grows and size > LARGEST_BYTES_BY_DAY and not is_night:
+            report.left[name] = _WAITS_FOR_NIGHT
         else:
             found.append((name, mark))
     return found
+
+
+_WAITS_FOR_NIGHT = (
+    "no job could be accepted while it is written: the upkeep process does it between "
+    f"{NIGHT.start} and {NIGHT.stop} UTC"
+)
+
+
+def _small(engine: Engine, report: Report, *, is_night: bool) -> list[tuple[str, None]]:
+    """The small tables, but for what has become large."""
+    with transaction(engine) as connection:
+        sizes = {name: _size(connection, name) for name in _SMALL}
+    large = [] if is_night else [name for name, size in sizes.items() if size > LARGEST_BYTES_BY_DAY]
+    report.left.update(dict.fromkeys(large, _WAITS_FOR_NIGHT))
+    return [(name, None) for name in _SMALL if name not in large]
 
 
 def _compact_one(engine: Engine, name: str, patience_seconds: float) -> Compacted | str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, text
@@ -43,15 +43,31 @@ _SET_SELECTION = text("UPDATE predictq.jobs SET selection = :selection WHERE id 
 )
 
 
-def _erase_selections(connection: Connection, key: ClientKey) -> tuple[UUID, ...]:
-    """Filters that name her, written anew. Returns their jobs."""
-    named = {}
+class NamingFilter(NamedTuple):
+    """A job whose filter names a client."""
+
+    job_id: UUID
+    selection: dict[str, Any]
+    without_her: Mapping[str, Any]  # the filter
+    partition: str
+
+
+def filters_naming(connection: Connection, key: ClientKey) -> Iterator[NamingFilter]:
+    """The jobs by filter that name the client."""
     columns = {"source_id": key.source.id, "columns": list(key.source.columns)}
     for job_id, selection, partition in connection.execute(_SELECTIONS, columns):
         left = without_client(selection["where"], key)
         if left != selection["where"]:
-            named[job_id] = partition
-            connection.execute(_SET_SELECTION, {"id": job_id, "selection": {**selection, "where": left}})
+            yield NamingFilter(job_id, selection, left, partition)
+
+
+def _erase_selections(connection: Connection, key: ClientKey) -> tuple[UUID, ...]:
+    """Filters that name her, written anew. Returns their jobs."""
+    named = {}
+    for one in filters_naming(connection, key):
+        named[one.job_id] = one.partition
+        values = {"id": one.job_id, "selection": {**one.selection, "where": one.without_her}}
+        connection.execute(_SET_SELECTION, values)
     _mark(connection, list(set(named.values())))
     return tuple(named)
 
@@ -137,11 +153,27 @@ def _mark(connection: Connection, partitions: Sequence[str]) -> None:
 def delete_uploads(engine: Engine, key: ClientKey) -> None:
     """Delete every upload that may hold her: all but plain texts in which nothing looks like her key."""
     with transaction(engine) as connection:
-        uploads = connection.execute(text("SELECT id, media_type FROM predictq.uploads ORDER BY id")).all()
-    for upload_id, media_type in uploads:
+        uploads = connection.execute(_UPLOADS).all()
+    for upload in uploads:
         with transaction(engine) as connection:
-            if not is_free_of(_pieces(connection, upload_id), media_type, key):
-                connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": upload_id})
+            if may_hold(connection, upload, key):
+                connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": upload.id})
+
+
+def uploads_with(engine: Engine, key: ClientKey) -> list[Any]:
+    """The uploads that may hold her, oldest first: id, owner, media_type, size, created_at, expires_at."""
+    with transaction(engine) as connection:
+        return [upload for upload in connection.execute(_UPLOADS).all() if may_hold(connection, upload, key)]
+
+
+def may_hold(connection: Connection, upload: Any, key: ClientKey) -> bool:
+    """Whether an upload holds her key, or is nothing that could be looked through."""
+    return not is_free_of(_pieces(connection, upload.id), upload.media_type, key)
+
+
+_UPLOADS = text("""
+SELECT id, owner, media_type, size, created_at, expires_at FROM predictq.uploads ORDER BY created_at, id
+""")
 
 
 def _pieces(connection: Connection, upload_id: UUID) -> Iterator[bytes]:

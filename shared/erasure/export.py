@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from shared.erasure.client_holds import holds_on
 from shared.erasure.find import Place, find_client
 from shared.erasure.keys import ClientKey
+from shared.erasure.mentions import files_with, jobs_naming
 from shared.installation import read_installation
 from shared.models.signature import Signature
 from shared.pages.errors import PageError
@@ -23,7 +24,10 @@ Json = dict[str, Any]
 
 
 def export_client(engine: Engine, key: ClientKey) -> Json:
-    """One document of plain values: her predictions by batch, and holds. A worker reads her row in the source."""
+    """One document of plain values: her predictions by batch, and where else she is named: jobs, uploads, holds.
+
+    A worker reads her row in the source.
+    """
     with transaction(engine) as connection:
         secret = read_installation(connection).hash_secret
         places = find_client(connection, key, secret)
@@ -32,11 +36,15 @@ def export_client(engine: Engine, key: ClientKey) -> Json:
         found = [row for piece in pieces for row in _predictions(connection, piece, versions)]
         _add_idempotency_keys(connection, found)
         holds = holds_on(connection, key)
+    with transaction(engine) as connection:
+        jobs = jobs_naming(connection, key, {row["job_id"] for row in found})
     return {
         "source": key.source.name,
         "client_key": key.text,
         "exported_at": datetime.now(UTC),
         "predictions": found,
+        "jobs": jobs,
+        "uploads": files_with(engine, key),
         "holds": [{name: getattr(hold, name) for name in ("id", "reason", "actor", "created_at")} for hold in holds],
     }
 

@@ -10,6 +10,7 @@ FORMAT = 1
 SMALL_ROWS = 64  # below that a page holds lines of JSON, from there on columns
 MOST_ROWS = 1_000_000
 MOST_BYTES = 1 << 28  # of a page after decompression
+MOST_SCORED_BYTES = 1 << 26  # the same of a page that is written for a batch
 
 
 class Kind(IntEnum):

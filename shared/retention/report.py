@@ -29,7 +29,7 @@ class Report:
     partitions: list[str] = field(default_factory=list)
     models: list[ModelReport] = field(default_factory=list)
     waiting: int = 0
-    thinned_rows: int = 0  # rows that went out of pages which stay for the sake of others
+    thinned_rows: int = 0  # rows that go out of pages which stay for the sake of others
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:

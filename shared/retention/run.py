@@ -17,7 +17,7 @@ from shared.retention.partitions.leaving import drop_leaving, mark_leaving
 from shared.retention.partitions.ranges import PAGE_TABLES
 from shared.retention.report import Report, count_models
 from shared.retention.rules.errors import DoesNotAddUp
-from shared.retention.thinning import Rewriter, thin_pages
+from shared.retention.thinning import Rewriter, rows_to_thin, thin_pages
 
 SETTLE_SECONDS = 3600.0  # from the closing of a range until nobody can be about to write into it
 BORDER_BUDGET = 1_000_000  # single jobs of one range that are rather deleted one by one than waited for: 8 s
@@ -28,6 +28,8 @@ def dry_run(engine: Engine, now: datetime, *, settle_seconds: float = SETTLE_SEC
     started = time.monotonic()
     look = look_for_due(engine, now, settle_seconds=settle_seconds)
     report = _report(look, look.choose(BORDER_BUDGET), BORDER_BUDGET, is_dry=True)
+    pages = [rows_to_thin(engine, one.batches, look.cutoffs, look.kept) for one in look.due.values()]
+    report.thinned_rows = sum(sum(rows.values()) for rows in pages)
     report.seconds = round(time.monotonic() - started, 3)
     return report
 

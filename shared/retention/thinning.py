@@ -60,14 +60,7 @@ def thin_pages(
     Raises HoldsChanged, DoesNotAddUp.
     """
     thinned = Thinned()
-    jobs = [str(job_id) for job_id in kept.jobs - kept.whole_jobs]
-    pages = [page for page in kept.pages if batches.first_id <= page < batches.end_id]
-    if not jobs and not pages:
-        return thinned
-    values = {**cutoff_arrays(cutoffs), "jobs": jobs, "pages": pages}
-    with transaction(engine) as connection:
-        found = connection.execute(text(_CANDIDATES.format(outputs=batches.table("batch_outputs"))), values).all()
-    thick = [batch_id for batch_id, rows in found if rows > len(kept.rows.get(batch_id, ()))]
+    thick = list(rows_to_thin(engine, batches, cutoffs, kept))
     if before_going is not None:
         before_going(batches, thick)
     for batch_id in thick:
@@ -79,6 +72,19 @@ def thin_pages(
                 mark_for_compaction(connection, parent, batch_id)
         thinned.pages += 1
     return thinned
+
+
+def rows_to_thin(engine: Engine, batches: BatchRange, cutoffs: Mapping[int, Cutoff], kept: Kept) -> dict[int, int]:
+    """How many rows would go out of each page of a range that stays for the sake of others, by batch id."""
+    jobs = [str(job_id) for job_id in kept.jobs - kept.whole_jobs]
+    pages = [page for page in kept.pages if batches.first_id <= page < batches.end_id]
+    if not jobs and not pages:
+        return {}
+    values = {**cutoff_arrays(cutoffs), "jobs": jobs, "pages": pages}
+    with transaction(engine) as connection:
+        found = connection.execute(text(_CANDIDATES.format(outputs=batches.table("batch_outputs"))), values).all()
+    going = {batch_id: rows - len(kept.rows.get(batch_id, ())) for batch_id, rows in found}
+    return {batch_id: rows for batch_id, rows in going.items() if rows > 0}
 
 
 def _thin(connection: Connection, batch_id: int, held: frozenset[int], rewriter: Rewriter) -> int:
@@ -145,7 +151,7 @@ def _write(
         name: [value and str(value) for value in requests[name] or ()] or None for name in ("job_ids", "keys_uuid")
     }
     spelled = page.spelled and {row: value for row, value in page.spelled.items() if int(row) in held}
-    connection.execute(_WRITE_REQUESTS, {"batch": page.batch_id, **requests, "spelled": spelled})
+    connection.execute(_WRITE_REQUESTS, {"batch": page.batch_id, **requests, "spelled": spelled, "gone": list(gone)})
     if page.request_count < SMALL_ROWS:
         connection.execute(_KEEP_HASHES, {"batch": page.batch_id, "hashes": hashes})
 
@@ -190,7 +196,8 @@ WHERE batch_id = :batch
 _WRITE_REQUESTS = text("""
 UPDATE predictq.batch_requests SET
     job_ids = CAST(:job_ids AS uuid[]), keys_int8 = CAST(:keys_int8 AS int8[]), keys_uuid = CAST(:keys_uuid AS uuid[]),
-    keys_text = CAST(:keys_text AS text[]), given = CAST(:given AS text[]), spelled = :spelled
+    keys_text = CAST(:keys_text AS text[]), given = CAST(:given AS text[]), spelled = :spelled,
+    gone_rows = CAST(:gone AS int4[])
 WHERE batch_id = :batch
 """).bindparams(bindparam("spelled", type_=JSONB(none_as_null=True)))
 _KEEP_HASHES = text("""

@@ -8,7 +8,7 @@ from typing import Any
 from shared.sources.source import KeyColumn, Source, SourceColumn
 
 CHOSEN_COLUMNS = "chosen_columns"  # a setting of a source: those that were named; absent where all are its columns
-_MEASURED = ("kind", "rows", "is_exact", "seconds", "is_indexed", "notes", "not_features")
+_MEASURED = ("kind", "rows", "is_exact", "seconds", "is_indexed", "notes", "not_features", "row_bytes", "column_bytes")
 
 
 def source_from(name: str, url_variable: str | None, found: Mapping[str, Any], *, chosen: Sequence[str] = ()) -> Source:
@@ -27,7 +27,7 @@ def source_from(name: str, url_variable: str | None, found: Mapping[str, Any], *
         filters=tuple(_column(item) for item in found["filters"]),
         settings={"is_indexed": found["is_indexed"]} | ({CHOSEN_COLUMNS: list(chosen)} if chosen else {}),
         is_scan=found["is_scan"],
-        measured={item: found[item] for item in _MEASURED} | {"null_fractions": _fractions(found)},
+        measured={item: found[item] for item in _MEASURED if item in found} | {"null_fractions": _fractions(found)},
     )
 
 

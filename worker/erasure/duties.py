@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from shared.erasure.compact import compact
+from shared.erasure.compact import NIGHT, compact
 from shared.erasure.kept_hashes import KeptHashes
 from shared.postgres.engine import transaction
 from worker.erasure.replay import replay
@@ -57,14 +57,12 @@ class CompactionDuty:
         """Compact what is marked, once in the hours of the night (UTC); says what was done and what is left."""
         if clock().astimezone(UTC).hour not in NIGHT:
             return ""
-        report = compact(engine, patience_seconds=10)
+        report = compact(engine, patience_seconds=10, is_night=True)
         if not report.compacted and not report.left:
             return ""
         left = "".join(f"; {table} left: {why}" for table, why in report.left.items())
         return f"{len(report.compacted)} tables compacted{left}"
 
-
-NIGHT = range(1, 5)
 
 # Replays first: they bring persons.
 _NEXT = text("""

@@ -34,8 +34,8 @@ _LEVEL = 1
 _WORTH_PACKING = 256  # bytes of a small page; below, a frame was never found to be smaller
 
 
-def encode_features(columns: Sequence[FeatureColumn], rows: int) -> bytes:
-    """The page of these columns, each of `rows` rows, in signature order.
+def encode_features(columns: Sequence[FeatureColumn], rows: int, *, most_bytes: int = MOST_BYTES) -> bytes:
+    """The page of these columns, each of `rows` rows, in signature order; at most `most_bytes` before it is packed.
 
     Every value comes back bit for bit, save that all NaNs are one. Raises NulRefused, PageTooLarge.
     """
@@ -44,8 +44,14 @@ def encode_features(columns: Sequence[FeatureColumn], rows: int) -> bytes:
     if rows > MOST_ROWS:
         raise PageTooLarge("rows", rows, MOST_ROWS)
     if rows < SMALL_ROWS:
-        return _small(write_lines(columns, rows))
-    return bytes((FORMAT, Kind.COLUMNS)) + _frame(_body(columns, rows))
+        return _small(_checked(write_lines(columns, rows), most_bytes))
+    return bytes((FORMAT, Kind.COLUMNS)) + _frame(_checked(_body(columns, rows), most_bytes))
+
+
+def _checked(body: bytes, most: int) -> bytes:
+    if len(body) > most:
+        raise PageTooLarge("bytes of features", len(body), most)
+    return body
 
 
 def _small(body: bytes) -> bytes:
@@ -57,8 +63,6 @@ def _small(body: bytes) -> bytes:
 
 
 def _frame(body: bytes) -> bytes:
-    if len(body) > MOST_BYTES:
-        raise PageTooLarge("bytes of features", len(body), MOST_BYTES)
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(body)
 
 

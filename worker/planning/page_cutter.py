@@ -7,6 +7,7 @@ import time
 
 from shared.jobs.accepting.bulk import rows_per_batch
 from shared.jobs.planning import PlannedPage
+from shared.sources.width import PAGE_BYTES
 from worker.planning.spool import KeySpool
 
 FIRST_ROWS = 1_000  # of a job: it is answered while the others are still written
@@ -16,7 +17,10 @@ _TAKE_BYTES = 256 * 1024
 
 
 class PageCutter:
-    """Takes pages out of a spool, in the order of keys. `planned` rows of the job were written before."""
+    """Takes pages out of a spool, in the order of keys. `planned` rows of the job were written before.
+
+    Lines that bring their features along make smaller pages where they are wide.
+    """
 
     def __init__(self, spool: KeySpool, *, planned: int, most_rows: int) -> None:
         self._spool = spool
@@ -62,11 +66,12 @@ class PageCutter:
         return now - self._incomplete_since >= (_LINGER_SECONDS if self.planned else _FIRST_LINGER_SECONDS)
 
     def _take(self, rows: int) -> PlannedPage:
-        while self._lines < rows:
+        while self._lines < rows and (self._lines == 0 or len(self._text) < PAGE_BYTES):
             taken = self._spool.take(_TAKE_BYTES)
             self._text += taken
             self._lines += taken.count(b"\n")
-        return self._page(self._cut_off(rows))
+        average = max(1, len(self._text) // self._lines)
+        return self._page(self._cut_off(max(1, min(rows, self._lines, PAGE_BYTES // average))))
 
     def _cut_off(self, rows: int) -> list[bytes]:
         """The next lines, so many."""

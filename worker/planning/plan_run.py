@@ -18,6 +18,7 @@ from shared.models.signature import missing_columns
 from shared.postgres.engine import autocommit
 from shared.sources.feature_sql import values_in_json
 from shared.sources.source import Source, get_source
+from shared.sources.width import rows_of_a_page
 from shared.uploads.table_order import TableOrder
 from worker.planning.doorbell import Doorbell
 from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows
@@ -126,9 +127,8 @@ class PlanRun:
         )
 
     def _write_what_is_read(self, beat: LeaseBeat, reader: Reader) -> None:
-        settings = self._tools.settings
         cut = PageCutter if self._selection.upload is None else UploadCutter
-        cutter = cut(reader.spool, planned=self._held.planned_rows, most_rows=settings.bulk_batch_rows)
+        cutter = cut(reader.spool, planned=self._held.planned_rows, most_rows=self._page_rows())
         while not cutter.is_done:
             beat.check()
             self._check(reader)
@@ -141,6 +141,16 @@ class PlanRun:
                 self._tools.stopped.wait(_ROOM_SECONDS)
             else:
                 reader.spool.wait_for_more(_LOOK_SECONDS)
+
+    def _page_rows(self) -> int:
+        """Rows of a page at most; those that come with their features are cut by their own width."""
+        most, upload = self._tools.settings.bulk_batch_rows, self._selection.upload
+        if (upload is not None and upload.has_features) or self._selection.source_id is None:
+            return most
+        with autocommit(self._tools.engine) as connection:
+            source = get_source(connection, self._selection.source_id)
+            signature = get_version(connection, self._held.model_version_id).signature
+        return rows_of_a_page(source, signature.names, most=most)
 
     def _check(self, reader: Reader) -> None:
         if self._tools.stopped.is_set():

@@ -22,7 +22,6 @@ from worker.planning.spool import KeySpool
 _PATIENCE_SECONDS = 5  # for which the process may wait for space in the spool, in all
 _OPEN_SECONDS = 1_800.0  # to read the whole file once; a workbook of a million rows takes minutes
 _STALL_SECONDS = 60.0  # without a row, once rows come
-_PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
 _PIECE = 1 << 18
 # What the process says that no other attempt can mend. All else may be better later.
 _AT_ONCE = {"upload_refused": JobError.UPLOAD_REFUSED, "file_unknown": JobError.UPLOAD_GONE}
@@ -114,11 +113,7 @@ class UploadReader:
 
 
 class UploadCutter(PageCutter):
-    """Cuts lines of a file, in its order: key, spelling, features. Wide rows make pages of fewer of them."""
-
-    def _cut_off(self, rows: int) -> list[bytes]:
-        average = max(1, len(self._text) // max(1, self._lines))
-        return super()._cut_off(max(1, min(rows, _PAGE_BYTES // average)))
+    """Cuts lines of a file, in its order: key, spelling, features."""
 
     def _page(self, lines: list[bytes]) -> PlannedPage:
         keys, spellings, given = zip(*[line.split(b"\t", 2) for line in lines], strict=True)

@@ -14,6 +14,7 @@ from model.answering import Prediction
 from shared.batches.claims import Answers as Page
 from shared.batches.claims import Claim
 from shared.models.signature import Signature
+from shared.pages.layout import MOST_SCORED_BYTES
 from shared.status import RowError
 from worker.models.frame import input_columns
 from worker.models.unknown_words import KnownWords, count_unknown
@@ -108,7 +109,7 @@ def make_page(
         error_codes=[answers.errors[number].code.value for number in numbers] or None,
         error_details=[answers.errors[number].detail for number in numbers] or None,
         # None were read where the batch was refused as a whole.
-        features=None if columns is None else encode_features(columns, len(rows)),
+        features=None if columns is None else encode_features(columns, len(rows), most_bytes=MOST_SCORED_BYTES),
         key_filter=index.key_filter,
         key_hashes=index.key_hashes,
         notes=orjson.dumps({"unknown_categories": unknown}).decode() if unknown else None,

@@ -7,11 +7,17 @@ import traceback
 from model.errors import ArtefactError
 from shared.batches.claims import Claim
 from shared.errors import PredictqError
+from shared.pages.errors import PageTooLarge
 from shared.postgres.outages import driver_error, reason
 from shared.status import RowError
 from worker.scoring.answers import StatedError
 from worker.scoring.prediction import storable
 from worker.sources.failures import SourceFailed, SourceGivenUp
+
+_TOO_LARGE = (
+    "the features of this batch are more than 64 MB: check its source (predictq sources check), which measures how "
+    "wide its rows are, or set PREDICTQ_BULK_BATCH_ROWS lower, for single calls PREDICTQ_MAX_GROUP"
+)
 
 
 def final_error(held: Claim, error: Exception) -> StatedError:
@@ -20,6 +26,8 @@ def final_error(held: Claim, error: Exception) -> StatedError:
         return StatedError(RowError.SOURCE_UNAVAILABLE, storable(str(error)))
     if isinstance(error, SourceFailed):
         return StatedError(RowError.SOURCE_FAILED, storable(str(error)))
+    if isinstance(error, PageTooLarge):
+        return StatedError(RowError.FEATURES_TOO_LARGE, _TOO_LARGE)
     return StatedError(RowError.BATCH_FAILED, f"batch {held.batch_id} could not be scored")
 
 

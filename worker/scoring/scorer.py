@@ -21,6 +21,7 @@ from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.models.signature import Signature
+from shared.pages.errors import PageTooLarge
 from shared.postgres.outages import is_outage
 from shared.status import Queue, RowError
 from worker import metrics
@@ -171,7 +172,7 @@ class Scorer:
                     return [outcome for held in claims for outcome in self._score([held])]
                 is_away = isinstance(error, SourceAway) and not isinstance(error, SourceGivenUp)
                 is_early = claims[0].attempt <= self.settings.max_attempts
-                if is_away or (is_early and not isinstance(error, SourceGivenUp)):
+                if is_away or (is_early and not isinstance(error, SourceGivenUp | PageTooLarge)):
                     self._give_back(claims[0], error)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.

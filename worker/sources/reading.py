@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
 from shared.models.signature import Signature
+from shared.pages.errors import PageTooLarge
+from shared.pages.layout import MOST_BYTES
 from shared.postgres.outages import driver_error
 from shared.sources.source import Source
 from shared.sources.sql import KeySql, key_sql
@@ -46,7 +48,8 @@ def read_features(
     """The features of the wanted keys, as they are now: in one statement, so from one snapshot.
 
     The keys are distinct, and whole numbers rise: see wanted_keys.
-    `driver` commits by itself. `citext` is needed where the key has that type. Raises SourceAway, SourceFailed.
+    `driver` commits by itself. `citext` is needed where the key has that type. Raises SourceAway, SourceFailed, and
+    PageTooLarge where it is more text than can be a page.
     """
     plan = plan_columns(source, signature)
     key = key_sql(source.key, citext.schema if citext else None)
@@ -63,8 +66,17 @@ def read_features(
     return _sorted_out(source, plan, wanted, data)
 
 
+class _Text(io.BytesIO):
+    """What PostgreSQL writes: of more than this a page could not be made, and it is in memory while it is parsed."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > MOST_BYTES:
+            raise PageTooLarge("bytes of features", self.tell() + len(data), MOST_BYTES)
+        return super().write(data)
+
+
 def _copy(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> memoryview:
-    buffer = io.BytesIO()
+    buffer = _Text()
     with driver.cursor() as cursor:
         cursor.copy_expert(session(source) + copy_by_keys(driver, source, key, plan, wanted), buffer)
     return buffer.getbuffer()

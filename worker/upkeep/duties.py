@@ -25,9 +25,9 @@ def long_duties(settings: Settings) -> list[Duty]:
     return [
         PartitionsAhead(),
         PartitionClosing(settings.partition_bytes),
-        AskedRetention(),
+        AskedRetention(settings.retention_export_directory),
         Expiry(),
-        Retention(),
+        Retention(settings.retention_export_directory),
         ErasureDuty(settings.erasure_directory),
         CompactionDuty(),
     ]

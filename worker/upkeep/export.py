@@ -18,7 +18,8 @@ from sqlalchemy import Engine, text
 from shared.access.private_files import make_private_folders, open_private
 from shared.postgres.engine import transaction
 from shared.retention.partitions.ranges import BatchRange
-from worker.upkeep.export_rows import page_table
+from shared.retention.rules.errors import ExportFailed
+from worker.upkeep.export_rows import ExportedJob, page_table
 
 _DIGESTS = "SHA256SUMS"
 _PAGES_AT_ONCE = 32
@@ -29,7 +30,7 @@ class Exporter:
     """Called with pages that are about to go. When it returns they are on the disk, in files that are flushed.
 
     `directory` is made, its owner's alone as each file is; it gets a file SHA256SUMS that `sha256sum -c`
-    understands. What goes wrong is raised, and the pages stay.
+    understands. What goes wrong is raised, and the pages stay: ExportFailed where the files cannot be written.
     """
 
     engine: Engine
@@ -40,6 +41,12 @@ class Exporter:
         """Write these pages."""
         if not batch_ids:
             return
+        try:
+            self._export(batches, batch_ids)
+        except OSError as error:
+            raise ExportFailed(self.directory, error.strerror or type(error).__name__) from error
+
+    def _export(self, batches: BatchRange, batch_ids: Sequence[int]) -> None:
         make_private_folders(self.directory)
         with transaction(self.engine) as connection:
             versions = connection.execute(_VERSIONS, {"ids": list(batch_ids)}).all()
@@ -73,7 +80,11 @@ class Exporter:
                 pages: Sequence[Any] = connection.execute(
                     _PAGES, {"ids": list(batch_ids[start : start + _PAGES_AT_ONCE])}
                 ).all()
-            tables = [page_table(page) for page in pages]
+                found = connection.execute(
+                    _JOBS, {"ids": sorted({id_ for page in pages for id_ in page.job_ids if id_})}
+                )
+                jobs = {row.id: ExportedJob(row.owner, row.name, row.where) for row in found}
+            tables = [page_table(page, jobs) for page in pages]
             for table in tables:
                 if features is None and not pa.types.is_null(table.schema.field("features").type):
                     features = table.schema.field("features").type
@@ -131,13 +142,17 @@ _PAGES = text("""
 SELECT o.batch_id, o.request_count,
        CASE WHEN o.job_id IS NULL THEN r.job_ids::text[] ELSE ARRAY[o.job_id::text] END AS job_ids,
        coalesce(r.keys_int8::text[], r.keys_uuid::text[], r.keys_text) AS client_keys,
-       o."values" AS answers, o.labels, o.scores,
+       o."values" AS answers, o.labels, o.scores, r.spelled, r.given,
        o.threshold, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows, o.erased_rows, o.gone_rows,
        o.features,
-       v.model, v.version, v.classes, v.signature, r.created_at AS accepted_at, o.claimed_at,
+       v.model, v.version, v.task, v.classes, v.signature, r.created_at AS accepted_at, o.claimed_at,
        o.created_at AS answered_at
 FROM predictq.batch_outputs o
 JOIN predictq.model_versions v ON v.id = o.model_version_id
 LEFT JOIN predictq.batch_requests r ON r.batch_id = o.batch_id
 WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) ORDER BY o.batch_id
+""")
+_JOBS = text("""
+SELECT j.id::text, j.owner, j.name, j.selection -> 'where' AS "where" FROM predictq.jobs j
+WHERE j.id = ANY (CAST(:ids AS uuid[]))
 """)

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from shared.models.task import Task, class_name
 from worker.pages.decode import decode_features
 
 _TIME = pa.timestamp("us", "UTC")
 
 
-def page_table(page: Any) -> pa.Table:
+class ExportedJob(NamedTuple):
+    """What an export says of the job that a row belongs to."""
+
+    owner: str
+    name: str | None
+    where: Any  # the filter of a selection, as it was asked
+
+
+_UNKNOWN = ExportedJob("", None, None)
+
+
+def page_table(page: Any, jobs: Mapping[str, ExportedJob]) -> pa.Table:
     """The rows of a page, with the features by name as they were scored; `features` is null where there are none.
 
-    `page` is a row with the columns of a page of answers, of its page of requests and of its model version. `status`
-    is succeeded, failed, cancelled or erased.
+    `page` is a row with the columns of a page of answers, of its page of requests and of its model version; `jobs` has
+    its jobs by id. `status` is succeeded, failed, cancelled or erased. Of a model of more than two classes each has a
+    column `probability_CLASS`. `spelled` is the key as the caller wrote it, where that is not `client_id`; it, `given`
+    (the features that came with the call) and `job_filter` are JSON.
     """
     count = page.request_count
+    job_ids = page.job_ids * count if len(page.job_ids) != count else page.job_ids
+    of_row = [jobs.get(job_id, _UNKNOWN) for job_id in job_ids]
     errors = dict(
         zip(page.error_rows or (), zip(page.error_codes or (), page.error_details or (), strict=True), strict=True)
     )
@@ -28,7 +46,7 @@ def page_table(page: Any) -> pa.Table:
     table = pa.table(
         {
             "request_id": pa.array([f"{page.batch_id}-{row}" for row in range(count)], pa.string()),
-            "job_id": pa.array(page.job_ids * count if len(page.job_ids) != count else page.job_ids, pa.string()),
+            "job_id": pa.array(job_ids, pa.string()),
             "client_id": pa.array(page.client_keys or [None] * count, pa.string()),
             "status": pa.array([_status(row, errors, cancelled, erased) for row in range(count)], pa.string()),
             "value": pa.array(values, pa.float64()),
@@ -42,6 +60,12 @@ def page_table(page: Any) -> pa.Table:
             "claimed_at": pa.array([page.claimed_at] * count, _TIME),
             "answered_at": pa.array([page.answered_at] * count, _TIME),
             "features": _features(page),
+            "owner": pa.array([job.owner for job in of_row], pa.string()),
+            "job_name": pa.array([job.name for job in of_row], pa.string()),
+            "job_filter": pa.array([_json(job.where) for job in of_row], pa.string()),
+            "spelled": pa.array([_json((page.spelled or {}).get(str(row))) for row in range(count)], pa.string()),
+            "given": pa.array(page.given or [None] * count, pa.string()),
+            **_probabilities(page),
         }
     )
     gone = frozenset(page.gone_rows or ())
@@ -63,6 +87,20 @@ def _label(page: Any, row: int, value: float | None) -> str | None:
     if number is None and page.threshold is not None:
         number = int(value >= page.threshold)
     return None if number is None else str(page.classes[number])
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _probabilities(page: Any) -> dict[str, pa.Array]:
+    """A column for each class of a model of more than two, named as in a file of results."""
+    classes = page.classes if page.task == Task.MULTICLASS else []
+    scores = page.scores or [None] * (page.request_count * len(classes))
+    return {
+        f"probability_{class_name(label)}": pa.array(scores[number :: len(classes)], pa.float64())
+        for number, label in enumerate(classes)
+    }
 
 
 def _features(page: Any) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -17,27 +18,40 @@ from shared.retention.report import Report
 from shared.retention.rules.errors import RetentionBusy
 from shared.retention.run import SETTLE_SECONDS, run_retention
 from worker.upkeep.duty import Clock
+from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.rewriting import PageRewriter
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Lets go what is due, once a day."""
+    """Lets go what is due, once a day; where there is a directory for exports, what goes is written there first."""
 
+    export_directory: Path | None = None
     settle_seconds: float = SETTLE_SECONDS
     name: str = "retention"
     every_seconds: float = 86_400
 
     def run(self, engine: Engine, clock: Clock) -> str:
         """Run, and say what went."""
-        report = carry_out(engine, clock, actor_kind="upkeep", actor="upkeep", settle_seconds=self.settle_seconds)
+        report = carry_out(
+            engine,
+            clock,
+            actor_kind="upkeep",
+            actor="upkeep",
+            before_going=_exporter(engine, clock, self.export_directory),
+            settle_seconds=self.settle_seconds,
+        )
         return _words(report)
 
 
 @dataclass(frozen=True, slots=True)
 class AskedRetention:
-    """Carries out the run that a person asked for, and leaves its report where she looks for it."""
+    """Carries out the run that a person asked for, and leaves its report where she looks for it.
 
+    What goes is exported first as it is once a day.
+    """
+
+    export_directory: Path | None = None
     settle_seconds: float = SETTLE_SECONDS
     name: str = "retention asked for"
     every_seconds: float = 2
@@ -50,7 +64,12 @@ class AskedRetention:
             return ""
         try:
             report = carry_out(
-                engine, clock, actor_kind="upkeep", actor=asked.actor, settle_seconds=self.settle_seconds
+                engine,
+                clock,
+                actor_kind="upkeep",
+                actor=asked.actor,
+                before_going=_exporter(engine, clock, self.export_directory),
+                settle_seconds=self.settle_seconds,
             )
         except PredictqError as error:
             with transaction(engine) as connection:
@@ -85,6 +104,10 @@ def carry_out(
         with transaction(engine) as connection:
             record_act(connection, actor_kind, actor, "retention.run", after=document)
     return report
+
+
+def _exporter(engine: Engine, clock: Clock, parent: Path | None) -> Exporter | None:
+    return None if parent is None else Exporter(engine, run_directory(parent, clock()))
 
 
 def _words(report: Report) -> str:

@@ -123,7 +123,7 @@ async def _new_job(call: KeyedCall, job_id: UUID, earlier: EarlierJob, model: Se
     return BulkJob(
         await call.services.job_ids.new(),
         call.caller.owner,
-        call.services.settings.bulk_batch_rows,
+        model.page_rows(call.services.settings.bulk_batch_rows),
         model.target,
         idempotency_key=call.key,
         payload_hash=call.payload_hash(_route(what), _asked(job_id, what)),

@@ -102,7 +102,7 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
                 await upload.receive_all(body.receive, call.services.turns, call.caller.key)
             job = replace(await _new_job(call, asked, model, await digest()), asked_for="upload")
             if has_features:
-                job = replace(job, batch_rows=upload.rows_of_a_page(job.batch_rows))
+                job = replace(job, batch_rows=upload.rows_of_a_page(call.services.settings.bulk_batch_rows))
             accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)
             bulk = call.services.intake.bulk
             return await bulk.accept(call.caller, job, upload.count, accept, resources.pop_all())
@@ -274,7 +274,7 @@ async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, digest: by
     return BulkJob(
         await call.services.job_ids.new(),
         call.caller.owner,
-        call.services.settings.bulk_batch_rows,
+        model.page_rows(call.services.settings.bulk_batch_rows),
         model.target,
         idempotency_key=call.key,
         payload_hash=call.payload_hash(_ROUTE, digest),

@@ -110,8 +110,11 @@ def _kept(period: str) -> str:
 
 def _say_report(report: dict[str, Any]) -> None:
     would = "would go" if report["dry_run"] else "went"
+    if report["thinned_rows"]:
+        say(f"{report['thinned_rows']:,} rows {would} out of pages that stay for the sake of held clients.")
     if not report["answers"] and not report["partitions"]:
-        say("Nothing is due.")
+        if not report["thinned_rows"]:
+            say("Nothing is due.")
     else:
         say(
             f"{report['answers']:,} answers of {report['jobs']:,} jobs in {report['pages']:,} pages {would}: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from shared.errors import PredictqError
 
 
@@ -73,3 +75,13 @@ class RetentionBusy(RetentionError):
 
     def __init__(self) -> None:
         super().__init__("Retention is running already. Try again when it has ended.")
+
+
+class ExportFailed(RetentionError):
+    """What was about to go could not be written as files. It stays."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"What is due could not be written to {directory} ({reason}), so it stays. See that there is room and "
+            "that this process may write there; then run retention again."
+        )

@@ -126,6 +126,7 @@ CREATE TABLE predictq.batch_requests (
     keys_text text[],
     spelled jsonb,
     given text[],
+    gone_rows integer[],
     PRIMARY KEY (batch_id),
     CONSTRAINT batch_requests_have_their_jobs CHECK (
         (job_id IS NULL) <> (job_ids IS NULL) AND coalesce(cardinality(job_ids), request_count) = request_count),

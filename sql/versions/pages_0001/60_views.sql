@@ -58,7 +58,8 @@ CREATE VIEW predictq.prediction_requests AS
 SELECT p.batch_id || '-' || r.row_number AS request_id, p.job_id, r.single_job_id, r.client_id, r.features, p.created_at,
        p.batch_id, r.row_number
 FROM predictq.batch_requests p
-CROSS JOIN LATERAL predictq.request_rows(p.job_ids, p.keys_int8, p.keys_uuid, p.keys_text, p.given) r;
+CROSS JOIN LATERAL predictq.request_rows(p.job_ids, p.keys_int8, p.keys_uuid, p.keys_text, p.given) r
+WHERE p.gone_rows IS NULL OR r.row_number <> ALL (p.gone_rows);
 COMMENT ON VIEW predictq.prediction_requests IS
     'Each row that was asked for. job_id is that of a bulk job; a single job is found in job_status, which has its '
     'request_id.';

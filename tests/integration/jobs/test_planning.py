@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,8 +15,9 @@ from shared.config import Settings
 from shared.errors import FenceLost
 from shared.jobs.planning import JobError, PlannedPage, end_plan, fail_job, give_back_plan, read_selection, write_pages
 from shared.messaging.messages import make_redis, publish_work
-from shared.postgres.engine import transaction
+from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
+from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.planning_support import (
     account,
@@ -277,3 +279,20 @@ def test_messages_of_the_plan_queue_do_not_pile_up(engine: Engine, settings: Set
     with planner_process(settings), make_redis(settings) as redis:
         publish_work(redis, 2_000, Queue.PLAN)
         wait_until(lambda: redis.llen(Queue.PLAN.value) == 0, what="an empty queue")
+
+
+def test_pages_of_a_wide_source_have_fewer_rows(engine: Engine, settings: Settings) -> None:
+    """Of a selection and of a list alike: by the width that was measured."""
+    add_clients(engine, 250)
+    with transaction(engine) as connection:
+        measured = json.dumps({"column_bytes": {"age": 40_000, "department": 40_000, "another": 10**9}})
+        connection.execute(text("UPDATE predictq.sources SET measured = CAST(:m AS jsonb)"), {"m": measured})
+    with planner_process(settings), running_gateway(settings, new_key(engine, "ann")) as gateway:
+        selected = gateway.post("/v1/jobs", json={"all": True})
+        listed = gateway.post("/v1/jobs", json={"client_ids": list(range(1, 251))})
+        jobs = [UUID(answer.headers["location"].rpartition("/")[2]) for answer in (selected, listed)]
+        wait_until(lambda: plan_of(engine, jobs[0]) is None, what="the job is planned")
+    for job_id in jobs:
+        with autocommit(engine) as connection:
+            query = "SELECT request_count FROM predictq.batch_requests WHERE job_id = :id ORDER BY batch_id"
+            assert list(connection.execute(text(query), {"id": job_id}).scalars()) == [100, 100, 50]

@@ -8,6 +8,8 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
 
+from shared.audit.reading import ActFilter, acts_after
+from shared.audit.writing import record_act
 from shared.postgres.engine import transaction
 from shared.postgres.schema import SCHEMA_REVISION
 from sql.catalogue import CATALOGUE, differences, read_catalogue
@@ -42,6 +44,39 @@ def test_a_failed_upgrade_leaves_the_database_as_it_was(empty: Engine) -> None:
     with transaction(empty) as connection:
         query = "SELECT relname FROM pg_class WHERE relnamespace = 'predictq'::regnamespace"
         assert connection.execute(text(query)).scalars().all() == ["job_status"]
+
+
+def test_a_database_in_another_cluster_begins_a_new_epoch(empty: Engine) -> None:
+    """After a restore elsewhere old lines of the audit log are read as ever, and new ones after them."""
+
+    def installation() -> tuple[int, str]:
+        with transaction(empty) as connection:
+            query = "SELECT epoch, system_identifier FROM predictq.installation"
+            epoch, cluster = connection.execute(text(query)).one()
+        return epoch, cluster
+
+    upgrade(empty)
+    upgrade(empty)
+    epoch, cluster = installation()
+    assert epoch == 1
+    with transaction(empty) as connection:  # as it was in a cluster that had seen many more transactions
+        connection.execute(text("UPDATE predictq.installation SET system_identifier = '7'"))
+        connection.execute(
+            text("""INSERT INTO predictq.audit_log (actor_kind, actor, action, xid)
+                    VALUES ('person', 'ann', 'old', '4000000000')""")
+        )
+    with transaction(empty) as connection:
+        assert acts_after(connection, ActFilter(), limit=10) == []
+    upgrade(empty)
+    assert installation() == (2, cluster)
+    with transaction(empty) as connection:
+        record_act(connection, "person", "ann", "new")
+    with transaction(empty) as connection:
+        acts = acts_after(connection, ActFilter(), limit=10)
+        assert [act.action for act in acts] == ["old", "new"]
+        assert [act.action for act in acts_after(connection, ActFilter(), limit=10, after=acts[0].place)] == ["new"]
+    upgrade(empty)
+    assert installation() == (2, cluster)
 
 
 def test_the_schema_does_not_drift(engine: Engine) -> None:

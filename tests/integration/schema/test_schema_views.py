@@ -15,7 +15,7 @@ from tests.integration.jobs.jobs_support import cancel, take
 from tests.integration.jobs.plan_support import plan_of, rows_of, scanned_whole
 from tests.integration.worker.scoring_support import features_of, score, submit_raw
 from tests.models import TestModel, right_answer
-from tests.support import OWNER, add_clients, add_model, change_client, submit_bulk
+from tests.support import OWNER, ROOT, add_clients, add_model, change_client, submit_bulk
 from worker.scoring.scorer import Scorer
 
 
@@ -285,3 +285,22 @@ def test_a_join_with_the_clients_is_hashed(large: Engine, view: str) -> None:
     assert [node["Node Type"] for node in clients] == ["Seq Scan"]
     assert clients[0]["Actual Loops"] <= 3  # once, by whichever processes share it
     assert rows_of(plan, "batch_requests") <= 50
+
+
+def _queries_of(page: str) -> list[str]:
+    """The SQL that a page of the documentation tells to type."""
+    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").split("\n")
+    blocks = "\n".join(line if line.startswith("    ") else "" for line in lines).split("\n\n")
+    return [block for block in map(str.strip, blocks) if block.startswith("SELECT")]
+
+
+def test_the_queries_of_the_upgrade_page_give_what_they_say(story: Story) -> None:
+    """A single job's answer, a bulk job's answers with their owner, and what waits; none reads a page it need not."""
+    of_single, of_bulk, waiting = _queries_of("upgrade.md")
+    example = "01a208a7-76d9-74fb-a6a9-68511ddfcb4b"
+    (answer,) = rows(story.engine, of_single.replace(example, str(story.single.job_id)))
+    assert answer["request_id"] == str(story.single.request_id)
+    found = rows(story.engine, of_bulk.replace(example, str(story.bulk.job_id)))
+    assert [row["request_id"] for row in found] == ids_of(story.bulk, 2, 1)
+    assert {row["owner"] for row in found} == {OWNER}
+    assert {row["client_id"] for row in rows(story.engine, waiting)} == {"8"}

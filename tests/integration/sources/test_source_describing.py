@@ -210,3 +210,19 @@ def test_a_view_that_raises_or_writes_is_refused_without_its_values(driver: Psyc
             describe(driver, relation, key=["k"])
         assert "hidden" not in str(caught.value)
     assert fetch(driver, "SELECT count(*) FROM t") == [1]
+
+
+def test_the_width_of_rows_is_measured(driver: PsycopgConnection) -> None:
+    """Bytes of a row's text by column, which a wide table is also measured by: no more is read than a batch would."""
+    run(
+        driver,
+        """CREATE TABLE wide (k integer PRIMARY KEY, n integer, t text, void text);
+        INSERT INTO wide SELECT n, 12345, repeat('é', 50000), NULL FROM generate_series(1, 200) n""",
+    )
+    found = describe(driver, "wide")
+    assert found["column_bytes"] == {"n": 5, "t": 100_000, "void": 0}
+    assert found["row_bytes"] == 100_005
+    assert found["seconds"] is not None
+    assert source_from("wide", None, found).measured["column_bytes"] == found["column_bytes"]
+    run(driver, "CREATE TABLE void (k integer PRIMARY KEY, n integer)")
+    assert describe(driver, "void")["row_bytes"] is None

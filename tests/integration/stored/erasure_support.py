@@ -84,20 +84,25 @@ def add_page(
     words: Sequence[str] | None = None,
     is_answered: bool = True,
     spelled: str | None = None,
+    given: Sequence[str] | None = None,
+    scores: Sequence[float] | None = None,
 ) -> tuple[int, UUID]:
-    """A bulk job of one page, answered as a worker would. Its one feature is a text: `words`, or one word for all."""
+    """A bulk job of one page, answered as a worker would. Its one feature is a text: `words`, or one word for all.
+
+    `spelled` and `given` are JSON, of the page and of each row; `scores` of each class and row make it multiclass.
+    """
     job_id = uuid7()
     with transaction(engine) as connection:
         batch_id = int(connection.execute(text("SELECT nextval('predictq.batch_ids')")).scalar_one())
         values = {
             "batch": batch_id, "job": str(job_id), "owner": OWNER, "rows": len(keys), "source": source_id,
-            "keys": list(keys), "spelled": spelled,
+            "keys": list(keys), "spelled": spelled, "given": None if given is None else list(given),
         }  # fmt: skip
         for statement in _PAGE:
             connection.execute(text(statement.format(column=f"keys_{storage}", type=_TYPES[storage])), values)
         secret = read_installation(connection).hash_secret
     if is_answered:
-        answer_page(engine, source_id, secret, storage, keys, words or ["a word"] * len(keys))
+        answer_page(engine, source_id, secret, storage, keys, words or ["a word"] * len(keys), scores)
     return batch_id, job_id
 
 
@@ -107,13 +112,20 @@ _PAGE = (
        VALUES (:job, 'bulk', :owner, 1, :source, :rows, :batch)""",
     """INSERT INTO predictq.prediction_batches (id, queue, job_id, owner, model_version_id, request_count)
        VALUES (:batch, 'bulk', :job, :owner, 1, :rows)""",
-    """INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_id, {column}, spelled)
-       VALUES (:batch, :rows, :source, :job, CAST(:keys AS {type}[]), CAST(:spelled AS jsonb))""",
+    """INSERT INTO predictq.batch_requests (batch_id, request_count, source_id, job_id, {column}, spelled, given)
+       VALUES (:batch, :rows, :source, :job, CAST(:keys AS {type}[]), CAST(:spelled AS jsonb),
+               CAST(:given AS text[]))""",
 )
 
 
 def answer_page(
-    engine: Engine, source_id: int, secret: bytes, storage: str, keys: Sequence[Any], words: Sequence[str]
+    engine: Engine,
+    source_id: int,
+    secret: bytes,
+    storage: str,
+    keys: Sequence[Any],
+    words: Sequence[str],
+    scores: Sequence[float] | None = None,
 ) -> None:
     (held,) = claim(engine, Queue.BULK, worker="w", lease_seconds=60)
     hashes = hash_keys(secret, source_id)
@@ -122,14 +134,22 @@ def answer_page(
         if storage == "int8"
         else hash_texts(hashes, pa.array(keys, pa.string()))
     )
+    classes = len(scores or ()) // len(keys)
+    values = [0.25] * len(keys) if not scores else [max(scores[n * classes :][:classes]) for n in range(len(keys))]
     page = Answers(
-        values="{" + ",".join(["0.25"] * len(keys)) + "}",
-        threshold=0.5,
+        values=_array(values),
+        threshold=None if scores else 0.5,
+        labels=_array([2] * len(keys)) if scores else None,
+        scores=_array(scores) if scores else None,
         features=encode_features([from_arrow(pa.array(list(words), pa.string()))], len(keys)),
         key_filter=build_filter(found) if len(keys) >= 64 else None,
         key_hashes=found.tolist() if len(keys) < 64 else None,
     )
     assert finish(engine, [(held, page)])
+
+
+def _array(values: Sequence[float]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def everything(engine: Engine) -> str:

@@ -6,12 +6,17 @@ taken out of the TOAST files themselves. They are found until the compaction, an
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
+import numpy as np
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
@@ -19,16 +24,26 @@ from sqlalchemy import Engine, text
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.batches.claims import claim
 from shared.config import Settings
+from shared.erasure import compact as compaction
 from shared.erasure.compact import compact
 from shared.erasure.keys import ClientKey
 from shared.jobs.accepting.singles import accept_singles
 from shared.logging import configure_logging
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
-from tests.integration.stored.erasure_support import PERSON, add_page, ask, erase, erasure, everything, key_of
+from tests.integration.stored.erasure_support import (
+    PERSON,
+    add_page,
+    add_source,
+    ask,
+    erase,
+    erasure,
+    everything,
+    key_of,
+)
 from tests.integration.worker.scoring_support import score
 from tests.support import add_clients, add_model, as_upkeep, publish, single_job, submit_bulk, submit_singles
-from worker.erasure.duties import ErasureDuty
+from worker.erasure.duties import CompactionDuty, ErasureDuty
 from worker.scoring.scorer import Scorer
 
 _PAGE = 8192
@@ -104,15 +119,23 @@ def _chunks(content: bytes, chunk_id: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _pieces(old: bytes, new: bytes) -> list[bytes]:
-    """The first, the middle and the last 64 bytes of an old value, and 64 of each chunk.
+    """The first, the middle and the last 64 bytes of an old value, 64 of each chunk, and 64 where it was changed.
 
     Those that are in the new value are left out: what is stored of others stays as it is. None crosses from one chunk
     into the next: the file has something else in between.
     """
     starts = {0, len(old) // 2, len(old) - _PIECE, *range(0, len(old) - _PIECE, _CHUNK)}
+    starts |= {min(start, len(old) - _PIECE) for start in _changes(old, new)}
     within = {start - max(0, start % _CHUNK + _PIECE - _CHUNK) for start in starts}
     pieces = [old[start : start + _PIECE] for start in sorted(within)]
     return [piece for piece in pieces if len(set(piece)) > 8 and piece not in new]
+
+
+def _changes(old: bytes, new: bytes) -> Iterator[int]:
+    """Where the first change begins, and some bytes before the last one ends."""
+    yield next((place for place, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
+    same = next((n for n, (a, b) in enumerate(zip(reversed(old), reversed(new), strict=False)) if a != b), 0)
+    yield max(0, len(old) - same - _PIECE)
 
 
 def _key_forms(key: ClientKey) -> list[bytes]:
@@ -209,6 +232,57 @@ def test_her_bytes_are_found_before_and_nowhere_after(
     assert all(key.text.encode() not in file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
 
 
+_KINDS = {
+    "text": ("Ärztin ZQXJ-KVW", lambda digest: digest[:20], "ÄRZTIN zqxj-kvw"),
+    "uuid": ("7c5d1e2f-93a4-4b68-8d71-e60f5a4b3c2d", lambda digest: str(UUID(digest[:32])), "{7C5D1E2F93A44B688D71}"),
+}
+
+
+@pytest.mark.parametrize("storage", list(_KINDS))
+def test_bytes_of_other_keys_and_of_what_came_with_them(
+    engine: Engine, postgres: EmbeddedPostgres, storage: str
+) -> None:
+    """The same of texts and UUIDs as keys, how they were written, features of the call, probabilities by class."""
+    person, make_key, written = _KINDS[storage]
+    add_model(engine)
+    source_id = add_source(engine, "things", storage)
+    digests = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(3000)]
+    at = 1500
+    keys, notes, spellings = [*map(make_key, digests)], [*digests], [digest[32:] for digest in digests]
+    keys.insert(at, person)
+    notes.insert(at, "Her own words 4711, and what she wrote beside them, which is nowhere else by chance")
+    spellings.insert(at, written)
+    rng = np.random.default_rng(5)
+    batch_id, _ = add_page(
+        engine, source_id, storage, keys,
+        words=notes,
+        spelled=json.dumps({str(row): spelling for row, spelling in enumerate(spellings)}),
+        given=[json.dumps({"note": note}) for note in notes],
+        scores=rng.random(3 * len(keys)).tolist(),
+    )  # fmt: skip
+    files = Files(engine, postgres.pgdata)
+    columns = {
+        "batch_requests": (f"keys_{storage}", "spelled", "given"),
+        "batch_outputs": ("values", "scores", "features", "key_filter"),
+    }
+    places = [(table, column, batch_id) for table, names in columns.items() for column in names]
+    old = {place: files.stored(*place) for place in places}
+    forms = [person.encode(), written.encode(), *([UUID(person).bytes] if storage == "uuid" else [])]
+    assert any(files.holding(forms).values())
+
+    erase(engine, key_of(engine, person, "things"))
+    assert person not in everything(engine)
+    assert written not in everything(engine)
+    new = {place: files.stored(*place) for place in places}
+    pieces_of = {place: _pieces(old[place], new[place]) for place in places}
+    assert {place[1] for place, pieces in pieces_of.items() if pieces} == {place[1] for place in places}
+    pieces = {piece for found in pieces_of.values() for piece in found}
+    assert any(files.holding(pieces).values())
+
+    assert compact(as_upkeep(engine)).left == {}
+    assert {piece: names for piece, names in files.holding([*pieces, *forms]).items() if names} == {}
+
+
 _OWN_TABLES = text("""
 SELECT relname FROM pg_class WHERE relnamespace = 'predictq'::regnamespace AND relkind IN ('r', 'p')
 """)
@@ -267,6 +341,27 @@ def test_compaction_waits_for_a_reader_and_gives_up(engine: Engine, key: ClientK
         assert "somebody holds a lock on it" in report.left.values()
     assert erasure(engine, done.id).compacted_at is None
     assert compact(as_upkeep(engine)).is_complete
+
+
+def test_large_tables_that_acceptance_writes_wait_for_the_night(
+    engine: Engine, key: ClientKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By day they are left, with words that say when they are done; the upkeep process does them at night."""
+    submit_bulk(engine, [PERSON], batch_rows=10)
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.jobs SET name = :name"), {"name": f"client {PERSON}"})
+    done = erase(engine, key)
+    monkeypatch.setattr(compaction, "LARGEST_BYTES_BY_DAY", 0)
+    report = compact(as_upkeep(engine))
+    assert {name for name in report.left if name.startswith("jobs_")}
+    assert "idempotency_keys" in report.left
+    assert set(report.left.values()) == {
+        "no job could be accepted while it is written: the upkeep process does it between 1 and 5 UTC"
+    }
+    assert [one.table for one in report.compacted if one.table.startswith("batch_")]
+    assert erasure(engine, done.id).compacted_at is None
+    assert "left" not in CompactionDuty().run(as_upkeep(engine), lambda: datetime(2026, 5, 3, 2, tzinfo=UTC))
+    assert erasure(engine, done.id).compacted_at is not None
 
 
 def test_the_duty_erases_all_that_waits(engine: Engine, key: ClientKey, tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import pytest
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
+from shared.database_role import DatabaseRole
+from shared.erasure.export import export_client
 from shared.errors import Erased, IdempotencyKeyReused
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.accepting.singles import accept_singles
 from shared.postgres.engine import autocommit, transaction
-from tests.integration.stored.erasure_support import PERSON, add_source, erase, everything, key_of
-from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, single_job, submit_bulk
+from tests.integration.stored.erasure_support import PERSON, add_page, add_source, erase, everything, key_of
+from tests.support import OWNER, add_clients, add_model, as_role, bulk_job, job_of, single_job, submit_bulk
 
 
 def add_selection(engine: Engine, source_id: int, where: dict[str, Any]) -> UUID:
@@ -185,3 +187,50 @@ def test_a_name_that_names_her(engine: Engine, person: int, name: str, is_kept: 
         left = connection.execute(text(query), {"id": str(bulk.job_id)}).one()
     assert tuple(left) == ((name, name) if is_kept else (None, "The text was removed by an erasure."))
     assert job_of(engine, bulk.job_id).name == left.name
+
+
+def add_upload(engine: Engine, media_type: str, content: bytes) -> UUID:
+    upload_id = uuid7()
+    with transaction(engine) as connection:
+        connection.execute(
+            text("""INSERT INTO predictq.uploads (id, owner, media_type, size, expires_at)
+                    VALUES (:id, 'ann', :type, :size, now() + interval '1 hour')"""),
+            {"id": str(upload_id), "type": media_type, "size": len(content)},
+        )
+        connection.execute(
+            text("INSERT INTO predictq.upload_pieces (upload_id, number, content) VALUES (:id, 0, :content)"),
+            {"id": str(upload_id), "content": content},
+        )
+    return upload_id
+
+
+def test_an_export_has_all_that_an_erasure_would_take(engine: Engine) -> None:
+    """Filters, names and errors of jobs, and files that name her; afterwards nothing of them is left."""
+    source_id = add_things(engine, ["bigint"])
+    add_clients(engine, 1, first=PERSON)
+    by_filter, of_others = add_selection(engine, source_id, {"code": [5, PERSON]}), submit_bulk(engine, [1]).job_id
+    hers, nameless = (add_page(engine, source_id, "int8", [PERSON], is_answered=False)[1] for _ in range(2))
+    with transaction(engine) as connection:
+        for job_id in (hers, of_others):
+            connection.execute(
+                text("UPDATE predictq.jobs SET name = 'May', error_detail = :detail WHERE id = :id"),
+                {"id": str(job_id), "detail": f"client_{PERSON} is twice in the file"},
+            )
+    files = {
+        add_upload(engine, "text/csv", b"client_id\n%d\n" % PERSON),
+        add_upload(engine, "application/vnd.apache.parquet", b"PAR1"),
+    }
+    add_upload(engine, "text/csv", b"client_id\n17\n")
+    key = key_of(engine, PERSON, "things")
+    gateway = as_role(engine, DatabaseRole.GATEWAY)
+    found = export_client(gateway, key)
+    assert {row["job_id"] for row in found["predictions"]} == {hers, nameless}
+    named = {job["job_id"]: (job["filter"], job["name"], job["error_detail"]) for job in found["jobs"]}
+    assert named == {
+        by_filter: ({"code": [5, PERSON]}, None, None),
+        hers: (None, None, f"client_{PERSON} is twice in the file"),
+    }
+    assert {file["id"] for file in found["uploads"]} == files
+    erase(engine, key)
+    left = export_client(gateway, key)
+    assert (left["predictions"], left["jobs"], left["uploads"]) == ([], [], [])

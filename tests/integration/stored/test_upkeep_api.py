@@ -16,11 +16,14 @@ from sqlalchemy import Engine, text
 
 from shared.config import Settings
 from shared.postgres.engine import transaction
+from shared.retention.asked_runs import ask_run
+from shared.retention.rules.errors import ExportFailed
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.stored.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
 from tests.support import ROOT, as_upkeep, environment
+from worker.upkeep.duties import long_duties
 from worker.upkeep.duty import database_clock
-from worker.upkeep.retention import AskedRetention
+from worker.upkeep.retention import AskedRetention, Retention
 
 OLD = datetime.now(UTC) - timedelta(days=420)
 
@@ -171,6 +174,10 @@ def test_the_command_line_says_it_in_words(settings: Settings, gateway: Gateway,
     assert "2 answers of 1 jobs" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
     assert "hold 1 stands" in predictq(settings, gateway, "holds", "add", "--client", "2", "--reason", "lawsuit").stdout
     assert 'client "2"' in predictq(settings, gateway, "holds", "list").stdout
+    rows = predictq(settings, gateway, "retention", "run", "--dry-run").stdout
+    assert "1 rows would go out of pages that stay" in rows  # the other client's
+    assert "Nothing is due" not in rows
+    assert "hold 2 stands" in predictq(settings, gateway, "holds", "add", "--client", "1", "--reason", "lawsuit").stdout
     assert "Nothing is due" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
     assert "released" in predictq(settings, gateway, "holds", "release", "1").stdout
     assert "more each day" in predictq(settings, gateway, "storage").stdout
@@ -235,6 +242,102 @@ def test_what_goes_is_exported_first(settings: Settings, gateway: Gateway, engin
     assert answered["accepted_at"].year == OLD.year
 
 
+def test_an_export_has_all_that_was_stored(engine: Engine, tmp_path: Path) -> None:
+    """Probability of each class, features, the key as written, what was given, whose job it was and its filter."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from worker.pages.encode import encode_features
+    from worker.pages.from_arrow import from_arrow
+    from worker.upkeep.export import Exporter
+    from worker.upkeep.retention import carry_out
+
+    version = add_version(engine, classes=["low", "mid", 3], features=["town"])
+    bulk = store_bulk(engine, OLD, [[21, 22]], version, owner="ann")
+    single = store_singles(engine, OLD, [11], version, owner="bob")
+    bare = store_bulk(engine, OLD, [[31]], version)
+    scores = {bulk.batch_ids[0]: [0.1, 0.2, 0.7, 0.5, 0.3, 0.2], single.batch_ids[0]: [0.9, 0.05, 0.05]}
+    with transaction(engine) as connection:
+        connection.execute(text("SET LOCAL predictq.upkeep = on"))
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '13 months'"))
+        for batch_id, probabilities in scores.items():
+            rows = len(probabilities) // 3
+            features = encode_features([from_arrow(pa.array(["Ulm", "Köln"][:rows], pa.string()))], rows)
+            connection.execute(
+                text("""UPDATE predictq.batch_outputs SET scores = :scores, features = :features, threshold = NULL,
+                        labels = array_fill(2::int2, ARRAY[request_count]) WHERE batch_id = :id"""),
+                {"id": batch_id, "scores": probabilities, "features": features},
+            )
+        connection.execute(
+            text("""UPDATE predictq.batch_requests SET spelled = '{"1": "022"}',
+                    given = ARRAY[NULL, '{"town": "Köln"}'] WHERE batch_id = :id"""),
+            {"id": bulk.batch_ids[0]},
+        )
+        connection.execute(
+            text("""UPDATE predictq.jobs SET name = 'May', selection = '{"where": {"town": "Ulm"}}' WHERE id = :id"""),
+            {"id": bulk.job_ids[0]},
+        )
+    exporter = Exporter(engine, tmp_path)
+    carry_out(engine, database_clock(engine), actor_kind="test", actor="t", before_going=exporter, settle_seconds=0)
+    rows = {row["client_id"]: row for file in exporter.files for row in pq.read_table(file).to_pylist()}
+    names = ("probability_low", "probability_mid", "probability_3")
+    assert {key: [row[name] for name in names] for key, row in rows.items()} == {
+        "21": [0.1, 0.2, 0.7],
+        "22": [0.5, 0.3, 0.2],
+        "11": [0.9, 0.05, 0.05],
+        "31": [None, None, None],
+    }
+    assert {key: (row["owner"], row["job_name"]) for key, row in rows.items()} == {
+        "21": ("ann", "May"),
+        "22": ("ann", "May"),
+        "11": ("bob", None),
+        "31": ("tester", None),
+    }
+    assert json.loads(rows["21"]["job_filter"]) == {"town": "Ulm"}
+    assert rows["11"]["job_filter"] is None
+    assert [rows[key]["spelled"] for key in ("21", "22", "11")] == [None, '"022"', None]
+    assert [rows[key]["given"] for key in ("21", "22", "11")] == [None, '{"town": "Köln"}', None]
+    assert [rows[key]["features"] for key in ("21", "22", "31")] == [{"town": "Ulm"}, {"town": "Köln"}, None]
+    assert rows["31"]["job_id"] == str(bare.job_ids[0])
+
+
+@pytest.mark.parametrize("duty", [Retention, AskedRetention])
+def test_what_goes_by_itself_is_exported_where_a_directory_is_set(
+    engine: Engine, tmp_path: Path, duty: type[Retention | AskedRetention]
+) -> None:
+    """The upkeep's own runs write what goes into a directory for each run; where they cannot, nothing goes."""
+    store_singles(engine, OLD, [11, 12], add_version(engine))
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '13 months'"))
+    upkeep, clock = as_upkeep(engine), database_clock(engine)
+    (tmp_path / "file").write_text("")
+    if duty is AskedRetention:
+        ask_for_a_run(engine)
+    with pytest.raises(ExportFailed, match="so it stays"):
+        duty(tmp_path / "file" / "x", settle_seconds=0).run(upkeep, clock)
+    assert count_rows(engine)["batch_outputs"] == 1
+    if duty is AskedRetention:
+        ask_for_a_run(engine)
+    assert "2 answers" in duty(tmp_path / "kept", settle_seconds=0).run(upkeep, clock)
+    assert count_rows(engine)["batch_outputs"] == 0
+    (directory,) = (tmp_path / "kept").iterdir()
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=directory, check=True, capture_output=True)
+    assert duty(tmp_path / "kept", settle_seconds=0).run(upkeep, clock) in ("", "nothing was due")
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_the_setting_reaches_both_runs(settings: Settings, tmp_path: Path) -> None:
+    """PREDICTQ_RETENTION_EXPORT_DIRECTORY is where the daily run and the run that is asked for write."""
+    duties = long_duties(settings.model_copy(update={"retention_export_directory": tmp_path}))
+    runs = [duty for duty in duties if isinstance(duty, (Retention, AskedRetention))]
+    assert [duty.export_directory for duty in runs] == [tmp_path, tmp_path]
+
+
+def ask_for_a_run(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        ask_run(connection, "ann")
+
+
 def test_an_export_that_fails_keeps_everything(engine: Engine, tmp_path: Path) -> None:
     """Where the files cannot be written, nothing goes."""
     from worker.upkeep.export import Exporter
@@ -245,7 +348,7 @@ def test_an_export_that_fails_keeps_everything(engine: Engine, tmp_path: Path) -
         connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '13 months'"))
     (tmp_path / "file").write_text("")
     clock = database_clock(engine)
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(ExportFailed, match="Not a directory"):
         carry_out(
             engine,
             clock,

@@ -375,6 +375,7 @@ def test_a_page_that_is_held_keeps_the_held_rows_alone(engine: Engine, version: 
     with transaction(engine) as connection:
         add_hold(connection, reason="lawsuit", actor="ann", client_key="2")
     for rows in (2, 0):
+        assert dry_run(engine, NOW, settle_seconds=0).thinned_rows == rows
         assert let_go(engine, rewriter=BareRewriter()).thinned_rows == rows
     require_balance(engine, 3)
     with transaction(engine) as connection:
@@ -383,7 +384,10 @@ def test_a_page_that_is_held_keeps_the_held_rows_alone(engine: Engine, version: 
                            r.keys_int8, r.job_ids
                     FROM predictq.batch_outputs o JOIN predictq.batch_requests r USING (batch_id)""")
         ).one()
-        shown = connection.execute(text("SELECT request_id FROM predictq.prediction_outputs")).scalars().all()
+        shown = [
+            connection.execute(text(f"SELECT request_id FROM predictq.{view}")).scalars().all()
+            for view in ("prediction_requests", "prediction_outputs", "prediction_trace")
+        ]
         hashes = connection.execute(text("SELECT count(*) FROM predictq.key_hashes")).scalar_one()
         assert read_job(connection, stored.job_ids[1], "tester").status == "failed"
         with pytest.raises(JobUnknown):
@@ -392,7 +396,7 @@ def test_a_page_that_is_held_keeps_the_held_rows_alone(engine: Engine, version: 
     assert (page.answers, page.error_rows, page.gone_rows) == ([None, 0.25, None], [1], [0, 2])
     assert (page.succeeded, page.failed) == (0, 1)
     assert (page.keys_int8, page.job_ids) == ([None, 2, None], [None, stored.job_ids[1], None])
-    assert shown == [f"{stored.batch_ids[0]}-1"]
+    assert shown == [[f"{stored.batch_ids[0]}-1"]] * 3
     assert hashes <= 1
     with transaction(engine) as connection:
         release_hold(connection, hold.id)
@@ -409,6 +413,7 @@ def test_a_bulk_job_that_is_held_keeps_the_held_rows_alone(engine: Engine, versi
         hold = add_hold(connection, reason="lawsuit", actor="ann", client_key="2")
         connection.execute(text("SET LOCAL predictq.upkeep = on"))
         connection.execute(text("UPDATE predictq.batch_outputs SET features = 'x', key_filter = 'y'"))
+    assert dry_run(engine, NOW, settle_seconds=0).thinned_rows == 5
     assert let_go(engine, rewriter=BareRewriter()).thinned_rows == 5
     require_balance(engine, 7)
     with transaction(engine) as connection:
@@ -416,8 +421,10 @@ def test_a_bulk_job_that_is_held_keeps_the_held_rows_alone(engine: Engine, versi
         rows = read_results(connection, stored.job_ids[0], end=10**9)
         with pytest.raises(PredictionUnknown):
             read_trace(connection, f"{stored.batch_ids[0]}-0", "tester")
+        shown = connection.execute(text("SELECT client_id FROM predictq.prediction_requests")).scalars().all()
         kept = connection.execute(text("SELECT key_filter FROM predictq.batch_outputs")).scalars().all()
     assert (job.total, job.succeeded) == (2, 2)
+    assert shown == ["2", "2"]
     assert [(row["request_id"], row["client_id"]) for row in rows] == [
         (f"{stored.batch_ids[0]}-1", 2),
         (f"{stored.batch_ids[2]}-0", 2),

@@ -16,24 +16,33 @@ from shared.postgres.engine import transaction
 _numbers = itertools.count(1)
 
 
-def add_version(engine: Engine, model: str = "default") -> int:
+def add_version(
+    engine: Engine, model: str = "default", *, classes: Sequence[object] = (0, 1), features: Sequence[str] = ()
+) -> int:
     """A model's next version, live, without an artefact that could be loaded. Returns its id."""
+    task = "binary" if len(classes) == 2 else "multiclass"
     with transaction(engine) as connection:
         connection.execute(
             text("""INSERT INTO predictq.models (name, task, is_default)
-                    SELECT CAST(:model AS text), 'binary', NOT EXISTS (SELECT FROM predictq.models)
+                    SELECT CAST(:model AS text), :task, NOT EXISTS (SELECT FROM predictq.models)
                     ON CONFLICT DO NOTHING"""),
-            {"model": model},
+            {"model": model, "task": task},
         )
         version_id: int = connection.execute(
             text("""
 INSERT INTO predictq.model_versions (model, version, title, task, classes, sha256, digest, signature, threshold,
                                      metadata, artefact)
-SELECT :model, coalesce(max(version), 0) + 1, 'test', 'binary', '[0, 1]', repeat('a', 64),
-       repeat(md5(count(*)::text), 2), :signature, 0.5, '{}', 'x'
+SELECT :model, coalesce(max(version), 0) + 1, 'test', :task, :classes, repeat('a', 64),
+       repeat(md5(count(*)::text), 2), :signature, :threshold, '{}', 'x'
 FROM predictq.model_versions WHERE model = :model RETURNING id
-""").bindparams(bindparam("signature", type_=JSONB)),
-            {"model": model, "signature": {"features": []}},
+""").bindparams(bindparam("signature", type_=JSONB), bindparam("classes", type_=JSONB)),
+            {
+                "model": model,
+                "task": task,
+                "classes": list(classes),
+                "signature": {"features": [{"name": name, "type": "string"} for name in features]},
+                "threshold": 0.5 if task == "binary" else None,
+            },
         ).scalar_one()
         connection.execute(
             text("UPDATE predictq.models SET live_version_id = :id WHERE name = :model"),

@@ -31,6 +31,7 @@ from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, wait_until
 from worker.scoring.scorer import Scorer
+from worker.sources import reading
 from worker.sources.circuit import Circuit
 from worker.sources.describing.description import describe
 from worker.sources.reader import _hurried
@@ -445,3 +446,30 @@ SCANNED = [
     (FeatureKind.DATETIME, "datetime64[us, UTC]"),
     (FeatureKind.INTEGER, ""),
 ]
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+def test_features_above_what_a_page_may_have_end_in_a_stated_error(
+    engine: Engine, scorer: Scorer, database_url: str, far: str, *, is_far: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first attempt, with what to set. What is too much to be read ends so, too, and the next batch is read."""
+    url = far if is_far else database_url
+    driver = connect(url)
+    run(driver, "CREATE TABLE t (k integer PRIMARY KEY, v text)")
+    run(driver, "INSERT INTO t SELECT n, n || repeat('x', 1000000) FROM generate_series(1, 70) n")
+    run(driver, "GRANT SELECT ON t TO PUBLIC")
+    things = add(engine, url, "t", variable="FAR_URL" if is_far else None)
+    serve(engine, things, Signature((FeatureSpec("v", FeatureKind.CATEGORY, nullable=True),)))
+    too_large = bulk(engine, things, list(range(1, 71)))
+    assert score(scorer, Queue.BULK) == ["finished"]
+    rows = results(engine, too_large)
+    assert {row.error_code for row in rows} == {"features_too_large"}
+    assert "PREDICTQ_BULK_BATCH_ROWS" in rows[0].error_detail
+    assert "sources check" in rows[0].error_detail
+    monkeypatch.setattr(reading, "MOST_BYTES", 2_000_000)
+    unread, small = bulk(engine, things, [1, 2]), bulk(engine, things, [3])
+    assert score(scorer, Queue.BULK) == ["finished", "finished"]
+    assert {row.error_code for row in results(engine, unread)} == {"features_too_large"}
+    # It was read: what it lacks is a column that the test's model asks for.
+    assert {row.error_code for row in results(engine, small)} == {"model_failed"}
+    driver.close()

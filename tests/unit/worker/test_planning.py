@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from shared.jobs.accepting.bulk import rows_per_batch
+from shared.sources.source import Source
+from shared.sources.width import PAGE_BYTES, rows_of_a_page
 from tests.support import loaded_of, wait_until
 from worker.planning import page_cutter, spool
 from worker.planning.page_cutter import FIRST_ROWS, PageCutter
@@ -170,3 +173,31 @@ def test_who_waits_for_rows_is_not_held_by_a_full_spool(make_spool: MakeSpool, m
 def test_a_planner_is_small() -> None:
     """It imports none of the libraries that models need."""
     assert loaded_of("numpy pandas pyarrow sklearn scipy celery", by="worker.planning.main") == ""
+
+
+def test_wide_rows_that_are_read_along_make_small_pages(make_spool: MakeSpool) -> None:
+    """A page of rows with their features has some 8 MB, however many rows it may have; a single row is a page."""
+    keys = make_spool(1 << 26)
+    width = 100_000
+    for key in range(300):
+        keys.incoming.write(b"%d\t%s\n" % (key, b"x" * width))
+    keys.incoming.write(b"300\t%s\n" % (b"x" * 10_000_000))
+    keys.incoming.flush()
+    keys.end()
+    cutter = PageCutter(keys, planned=1_000, most_rows=MOST)
+    found = []
+    while page := cutter.next_page():
+        found.append((page.rows, len(page.given or b"")))
+    assert sum(rows for rows, _ in found) == 301
+    assert all(size < 1.1 * PAGE_BYTES for rows, size in found if rows > 1)
+    assert len(found) <= 8
+
+
+def test_pages_follow_the_measured_width_of_the_features_that_a_model_reads() -> None:
+    """8 MB by the width of the model's own columns; no more rows than may be; as ever where nobody measured."""
+    source = Source(1, "s", None, "public", "s", (), measured={"column_bytes": {"note": 20_000, "age": 2}})
+    assert rows_of_a_page(source, ["note", "age"], most=10_000) == 399
+    assert rows_of_a_page(source, ["age"], most=10_000) == 10_000
+    assert rows_of_a_page(replace(source, measured={"column_bytes": {"note": 10**9}}), ["note"], most=10_000) == 1
+    assert rows_of_a_page(replace(source, measured={}), ["note"], most=10_000) == 10_000
+    assert rows_of_a_page(None, ["note"], most=10_000) == 10_000

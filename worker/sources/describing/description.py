@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -12,9 +13,10 @@ from shared.sources.errors import SourceRefused
 from shared.sources.key_types import KEY_TYPES
 from shared.sources.source import KeyColumn, Source, SourceColumn
 from shared.sources.sql import quoted, relation
+from shared.sources.width import rows_of_a_page
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.describing.catalogue import CatalogueColumn, Relation, find_relation
-from worker.sources.describing.looks import Looks
+from worker.sources.describing.looks import KEYS, Looks
 from worker.sources.describing.parts import column_json
 from worker.sources.describing.rights import current_role, gateway_role, grant_lines, may_read
 from worker.sources.failures import source_failure
@@ -88,7 +90,9 @@ class _Description:
         if not self._columns:
             self._notes.append("No column can be a feature: models of this source could be fed by uploads alone.")
         fractions = self._looks.null_fractions(source)
-        seconds, is_scan = self._looks.measure(source)
+        widths = self._looks.widths(source)
+        measured = replace(source, measured={"column_bytes": widths})
+        seconds, is_scan = self._looks.measure(source, rows_of_a_page(measured, widths, most=KEYS))
         rows, is_exact = self._looks.count(source)
         return {
             "schema": self._found.schema,
@@ -103,6 +107,8 @@ class _Description:
             "seconds": seconds,
             "is_scan": is_scan,
             "is_indexed": self._is_indexed(),
+            "row_bytes": sum(widths.values()) or None,
+            "column_bytes": widths,
             "notes": self._notes,
             "grants": self._grants(self._used_columns()),
             "gateway_grants": self._gateway_grants(),

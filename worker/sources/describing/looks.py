@@ -81,8 +81,27 @@ class Looks:
         total, *present = found[0]
         return {column.name: 1 - count / total for column, count in zip(source.columns, present, strict=False)}
 
-    def measure(self, source: Source) -> tuple[float | None, bool]:
-        """Seconds for as many keys as a batch has, spread over the table; and whether that is too long."""
+    def widths(self, source: Source) -> dict[str, int]:
+        """Bytes of text that a row has in the first rows, by column, on average and rounded up."""
+        names = [f"c.{quoted(column.name)}" for column in source.columns[:1600]]
+        if not names:
+            return {}
+        sums = ", ".join(
+            f"pg_catalog.ceil(pg_catalog.sum(pg_catalog.octet_length({name}::pg_catalog.text))"
+            " / pg_catalog.count(*))::pg_catalog.int8"
+            for name in names
+        )
+        query = f"SELECT {sums} FROM (SELECT {', '.join(names)} FROM {relation(source)} c LIMIT {KEYS}) c"
+        found = self._try(query, "how wide a row is")
+        if not found:
+            return {}
+        return {column.name: width or 0 for column, width in zip(source.columns, found[0], strict=False)}
+
+    def measure(self, source: Source, most: int = KEYS) -> tuple[float | None, bool]:
+        """Seconds for as many keys as a batch has, spread over the table; and whether that is too long.
+
+        `most` keys are read: a batch of wide rows has fewer.
+        """
         citext = find_citext(self._driver, source) if has_citext(source) else None
         key = key_sql(source.key, citext.schema if citext else None)
         sample = ""
@@ -91,8 +110,8 @@ class Looks:
             sample = f" TABLESAMPLE SYSTEM ({share:g})"
         not_null = " AND ".join(f"{column} IS NOT NULL" for column in key.columns)
         texts = ", ".join(f"({text})::pg_catalog.text" for text in key.texts)
-        query = f"SELECT {texts} FROM {relation(source)} c{sample} WHERE {not_null} LIMIT {KEYS}"
-        rows = self._try(query, f"the time for {KEYS:,} keys")
+        query = f"SELECT {texts} FROM {relation(source)} c{sample} WHERE {not_null} LIMIT {most}"
+        rows = self._try(query, f"the time for {most:,} keys")
         if rows is None:
             return None, True
         keys = [source.key_form.join(row) for row in rows]
