@@ -145,6 +145,13 @@ def test_a_table_of_her_own_is_a_source_at_once(stack: Up) -> None:
         connection.execute(text("DROP TABLE public.subscribers"))
         connection.execute(text(make.format("public.subscribers")))
     assert stack.ask("sources", "check", "of 18")["changes"] == []
+    asked = ("--timeout", "90.5", "--lock-timeout", "2", "--connect-timeout", "4")
+    stack.ask("sources", "add", "patient", "--table", "public.subscribers", *asked)
+    stack.ask("sources", "check", "patient")
+    settings = stack.ask("sources", "show", "patient")["settings"]
+    assert settings.items() >= {"statement_seconds": 90.5, "lock_seconds": 2, "connect_seconds": 4}.items()
+    assert "a reading 90.5 s, a lock 2 s, a connection 4 s" in stack.run("sources", "show", "patient").stderr
+    assert stack.run("sources", "add", "x", "--table", "public.subscribers", "--timeout", "601").returncode == 2
     assert "may not read" in stack.refused("sources", "add", "keys", "--table", "predictq.api_keys")
     engine.dispose()
 
