@@ -30,7 +30,7 @@ from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
 from sql.migrate import old_install, upgrade
-from sql.roles import make_roles
+from sql.roles import make_roles, open_tables
 
 API_PORT, FLOWER_PORT = 8000, 5555
 FLOWER_SECONDS, POLL_SECONDS = 15.0, 0.1
@@ -152,6 +152,8 @@ def _migrated(engine: Engine, servers: Servers, settings: Settings) -> str:
     before, after = upgrade(engine)
     if servers.role_urls:
         make_roles(engine, servers.role_urls)
+    if not servers.own_database:
+        open_tables(engine)  # nobody else is on it, and her table shall be a source as it is
     with transaction(engine) as connection:
         version = connection.execute(text("SHOW server_version")).scalar_one()
         note = old_install(connection)

@@ -18,6 +18,7 @@ from shared.postgres.engine import driver_connection
 from sql.refusals import MigrationRefused, explaining
 
 _RIGHTS = Path(__file__).parent / "rights.sql"
+_OPEN_TABLES = Path(__file__).parent / "open_tables.sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ def apply_rights(connection: Connection) -> None:
         return
     with driver_connection(connection).cursor() as cursor:
         cursor.execute(_RIGHTS.read_text(encoding="utf-8"))
+
+
+def open_tables(engine: Engine) -> None:
+    """Let gateway and worker read every table that the owner has made, or will make, outside the schema predictq.
+
+    For a server that is ours alone, where whoever brings a table has nobody to ask for a GRANT. The roles are made.
+    """
+    with explaining(), engine.begin() as connection, driver_connection(connection).cursor() as cursor:
+        cursor.execute(_OPEN_TABLES.read_text(encoding="utf-8"))
 
 
 def role_addresses(settings: Settings) -> dict[DatabaseRole, str]:

@@ -40,9 +40,10 @@ async def add(
         "key": body.key,
         "columns": body.columns,
         "filters": body.filters,
+        "settings": body.time_outs,
     }
     found = await services.errands.run("describe_source", caller.owner, asked)
-    source = source_from(body.name, body.url_variable, found, chosen=body.columns)
+    source = source_from(body.name, body.url_variable, found, chosen=body.columns, time_outs=body.time_outs)
     if body.dry_run:
         response.status_code = 200
         return schemas.AddedSource(source=_shape(source), found=found)

@@ -8,6 +8,21 @@ from uuid import UUID
 from pydantic import Field, StrictBool
 
 from api.schemas.base import Shape
+from shared.postgres.source_time_outs import (
+    CONNECT,
+    DEFAULTS,
+    LEAST_CONNECT_SECONDS,
+    LEAST_SECONDS,
+    LOCK,
+    MOST_SECONDS,
+    STATEMENT,
+)
+
+
+def _seconds(name: str, description: str) -> Any:
+    least = LEAST_CONNECT_SECONDS if name == CONNECT else LEAST_SECONDS
+    text = f"{description} Null: {DEFAULTS[name]:g} s."
+    return Field(default=None, ge=least, le=MOST_SECONDS[name], description=text)
 
 
 class KeyColumn(Shape):
@@ -36,7 +51,7 @@ class Source(Shape):
     key: list[KeyColumn]
     columns: list[SourceColumn]
     filters: list[SourceColumn]
-    settings: dict[str, Any]
+    settings: dict[str, Any] = Field(description="Its time-outs among them, where they are its own.")
     is_scan: bool = Field(description="Read as a whole: it cannot give a few keys quickly.")
     measured: dict[str, Any]
 
@@ -56,7 +71,20 @@ class NewSource(Shape):
     url_variable: str | None = Field(default=None, examples=["CRM_URL"])
     columns: list[str] = Field(default=[], description="Those that can be features; all where none is named.")
     filters: list[str] = Field(default=[], description="Columns that no model needs and a filter may name.")
+    timeout_seconds: float | None = _seconds(STATEMENT, "For one reading of a batch of clients.")
+    lock_timeout_seconds: float | None = _seconds(LOCK, "For a lock that somebody else holds on it.")
+    connect_timeout_seconds: int | None = _seconds(CONNECT, "For a connection to another database.")
     dry_run: StrictBool = False
+
+    @property
+    def time_outs(self) -> dict[str, float]:
+        """Those that were given, by the name of the setting."""
+        given = {
+            STATEMENT: self.timeout_seconds,
+            LOCK: self.lock_timeout_seconds,
+            CONNECT: self.connect_timeout_seconds,
+        }
+        return {name: seconds for name, seconds in given.items() if seconds is not None}
 
 
 class AddedSource(Shape):

@@ -33,7 +33,7 @@ def import_(
         list[str] | None, typer.Option(help="The column that names a client; repeat it for several.")
     ] = None,
     types: Annotated[
-        list[str] | None, typer.Option(help="COLUMN=TYPE, may be repeated: zip=text, born=date:dmy.")
+        list[str] | None, typer.Option(help="COLUMN=TYPE, may be repeated: zip=text, born=date:dmy, price=numeric:€.")
     ] = None,
     separator: Annotated[str | None, typer.Option(help="Between the columns of a CSV file.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal mark: . or ,")] = None,
@@ -80,9 +80,21 @@ def _show_plan(plan: Plan) -> None:
     remark(f"{plan.rows:,} rows for {name}, {what}; the key is {key}:")
     for column in plan.columns:
         words = [column.dress.in_words(column.type)] if column.dress.in_words(column.type) else []
-        words += [f"for line {column.odd[0]} holds {column.odd[1][:40]!r}"] if column.odd else []
+        words += [_odd_words(column.name, *column.odd)] if column.odd else []
         nulls = f", {column.nulls:,} empty" if column.nulls else ""
         remark(plain_text(f"  {column.name}: {column.type}{f' ({words[0]})' if words else ''}{nulls}"))
+
+
+def _odd_words(name: str, line: int, value: str) -> str:
+    """Why a column is text, and what to type where that value can be read as more."""
+    from shared.files import moments, numbers
+
+    why = f"for line {line} holds {value[:40]!r}"
+    if moments.has_short_year(value):
+        kind = "date" if " " not in value and "T" not in value else "timestamp"
+        return f"{why}; --types '{name}={kind}:dmy' or '{name}={kind}:mdy' reads it, years 00 to 68 as 2000 to 2068"
+    unit = numbers.unit_of(value.lstrip("-+"))
+    return f"{why}; --types '{name}=numeric:{unit}' reads it as a number" if unit else why
 
 
 def _show_problems(problems: Sequence[Any], count: int, *, as_json: bool) -> None:

@@ -49,6 +49,9 @@ def train(
     output: Annotated[
         Path | None, typer.Option(file_okay=False, help="Where the models are written; default: nowhere for long.")
     ] = None,
+    files_only: Annotated[
+        bool, typer.Option("--files-only", help="With --output: write the files, and register nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the models of an example, register them and make them live, by commands that are shown."""
@@ -57,6 +60,9 @@ def train(
     from cli.example import require_example, run_commands, train_example
 
     require_example(name)
+    if files_only:
+        _write_files(name, output, seed, as_json=as_json)
+        return
     fill_environment()
     with database():
         pass  # first, so that nobody trains for a minute to hear that there is no database
@@ -68,3 +74,19 @@ def train(
                 say(f"predictq {plain_text(' '.join(command))}")
     if as_json:
         say_json(results)
+
+
+def _write_files(name: str, output: Path | None, seed: int, *, as_json: bool) -> None:
+    """The files that a user would bring, and nothing else: no stack is asked."""
+    from cli.errors import UsageProblem
+    from cli.example import train_example
+
+    if output is None:
+        raise UsageProblem("--files-only goes with --output DIRECTORY")
+    train_example(name, output, seed, quiet=as_json)
+    files = sorted(str(path) for path in output.iterdir() if path.is_file())
+    if as_json:
+        say_json(files)
+        return
+    for file in files:
+        say(plain_text(file))

@@ -10,10 +10,20 @@ import typer
 
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from shared.postgres.source_time_outs import (
+    CONNECT,
+    LEAST_CONNECT_SECONDS,
+    LEAST_SECONDS,
+    LOCK,
+    MOST_SECONDS,
+    STATEMENT,
+    time_out,
+)
 
 app = typer.Typer(invoke_without_command=True, help="Show the sources of features, or add one.")
 
 Name = Annotated[str, typer.Argument(help="The source.")]
+_TIME_OUTS = {STATEMENT: "a reading", LOCK: "a lock", CONNECT: "a connection"}
 _SHOWN_TYPES = 60  # columns that are shown; more are counted
 
 
@@ -59,6 +69,20 @@ def add(
     filter_column: Annotated[
         list[str] | None, typer.Option("--filter", help="A column that no model needs and --where may name.")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=LEAST_SECONDS, max=MOST_SECONDS[STATEMENT], help="Seconds for one reading; default: 60."),
+    ] = None,
+    lock_timeout: Annotated[
+        float | None,
+        typer.Option(min=LEAST_SECONDS, max=MOST_SECONDS[LOCK], help="Seconds for somebody's lock; default: 5."),
+    ] = None,
+    connect_timeout: Annotated[
+        int | None,
+        typer.Option(
+            min=LEAST_CONNECT_SECONDS, max=int(MOST_SECONDS[CONNECT]), help="Seconds for a connection; default: 3."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what there is, and keep nothing.")] = False,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
@@ -72,6 +96,9 @@ def add(
         "url_variable": url_env,
         "columns": column or [],
         "filters": filter_column or [],
+        "timeout_seconds": timeout,
+        "lock_timeout_seconds": lock_timeout,
+        "connect_timeout_seconds": connect_timeout,
         "dry_run": dry_run,
     }
     with api_client(api_url, api_key, quiet=as_json) as client:
@@ -143,6 +170,9 @@ def _say_found(source: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         remark(f"and {len(columns) - _SHOWN_TYPES} more columns")
     if found.get("seconds") is not None:
         remark(f"10,000 keys take {found['seconds']:.2f} s")
+    settings: Mapping[str, Any] = source.get("settings") or {}
+    said = [f"{words} {time_out(settings, name):g} s" for name, words in _TIME_OUTS.items()]
+    remark(f"time-outs: {', '.join(said)}")
     for item in found.get("not_features") or ():
         remark(plain_text(f"{item['name']} ({item['type']}) cannot be a feature: {item['why']}"))
     for note in found.get("notes") or ():

@@ -38,11 +38,14 @@ class Dress:
 
     decimal: str = numbers.POINT
     order: str = moments.ISO
+    unit: str = ""  # a sign that stands beside the numbers, and says nothing of them
 
     def in_words(self, kind: str) -> str:
         """What a person must know of it; nothing where it is as usual."""
-        if kind in {"numeric", "double precision"} and self.decimal == numbers.COMMA:
-            return "decimal comma"
+        words = ["decimal comma"] if kind in {"numeric", "double precision"} and self.decimal == numbers.COMMA else []
+        words += [f"in {self.unit}"] if self.unit else []
+        if words:
+            return ", ".join(words)
         if kind in {"date", "timestamp", "timestamptz"} and self.order != moments.ISO:
             return "dd/mm/yyyy" if self.order == moments.DAY_FIRST else "mm/dd/yyyy"
         return ""
@@ -79,10 +82,13 @@ def _integer(limit: int) -> Callable[[str, Dress], str]:
 
 
 def _number(text: str, dress: Dress) -> str:
+    written, text = text, numbers.without_unit(text, dress.unit) if dress.unit else text
     if not numbers.fits(text, dress.decimal):
         other = numbers.COMMA if dress.decimal == numbers.POINT else numbers.POINT
         hint = f"; --decimal {other} reads it as one" if numbers.fits(text, other) else ""
-        raise Misfit(Sentence(f"{text[:80]!r} is not a number{hint}", "not_number", value=text[:80]))
+        unit = numbers.unit_of(text.lstrip("-+"))
+        hint = f"; --types COLUMN=numeric:{unit} reads it as one" if unit and not dress.unit else hint
+        raise Misfit(Sentence(f"{written[:80]!r} is not a number{hint}", "not_number", value=written[:80]))
     return numbers.plain(text, dress.decimal)
 
 
@@ -102,18 +108,31 @@ def _boolean(text: str, _: Dress) -> str:
 
 
 def _date(text: str, dress: Dress) -> str:
-    found = moments.read_date(text, dress.order) or moments.read_date(text, moments.ISO)
+    found = _day(text, dress)
     if found is None:
-        raise Misfit(Sentence(f"{text[:80]!r} is no day such as 2024-12-31", "not_a_day", value=text[:80]))
+        said = f"{text[:80]!r} is no day such as 2024-12-31{_short_year_hint(text, 'date')}"
+        raise Misfit(Sentence(said, "not_a_day", value=text[:80]))
     return found
 
 
+def _day(text: str, dress: Dress) -> str | None:
+    ways = ((dress.order, False), (dress.order, dress.order != moments.ISO), (moments.ISO, False))
+    return next((day for order, short in ways if (day := moments.read_date(text, order, short=short))), None)
+
+
+def _short_year_hint(text: str, kind: str) -> str:
+    if not moments.has_short_year(text):
+        return ""
+    return f"; --types COLUMN={kind}:dmy or COLUMN={kind}:mdy reads its year of two digits"
+
+
 def _moment(text: str, dress: Dress) -> str:
-    found = moments.read_moment(text, dress.order) or moments.read_moment(text, moments.ISO)
+    ways = ((dress.order, False), (dress.order, dress.order != moments.ISO), (moments.ISO, False))
+    found = next((moment for order, short in ways if (moment := moments.read_moment(text, order, short=short))), None)
     if found is None:
-        day = moments.read_date(text, dress.order) or moments.read_date(text, moments.ISO)
+        day = _day(text, dress)
         if day is None:
-            said = f"{text[:80]!r} is no moment such as 2024-12-31 23:59:59"
+            said = f"{text[:80]!r} is no moment such as 2024-12-31 23:59:59{_short_year_hint(text, 'timestamp')}"
             raise Misfit(Sentence(said, "not_a_time", value=text[:80], example="2024-12-31 23:59:59"))
         return day
     return found[0]

@@ -32,10 +32,11 @@ class ColumnGuess:
     name: str
     decimal: str | None = None
     kind: str | None = None
+    unit: str = ""  # the sign beside each number, where the user gave one
     values: int = 0
     empty: int = 0
     null_words: int = 0
-    odd: tuple[int, str] | None = None  # the value that made a text of what had been numbers, days or the like
+    odd: tuple[int, str] | None = None  # the value that made a text of what had been, or looks like, numbers or days
     _known: set[str] = field(default_factory=set)
     _forms: set[str] = field(default_factory=lambda: {"number", "uuid", "boolean", "date", "moment"})
     _styles: set[str] = field(default_factory=lambda: {numbers.POINT, numbers.COMMA})
@@ -80,13 +81,15 @@ class ColumnGuess:
             self.empty += not stripped
             self.null_words += bool(stripped)
             return
+        if self.unit:
+            stripped = numbers.without_unit(stripped, self.unit)
         if self._reads is not None and not self._fits_its_kind(stripped):
             return
         if len(self._known) < _KNOWN_TEXTS:
             self._known.add(text)
         had_others = len(self._known) > 1
         self._narrow(line, stripped)
-        if not self._forms and had_others:
+        if not self._forms and (had_others or numbers.looks_like_one(stripped)):
             self.odd = (line, stripped)
 
     def _narrow(self, line: int, text: str) -> None:
@@ -175,9 +178,12 @@ class ColumnGuess:
     def _is_whole(self, style: str) -> bool:
         """Whether all are whole numbers in this style; in the other one some were not."""
         return len(self._known) < _KNOWN_TEXTS and all(
-            "." not in (number := numbers.plain(text.strip(_BLANKS), style)) and "e" not in number.lower()
+            "." not in (number := numbers.plain(self._bare(text), style)) and "e" not in number.lower()
             for text in self._known
         )
+
+    def _bare(self, text: str) -> str:
+        return numbers.without_unit(text.strip(_BLANKS), self.unit) if self.unit else text.strip(_BLANKS)
 
     def _decide_day(self) -> tuple[str, Dress] | CellFault:
         order = moments.ISO if moments.ISO in self._orders else next(iter(self._orders))

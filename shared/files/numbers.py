@@ -16,6 +16,9 @@ def _style(decimal: str, grouping: str) -> re.Pattern[str]:
 
 
 _STYLES = {POINT: _style(POINT, COMMA), COMMA: _style(COMMA, POINT)}
+UNITS = ("€", "$", "£", "¥", "%", "EUR", "USD", "GBP", "CHF")  # that may stand beside a number
+_BLANKS = " \t\u00a0\u202f\u2009"
+_MARKED = re.compile(rf"[-+0-9.,/:'’{_BLANKS}]+")
 _ZERO_FIRST = re.compile(r"[+-]?0[0-9]")
 _MOST_LENGTH = 60
 _TO_DROP = dict.fromkeys(map(ord, _SPACES))
@@ -29,6 +32,30 @@ def fits(text: str, decimal: str) -> bool:
         and any(map(str.isdigit, text))
         and not _ZERO_FIRST.match(text)
         and text[0] not in "eE"
+    )
+
+
+def unit_of(text: str) -> str | None:
+    """The currency or percent sign at one end of a text; None where there is none."""
+    return next((unit for unit in UNITS if text.startswith(unit) != text.endswith(unit)), None)
+
+
+def without_unit(text: str, unit: str) -> str:
+    """A text without the sign that may stand at one of its ends, nor the blanks beside it: `-€5` and `5 €`."""
+    sign = text[:1] if text[:1] in ("-", "+") else ""
+    rest = text[len(sign) :].strip(_BLANKS)
+    bare = rest.removesuffix(unit) if rest.endswith(unit) else rest.removeprefix(unit)
+    return sign + bare.strip(_BLANKS)
+
+
+def looks_like_one(text: str) -> bool:
+    """Whether a text is of digits and marks alone, and is no mere code of digits: `31/12/24`, `1 234,50 €`, `12 %`."""
+    unit = unit_of(text.lstrip("-+"))
+    bare = without_unit(text, unit) if unit else text
+    return (
+        any(map(str.isdigit, bare))
+        and _MARKED.fullmatch(bare) is not None
+        and (unit is not None or not bare.strip("-+").isdigit())
     )
 
 

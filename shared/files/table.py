@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from shared.files import moments
-from shared.files.column_types import ALIASES, TYPES, Dress, Misfit, read_value
+from shared.files import moments, numbers
+from shared.files.column_types import ALIASES, INTEGER_LIMITS, TYPES, Dress, Misfit, read_value
 from shared.files.guessing import ColumnGuess
 from shared.files.refusals import MOST_FAULTS, CellFault, CellsRefused, TableRefused
 from shared.sentences import Sentence
@@ -16,6 +16,7 @@ from shared.sentences import Sentence
 MOST_NAME_BYTES = 63  # PostgreSQL cuts longer ones without a word
 _KNOWN_TEXTS = 5_000
 _OF_ONE_DRESS = frozenset({"text", "uuid", "boolean"})
+_NUMBERS = frozenset({*INTEGER_LIMITS, "numeric", "double precision"})
 _ORDERS = {"dmy": moments.DAY_FIRST, "mdy": moments.MONTH_FIRST, "iso": moments.ISO}
 
 
@@ -47,16 +48,24 @@ class Column:
 
 
 def parse_types(pairs: Sequence[str]) -> dict[str, tuple[str, Dress | None]]:
-    """`col=text` or `col=date:dmy`, by column. Raises TableRefused."""
+    """`col=text`, `col=date:dmy` or `col=numeric:€`, by column. Raises TableRefused."""
     found = {}
     for pair in pairs:
         name, equals, wanted = pair.rpartition("=")
-        kind, colon, order = wanted.strip().lower().partition(":")
-        kind = ALIASES.get(kind, kind)
-        if not equals or kind not in TYPES or (colon and order not in _ORDERS):
+        kind, colon, written = wanted.strip().partition(":")
+        kind = ALIASES.get(kind.lower(), kind.lower())
+        dress = _given_dress(kind, written) if colon else None
+        if not equals or kind not in TYPES or (colon and dress is None):
             raise TableRefused(f"--types {pair}: write it as COLUMN=TYPE, with one of {', '.join(TYPES)}")
-        found[name.strip()] = (kind, Dress(order=_ORDERS[order]) if colon else None)
+        found[name.strip()] = (kind, dress)
     return found
+
+
+def _given_dress(kind: str, written: str) -> Dress | None:
+    """What a user said of how values are written; None where that cannot be said of this type."""
+    if kind in _NUMBERS:
+        return Dress(unit=written.upper()) if written.upper() in numbers.UNITS else None
+    return Dress(order=_ORDERS[written.lower()]) if written.lower() in _ORDERS else None
 
 
 def check_names(names: Sequence[str], *, most_bytes: int | None = None) -> None:
@@ -96,7 +105,9 @@ def infer(
     unknown = [name for name in types if name not in table.names]
     if unknown:
         raise TableRefused(f"--types {unknown[0]}: the file has no such column; it has {', '.join(table.names)[:500]}")
-    guesses = [ColumnGuess(name, decimal, _settled_type(types.get(name))) for name in table.names]
+    guesses = [
+        ColumnGuess(name, decimal, _settled_type(types.get(name)), _unit(types.get(name))) for name in table.names
+    ]
     count = 0
     for line, row in table.rows():
         count += 1
@@ -118,8 +129,12 @@ def infer(
 
 
 def _settled_type(given: tuple[str, Dress | None] | None) -> str | None:
-    """The type that was given without a word on how its values are written."""
-    return given[0] if given is not None and given[1] is None else None
+    """The type that was given without a word on how its values are written, but for a sign beside them."""
+    return given[0] if given is not None and (given[1] is None or given[1].unit) else None
+
+
+def _unit(given: tuple[str, Dress | None] | None) -> str:
+    return given[1].unit if given is not None and given[1] is not None else ""
 
 
 def _column(
@@ -156,10 +171,10 @@ def _decide(
     if given is None:
         return guessed
     kind, dress = given
-    if dress is not None:
+    if dress is not None and not dress.unit:
         return kind, dress
     if not isinstance(guessed, CellFault):
-        return kind, guessed[1]
+        return kind, replace(guessed[1], unit=_unit(given))
     return (kind, Dress()) if kind in _OF_ONE_DRESS else guessed
 
 

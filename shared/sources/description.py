@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from shared.sources.source import KeyColumn, Source, SourceColumn
@@ -11,10 +12,18 @@ CHOSEN_COLUMNS = "chosen_columns"  # a setting of a source: those that were name
 _MEASURED = ("kind", "rows", "is_exact", "seconds", "is_indexed", "notes", "not_features", "row_bytes", "column_bytes")
 
 
-def source_from(name: str, url_variable: str | None, found: Mapping[str, Any], *, chosen: Sequence[str] = ()) -> Source:
+def source_from(
+    name: str,
+    url_variable: str | None,
+    found: Mapping[str, Any],
+    *,
+    chosen: Sequence[str] = (),
+    time_outs: Mapping[str, float] = MappingProxyType({}),
+) -> Source:
     """The source that `describe_source` described: `found` is that errand's result. Its `id` is 0 until it is added.
 
-    `chosen` are the columns that were named for it: then later checks add no other to them.
+    `chosen` are the columns that were named for it: then later checks add no other to them. `time_outs` are its own, in
+    seconds by name.
     """
     return Source(
         id=0,
@@ -25,7 +34,7 @@ def source_from(name: str, url_variable: str | None, found: Mapping[str, Any], *
         key=tuple(KeyColumn(item["name"], item["type"]) for item in found["key"]),
         columns=tuple(_column(item) for item in found["columns"]),
         filters=tuple(_column(item) for item in found["filters"]),
-        settings={"is_indexed": found["is_indexed"]} | ({CHOSEN_COLUMNS: list(chosen)} if chosen else {}),
+        settings={"is_indexed": found["is_indexed"], **time_outs} | ({CHOSEN_COLUMNS: list(chosen)} if chosen else {}),
         is_scan=found["is_scan"],
         measured={item: found[item] for item in _MEASURED if item in found} | {"null_fractions": _fractions(found)},
     )

@@ -15,6 +15,7 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 from shared.config import Settings
 from shared.jobs.planning import Selection
 from shared.postgres.engine import autocommit, driver_connection, make_engine
+from shared.postgres.source_time_outs import DEFAULTS, LOCK, STATEMENT, time_out
 from shared.sources.selection import check_filter, selection_query
 from shared.sources.source import Source
 from shared.sources.sql import SETTINGS
@@ -24,8 +25,6 @@ from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
 from worker.sources.failures import source_failure as read_failure
 
-_LOCK_SECONDS = 5
-_STALL_SECONDS = 60  # without a key
 _PATIENCE_SECONDS = 5  # for which the source may wait for space in the spool, in all
 _CANCEL_EVERY_SECONDS = 0.2  # one that came before its statement has no effect
 
@@ -79,6 +78,8 @@ class KeyReader:
         self._source = source
         self._where = selection.where
         self._after = after
+        # Without a key. A plan sorts first: a source that is read quickly by key is given the usual time for that.
+        self._stall_seconds = max(DEFAULTS[STATEMENT], time_out(source.settings, STATEMENT))
         self._features = features
         self._driver: PsycopgConnection | None = None
         self.spool = KeySpool(spool_bytes, patience_seconds=_PATIENCE_SECONDS)
@@ -110,8 +111,8 @@ class KeyReader:
         spool = self.spool
         if spool.failure is not None:
             raise source_failure(spool.failure) from spool.failure
-        if not spool.is_ended and time.monotonic() - spool.last_arrival > _STALL_SECONDS:
-            raise SourceStalled(_STALL_SECONDS)
+        if not spool.is_ended and time.monotonic() - spool.last_arrival > self._stall_seconds:
+            raise SourceStalled(self._stall_seconds)
 
     def _run(self) -> None:
         try:
@@ -124,6 +125,7 @@ class KeyReader:
 
     def _copy(self, driver: PsycopgConnection) -> None:
         schema = find_citext(driver, self._source).schema if has_citext(self._source) else None
+        lock = int(1000 * time_out(self._source.settings, LOCK))
         query, parameters = selection_query(
             self._source, self._where, after=self._after, citext_schema=schema, features=self._features
         )
@@ -131,7 +133,7 @@ class KeyReader:
             with driver.cursor() as cursor:
                 # A plan's statement may take its time, and may not wait long for a lock.
                 cursor.execute(
-                    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'; "
+                    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {lock}; "
                     f"SET LOCAL statement_timeout = 0; {SETTINGS}"
                 )
                 self._driver = driver

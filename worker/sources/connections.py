@@ -13,10 +13,10 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
+from shared.postgres.source_time_outs import CONNECT, LEAST_CONNECT_SECONDS, time_out
 from shared.sources.source import Source
 from worker.sources.failures import SourceAway
 
-CONNECT_SECONDS = 3
 _IDLE_SECONDS = 5.0  # after which a connection is asked whether it is still there
 ENV_FILE_VARIABLE = "PREDICTQ_ENV_FILE"  # the stack's .env, which is read anew at each connection
 
@@ -81,10 +81,10 @@ class Remote:
                 f"The source {source.name} is in a database whose address this worker does not know: set the "
                 f"environment variable {self._variable} for it, or write it into the stack's .env, and start it again."
             )
-        seconds = int(source.settings.get("connect_seconds", CONNECT_SECONDS))
+        seconds = int(time_out(source.settings, CONNECT))
         driver: PsycopgConnection = psycopg2.connect(
             address,
-            connect_timeout=max(2, seconds),  # libpq takes no less
+            connect_timeout=max(LEAST_CONNECT_SECONDS, seconds),
             client_encoding="UTF8",
             application_name="predictq",
             options="-c default_transaction_read_only=on -c jit=off -c max_parallel_workers_per_gather=0",

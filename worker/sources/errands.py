@@ -41,11 +41,12 @@ class SourceErrands:
         self._engine = engine
 
     def describe(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`describe_source`: {url_variable, table, key, columns, filters} to what was found."""
+        """`describe_source`: {url_variable, table, key, columns, filters, settings} to what was found."""
         variable = arguments.get("url_variable") or None
         if variable is not None and not _VARIABLE.fullmatch(variable):
             raise SourceRefused("--url-env takes the name of an environment variable, and no address.")
-        with self._connected(_unnamed(str(arguments["table"]), variable)) as driver:
+        asked = replace(_unnamed(str(arguments["table"]), variable), settings=arguments.get("settings") or {})
+        with self._connected(asked) as driver:
             return describe(
                 driver,
                 str(arguments["table"]),

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from shared.errors import DatabaseUnavailable
 from shared.models.signature import Signature
 from shared.postgres.engine import autocommit, driver_connection
+from shared.postgres.source_time_outs import LOCK, time_out
 from shared.sources.source import Source, get_source
 from worker.sources.circuit import Circuit
 from worker.sources.citext import Citext, find_citext, has_citext
@@ -22,7 +23,6 @@ from worker.sources.connections import Remote
 from worker.sources.failures import SourceAway, SourceGivenUp, source_failure
 from worker.sources.key_columns import Keys
 from worker.sources.reading import Found, read_features
-from worker.sources.statements import LOCK_SECONDS
 
 _FRESH_SECONDS = 10.0  # for which what is known of a source is not asked for again
 
@@ -114,5 +114,5 @@ def _hurried(source: Source, lock_seconds: float | None) -> Source:
     """The same source, whose locks are waited for no longer than that."""
     if lock_seconds is None:
         return source
-    own = float(source.settings.get("lock_seconds", LOCK_SECONDS)) or math.inf  # to PostgreSQL 0 is for ever
-    return replace(source, settings={**source.settings, "lock_seconds": min(own, lock_seconds)})
+    own = time_out(source.settings, LOCK) or math.inf  # to PostgreSQL 0 is for ever
+    return replace(source, settings={**source.settings, LOCK: min(own, lock_seconds)})

@@ -9,12 +9,11 @@ import orjson
 from psycopg2.extensions import QuotedString
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
+from shared.postgres.source_time_outs import LOCK, STATEMENT, time_out
 from shared.sources.source import Source
 from shared.sources.sql import SETTINGS, KeySql, array_text, relation
 from worker.sources.columns import INTEGERS, ReadingPlan
 from worker.sources.key_columns import Keys
-
-LOCK_SECONDS, STATEMENT_SECONDS = 5.0, 60.0
 
 
 def session(source: Source, *, statement_seconds: float | None = None, by_keys: bool = True) -> str:
@@ -23,8 +22,8 @@ def session(source: Source, *, statement_seconds: float | None = None, by_keys: 
     Without `by_keys` the planner chooses as it likes: for a whole view its hash joins are right.
     """
     settings = source.settings
-    lock = int(1000 * float(settings.get("lock_seconds", LOCK_SECONDS)))
-    allowed = settings.get("statement_seconds", STATEMENT_SECONDS) if statement_seconds is None else statement_seconds
+    lock = int(1000 * time_out(settings, LOCK))
+    allowed = time_out(settings, STATEMENT) if statement_seconds is None else statement_seconds
     planner = "SET LOCAL enable_hashjoin = off; " if by_keys else ""
     if by_keys and settings.get("is_indexed") and len(source.key) > 1:
         planner += "SET LOCAL enable_mergejoin = off; "

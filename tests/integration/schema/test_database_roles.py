@@ -19,7 +19,7 @@ from shared.config import Settings
 from shared.database_role import DatabaseRole
 from shared.postgres.engine import transaction
 from sql.refusals import MigrationRefused
-from sql.roles import make_roles
+from sql.roles import make_roles, open_tables
 from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.sources.source_support import connect, run
 from tests.integration.worker.scoring_support import score
@@ -262,3 +262,43 @@ def test_a_worker_reads_no_hash_of_a_key(as_service: Callable[[DatabaseRole], Ps
     driver = as_service(DatabaseRole.WORKER)
     assert not is_refused(driver, "SELECT owner, max_waiting_rows FROM predictq.api_keys")
     assert is_refused(driver, "SELECT key_hash FROM predictq.api_keys")
+
+
+@pytest.mark.parametrize("role", [DatabaseRole.GATEWAY, DatabaseRole.WORKER])
+def test_a_table_of_the_owners_is_read_where_tables_are_open(
+    engine: Engine, as_service: Callable[[DatabaseRole], PsycopgConnection], role: DatabaseRole
+) -> None:
+    """Made before or after, in any schema, dropped and made again: read, never written."""
+    make = "CREATE SCHEMA {0}; CREATE TABLE {0}.people (id integer); CREATE VIEW {0}.seen AS TABLE {0}.people"
+    with transaction(engine) as connection:
+        connection.execute(text(make.format("before")))
+        connection.execute(text("DROP TABLE IF EXISTS public.frame; CREATE TABLE public.frame (id integer)"))
+    driver = as_service(role)
+    assert is_refused(driver, "SELECT id FROM before.people")
+    open_tables(engine)
+    open_tables(engine)
+    with transaction(engine) as connection:
+        connection.execute(text(make.format('"After all"')))
+        connection.execute(text("DROP TABLE public.frame; CREATE TABLE public.frame (id integer)"))
+    for name in ("before.people", "before.seen", '"After all".people', '"After all".seen', "public.frame"):
+        assert not is_refused(driver, f"SELECT id FROM {name}")
+        assert is_refused(driver, f"DELETE FROM {name}")
+
+
+def test_open_tables_open_none_of_predictqs(
+    engine: Engine, as_service: Callable[[DatabaseRole], PsycopgConnection]
+) -> None:
+    """What its tables and partitions allow is as the table of rights says, also of those that are made later."""
+    open_tables(engine)
+    run(as_service(DatabaseRole.UPKEEP), "SELECT predictq.make_job_partitions('20 weeks')")
+    run(as_service(DatabaseRole.UPKEEP), "SELECT predictq.make_batch_partitions(12)")
+    wrong = []
+    for role in DatabaseRole:
+        allowed, driver = rights(role), as_service(role)
+        for name, parent, column, is_table in relations(engine):
+            for verb in _ALLOWED if is_table else ("select",):
+                refused = is_refused(driver, _VERBS[verb].format(table=f"predictq.{name}", column=column))
+                if refused == (verb in allowed[parent]):
+                    wrong.append(f"{role}: {verb} {name}")
+    assert not wrong
+    assert is_refused(as_service(DatabaseRole.WORKER), "SELECT key_hash FROM predictq.api_keys")

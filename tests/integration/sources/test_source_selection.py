@@ -12,7 +12,9 @@ from uuid import uuid4
 
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
+from pydantic import ValidationError
 
+from api.schemas.sources import NewSource
 from shared.errors import FilterRefused
 from shared.jobs.planning import Selection
 from shared.sources.selection import count_query, selection_query
@@ -233,3 +235,26 @@ def test_the_last_key_of_a_page_is_read_out_of_its_line() -> None:
     """What COPY and the array escaped is taken back."""
     assert canonical(b"17") == "17"
     assert canonical(rb'"a\\\\b\\"c\n\t"') == 'a\\b"c\n\t'
+
+
+def test_a_plan_waits_for_locks_as_its_source_says(driver: PsycopgConnection) -> None:
+    """Five seconds where it says nothing."""
+    run(driver, "CREATE VIEW asked AS SELECT current_setting('lock_timeout') AS k")
+    own = source("asked", {"k": "text"}, {}, settings={"lock_seconds": 0.25})
+    assert planned(driver, own, {}) == ["250ms"]
+    assert planned(driver, source("asked", {"k": "text"}, {}), {}) == ["5s"]
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("timeout_seconds", 0.1, 600), ("lock_timeout_seconds", 0.1, 60), ("connect_timeout_seconds", 2, 60)],
+)
+def test_time_outs_have_bounds(name: str, least: float, most: float) -> None:
+    """What a call may say of how long a source is waited for; what it does not say is not kept."""
+    asked = {"name": "things", "table": "things"}
+    for seconds in (least, most):
+        assert list(NewSource.model_validate({**asked, name: seconds}).time_outs.values()) == [seconds]
+    assert NewSource.model_validate({**asked, name: None}).time_outs == {}
+    for seconds in (0, least / 2, most + 1, -1):
+        with pytest.raises(ValidationError):
+            NewSource.model_validate({**asked, name: seconds})

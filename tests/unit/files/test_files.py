@@ -143,6 +143,44 @@ def test_the_value_that_makes_a_text_of_a_column_is_known(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "unlike"), [("31/12/24", "Lyon"), ("1 234,50 €", "n. c."), ("-€5", "x"), ("12 %", "x"), ("CHF 10", "x")]
+)
+def test_a_text_that_looks_like_numbers_or_days_is_told(tmp_path: Path, value: str, unlike: str) -> None:
+    """It stays text, and the first such value is known; codes and words have none."""
+    path = tmp_path / "people.csv"
+    path.write_text(f"id;v;code;city\n1;{value};0042;{unlike}\n2;{value};0043;{unlike}\n")
+    columns, _ = infer(CsvTable(path), {})
+    assert [(column.type, column.odd) for column in columns[1:]] == [
+        ("text", (2, value)),
+        ("text", None),
+        ("text", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("date:dmy", ["31/12/24", "01.02.69", "1-2-68"], ["2024-12-31", "1969-02-01", "2068-02-01"]),
+        ("date:dmy", ["3/4/2021", "3/4/21"], ["2021-04-03", "2021-04-03"]),
+        ("date:mdy", ["12/31/99", "2024-01-02"], ["1999-12-31", "2024-01-02"]),
+        ("timestamp:dmy", ["31/12/24 23:59"], ["2024-12-31 23:59:00"]),
+        ("numeric:€", ["1 234,50 €", "€2", "-3,5€", "-€4", "5"], ["1234.50", "2", "-3.5", "-4", "5"]),
+        ("numeric:$", ["$1,234.50", "-$2"], ["1234.50", "-2"]),
+        ("integer:eur", ["12 EUR", "1 000 EUR"], ["12", "1000"]),
+        ("double precision:%", ["12,5 %", "3%"], ["12.5", "3"]),
+    ],
+)  # fmt: skip
+def test_years_of_two_digits_and_signs_are_read_where_that_is_said(
+    tmp_path: Path, kind: str, values: list[str], expected: list[str]
+) -> None:
+    """Years by the rule of POSIX; the sign is taken away, the decimal mark is seen."""
+    content = "n\tv\n" + "".join(f"{n}\t{value}\n" for n, value in enumerate(values))
+    types, rows = read_csv(tmp_path, content, types=[f"v={kind}"])
+    assert types["v"] == kind.partition(":")[0]
+    assert [row[1] for row in rows] == expected
+
+
 @pytest.mark.parametrize("decimal", [None, ","])
 def test_one_value_that_is_no_number_does_not_spoil_its_column(tmp_path: Path, decimal: str | None) -> None:
     """Where the column's type is settled, how its other values are written is seen still; the one is the only fault."""
@@ -188,6 +226,12 @@ REFUSALS = [
     ("a,b\n1,x\n", {"types": ["b=money"]}, "--types b=money: write it as COLUMN=TYPE", ""),
     ("a,b\n1,x\n2,5\n", {"types": ["b=integer"]}, "1 value does not fit: line 2: b: 'x' is not a number", ""),
     ("a,b\n1,40000\n", {"types": ["b=smallint"]}, "40000 is not between -32768 and 32767", ""),
+    ("a;b\n1;5 $\n", {"types": ["b=numeric:€"]}, "'5 $' is not a number", ""),
+    ("a;b\n1;5 €\n", {"types": ["b=numeric"]}, "'5 €' is not a number", "--types COLUMN=numeric:€"),
+    ("a;b\n1;31/12/24\n", {"types": ["b=date"]}, "'31/12/24' is no day", "--types COLUMN=date:dmy"),
+    ("a;b\n1;31/13/24\n", {"types": ["b=date:dmy"]}, "'31/13/24' is no day", ""),
+    ("a,b\n1,x\n", {"types": ["b=numeric:dmy"]}, "--types b=numeric:dmy: write it as COLUMN=TYPE", ""),
+    ("a,b\n1,x\n", {"types": ["b=date:€"]}, "--types b=date:€: write it as COLUMN=TYPE", ""),
     ("a,b\n1,1.5\n", {"types": ["b=integer"]}, "'1.5' is not a whole number", ""),
     ("a,b;c\n1,2;3\n", {}, "separated in more than one way", "--separator ';'"),
     ("a,b\n1,x\n", {"encoding": "klingon"}, "--encoding klingon: there is no such encoding", ""),
