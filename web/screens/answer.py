@@ -42,7 +42,7 @@ async def answer(screen: Screen) -> Response:
         label=shown_label(screen.language, trace["label"]),
         chart=answer_chart(screen, trace),
         features=feature_rows(screen, version, trace["features"]),
-        link=str(screen.request.url.replace(query="")),
+        link=screen.address(f"/answers/{path_part(request_id)}"),
         now=screen.now(),
         figure_names=FIGURES,
         client_path=f"/answers/{request_id}/client",
