@@ -14,10 +14,12 @@ _CLASSES = {
 }
 _LOGON = {"session.sign_in": (1, "Logon"), "session.sign_out": (2, "Logoff")}
 _CREATE, _READ, _UPDATE, _DELETE = (1, "Create"), (2, "Read"), (3, "Update"), (4, "Delete")
+_SUCCESS, _FAILURE = (1, "Success"), (2, "Failure")
+_FAILED = ("erasure.failed",)  # all other acts are in the log because they were done
 _VERBS = {
     **dict.fromkeys(("create", "add", "ask", "register", "replay"), _CREATE),
-    **dict.fromkeys(("read", "answers", "export", "features"), _READ),
-    **dict.fromkeys(("remove", "release", "revoke", "retire", "erase"), _DELETE),
+    **dict.fromkeys(("read", "fetch", "answers", "export", "features"), _READ),
+    **dict.fromkeys(("remove", "release", "revoke", "retire", "done", "failed"), _DELETE),
 }
 
 
@@ -25,6 +27,7 @@ def ocsf_event(act: Mapping[str, Any]) -> dict[str, Any]:
     """A line as the call that lists them gives it, as an event: API Activity, or Authentication for a sign-in."""
     class_uid, (activity_id, activity) = _kind(act["action"])
     class_name, category_uid, category = _CLASSES[class_uid]
+    status_id, status = _FAILURE if act["action"] in _FAILED else _SUCCESS
     user = {"name": act["actor"], "uid": act["actor"], "type": act["actor_kind"], "credential_uid": act["key"]}
     event: dict[str, Any] = {
         "activity_id": activity_id,
@@ -37,8 +40,8 @@ def ocsf_event(act: Mapping[str, Any]) -> dict[str, Any]:
         "time": _milliseconds(act["at"]),
         "severity": "Informational",
         "severity_id": 1,
-        "status": "Success",
-        "status_id": 1,
+        "status": status,
+        "status_id": status_id,
         "message": f"{act['actor']}: {act['action']} {act['object'] or ''}".rstrip(),
         "metadata": {
             "version": _VERSION,

@@ -21,6 +21,7 @@ from sqlalchemy import create_engine, text
 
 from tests.browser.conftest import Visit
 from tests.browser.looking import api_of, find_barriers, take_picture
+from tests.browser.printed import printed_pages
 from tests.e2e.support import Up
 from tests.support import wait_until
 
@@ -209,7 +210,7 @@ def test_a_key_that_looks_like_something_else_gets_into_no_address(visit: Visit,
 
 @pytest.mark.parametrize(("language", "word"), [("en-GB", "threshold"), ("fr-FR", "seuil")])
 def test_an_answer_is_a_document(stack: Up, visit: Visit, tmp_path: Path, language: str, word: str) -> None:
-    """On A4 it has title, date, page numbers and its link, and nothing of the frame."""
+    """On A4 it has title, date, the number of each page and its link, and nothing of the frame."""
     request_id = predicted(stack, 11)["request_id"]
     page = visit(language=language)
     page.goto(f"/answers/{request_id}")
@@ -217,12 +218,44 @@ def test_an_answer_is_a_document(stack: Up, visit: Visit, tmp_path: Path, langua
     assert find_barriers(page) == []
     take_picture(page, f"answer-{language[:2]}")
     document = page.pdf(prefer_css_page_size=True)
-    assert document.startswith(b"%PDF")
     assert re.search(rb"/MediaBox\s*\[0 0 59[45][.\d]* 84[12][.\d]*\]", document)
+    pages = printed_pages(document)
+    for number, said in enumerate(pages, 1):
+        assert f"{number}/{len(pages)}" in said
+    whole = "".join(pages)
+    assert f"{stack.state['api_url']}/answers/{request_id}" in whole
+    day = page.locator("footer.printed").text_content() or ""
+    (printed_on,) = re.findall(r"\d{1,2} \w+\.? \d{4}", day)
+    assert printed_on.replace(" ", "") in whole
+    assert ("Answer" if language == "en-GB" else "Réponse") + request_id in whole
+    assert ("Tryit" if language == "en-GB" else "Essayer") not in whole  # of the frame
     page.emulate_media(media="print")
     for frame in ("header.side", ".top", ".acts"):
         expect(page.locator(frame).first).to_be_hidden()
-    expect(page.locator("footer.printed")).to_contain_text(f"/answers/{request_id}")
+
+
+def test_on_paper_nothing_is_cut(stack: Up, visit: Visit, strange: str) -> None:
+    """Digest, job, client's key, names and values of features: on a screen without their middle, on paper whole."""
+    key = "client " + "0123456789" * 6
+    with api_of(stack) as client:
+        body = {"model": strange, "client_id": key, "features": {HOSTILE: 1.5, LONG: WORD, "=1+1": 3}}
+        job = client.post("/v1/predict_raw", json=body, headers={"Prefer": "wait=40"}).json()
+        trace = client.get(f"/v1/predictions/{job['request_id']}").json()
+    wanted = [key, LONG, WORD, trace["version_digest"], job["id"]]
+    page = visit()
+    page.goto(f"/answers/{job['request_id']}")
+    cut = [page.locator(".cut", has_text=text).first for text in wanted]
+    for one in cut:
+        expect(one.locator("[aria-hidden]")).to_be_visible()
+    page.emulate_media(media="print")
+    for one in cut:
+        expect(one.locator("[aria-hidden]")).to_be_hidden()
+        shown = one.locator(".unseen").bounding_box()
+        assert shown is not None
+        assert min(shown["width"], shown["height"]) > 10  # on a screen it is a pixel, for screen readers
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    whole = "".join(printed_pages(page.pdf(prefer_css_page_size=True)))
+    assert [text for text in wanted if "".join(text.split()) not in whole] == []
 
 
 def test_an_answer_of_somebody_erased_says_so(stack: Up, visit: Visit) -> None:

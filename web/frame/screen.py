@@ -135,6 +135,11 @@ class Screen:
         """The same, with parameters in the address."""
         return self.go(f"{path}?{urlencode(parameters)}")
 
+    def address(self, path: str) -> str:
+        """The whole address of a path of ours, as the caller reaches it: what is printed, filed and typed elsewhere."""
+        url = self.request.url
+        return f"{url.scheme}://{url.netloc}{rooted(path)}"
+
     def once(self) -> str:
         """A new Idempotency-Key for a form: sent twice, it makes one job."""
         return str(uuid4())

@@ -42,7 +42,7 @@ async def answer(screen: Screen) -> Response:
         label=shown_label(screen.language, trace["label"]),
         chart=answer_chart(screen, trace),
         features=feature_rows(screen, version, trace["features"]),
-        link=str(screen.request.url.replace(query="")),
+        link=screen.address(f"/answers/{path_part(request_id)}"),
         now=screen.now(),
         figure_names=FIGURES,
         client_path=f"/answers/{request_id}/client",
@@ -77,7 +77,7 @@ def answer_chart(screen: Screen, answer: Mapping[str, Any]) -> Markup:
     if answer.get("threshold") is None or answer.get("probability") is None:
         return Markup("")
     numbers = screen.language.numbers
-    values = {"value": numbers.probability(answer["probability"]), "threshold": numbers.plain(answer["threshold"])}
+    values = {"value": numbers.exact(answer["probability"]), "threshold": numbers.exact(answer["threshold"])}
     whole = screen.say("Probability %(value)s, threshold %(threshold)s", **values)
     words = (whole, screen.say("threshold"), screen.say("probability"))
     return threshold_chart(answer["probability"], answer["threshold"], words)

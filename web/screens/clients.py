@@ -156,7 +156,7 @@ def _threshold_of(screen: Screen, one: Series) -> str:
     """What the dashed line of a model stands for; empty where it has none."""
     if one.threshold is None:
         return ""
-    return screen.say("threshold %(number)s, dashed", number=screen.language.numbers.plain(one.threshold, 3))
+    return screen.say("threshold %(number)s, dashed", number=screen.language.numbers.exact(one.threshold))
 
 
 async def _compare(screen: Screen, client_hash: str, request_id: str) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from typing import Any
 from markupsafe import Markup
 from starlette.responses import Response
 
-from api.http.root_path import rooted
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
@@ -143,6 +142,6 @@ def _chart(screen: Screen, job: Mapping[str, Any] | None) -> Markup:
 
 
 def _calls(screen: Screen, version: Mapping[str, Any], features: Mapping[str, Any]) -> list[tuple[str, str]]:
-    url = str(screen.request.url.replace(path=rooted("/v1/predict_raw"), query=""))
+    url = screen.address("/v1/predict_raw")
     body = json.dumps({"model": version["model"], "features": features}, ensure_ascii=False)
     return call_texts(url, body)

@@ -12,6 +12,7 @@ from babel.numbers import format_compact_decimal, format_decimal, format_percent
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _UNITS_OF = {"fr": ("o", "ko", "Mo", "Go", "To")}
 _STEP = 1000
+_DECIMALS = 4  # of probabilities
 _NARROW, _WIDE = 0.02, 100  # intervals for which two decimals are too few, and too many
 
 
@@ -40,9 +41,20 @@ class Numbers:
         places = len(text.partition(".")[2].rstrip("0"))
         return format_decimal(Decimal(text), format=f"#,##0.{'0' * places}" if places else "#,##0", locale=self.locale)
 
-    def probability(self, number: float | None) -> str:
-        """Four decimals, so that they stand one below the other."""
-        return "–" if number is None else format_decimal(number, format="0.0000", locale=self.locale)
+    def probability(self, number: float | None, threshold: float | None = None) -> str:
+        """Four decimals, so that they stand one below the other; more where four are on the other side of `threshold`.
+
+        A dash where there is none.
+        """
+        if number is None:
+            return "–"
+        whole = Decimal(repr(number))
+        places = _DECIMALS
+        if threshold is not None:
+            limit = Decimal(repr(threshold))
+            while (round(whole, places) >= limit) != (whole >= limit):
+                places += 1
+        return format_decimal(round(whole, places), format=f"0.{'0' * places}", locale=self.locale)
 
     def share(self, part: float, of: float) -> str:
         """A part in per cent, with a decimal below ten."""

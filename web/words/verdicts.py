@@ -15,15 +15,15 @@ _HIGHEST = N_("probability of class “%(name)s”: %(value)s, the highest of %(
 
 
 def said_of(language: Language, answer: Mapping[str, Any], classes: Sequence[Any]) -> str:
-    """The sentence beside an answer; of a regression, that the figure is the model's."""
+    """The sentence beside an answer, no digit left out; of a regression, that the figure is the model's."""
     probability, threshold = answer.get("probability"), answer.get("threshold")
     if probability is None:
         return language.say(N_("the model's value"))
     numbers = language.numbers
-    value = numbers.probability(probability)
+    value = numbers.exact(probability)
     if threshold is None:
         name = shown_label(language, answer["label"])
         return language.say(_HIGHEST, name=name, value=value, count=numbers.whole(len(classes)))
     text = _REACHES if probability >= threshold else _BELOW
     name = shown_label(language, classes[1])  # of two classes, the one whose probability is given
-    return language.say(text, name=name, value=value, threshold=numbers.plain(threshold))
+    return language.say(text, name=name, value=value, threshold=numbers.exact(threshold))

@@ -148,7 +148,7 @@ class Eraser:
                     connection,
                     "upkeep",
                     "upkeep",
-                    f"erasure {status}",
+                    _ENDINGS[status],
                     object=str(erasure_id),
                     after={"pages": row.pages, "answers": row.answers},
                 )
@@ -160,6 +160,8 @@ _STEPS: dict[str, Callable[[Eraser, Person], bool]] = {
     "elsewhere": Eraser._elsewhere,  # noqa: SLF001
     "forget": Eraser._forget,  # noqa: SLF001
 }
+
+_ENDINGS = {"done": "erasure.done", "failed": "erasure.failed"}  # what the audit log calls them
 
 _OPEN = text("""
 SELECT id, source_id, client_key, step, position, last_batch_id FROM predictq.erasures

@@ -222,6 +222,10 @@ def test_an_ocsf_event_says_who_what_and_from_where(gateway: Gateway) -> None:
     assert abs(event["time"] / 1000 - datetime.now(UTC).timestamp()) < 600
     signed_in = ocsf_event({**act, "action": "session.sign_in"})
     assert (signed_in["class_uid"], signed_in["activity_name"], signed_in["user"]["name"]) == (3002, "Logon", "root")
+    assert (event["status"], event["status_id"]) == ("Success", 1)
+    erased, failed = (ocsf_event({**act, "action": f"erasure.{end}"}) for end in ("done", "failed"))
+    assert (erased["activity_name"], erased["status"]) == ("Delete", "Success")
+    assert (failed["activity_name"], failed["status"], failed["status_id"]) == ("Delete", "Failure", 2)
 
 
 def test_only_admins_see_keys_and_the_audit_log(gateway: Gateway, engine: Engine) -> None:

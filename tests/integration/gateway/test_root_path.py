@@ -6,8 +6,9 @@ import http.client
 import re
 import threading
 from collections.abc import Iterator
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -113,3 +114,58 @@ def test_the_page_for_people_finds_its_files_and_its_calls(caller: httpx.Client)
     document = caller.get(f"{ROOT}/openapi.json").json()
     assert document["servers"] == [{"url": ROOT}]
     assert "/v1/predict" in document["paths"]
+
+
+_ADDRESSES = re.compile(r' (href|src|action|data-live|data-path)="([^"]*)"')
+_FILED = re.compile(r'<p class="code">(http[^<]+)</p>')
+_TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
+
+
+def test_no_screen_leads_out_of_the_path(caller: httpx.Client, engine: Engine) -> None:
+    """Links, forms, files and streams of every screen that links lead to; and the address that is printed and filed."""
+    job = caller.post(f"{ROOT}/v1/jobs", json={"client_ids": [1, 2]}).json()
+    answer_batches(engine)
+    request_id = caller.get(job["links"]["results"]).json()["rows"][0]["request_id"]
+    assert caller.post(f"{ROOT}/v1/jobs", json={"client_ids": [3]}).status_code == 202  # a screen of it is live
+    link = caller.post(f"{ROOT}/v1/sign-in-links").json()["path"]
+    del caller.headers["authorization"]  # from here on a browser: a session, and no key
+    assert caller.get(f"{ROOT}/keys").headers["location"].startswith(f"{ROOT}/sign-in?")
+    assert caller.get(link).headers["location"] == f"{ROOT}/"
+    answer = caller.get(f"{ROOT}/answers/{request_id}")
+    (filed,) = _FILED.findall(answer.text)
+    assert urlsplit(filed).path == f"{ROOT}/answers/{request_id}"
+    assert caller.get(filed).status_code == 200
+    token = _TOKEN.findall(answer.text)[0]
+    client = caller.post(f"{ROOT}/answers/{request_id}/client", data={"form_token": token}).headers["location"]
+    assert client.startswith(f"{ROOT}/clients/")
+    walked = walk(caller, [f"{ROOT}/", answer.url.path])
+    places = ("jobs", "jobs/new", "clients", "models", "models/default", "sources", "try", "keys", "keys/new", "audit")
+    assert {f"{ROOT}/{place}" for place in places} <= {urlsplit(path).path for path in walked}
+
+
+def walk(caller: httpx.Client, begin: list[str]) -> set[str]:
+    """Every address that screens name, each asked for; what is a page is read as well."""
+    walked: set[str] = set()
+    waiting = list(begin)
+    while waiting:
+        path = waiting.pop()
+        if path in walked:
+            continue
+        walked.add(path)
+        for name, value in _ADDRESSES.findall(page_of(caller, path)):
+            address = urlsplit(urljoin(path, unescape(value)))
+            assert address.path.startswith(f"{ROOT}/"), (path, name, value)
+            if name == "action":  # what may be asked for with POST alone is another matter than what nobody knows
+                assert caller.get(address.path).status_code != 404, (path, value)
+            elif name != "data-path":
+                waiting.append(address._replace(fragment="").geturl())
+    return walked
+
+
+def page_of(caller: httpx.Client, path: str) -> str:
+    """The page at a path; empty for a file. The stream of events is not read: it has no end."""
+    if urlsplit(path).path == f"{ROOT}/live":
+        return ""
+    answer = caller.get(path)
+    assert answer.status_code == 200, path
+    return answer.text if answer.headers["content-type"].startswith("text/html") else ""

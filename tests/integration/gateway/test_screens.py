@@ -11,11 +11,12 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from shared.batches.claims import Answers, claim, finish
 from shared.config import Settings
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.postgres.engine import autocommit
-from shared.status import JobStatus
+from shared.status import JobStatus, Queue
 from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, submit_singles, wait_until
 
@@ -131,3 +132,24 @@ def test_from_an_older_page_a_way_leads_to_the_newest(gateway: Gateway, ready: E
     assert "Newest</a>" not in first
     (older,) = re.findall(r'rel="next" href="([^"]+)"', first)
     assert 'href="?status=queued">Newest</a>' in gateway.get(f"/jobs{unescape(older)}").text
+
+
+@pytest.mark.parametrize(("value", "threshold", "label"), [("0.49996", 0.5, "0"), ("0.00003", 0.00002, "1")])
+def test_no_screen_rounds_an_answer_across_its_threshold(
+    gateway: Gateway, ready: Engine, value: str, threshold: float, label: str
+) -> None:
+    """Neither the answer's page, which has all digits, nor the job, its rows and what its chart says."""
+    job, single = bulk(ready), submit_singles(ready, [1])[0].job_id
+    for queue in (Queue.BULK, Queue.INTERACTIVE):
+        (held,) = claim(ready, queue, worker="stand-in", lease_seconds=10, most=1)
+        finish(ready, [(held, Answers(values=f"{{{value}}}", threshold=threshold))])
+    limit = f"{threshold:.5f}".rstrip("0")
+    rows = gateway.get(f"/jobs/{job}").text
+    assert f'<td>{label}</td><td class="number">{value}</td>' in rows
+    assert f"at or above the threshold of {limit}" in unescape(rows)
+    (request_id,) = set(re.findall(r"/answers/(\d+-\d+)", rows))
+    answer = gateway.get(f"/answers/{request_id}").text
+    assert re.search(rf"{value}, (below|at or above) the threshold of {limit}<", answer)
+    assert f"Probability {value}, threshold {limit}" in answer
+    facts = re.findall(r"<dt>(\w+)</dt><dd>([^<]+)</dd>", gateway.get(f"/jobs/{single}").text)
+    assert {("Label", label), ("Probability", value), ("Threshold", limit)} <= set(facts)

@@ -319,6 +319,12 @@ def test_a_hold_that_comes_after_the_call_ends_the_erasure(engine: Engine, key: 
     ended = erasure(engine, asked.id)
     assert ended.status == "failed"
     assert "Hold 1" in (ended.error or "")
+    assert audited(engine) == ["erasure.failed"]
+
+
+def audited(engine: Engine) -> list[str]:
+    with autocommit(engine) as connection:
+        return list(connection.execute(text("SELECT action FROM predictq.audit_log ORDER BY id")).scalars())
 
 
 def test_a_repeated_call_is_told_that_it_is_gone(engine: Engine, key: ClientKey) -> None:
@@ -340,6 +346,7 @@ def test_a_repeated_call_is_told_that_it_is_gone(engine: Engine, key: ClientKey)
     with pytest.raises(Erased):
         accept_keys(engine, bulk, ListedIds([PERSON]), 1)
     assert str(PERSON) not in everything(engine)
+    assert audited(engine) == ["erasure.done"]
 
 
 def test_plans_are_claimed_anew_and_keep_no_key_of_hers(engine: Engine, key: ClientKey) -> None:

@@ -109,16 +109,54 @@ def test_french_has_the_words_of_its_readers() -> None:
         (
             {"label": True, "probability": 0.5, "threshold": 0.5},
             [False, True],
-            "probability of class “yes”: 0.5000, at or above the threshold of 0.5",
+            "probability of class “yes”: 0.5, at or above the threshold of 0.5",
         ),
         (
             {"label": "red", "probability": 0.61},
             ["red", "green", "blue"],
-            "probability of class “red”: 0.6100, the highest of 3",
+            "probability of class “red”: 0.61, the highest of 3",
+        ),
+        (
+            {"label": 0, "probability": 0.49996, "threshold": 0.5},
+            [0, 1],
+            "probability of class “1”: 0.49996, below the threshold of 0.5",
+        ),
+        (
+            {"label": 1, "probability": 0.00003, "threshold": 0.00002},
+            [0, 1],
+            "probability of class “1”: 0.00003, at or above the threshold of 0.00002",
+        ),
+        (
+            {"label": 0, "probability": 0.68820000000000003, "threshold": 0.68820000000000014},
+            [0, 1],
+            "probability of class “1”: 0.6882, below the threshold of 0.6882000000000001",
         ),
         ({"value": 12.5}, [], "the model's value"),
     ],
 )
 def test_an_answer_says_of_what_its_probability_is(answer: dict[str, Any], classes: list[Any], said: str) -> None:
-    """Of two classes, of several, and of none."""
+    """Of two classes, of several, and of none; with all digits, so that near a threshold they do not belie it."""
     assert said_of(choose_language({}, "en"), answer, classes) == said
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "shown"),
+    [
+        (0.30371, 0.6882, "0.3037"),
+        (0.5, 0.5, "0.5000"),
+        (0.49996, 0.5, "0.49996"),
+        (0.4999999999999999, 0.5, "0.4999999999999999"),
+        (0.68824999, 0.68825, "0.6882"),
+        (0.68825, 0.688249, "0.68825"),
+        (0.00003, 0.00002, "0.00003"),
+        (1e-20, 1e-21, "0.00000000000000000001"),
+        (0.99999, 1.0, "0.99999"),
+        (0.99999, None, "1.0000"),
+        (None, 0.5, "–"),
+    ],
+)
+def test_a_rounded_probability_stays_on_its_side_of_the_threshold(
+    probability: float | None, threshold: float | None, shown: str
+) -> None:
+    """In a table whose next column is the class: four decimals, and more only where four would say otherwise."""
+    assert Numbers(Locale("en")).probability(probability, threshold) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 from tests.support import ROOT
+from web.words.audit_acts import ACTIONS
 from web.words.catalogues import LOCALES, read_catalogue
 from web.words.conditions import filter_words
 from web.words.language import LANGUAGES, choose_language
@@ -25,6 +27,8 @@ KEYWORDS = {
     "pgettext": (2,),
 }
 OPTIONS = {"**.html": {"trimmed": "true", "silent": "false", "encoding": "utf-8", "trim_blocks": "true"}}
+_RECORDS = re.compile(r"\brecord(_act)?\(")  # what writes a line of the audit log
+_ACTION = re.compile(r"[a-z]+\.[a-z_]+")
 _VALUES = re.compile(r"%\(\w+\)s|%%|</?\w+>")
 
 
@@ -98,3 +102,17 @@ def test_a_job_that_failed_in_part_says_how_many_errors_it_has() -> None:
     """So that one error in a thousand does not look like half of them."""
     job = {"status": "succeeded", "request_counts": {"total": 9, "succeeded": 7, "failed": 2, "cancelled": 0}}
     assert (state_of(job).word, state_of(job).errors) == ("partly failed", 2)
+
+
+def recorded() -> Iterator[str]:
+    """Every action that the audit log may name: texts with a dot in the modules that write lines of it."""
+    for room in ("api", "worker", "shared", "cli"):
+        sources = (path.read_text() for path in (ROOT / room).rglob("*.py"))
+        trees = (ast.parse(source) for source in sources if _RECORDS.search(source))
+        texts = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
+        yield from (text for text in texts if isinstance(text, str) and _ACTION.fullmatch(text))
+
+
+def test_every_act_of_the_audit_log_has_words() -> None:
+    """And no words are kept for what nobody does."""
+    assert set(recorded()) == set(ACTIONS)

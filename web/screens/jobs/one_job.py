@@ -118,6 +118,6 @@ def _threshold_said(screen: Screen, spread: dict[str, Any]) -> str:
 def _of_threshold(screen: Screen, spread: dict[str, Any]) -> dict[str, str]:
     numbers = screen.language.numbers
     return {
-        "threshold": numbers.plain(spread["threshold"], 3),
+        "threshold": numbers.exact(spread["threshold"]),
         "above": numbers.share(spread["above"], spread["answers"]),
     }

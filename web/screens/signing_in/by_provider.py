@@ -11,7 +11,6 @@ from api.access.oidc.code_flow import Attempt, CodeFlow
 from api.access.oidc.fetch import ProviderAway, ProviderRefuses
 from api.access.oidc.person import InNoGroup, Person, TokenRefused
 from api.http.requests import address_of
-from api.http.root_path import rooted
 from shared.logging import get_logger
 from web.frame.api_calls import ApiRefused
 from web.frame.refusals import answer_to
@@ -136,5 +135,4 @@ def _flow(screen: Screen) -> CodeFlow:
 
 def _back(screen: Screen) -> str:
     """Where the provider is to lead back to: the provider knows it, and the host's name was checked."""
-    url = screen.request.url
-    return f"{url.scheme}://{url.netloc}{rooted('/sign-in/callback')}"
+    return screen.address("/sign-in/callback")
