@@ -31,13 +31,13 @@ async def sign_in(screen: Screen) -> Response:
         return screen.go(own_path(screen.query("next")))
     link = screen.query("link")
     if not link:
-        return show_form(screen, "")
+        return await show_form(screen, "")
     try:
         token = await screen.services.quick.write(
             lambda connection: signing_in.follow(connection, screen.request, link)
         )
     except LinkUsed:
-        return show_form(screen, screen.say(_LINK_USED), status=403)
+        return await show_form(screen, screen.say(_LINK_USED), status=403)
     return signed_in(screen, token, screen.query("next"))
 
 
@@ -53,7 +53,7 @@ async def sign_in_with_key(screen: Screen) -> Response:
     except Unauthorised:
         found = None
     if found is None or services.auth.anonymous:
-        return show_form(screen, screen.say(_REFUSED), status=403)
+        return await show_form(screen, screen.say(_REFUSED), status=403)
     screen.caller = caller_of(found)
     token = await services.quick.write(lambda connection: signing_in.begin(connection, screen.request, found))
     return signed_in(screen, token, screen.given("next"))
@@ -70,13 +70,13 @@ async def sign_out(screen: Screen) -> Response:
     return response
 
 
-def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "") -> Response:
+async def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "") -> Response:
     """The form, with what is wrong; from there it goes on to `wanted`, or to what the call named."""
     wanted = own_path(wanted or screen.query("next") or screen.given("next"))
     by_provider = None
     if screen.services.code_flow is not None:
         by_provider = "/sign-in/provider" + ("" if wanted == "/" else f"?{urlencode({'next': wanted})}")
-    return screen.show("sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider)
+    return await screen.show("sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider)
 
 
 def signed_in(screen: Screen, token: str, wanted: str) -> Response:
