@@ -40,12 +40,12 @@ def wait_for(client: ApiClient, job: Json) -> Json:
     return job
 
 
-def read_causes(client: ApiClient, job: Json) -> list[Json]:
-    """The errors by code of a bulk job whose rows failed; none of any other, which says itself why it failed."""
-    if job["kind"] != "bulk" or not job["request_counts"]["failed"]:
-        return []
-    errors: list[Json] = client.call("GET", f"/v1/jobs/{job['id']}/summary")["errors"]
-    return errors
+def read_summary(client: ApiClient, job: Json) -> Json | None:
+    """What a bulk job with answers or errors has come to; None of any other, which says itself how it stands."""
+    counts = job["request_counts"]
+    if job["kind"] != "bulk" or not counts["failed"] + counts["succeeded"]:
+        return None
+    return client.call("GET", f"/v1/jobs/{job['id']}/summary")
 
 
 def exit_status(job: Json) -> ExitStatus:

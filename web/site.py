@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI
 from starlette.requests import Request
 
@@ -46,6 +48,7 @@ _SCREENS = (
 def add_screens(app: FastAPI) -> None:
     """Serve the screens under `/`."""
     app.state.screens = frozenset(path for module in _SCREENS for path in module.routes.paths)
+    app.state.drawing = asyncio.Lock()
     for module in _SCREENS:
         app.include_router(module.routes.router)
     app.include_router(static_files.router)

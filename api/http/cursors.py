@@ -50,6 +50,17 @@ def read_cursor(given: str | None, parts: int) -> list[str] | None:
     return found
 
 
+def read_id_cursor(given: str | None, largest: int) -> int | None:
+    """The id of which a cursor is made alone. Raises Invalid."""
+    parts = read_cursor(given, 1)
+    if parts is None:
+        return None
+    (part,) = parts
+    if not (part.isascii() and part.isdigit() and len(part) < 20 and int(part) <= largest):
+        raise bad_cursor()
+    return int(part)
+
+
 def bad_cursor() -> Invalid:
     """The error for a cursor that this call did not give out."""
     return bad_parameter("cursor", "cursor must be one that this call gave out; leave it out to start at the beginning")

@@ -66,9 +66,10 @@ class RotatedKey(MadeKey):
 
 
 class KeyList(Shape):
-    """API keys, newest first."""
+    """API keys, newest first, and the cursor of those that follow."""
 
     keys: list[Key]
+    next: str | None
 
 
 class NewPause(Shape):

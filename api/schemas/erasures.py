@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, Strict, model_validator
 
 from api.schemas.base import Shape, Time
+from shared.pages.request_id import FORM as REQUEST_ID
 
 # Strictly: true is no number, and 5.0 no whole one.
 Part = Annotated[int, Strict()] | Annotated[str, Strict()]
@@ -59,6 +60,12 @@ class AnswersOrder(OfSource, NamedClient):
     """One client, and of which model the answers are wanted."""
 
     model: str | None = Field(default=None, max_length=100)
+    limit: int = Field(default=100, ge=1, le=1000, description="The most to give.")
+    cursor: str | None = Field(
+        default=None,
+        pattern=f"^{REQUEST_ID}$",
+        description="Go on after a page: its `next`, the id of its last answer.",
+    )
 
 
 class FeaturesOrder(NamedClient):

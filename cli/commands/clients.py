@@ -120,17 +120,16 @@ def answers(
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
 ) -> None:
-    """Show what your jobs have answered for one client, newest first; a thousand answers at most."""
+    """Show what your jobs have answered for one client, newest first."""
     order = client_order(key, source, composite=composite, no_source=no_source) | ({"model": model} if model else {})
     with api_client(api_url, api_key, quiet=as_json) as http:
-        found = http.call("POST", "/v1/clients/answers", order)
+        parts = list(http.parts("/v1/clients/answers", order))
+    found = [answer for part in parts for answer in part["answers"]]
     if as_json:
-        say_json(found)
+        say_json({**parts[-1], "answers": found})
         return
     headers = ("request", "answered (UTC)", "model", "answer", "job")
-    say_table(headers, [_answer_row(answer) for answer in found["answers"]])
-    if found["more"]:
-        remark("There are more: name a model.")
+    say_table(headers, [_answer_row(answer) for answer in found])
 
 
 def _answer_row(answer: dict[str, Any]) -> tuple[str, ...]:

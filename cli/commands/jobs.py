@@ -19,7 +19,7 @@ from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.commands.operating.pauses import what_of
 from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
-from cli.output.job_text import cause_lines, job_line, trace_lines
+from cli.output.job_text import job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from shared.access.private_files import open_private
 
@@ -103,9 +103,9 @@ def job(
         found = client.job(job_id)
         if watch:
             found = watching.watch(client, found, quiet=as_json)
-        causes = [] if as_json else watching.read_causes(client, found)
+        summary = None if as_json else watching.read_summary(client, found)
     _say_job(found, as_json=as_json)
-    for line in cause_lines(causes, job_id):
+    for line in summary_lines(summary, job_id):
         say(line)
     if watch:
         raise typer.Exit(watching.exit_status(found))

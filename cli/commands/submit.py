@@ -152,14 +152,14 @@ def bulk(
 
 def finish(client: ApiClient, job: dict[str, Any], *, waited: bool, as_json: bool) -> None:
     """Say how the job stands, and end with the status that tells it."""
-    from cli.output.job_text import cause_lines, job_line
-    from cli.watching import exit_status, read_causes
+    from cli.output.job_text import job_line, summary_lines
+    from cli.watching import exit_status, read_summary
 
     if as_json:
         say_json(job)
     else:
         say(job_line(job))
-        for line in cause_lines(read_causes(client, job), job["id"]):
+        for line in summary_lines(read_summary(client, job), job["id"]):
             say(line)
         if not waited:
             remark(f"Follow it with: predictq job {job['id']} --watch")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -22,6 +22,7 @@ PATIENCE_SECONDS = 60.0  # how long one call is repeated
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 WAIT_SECONDS = 30  # what `Prefer: wait` asks for at a time
 PIECE_BYTES = 256 * 1024
+_LISTED_AT_ONCE = 1000
 
 Json = dict[str, Any]
 Content = Callable[[], Iterator[bytes]]  # a body that can be sent again
@@ -189,6 +190,19 @@ class ApiClient:
         response = self._call(method, path, **request)
         answer: Json = response.json() if response.content else {}
         return answer
+
+    def parts(self, path: str, document: Json | None = None) -> Iterator[Json]:
+        """All answers of a call that lists something in parts. With a `document` it is a POST with the cursor in it."""
+        cursor: Json = {}
+        while True:
+            if document is None:
+                part = self.call("GET", f"{path}?{urlencode({'limit': _LISTED_AT_ONCE, **cursor})}")
+            else:
+                part = self.call("POST", path, {**document, "limit": _LISTED_AT_ONCE, **cursor})
+            yield part
+            if part["next"] is None:
+                return
+            cursor = {"cursor": part["next"]}
 
     def _fetch(self, response: httpx.Response, target: IO[bytes], on_bytes: Callable[[int], None]) -> bool:
         """Write what comes to `target`; returns whether these are all rows there will be."""

@@ -70,6 +70,20 @@ def cause_lines(errors: Sequence[Mapping[str, Any]], job_id: str) -> list[str]:
     return [*lines, f"  All of them: predictq results {job_id}"] if lines else []
 
 
+def summary_lines(summary: Mapping[str, Any] | None, job_id: str) -> list[str]:
+    """What a bulk job's line leaves open: why rows failed, and which values the model did not know."""
+    if summary is None:
+        return []
+    return [*cause_lines(summary["errors"], job_id), *_unknown_lines(summary["unknown_categories"])]
+
+
+def _unknown_lines(unknown: Sequence[Mapping[str, Any]]) -> list[str]:
+    count = sum(item["count"] for item in unknown)
+    features = ", ".join(f"{plain_text(item['feature'])} ({item['count']:,})" for item in unknown)
+    values = "value is no category" if count == 1 else "values are no categories"
+    return [f"  {count:,} {values} that the model learnt, and scored as none of them: {features}"] if unknown else []
+
+
 def job_seconds(job: Mapping[str, Any]) -> float | None:
     """Seconds from acceptance to the last committed answer; None while the job runs."""
     if not job.get("finished_at"):

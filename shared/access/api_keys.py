@@ -144,10 +144,19 @@ def has_admin_key(connection: Connection) -> bool:
     return bool(connection.execute(statement).scalar_one())
 
 
-def list_keys(connection: Connection) -> list[ApiKey]:
-    """All keys, newest first, revoked ones too."""
-    rows = connection.execute(text(f"SELECT {_COLUMNS} FROM predictq.api_keys ORDER BY id DESC"))
-    return [_api_key(row) for row in rows]
+def list_keys(
+    connection: Connection, *, limit: int | None = None, before: int | None = None, prefix: str | None = None
+) -> list[ApiKey]:
+    """The keys, newest first, revoked ones too: all, at most `limit`, those made before the one with the id `before`.
+
+    With `prefix` the one that begins so.
+    """
+    return [_api_key(row) for row in connection.execute(_LIST, {"limit": limit, "before": before, "prefix": prefix})]
+
+
+def prefixes_of(connection: Connection, key_ids: Collection[int]) -> dict[int, str]:
+    """How these keys begin."""
+    return {row.id: row.prefix for row in connection.execute(_PREFIXES, {"ids": sorted(key_ids)})}
 
 
 def revoke_key(connection: Connection, prefix: str) -> ApiKey:
@@ -190,6 +199,13 @@ def note_use(connection: Connection, key_ids: Collection[int]) -> None:
     connection.execute(_NOTE_USE, {"ids": sorted(key_ids)})
 
 
+_LIST = text(f"""
+SELECT {_COLUMNS} FROM predictq.api_keys
+WHERE (CAST(:before AS integer) IS NULL OR id < CAST(:before AS integer))
+  AND (CAST(:prefix AS text) IS NULL OR prefix = CAST(:prefix AS text))
+ORDER BY id DESC LIMIT CAST(:limit AS bigint)
+""")
+_PREFIXES = text("SELECT id, prefix FROM predictq.api_keys WHERE id = ANY (CAST(:ids AS integer[]))")
 _CREATE = text(f"""
 INSERT INTO predictq.api_keys (owner, prefix, key_hash, roles, models, max_waiting_rows, expires_at, note)
 VALUES (:owner, :prefix, :hash, :roles, :models, :rows, :expires_at, :note) RETURNING {_COLUMNS}

@@ -12,8 +12,9 @@ from shared.erasure.find import find_client
 from shared.erasure.keys import ClientKey
 from shared.installation import read_installation
 from shared.jobs.given import ROWS_WERE_WRITTEN
+from shared.pages.request_id import RequestId
 
-MOST_ANSWERS = 1_000
+_END = RequestId(2**63 - 1, 0)  # after every batch
 _AT_ONCE = 100  # rows that one statement reads
 
 # Each array is opened once for each row. Indexes alone: the planner takes these few rows for many.
@@ -47,22 +48,26 @@ def client_answers(
     *,
     model: str | None = None,
     models: Collection[str] | None = None,
+    limit: int,
+    before: RequestId | None = None,
 ) -> tuple[list[dict[str, Any]], bool]:
-    """At most MOST_ANSWERS, of all models, of one, or of those in `models`; and whether there are more.
+    """At most `limit`, of all models, of one, or of those in `models`; and whether there are more.
 
-    Rows that are open are among them.
+    Only those older than `before`. Rows that are open are among them.
     """
-    places = find_client(connection, key, read_installation(connection).hash_secret)
+    before = before or _END
+    places = find_client(connection, key, read_installation(connection).hash_secret, up_to=before.batch_id)
     allowed = None if models is None else list(models)
     found: list[dict[str, Any]] = []
-    newest = [(place.batch_id, row) for place in reversed(places) for row in reversed(place.rows)]
+    rows = ((place.batch_id, row) for place in reversed(places) for row in reversed(place.rows))
+    newest = [place for place in rows if place < before]
     for start in range(0, len(newest), _AT_ONCE):
         batch_ids, numbers = map(list, zip(*newest[start : start + _AT_ONCE], strict=True))
         values = {"batch_ids": batch_ids, "rows": numbers, "owner": owner, "model": model, "models": allowed}
         found += map(_answer, connection.execute(_ROWS, values))
-        if len(found) > MOST_ANSWERS:
+        if len(found) > limit:
             break
-    return found[:MOST_ANSWERS], len(found) > MOST_ANSWERS
+    return found[:limit], len(found) > limit
 
 
 def _answer(row: Any) -> dict[str, Any]:

@@ -103,9 +103,14 @@ def rows_in(connection: Connection, key: ClientKey, batch_ids: Sequence[int]) ->
     return [Place(batch_id, tuple(n - 1 for n in positions)) for batch_id, positions in found if positions]
 
 
-def find_client(connection: Connection, key: ClientKey, secret: bytes, *, answered_only: bool = False) -> list[Place]:
-    """All rows of a client, by batch; with `answered_only` without open and cancelled ones, which is quicker."""
-    pages = hashed_pages(connection, key.hash(secret))
+def find_client(
+    connection: Connection, key: ClientKey, secret: bytes, *, answered_only: bool = False, up_to: int = _LAST
+) -> list[Place]:
+    """All rows of a client up to the batch `up_to`, by batch.
+
+    With `answered_only` without open and cancelled ones, which is quicker.
+    """
+    pages = hashed_pages(connection, key.hash(secret), up_to=up_to)
     if not answered_only:
-        pages = sorted({*pages, *unhashed_pages(connection, key)})
+        pages = sorted({*pages, *unhashed_pages(connection, key, up_to=up_to)})
     return rows_in(connection, key, pages)

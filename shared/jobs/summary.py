@@ -22,6 +22,7 @@ ERROR_PAGES = 100  # in which errors are looked for
 BINS = 40
 STRIP_CELLS = 80
 SAMPLES = 3
+MOST_FEATURES = 50  # whose unknown categories are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,14 @@ class ErrorGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownWords:
+    """How many values of a feature the model's encoder does not know and ignores: their rows are scored."""
+
+    feature: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Batches that follow each other, and how many of them stand how."""
 
@@ -94,6 +103,7 @@ class Summary:
     spread: Spread
     errors: Sequence[ErrorGroup]
     errors_are_whole: bool
+    unknown_categories: Sequence[UnknownWords]
     batches: int
     tried_again: int
     strip: Sequence[Part]
@@ -113,6 +123,7 @@ def read_summary(connection: Connection, job_id: UUID) -> Summary:
         spread,
         [_error_group(row) for row in errors],
         errors_are_whole=all(row.is_whole for row in errors),
+        unknown_categories=[UnknownWords(*row) for row in connection.execute(_UNKNOWN, values)],
         batches=sum(row.batches for row in parts),
         tried_again=sum(row.tried_again for row in parts),
         strip=[Part(row.done, row.failed, row.running, row.waiting, row.rows, row.failed_rows) for row in parts],
@@ -204,6 +215,14 @@ SELECT p.code, CAST(sum(p.errors) AS bigint) AS errors, bool_and(p.pages <= :err
             CROSS JOIN LATERAL unnest(q.places) AS place
             ORDER BY q.batch_id, place LIMIT {SAMPLES}) s) AS samples
 FROM by_page p GROUP BY p.code ORDER BY errors DESC, p.code
+""")
+# Counted where the rows were scored, and kept beside each page.
+_UNKNOWN = text(f"""
+SELECT counted.feature, CAST(sum(CAST(counted.words AS bigint)) AS bigint) AS words
+FROM predictq.batch_outputs o
+CROSS JOIN LATERAL jsonb_each(o.notes -> 'unknown_categories') AS counted(feature, words)
+WHERE o.job_id = :id AND o.batch_id >= :first AND o.notes IS NOT NULL
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_FEATURES}
 """)
 _STRIP = text("""
 WITH batches AS (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_FORM = re.compile(r"(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,5})", re.ASCII)
+FORM = r"(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,5})"
+_FORM = re.compile(FORM, re.ASCII)
 
 
 class RequestId(NamedTuple):

@@ -56,7 +56,7 @@ _OF_GROUPS = N_("Your groups at the identity provider do not have it. Ask whoeve
 _UNFORESEEN = (N_("Something went wrong on our side"), N_("Tell the operator the number below: it is in the log."))
 
 
-def answer_to(request: Request, screen: Screen | None, error: Exception) -> Response:
+async def answer_to(request: Request, screen: Screen | None, error: Exception) -> Response:
     """The page that answers an error. One that nobody foresaw is logged."""
     if isinstance(error, ClientDisconnect):
         raise error
@@ -68,7 +68,7 @@ def answer_to(request: Request, screen: Screen | None, error: Exception) -> Resp
     refusal = _refusal(request, error, screen.language)
     if refusal.status == 403 and refusal is not _FORM and screen.caller is not None and screen.caller.person:
         refusal = replace(refusal, advice=_OF_GROUPS)  # who has no key is not sent for another one
-    return show_refusal(screen, refusal)
+    return await show_refusal(screen, refusal)
 
 
 async def show_unknown(request: Request) -> Response:
@@ -76,13 +76,13 @@ async def show_unknown(request: Request) -> Response:
     try:
         screen = await open_screen(request)
     except Exception as error:  # noqa: BLE001 - it becomes a page
-        return answer_to(request, None, error)
-    return show_refusal(screen, _of_status(404))
+        return await answer_to(request, None, error)
+    return await show_refusal(screen, _of_status(404))
 
 
-def show_refusal(screen: Screen, refusal: Refusal) -> Response:
+async def show_refusal(screen: Screen, refusal: Refusal) -> Response:
     """The page of a refusal."""
-    return screen.show("refusal.html", status=refusal.status, refusal=refusal)
+    return await screen.show("refusal.html", status=refusal.status, refusal=refusal)
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -4,7 +4,7 @@ routes = ScreenRoutes()
 
 @routes.get("/jobs/{job_id}")
 async def job(screen: Screen) -> Response:
-return screen.show("job.html", job=await screen.api.get(f"/v1/jobs/{screen.path('job_id')}"))
+return await screen.show("job.html", job=await screen.api.get(f"/v1/jobs/{screen.path('job_id')}"))
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ async def _answer(request: Request, answer: Answer, role: str, is_public: bool, 
             _require(screen, role, is_public)
             return await answer(screen)
     except Exception as error:  # noqa: BLE001 - the last place where it can become a page
-        return answer_to(request, screen, error)
+        return await answer_to(request, screen, error)
 
 
 def _require(screen: Screen, role: str, is_public: bool) -> None:

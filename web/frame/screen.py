@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
@@ -28,6 +29,8 @@ from web.frame.page_response import PageResponse
 from web.frame.templates import environment
 from web.sessions import cookies, form_tokens
 from web.words.language import LANGUAGES, Language, choose_language
+
+Made = TypeVar("Made")
 
 
 class NotSignedIn(Exception):
@@ -105,9 +108,21 @@ class Screen:
         """`text` in the reader's language."""
         return self.language.say(text, **values)
 
-    def show(self, template: str, /, *, status: int = 200, **values: Any) -> Response:
+    async def show(self, template: str, /, *, status: int = 200, **values: Any) -> Response:
         """The template with these values, and with what the frame around it needs."""
-        content = (
+        content = await self.beside_the_loop(lambda: self._render(template, values))
+        return self.named(PageResponse(content, status))
+
+    async def beside_the_loop(self, work: Callable[[], Made]) -> Made:
+        """What `work` makes, in a thread: a long table takes a tenth of a second, and calls go on meanwhile.
+
+        One at a time: the more threads compute, the longer the event loop waits for its turn among them.
+        """
+        async with self.request.app.state.drawing:
+            return await asyncio.to_thread(work)
+
+    def _render(self, template: str, values: Mapping[str, Any]) -> str:
+        return (
             environment(self.language.code)
             .get_template(template)
             .render(
@@ -125,7 +140,6 @@ class Screen:
                 **values,
             )
         )
-        return self.named(PageResponse(content, status))
 
     def go(self, path: str) -> Response:
         """Send the browser to a path of ours, which it asks for with GET."""

@@ -32,9 +32,9 @@ async def answer(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _GONE:
             raise
-        return screen.show("answer_erased.html", status=_GONE, request_id=request_id)
+        return await screen.show("answer_erased.html", status=_GONE, request_id=request_id)
     version = await version_of(screen, trace)
-    return screen.show(
+    return await screen.show(
         "answer.html",
         trace=trace,
         version=version,
@@ -54,7 +54,7 @@ async def client(screen: Screen) -> Response:
     """From an answer to all others of its client, whose key stands in no address."""
     trace = await screen.api.get(f"/v1/predictions/{path_part(screen.path('request_id'))}")
     version = await version_of(screen, trace)
-    asked = {**place(version["source"]), "client_id": trace["client_id"]}
+    asked = {**place(version["source"]), "client_id": trace["client_id"], "limit": 1}
     return screen.go(client_path(await screen.api.post("/v1/clients/answers", asked)))
 
 

@@ -29,7 +29,7 @@ async def audit(screen: Screen) -> Response:
         until=start_of(wanted["until"], screen.language.zone, later=1),
     )
     kept = {name: value for name, value in wanted.items() if value}
-    return screen.show(
+    return await screen.show(
         "audit.html",
         acts=found["acts"],
         following=found["next"],

@@ -19,6 +19,8 @@ from web.words.values import is_same, shown_client, shown_label, shown_value
 
 routes = ScreenRoutes()
 
+_ROWS = 50  # of a screen
+_DRAWN = 200  # answers in the chart
 _SECONDS = 20.0  # a worker is asked what the source has now
 _NOT_A_KEY = 422
 _NO_WORKER = 503
@@ -28,7 +30,7 @@ _NOT_FOUND = 404
 @routes.get("/clients")
 async def clients(screen: Screen) -> Response:
     """The form that finds a client."""
-    return screen.show("clients.html", sources=await _sources(screen), key="", missing="")
+    return await screen.show("clients.html", sources=await _sources(screen), key="", missing="")
 
 
 @routes.post("/clients")
@@ -38,7 +40,7 @@ async def find(screen: Screen) -> Response:
     sources = await _sources(screen)
     wanted = [screen.given("source")] if screen.given("source") in sources else sources
     found = await _show_known(screen, key, wanted)
-    return found or screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
+    return found or await screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
 
 
 async def show_client_of_key(screen: Screen, key: str) -> Response | None:
@@ -51,7 +53,7 @@ async def _show_known(screen: Screen, key: str, sources: Sequence[str | None]) -
     answered = [answers for answers in found if answers["answers"]]
     if len(answered) == 1:
         return screen.go(client_path(answered[0]))
-    return screen.show("client_choice.html", found=answered, path=client_path) if answered else None
+    return await screen.show("client_choice.html", found=answered, path=client_path) if answered else None
 
 
 @routes.get("/clients/{client_hash}/{source:path}", seconds=_SECONDS)
@@ -68,14 +70,21 @@ async def client_without_source(screen: Screen) -> Response:
 
 async def _show(screen: Screen, source: str | None) -> Response:
     asked = {**place(source), "client_hash": screen.path("client_hash")}
-    found = await screen.api.post("/v1/clients/answers", asked)
-    newest = _newest(found["answers"])
-    return screen.show(
+    cursor = {"cursor": screen.query("cursor")} if screen.query("cursor") else {}
+    found = await screen.api.post("/v1/clients/answers", asked | cursor | {"limit": _DRAWN})
+    answers = found["answers"]
+    newest = _newest(answers)
+    following = answers[_ROWS - 1]["request_id"] if len(answers) > _ROWS else found["next"]
+    return await screen.show(
         "client.html",
         found=found,
+        answers=answers[:_ROWS],
+        following=following,
+        is_first=not cursor,
+        kept=cursor,
         client=shown_client(found["client_id"]),
         label=lambda label: shown_label(screen.language, label),
-        charts=_charts(screen, found["answers"]),
+        charts=await screen.beside_the_loop(lambda: _charts(screen, answers)),
         compared=await _compare(screen, asked["client_hash"], screen.query("compare") or newest),
         newest=newest,
     )
@@ -91,7 +100,7 @@ async def _answers_of(screen: Screen, source: str | None, key: str) -> dict[str,
     """The answers of the client of this key; None where the source cannot have such a key."""
     for client_id in _readings(key):
         try:
-            asked = {**place(source), "client_id": client_id}
+            asked = {**place(source), "client_id": client_id, "limit": 1}
             found: dict[str, Any] = await screen.api.post("/v1/clients/answers", asked)
         except ApiRefused as refused:
             if refused.status != _NOT_A_KEY:

@@ -55,7 +55,9 @@ async def find(screen: Screen) -> Response:
     if len(paths) == 1:
         return screen.go(paths[0])
     shown = list(jobs.values())[:_MOST]
-    return screen.show("find.html", status=200 if paths else _UNKNOWN, jobs=shown, most=_MOST, hits=hits, sought=text)
+    return await screen.show(
+        "find.html", status=200 if paths else _UNKNOWN, jobs=shown, most=_MOST, hits=hits, sought=text
+    )
 
 
 async def _hits(screen: Screen, text: str) -> AsyncIterator[Hit]:

@@ -25,6 +25,7 @@ _ROLES = {
     "operate": N_("pause, promote, cancel jobs of others"),
     "admin": N_("everything, keys and erasure included"),
 }
+_ROWS = 100
 _PLAIN = ("read", "predict", "bulk")
 _DAY = 86_400
 _OVERLAPS = {
@@ -52,8 +53,13 @@ class Wish:
 @routes.get("/keys", role="admin")
 async def keys(screen: Screen) -> Response:
     """All keys, newest first."""
-    found = await screen.api.get("/v1/keys")
-    return screen.show("keys.html", keys=[{**key, "state": _state(key)} for key in found["keys"]])
+    found = await screen.api.get("/v1/keys", limit=_ROWS, cursor=screen.query("cursor"))
+    return await screen.show(
+        "keys.html",
+        keys=[{**key, "state": _state(key)} for key in found["keys"]],
+        following=found["next"],
+        is_first=not screen.query("cursor"),
+    )
 
 
 @routes.get("/keys/new", role="admin")
@@ -78,7 +84,7 @@ async def make_key(screen: Screen) -> Response:
         if isinstance(error, ApiRefused) and error.status != 422:
             raise
         return await _form(screen, wish, error.detail if isinstance(error, ApiRefused) else str(error))
-    return screen.show("key_made.html", made=made)
+    return await screen.show("key_made.html", made=made)
 
 
 @routes.get("/keys/{prefix}", role="admin")
@@ -93,7 +99,7 @@ async def rotate(screen: Screen) -> Response:
     overlap = screen.given("overlap")
     order = {"overlap_seconds": float(overlap)} if overlap in _OVERLAPS else {}
     made = await screen.api.post(f"/v1/keys/{path_part(screen.path('prefix'))}/rotate", order)
-    return screen.show("key_made.html", made=made)
+    return await screen.show("key_made.html", made=made)
 
 
 @routes.post("/keys/{prefix}/revoke", role="admin")
@@ -110,17 +116,17 @@ async def _form(screen: Screen, wish: Wish, refusal: str) -> Response:
     models = await screen.api.get("/v1/models")
     names = [model["name"] for model in models["models"]]
     status = 422 if refusal else 200
-    return screen.show("key_new.html", status=status, wish=wish, refusal=refusal, roles=_ROLES, models=names)
+    return await screen.show("key_new.html", status=status, wish=wish, refusal=refusal, roles=_ROLES, models=names)
 
 
 async def _one(screen: Screen, refusal: str) -> Response:
-    found = await screen.api.get("/v1/keys")
     prefix = screen.path("prefix")
+    found = await screen.api.get("/v1/keys", prefix=prefix)
     shown = next((key for key in found["keys"] if key["prefix"] == prefix), None)
     if shown is None:
         raise ApiRefused(404, {"detail": f"There is no key {prefix[:40]!r}."})
     status = 422 if refusal else 200
-    return screen.show(
+    return await screen.show(
         "key.html", status=status, key={**shown, "state": _state(shown)}, refusal=refusal, overlaps=_OVERLAPS
     )
 

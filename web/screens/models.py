@@ -47,7 +47,7 @@ _CHARTS = {
 async def models(screen: Screen) -> Response:
     """All models by name."""
     found = await screen.api.get("/v1/models")
-    return screen.show("models.html", models=found["models"], tasks=_TASKS)
+    return await screen.show("models.html", models=found["models"], tasks=_TASKS)
 
 
 @routes.get("/models/register", role="admin")
@@ -81,7 +81,7 @@ async def model(screen: Screen) -> Response:
     versions = found["all_versions"]
     shown = _beside(versions, screen.query("with"))
     signature = next((version for version in versions if version["is_live"]), versions[0] if versions else None)
-    return screen.show(
+    return await screen.show(
         "model.html",
         model=found,
         versions=versions,
@@ -137,7 +137,7 @@ async def _ask(screen: Screen, act: str, refusal: str) -> Response:
         for job in (await screen.api.get("/v1/jobs", model=found["name"], status=status, limit=_MOST_OPEN))["jobs"]
     ]
     beside = [one for one in (live, version) if one is not None]
-    return screen.show(
+    return await screen.show(
         "model_promote.html",
         status=422 if refusal else 200,
         model=found,
@@ -177,7 +177,7 @@ async def _offer(screen: Screen, refusal: str) -> Response:
     sources = await screen.api.get("/v1/sources")
     names = [source["name"] for source in sources["sources"]]
     wish = {name: screen.given(name) for name in ("name", "source", "positive", "threshold", "description")}
-    return screen.show(
+    return await screen.show(
         "model_register.html",
         status=422 if refusal else 200,
         wish=wish,

@@ -41,7 +41,7 @@ async def overview(screen: Screen) -> Response:
     hour = read_last_hour(samples)
     held = [] if pauses is None else pauses["pauses"]
     rate = None if workers is None else sum(worker["rows_per_second"] or 0.0 for worker in workers["workers"])
-    return screen.show(
+    return await screen.show(
         "overview.html",
         now=datetime.now(UTC).isoformat(),
         jobs=jobs.shown,

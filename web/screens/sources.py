@@ -17,7 +17,7 @@ routes = ScreenRoutes()
 async def sources(screen: Screen) -> Response:
     """All sources by name."""
     found = await screen.api.get("/v1/sources")
-    return screen.show("sources.html", sources=found["sources"])
+    return await screen.show("sources.html", sources=found["sources"])
 
 
 @routes.get("/sources/{name}", role="admin")
@@ -44,4 +44,4 @@ async def _show(screen: Screen, refusal: str) -> Response:
     models = await screen.api.get("/v1/models")
     readers = [model["name"] for model in models["models"] if model["source"] == found["name"]]
     status = 422 if refusal else 200
-    return screen.show("source.html", status=status, source=found, readers=readers, refusal=refusal)
+    return await screen.show("source.html", status=status, source=found, readers=readers, refusal=refusal)

@@ -31,7 +31,7 @@ async def form(screen: Screen) -> Response:
     """The form of a model, of the default one without a name."""
     models = await _models(screen)
     version = await _version(screen, models, screen.query("model"))
-    return _show(screen, models, version, {}, None, {})
+    return await _show(screen, models, version, {}, None, {})
 
 
 @routes.post("/try", role="predict", seconds=_SECONDS)
@@ -40,7 +40,7 @@ async def ask(screen: Screen) -> Response:
     models = await _models(screen)
     version = await _version(screen, models, screen.given("model"))
     if version is None:
-        return _show(screen, models, None, {}, None, {})
+        return await _show(screen, models, None, {}, None, {})
     given = {spec["name"]: screen.given(f"f{number}") for number, spec in enumerate(version["signature"]["features"])}
     features = {
         spec["name"]: value
@@ -52,11 +52,11 @@ async def ask(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
-        return _show(screen, models, version, given, None, _wrong(screen, refused), features)
-    return _show(screen, models, version, given, job, {}, features)
+        return await _show(screen, models, version, given, None, _wrong(screen, refused), features)
+    return await _show(screen, models, version, given, job, {}, features)
 
 
-def _show(
+async def _show(
     screen: Screen,
     models: Sequence[Mapping[str, Any]],
     version: Mapping[str, Any] | None,
@@ -65,7 +65,7 @@ def _show(
     wrong: Mapping[str, str],
     features: Mapping[str, Any] | None = None,
 ) -> Response:
-    return screen.show(
+    return await screen.show(
         "try.html",
         status=_REFUSED if wrong else 200,
         models=models,

@@ -62,6 +62,13 @@ class RowErrors(Shape):
     samples: list[ErrorRow]
 
 
+class UnknownCategories(Shape):
+    """Values of one feature that the model's encoder does not know and ignores."""
+
+    feature: str
+    count: int
+
+
 class BatchPart(Shape):
     """Batches that follow each other. `failed` ones have a row with an error, and are done, too."""
 
@@ -91,6 +98,9 @@ class JobSummary(Shape):
     spread: AnswerSpread
     errors: list[RowErrors]
     errors_are_whole: bool = Field(description="Whether all rows with an error are counted.")
+    unknown_categories: list[UnknownCategories] = Field(
+        description="Of rows that were scored all the same, as of no category that is known. 50 features at most."
+    )
     batches: int
     tried_again: int
     strip: list[BatchPart] = Field(description="All batches in order, in 80 parts at most.")

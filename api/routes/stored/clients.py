@@ -26,6 +26,7 @@ from shared.erasure.find import key_of_hash
 from shared.erasure.keys import ClientKey, KeySource, client_key, read_source
 from shared.errors import SourceNeeded
 from shared.installation import read_installation
+from shared.pages.request_id import parse_request_id
 from shared.postgres.engine import transaction
 
 router = APIRouter(tags=["clients"], route_class=ModelRoute, responses=PROBLEMS)
@@ -82,12 +83,13 @@ async def _source_row(services: Services, caller: Caller, key: ClientKey) -> dic
     "/v1/clients/answers",
     summary="All answers of a client",
     response_class=Response,
-    responses={200: {"description": "Newest first, a thousand at most.", "content": {"application/json": {}}}},
+    responses={200: {"description": "Newest first; `next` leads to older ones.", "content": {"application/json": {}}}},
 )
 async def answers(
     request: Request, services: CurrentServices, caller: ReadCaller, body: schemas.AnswersOrder
 ) -> Response:
     """What the caller's owner has asked of one client, in single and bulk jobs. The audit log has a line of it."""
+    before = parse_request_id(body.cursor) if body.cursor is not None else None
 
     def work() -> bytes:
         engine = services.downloads.engine
@@ -95,10 +97,13 @@ async def answers(
             key = _named(connection, read_source(connection, body.source, no_source=body.no_source), body)
             record(connection, request, caller, "client.answers", key.place)
         with transaction(engine) as connection:
-            found, more = client_answers(connection, key, caller.owner, model=body.model, models=caller.models)
+            found, more = client_answers(
+                connection, key, caller.owner, model=body.model, models=caller.models, limit=body.limit, before=before
+            )
             own_hash = key.hash(read_installation(connection).hash_secret)
         client = {"client_id": key.source.form.natural(key.text), "client_hash": f"{own_hash & _ALL_BITS:016x}"}
-        return orjson.dumps({"source": key.source.name, **client, "answers": found, "more": more})
+        following = found[-1]["request_id"] if more else None
+        return orjson.dumps({"source": key.source.name, **client, "answers": found, "next": following})
 
     with services.caps.lists.place(caller):
         content = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)

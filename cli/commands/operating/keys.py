@@ -95,7 +95,7 @@ def _create_first(owner: str, note: str | None, *, is_lost: bool) -> dict[str, A
 def list_(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
     """Show all keys, newest first, by their first characters."""
     with api_client(api_url, api_key, quiet=as_json) as http:
-        keys = http.call("GET", "/v1/keys")["keys"]
+        keys = [key for part in http.parts("/v1/keys") for key in part["keys"]]
     if as_json:
         say_json(keys)
         return

@@ -224,7 +224,7 @@ def test_all_answers_of_a_client(ready: Engine, settings: Settings) -> None:
             (str(single.job_id), "open", None),
             (str(first), "answered", 0.25),
         ]
-        assert (found["answers"][1]["job_name"], found["answers"][1]["label"], found["more"]) == ("July", 0, False)
+        assert (found["answers"][1]["job_name"], found["answers"][1]["label"], found["next"]) == ("July", 0, None)
         assert gateway.post("/v1/clients/answers", json={**wanted, "model": "other"}).json()["answers"] == []
         other = gateway.post("/v1/clients/answers", json=wanted, headers=bearer(new_key(ready, "other")))
         assert other.json()["answers"] == []

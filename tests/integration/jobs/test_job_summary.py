@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import astuple
 from uuid import UUID
@@ -41,8 +42,13 @@ def summary_of(engine: Engine, job_id: UUID) -> Summary:
         return read_summary(connection, job_id)
 
 
-def finish_with(engine: Engine, *values: float | None, codes: dict[int, tuple[str, str]] | None = None) -> None:
-    """Answer the next batch with these values and errors."""
+def finish_with(
+    engine: Engine,
+    *values: float | None,
+    codes: dict[int, tuple[str, str]] | None = None,
+    unknown: dict[str, int] | None = None,
+) -> None:
+    """Answer the next batch with these values and errors, and with so many unknown categories by feature."""
     held, given = take(engine), codes or {}
     text = ",".join("NULL" if value is None else str(value) for value in values)
     page = Answers(
@@ -51,6 +57,7 @@ def finish_with(engine: Engine, *values: float | None, codes: dict[int, tuple[st
         error_rows=list(given) or None,
         error_codes=[code for code, _ in given.values()] or None,
         error_details=[detail for _, detail in given.values()] or None,
+        notes=json.dumps({"unknown_categories": unknown}) if unknown else None,
     )
     assert finish(engine, [(held, page)])
 
@@ -83,6 +90,25 @@ def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> 
     assert (ended.spread.answers, sum(share.rows for share in ended.workers)) == (10, 12)
     assert ended.rows_per_second is not None
     assert ended.rows_per_second > 0
+
+
+def test_categories_that_the_model_does_not_know_are_told(gateway: Gateway, engine: Engine) -> None:
+    """Of all pages together, by feature, the most first: in the API and on the screen; nothing where there are none."""
+    job_id, other = bulk(engine), bulk(engine, rows=3)
+    path = f"/v1/jobs/{job_id}/summary"
+    finish_with(engine, 0.1, 0.2, 0.3, unknown={"department": 1, "city <b>": 2})
+    finish_with(engine, 0.1, 0.2, 0.3)
+    finish_with(engine, 0.1, 0.2, 0.3, unknown={"department": 3})
+    assert gateway.get(path).json()["unknown_categories"] == [
+        {"feature": "department", "count": 4},
+        {"feature": "city <b>", "count": 2},
+    ]
+    gateway.get(gateway.post("/v1/sign-in-links").json()["path"], follow_redirects=True)
+    shown = gateway.get(f"/jobs/{job_id}").text
+    assert "6 values are categories that the model did not learn." in shown
+    assert "city &lt;b&gt;</span> 2" in shown
+    assert gateway.get(f"/v1/jobs/{other}/summary").json()["unknown_categories"] == []
+    assert "unknown-categories" not in gateway.get(f"/jobs/{other}").text
 
 
 def test_a_large_job_is_sampled_and_says_so(gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

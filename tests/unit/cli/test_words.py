@@ -21,7 +21,7 @@ from cli.commands.models.registry import next_step
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.output import progress as progress_module
-from cli.output.job_text import cause_lines, counts_text, job_line, trace_lines
+from cli.output.job_text import cause_lines, counts_text, job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
 from tests.support import loaded_of
@@ -109,6 +109,15 @@ def test_a_job_says_why_rows_failed() -> None:
     ]
     assert cause_lines(errors, "j") == ["  3,270 missing_feature: no column solde", "  All of them: predictq results j"]
     assert cause_lines([], "j") == []
+
+
+def test_a_job_says_which_values_its_model_did_not_know() -> None:
+    """They were scored, so nothing else tells of them."""
+    unknown = [{"feature": "city", "count": 1_200}, {"feature": "[b]", "count": 1}]
+    line = "  1,201 values are no categories that the model learnt, and scored as none of them: city (1,200), \\[b] (1)"
+    assert summary_lines({"errors": [], "unknown_categories": unknown}, "j") == [line]
+    assert summary_lines({"errors": [], "unknown_categories": unknown[1:]}, "j")[0].startswith("  1 value is")
+    assert summary_lines(None, "j") == []
 
 
 def test_jobs_in_words() -> None:

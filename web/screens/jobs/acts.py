@@ -93,7 +93,7 @@ async def look(screen: Screen) -> Response:
     else:
         jobs, has_more = await _matching(screen, act, wanted)
     fitting = [job for job in jobs if act.fits(job)]
-    return screen.show(
+    return await screen.show(
         "act.html",
         act=act,
         jobs=fitting,
@@ -133,7 +133,7 @@ async def carry_out(screen: Screen) -> Response:
         return screen.go(f"/jobs/{done[0]['id']}")
     left = ids[len(done) + len(refused) :]
     fields = [("nonce", screen.given("nonce")), *(("job", job_id) for job_id in left)]
-    return screen.show(
+    return await screen.show(
         "act_done.html", act=act, count=len(done), jobs=done, refused=refused, left=len(left), fields=fields
     )
 
@@ -142,7 +142,7 @@ async def _again(screen: Screen, act: Act, ids: list[str]) -> Response:
     """The form once more, because what was typed is not what it asked for."""
     jobs = await asyncio.gather(*(screen.api.get(f"/v1/jobs/{job_id}") for job_id in ids))
     fitting = [job for job in jobs if act.fits(job)]
-    return screen.show(
+    return await screen.show(
         "act.html",
         status=422,
         act=act,
@@ -171,7 +171,7 @@ async def _look_at_filter(screen: Screen, act: Act, shown_at: str, *, wrong: str
         found = await screen.api.post("/v1/jobs/cancel", {**_order(screen, shown_at), "dry_run": True})
         jobs, _ = await _matching(screen, act, wanted, most=_SHOWN)
     count = max(found["matching"], len(jobs))
-    return screen.show(
+    return await screen.show(
         "act.html",
         status=422 if wrong else 200,
         act=act,
@@ -197,7 +197,9 @@ async def _cancel_filter(screen: Screen, act: Act) -> Response:
         found = await screen.api.post("/v1/jobs/cancel", _order(screen, shown_at))
         count, has_more = count + found["cancelled"], found["more"]
     fields = [("shown_at", shown_at), *filter_of(screen).items()]
-    return screen.show("act_done.html", act=act, count=count, jobs=[], refused=[], left=int(has_more), fields=fields)
+    return await screen.show(
+        "act_done.html", act=act, count=count, jobs=[], refused=[], left=int(has_more), fields=fields
+    )
 
 
 def _order(screen: Screen, shown_at: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ async def fetch(screen: Screen) -> Response:
     except ApiRefused as error:
         if error.code != "export-not-ready" and error.status != 409:
             raise
-        response = screen.show("export_wait.html", job_id=known_uuid(screen.path("job_id")))
+        response = await screen.show("export_wait.html", job_id=known_uuid(screen.path("job_id")))
         response.headers["Refresh"] = _AGAIN_SECONDS
         return response
     return PassedOn(screen, path)

@@ -40,7 +40,7 @@ async def jobs(screen: Screen) -> Response:
             if error.status != _REFUSED:
                 raise
             wrong = {flaw["pointer"].rpartition("/")[2]: flaw["detail"] for flaw in error.problem.get("errors", ())}
-    return screen.show(
+    return await screen.show(
         "jobs.html",
         status=_REFUSED if wrong else 200,
         typed={name: screen.query(name) for name in FILTERS},

@@ -82,7 +82,7 @@ async def show_form(
     if chosen:
         version = await screen.api.get(f"/v1/models/{path_part(chosen['name'])}/versions/{chosen['live_version']}")
     lacking = _CONDITIONS - len(conditions)
-    return screen.show(
+    return await screen.show(
         "new_job.html",
         status=_REFUSED if wrong or file_wrong else 200,
         models=models,

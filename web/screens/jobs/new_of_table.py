@@ -88,7 +88,7 @@ async def _show(screen: Screen, model: str, name: str, order: Mapping[str, Any],
     chosen = {**used, **dict(zip(found["key"], keys, strict=False)), **order.get("columns", {})}
     wanted = [(key, "key") for key in found["key"]] + [(feature, "feature") for feature in found["features"]]
     columns = [{**column, "examples": list(dict.fromkeys(column["examples"]))[:1]} for column in found["columns"]]
-    return screen.show(
+    return await screen.show(
         "new_table_job.html",
         status=_REFUSED if wrong else 200,
         found={

@@ -32,11 +32,11 @@ async def job(screen: Screen) -> Response:
     job_id = known_uuid(screen.path("job_id"))
     found = await screen.api.get(f"/v1/jobs/{job_id}")
     if found["kind"] == "single":
-        return screen.show("job_single.html", job=found)
+        return await screen.show("job_single.html", job=found)
     summary = await screen.api.get(f"/v1/jobs/{job_id}/summary")
     only_errors = screen.query("errors") == "only"
     page = await _rows(screen, job_id, only_errors=only_errors)
-    return screen.show(
+    return await screen.show(
         "job.html",
         job=found,
         summary=summary,

@@ -39,9 +39,9 @@ async def sign_in(screen: Screen) -> Response:
         return screen.go(own_path(screen.query("next")))
     link = screen.query("link")
     if not link:
-        return show_form(screen, "")
+        return await show_form(screen, "")
     if screen.request.headers.get("sec-fetch-site") in _ELSEWHERE:
-        return show_form(screen, "", link=link)
+        return await show_form(screen, "", link=link)
     return await _follow(screen, link, screen.query("next"))
 
 
@@ -60,7 +60,7 @@ async def sign_in_by_form(screen: Screen) -> Response:
     except Unauthorised:
         found = None
     if found is None or services.auth.anonymous:
-        return show_form(screen, screen.say(_REFUSED), status=403)
+        return await show_form(screen, screen.say(_REFUSED), status=403)
     screen.caller = caller_of(found)
     token = await services.quick.write(lambda connection: signing_in.begin(connection, screen.request, found))
     return signed_in(screen, token, screen.given("next"))
@@ -82,16 +82,16 @@ async def _follow(screen: Screen, link: str, wanted: str) -> Response:
     """Use a link up: in, or told why not. A made-up one counts as a wrong key does."""
     services, address = screen.services, address_of(screen.request)
     if services.auth.is_guessing(address):
-        return show_form(screen, screen.say(TOO_MANY), status=429, wanted=wanted)
+        return await show_form(screen, screen.say(TOO_MANY), status=429, wanted=wanted)
     try:
         token = await services.quick.write(lambda connection: signing_in.follow(connection, screen.request, link))
     except LinkUsed:
         services.auth.note_failure(address)
-        return show_form(screen, screen.say(_LINK_USED), status=403)
+        return await show_form(screen, screen.say(_LINK_USED), status=403)
     return signed_in(screen, token, wanted)
 
 
-def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "", link: str = "") -> Response:
+async def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "", link: str = "") -> Response:
     """The form, with what is wrong; from there it goes on to `wanted`, or to what the call named.
 
     With `link` it has a button that follows it.
@@ -100,7 +100,7 @@ def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = 
     by_provider = None
     if screen.services.code_flow is not None:
         by_provider = "/sign-in/provider" + ("" if wanted == "/" else f"?{urlencode({'next': wanted})}")
-    return screen.show(
+    return await screen.show(
         "sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider, link=link
     )
 

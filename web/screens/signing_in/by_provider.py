@@ -55,12 +55,12 @@ async def to_provider(screen: Screen) -> Response:
     if screen.caller is not None:
         return screen.go(wanted)
     if screen.request.headers.get("sec-fetch-site") == "cross-site":
-        return show_form(screen, "")
+        return await show_form(screen, "")
     secret = secrets.token_urlsafe(32)
     try:
         address = await flow.address(Attempt(secret, _back(screen)))
     except ProviderAway as error:
-        return _refused(screen, _AWAY, 503, wanted, str(error))
+        return await _refused(screen, _AWAY, 503, wanted, str(error))
     response = screen.named(RedirectResponse(address, 303))
     cookies.keep_sign_in(screen.request, response, secret, wanted if len(wanted) <= _LONGEST_WAY else "/")
     return response
@@ -74,7 +74,7 @@ async def from_provider(screen: Screen) -> Response:
     try:
         response = await _answered(screen, flow, Attempt(secret, _back(screen)), wanted)
     except Exception as error:  # noqa: BLE001 - it becomes a page as any does, which forgets the sign-in, too
-        response = answer_to(screen.request, screen, error)
+        response = await answer_to(screen.request, screen, error)
     cookies.drop_sign_in(screen.request, response)
     return response
 
@@ -82,19 +82,19 @@ async def from_provider(screen: Screen) -> Response:
 async def _answered(screen: Screen, flow: CodeFlow, attempt: Attempt, wanted: str) -> Response:
     said_by = screen.query("iss") or flow.issuer  # RFC 9207: another provider's answer is none
     if not attempt.secret or not attempt.is_answered_by(screen.query("state")) or said_by.rstrip("/") != flow.issuer:
-        return _refused(screen, _NOT_BEGUN, 403, wanted)
+        return await _refused(screen, _NOT_BEGUN, 403, wanted)
     if not (code := screen.query("code")):
-        return _refused(screen, _DENIED, 403, wanted, _reason(screen.query("error")))
+        return await _refused(screen, _DENIED, 403, wanted, _reason(screen.query("error")))
     address = address_of(screen.request)
     if screen.services.auth.is_guessing(address):
-        return _refused(screen, TOO_MANY, 429, wanted)
+        return await _refused(screen, TOO_MANY, 429, wanted)
     try:
         person = await flow.person(attempt, code)
     except ProviderAway as error:
-        return _refused(screen, _AWAY, 503, wanted, str(error))
+        return await _refused(screen, _AWAY, 503, wanted, str(error))
     except (ProviderRefuses, TokenRefused) as error:
         screen.services.auth.note_failure(address)
-        return _refused(screen, _why_not(error), 403, wanted, str(error))
+        return await _refused(screen, _why_not(error), 403, wanted, str(error))
     return await _let_in(screen, flow, person, wanted)
 
 
@@ -118,11 +118,11 @@ def _reason(error: str) -> str:
     return f"The identity provider signed nobody in ({error if error in _REASONS else 'unknown'})"
 
 
-def _refused(screen: Screen, why: str, status: int, wanted: str, reason: str = "") -> Response:
+async def _refused(screen: Screen, why: str, status: int, wanted: str, reason: str = "") -> Response:
     """The form with what is wrong. The log has the reason, which tells neither code nor token."""
     if reason:
         log.warning("sign_in_refused", reason=reason)
-    return show_form(screen, screen.say(why), status=status, wanted=wanted)
+    return await show_form(screen, screen.say(why), status=status, wanted=wanted)
 
 
 def _flow(screen: Screen) -> CodeFlow:
