@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import structlog
 
@@ -43,11 +45,30 @@ def configure_logging(settings: Settings, *, service: str) -> None:
         )
     )
     logging.captureWarnings(capture=True)
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _log_end
+    if threading.excepthook is threading.__excepthook__:  # a run of tests has one of its own
+        threading.excepthook = _log_end_of_thread
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     logging.getLogger("alembic").setLevel("WARNING")
     logging.getLogger("uvicorn.access").disabled = True  # a line per call costs more than the call
+
+
+def _log_end(_kind: type[BaseException], error: BaseException, _traceback: TracebackType | None) -> None:
+    """What ends the process, in the place of Python's own traceback, whose text may repeat a value."""
+    if isinstance(error, KeyboardInterrupt):
+        return
+    get_logger(__name__).critical("process_ended", exc_info=error)
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    """The same of what ends a thread."""
+    if isinstance(ended.exc_value, SystemExit):
+        return
+    name = None if ended.thread is None else ended.thread.name
+    get_logger(__name__).error("thread_ended", thread=name, exc_info=ended.exc_value)
 
 
 def _tell_exception(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

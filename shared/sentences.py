@@ -34,6 +34,17 @@ def retold(sentence: object, text: str, /, **about: Any) -> str:
     return Sentence(text, sentence.reason, **{**sentence.about, **about})
 
 
+def without_value(text: str) -> str:
+    """The same without the `value` that it is about, as it may be stored for others to read."""
+    if not isinstance(text, Sentence) or "value" not in text.about:
+        return text
+    value = text.about["value"]
+    told = text.replace(repr(value), "a value")
+    if str(value) in told:
+        told = "a value does not fit"
+    return Sentence(told, text.reason, **{name: about for name, about in text.about.items() if name != "value"})
+
+
 def sentence_of(error: BaseException) -> str:
     """What an error says, as it was raised: `str(error)` would keep nothing but the text."""
     first = error.args[0] if error.args else None

@@ -36,6 +36,8 @@ REQUEST_ID = "predictq.request_id"  # where the request id is in the ASGI scope
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 MAY_BE_KEPT = "predictq.may_be_kept"  # in the ASGI scope of an answer that never changes under its address
 
+# Of an answer that has no policy of its own, as screens do: shown as a page it runs and loads nothing, in no frame.
+_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 _HEADERS_OF_KEPT = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"public, max-age=31536000, immutable")]
 _JOB_PATH = "/v1/jobs/"
@@ -80,7 +82,9 @@ class Middleware:
                 current().lift()
                 status = message["status"]
                 own = _HEADERS_OF_KEPT if MAY_BE_KEPT in scope else _HEADERS
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id), *own]
+                headers = [*message["headers"], (b"x-request-id", request_id), *own]
+                has_policy = any(name == _POLICY[0] for name, _ in headers)
+                message["headers"] = headers if has_policy else [*headers, _POLICY]
             await send(message)
 
         route, endpoint = self._find(scope)
@@ -156,7 +160,7 @@ async def _deliver(
     """Send an answer; ready bytes without the layers that streams and cookies need."""
     if type(response) is Raw:
         current().lift()
-        await send(response.start([(b"x-request-id", request_id), *_HEADERS]))
+        await send(response.start([(b"x-request-id", request_id), *_HEADERS, _POLICY]))
         await send(response.whole_body())
     else:
         await response(scope, receive, send_with_headers)

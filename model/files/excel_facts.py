@@ -27,7 +27,7 @@ def require_plain(path: Path, part: str, *, names: Sequence[str]) -> None:
             while piece := sheet.read(_PIECE):
                 parser.Parse(piece, False)
     except (expat.ExpatError, zipfile.BadZipFile, KeyError, OSError) as error:
-        raise TableRefused(f"{path} cannot be read as a workbook of Excel: {error}") from None
+        raise TableRefused(f"{path} cannot be read as a workbook of Excel ({type(error).__name__})") from None
 
 
 class _Facts:

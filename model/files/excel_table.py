@@ -97,7 +97,7 @@ def _open(file: Path | IO[bytes]) -> Iterator[Any]:
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
-        raise TableRefused(f"{file} cannot be read as a workbook of Excel: {error}") from None
+        raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     try:
         yield book
     finally:

@@ -29,6 +29,8 @@ class TableRefused(PredictqError):
 class CellsRefused(TableRefused):
     """Values that do not fit their columns: `count` in all, and the first twenty."""
 
+    tells_values = True
+
     def __init__(self, faults: Sequence[CellFault], count: int) -> None:
         values = "value does" if count == 1 else "values do"
         super().__init__(f"nothing was imported, {count:,} {values} not fit: {faults[0]}")

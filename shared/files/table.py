@@ -152,6 +152,8 @@ def _column(
 class OpenTypes(TableRefused):
     """Columns whose type cannot be told; each fault says what to type."""
 
+    tells_values = True
+
     def __init__(self, faults: Sequence[CellFault]) -> None:
         super().__init__("nothing was imported: " + "; ".join(map(_shown, faults[:MOST_FAULTS])))
         self.problems = tuple(faults)

@@ -25,6 +25,8 @@ class LineFault:
 class UploadRefused(PredictqError):
     """An upload holds what is not exactly a record, so none of it is taken. `faults` are the first, twenty at most."""
 
+    tells_values = True
+
     def __init__(self, faults: Sequence[LineFault]) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = tuple(faults)

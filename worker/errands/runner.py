@@ -15,6 +15,7 @@ from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit
 from shared.postgres.outages import reason
+from shared.told_errors import words_of
 from worker.errands.failures import describe
 from worker.errands.kinds import Handlers
 
@@ -67,7 +68,9 @@ class ErrandRunner:
             return handler(held.arguments), False
         except Exception as error:  # noqa: BLE001 - told to the caller, who waits
             words = describe(error)
-            log.warning("errand failed", errand_id=str(held.id), kind=held.kind, **words)
+            # What the caller is told may have a value of hers in it.
+            said = {"code": words["code"], "reason": words_of(error)}
+            log.warning("errand failed", errand_id=str(held.id), kind=held.kind, **said)
             return words, True
 
     @contextmanager

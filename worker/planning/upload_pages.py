@@ -12,6 +12,7 @@ from io import BufferedReader
 from typing import Any, cast
 
 from shared.jobs.planning import JobError, PlannedPage
+from shared.told_errors import words_of
 from shared.uploads.table_order import TableOrder
 from worker.child_directory import child_directory
 from worker.closed.process import end_group
@@ -71,9 +72,8 @@ class UploadReader:
         if isinstance(spool.failure, PlanFailed):
             raise spool.failure
         if spool.failure is not None:
-            raise PlanFailed(
-                JobError.PLANNING_FAILED, f"The file could not be read: {spool.failure}"
-            ) from spool.failure
+            words = f"The file could not be read ({words_of(spool.failure)})."
+            raise PlanFailed(JobError.PLANNING_FAILED, words) from spool.failure
         patience = _STALL_SECONDS if self._has_begun else _OPEN_SECONDS
         if not spool.is_ended and time.monotonic() - spool.last_arrival > patience:
             raise UploadRefusedAtPlan(JobError.UPLOAD_REFUSED, f"The file was not read within {patience:g} s: cut it.")

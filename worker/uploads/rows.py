@@ -18,7 +18,7 @@ from shared.files.refusals import CellFault, TableRefused
 from shared.files.table import Column, OpenTypes, infer
 from shared.models.feature import FeatureKind, FeatureSpec, shown
 from shared.models.signature import Signature
-from shared.sentences import Sentence, retold, sentence_of
+from shared.sentences import Sentence, retold, sentence_of, without_value
 from shared.uploads.cell_values import key_text, value_of_cell
 from shared.uploads.feature_values import REASONS, ValueRefused, value_of_text
 from shared.uploads.key_lines import BLANKS
@@ -137,7 +137,7 @@ class TableRows:
             own = [column.name for column in self.form.columns]
             return self.form.parse_fields(dict(zip(own, texts, strict=True)))
         except (KeyRefused, Misfit) as error:
-            detail = error.detail if isinstance(error, KeyRefused) else sentence_of(error)
+            detail = error.detail if isinstance(error, KeyRefused) else self._of_day(error)
             said = retold(detail, f"{', '.join(names)} {detail}", name=", ".join(names))
             faults.append(LineFault(line, "invalid_client_id", said))
             return None
@@ -155,6 +155,11 @@ class TableRows:
         if column is None:
             return value_of_cell(spec, cell)
         return value_of_text(spec, read_value(cell, column.type, column.dress))
+
+    def _of_day(self, error: Misfit) -> str:
+        """What is wrong with a key that is a day, which alone has spellings."""
+        wanted = Sentence("must be a day such as 2024-12-31", "not_a_day")
+        return sentence_of(error) if self.tells_values else wanted
 
     def _words(self, spec: FeatureSpec, error: Exception) -> str:
         if not self.tells_values:
@@ -187,7 +192,7 @@ class TableRows:
         except TableRefused as refused:
             if is_cut and isinstance(refused, OpenTypes):
                 raise SeenInPart from None
-            raise UploadRefused(faults_of(refused)) from None
+            raise UploadRefused(faults_of(refused, tells_values=self.tells_values)) from None
         self.seen = count if is_cut else None
         return {column.name: column for column in columns}
 
@@ -202,19 +207,20 @@ def _type(spec: FeatureSpec) -> str:
     return _TYPES[spec.kind]
 
 
-def faults_of(refused: TableRefused) -> list[LineFault]:
+def faults_of(refused: TableRefused, *, tells_values: bool = True) -> list[LineFault]:
     """What is wrong with a table as faults of an upload: the text may name a line, or has several that do."""
     if isinstance(refused, OpenTypes):
-        return [_of_cell(fault) for fault in refused.problems]
+        return [_of_cell(fault, tells_values) for fault in refused.problems]
     words = in_fields(str(refused).removeprefix("nothing was imported: "))
     found = _LINE.match(words)
     said = retold(sentence_of(refused), found[2] if found else words)
     return [LineFault(int(found[1]) if found else 1, "not_a_table", said)]
 
 
-def _of_cell(fault: CellFault) -> LineFault:
+def _of_cell(fault: CellFault, tells_values: bool) -> LineFault:
     column = f"{fault.column}: " if fault.column else ""
-    said = retold(fault.reason, in_fields(f"{column}{fault.reason}"), name=fault.column)
+    reason = fault.reason if tells_values else without_value(fault.reason)
+    said = retold(reason, in_fields(f"{column}{reason}"), name=fault.column)
     return LineFault(fault.line or 1, "open_type", said)
 
 

@@ -62,3 +62,24 @@ def test_the_api_answers_by_its_own_names_where_they_are_set(settings: Settings,
         assert gateway.get("/health/ready", headers={"Host": "other.example"}).status_code == 200
     with running_gateway(settings) as gateway:
         assert gateway.request(method, path, headers={"Host": "other.example"}).status_code == 401
+
+
+def test_an_answer_that_is_no_screen_may_not_be_shown_as_one(settings: Settings, engine: Engine) -> None:
+    """JSON, problems, metrics: nothing is loaded by them, and no page may frame them. A page has its own policy."""
+    with transaction(engine) as connection:
+        key = create_key(connection, "alice")[0]
+    with running_gateway(settings, key) as gateway:
+        for path in (
+            "/v1/jobs",
+            "/v1/models/none",
+            "/v1/jobs/01a208a7-76d9-74fb-a6a9-68511ddfcb4b",
+            "/metrics",
+            "/health",
+        ):
+            policies = gateway.get(path).headers.get_list("content-security-policy")
+            assert policies == ["default-src 'none'; frame-ancestors 'none'"], path
+        refused = gateway.post("/v1/predict", json={})
+        assert refused.headers.get_list("content-security-policy") == ["default-src 'none'; frame-ancestors 'none'"]
+        for path in ("/sign-in", "/docs"):
+            (policy,) = gateway.get(path).headers.get_list("content-security-policy")
+            assert "style-src 'self'" in policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from uuid import UUID
 
@@ -33,7 +34,7 @@ SELECT b.id, :rows, j.source_id, j.id, k.keys FROM batch b CROSS JOIN keys k JOI
 
 
 def test_a_hundred_rows_do_not_wait_for_ten_million(settings: Settings, engine: Engine) -> None:
-    """While a worker is in the middle of another owner's ten million rows: answered within two seconds."""
+    """While a worker is amid another owner's ten million rows: within two seconds, by the median of three tries."""
     add_model(engine)
     add_clients(engine, 1000)
     shipped = settings.model_copy(update={"lease_seconds": 10, "batch_timeout_seconds": 60})
@@ -58,7 +59,7 @@ def test_a_hundred_rows_do_not_wait_for_ten_million(settings: Settings, engine: 
             seconds.append(time.monotonic() - began)
         waiting = _ROWS * _BATCHES - done_rows(engine, large.job_id)
     assert waiting > 5_000_000, "the other owner's rows were all done by then"
-    assert min(seconds) < 2, f"a hundred rows took {seconds} s beside {waiting:,} waiting"
+    assert statistics.median(seconds) < 2, f"a hundred rows took {seconds} s beside {waiting:,} waiting"
 
 
 def done_rows(engine: Engine, job_id: UUID) -> int:

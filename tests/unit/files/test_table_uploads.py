@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
 import zipfile
 from collections.abc import Sequence
 from decimal import Decimal
@@ -214,6 +215,49 @@ def test_the_error_of_a_job_repeats_no_value(tmp_path: Path) -> None:
     with pytest.raises(UploadRefused) as caught:
         rows_of(path, tells_values=False)
     assert str(caught.value) == "line 2: age must be a whole number"
+
+
+@pytest.mark.parametrize(
+    ("lines", "form", "told"),
+    [
+        (
+            ["no;Prime €", "1;1,234"],
+            TEXT_KEY,
+            "line 2: Prime €: a value may be a fraction or thousands; say which it is: `decimal` , or `decimal` .",
+        ),
+        (
+            ["no;Prime €", "1;1,5", "2;2.5"],
+            TEXT_KEY,
+            "line 3: Prime €: a value is written with another decimal mark than the values before. Correct it",
+        ),
+        (
+            ["no;Prime €", "31/12/1971 x;1"],
+            KeyForm((KeyColumn("no", "date"),)),
+            "line 2: no must be a day such as 2024-12-31",
+        ),
+    ],
+)
+def test_the_error_of_a_job_repeats_no_open_value(
+    tmp_path: Path, lines: list[str], form: KeyForm, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that leaves open how numbers are written nor a key: line, column and what is wanted are told."""
+    monkeypatch.setattr(sys.modules[__name__], "SIGNATURE", Signature((FeatureSpec("Prime €", FeatureKind.NUMBER),)))
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(UploadRefused) as caught:
+        rows_of(path, form, tells_values=False)
+    assert str(caught.value) == told
+    with pytest.raises(UploadRefused) as shown:
+        rows_of(path, form)
+    assert str(shown.value) != told
+
+
+def test_of_a_library_s_error_the_type_alone_is_told(tmp_path: Path) -> None:
+    """Its text may quote what it could not read."""
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1 planted-3141 PAR1")
+    with pytest.raises(UploadRefused, match=r"cannot be read \(ArrowInvalid\)$"):
+        rows_of(path)
 
 
 def test_what_is_open_in_csv_says_which_field_decides(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from devstack.servers.postgres_settings import QUIET
 from devstack.servers.redis import ALLOWED, CHANNELS, KEYS
 from tests.support import ROOT
 
@@ -83,3 +84,9 @@ def test_a_service_has_the_address_of_its_own_database_role_alone(name: str, rol
     assert len(addresses) == 1
     assert f"//predictq_{role}:${{{role.upper()}_DATABASE_PASSWORD" in addresses[0]
     assert "POSTGRES_PASSWORD" not in str(environment)
+
+
+def test_postgresql_of_compose_is_as_quiet_as_the_embedded_one() -> None:
+    """Each setting that keeps values out of its log, with the same value."""
+    given = dict(word.split("=", 1) for word in SERVICES["postgres"]["command"] if "=" in word)
+    assert {name: given.get(name) for name in QUIET} == QUIET

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sqlalchemy import Engine
 
 from model.artefact import build_artefact
+from shared.errors import FilterRefused
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from tests.models import TestModel
 from tests.unit.worker.test_small import rows_with
+from worker.errands.runner import ErrandRunner
 from worker.models.model_store import load_model
 from worker.scoring.isolation import _call_in_fork
 from worker.scoring.prediction import predict_rows
@@ -70,3 +74,19 @@ def test_what_a_model_says_of_its_features_is_not_told(
     assert {row: error.detail for row, error in answers.errors.items()} == {0: told, 1: told}
     assert str(_call_in_fork(model, features, 10)) == told
     assert [line["event"] for line in logged] == (["model_raised"] if raises else [])
+
+
+def test_what_an_errand_is_refused_for_is_told_to_its_caller_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """She gave the value; the log has the code and the type."""
+    logged: list[dict[str, Any]] = []
+    log = SimpleNamespace(warning=lambda _event, **values: logged.append(values))
+    monkeypatch.setattr("worker.errands.runner.log", log)
+
+    def refuse(_arguments: dict[str, Any]) -> dict[str, Any]:
+        raise FilterRefused("age", f"age is no {PLANTED}")
+
+    engine = cast("Engine", None)
+    runner = ErrandRunner(engine, {"count": refuse}, worker="w", stopped=threading.Event())
+    told, failed = runner._do(cast("Any", SimpleNamespace(kind="count", arguments={}, id=1)))
+    assert (told, failed) == ({"code": "filter_refused", "detail": f"age is no {PLANTED}"}, True)
+    assert logged == [{"errand_id": "1", "kind": "count", "code": "filter_refused", "reason": "FilterRefused"}]
