@@ -25,6 +25,7 @@ from shared.models.registry import ModelVersion, get_version, is_registered, rea
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.postgres.engine import autocommit, transaction
+from shared.sources.no_features import no_features
 from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed
@@ -68,6 +69,7 @@ class ModelErrands:
             "name": str(arguments.get("file_name") or arguments["model"]),
             "columns": None if source is None else [asdict(column) for column in source.columns],
             "source_id": None if source is None else source.id,
+            "others": {} if source is None else no_features(source),
         }
         found = self._closed("prepare", asked, content, *([code] if code else []))
         new, reference = read_prepared(found, str(arguments["model"]), content, source, code)
