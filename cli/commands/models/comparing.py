@@ -43,7 +43,7 @@ def diff(
 
 
 def environment(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
-    """Write the libraries that a version needs as a requirements.txt: those that made it, as far as its file states them.
+    """Write the libraries that a version needs as a requirements.txt: those that made it, if its file states them.
 
     Of others that it needs the release that stood where it was registered: boosters, onnxruntime, what --code imports.
     """
@@ -63,7 +63,7 @@ def environment(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = Non
 
 
 def requirement_lines(stated: Mapping[str, str], needed: Mapping[str, str] = NOTHING) -> Iterator[str]:
-    """A line for each library: pinned where one version is stated or a release needed, else a comment that says why not.
+    """A line for each library: pinned where one version is stated or a release needed, else a comment that says why.
 
     `needed` are releases by library: see shared.models.requirements.
     """
