@@ -21,11 +21,11 @@ from model.requirements import requirements_of
 from model.seals.seal import check_said
 from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
+from shared.models.no_features import no_features
 from shared.models.registry import ModelVersion, get_version, is_registered, read_artefact, read_code, register_version
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.postgres.engine import autocommit, transaction
-from shared.sources.no_features import no_features
 from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
+from shared.models.no_features import no_features
 from shared.models.signature import LACKS, FeatureKind, FeatureSpec, Signature
-from shared.sources.no_features import no_features
 from shared.sources.source import KeyColumn, Source, SourceColumn
 from tests.unit.models.test_models_of_others import registered
 
