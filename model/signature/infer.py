@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,10 +51,17 @@ class Inferred:
     notes: list[str] = field(default_factory=list)
 
 
-def infer_signature(estimator: Any, columns: Sequence[Column] | None, said: Sequence[str] = ()) -> Inferred:
+def infer_signature(
+    estimator: Any,
+    columns: Sequence[Column] | None,
+    said: Sequence[str] = (),
+    *,
+    others: Mapping[str, str] = MappingProxyType({}),
+) -> Inferred:
     """The features of `estimator`, with the types of the source's columns, where there are such.
 
-    `said` are names that a person has given some of them: LightGBM keeps none as it was told.
+    `said` are names that a person has given some of them: LightGBM keeps none as it was told. `others` are
+    columns of the source's table that are no features, with the reason of each.
 
     Raises ModelRefused where the file does not name its features, or a column is of a type that no feature stands for.
     """
@@ -65,7 +73,7 @@ def infer_signature(estimator: Any, columns: Sequence[Column] | None, said: Sequ
     known = {column.name: column for column in columns or ()}
     lacking = [name for name in names if name not in known] if columns is not None else []
     if lacking:
-        notes.append(_lacking(lacking, known))
+        notes.append(lacking_words(lacking, known, others))
     seen: dict[str, list[Sight]] = {}
     for sight in sights(estimator, names):
         seen.setdefault(sight.feature, []).append(sight)
@@ -144,11 +152,18 @@ def _is_text(column: Column) -> bool:
     return KINDS.get(column.type) is FeatureKind.CATEGORY
 
 
-def _lacking(lacking: list[str], known: Iterable[str]) -> str:
+def lacking_words(lacking: Sequence[str], known: Iterable[str], others: Mapping[str, str]) -> str:
+    """What the source lacks: of each feature why it is none there, or a column that is called nearly so."""
     names = list(known)
-    near = [(name, nearest(name, names)) for name in lacking[:10]]
-    words = ", ".join(f"{name!r} (there is {match!r})" if match else repr(name) for name, match in near)
+    words = ", ".join(_lacking_one(name, names, others) for name in lacking[:10])
     return f"{LACKS}{len(lacking)} of the model's features: {words}" + (", …" if len(lacking) > 10 else "")
+
+
+def _lacking_one(name: str, names: Sequence[str], others: Mapping[str, str]) -> str:
+    if name in others:
+        return f"{name!r} ({others[name]})"
+    match = nearest(name, names)
+    return f"{name!r} (there is {match!r})" if match else repr(name)
 
 
 def _spec(name: str, column: Column | None, seen: list[Sight], listed: CategoryList | None) -> FeatureSpec:

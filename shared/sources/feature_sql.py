@@ -37,5 +37,7 @@ def values_in_json(source: Source, signature: Signature) -> dict[str, str]:
         column = source.column(spec.name)
         if column is not None:
             expression = feature_sql(f"c.{quoted(column.name)}", column.type, spec)
-            found[spec.name] = f"({expression})::text" if spec.kind is FeatureKind.CATEGORY else expression
+            # A char(n) is a text to JSON as it is; cast to one it would lose the blanks that a reading by key keeps.
+            is_cast = spec.kind is FeatureKind.CATEGORY and column.type != "char"
+            found[spec.name] = f"({expression})::text" if is_cast else expression
     return found

@@ -47,6 +47,7 @@ def prepare_file(asked: dict[str, Any], content: bytes, code: bytes = b"") -> di
             force=asked.get("force"),
             formats=tuple(asked.get("formats") or FORMATS),
             code=code or None,
+            others=dict(asked.get("others") or {}),
         )
     )
     return {**artefact.metadata.to_json(), "reference": _reference_json(artefact)}

@@ -21,6 +21,7 @@ from model.requirements import requirements_of
 from model.seals.seal import check_said
 from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
+from shared.models.no_features import no_features
 from shared.models.registry import ModelVersion, get_version, is_registered, read_artefact, read_code, register_version
 from shared.models.signature import Signature
 from shared.models.task import Task
@@ -68,6 +69,7 @@ class ModelErrands:
             "name": str(arguments.get("file_name") or arguments["model"]),
             "columns": None if source is None else [asdict(column) for column in source.columns],
             "source_id": None if source is None else source.id,
+            "others": {} if source is None else no_features(source),
         }
         found = self._closed("prepare", asked, content, *([code] if code else []))
         new, reference = read_prepared(found, str(arguments["model"]), content, source, code)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,9 +15,9 @@ from model.metadata import ArtefactMetadata
 from model.onnx_model import OnnxModel
 from model.opening import size_refusal
 from model.servable import Servable, ordered_classes, own_threshold, servable
-from model.signature.infer import Column, as_onnx_takes, infer_signature
+from model.signature.infer import Column, as_onnx_takes, infer_signature, lacking_words
 from model.signature.learnt_types import otherwise_learnt
-from shared.models.signature import LACKS, FeatureSpec, Signature, find_feature, missing_columns
+from shared.models.signature import FeatureSpec, Signature, find_feature, missing_columns
 from shared.models.task import Task
 from worker.models.gaps import settle_gaps
 from worker.models.loaded_model import LoadedModel, load_model, wrap
@@ -33,7 +33,8 @@ class Offer:
     `signature` corrects what is inferred, feature by feature, or says all where the file names no features. `columns`
     are the source's; None where features come with each call. `allow` names types of a skops file that are trusted.
     `force`: why it is registered in spite of the trial's doubts. A file of another form than `formats` is not opened.
-    `code` is the pack of the modules that it brings, which are importable already.
+    `code` is the pack of the modules that it brings, which are importable already. `others` are columns of the source's
+    table that are no features there: why, by name.
     """
 
     content: bytes
@@ -47,6 +48,7 @@ class Offer:
     force: str | None = None
     formats: Sequence[str] = FORMATS
     code: bytes | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(offer: Offer) -> Artefact:
@@ -116,7 +118,7 @@ def _threshold(
 def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
     """The inferred signature with what was said of it put in."""
     try:
-        inferred = infer_signature(estimator, offer.columns, sorted(_said(offer)))
+        inferred = infer_signature(estimator, offer.columns, sorted(_said(offer)), others=offer.others)
     except ModelRefused:
         if offer.signature is None:
             raise
@@ -158,8 +160,9 @@ def _otherwise_learnt(offer: Offer, estimator: Any, signature: Signature) -> lis
 def _lacking(offer: Offer, signature: Signature) -> list[str]:
     if offer.columns is None:
         return []
-    lacking = missing_columns(signature, [column.name for column in offer.columns])
-    return [f"{LACKS}{len(lacking)} of the model's features: {', '.join(lacking[:10])}"] if lacking else []
+    known = [column.name for column in offer.columns]
+    missing = list(missing_columns(signature, known))
+    return [lacking_words(missing, known, offer.others)] if missing else []
 
 
 def _said(offer: Offer) -> frozenset[str]:

@@ -26,6 +26,12 @@ from worker.models.sample_rows import draw_table
 TRIAL_ROWS = 50
 _TOLERANCE = 1e-9  # floating-point sums in another order differ by about 1e-15
 _TOLERANCE32 = 1e-5  # and those of float32, in which graphs of ONNX compute, by about 1e-7
+# What a ColumnTransformer says that meets a matrix where it was fitted on frames.
+_COLUMNS_BY_NAME = "columns using strings is only supported for dataframes"
+_OF_A_SETTING = (
+    'If it was trained under set_config(transform_output="pandas"): no file holds that setting. Say '
+    'model.set_output(transform="pandas") before fit, and save it again.'
+)
 
 
 @dataclass(slots=True)
@@ -111,7 +117,8 @@ def _with_advice(model: LoadedModel, words: str) -> str:
 def _nothing_answered(model: LoadedModel, error: str) -> str:
     kinds = ", ".join(f"{spec.name} {spec.kind}" for spec in model.signature.features[:8])
     more = "" if len(model.signature.features) <= 8 else ", …"
-    return f"The model cannot score a row of this signature ({kinds}{more}): {error}"
+    words = f"The model cannot score a row of this signature ({kinds}{more}): {error}"
+    return f"{words} {_OF_A_SETTING}" if _COLUMNS_BY_NAME in error else words
 
 
 def _check_values(model: LoadedModel, answers: Prediction, trial: Trial) -> None:

@@ -15,8 +15,8 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 from sqlalchemy import Connection, Engine, text
 
 from shared.models.signature import Signature
+from shared.models.source_changes import Columns, broken_features, columns_of, columns_seen
 from shared.postgres.engine import autocommit, driver_connection, transaction
-from shared.sources.changes import Columns, broken_features, columns_of, columns_seen
 from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.selection import count_query, selection_query

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -11,9 +12,11 @@ from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.commands.models.registry import ModelName, model_path, named_model
 from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from shared.models.requirements import read_requirements
 
 Version = Mapping[str, Any]
 _ABSENT = "–"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _NOT_STATED = "not stated"  # as `model.stated` writes it; that module is slow to import
 _FACTS = ("task", "classes", "threshold", "source", "file_format", "requirements", "sha256", "code_sha256", "digest")
 _OF_FEATURES = ("kind", "dtype", "missing", "nullable", "categories", "minimum", "maximum")
@@ -40,25 +43,34 @@ def diff(
 
 
 def environment(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> None:
-    """Write the libraries that a version was made with as a requirements.txt, so far as its file states them."""
+    """Write the libraries that a version needs as a requirements.txt: those that made it, if its file states them.
+
+    Of others that it needs the release that stood where it was registered: boosters, onnxruntime, what --code imports.
+    """
     with api_client(api_url, api_key, quiet=True) as client:
         version = _read(client, model)
     stated = version["metadata"]["library_versions"]
+    needed = read_requirements(version["requirements"])
     if as_json:
-        say_json(stated)
+        say_json({**{name: _pinned(release) for name, release in needed.items()}, **_known(stated, needed)})
         return
     say(plain_text(f"# {version['model']}:{version['version']}, {version['file_format']}, SHA-256 {version['sha256']}"))
-    for line in requirement_lines(stated):
+    for line in requirement_lines(stated, needed):
         say(plain_text(line))
-    missing = sorted(name for name, found in stated.items() if found == _NOT_STATED)
+    missing = sorted(name for name, found in _known(stated, needed).items() if found == _NOT_STATED)
     if missing:
         remark(plain_text(f"The file does not state its {', '.join(missing)}: they are left as comments."))
 
 
-def requirement_lines(stated: Mapping[str, str]) -> Iterator[str]:
-    """A line for each library: pinned where one version is stated, else a comment that says why it is not."""
-    for name, version in sorted(stated.items()):
-        if name == "python":
+def requirement_lines(stated: Mapping[str, str], needed: Mapping[str, str] = NOTHING) -> Iterator[str]:
+    """A line for each library: pinned where one version is stated or a release needed, else a comment that says why.
+
+    `needed` are releases by library: see shared.models.requirements.
+    """
+    for name, version in sorted({**needed, **_known(stated, needed)}.items()):
+        if name not in stated or (name in needed and not _is_one(stated[name])):
+            yield name if needed[name] == "*" else f"{name}=={_pinned(needed[name])}"
+        elif name == "python":
             yield f"# Python {version}"
         elif version == _NOT_STATED:
             yield f"# {name}: its version is not stated by the file"
@@ -66,6 +78,19 @@ def requirement_lines(stated: Mapping[str, str]) -> Iterator[str]:
             yield f"# {name}: parts of the file were made by {version}"
         else:
             yield f"{name}=={version}"
+
+
+def _known(stated: Mapping[str, str], needed: Mapping[str, str]) -> dict[str, str]:
+    """What the file states, without what it leaves open where a release is needed."""
+    return {name: version for name, version in stated.items() if name not in needed or _is_one(version)}
+
+
+def _is_one(version: str) -> bool:
+    return version != _NOT_STATED and "," not in version
+
+
+def _pinned(release: str) -> str:
+    return release if release == "*" else f"{release}.*"
 
 
 def differences(one: Version, other: Version) -> Iterator[tuple[str, Any, Any]]:

@@ -151,8 +151,9 @@ def next_step(label: str, source: str | None, findings: Sequence[str]) -> str:
     if any(finding.startswith(LACKS) for finding in findings):
         name = plain_text(source or "SOURCE")
         return (
-            "It cannot go live while the source lacks them: rename the model's features or the columns, or add the "
-            f"columns, and type: predictq sources check {name}. Then: predictq promote {plain_text(label)}"
+            "It cannot go live while the source lacks them: do what is said of each, rename the model's features or "
+            f"the columns, or add columns, and type: predictq sources check {name}. "
+            f"Then: predictq promote {plain_text(label)}"
         )
     check = f"See what it makes of real rows: predictq models check {plain_text(label)}. " if source else ""
     return f"{check}Put it to work: predictq promote {plain_text(label)}"

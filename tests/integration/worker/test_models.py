@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 import sklearn
 import skops.io
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
@@ -255,3 +257,11 @@ def test_what_was_seen_of_real_rows_is_said(engine: Engine, source: Source) -> N
         connection.execute(text("ALTER TABLE people RENAME TO elsewhere"))
     findings = register(engine, source, content, "theirs")["findings"]
     assert any(one.startswith("not tried on rows of people: ") for one in findings)
+
+
+def test_a_feature_that_is_the_key_is_said_to_be_it(engine: Engine, source: Source) -> None:
+    """The errand hands on what the source knows of columns that are no features."""
+    frame = pd.DataFrame({"no": [f"P-{number}" for number in range(len(LABELS))]})
+    content = dumped(make_pipeline(OneHotEncoder(handle_unknown="ignore"), LR()).fit(frame, LABELS))
+    findings = register(engine, source, content, "keyed")["findings"]
+    assert any("the source lacks 1 of the model's features: 'no' (it is part of the key" in one for one in findings)

@@ -359,14 +359,15 @@ def test_a_source_that_is_too_slow_by_key_is_read_along_with_its_keys(
 ) -> None:
     """In the plan's one pass; exactly what reading by key gives, and a value that does not fit costs its row."""
     driver = connect(far)
-    kinds = "k text, n numeric, r real, d float8, b bigint, t boolean, w text, day date, z timestamptz"
+    kinds = "k text, n numeric, r real, d float8, b bigint, t boolean, w text, day date, z timestamptz, c char(4)"
     run(driver, f"""CREATE TABLE t ({kinds}, "odd ""name'%s" integer)""")
     run(
         driver,
         r"""INSERT INTO t VALUES (E'a"\\', 5436249914.65, 0.64, 0.1::float8 + 0.2, 9007199254740992, true, E'x"\\\n\té',
-        '2025-02-01', '2025-02-01 10:20:30.5+02', 7), ('b', NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL),
-        ('c', 'NaN', 1, 1, 1, false, 'c', '2025-02-01', 'epoch', 1),
-        ('d', 1, 1, 1, 1, false, 'c', 'infinity', 'epoch', 1)""",
+        '2025-02-01', '2025-02-01 10:20:30.5+02', 'ab', 7),
+        ('b', NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, NULL),
+        ('c', 'NaN', 1, 1, 1, false, 'c', '2025-02-01', 'epoch', '', 1),
+        ('d', 1, 1, 1, 1, false, 'c', 'infinity', 'epoch', 'abcd', 1)""",
     )
     things = add(engine, far, "t", key=("k",))
     features = tuple(
@@ -387,6 +388,7 @@ def test_a_source_that_is_too_slow_by_key_is_read_along_with_its_keys(
         ).scalar_one()
     first = json.loads(given[0])
     assert (first["n"], first["r"], first["d"], first["b"]) == (5436249914.65, 0.64, 0.30000000000000004, 2**53)
+    assert first["c"] == "ab  "
     assert (first["w"], first["odd \"name'%s"]) == ('x"\\\n\té', 7)
     score(scorer, Queue.BULK)
     errors = [[row.error_code for row in results(engine, job)] for job in (by_key, scanned)]
@@ -444,6 +446,7 @@ SCANNED = [
     (FeatureKind.CATEGORY, ""),
     (FeatureKind.DATETIME, ""),
     (FeatureKind.DATETIME, "datetime64[us, UTC]"),
+    (FeatureKind.CATEGORY, ""),
     (FeatureKind.INTEGER, ""),
 ]
 
