@@ -17,10 +17,10 @@ from shared.jobs.accepting.model_choice import ModelChoice
 from shared.jobs.accepting.singles import Target
 from shared.models.model_list import read_models_in_use
 from shared.models.registry import ModelVersion, find_version, get_version
+from shared.sources.description import rows_of_a_page
 from shared.sources.keys import KeyForm
 from shared.sources.lookup import Lookup, lookup_of, may_look_up
 from shared.sources.source import Source, get_source
-from shared.sources.width import rows_of_a_page
 
 _REMEMBER_SECONDS = 1.0
 _MOST_PINNED = 100  # versions that are not live

@@ -17,7 +17,7 @@ from api.http.problems import TOO_LARGE, Flaw, Invalid, Problem
 from api.intake.key_spool import KeySpool
 from api.server.turns import Turns
 from shared.sentences import retold
-from shared.sources.width import PAGE_BYTES
+from shared.sources.description import PAGE_BYTES
 from shared.uploads.key_lines import KeyLines
 from shared.uploads.reader import KeyReader
 from shared.uploads.refusals import LineFault, UploadRefused

@@ -25,6 +25,8 @@ def upkeep_transaction(engine: Engine) -> Iterator[Connection]:
     with transaction(engine) as connection:
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text("SET LOCAL predictq.upkeep = on"))
+        # Else names are shown without their schema to a role that is called predictq, as the owner may be.
+        connection.execute(text("SET LOCAL search_path = ''"))
         yield connection
 
 

@@ -7,7 +7,7 @@ import time
 
 from shared.jobs.accepting.bulk import rows_per_batch
 from shared.jobs.planning import PlannedPage
-from shared.sources.width import PAGE_BYTES
+from shared.sources.description import PAGE_BYTES
 from worker.planning.spool import KeySpool
 
 FIRST_ROWS = 1_000  # of a job: it is answered while the others are still written

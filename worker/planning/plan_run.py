@@ -16,9 +16,9 @@ from shared.messaging.messages import Notice
 from shared.models.registry import get_version
 from shared.models.signature import missing_columns
 from shared.postgres.engine import autocommit
+from shared.sources.description import rows_of_a_page
 from shared.sources.feature_sql import values_in_json
 from shared.sources.source import Source, get_source
-from shared.sources.width import rows_of_a_page
 from shared.uploads.table_order import TableOrder
 from worker.planning.doorbell import Doorbell
 from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows

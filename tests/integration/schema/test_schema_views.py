@@ -163,7 +163,7 @@ def test_each_job_has_its_status_and_counts(story: Story) -> None:
 
 # Plans, on pages that were made by SQL: three thousand pages of 200 answers, fifty of them to a job, and as many of ten
 # single jobs, the newest.
-_PAGES = """
+PAGES = """
 INSERT INTO predictq.jobs (id, kind, owner, model_version_id, request_count, first_batch_id)
 SELECT overlay(gen_random_uuid()::text PLACING left(predictq.first_uuid_of(now())::text, 14) FROM 1)::uuid,
        'bulk', 'me', 1, 10000, 50 * n + 1 FROM generate_series(0, 59) n;
@@ -199,7 +199,7 @@ def large(make_database: Callable[..., str]) -> Iterator[Engine]:
     add_clients(engine, 4000)
     add_model(engine)
     with transaction(engine) as connection:
-        connection.execute(text(_PAGES))
+        connection.execute(text(PAGES))
     with transaction(engine) as connection:
         connection.execute(text("ANALYZE"))
     yield engine

@@ -435,3 +435,17 @@ def test_a_bulk_job_that_is_held_keeps_the_held_rows_alone(engine: Engine, versi
     let_go(engine)
     assert count_rows(engine) == NOTHING
     require_balance(engine, 7)
+
+
+def test_the_owner_of_the_tables_can_run_it(engine: Engine, version: int) -> None:
+    """As `retention run --export` does: its role may be called predictq, and names then lack the schema."""
+    store_bulk(engine, OLD, [[1, 2], [3]], version)
+    close_range(engine)
+    store_singles(engine, OLD, [4, 5], version)
+    store_singles(engine, NOW, [6], version)
+    with transaction(engine) as connection:
+        assert connection.execute(text("SELECT 'predictq.jobs'::regclass::text")).scalar_one() == "jobs"
+    report = run_retention(engine, NOW, settle_seconds=0)
+    assert report.to_json()["answers"] == 5
+    assert "batch_outputs_0" in report.partitions
+    require_balance(engine, 6)

@@ -217,3 +217,17 @@ def test_every_room_is_told_of_and_is_no_crowd(room: Path) -> None:
     assert f"| `{room.relative_to(ROOT)}/` |" in (DOCS / "architecture.md").read_text(encoding="utf-8")
     modules = [path.name for path in room.glob("*.py") if path.name not in {"__init__.py", "__main__.py"}]
     assert len(modules) <= 15, modules
+
+
+def test_the_modules_of_a_prediction_are_there_and_named_once() -> None:
+    """The table in architecture.md, which newcomers read the code by, has each module once, and those of the POST."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The modules of a single prediction, in order")[2].partition("\n## ")[0]
+    named = re.findall(r"^\|[^|]*\| `([^`]+)` \|", table, re.MULTILINE)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    assert sorted(named) == sorted(set(named))
+    route = (ROOT / "api/routes/predict.py").read_text(encoding="utf-8")
+    called = re.findall(r"^from (api\.(?:access|intake|routes)\.\w+) import", route, re.MULTILINE)
+    assert called
+    assert {f"{module.replace('.', '/')}.py" for module in called} <= set(named)

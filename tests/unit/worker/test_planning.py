@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from shared.jobs.accepting.bulk import rows_per_batch
+from shared.sources.description import PAGE_BYTES, rows_of_a_page
 from shared.sources.source import Source
-from shared.sources.width import PAGE_BYTES, rows_of_a_page
 from tests.support import loaded_of, wait_until
 from worker.planning import page_cutter, spool
 from worker.planning.page_cutter import FIRST_ROWS, PageCutter

@@ -9,11 +9,11 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
+from shared.sources.description import rows_of_a_page
 from shared.sources.errors import SourceRefused
 from shared.sources.key_types import KEY_TYPES
 from shared.sources.source import KeyColumn, Source, SourceColumn
 from shared.sources.sql import quoted, relation
-from shared.sources.width import rows_of_a_page
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.describing.catalogue import CatalogueColumn, Relation, find_relation
 from worker.sources.describing.looks import KEYS, Looks
