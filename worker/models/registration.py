@@ -12,10 +12,10 @@ from model.artefact import Artefact, checked_threshold, versions_of_file
 from model.errors import ModelRefused
 from model.formats import FORMATS, ONNX, format_of, open_file
 from model.metadata import ArtefactMetadata
-from model.opening import size_refusal
 from model.servable import Servable, ordered_classes, own_threshold, servable
 from model.signature.infer import Column, infer_signature
 from model.signature.learnt_types import otherwise_learnt
+from model.size import size_refusal
 from shared.models.signature import LACKS, Signature, find_feature, missing_columns
 from shared.models.task import Task
 from worker.models.gaps import settle_gaps
