@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from cli.errors import FileRefused, UsageProblem
 from cli.output.progress import progress
+from model.size import size_refusal
 from shared.models.signature_reading import SignatureRefused, read_signature_text
 
 if TYPE_CHECKING:  # httpx takes 0.1 s to import, which `predictq --help` must not wait for
@@ -91,8 +92,15 @@ def register(
     code: PackedFolder | None = None,
     quiet: bool,
 ) -> Json:
-    """Send the file, and the code that it brings, and have it registered; returns the version and what was found."""
-    with progress("sending", file.path.stat().st_size, unit="bytes", quiet=quiet) as meter:
+    """Send the file, and the code that it brings, and have it registered; returns the version and what was found.
+
+    Raises FileRefused where it is too large, before any of it is sent.
+    """
+    size = file.path.stat().st_size
+    refusal = size_refusal(size)
+    if refusal:
+        raise FileRefused(f"{file.path}: {refusal}")
+    with progress("sending", size, unit="bytes", quiet=quiet) as meter:
         sent = client.send_file(file.path, meter)
     said = {name: value for name, value in file.said.items() if value is not None}
     given = {name: value for name, value in options.items() if value not in (None, [], ())}

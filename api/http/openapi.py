@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
+from api.http import answer_examples
 from api.http.problems import MEDIA_TYPE
 from api.http.root_path import rooted
 from api.schemas import jobs as schemas
@@ -231,6 +232,8 @@ def openapi(app: FastAPI) -> _Json:
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
     )
+    for (method, path), examples in answer_examples.OF_CALLS.items():  # here, for FastAPI leaves out what is null
+        document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["examples"] = examples
     if root := rooted(""):
         document["servers"] = [{"url": root}]
     shapes = schemas.ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -41,6 +41,7 @@ async def add(
         "columns": body.columns,
         "filters": body.filters,
         "settings": body.time_outs,
+        "unchecked": body.unchecked,
     }
     found = await services.errands.run("describe_source", caller.owner, asked)
     source = source_from(body.name, body.url_variable, found, chosen=body.columns, time_outs=body.time_outs)

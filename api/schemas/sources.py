@@ -74,6 +74,9 @@ class NewSource(Shape):
     timeout_seconds: float | None = _seconds(STATEMENT, "For one reading of a batch of clients.")
     lock_timeout_seconds: float | None = _seconds(LOCK, "For a lock that somebody else holds on it.")
     connect_timeout_seconds: int | None = _seconds(CONNECT, "For a connection to another database.")
+    unchecked: StrictBool = Field(
+        default=False, description="Take a key of which it takes too long to see that it is unique and never null."
+    )
     dry_run: StrictBool = False
 
     @property

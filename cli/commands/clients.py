@@ -42,7 +42,10 @@ def import_(
     ignore_extra: Annotated[bool, typer.Option("--ignore-extra", help="Leave unknown columns out.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a table of clients from a file, or insert new and update changed ones. All rows, or none."""
+    """Make a table of clients from a file, or insert new and update changed ones. All rows, or none.
+
+    It writes to PostgreSQL itself: with an API key and a URL alone nobody imports.
+    """
     from cli.table_import import ImportOptions
 
     options = ImportOptions(source, key or (), types or (), separator, decimal, encoding, sheet, ignore_extra)

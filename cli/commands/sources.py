@@ -83,6 +83,9 @@ def add(
             min=LEAST_CONNECT_SECONDS, max=int(MOST_SECONDS[CONNECT]), help="Seconds for a connection; default: 3."
         ),
     ] = None,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Take a key that takes too long to be seen to be unique and never null.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what there is, and keep nothing.")] = False,
     as_json: AsJson = False,
     api_url: ApiUrl = None,
@@ -96,6 +99,7 @@ def add(
         "url_variable": url_env,
         "columns": column or [],
         "filters": filter_column or [],
+        "unchecked": unchecked,
         "timeout_seconds": timeout,
         "lock_timeout_seconds": lock_timeout,
         "connect_timeout_seconds": connect_timeout,

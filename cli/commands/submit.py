@@ -55,9 +55,12 @@ def predict(
 def predict_raw(
     features: Annotated[
         Path,
-        typer.Option(help="JSON {name: value}; - reads standard input."),
+        typer.Option(help="JSON {name: value}, or the whole body of a call; - reads standard input."),
     ],
     model: Model = None,
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", help="A reference of yours, which comes back with the answer.")
+    ] = None,
     wait: Wait = False,
     idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
@@ -68,9 +71,9 @@ def predict_raw(
     from cli.watching import wait_for
 
     _require_file("--features", features)
-    values = _read_features(features)
+    body = raw_body(_read_object(features), f"--features {features}", model=model, client_id=client_id)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = client.predict_raw(values, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
+        job = _predict_raw(client, body, client_id, wait=wait, key=checked_idempotency_key(idempotency_key))
         finish(client, wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -225,7 +228,11 @@ def key_problem(refused: GatewayRefused, parts: Sequence[str]) -> UsageProblem |
 def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more: Any) -> dict[str, Any]:
     pairs = [part.partition("=") for part in parts]
     if len(parts) > 1 or (pairs[0][1] and pairs[0][0].isidentifier()):
-        return _predict_composite(client, {name: value for name, _, value in pairs}, model=model, **more)
+        try:
+            return _predict_composite(client, {name: value for name, _, value in pairs}, model=model, **more)
+        except GatewayRefused as refused:
+            if len(parts) > 1 or "one_value" not in refused.reasons:
+                raise  # else the key is a text in which = is a letter as any other
     text = parts[0]
     if not _WHOLE.fullmatch(text):
         return dict(client.predict(text, model=model, **more))
@@ -250,7 +257,39 @@ def _predict_composite(client: Any, parts: Mapping[str, str], **more: Any) -> di
             natural[name] = parts[name]
 
 
-def _read_features(path: Path) -> dict[str, Any]:
+def _predict_raw(client: Any, body: dict[str, Any], typed: str | None, **more: Any) -> dict[str, Any]:
+    """A reference that was typed is a number where its source's keys are, as a key of `predict` is."""
+    try:
+        return dict(client.predict_raw(body, **more))
+    except GatewayRefused as refused:
+        if typed is None or body["client_id"] == typed or "invalid_client_id" not in refused.codes:
+            raise
+        return dict(client.predict_raw({**body, "client_id": typed}, **more))
+
+
+def raw_body(values: dict[str, Any], place: str, *, model: str | None, client_id: str | None) -> dict[str, Any]:
+    """The body of a call for features: those of a file, or the whole body in it with what the options say besides.
+
+    Raises UsageProblem where both say something else, FileRefused where the body has more than a call may.
+    """
+    whole = values if isinstance(values.get("features"), dict) else {"features": values}
+    more = sorted(set(whole) - {"features", "client_id", "model"})
+    if more:
+        raise FileRefused(f"{place} is the body of a call, which has features, client_id and model, and no {more[0]!r}")
+    if model is not None and whole.get("model") not in (None, model):
+        raise UsageProblem(f"{place} is for the model {whole['model']}, and --model says {model}: leave one out")
+    if client_id is not None and whole.get("client_id") is not None and str(whole["client_id"]) != client_id:
+        raise UsageProblem(f"{place} has a client_id, and --client-id says another: leave one out")
+    said = {"model": model, "client_id": _number_or_text(client_id)}
+    given = {name: value for name, value in whole.items() if value is not None}
+    return {**{name: value for name, value in said.items() if value is not None}, **given}
+
+
+def _number_or_text(typed: str | None) -> int | str | None:
+    return int(typed) if typed is not None and _WHOLE.fullmatch(typed) else typed
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     content = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
     try:
         values = json.loads(content.decode("utf-8-sig"))
@@ -258,8 +297,6 @@ def _read_features(path: Path) -> dict[str, Any]:
         raise FileRefused(f"--features {path} is not UTF-8: byte {error.start + 1} is no part of a letter") from error
     except (ValueError, RecursionError) as error:
         raise FileRefused(f"--features {path} is not JSON: {error}") from error
-    if isinstance(values, dict) and isinstance(values.get("features"), dict):
-        values = values["features"]  # the whole body of a call is as good
     if not isinstance(values, dict):
         raise FileRefused(f'--features {path} must hold an object: {{"tenure": 41, …}}')
     return values

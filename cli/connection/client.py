@@ -70,11 +70,9 @@ class ApiClient:
         """
         return self._submit("/v1/predict", {"client_id": client_id, **_named(model)}, wait=wait, key=key)
 
-    def predict_raw(
-        self, features: Mapping[str, Any], *, model: str | None = None, wait: bool = False, key: str | None = None
-    ) -> Json:
-        """The same for features given in the call."""
-        return self._submit("/v1/predict_raw", {"features": features, **_named(model)}, wait=wait, key=key)
+    def predict_raw(self, body: Mapping[str, Any], *, wait: bool = False, key: str | None = None) -> Json:
+        """The same for features given in the call: `body` has them, and may have client_id and model."""
+        return self._submit("/v1/predict_raw", dict(body), wait=wait, key=key)
 
     def submit_where(self, where: Mapping[str, Any], *, key: str | None = None, **more: Any) -> Json:
         """A bulk job of all clients that fit; of all there are when `where` is empty. `more`: model, name, deadline."""

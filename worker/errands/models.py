@@ -19,6 +19,7 @@ from model.code.pack import MOST_PACK_BYTES, read_pack
 from model.errors import ModelRefused
 from model.requirements import requirements_of
 from model.seals.seal import check_said
+from model.size import size_refusal
 from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
 from shared.models.no_features import no_features
@@ -55,7 +56,7 @@ class ModelErrands:
         """`register_model`: a file that was sent, and what is said about it, to {version_id, version, findings}."""
         began = time.monotonic()
         with autocommit(self._engine) as connection:
-            content = read_file(connection, UUID(str(arguments["upload_id"])), str(arguments["owner"]))
+            content = _read_content(connection, UUID(str(arguments["upload_id"])), str(arguments["owner"]))
             source = _source(connection, arguments.get("source_id"))
             code = _read_code(connection, arguments)
         seal = self._seals.check_offer(
@@ -162,6 +163,14 @@ def _how_opened(file_format: str, files: Mapping[str, str]) -> list[str]:
             "in as far as that worker's system can"
         ),
     ]
+
+
+def _read_content(connection: Connection, upload_id: UUID, owner: str) -> bytes:
+    """The file itself, whose size is asked before it is read. Raises ModelRefused, UploadUnknown."""
+    refusal = size_refusal(find_file(connection, upload_id, owner).size)
+    if refusal:
+        raise ModelRefused(refusal)
+    return read_file(connection, upload_id, owner)
 
 
 def _read_code(connection: Connection, arguments: dict[str, Any]) -> bytes | None:

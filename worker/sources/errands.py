@@ -41,7 +41,9 @@ class SourceErrands:
         self._engine = engine
 
     def describe(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`describe_source`: {url_variable, table, key, columns, filters, settings} to what was found."""
+        """`describe_source`: {url_variable, table, key, columns, filters, settings, unchecked} to
+        what was found.
+        """
         variable = arguments.get("url_variable") or None
         if variable is not None and not _VARIABLE.fullmatch(variable):
             raise SourceRefused("--url-env takes the name of an environment variable, and no address.")
@@ -53,6 +55,7 @@ class SourceErrands:
                 key=arguments.get("key") or (),
                 columns=arguments.get("columns") or (),
                 filters=arguments.get("filters") or (),
+                unchecked=bool(arguments.get("unchecked")),
             )
 
     def check(self, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from shared.sources.description import source_from
 from shared.sources.errors import SourceRefused
 from tests.integration.sources.source_support import fetch, run
+from worker.sources.describing import looks
 from worker.sources.describing.description import describe
 from worker.sources.failures import SourceFailed
 
@@ -158,6 +159,27 @@ def test_a_key_without_an_index_is_said_and_a_partial_one_is_no_proof(driver: Ps
     run(driver, "INSERT INTO t VALUES (1, '2025-01-01')")
     with pytest.raises(SourceRefused, match="share one k"):
         describe(driver, "t", key=["k"])
+
+
+def test_a_key_that_could_not_be_checked_is_taken_by_word_alone(
+    driver: PsycopgConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused with what to type, and then taken with what it means; a check of what is there takes it, too."""
+    monkeypatch.setattr(looks, "_PATIENCE_SECONDS", 0.3)
+    run(
+        driver,
+        "CREATE TABLE t (k integer, v integer); INSERT INTO t VALUES (1, 1), (2, 2), (NULL, 3), (NULL, 4); "
+        "CREATE VIEW slow AS SELECT t.* FROM t, (SELECT pg_sleep(1) OFFSET 0) s",
+    )
+    with pytest.raises(SourceRefused, match=r"keys are null and whether keys are unique.*--unchecked"):
+        describe(driver, "slow", key=["k"])
+    for found in (
+        describe(driver, "slow", key=["k"], unchecked=True),
+        describe(driver, "slow", key=["k"], is_again=True),
+    ):
+        assert any("Taken unchecked" in note and "left out of every job" in note for note in found["notes"])
+    with pytest.raises(SourceRefused, match=r"have no k \(2 of them\)"):
+        describe(driver, "t", key=["k"], unchecked=True)
 
 
 def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(driver: PsycopgConnection) -> None:

@@ -38,6 +38,7 @@ from tests.unit.models.test_model_artefact import made_with
 from tests.unit.models.test_models_of_others import LABELS, LR, PULL, SERVED, THREE, dumped, fitted, people, prepared
 from worker.closed.process import run_closed
 from worker.closed.work import WORK
+from worker.errands import models as errands
 from worker.errands.failures import ErrandRefused
 from worker.errands.models import ModelErrands
 from worker.models.stored_version import read_version
@@ -120,6 +121,18 @@ def test_a_file_that_ends_or_hangs_its_process_costs_that_process_alone(
     arguments = {"model": "bad", "upload_id": send(engine, pickle.dumps(OnOpening(call))), "owner": OWNER}
     with pytest.raises(ErrandRefused, match=re.escape(words)):
         ModelErrands(engine, partial(run_closed, seconds=20)).register({**arguments, "source_id": source.id})
+
+
+def test_a_file_that_is_too_large_is_refused_unread(
+    engine: Engine, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the size that is stored with it: none of its bytes come to the worker."""
+    upload = send(engine, b"x")
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.uploads SET size = 200000001 WHERE id = :id"), {"id": upload})
+    monkeypatch.setattr(errands, "read_file", None)
+    with pytest.raises(ModelRefused, match="the most is 200 MB"):
+        ModelErrands(engine, open_here).register({"model": "big", "upload_id": upload, "owner": OWNER})
 
 
 def ask(engine: Engine, scorer: Scorer, source: Source, name: str) -> list[Any]:

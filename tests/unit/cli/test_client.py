@@ -124,7 +124,7 @@ def test_two_submissions_have_two_keys(gateway: Gateway, client: ApiClient) -> N
     """Asking twice on purpose is two jobs."""
     gateway.answers = [Answer(202, JOB)]
     client.submit_where({})
-    client.predict_raw({"age": 41})
+    client.predict_raw({"features": {"age": 41}})
     assert len(keys_of(gateway)) == 2
     assert [json.loads(body) for _, _, _, body in gateway.asked] == [{"all": True}, {"features": {"age": 41}}]
 

@@ -1,13 +1,14 @@
-"""A signature in a file, as `predictq models register --signature` reads it."""
+"""What `predictq models register` does with files before anything is sent."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.errors import FileRefused
-from cli.model_files import read_signature
+from cli.model_files import ModelFile, read_signature, register
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,19 @@ def test_a_file_that_means_two_things_or_none_is_refused_with_its_name(
     with pytest.raises(FileRefused, match=words) as refused:
         read_signature(path)
     assert str(path) in str(refused.value)
+
+
+class Silent:
+    """A gateway to which nothing may be sent."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was called")
+
+
+def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
+    """The command says so at once, by the file's size alone, with what to do."""
+    path = tmp_path / "forest.joblib"
+    with path.open("wb") as file:
+        file.truncate(200_000_001)  # a hole: it takes no room
+    with pytest.raises(FileRefused, match=r"forest\.joblib: The file has 200 MB; the most is 200 MB\. .* compress=3"):
+        register(Silent(), "forest", ModelFile(path, {}), {}, quiet=True)  # type: ignore[arg-type]

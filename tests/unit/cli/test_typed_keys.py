@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli.commands.submit import _predict, key_problem
-from cli.errors import GatewayRefused
+from cli.commands.submit import _predict, _predict_raw, key_problem, raw_body
+from cli.errors import FileRefused, GatewayRefused, UsageProblem
 
 
 class Texts:
@@ -48,6 +48,33 @@ def test_a_key_of_several_columns_shows_what_to_type() -> None:
     assert key_problem(GatewayRefused(404, "there is no model churn"), ["3"]) is None
 
 
+class OneText:
+    """A gateway whose keys are one text each."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def predict(self, client_id: Any, **_: Any) -> dict[str, Any]:
+        self.asked.append(client_id)
+        if isinstance(client_id, dict):
+            raise GatewayRefused(422, "client_id …", reasons={"one_value": {"column": "sku"}})
+        return {"client_id": client_id}
+
+
+@pytest.mark.parametrize("key", ["sku=12", "Zm9vYg==", "a=", "=b", "a b=c"])
+def test_a_text_may_have_an_equals_sign(key: str) -> None:
+    """One argument is a column and its value where the key has columns, and else the key itself."""
+    assert _predict(OneText(), [key], model=None) == {"client_id": key}
+
+
+def test_several_arguments_for_a_key_of_one_column_stay_refused() -> None:
+    """Which of them is the key cannot be told."""
+    gateway = OneText()
+    with pytest.raises(UsageProblem, match="the key is one value, not 2"):
+        _predict(gateway, ["sku=12", "x=1"], model=None)
+    assert len(gateway.asked) == 1
+
+
 class Composite:
     """Takes a key whose column `code` is text and whose column `no` is a whole number."""
 
@@ -67,3 +94,63 @@ def test_a_composite_key_goes_with_the_types_that_its_columns_have() -> None:
     answer = _predict(gateway, ["code=7", "no=3"], model=None, wait=True, key="once")
     assert answer == {"client_id": {"code": "7", "no": 3}}
     assert gateway.asked[0] == {"code": 7, "no": 3}
+
+
+RAW = {"age": 41}
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "expected"),
+    [
+        (RAW, {}, {"features": RAW}),
+        ({"features": RAW}, {}, {"features": RAW}),
+        (
+            {"features": RAW, "model": "churn:2", "client_id": 7},
+            {},
+            {"features": RAW, "model": "churn:2", "client_id": 7},
+        ),
+        (
+            {"features": RAW, "model": None, "client_id": None},
+            {"model": "m", "client_id": "7"},
+            {"features": RAW, "model": "m", "client_id": 7},
+        ),
+        (
+            {"features": RAW, "model": "m", "client_id": "7"},
+            {"model": "m", "client_id": "7"},
+            {"features": RAW, "model": "m", "client_id": "7"},
+        ),
+        (RAW, {"client_id": "P-7"}, {"features": RAW, "client_id": "P-7"}),
+    ],
+)
+def test_the_body_of_a_call_is_sent_whole(
+    values: dict[str, Any], options: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Its model and its reference, too, beside what the options say."""
+    assert raw_body(values, "--features f", **{"model": None, "client_id": None, **options}) == expected
+
+
+def test_two_words_for_one_thing_are_refused() -> None:
+    """Nothing is scored by another model than the one that either meant, and nothing of a body is dropped."""
+    body = {"features": RAW, "model": "churn", "client_id": "P-7"}
+    with pytest.raises(UsageProblem, match="for the model churn, and --model says risk"):
+        raw_body(body, "--features f", model="risk", client_id=None)
+    with pytest.raises(UsageProblem, match="--client-id says another"):
+        raw_body(body, "--features f", model=None, client_id="P-8")
+    with pytest.raises(FileRefused, match="no 'deadline'"):
+        raw_body({**body, "deadline": "2h"}, "--features f", model=None, client_id=None)
+
+
+class RawTexts:
+    """Takes references that are texts."""
+
+    def predict_raw(self, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if isinstance(body.get("client_id"), int):
+            raise GatewayRefused(422, "…", ["invalid_client_id"])
+        return body
+
+
+def test_a_typed_reference_is_a_text_where_keys_are() -> None:
+    """One in the file stays as it is there."""
+    assert _predict_raw(RawTexts(), {"features": RAW, "client_id": 7}, "7") == {"features": RAW, "client_id": "7"}
+    with pytest.raises(GatewayRefused):
+        _predict_raw(RawTexts(), {"features": RAW, "client_id": 7}, None)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
+from pydantic import BaseModel
 
 from api.http.problems import KINDS
+from api.schemas.jobs import Job, ResultPage
 from api.server.app import create_app
 from api.watch.metrics import Metrics
 from shared.batches.row_accounting import RowAccount
@@ -88,6 +90,26 @@ def test_the_api_page_has_every_call_of_the_openapi_document() -> None:
     paths = create_app(settings).openapi()["paths"]
     page = read("api.md")
     assert [path for path in paths if f"{path}`" not in page and f"{path}\n" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "shape"),
+    [
+        ("post", "/v1/predict", Job),
+        ("post", "/v1/predict_raw", Job),
+        ("get", "/v1/jobs/{job_id}", Job),
+        ("get", "/v1/jobs/{job_id}/results", ResultPage),
+    ],
+)
+def test_answers_of_all_three_tasks_are_shown(method: str, path: str, shape: type[BaseModel]) -> None:
+    """In the OpenAPI document, beside the schema of the answer, which each example keeps."""
+    settings = load_settings(database_url="postgresql+psycopg2://nowhere/none", redis_url="redis://nowhere")
+    answer = create_app(settings).openapi()["paths"][path][method]["responses"]["200"]
+    shown = answer["content"]["application/json"]
+    assert "$ref" in shown["schema"]
+    assert sorted(shown["examples"]) == ["binary", "multiclass", "regression"]
+    for example in shown["examples"].values():
+        shape.model_validate(example["value"])
 
 
 def test_the_api_page_explains_every_problem_with_its_status() -> None:

@@ -30,17 +30,20 @@ def describe(
     columns: Sequence[str] = (),
     filters: Sequence[str] = (),
     is_again: bool = False,
+    unchecked: bool = False,
 ) -> dict[str, Any]:
     """What was found of a table: see shared.sources.description for the parts.
 
     `is_again`: columns and filters were chosen when the source was added; those that are gone since are left out.
+    `unchecked`: a key is taken that could not be seen to be unique and never null; so it is where it `is_again`.
     Raises SourceRefused, whose text says what to do, SourceAway, SourceFailed.
     """
     try:
         found = find_relation(driver, table)
         there = {column.name for column in found.columns if column.is_readable}
         own, named = ([name for name in names if name in there or not is_again] for names in (columns, filters))
-        return _Description(driver, found, list(key), own if columns else None, named).make()
+        made = _Description(driver, found, list(key), own if columns else None, named)
+        return made.make(unchecked=unchecked or is_again)
     except psycopg2.Error as error:
         raise source_failure(table[:100], error) from None
 
@@ -63,7 +66,7 @@ class _Description:
         self._columns = self._choose_columns(columns)
         self._filters = self._choose_filters(filters)
 
-    def make(self) -> dict[str, Any]:
+    def make(self, *, unchecked: bool) -> dict[str, Any]:
         source = Source(
             0,
             self._name,
@@ -75,6 +78,8 @@ class _Description:
             settings={"is_indexed": self._is_indexed()},
         )
         self._check_key(source)
+        if self._looks.unchecked:
+            self._tell_unchecked(unchecked)
         if self._found.has_row_security:
             self._notes.append(
                 "Row security is active for the worker's database role: rows that it hides are unknown clients."
@@ -209,15 +214,31 @@ class _Description:
             )
         must_look = [column for column in self._key if column.nullable]
         if must_look and self._looks.has_null_keys(source, [column.name for column in must_look]):
+            count = self._looks.count_null_keys(source, [column.name for column in must_look])
             raise SourceRefused(
-                f"Rows of {self._name} have no {names}: a key is never null. Choose other columns, or a view without "
-                "these rows."
+                f"Rows of {self._name} have no {names}{f' ({count:,} of them)' if count else ''}: a key is never null. "
+                "Choose other columns, or a view without these rows."
             )
         if not self._is_unique_by_index() and self._looks.has_duplicates(source):
             raise SourceRefused(
                 f"Rows of {self._name} share one {names}: a key names one client. Choose more columns for the key, or "
                 "a view with one row for each client."
             )
+
+    def _tell_unchecked(self, is_taken: bool) -> None:
+        """Raise SourceRefused where a key is taken that is not known to be one, unless somebody answers for it."""
+        names = ", ".join(column.name for column in self._key)
+        what = " and ".join(self._looks.unchecked)
+        outcome = (
+            "Rows without a key are left out of every job and counted nowhere; of rows that share one any is read."
+        )
+        if not is_taken:
+            raise SourceRefused(
+                f"It takes too long to see of {names} of {self._name} {what}. A unique index on columns that are NOT "
+                f"NULL says it at once, and so does a table made of the view. {outcome} If you know that all is well: "
+                'add --unchecked ("unchecked": true in a call).'
+            )
+        self._notes.append(f"Taken unchecked: {what}. {outcome}")
 
     def _grants(self, columns: list[str]) -> list[str]:
         """What the worker's role needs to read these columns."""

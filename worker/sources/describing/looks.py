@@ -31,27 +31,41 @@ _ANY = Source(0, "any", None, "", "", (KeyColumn("k", "text"),))
 
 
 class Looks:
-    """Looks at the rows of one relation. `notes` say which of them took too long."""
+    """Looks at the rows of one relation. `notes` say which took too long, `unchecked` what stays unknown of keys."""
 
     def __init__(self, driver: PsycopgConnection, found: Relation) -> None:
         self._driver = driver
         self._found = found
         self.notes: list[str] = []
+        self.unchecked: list[str] = []
 
     def has_null_keys(self, source: Source, columns: Sequence[str]) -> bool:
         """Whether a row has no value in one of these columns of the key."""
-        condition = " OR ".join(f"c.{quoted(name)} IS NULL" for name in columns)
-        found = self._try(f"SELECT true FROM {relation(source)} c WHERE {condition} LIMIT 1", "whether keys are null")
-        return bool(found)
+        query = f"SELECT true FROM {relation(source)} c WHERE {_any_null(columns)} LIMIT 1"
+        return self._holds(query, "whether keys are null")
+
+    def count_null_keys(self, source: Source, columns: Sequence[str]) -> int | None:
+        """How many rows have no value in one of these columns; None where counting takes too long."""
+        query = f"SELECT pg_catalog.count(*) FROM {relation(source)} c WHERE {_any_null(columns)}"
+        found = self._try(query, "how many keys are null", seconds=_QUICK_SECONDS)
+        return int(found[0][0]) if found else None
 
     def has_duplicates(self, source: Source) -> bool:
         """Whether two rows have one key."""
         columns = ", ".join(f"c.{quoted(column.name)}" for column in source.key)
         query = f"SELECT true FROM {relation(source)} c GROUP BY {columns} HAVING pg_catalog.count(*) > 1 LIMIT 1"
-        return bool(self._try(query, "whether keys are unique"))
+        return self._holds(query, "whether keys are unique")
 
-    def _try(self, query: str, what: str, *, seconds: float = _PATIENCE_SECONDS) -> list[tuple[Any, ...]] | None:
+    def _holds(self, query: str, what: str) -> bool:
+        """Whether a query about keys has a row. Where it takes too long that is noted, and not held against them."""
+        found = self._try(query, what)
+        if found is None:
+            self.unchecked.append(what)
+        return bool(found)
+
+    def _try(self, query: str, what: str, *, seconds: float | None = None) -> list[tuple[Any, ...]] | None:
         """The rows of a query; None, and a note, where it takes too long."""
+        seconds = _PATIENCE_SECONDS if seconds is None else seconds
         try:
             with self._driver.cursor() as cursor:
                 cursor.execute(session(_ANY, statement_seconds=seconds) + query)
@@ -142,3 +156,7 @@ class Looks:
             self.notes.append(str(error))
             return None
         return time.monotonic() - started
+
+
+def _any_null(columns: Sequence[str]) -> str:
+    return " OR ".join(f"c.{quoted(name)} IS NULL" for name in columns)
