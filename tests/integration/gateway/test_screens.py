@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from api.http.problems import NO_WORKER, Problem
+from api.intake.errands import Errands
 from shared.batches.claims import Answers, claim, finish
 from shared.config import Settings
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.postgres.engine import autocommit
 from shared.status import JobStatus, Queue
-from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
+from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, submit_singles, wait_until
 
 _FIELD = re.compile(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"')
@@ -38,6 +42,16 @@ def gateway(settings: Settings, ready: Engine) -> Iterator[Gateway]:
         link = client.post("/v1/sign-in-links").json()["path"]
         client.get(link, follow_redirects=True)
         yield client
+
+
+@contextmanager
+def browser_of(gateway: Gateway, key: str, language: str = "en") -> Iterator[Gateway]:
+    """Somebody else's browser, signed in with `key`."""
+    headers = {"Accept": "text/html", "Accept-Language": language}
+    with Gateway(base_url=gateway.base_url, headers=headers, timeout=30) as browser:
+        link = browser.post("/v1/sign-in-links", headers={**bearer(key), "Accept": "*/*"}).json()["path"]
+        browser.get(link, follow_redirects=True)
+        yield browser
 
 
 def bulk(engine: Engine, name: str | None = None) -> UUID:
@@ -153,3 +167,23 @@ def test_no_screen_rounds_an_answer_across_its_threshold(
     assert f"Probability {value}, threshold {limit}" in answer
     facts = re.findall(r"<dt>(\w+)</dt><dd>([^<]+)</dd>", gateway.get(f"/jobs/{single}").text)
     assert {("Label", label), ("Probability", value), ("Threshold", limit)} <= set(facts)
+
+
+def test_what_the_api_refuses_in_english_is_marked_on_a_french_screen(
+    gateway: Gateway, ready: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key without a role, and a source that no worker checks."""
+
+    async def nobody(*_: Any, **__: Any) -> Any:
+        raise Problem(NO_WORKER, "No worker is <here>.")
+
+    monkeypatch.setattr(Errands, "run", nobody)
+    with browser_of(gateway, new_key(ready, "root", is_admin=True), "fr") as browser:
+        form = fields_of(browser.get("/keys/new"), "/keys/new")
+        token = [field for field in form if field[0] == "form_token"]
+        refused = send(browser, "/keys/new", [*token, ("owner", "x")])
+        assert refused.status_code == 422
+        assert re.search(r'id="wrong"><span lang="en">[^<]+</span></p>', refused.text)
+        unchecked = send(browser, "/sources/clients/check", token)
+        assert unchecked.status_code == 422
+        assert 'pas pu se faire : <span lang="en">No worker is &lt;here&gt;.</span>' in unchecked.text
