@@ -187,3 +187,34 @@ def test_what_the_api_refuses_in_english_is_marked_on_a_french_screen(
         unchecked = send(browser, "/sources/clients/check", token)
         assert unchecked.status_code == 422
         assert 'pas pu se faire : <span lang="en">No worker is &lt;here&gt;.</span>' in unchecked.text
+
+
+@pytest.mark.parametrize("roles", [("predict",), ("operate",), ("bulk",), ("read",)])
+def test_whatever_role_a_key_has_its_frame_leads_where_it_may_go(
+    gateway: Gateway, ready: Engine, roles: tuple[str, ...]
+) -> None:
+    """From the overview, which everybody sees after signing in, to every place that is offered."""
+    with browser_of(gateway, new_key(ready, "narrow", roles=roles)) as browser:
+        page = browser.get("/")
+        assert page.status_code == 200
+        (frame,) = re.findall(r"<nav.*?</nav>", page.text, re.DOTALL)
+        offered = re.findall(r'href="([^"]+)"', frame) + re.findall(r'class="button main" href="([^"]+)"', page.text)
+        assert ("/jobs" in offered) == ("read" in roles)
+        assert {path: browser.get(path).status_code for path in offered} == dict.fromkeys(offered, 200)
+
+
+def test_an_operator_cancels_a_job_of_another_owner(gateway: Gateway, ready: Engine) -> None:
+    """By its id, the beginning of which she types; she is shown nothing of it, and others may not."""
+    for roles in (("operate",), ("read", "operate")):
+        job = bulk(ready, "a secret name")
+        with browser_of(gateway, new_key(ready, "olga", roles=roles)) as browser:
+            page = browser.get(f"/acts/cancel?job={job}")
+            assert page.status_code == 200
+            fields = fields_of(page, "/acts/cancel")
+            refused = send(browser, "/acts/cancel", [*fields, ("typed", "x")])
+            assert (refused.status_code, job_of(ready, job).status) == (422, JobStatus.QUEUED)
+            done = send(browser, "/acts/cancel", [*fields, ("typed", str(job)[:8])])
+            assert (done.status_code, job_of(ready, job).status) == (200, JobStatus.CANCELLED)
+            assert "secret" not in page.text + refused.text + done.text
+    with browser_of(gateway, new_key(ready, "olaf", roles=("read", "predict"))) as browser:
+        assert browser.get(f"/acts/cancel?job={job}").status_code == 404
