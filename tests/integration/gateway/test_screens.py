@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -218,3 +219,11 @@ def test_an_operator_cancels_a_job_of_another_owner(gateway: Gateway, ready: Eng
             assert "secret" not in page.text + refused.text + done.text
     with browser_of(gateway, new_key(ready, "olaf", roles=("read", "predict"))) as browser:
         assert browser.get(f"/acts/cancel?job={job}").status_code == 404
+
+
+def test_the_same_call_is_beside_the_form_before_anything_is_typed(gateway: Gateway) -> None:
+    """With values that the model accepts: what is shown for curl can be sent as it stands."""
+    page = unescape(gateway.get("/try").text)
+    assert {"call-1", "call-2", "call-3"} <= set(re.findall(r'id="(call-\d)"', page))
+    (body,) = re.findall(r"--json '(\{.*?\})'", page)
+    assert gateway.post("/v1/predict_raw", json=json.loads(body)).status_code == 202
