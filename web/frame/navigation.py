@@ -20,11 +20,11 @@ class Place:
 
 PLACES = (
     Place("/", N_("Overview")),
-    Place("/jobs", N_("Jobs")),
-    Place("/clients", N_("Clients")),
-    Place("/models", N_("Models")),
+    Place("/jobs", N_("Jobs"), role="read"),
+    Place("/clients", N_("Clients"), role="read"),
+    Place("/models", N_("Models"), role="read"),
     Place("/sources", N_("Sources"), role="admin"),
-    Place("/try", N_("Try it")),
+    Place("/try", N_("Try it"), role="read"),
     Place("/keys", N_("Keys"), role="admin"),
     Place("/audit", N_("Audit log"), role="admin"),
 )

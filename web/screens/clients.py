@@ -15,6 +15,7 @@ from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import feature_rows, version_of
 from web.screens.client_place import client_path, place
+from web.words.api_refusals import told_refusal
 from web.words.values import is_same, shown_client, shown_label, shown_value
 
 routes = ScreenRoutes()
@@ -196,7 +197,7 @@ async def _now(
             return None, screen.say("The model reads another source now.")
         if refused.status not in (_NOT_A_KEY, _NO_WORKER):
             raise
-        return None, refused.detail
+        return None, told_refusal(screen.language, refused.problem)
     if not now["found"]:
         return None, screen.say("The source has no client of this key any more.")
     rows = []

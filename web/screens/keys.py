@@ -12,6 +12,7 @@ from starlette.responses import Response
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 from web.words.statuses import State
 
@@ -83,7 +84,8 @@ async def make_key(screen: Screen) -> Response:
     except (ApiRefused, ValueError) as error:
         if isinstance(error, ApiRefused) and error.status != 422:
             raise
-        return await _form(screen, wish, error.detail if isinstance(error, ApiRefused) else str(error))
+        refusal = told_refusal(screen.language, error.problem) if isinstance(error, ApiRefused) else str(error)
+        return await _form(screen, wish, refusal)
     return await screen.show("key_made.html", made=made)
 
 

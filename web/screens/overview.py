@@ -66,13 +66,15 @@ class _Jobs:
     """What is shown of jobs: bulk ones, open ones first, and how many there are in some states."""
 
     shown: list[dict[str, Any]]
-    counts: dict[str, str]  # by state; "50+" where there are more than are counted
+    counts: dict[str, str]  # by state; "50+" where there are more than are counted; none where jobs may not be seen
 
 
 async def _jobs(screen: Screen) -> _Jobs:
     """One list after the other: a key may ask for so many at a time, and somebody may have many screens open."""
-    counts = {}
+    counts: dict[str, str] = {}
     shown: list[dict[str, Any]] = []
+    if not screen.signed_in.may("read"):
+        return _Jobs(shown, counts)
     for status in _STATES:
         found = (await screen.api.get("/v1/jobs", status=status, limit=_COUNTED + 1))["jobs"]
         counts[status] = f"{_COUNTED}+" if len(found) > _COUNTED else str(len(found))

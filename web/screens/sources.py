@@ -8,6 +8,7 @@ from api.server.deadline import current
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 
 routes = ScreenRoutes()
@@ -35,7 +36,8 @@ async def check(screen: Screen) -> Response:
     except ApiRefused as error:
         if error.status not in (422, 503):
             raise
-        return await _show(screen, screen.say(N_("It could not be checked: %(why)s"), why=error.detail))
+        why = told_refusal(screen.language, error.problem)
+        return await _show(screen, screen.say(N_("It could not be checked: %(why)s"), why=why))
     return screen.go(f"/sources/{path_part(screen.path('name'))}")
 
 

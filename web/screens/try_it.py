@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ async def _show(
         job=job,
         label=shown_label(screen.language, job["result"].get("label")) if job and job["result"] else "",
         chart=_chart(screen, job),
-        calls=_calls(screen, version, features) if version and features is not None else [],
+        calls=_calls(screen, version, _examples(version) if features is None else features) if version else [],
     )
 
 
@@ -105,6 +106,26 @@ def _fields(version: Mapping[str, Any], given: Mapping[str, str], wrong: Mapping
         }
         for number, spec in enumerate(version["signature"]["features"])
     ]
+
+
+def _examples(version: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that the model accepts, for the call that is shown before anything was typed."""
+    return {spec["name"]: _example(spec) for spec in version["signature"]["features"]}
+
+
+def _example(spec: Mapping[str, Any]) -> Any:
+    if spec["categories"]:
+        return spec["categories"][0]
+    kind = spec["kind"]
+    if kind == "boolean":
+        return True
+    if kind == "datetime":
+        return "2025-01-31T12:00:00Z" if spec["dtype"].endswith("UTC]") else "2025-01-31T12:00:00"
+    if kind not in ("integer", "number"):
+        return "text"
+    lowest, highest = spec["minimum"], spec["maximum"]
+    found = lowest if lowest is not None else min(0, highest) if highest is not None else 0
+    return math.ceil(found) if kind == "integer" else float(found)
 
 
 def _value(spec: Mapping[str, Any], text: str) -> Any:

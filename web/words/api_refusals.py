@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from web.words.catalogues import N_
-from web.words.language import Language
+from web.words.language import Language, in_english
 
 _MOST = 5  # flaws of one answer that are told
 
@@ -85,8 +85,7 @@ def told_flaw(language: Language, flaw: Mapping[str, Any]) -> Markup:
     about = flaw.get("about") or {}
     text = _text(language, flaw.get("reason") or flaw.get("code", ""), about) if "about" in flaw else None
     if text is None:
-        detail = str(flaw["detail"])
-        return Markup('<span lang="en">{}</span>').format(detail) if detail else Markup("")
+        return in_english(str(flaw["detail"]))
     if "line" in about:
         text = language.say(N_("line %(line)s: %(text)s"), line=language.numbers.whole(about["line"]), text=text)
     return Markup("{}").format(text)

@@ -6,14 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from web.words.catalogues import N_
-from web.words.language import Language
+from web.words.language import Language, in_english
 from web.words.statuses import shown_queue
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One matter in words. `command` is what to type, `path` where to look."""
+    """One matter in words, what machines and sources say of it marked as English.
+
+    `command` is what to type, `path` where to look.
+    """
 
     title: str
     cause: str
@@ -29,7 +34,7 @@ Words = Callable[[Language, Mapping[str, Any]], Said]
 def say_concern(language: Language, code: str, about: Mapping[str, Any], detail: str, advice: str) -> Said:
     """The words of a matter; of one that is unknown here, those of the API."""
     words = _WORDS.get(code)
-    return Said(detail, "", "", command=advice) if words is None else words(language, about)
+    return Said(in_english(detail), "", "", command=advice) if words is None else words(language, about)
 
 
 def _no_worker(language: Language, about: Mapping[str, Any]) -> Said:
@@ -49,7 +54,7 @@ def _unloadable(language: Language, about: Mapping[str, Any]) -> Said:
     waits = language.say_count("%(count)s batch waits.", "%(count)s batches wait.", about["batches"])
     return Said(
         language.say(N_("%(model)s cannot be loaded by any worker"), model=about["model"]),
-        f"{waits} {about['why']}".strip(),
+        Markup("{} {}").format(waits, in_english(about["why"])) if about["why"] else waits,
         language.say(N_("Start a worker that has:")),
         command=str(about["requirements"]),
     )
@@ -58,13 +63,11 @@ def _unloadable(language: Language, about: Mapping[str, Any]) -> Said:
 def _failing(language: Language, about: Mapping[str, Any]) -> Said:
     return Said(
         language.say(N_("%(model)s %(version)s fails"), model=about["model"], version=about["version"]),
-        _ended(
-            language.say_count(
-                "%(count)s batch is tried again: %(error)s",
-                "%(count)s batches are tried again: %(error)s",
-                about["batches"],
-                error=str(about["error"] or "")[:300],
-            )
+        language.say_count(
+            "%(count)s batch is tried again: %(error)s",
+            "%(count)s batches are tried again: %(error)s",
+            about["batches"],
+            error=in_english(_ended(str(about["error"] or "–")[:300])),
         ),
         language.say(N_("Read the workers' logs.")),
     )
@@ -83,9 +86,9 @@ def _stalled(language: Language, about: Mapping[str, Any]) -> Said:
 
 
 def _late(language: Language, about: Mapping[str, Any]) -> Said:
-    time = language.moments.lasting(about["seconds"])
+    queue, time = shown_queue(language, about["queue"]), language.moments.lasting(about["seconds"])
     return Said(
-        language.say(N_("The queue %(queue)s has waited for %(time)s"), queue=about["queue"], time=time),
+        language.say(N_("The queue %(queue)s has waited for %(time)s"), queue=queue, time=time),
         language.say_count("%(count)s row waits.", "%(count)s rows wait.", about["rows"]),
         language.say(N_("Add a worker:")),
         command="predictq worker --concurrency 2",
@@ -141,7 +144,7 @@ def _upkeep(language: Language, about: Mapping[str, Any]) -> Said:
     failing = "; ".join(f"{name}: {why}" for name, why in about["failing"].items())
     return Said(
         language.say(N_("The upkeep fails")) if failing else language.say(N_("The upkeep has not run for a day")),
-        failing[:300] or language.say(N_("Partitions, retention and these figures are its work.")),
+        in_english(failing[:300]) or language.say(N_("Partitions, retention and these figures are its work.")),
         language.say(N_("Start it:")),
         command="predictq upkeep",
         is_grave=False,

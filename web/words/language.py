@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
 from babel.support import NullTranslations
+from markupsafe import Markup, escape
 
 from web.words.catalogues import translations
 from web.words.moments import Moments
@@ -45,13 +46,23 @@ class Language:
         return Moments(self.locale, self.zone, self.is_own_zone)
 
     def say(self, text: str, /, **values: Any) -> str:
-        """`text` in this language, with `values` at its %(name)s."""
+        """`text` in this language, with `values` at its %(name)s; markup where one of them is markup."""
         said = self.texts.gettext(text) if text else ""
-        return said % values if values else said
+        return _filled(said, values) if values else said
 
     def say_count(self, one: str, many: str, count: int, /, **values: Any) -> str:
         """The same of a text that depends on a count, which it shows as %(count)s."""
-        return self.texts.ngettext(one, many, count) % {"count": self.numbers.whole(count), **values}
+        return _filled(self.texts.ngettext(one, many, count), {"count": self.numbers.whole(count), **values})
+
+
+def in_english(text: str) -> Markup:
+    """What somebody else wrote, in English: marked, so that no French voice reads it out."""
+    return Markup('<span lang="en">{}</span>').format(text) if text else Markup("")
+
+
+def _filled(said: str, values: Mapping[str, Any]) -> str:
+    has_markup = any(isinstance(value, Markup) for value in values.values())
+    return escape(said) % values if has_markup else said % values
 
 
 def choose_language(cookies: Mapping[str, str], accept: str) -> Language:

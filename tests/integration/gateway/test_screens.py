@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from api.http.problems import NO_WORKER, Problem
+from api.intake.errands import Errands
 from shared.batches.claims import Answers, claim, finish
 from shared.config import Settings
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.postgres.engine import autocommit
 from shared.status import JobStatus, Queue
-from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
+from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, submit_singles, wait_until
 
 _FIELD = re.compile(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"')
@@ -38,6 +43,16 @@ def gateway(settings: Settings, ready: Engine) -> Iterator[Gateway]:
         link = client.post("/v1/sign-in-links").json()["path"]
         client.get(link, follow_redirects=True)
         yield client
+
+
+@contextmanager
+def browser_of(gateway: Gateway, key: str, language: str = "en") -> Iterator[Gateway]:
+    """Somebody else's browser, signed in with `key`."""
+    headers = {"Accept": "text/html", "Accept-Language": language}
+    with Gateway(base_url=gateway.base_url, headers=headers, timeout=30) as browser:
+        link = browser.post("/v1/sign-in-links", headers={**bearer(key), "Accept": "*/*"}).json()["path"]
+        browser.get(link, follow_redirects=True)
+        yield browser
 
 
 def bulk(engine: Engine, name: str | None = None) -> UUID:
@@ -153,3 +168,62 @@ def test_no_screen_rounds_an_answer_across_its_threshold(
     assert f"Probability {value}, threshold {limit}" in answer
     facts = re.findall(r"<dt>(\w+)</dt><dd>([^<]+)</dd>", gateway.get(f"/jobs/{single}").text)
     assert {("Label", label), ("Probability", value), ("Threshold", limit)} <= set(facts)
+
+
+def test_what_the_api_refuses_in_english_is_marked_on_a_french_screen(
+    gateway: Gateway, ready: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key without a role, and a source that no worker checks."""
+
+    async def nobody(*_: Any, **__: Any) -> Any:
+        raise Problem(NO_WORKER, "No worker is <here>.")
+
+    monkeypatch.setattr(Errands, "run", nobody)
+    with browser_of(gateway, new_key(ready, "root", is_admin=True), "fr") as browser:
+        form = fields_of(browser.get("/keys/new"), "/keys/new")
+        token = [field for field in form if field[0] == "form_token"]
+        refused = send(browser, "/keys/new", [*token, ("owner", "x")])
+        assert refused.status_code == 422
+        assert re.search(r'id="wrong"><span lang="en">[^<]+</span></p>', refused.text)
+        unchecked = send(browser, "/sources/clients/check", token)
+        assert unchecked.status_code == 422
+        assert 'pas pu se faire : <span lang="en">No worker is &lt;here&gt;.</span>' in unchecked.text
+
+
+@pytest.mark.parametrize("roles", [("predict",), ("operate",), ("bulk",), ("read",)])
+def test_whatever_role_a_key_has_its_frame_leads_where_it_may_go(
+    gateway: Gateway, ready: Engine, roles: tuple[str, ...]
+) -> None:
+    """From the overview, which everybody sees after signing in, to every place that is offered."""
+    with browser_of(gateway, new_key(ready, "narrow", roles=roles)) as browser:
+        page = browser.get("/")
+        assert page.status_code == 200
+        (frame,) = re.findall(r"<nav.*?</nav>", page.text, re.DOTALL)
+        offered = re.findall(r'href="([^"]+)"', frame) + re.findall(r'class="button main" href="([^"]+)"', page.text)
+        assert ("/jobs" in offered) == ("read" in roles)
+        assert {path: browser.get(path).status_code for path in offered} == dict.fromkeys(offered, 200)
+
+
+def test_an_operator_cancels_a_job_of_another_owner(gateway: Gateway, ready: Engine) -> None:
+    """By its id, the beginning of which she types; she is shown nothing of it, and others may not."""
+    for roles in (("operate",), ("read", "operate")):
+        job = bulk(ready, "a secret name")
+        with browser_of(gateway, new_key(ready, "olga", roles=roles)) as browser:
+            page = browser.get(f"/acts/cancel?job={job}")
+            assert page.status_code == 200
+            fields = fields_of(page, "/acts/cancel")
+            refused = send(browser, "/acts/cancel", [*fields, ("typed", "x")])
+            assert (refused.status_code, job_of(ready, job).status) == (422, JobStatus.QUEUED)
+            done = send(browser, "/acts/cancel", [*fields, ("typed", str(job)[:8])])
+            assert (done.status_code, job_of(ready, job).status) == (200, JobStatus.CANCELLED)
+            assert "secret" not in page.text + refused.text + done.text
+    with browser_of(gateway, new_key(ready, "olaf", roles=("read", "predict"))) as browser:
+        assert browser.get(f"/acts/cancel?job={job}").status_code == 404
+
+
+def test_the_same_call_is_beside_the_form_before_anything_is_typed(gateway: Gateway) -> None:
+    """With values that the model accepts: what is shown for curl can be sent as it stands."""
+    page = unescape(gateway.get("/try").text)
+    assert {"call-1", "call-2", "call-3"} <= set(re.findall(r'id="(call-\d)"', page))
+    (body,) = re.findall(r"--json '(\{.*?\})'", page)
+    assert gateway.post("/v1/predict_raw", json=json.loads(body)).status_code == 202

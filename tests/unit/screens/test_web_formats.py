@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from babel import Locale
+from markupsafe import escape
 
 from web.words.catalogues import N_
 from web.words.concerns import say_concern
@@ -90,6 +91,37 @@ def test_what_somebody_else_wrote_is_ended_before_the_next_sentence() -> None:
     assert (said.title, said.cause) == ("En pause : travaux de masse", "Par ops : jusqu’à 14 h.")
     assert say_concern(in_french(), "paused", {**about, "reason": "Stop!"}, "", "").cause.endswith("Stop!")
     assert shown_queue(in_french(), "own_queue") == "own_queue"
+
+
+@pytest.mark.parametrize(
+    ("code", "about", "cause"),
+    [
+        (
+            "failing",
+            {"model": "m", "version": 1, "batches": 2, "error": "no <b>"},
+            '2 lots sont retentés : <span lang="en">no &lt;b&gt;.</span>',
+        ),
+        (
+            "unloadable",
+            {"model": "m", "batches": 1, "why": "no numpy", "requirements": ""},
+            '1 lot attend. <span lang="en">no numpy</span>',
+        ),
+        ("unloadable", {"model": "m", "batches": 1, "why": "", "requirements": ""}, "1 lot attend."),
+        ("upkeep", {"failing": {"compact": "no disk"}}, '<span lang="en">compact: no disk</span>'),
+    ],
+)
+def test_what_machines_say_is_marked_as_english(code: str, about: dict[str, Any], cause: str) -> None:
+    """So that a screen reader does not read it as French; and it is no markup, whatever is in it."""
+    assert escape(say_concern(in_french(), code, about, "", "").cause) == cause
+
+
+def test_a_late_queue_has_a_french_name() -> None:
+    """As in all other matters."""
+    late = say_concern(in_french(), "late", {"queue": "interactive", "seconds": 90, "rows": 1}, "", "")
+    assert "prédictions" in late.title
+    assert "interactive" not in late.title
+    unknown = say_concern(in_french(), "of_tomorrow", {}, "New & strange", "")
+    assert escape(unknown.title) == '<span lang="en">New &amp; strange</span>'
 
 
 def test_french_has_the_words_of_its_readers() -> None:

@@ -32,6 +32,7 @@ _OPEN = ("queued", "running")
 _SECONDS = 3.0  # after which the rest is left for another press
 _CANCEL_SECONDS = 50.0  # the same where thousands are cancelled
 _PAGE_SECONDS = 60.0
+_NOT_SHOWN = (403, 404)  # of a job that is another owner's, or whose reader may see none
 _NOT_ASKED_FOR = N_("That is not what was asked for. Nothing was done.")
 
 
@@ -89,7 +90,12 @@ async def look(screen: Screen) -> Response:
     if not job_id and _is_by_filter(screen, act):
         return await _look_at_filter(screen, act, datetime.now(UTC).isoformat())
     if job_id:
-        jobs, has_more = [await screen.api.get(f"/v1/jobs/{known_uuid(job_id)}")], False
+        try:
+            jobs, has_more = [await screen.api.get(f"/v1/jobs/{known_uuid(job_id)}")], False
+        except ApiRefused as error:
+            if error.status not in _NOT_SHOWN or not _is_operators(screen, act):
+                raise
+            return _look_at_others(screen, act, str(known_uuid(job_id)))
     else:
         jobs, has_more = await _matching(screen, act, wanted)
     fitting = [job for job in jobs if act.fits(job)]
@@ -115,6 +121,8 @@ async def carry_out(screen: Screen) -> Response:
         return await _cancel_filter(screen, act)
     ids = [str(known_uuid(str(job_id))) for job_id in screen.form.getlist("job")[:MOST]]
     if act.is_dangerous and screen.given("typed") != screen.given("to_type"):
+        if screen.given("others") and len(ids) == 1:
+            return _look_at_others(screen, act, ids[0], wrong=screen.say(_NOT_ASKED_FOR))
         return await _again(screen, act, ids)
     done: list[dict[str, Any]] = []
     refused: list[tuple[str, str]] = []
@@ -129,6 +137,8 @@ async def carry_out(screen: Screen) -> Response:
             done.append(await screen.api.post(f"/v1/jobs/{job_id}/{act.name}", None, **headers))
         except ApiRefused as error:
             refused.append((job_id, told_refusal(screen.language, error.problem)))
+    if screen.given("others"):
+        return screen.show("act_done.html", act=act, count=len(done), jobs=[], refused=refused, left=0, fields=[])
     if len(ids) == len(done) == 1:
         return screen.go(f"/jobs/{done[0]['id']}")
     left = ids[len(done) + len(refused) :]
@@ -154,6 +164,28 @@ async def _again(screen: Screen, act: Act, ids: list[str]) -> Response:
         fields=_fields(fitting),
         rows=_rows(act, fitting),
         wrong=screen.say(_NOT_ASKED_FOR),
+    )
+
+
+def _is_operators(screen: Screen, act: Act) -> bool:
+    """Whether it may be done to jobs of others, which are not shown: by whoever operates the service."""
+    return act.name == "cancel" and screen.signed_in.may("operate")
+
+
+def _look_at_others(screen: Screen, act: Act, job_id: str, *, wrong: str = "") -> Response:
+    """The form for a job of another owner, of which nothing is known here but its id."""
+    return screen.show(
+        "act.html",
+        status=422 if wrong else 200,
+        act=act,
+        jobs=[],
+        is_one=True,
+        has_more=False,
+        count=1,
+        typed=job_id[:8],
+        fields=[("others", "yes"), ("job", job_id)],
+        rows=None,
+        wrong=wrong,
     )
 
 

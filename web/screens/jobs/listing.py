@@ -11,6 +11,7 @@ from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.pauses import read_pauses
+from web.words.api_refusals import told_flaw
 from web.words.days import start_of
 from web.words.statuses import KINDS, STATES
 
@@ -39,7 +40,8 @@ async def jobs(screen: Screen) -> Response:
         except ApiRefused as error:
             if error.status != _REFUSED:
                 raise
-            wrong = {flaw["pointer"].rpartition("/")[2]: flaw["detail"] for flaw in error.problem.get("errors", ())}
+            flaws = error.problem.get("errors", ())
+            wrong = {flaw["pointer"].rpartition("/")[2]: told_flaw(screen.language, flaw) for flaw in flaws}
     return await screen.show(
         "jobs.html",
         status=_REFUSED if wrong else 200,
