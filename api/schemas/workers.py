@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from pydantic import Field
 
 from api.schemas.base import Shape, Time
+
+
+class CurrentBatch(Shape):
+    """A batch that is being scored. Of a model that your API key may not use no more is told than its number."""
+
+    id: int
+    model: str | None = Field(examples=["churn"])
+    model_version: int | None
+    job_id: UUID | None = Field(description="The bulk job; null where single predictions are scored together.")
 
 
 class Worker(Shape):
@@ -16,8 +27,8 @@ class Worker(Shape):
     models: list[str] | None = Field(description="The models that it takes; null: all.")
     requirements: list[str] = Field(description="Of the versions that are registered those needs that it meets.")
     libraries: dict[str, str] = Field(examples=[{"scikit-learn": "1.9.1"}])
-    loaded_versions: list[int] = Field(description="Versions that its processes hold, by their number in the database.")
-    current_batches: list[int]
+    loaded_versions: list[str] = Field(description="Versions that its processes hold.", examples=[["churn:3"]])
+    current_batches: list[CurrentBatch] = Field(description="What it has in hand, the oldest batch first.")
     rows_per_second: float | None
     started_at: Time | None
     heartbeat_at: Time | None

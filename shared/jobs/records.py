@@ -166,21 +166,28 @@ def cancel_job(
 
     Which jobs it finds is as in `read_job`. `connection` must be in a transaction. Raises JobUnknown.
     """
+    return stop_job(connection, job_id, owner, models=models)[0]
+
+
+def stop_job(
+    connection: Connection, job_id: UUID, owner: str | None, *, models: Collection[str] | None = None
+) -> tuple[JobRecord, bool]:
+    """The same, and whether this call stopped anything."""
     job = read_job(connection, job_id, owner, models=models)
     if job.status.is_terminal:
-        return job
+        return job, False
     if job.request_id is not None:
-        _cancel_single(connection, job_id, job.request_id)
+        has_stopped = _cancel_single(connection, job_id, job.request_id)
     else:
-        stop_bulk(connection, job_id, is_cancelled=True)
-    return read_job(connection, job_id, owner, models=models)
+        has_stopped = stop_bulk(connection, job_id, is_cancelled=True)
+    return read_job(connection, job_id, owner, models=models), has_stopped
 
 
-def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> None:
+def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> bool:
     """End the open batches of a job, and its plan. A worker that has one now finds its claim gone and drops its work.
 
     `is_cancelled` says that its owner wanted it; else the job has an error of its own. `connection` must be in a
-    transaction.
+    transaction. Returns whether any was open.
     """
     values = {"id": str(job_id)}
     # The plan first: whoever writes pages holds its row, so that no page comes after this.
@@ -191,6 +198,7 @@ def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> No
             text("UPDATE predictq.jobs SET cancelled_at = clock_timestamp() WHERE id = :id AND status IS NULL"), values
         )
     connection.execute(text("SELECT predictq.end_job(:id)"), values)
+    return bool(stopped)
 
 
 LOCK_PLAN = text("SELECT FROM predictq.prediction_batches WHERE job_id = :id AND queue = 'plan' FOR UPDATE")
@@ -210,15 +218,15 @@ SELECT count(*) FROM gone
 """)
 
 
-def _cancel_single(connection: Connection, job_id: UUID, request_id: RequestId) -> None:
-    """Note one row of the shared batch as cancelled; finishing leaves it out."""
+def _cancel_single(connection: Connection, job_id: UUID, request_id: RequestId) -> bool:
+    """Note one row of the shared batch as cancelled; finishing leaves it out. Returns whether it was open."""
     values = {"id": str(job_id), "batch_id": request_id.batch_id, "row": request_id.row}
     # Locked now: another cancel of this job, or the batch's end, is either committed and seen here, or waits.
     open_batch = connection.execute(
         text("SELECT FROM predictq.prediction_batches WHERE id = :batch_id FOR UPDATE"), values
     ).first()
     if open_batch is None:
-        return
+        return False
     cancelled = connection.execute(
         text("""UPDATE predictq.jobs SET status = 'cancelled', cancelled_at = clock_timestamp(),
                        finished_at = clock_timestamp() WHERE id = :id AND status IS NULL"""),
@@ -226,6 +234,7 @@ def _cancel_single(connection: Connection, job_id: UUID, request_id: RequestId) 
     )
     if cancelled.rowcount and connection.execute(_CANCEL_ROW, values).scalar_one():
         connection.execute(_END_CANCELLED, values)
+    return bool(cancelled.rowcount)
 
 
 _CANCEL_ROW = text("""

@@ -7,7 +7,7 @@ errors out of the first pages that have any. What is no count of the whole says 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -82,6 +82,12 @@ class Part:
     waiting: int
     rows: int  # of those that are done
     failed_rows: int  # of these, with an error
+    first_batch: int
+    last_batch: int
+    first_at: datetime | None  # when the first of them was begun
+    last_at: datetime | None  # when the last of those that are done ended
+    workers: Sequence[str]  # the processes that did them or have them now, three at most
+    worker_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def read_summary(connection: Connection, job_id: UUID) -> Summary:
         unknown_categories=[UnknownWords(*row) for row in connection.execute(_UNKNOWN, values)],
         batches=sum(row.batches for row in parts),
         tried_again=sum(row.tried_again for row in parts),
-        strip=[Part(row.done, row.failed, row.running, row.waiting, row.rows, row.failed_rows) for row in parts],
+        strip=[_part(row) for row in parts],
         workers=[WorkerShare(*row) for row in connection.execute(_WORKERS, values)],
         rows_per_second=connection.execute(_RATE, values).scalar_one(),
     )
@@ -155,6 +161,11 @@ def _read_bins(connection: Connection, low: float, high: float, values: dict[str
     counts = {row.bin: row.answers for row in connection.execute(_BINS, {**values, "low": low, "high": high})}
     width = (high - low) / BINS
     return [Bin(low + width * n, low + width * (n + 1), counts.get(n + 1, 0)) for n in range(BINS)]
+
+
+def _part(row: Any) -> Part:
+    values = {field.name: getattr(row, field.name) for field in fields(Part)}
+    return Part(**{**values, "workers": row.workers or []})
 
 
 def _error_group(row: Any) -> ErrorGroup:
@@ -226,10 +237,13 @@ GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_FEATURES}
 """)
 _STRIP = text("""
 WITH batches AS (
-    SELECT batch_id AS id, failed, succeeded + failed AS rows, 'done' AS status, attempts FROM predictq.batch_outputs
-    WHERE job_id = :id AND batch_id >= :first AND cancelled < request_count
+    SELECT batch_id AS id, failed, succeeded + failed AS rows, 'done' AS status, attempts, claimed_at AS begun_at,
+           created_at AS ended_at, worker
+    FROM predictq.batch_outputs WHERE job_id = :id AND batch_id >= :first AND cancelled < request_count
     UNION ALL
-    SELECT id, 0, 0, status, attempts FROM predictq.prediction_batches WHERE job_id = :id AND queue <> 'plan'
+    SELECT id, 0, 0, status, attempts, CASE status WHEN 'running' THEN claimed_at END, NULL,
+           CASE status WHEN 'running' THEN worker END
+    FROM predictq.prediction_batches WHERE job_id = :id AND queue <> 'plan'
 ), numbered AS (
     SELECT *, row_number() OVER (ORDER BY id) - 1 AS n, count(*) OVER () AS total FROM batches
 )
@@ -237,7 +251,9 @@ SELECT n * least(CAST(:cells AS bigint), total) / total AS cell, count(*) AS bat
        count(*) FILTER (WHERE attempts > 1) AS tried_again, count(*) FILTER (WHERE status = 'done') AS done,
        count(*) FILTER (WHERE failed > 0) AS failed, count(*) FILTER (WHERE status = 'running') AS running,
        count(*) FILTER (WHERE status = 'queued') AS waiting, CAST(sum(rows) AS bigint) AS rows,
-       CAST(sum(failed) AS bigint) AS failed_rows
+       CAST(sum(failed) AS bigint) AS failed_rows, min(id) AS first_batch, max(id) AS last_batch,
+       min(begun_at) AS first_at, max(ended_at) AS last_at, count(DISTINCT worker) AS worker_count,
+       (array_agg(DISTINCT worker) FILTER (WHERE worker IS NOT NULL))[1:3] AS workers
 FROM numbered GROUP BY 1 ORDER BY 1
 """)
 _WORKERS = text("""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -99,6 +100,35 @@ FROM predictq.workers WHERE heartbeat_at > clock_timestamp() - make_interval(sec
 
 def _worker(row: Any) -> Worker:
     return Worker(**row._asdict())
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a number of a worker's stands for: a version, and of a batch that is under way the bulk job, too."""
+
+    model: str
+    version: int
+    job_id: UUID | None = None  # None: of single predictions, or of a version alone
+
+
+def name_versions(connection: Connection, version_ids: Collection[int]) -> dict[int, Named]:
+    """The versions with these numbers."""
+    rows = connection.execute(_VERSIONS, {"ids": sorted(version_ids)})
+    return {row.id: Named(row.model, row.version) for row in rows}
+
+
+def name_batches(connection: Connection, batch_ids: Collection[int]) -> dict[int, Named]:
+    """Those of these batches that are under way; what has ended since a worker told of it is left out."""
+    rows = connection.execute(_BATCHES, {"ids": sorted(batch_ids)})
+    return {row.id: Named(row.model, row.version, row.job_id) for row in rows}
+
+
+_VERSIONS = text("SELECT id, model, version FROM predictq.model_versions WHERE id = ANY (CAST(:ids AS integer[]))")
+_BATCHES = text("""
+SELECT b.id, v.model, v.version, b.job_id
+FROM predictq.prediction_batches b JOIN predictq.model_versions v ON v.id = b.model_version_id
+WHERE b.id = ANY (CAST(:ids AS bigint[])) AND b.status = 'running'
+""")
 
 
 def why_nobody(workers: Sequence[Worker], model: str, requirements: str) -> str | None:

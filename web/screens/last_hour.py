@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,8 @@ class LastHour:
     errors: list[float]  # a minute
     waiting: list[float]
     oldest: list[float]  # seconds
-    singles: list[float]  # answers to single predictions a minute
+    queues: dict[str, float] = field(default_factory=dict)  # rows that got an answer or an error in the hour
+    failing: dict[str, float] = field(default_factory=dict)  # rows that got an error in the hour, by model
 
     @property
     def answers(self) -> list[float]:
@@ -45,7 +46,7 @@ class LastHour:
     @property
     def answered_singly(self) -> int:
         """Single predictions that were answered in the hour."""
-        return round(sum(self.singles))
+        return round(self.queues.get("interactive", 0.0))
 
     @property
     def failed(self) -> int:
@@ -56,6 +57,16 @@ class LastHour:
     def answered(self) -> int:
         """Rows that got an answer or an error in the hour."""
         return round(sum(self.answers))
+
+    @property
+    def by_queue(self) -> list[tuple[str, int]]:
+        """Rows that got an answer or an error in the hour, the busiest queue first."""
+        return _counted(self.queues)
+
+    @property
+    def failed_by_model(self) -> list[tuple[str, int]]:
+        """Rows that got an error in the hour, the model with the most first."""
+        return _counted(self.failing)
 
     def chart(self, language: Language, label: str) -> str:
         """Answers a minute, by model; empty where there was none."""
@@ -76,7 +87,7 @@ def read_last_hour(samples: dict[str, Any] | None) -> LastHour:
     times = [newest - timedelta(minutes=_MINUTES - 1 - number) for number in range(_MINUTES)]
     places = {at: number for number, at in enumerate(times)}
     models: dict[str, list[float]] = {}
-    hour = LastHour(times, models, *([0.0] * _MINUTES for _ in range(4)))
+    hour = LastHour(times, models, [0.0] * _MINUTES, [0.0] * _MINUTES, [0.0] * _MINUTES)
     for series in (samples or {}).get("series", ()):
         line = _line_of(hour, series)
         if line is None:
@@ -85,8 +96,7 @@ def read_last_hour(samples: dict[str, Any] | None) -> LastHour:
             place = places.get(datetime.fromisoformat(point["at"]).astimezone(UTC))
             if place is not None:
                 _add(series["name"], line, place, point["value"])
-                if series["name"] == "rows_per_second" and series["queue"] == "interactive":
-                    _add(series["name"], hour.singles, place, point["value"])
+                _split(hour, series, point["value"])
     _sort(models)
     return hour
 
@@ -113,6 +123,19 @@ def _add(name: str, line: list[float], place: int, value: float) -> None:
         line[place] = max(line[place], value)
     else:
         line[place] += value * 60 if name.endswith("_per_second") else value
+
+
+def _split(hour: LastHour, series: dict[str, Any], value: float) -> None:
+    """Count what was answered by queue, and what failed by model."""
+    if series["name"] == "rows_per_second":
+        hour.queues[series["queue"]] = hour.queues.get(series["queue"], 0.0) + value * 60
+    elif series["name"] == "errors_per_second":
+        model = series["model"] or ""
+        hour.failing[model] = hour.failing.get(model, 0.0) + value * 60
+
+
+def _counted(sums: Mapping[str, float]) -> list[tuple[str, int]]:
+    return [(name, round(value)) for name, value in sorted(sums.items(), key=lambda item: -item[1]) if round(value)]
 
 
 def _sort(models: dict[str, list[float]]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
+from sqlalchemy import Connection
 
 from api.access.auth import Caller
 from api.access.dependencies import BulkCaller, CurrentServices, require_role
@@ -23,13 +25,14 @@ from api.schemas.base import ModelName, Shape
 from api.server.services import Services
 from shared.errors import SourceNeeded
 from shared.jobs.lists import JobFilter, find_jobs
-from shared.jobs.records import JobRecord, cancel_job
+from shared.jobs.records import JobRecord, stop_job
 from shared.messaging.messages import Notice
 from shared.status import JobStatus
 
 router = APIRouter(tags=["jobs"], route_class=WideRoute, responses=PROBLEMS)
 
 _SECONDS = 3.0  # after which a call says that there is more
+_TOLD_IDS = 20  # of jobs, in the audit log
 _TOGETHER = 5  # that are cancelled side by side, each in a transaction of its own
 _AT_ONCE, _COUNTED_AT_ONCE = 100, 1000
 
@@ -96,33 +99,40 @@ async def cancel(request: Request, services: CurrentServices, caller: Canceller,
     if all(given is None for given in (body.status, body.kind, body.model, body.name, body.since, body.until)):
         words = "give at least one of status, kind, model, name, since and until"
         raise Invalid(Flaw("", "filter_expected", words))
-    found = await _carry_out(services, caller, body)
-    if found.cancelled:
-        # Not the name, which may be anything.
-        told = {"status": body.status, "kind": body.kind, "model": body.model, "jobs": found.cancelled}
-        await services.lists.write(
-            lambda connection: record(connection, request, caller, "job.cancel", "jobs of a filter", after=told),
-            owner=caller.owner,
-        )
-    return found
+    stopped: list[UUID] = []
+    try:
+        return await _carry_out(services, caller, body, stopped)
+    finally:  # also of what was stopped before something went wrong
+        if stopped:
+            await services.lists.write(partial(_record, request, caller, body, stopped), owner=caller.owner)
 
 
-async def _carry_out(services: Services, caller: Caller, order: CancelOrder) -> Cancelled:
-    """Cancel what fits, or count it, for as long as a call may take."""
+def _record(
+    request: Request, caller: Caller, order: CancelOrder, stopped: Sequence[UUID], connection: Connection
+) -> None:
+    """One line of many jobs, with the ids of the first. Not the name that was looked for, which may be anything."""
+    wanted = {"status": order.status, "kind": order.kind, "model": order.model}
+    told = {**wanted, "jobs": len(stopped), "first": [str(job_id) for job_id in stopped[:_TOLD_IDS]]}
+    record(connection, request, caller, "job.cancel", "jobs of a filter", after=told)
+
+
+async def _carry_out(services: Services, caller: Caller, order: CancelOrder, stopped: list[UUID]) -> Cancelled:
+    """Cancel what fits, or count it, for as long as a call may take. Jobs that it stops are added to `stopped`."""
     ends_at = time.monotonic() + _SECONDS
-    matching = cancelled = 0
+    matching = 0
     async for jobs in _portions(services, caller, order):
         if order.dry_run:
             matching += len(jobs)
         else:
             for some in (jobs[at : at + _TOGETHER] for at in range(0, len(jobs), _TOGETHER)):
                 if time.monotonic() > ends_at:
-                    return Cancelled(matching=matching, cancelled=cancelled, more=True)
+                    return Cancelled(matching=matching, cancelled=len(stopped), more=True)
                 matching += len(some)
-                cancelled += sum(await asyncio.gather(*(_cancel(services, caller, job) for job in some)))
+                ended = await asyncio.gather(*(_cancel(services, caller, job) for job in some))
+                stopped += [job.job_id for job, has_ended in zip(some, ended, strict=True) if has_ended]
         if time.monotonic() > ends_at:
-            return Cancelled(matching=matching, cancelled=cancelled, more=True)
-    return Cancelled(matching=matching, cancelled=cancelled, more=False)
+            return Cancelled(matching=matching, cancelled=len(stopped), more=True)
+    return Cancelled(matching=matching, cancelled=len(stopped), more=False)
 
 
 async def _portions(services: Services, caller: Caller, order: CancelOrder) -> AsyncIterator[list[JobRecord]]:
@@ -149,8 +159,8 @@ async def _find(
 
 async def _cancel(services: Services, caller: Caller, job: JobRecord) -> bool:
     """Whether it was this call that cancelled it."""
-    stopped = await services.lists.write(
-        lambda connection: cancel_job(connection, job.job_id, caller.owner, models=caller.models), owner=caller.owner
+    stopped, has_stopped = await services.lists.write(
+        lambda connection: stop_job(connection, job.job_id, caller.owner, models=caller.models), owner=caller.owner
     )
     services.notify(Notice(stopped.batch_id or 0, None if stopped.kind == "single" else stopped.job_id))
-    return stopped.status is JobStatus.CANCELLED
+    return has_stopped

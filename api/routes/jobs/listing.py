@@ -23,7 +23,7 @@ from api.http.validation import GivenTime
 from api.jobs.job_json import bare, job_json
 from api.schemas import jobs as schemas
 from shared.jobs.lists import ID_PART, JobFilter, find_jobs
-from shared.jobs.records import JobRecord, cancel_job
+from shared.jobs.records import JobRecord, stop_job
 from shared.messaging.messages import Notice
 from shared.status import JobStatus
 
@@ -92,8 +92,8 @@ async def cancel(request: Request, services: CurrentServices, caller: Canceller,
     owner = None if caller.may("operate") else caller.owner
 
     def stop(connection: Connection) -> JobRecord:
-        stopped = cancel_job(connection, job_id, owner, models=caller.models)
-        if stopped.owner != caller.owner:
+        stopped, has_stopped = stop_job(connection, job_id, owner, models=caller.models)
+        if has_stopped or stopped.owner != caller.owner:
             after = {"owner": stopped.owner, "status": stopped.status.value}
             record(connection, request, caller, "job.cancel", f"job {job_id}", after=after)
         return stopped

@@ -78,6 +78,12 @@ class BatchPart(Shape):
     waiting: int
     rows: int = Field(description="Rows of the batches that are done.")
     failed_rows: int = Field(description="Those of them that have an error.")
+    first_batch: int = Field(description="The number of the first batch; it begins the ids of its predictions.")
+    last_batch: int
+    first_at: Time | None = Field(description="When the first of them was begun; null where none was.")
+    last_at: Time | None = Field(description="When the last of those that are done ended.")
+    workers: list[str] = Field(description="The processes that did them or have them now, three at most.")
+    worker_count: int
 
 
 class WorkerPart(Shape):

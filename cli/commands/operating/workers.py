@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, remark, say_json, say_table
 
+_SHOWN_VERSIONS = 4
 _SHOWN_LIBRARIES = ("scikit-learn", "lightgbm", "xgboost", "catboost", "onnxruntime")
 
 
@@ -19,7 +20,7 @@ def workers(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText
     if as_json:
         say_json(found)
         return
-    headers = ("worker", "processes", "queues", "models", "batches", "rows/s", "up since", "libraries")
+    headers = ("worker", "processes", "queues", "models", "loaded", "batches", "rows/s", "up since", "libraries")
     say_table(headers, map(_row, found), right=frozenset({"processes", "batches", "rows/s"}))
     if not found:
         remark("No worker is alive: jobs are accepted and wait. Start one with predictq worker")
@@ -33,8 +34,14 @@ def _row(worker: Mapping[str, Any]) -> tuple[object, ...]:
         worker["processes"],
         ", ".join(worker["queues"]),
         "all" if worker["models"] is None else ", ".join(worker["models"]),
+        _first(worker["loaded_versions"]),
         len(worker["current_batches"]),
         f"{worker['rows_per_second'] or 0:,.0f}",
         f"{since:%Y-%m-%d %H:%M}Z",
         ", ".join(libraries),
     )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_VERSIONS
+    return ", ".join(names[:_SHOWN_VERSIONS]) + (f" and {more:,} more" if more > 0 else "")

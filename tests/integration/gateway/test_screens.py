@@ -16,12 +16,14 @@ from sqlalchemy import Engine, text
 
 from api.http.problems import NO_WORKER, Problem
 from api.intake.errands import Errands
+from model.registration import SAMPLE_MODEL
 from shared.batches.claims import Answers, claim, finish
 from shared.config import Settings
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.postgres.engine import autocommit
 from shared.status import JobStatus, Queue
+from shared.watching.workers import Worker, beat
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, submit_singles, wait_until
 
@@ -137,6 +139,60 @@ def test_the_overview_shows_open_bulk_jobs_first_and_counts(gateway: Gateway, re
     answer_batches(ready, limit=2)
     found = re.findall(r'<a class="job" href="/jobs/([0-9a-f-]{36})"', gateway.get("/").text)
     assert found == [*(str(one) for one in reversed(ended)), str(job)]
+
+
+def test_the_overview_splits_its_figures_by_queue_and_model(gateway: Gateway, ready: Engine) -> None:
+    """Under each tile what the figure is made of, of many models the worst; errors a minute beside the answers."""
+    with autocommit(ready) as connection:
+        connection.execute(
+            text("""
+            INSERT INTO predictq.samples (at, name, queue, model, value)
+            SELECT date_trunc('minute', now() - interval '2 minutes'), name, queue, model, value FROM (VALUES
+                ('rows_per_second', 'bulk', 'churn', 20), ('rows_per_second', 'interactive', 'churn', 2),
+                ('errors_per_second', 'bulk', 'churn', 3), ('errors_per_second', 'bulk', 'a', 4),
+                ('errors_per_second', 'bulk', 'b', 2), ('errors_per_second', 'interactive', 'a', 1),
+                ('errors_per_second', 'bulk', 'c', 1)) AS s (name, queue, model, value)
+            """)
+        )
+    bulk(ready)
+    submit_singles(ready, [1])
+    is_split = re.compile(r"batches not begun(<br>(bulk jobs|single predictions) [^<]+){2}</p>")
+    page = wait_until(lambda: said if is_split.search(said := gateway.get("/").text) else "", what="both waits")
+    answers, _, oldest, errors = re.findall(r'<section class="card quarter tile">.*?</section>', page, re.DOTALL)
+    assert "<br>bulk jobs 1,200<br>single predictions 120</p>" in answers
+    assert is_split.search(oldest)
+    assert "<br>a 300<br>churn 180<br>b 120<br>and 1 more model</p>" in errors
+    assert ">Errors</th>" in page
+    assert re.search(r'<td class="number">1,320</td><td class="number">660</td></tr>', page)
+
+
+def test_the_overview_says_what_each_worker_has_loaded_and_does(gateway: Gateway, ready: Engine) -> None:
+    """Versions by name, batches by model and job, the first few of them; nothing of models that a key may not use."""
+    with autocommit(ready) as connection:
+        version = connection.execute(text("SELECT id FROM predictq.model_versions")).scalar_one()
+    jobs = [bulk(ready) for _ in range(4)]
+    submit_singles(ready, [1])
+    for queue in (Queue.INTERACTIVE, *[Queue.BULK] * 4):
+        assert claim(ready, queue, worker="w@host/1", lease_seconds=60, most=1)
+    with autocommit(ready) as connection:
+        beat(connection, Worker("w@host", 1, ["bulk"], None, [""], {}, loaded_versions=[version, 2**30]))
+    (worker,) = gateway.get("/v1/workers").json()["workers"]
+    assert worker["loaded_versions"] == [f"{SAMPLE_MODEL}:1"]
+    current = worker["current_batches"]
+    assert {(one["model"], one["model_version"]) for one in current} == {(SAMPLE_MODEL, 1)}
+    assert sorted(one["job_id"] or "" for one in current) == sorted(["", *map(str, jobs)])
+    card = gateway.get("/").text.partition('id="workers"')[2].partition("</section>")[0]
+    assert f"loaded: {SAMPLE_MODEL}:1</span>" in card
+    assert card.count('class="code" href="/jobs/') + card.count("single predictions") == 3
+    assert "and 2 more" in card
+    other = bearer(new_key(ready, "other", roles=("operate",), models=["another"]))
+    (hidden,) = gateway.get("/v1/workers", headers=other).json()["workers"]
+    assert (hidden["loaded_versions"], len(hidden["current_batches"])) == ([], 5)
+    assert {(one["model"], one["model_version"], one["job_id"]) for one in hidden["current_batches"]} == {(None,) * 3}
+    for job in jobs:
+        gateway.post(f"/v1/jobs/{job}/cancel")
+    (idle,) = gateway.get("/v1/workers").json()["workers"]
+    assert [one["job_id"] for one in idle["current_batches"]] == [None]
 
 
 def test_from_an_older_page_a_way_leads_to_the_newest(gateway: Gateway, ready: Engine) -> None:

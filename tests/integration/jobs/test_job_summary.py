@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import astuple
 from uuid import UUID
@@ -81,7 +82,7 @@ def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> 
     rows = gateway.get(f"/v1/jobs/{job_id}/results").json()["rows"]
     wanted = {row["request_id"]: row["error_detail"] for row in rows if row["error_code"]}
     assert {sample.request_id: sample.detail for sample in samples} == wanted
-    assert [astuple(part) for part in found.strip] == [
+    assert [astuple(part)[:6] for part in found.strip] == [
         (1, 0, 0, 0, 3, 0), (1, 1, 0, 0, 3, 2), (0, 0, 1, 0, 0, 0), (0, 0, 0, 1, 0, 0),
     ]  # fmt: skip
     answer(engine, held)
@@ -90,6 +91,34 @@ def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> 
     assert (ended.spread.answers, sum(share.rows for share in ended.workers)) == (10, 12)
     assert ended.rows_per_second is not None
     assert ended.rows_per_second > 0
+
+
+def test_the_batches_of_a_job_say_when_and_by_whom(gateway: Gateway, engine: Engine) -> None:
+    """So that one sees which batch failed: in the API, on hover over the strip, and in a table beside it."""
+    job_id = bulk(engine)
+    finish_with(engine, 0.0, 0.49, 1.0)
+    finish_with(engine, None, 0.5, None, codes={0: ("unknown_client", "no 4"), 2: ("model_failed", "it failed")})
+    take(engine)
+    done, failed, running, waiting = gateway.get(f"/v1/jobs/{job_id}/summary").json()["strip"]
+    ids = {row["request_id"].partition("-")[0] for row in gateway.get(f"/v1/jobs/{job_id}/results").json()["rows"]}
+    assert {str(done["first_batch"]), str(failed["last_batch"])} == ids
+    assert done["first_at"] <= done["last_at"] <= failed["last_at"]
+    assert [(one["workers"], one["worker_count"]) for one in (done, failed, running, waiting)] == [
+        (["w"], 1), (["w"], 1), (["w"], 1), ([], 0),
+    ]  # fmt: skip
+    assert (running["first_at"] is None, running["last_at"], waiting["first_at"]) == (False, None, None)
+    gateway.get(gateway.post("/v1/sign-in-links").json()["path"], follow_redirects=True)
+    page = gateway.get(f"/jobs/{job_id}").text
+    titles = re.findall(r"<g><title>([^<]*)</title>", page)
+    assert [title.partition(" ")[0] for title in titles] == [
+        str(one["first_batch"]) for one in (done, failed, running, waiting)
+    ]
+    assert titles[1].endswith(" · w · 2 rows with an error")
+    assert (titles[2].endswith(" – … · w"), titles[3]) == (True, str(waiting["first_batch"]))
+    rows = re.findall(r"<tr>.*?</tr>", page.partition('id="batches"')[2].partition("</details>")[0], re.DOTALL)[1:]
+    assert [">running<" in row for row in rows] == [False, False, True, False]
+    assert [">waiting<" in row for row in rows] == [False, False, False, True]
+    assert f'{failed["first_batch"]}</th><td class="number">3</td><td class="number">2</td>' in rows[1]
 
 
 def test_categories_that_the_model_does_not_know_are_told(gateway: Gateway, engine: Engine) -> None:

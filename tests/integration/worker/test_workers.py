@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
+from model.registration import SAMPLE_MODEL
 from shared.batches.unloadable import read_unloadable, unloadable
 from shared.config import Settings
 from shared.models.warm_up import ask, end
@@ -43,7 +44,7 @@ def say(engine: Engine, name: str, *, models: list[str] | None = None, requireme
 
 def test_a_worker_tells_who_it_is_and_leaves_when_it_ends(gateway: Gateway, engine: Engine, settings: Settings) -> None:
     """Processes, queues, models, libraries, what is loaded and how quick it is; nothing is left after its end."""
-    version = add_model(engine)
+    add_model(engine)
     with worker_process(settings, concurrency=1, name="teller"):
         job = submit_bulk(engine, range(1, 51))
         publish(settings, job)
@@ -51,7 +52,7 @@ def test_a_worker_tells_who_it_is_and_leaves_when_it_ends(gateway: Gateway, engi
 
         def told() -> dict[str, object] | None:
             found = gateway.get("/v1/workers").json()["workers"]
-            return next((worker for worker in found if worker["loaded_versions"] == [version]), None)
+            return next((worker for worker in found if worker["loaded_versions"] == [f"{SAMPLE_MODEL}:1"]), None)
 
         worker = wait_until(told, what="a worker that has loaded the version")
     assert str(worker["name"]).startswith("teller@")

@@ -18,6 +18,7 @@ from cli.arguments.conditions import read_condition
 from cli.arguments.moments import moment_ago, moment_ahead
 from cli.commands.jobs import _rows
 from cli.commands.models.registry import next_step
+from cli.commands.operating.workers import _row as worker_row
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.output import progress as progress_module
@@ -287,3 +288,16 @@ def test_a_deadline_is_a_length_or_a_moment() -> None:
     for text in ("soon", "2 h", "2026-13-01"):
         with pytest.raises(UsageProblem, match="--deadline"):
             moment_ahead("--deadline", text)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, ""), (1, "churn:1"), (6, "churn:1, churn:2, churn:3, churn:4 and 2 more")]
+)
+def test_a_worker_s_line_names_the_first_versions_that_it_has_loaded(count: int, said: str) -> None:
+    """And says how many there are beside them."""
+    worker = {
+        "name": "w@host", "processes": 1, "queues": ["bulk"], "models": None, "libraries": {}, "current_batches": [],
+        "loaded_versions": [f"churn:{number}" for number in range(1, count + 1)], "rows_per_second": None,
+        "started_at": "2026-01-31T12:00:00Z",
+    }  # fmt: skip
+    assert worker_row(worker)[4] == said

@@ -95,7 +95,7 @@ async def look(screen: Screen) -> Response:
         except ApiRefused as error:
             if error.status not in _NOT_SHOWN or not _is_operators(screen, act):
                 raise
-            return _look_at_others(screen, act, str(known_uuid(job_id)))
+            return await _look_at_others(screen, act, str(known_uuid(job_id)))
     else:
         jobs, has_more = await _matching(screen, act, wanted)
     fitting = [job for job in jobs if act.fits(job)]
@@ -122,7 +122,7 @@ async def carry_out(screen: Screen) -> Response:
     ids = [str(known_uuid(str(job_id))) for job_id in screen.form.getlist("job")[:MOST]]
     if act.is_dangerous and screen.given("typed") != screen.given("to_type"):
         if screen.given("others") and len(ids) == 1:
-            return _look_at_others(screen, act, ids[0], wrong=screen.say(_NOT_ASKED_FOR))
+            return await _look_at_others(screen, act, ids[0], wrong=screen.say(_NOT_ASKED_FOR))
         return await _again(screen, act, ids)
     done: list[dict[str, Any]] = []
     refused: list[tuple[str, str]] = []
@@ -138,7 +138,7 @@ async def carry_out(screen: Screen) -> Response:
         except ApiRefused as error:
             refused.append((job_id, told_refusal(screen.language, error.problem)))
     if screen.given("others"):
-        return screen.show("act_done.html", act=act, count=len(done), jobs=[], refused=refused, left=0, fields=[])
+        return await screen.show("act_done.html", act=act, count=len(done), jobs=[], refused=refused, left=0, fields=[])
     if len(ids) == len(done) == 1:
         return screen.go(f"/jobs/{done[0]['id']}")
     left = ids[len(done) + len(refused) :]
@@ -172,9 +172,9 @@ def _is_operators(screen: Screen, act: Act) -> bool:
     return act.name == "cancel" and screen.signed_in.may("operate")
 
 
-def _look_at_others(screen: Screen, act: Act, job_id: str, *, wrong: str = "") -> Response:
+async def _look_at_others(screen: Screen, act: Act, job_id: str, *, wrong: str = "") -> Response:
     """The form for a job of another owner, of which nothing is known here but its id."""
-    return screen.show(
+    return await screen.show(
         "act.html",
         status=422 if wrong else 200,
         act=act,

@@ -46,7 +46,7 @@ async def job(screen: Screen) -> Response:
         is_first=not screen.query("cursor"),
         chart=_chart(screen, summary["spread"]),
         threshold_said=_threshold_said(screen, summary["spread"]),
-        strip=strip(summary["strip"]),
+        strip=strip(summary["strip"], [_part_title(screen, part) for part in summary["strip"]]),
         count_bar=count_bar,
         parts_of={
             name: sum(part[name] for part in summary["strip"]) for name in ("done", "running", "waiting", "failed")
@@ -106,6 +106,24 @@ def _chart(screen: Screen, spread: dict[str, Any]) -> str:
         count=numbers.short,
         threshold=threshold,
     )
+
+
+def _part_title(screen: Screen, part: dict[str, Any]) -> str:
+    """Which batches a cell of the strip stands for, when they were done, by whom, and how many rows have an error."""
+    language = screen.language
+    first, last = part["first_batch"], part["last_batch"]
+    begun, ended = ("…" if at is None else language.moments.second(screen.time(at)) for at in _times(part))
+    said = [str(first) if first == last else f"{first} – {last}"]
+    said += [f"{begun} – {ended}"] if part["first_at"] else []
+    said += [", ".join(part["workers"]) + (" …" if part["worker_count"] > len(part["workers"]) else "")]
+    if part["failed_rows"]:
+        said += [language.say_count("%(count)s row with an error", "%(count)s rows with an error", part["failed_rows"])]
+    return " · ".join(text for text in said if text)
+
+
+def _times(part: dict[str, Any]) -> tuple[str | None, str | None]:
+    """When a part was begun, and when it ended; None while batches of it are open."""
+    return part["first_at"], None if part["running"] or part["waiting"] else part["last_at"]
 
 
 def _threshold_said(screen: Screen, spread: dict[str, Any]) -> str:
