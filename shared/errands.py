@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from uuid_utils.compat import uuid7
 
 from shared.postgres.engine import autocommit
+from shared.watching.workers import ALIVE_SECONDS
 
 KINDS = (
     "describe_source",
@@ -96,14 +97,26 @@ def wait(engine: Engine, errand_id: UUID, *, seconds: float) -> Errand | None:
 
 
 def claim_errand(
-    connection: Connection, *, worker: str, lease_seconds: float, kinds: Sequence[str] = KINDS
+    connection: Connection,
+    *,
+    worker: str,
+    lease_seconds: float,
+    kinds: Sequence[str] = KINDS,
+    requirements: Sequence[str] | None = None,
 ) -> ClaimedErrand | None:
     """The errand of these kinds that is next: by turns of owners, the oldest first, or one whose worker ended.
 
-    One whose workers all ended is given up.
+    A version that needs more than `requirements`, if they are named, is left to a worker that can load it. Where none
+    is alive it is taken all the same, for the caller to be told what lacks. One whose workers all ended is given up.
     """
     connection.execute(_GIVE_UP)
-    row = connection.execute(_CLAIM, {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)}).one_or_none()
+    values = {
+        "worker": worker,
+        "lease": lease_seconds,
+        "kinds": list(kinds),
+        "requirements": None if requirements is None else list(requirements),
+    }
+    row = connection.execute(_CLAIM, values).one_or_none()
     if row is None:
         return None
     return ClaimedErrand(UUID(str(row.id)), row.kind, row.owner, row.arguments, row.fence)
@@ -146,13 +159,24 @@ UPDATE predictq.errands SET status = 'failed', lease_until = NULL, finished_at =
 WHERE status = 'running' AND lease_until < clock_timestamp() AND fence >= {MOST_CLAIMS}
 """)
 
-_CLAIM = text("""
+# Whether the errand `q` checks a version that another living worker can load, and whoever asks cannot.
+_IS_FOR_OTHERS = f"""
+q.kind = 'check_model' AND EXISTS (
+    SELECT FROM predictq.model_versions v
+    WHERE v.id = CAST(q.arguments ->> 'version_id' AS integer)
+      AND v.requirements <> ALL (CAST(:requirements AS text[]))
+      AND EXISTS (SELECT FROM predictq.workers w
+                  WHERE w.heartbeat_at > clock_timestamp() - interval '{ALIVE_SECONDS} s'
+                    AND v.requirements = ANY (w.requirements)))"""
+
+_CLAIM = text(f"""
 UPDATE predictq.errands e SET status = 'running', fence = e.fence + 1, worker = :worker,
     lease_until = clock_timestamp() + make_interval(secs => :lease)
 WHERE e.id = (
     SELECT q.id FROM predictq.errands q
     WHERE q.kind = ANY(CAST(:kinds AS text[]))
       AND (q.status = 'queued' OR (q.status = 'running' AND q.lease_until < clock_timestamp()))
+      AND (CAST(:requirements AS text[]) IS NULL OR NOT ({_IS_FOR_OTHERS}))
     -- Of whom fewest were served in the last minute: a caller with hundreds holds up nobody else's one.
     ORDER BY (SELECT count(*) FROM predictq.errands d WHERE d.owner = q.owner AND d.status <> 'queued'
                 AND coalesce(d.finished_at, clock_timestamp()) > clock_timestamp() - interval '1 minute'),

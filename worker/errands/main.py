@@ -18,6 +18,7 @@ from shared.logging import configure_logging, get_logger
 from shared.postgres.engine import make_engine
 from worker.errands.kinds import Handlers, make_handlers, make_slow_handlers
 from worker.errands.runner import ErrandRunner
+from worker.models.loadable import Loadable
 from worker.models.seals import SealGuard
 from worker.side_process import end_with
 
@@ -37,7 +38,7 @@ def _run(engine: Engine, handlers: Handlers, worker: str, stopped: threading.Eve
     beside = threading.Thread(target=run_slow, name="slow-errands")
     beside.start()
     try:
-        ErrandRunner(engine, handlers, worker=worker, stopped=stopped).run()
+        ErrandRunner(engine, handlers, worker=worker, stopped=stopped, loadable=Loadable(engine)).run()
     finally:
         stopped.set()
         beside.join()

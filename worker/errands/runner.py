@@ -18,6 +18,7 @@ from shared.postgres.outages import reason
 from shared.told_errors import words_of
 from worker.errands.failures import describe
 from worker.errands.kinds import Handlers
+from worker.models.loadable import Loadable
 
 log = get_logger(__name__)
 
@@ -28,8 +29,18 @@ _ASK_SECONDS = 0.25  # between two questions, while nobody wants anything
 class ErrandRunner:
     """Does errands one after the other until `stopped`. `engine` has two connections: one is for the lease."""
 
-    def __init__(self, engine: Engine, handlers: Handlers, *, worker: str, stopped: threading.Event) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        handlers: Handlers,
+        *,
+        worker: str,
+        stopped: threading.Event,
+        loadable: Loadable | None = None,
+    ) -> None:
+        """With `loadable`, versions that this process cannot load are left to those that can."""
         self._engine = engine
+        self._loadable = loadable
         self._kinds = tuple(handlers)
         self._handlers = handlers
         self._worker = worker
@@ -49,8 +60,15 @@ class ErrandRunner:
 
     def do_next(self) -> bool:
         """Do the errand whose turn it is. Returns whether there was one."""
+        requirements = None if self._loadable is None else self._loadable.requirements
         with autocommit(self._engine) as connection:
-            held = claim_errand(connection, worker=self._worker, lease_seconds=_LEASE_SECONDS, kinds=self._kinds)
+            held = claim_errand(
+                connection,
+                worker=self._worker,
+                lease_seconds=_LEASE_SECONDS,
+                kinds=self._kinds,
+                requirements=requirements,
+            )
         if held is None:
             return False
         with self._holding(held):

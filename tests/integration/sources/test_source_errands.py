@@ -18,11 +18,13 @@ from shared.errands import claim_errand, extend_errand, finish_errand, read, sub
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
 from shared.sources.source import add_source, get_source
+from shared.watching.workers import Worker, beat
 from tests.integration.sources.source_support import fetch, run
 from tests.models import TestModel
 from tests.support import ROOT, add_clients, add_model, environment, stop
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
+from worker.models.loadable import Loadable
 from worker.sources.failures import SourceAway
 
 
@@ -158,6 +160,34 @@ def test_owners_have_their_errands_done_by_turns(engine: Engine) -> None:
             withdraw(connection, held.id)  # in a worker's hands it stays
             assert finish_errand(connection, held, {"count": 1})
     assert claimed == [of_many[0], of_one, *of_many[2:]]
+
+
+def test_a_version_is_checked_by_a_worker_that_can_load_it(engine: Engine) -> None:
+    """One without its libraries leaves it to another that is alive; where none is, it says what lacks."""
+    needs = "lightgbm==4.*"
+    version_id = add_model(engine, promote=False, requirements=needs)
+    with autocommit(engine) as connection:
+        submit(connection, "check_model", "tester", {"version_id": version_id})
+        beat(connection, Worker("able", 1, ["bulk"], None, ["", needs], {}))
+        assert claim_errand(connection, worker="unable", lease_seconds=-1, requirements=[""]) is None
+        assert claim_errand(connection, worker="able", lease_seconds=-1, requirements=["", needs]) is not None
+        connection.exec_driver_sql("UPDATE predictq.workers SET heartbeat_at = now() - interval '1 hour'")
+        assert claim_errand(connection, worker="unable", lease_seconds=-1, requirements=[""]) is not None
+
+
+def test_a_runner_leaves_to_others_what_it_cannot_load(engine: Engine) -> None:
+    """It asks for what its own libraries meet; what needs no model is taken by anybody."""
+    version_id = add_model(engine, promote=False, requirements="no-such-library==1.*")
+    with autocommit(engine) as connection:
+        checked = submit(connection, "check_model", "tester", {"version_id": version_id})
+        beat(connection, Worker("able", 1, ["bulk"], None, ["", "no-such-library==1.*"], {}))
+        counted = submit(connection, "count", "other", {"source_id": 1})
+    stopped, handlers = threading.Event(), make_handlers(engine)
+    runner = ErrandRunner(engine, handlers, worker="w", stopped=stopped, loadable=Loadable(engine))
+    assert [runner.do_next(), runner.do_next()] == [True, False]
+    with autocommit(engine) as connection:
+        found = [read(connection, errand_id) for errand_id in (checked, counted)]
+    assert [errand and errand.status for errand in found] == ["queued", "done"]
 
 
 def test_errands_are_claimed_once_and_given_up_at_last(engine: Engine) -> None:
