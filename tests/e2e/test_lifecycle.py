@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from devstack.stack_servers import delete_data
 from tests.e2e.support import command_of, predictq, running_up, stop
@@ -94,10 +94,37 @@ def test_a_restart_keeps_clients_and_key(tmp_path: Path) -> None:
 )
 def test_up_says_in_a_line_that_the_database_is_away(tmp_path: Path, url: str, said: str) -> None:
     """No traceback, nothing left running."""
-    result = predictq(tmp_path, "up", DATABASE_URL=url)
+    assert said in refusal_of_up(tmp_path, url)
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "said"),
+    [
+        ("SELECT 1", {"password": "wr/ong"}, "correct user and password"),
+        ("CREATE SCHEMA predictq; CREATE TABLE predictq.jobs (mine int)", {}, "what is not predictq's (jobs)"),
+    ],
+    ids=["password", "a stranger's table"],
+)
+def test_up_says_in_a_line_why_a_database_is_not_taken(
+    make_database: Callable[..., str], tmp_path: Path, before: str, change: dict[str, str], said: str
+) -> None:
+    """As `migrate` does, without the password."""
+    url = make_url(make_database(migrated=False))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(before))
+    engine.dispose()
+    line = refusal_of_up(tmp_path, url.set(**change).render_as_string(hide_password=False))  # type: ignore[arg-type]
+    assert said in line
+    assert "wr/ong" not in line
+
+
+def refusal_of_up(directory: Path, url: str) -> str:
+    """The one line that `up` ends with on this database."""
+    result = predictq(directory, "up", DATABASE_URL=url)
     assert (result.returncode, result.stdout) == (1, "")
     # As root, servers that cannot enter the directory say where their data are instead.
     lines = [line for line in result.stderr.splitlines() if " is closed to the account of the servers: " not in line]
     assert len(lines) == 1, result.stderr
-    assert said in lines[0]
-    delete_data(tmp_path / ".predictq")
+    delete_data(directory / ".predictq")
+    return lines[0]
