@@ -28,7 +28,11 @@ BATCH_ROWS = int(QUICK["PREDICTQ_BULK_BATCH_ROWS"])
 
 def watch_a_bulk_job(up: Up, page: Page, url: str, pictures: Path) -> None:
     """What a person sees: the worker is online, its counts rise with a job, each task has its queue, end and time."""
-    page.goto(f"{url}/workers")
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text) if "Content Security" in message.text else None)
+    shown = page.goto(f"{url}/workers")
+    assert shown is not None
+    assert "frame-ancestors 'none'" in shown.headers["content-security-policy"]
     expect(page.locator("#workers-online")).to_have_text("1")
     assert up.ask("predict", "1", "--wait")["status"] == "succeeded"
     wait_until(lambda: number_in(page, "#workers-succeeded") >= 0, what="a count")
@@ -53,6 +57,7 @@ def watch_a_bulk_job(up: Up, page: Page, url: str, pictures: Path) -> None:
     page.goto(f"{url}/workers")
     page.locator("#workers-table tbody tr a").first.click()
     expect(page.locator("main")).to_contain_text("Max concurrency")
+    assert refused == []
 
 
 def test_flower_shows_workers_and_tasks_while_a_bulk_job_runs(up: Up, tmp_path: Path) -> None:
