@@ -24,6 +24,8 @@ from worker.models import loaded_model
 from worker.models.linear.compile import NotLinear, compile_linear
 from worker.models.linear.compiled import LinearModel
 
+FUNCTIONS = {"nothing": None, "at least": partial(np.less_equal, [30.0, 2500.0, 1.0])}
+
 
 @st.composite
 def pipelines(draw: st.DrawFn, *, holes: bool) -> Pipeline:
@@ -31,6 +33,8 @@ def pipelines(draw: st.DrawFn, *, holes: bool) -> Pipeline:
     numeric: list[Any] = []
     if holes:
         numeric.append(SimpleImputer(strategy=draw(st.sampled_from(["mean", "median", "most_frequent", "constant"]))))
+    if function := draw(st.sampled_from([None, *FUNCTIONS])):
+        numeric.append(FunctionTransformer(FUNCTIONS[function]))
     if draw(st.booleans()):
         numeric.append(StandardScaler(with_mean=draw(st.booleans()), with_std=draw(st.booleans())))
     words: list[Any] = []
@@ -50,6 +54,8 @@ def pipelines(draw: st.DrawFn, *, holes: bool) -> Pipeline:
     steps: list[Any] = [ColumnTransformer(parts, remainder=flags, sparse_threshold=draw(st.sampled_from([0, 0.3])))]
     if draw(st.booleans()):
         steps.append(StandardScaler(with_mean=False))
+    if draw(st.booleans()):
+        steps.append(ColumnTransformer([("s", StandardScaler(with_mean=False), [-1, 0])], remainder="passthrough"))
     if draw(st.booleans()):
         steps.append("passthrough")
     return make_pipeline(*steps, LogisticRegression(C=draw(st.sampled_from([0.1, 1.0, 30.0])), max_iter=200))
