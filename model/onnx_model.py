@@ -111,8 +111,14 @@ class OnnxModel:
         return np.arange(count) if count < 2 else self._classes_of_labels(count)
 
     def _classes_of_labels(self, count: int) -> npt.NDArray[Any]:
-        """The classes of a graph that does not name them: the label that it gives where a column is the highest."""
-        labels, scores = self._session.run(self._outputs[:2], self._feed(self._drawn(_DRAWN)))
+        """The classes of a graph that does not name them: the label that it gives where a column is the highest.
+
+        Where nothing speaks against it they are numbered from 0 on, as most libraries ask for.
+        """
+        try:
+            labels, scores = self._session.run(self._outputs[:2], self._feed(self._drawn(_DRAWN)))
+        except Exception:  # noqa: BLE001 - drawn values may be none that the graph takes, such as a place in a list
+            return np.arange(count)
         labels, scores = np.asarray(labels).reshape(-1), np.asarray(scores, dtype=np.float64).reshape(_DRAWN, -1)
         highest = np.sort(scores, axis=1)[:, -2:]
         is_clear = highest[:, -1] - highest[:, 0] > _TIE
@@ -123,8 +129,8 @@ class OnnxModel:
         if len(known) == len(seen) and len(set(known.values())) == len(known):
             if len(known) == count:
                 return np.array([known[place] for place in range(count)])
-            # Some class is too rare to be drawn. The others are numbered from 0 on, as most libraries ask for.
-            if len(known) > 1 and all(type(label) is int and label == place for place, label in known.items()):
+            # Some class is too rare to be drawn.
+            if all(type(label) is int and label == place for place, label in known.items()):
                 return np.arange(count)
         raise ArtefactIncompatible(
             "The graph does not say which class each of its probabilities belongs to, and its labels do not tell: "

@@ -251,8 +251,21 @@ def own_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
 
 def label_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
     """From which probability on `predict` gives the positive class; None where it goes by something else."""
+    if goes_by_distance(estimator):
+        return None
     holder = _holder(estimator)
     return 0.5 if holder is None else _held_threshold(holder, classes)
+
+
+def goes_by_distance(estimator: Any) -> bool:
+    """Whether `predict` goes by the distance to a plane and not by `predict_proba`, as scikit-learn tells of SVC."""
+    for _ in range(10):
+        steps = steps_of(estimator)
+        inner = steps[-1] if steps else getattr(estimator, "best_estimator_", None)
+        if inner is None:
+            return type(estimator).__name__ in ("SVC", "NuSVC")
+        estimator = inner
+    return False
 
 
 def _holder(estimator: Any) -> Any:

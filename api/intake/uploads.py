@@ -29,20 +29,26 @@ class HashedBody:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._hash = hashlib.sha256()
+        self._bytes = 0
         self._has_ended = False
 
     async def receive(self) -> Message:
         """The next message, as ASGI has it."""
         message = await self._receive()
         self._hash.update(message.get("body", b""))
+        self._bytes += len(message.get("body", b""))
         self._has_ended = not message.get("more_body", False)
         return message
 
-    async def digest(self) -> str:
-        """In hex, of the whole body: what has not come yet is waited for. Raises ClientDisconnect."""
-        while not self._has_ended:
+    async def take_rest(self, *, most_bytes: int) -> bool:
+        """Wait for what has not come yet; False, at once, where the whole is longer. Raises ClientDisconnect."""
+        while not self._has_ended and self._bytes <= most_bytes:
             if (await self.receive())["type"] == "http.disconnect":
                 raise ClientDisconnect
+        return self._bytes <= most_bytes
+
+    def digest(self) -> str:
+        """In hex, of all that has come."""
         return self._hash.hexdigest()
 
 

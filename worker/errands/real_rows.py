@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from model.errors import ModelRefused
 from shared.errors import DatabaseUnavailable
 from shared.models.new_version import NewVersion
 from shared.models.signature import missing_columns
+from shared.postgres.source_time_outs import STATEMENT, time_out
 from shared.sources.source import Source
 from worker.closed.process import Closed
+from worker.errands.failures import ErrandRefused
 from worker.errands.version_check import check_closed
 from worker.models.references.kept import KeptReference
 from worker.sources.failures import SourceAway, SourceFailed
@@ -19,7 +22,9 @@ from worker.sources.reader import SourceReader
 from worker.sources.sampling import Sample, sample_rows
 
 _ROWS = 200
-_MOST_SECONDS = 60.0  # that opening and trying may have taken: the caller waits three minutes for all of it
+_MOST_SECONDS = 60.0  # that opening and trying may have taken
+_CALLERS_SECONDS = 165.0  # for all of it: the caller waits three minutes
+_STATEMENT_SECONDS = 25.0  # other errands wait meanwhile, whatever time-out the source has
 
 
 def look_at_rows(
@@ -34,16 +39,27 @@ def look_at_rows(
         return []  # said already, with the names
     if time.monotonic() - began > _MOST_SECONDS:
         return [f"not tried on rows of {source.name}, because opening it took so long: predictq models check does it"]
+    patience = min(_STATEMENT_SECONDS, time_out(source.settings, STATEMENT))
+    quick = replace(source, settings={**source.settings, STATEMENT: patience})
     try:
-        sample = sample_rows(reader, source, new.signature, _ROWS)
+        sample = sample_rows(reader, quick, new.signature, _ROWS)
     except (SourceAway, SourceFailed, DatabaseUnavailable) as error:
         return [f"not tried on rows of {source.name}: {str(error).rstrip('.')}. predictq models check does it later"]
     if not sample.features.num_rows:
         return [f"not tried on rows of {source.name}: it has none"]
-    return _seen(_check(closed, new, reference, sample), source.name)
+    left = _CALLERS_SECONDS - (time.monotonic() - began)
+    try:
+        report = _check(closed, new, reference, sample, left)
+    except ErrandRefused:
+        if time.monotonic() - began < _CALLERS_SECONDS:
+            raise
+        return [f"not tried on rows of {source.name}, which took too long: predictq models check does it"]
+    return _seen(report, source.name)
 
 
-def _check(closed: Closed, new: NewVersion, reference: KeptReference, sample: Sample) -> Mapping[str, Any]:
+def _check(
+    closed: Closed, new: NewVersion, reference: KeptReference, sample: Sample, seconds: float
+) -> Mapping[str, Any]:
     record = {
         "id": 0,
         "model": new.model,
@@ -64,7 +80,7 @@ def _check(closed: Closed, new: NewVersion, reference: KeptReference, sample: Sa
         "is_live": False,
         **dict.fromkeys(("created_at", "checked_at", "promoted_at", "retired_at")),
     }
-    return check_closed(closed, record, new.artefact, new.code, reference, sample)
+    return check_closed(closed, record, new.artefact, new.code, reference, sample, seconds=seconds)
 
 
 def _seen(report: Mapping[str, Any], source: str) -> list[str]:

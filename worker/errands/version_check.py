@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from worker.closed.process import Closed
+from worker.closed.process import SECONDS, Closed
 from worker.models.references.kept import KeptReference
 from worker.sources.sampling import Sample
 
@@ -18,6 +18,8 @@ def check_closed(
     code: bytes | None,
     kept: KeptReference | None,
     sample: Sample,
+    *,
+    seconds: float = SECONDS,
 ) -> dict[str, Any]:
     """The report of worker.models.check on `sample`. `record` is the version, as JSON. Raises ErrandRefused."""
     asked = {
@@ -25,7 +27,7 @@ def check_closed(
         "refused": {str(row): [why.code.value, why.detail] for row, why in sample.refused.items()},
     }
     blobs = [content, _as_stream(sample.features), b"" if kept is None else kept.features, *([code] if code else [])]
-    return closed("check", asked, *blobs)
+    return closed("check", asked, *blobs, seconds=seconds)
 
 
 def _as_stream(features: pa.Table) -> bytes:

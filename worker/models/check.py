@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from model.answering import Prediction
 from model.errors import ModelRefused
-from model.servable import label_threshold
+from model.servable import goes_by_distance, label_threshold
 from shared.models.task import Task, class_name
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
@@ -133,7 +133,9 @@ def _compare_labels(model: LoadedModel, frame: Any, served: Prediction, report: 
         return
     report.first_errors["labels"] = f"{int(is_other.sum())} labels are not those that the estimator's predict gives"
     count = int((is_other & ~_is_tie(model, served)).sum())
-    own_rule = model.task is Task.MULTICLASS or model.threshold == label_threshold(model.estimator, model.classes)
+    own_rule = not goes_by_distance(model.estimator) and (
+        model.task is Task.MULTICLASS or model.threshold == label_threshold(model.estimator, model.classes)
+    )
     if count and own_rule:
         report.differences["the estimator's predict"] = f"{count} rows get another label"
 

@@ -82,13 +82,14 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
     refuse_encoding(call.headers)
     asked, body = _asked_by_query(request), HashedBody(request.receive)
 
-    async def digest() -> bytes:
-        payload = orjson.dumps([asked.model, await body.digest(), *(["features"] if has_features else [])])
+    def digest() -> bytes:
+        payload = orjson.dumps([asked.model, body.digest(), *(["features"] if has_features else [])])
         return hashlib.sha256(payload).digest()
 
-    async def digest_of_all() -> bytes:
+    async def digest_of_all() -> bytes | None:
         with call.services.caps.uploads.place(call.caller), current().paused():
-            return await digest()
+            is_whole = await body.take_rest(most_bytes=call.services.settings.max_file_bytes)
+        return digest() if is_whole else None
 
     async def accept() -> Accepted:
         model = await call.services.models.find(call.caller, asked.model)
@@ -100,7 +101,7 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
             upload = resources.enter_context(Upload(reader, max_rows=call.services.settings.max_upload_rows))
             with call.services.caps.uploads.place(call.caller), current().paused():
                 await upload.receive_all(body.receive, call.services.turns, call.caller.key)
-            job = replace(await _new_job(call, asked, model, await digest()), asked_for="upload")
+            job = replace(await _new_job(call, asked, model, digest()), asked_for="upload")
             if has_features:
                 job = replace(job, batch_rows=upload.rows_of_a_page(call.services.settings.bulk_batch_rows))
             accept = partial(accept_keys, job=job, keys=upload.rows, count=upload.count)

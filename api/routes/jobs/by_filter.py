@@ -128,8 +128,8 @@ async def _carry_out(services: Services, caller: Caller, order: CancelOrder, sto
                 if time.monotonic() > ends_at:
                     return Cancelled(matching=matching, cancelled=len(stopped), more=True)
                 matching += len(some)
-                ended = await asyncio.gather(*(_cancel(services, caller, job) for job in some))
-                stopped += [job.job_id for job, has_ended in zip(some, ended, strict=True) if has_ended]
+                # Each is noted as it ends: where one fails, those beside it are ended all the same.
+                await asyncio.gather(*(_cancel(services, caller, job, stopped) for job in some))
         if time.monotonic() > ends_at:
             return Cancelled(matching=matching, cancelled=len(stopped), more=True)
     return Cancelled(matching=matching, cancelled=len(stopped), more=False)
@@ -157,10 +157,11 @@ async def _find(
     )
 
 
-async def _cancel(services: Services, caller: Caller, job: JobRecord) -> bool:
-    """Whether it was this call that cancelled it."""
-    stopped, has_stopped = await services.lists.write(
+async def _cancel(services: Services, caller: Caller, job: JobRecord, stopped: list[UUID]) -> None:
+    """Cancel one; it is added to `stopped` where this call did it."""
+    ended, has_stopped = await services.lists.write(
         lambda connection: stop_job(connection, job.job_id, caller.owner, models=caller.models), owner=caller.owner
     )
-    services.notify(Notice(stopped.batch_id or 0, None if stopped.kind == "single" else stopped.job_id))
-    return has_stopped
+    if has_stopped:
+        stopped.append(job.job_id)
+    services.notify(Notice(ended.batch_id or 0, None if ended.kind == "single" else ended.job_id))

@@ -242,8 +242,8 @@ def test_the_width_of_rows_is_measured(driver: PsycopgConnection) -> None:
         INSERT INTO wide SELECT n, 12345, repeat('é', 50000), NULL FROM generate_series(1, 200) n""",
     )
     found = describe(driver, "wide")
-    assert found["column_bytes"] == {"n": 5, "t": 100_000, "void": 0}
-    assert found["row_bytes"] == 100_005
+    assert found["column_bytes"] == {"n": 8, "t": 100_000, "void": 8}
+    assert found["row_bytes"] == 100_016
     assert found["seconds"] is not None
     assert source_from("wide", None, found).measured["column_bytes"] == found["column_bytes"]
     run(driver, "CREATE TABLE void (k integer PRIMARY KEY, n integer)")

@@ -87,13 +87,30 @@ def test_the_digest_is_of_the_bytes_as_they_came() -> None:
     async def refused(body: HashedBody) -> str:
         with Upload(KeyReader.of_csv(INTEGER), max_rows=10) as upload, pytest.raises(Invalid):
             await upload.receive_all(body.receive, Turns(), "k")
-        return await body.digest()
+        return await whole(body)
+
+    async def whole(body: HashedBody) -> str:
+        assert await body.take_rest(most_bytes=100)
+        return body.digest()
 
     expected = hashlib.sha256(b"007\nfive\n6\n").hexdigest()
     for pieces in ((b"007\nfive\n6\n",), (b"007\nfi", b"ve\n6", b"\n"), (b"007\nfive\n", b"6\n", b"")):
         assert asyncio.run(refused(body_of(*pieces))) == expected
-        assert asyncio.run(body_of(*pieces).digest()) == expected
-    assert asyncio.run(body_of(b"7\nfive\n6\n").digest()) != expected
+        assert asyncio.run(whole(body_of(*pieces))) == expected
+    assert asyncio.run(whole(body_of(b"7\nfive\n6\n"))) != expected
+
+
+def test_a_body_without_end_is_not_waited_for() -> None:
+    """After a refusal nobody counts its rows any more."""
+    pieces = 0
+
+    async def receive() -> Message:
+        nonlocal pieces
+        pieces += 1
+        return {"type": "http.request", "body": b"7\n" * 50, "more_body": True}
+
+    assert not asyncio.run(HashedBody(receive).take_rest(most_bytes=1_000))
+    assert pieces == 11
 
 
 @given(

@@ -32,8 +32,10 @@ from sklearn.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
+from sklearn.svm import SVC
 
 from model.errors import ArtefactError
+from model.servable import goes_by_distance
 from tests.unit.models.test_models_of_others import (
     FRAME,
     FULL,
@@ -152,3 +154,13 @@ def test_a_file_beyond_the_limit_is_refused_with_both_sizes(monkeypatch: pytest.
     with pytest.raises(ArtefactError, match=r"has 3 MB; the most is 2 MB\. Save it with joblib's compress=3"):
         registered(bytes(3_000_000))
     assert registered(LR().fit(FULL, LABELS)).content
+
+
+@pytest.mark.parametrize("labels", [LABELS, THREE], ids=["binary", "multiclass"])
+def test_labels_of_support_vectors_go_by_another_rule(labels: Any) -> None:
+    """`predict` of SVC goes by distances and not by its probabilities, which are what is served: no fault of ours."""
+    model = make_pipeline(StandardScaler(), SVC(probability=True, random_state=0)).fit(FULL, labels)
+    assert goes_by_distance(model)
+    assert not goes_by_distance(make_pipeline(StandardScaler(), LR()))
+    loaded = load_model(registered(model), version=1)
+    assert check_model(loaded, table_of(loaded.signature, people(9))).is_equal

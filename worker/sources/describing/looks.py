@@ -26,6 +26,7 @@ SCAN_SECONDS = 2.0  # above which a source is read as a whole only
 _TRIES = 3  # at reading keys, while each is slower than that
 _PATIENCE_SECONDS = 8.0  # for one look at the data: a caller waits
 _QUICK_SECONDS = 5.0
+_NUMBER_BYTES = 8  # of each row in a page, also where the table has a null
 
 _ANY = Source(0, "any", None, "", "", (KeyColumn("k", "text"),))
 
@@ -96,12 +97,12 @@ class Looks:
         return {column.name: 1 - count / total for column, count in zip(source.columns, present, strict=False)}
 
     def widths(self, source: Source) -> dict[str, int]:
-        """Bytes of text that a row has in the first rows, by column, on average and rounded up."""
+        """Bytes of text that a row has in the first rows, by column, on average and rounded up; a number's at least."""
         names = [f"c.{quoted(column.name)}" for column in source.columns[:1600]]
         if not names:
             return {}
         sums = ", ".join(
-            f"pg_catalog.ceil(pg_catalog.sum(pg_catalog.octet_length({name}::pg_catalog.text))"
+            f"pg_catalog.ceil(pg_catalog.sum(pg_catalog.octet_length({name}::pg_catalog.text))::pg_catalog.numeric"
             " / pg_catalog.count(*))::pg_catalog.int8"
             for name in names
         )
@@ -109,7 +110,11 @@ class Looks:
         found = self._try(query, "how wide a row is")
         if not found:
             return {}
-        return {column.name: width or 0 for column, width in zip(source.columns, found[0], strict=False)}
+        is_empty = all(width is None for width in found[0])
+        return {
+            column.name: 0 if is_empty else max(_NUMBER_BYTES, width or 0)
+            for column, width in zip(source.columns, found[0], strict=False)
+        }
 
     def measure(self, source: Source, most: int = KEYS) -> tuple[float | None, bool]:
         """Seconds for as many keys as a batch has, spread over the table; and whether that is too long.
