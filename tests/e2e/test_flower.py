@@ -22,7 +22,7 @@ from tests.browser.screen import number_in, open_page
 from tests.e2e.support import CLIENTS, QUICK, Up
 from tests.support import ROOT, wait_until
 
-ROWS = 60_000
+ROWS = 400_000
 BATCH_ROWS = int(QUICK["PREDICTQ_BULK_BATCH_ROWS"])
 
 
@@ -42,9 +42,11 @@ def watch_a_bulk_job(up: Up, page: Page, url: str, pictures: Path) -> None:
     job = up.ask("bulk", "--ids", str(ids))["id"]
     wait_until(lambda: up.ask("job", job)["request_counts"]["succeeded"], what="the first answers")
     up.ask("pause", "--queue", "bulk", "--reason", "a look")  # so that the page can be looked at while the job runs
-    wait_until(lambda: number_in(page, "#workers-succeeded") > before, what="a first task of the job")
-    assert up.ask("job", job)["status"] == "running"
-    up.ask("resume", "--queue", "bulk")
+    try:
+        wait_until(lambda: number_in(page, "#workers-succeeded") > before, what="a first task of the job")
+        assert up.ask("job", job)["status"] == "running"
+    finally:
+        up.ask("resume", "--queue", "bulk")
     batches = ROWS // BATCH_ROWS
     wait_until(lambda: number_in(page, "#workers-succeeded") >= before + batches, what="a task for each batch")
     wait_until(lambda: up.ask("job", job)["status"] == "succeeded", what="the job's end")

@@ -161,8 +161,8 @@ def test_all_that_is_held_of_a_client(gateway: Gateway, engine: Engine, scorer: 
     # The act is kept, without the client.
     with transaction(engine) as connection:
         acts = connection.execute(text("SELECT action, CAST(a AS text) AS line FROM predictq.audit_log a")).all()
-    assert [act.action for act in acts] == ["client.export"]
-    assert str(PERSON) not in acts[0].line
+    assert [act.action for act in acts] == ["job.cancel", "client.export"]
+    assert str(PERSON) not in acts[1].line
 
 
 @pytest.mark.usefixtures("errands")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from hashlib import sha256
@@ -24,7 +23,7 @@ from worker.errands.apart import do_apart
 
 # In the place of the library that opens workbooks, as if a file had made that do its will.
 _LIBRARY = """
-import json, os, pathlib, socket, subprocess
+import json, os, pathlib, socket, stat, subprocess
 found = dict(os.environ)
 {}
 network = tried
@@ -32,7 +31,14 @@ network = tried
 secrets = tried
 {}
 def load_workbook(*_, **__):
-    raise ValueError("<<" + json.dumps([network, secrets, tried, str(found)]) + ">>")
+    # A refusal has few letters: what was seen comes back as an answer of the library's own making.
+    answer = json.dumps({{"result": [network, secrets, tried, str(found)]}}).encode()
+    for fd in range(3, 20):
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.write(fd, answer)
+        except OSError: pass
+    os._exit(0)
 """
 
 
@@ -72,13 +78,12 @@ def test_whoever_takes_over_the_reader_of_a_table_reaches_nothing(
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
         monkeypatch.setenv("CRM_URL", "postgresql://somebody:s3cret@nowhere/none")
-        seen = do_apart("look_at_upload")({"order": order.to_json(), "owner": OWNER, "version_id": version})
-    said = json.dumps(seen)
-    tried: list[Any] = json.loads(json.loads(f'"{said.partition("<<")[2].partition(">>")[0]}"'))
+        seen: Any = do_apart("look_at_upload")({"order": order.to_json(), "owner": OWNER, "version_id": version})
+    tried: list[Any] = seen
     assert [set(names) & {"done"} for names in tried[:3]] == [set()] * 3
     assert [len(names) for names in tried[:3]] == [6, 5, 3]
     assert "PATH" in tried[3]
-    assert "s3cret" not in said
+    assert "s3cret" not in str(seen)
     assert not {"DATABASE_URL", "CRM_URL"} & {*tried[3].split("'")}
     assert (beside / ".env").read_text() == "SOURCE=s3cret"
     assert os.environ["CRM_URL"]  # it was there to be found
