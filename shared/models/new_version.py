@@ -49,3 +49,21 @@ class NewVersion:
             file_format=self.file_format,
             code_sha256=self.code_sha256,
         )
+
+    def facts(self) -> dict[str, Any]:
+        """All that is stored of it but bytes, by column, as JSON."""
+        return {
+            "model": self.model,
+            "task": self.task.value,
+            "source_id": self.source_id,
+            "title": self.title or self.model,
+            "sha256": self.sha256,
+            "digest": self.digest,
+            "signature": self.signature.to_json(),
+            "classes": list(self.classes),
+            "threshold": self.threshold,
+            "requirements": self.requirements,
+            "file_format": self.file_format,
+            "metadata": self.metadata,
+            "code_sha256": self.code_sha256,
+        }

@@ -86,23 +86,7 @@ def register_version(connection: Connection, new: NewVersion) -> ModelVersion:
     It is not live until it is promoted. Its source may be another than that of earlier versions. Raises ModelRefused
     where the model has another task.
     """
-    values = {
-        "model": new.model,
-        "task": new.task.value,
-        "source_id": new.source_id,
-        "title": new.title or new.model,
-        "sha256": new.sha256,
-        "digest": new.digest,
-        "signature": new.signature.to_json(),
-        "classes": list(new.classes),
-        "threshold": new.threshold,
-        "requirements": new.requirements,
-        "file_format": new.file_format,
-        "metadata": new.metadata,
-        "artefact": new.artefact,
-        "code": new.code,
-        "code_sha256": new.code_sha256,
-    }
+    values = {**new.facts(), "artefact": new.artefact, "code": new.code}
     known = connection.execute(_ADD_MODEL, values).one()
     if known.task != new.task.value:
         raise ModelRefused(f"Model {new.model} is of the task {known.task}, this file is a {new.task.value} model.")
