@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 import sys
@@ -19,6 +18,7 @@ import typer
 from cli.arguments.conditions import Where, read_condition
 from cli.arguments.moments import moment_ahead
 from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
+from cli.arguments.raw_body import number_or_text, raw_body
 from cli.errors import FileRefused, GatewayRefused, UsageProblem
 from cli.output.console import AsJson, remark, say, say_json
 from cli.output.progress import progress
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 NDJSON_ENDINGS = (".ndjson", ".jsonl")
 STANDARD_INPUT = "-"
 LONGEST_KEY = 255
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 Model = Annotated[str | None, typer.Option(help="Which model: churn, or churn:3; default: the default model.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer.")]
 
@@ -234,19 +233,18 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
             if len(parts) > 1 or "one_value" not in refused.reasons:
                 raise  # else the key is a text in which = is a letter as any other
     text = parts[0]
-    if not _WHOLE.fullmatch(text):
-        return dict(client.predict(text, model=model, **more))
+    key = number_or_text(text)
     try:
-        return dict(client.predict(int(text), model=model, **more))
+        return dict(client.predict(key, model=model, **more))
     except GatewayRefused as refused:
-        if "invalid_client_id" not in refused.codes:
+        if key == text or "invalid_client_id" not in refused.codes:
             raise
         return dict(client.predict(text, model=model, **more))
 
 
 def _predict_composite(client: Any, parts: Mapping[str, str], **more: Any) -> dict[str, Any]:
     """Whole numbers as such, so that the answer names the client as lists of results do; texts where columns are."""
-    natural: dict[str, Any] = {name: int(value) if _WHOLE.fullmatch(value) else value for name, value in parts.items()}
+    natural: dict[str, Any] = {name: number_or_text(value) for name, value in parts.items()}
     while True:
         try:
             return dict(client.predict(natural, **more))
@@ -265,28 +263,6 @@ def _predict_raw(client: Any, body: dict[str, Any], typed: str | None, **more: A
         if typed is None or body["client_id"] == typed or "invalid_client_id" not in refused.codes:
             raise
         return dict(client.predict_raw({**body, "client_id": typed}, **more))
-
-
-def raw_body(values: dict[str, Any], place: str, *, model: str | None, client_id: str | None) -> dict[str, Any]:
-    """The body of a call for features: those of a file, or the whole body in it with what the options say besides.
-
-    Raises UsageProblem where both say something else, FileRefused where the body has more than a call may.
-    """
-    whole = values if isinstance(values.get("features"), dict) else {"features": values}
-    more = sorted(set(whole) - {"features", "client_id", "model"})
-    if more:
-        raise FileRefused(f"{place} is the body of a call, which has features, client_id and model, and no {more[0]!r}")
-    if model is not None and whole.get("model") not in (None, model):
-        raise UsageProblem(f"{place} is for the model {whole['model']}, and --model says {model}: leave one out")
-    if client_id is not None and whole.get("client_id") is not None and str(whole["client_id"]) != client_id:
-        raise UsageProblem(f"{place} has a client_id, and --client-id says another: leave one out")
-    said = {"model": model, "client_id": _number_or_text(client_id)}
-    given = {name: value for name, value in whole.items() if value is not None}
-    return {**{name: value for name, value in said.items() if value is not None}, **given}
-
-
-def _number_or_text(typed: str | None) -> int | str | None:
-    return int(typed) if typed is not None and _WHOLE.fullmatch(typed) else typed
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli.commands.submit import _predict, _predict_raw, key_problem, raw_body
+from cli.arguments.raw_body import raw_body
+from cli.commands.submit import _predict, _predict_raw, key_problem
 from cli.errors import FileRefused, GatewayRefused, UsageProblem
 
 

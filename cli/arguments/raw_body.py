@@ -1,0 +1,33 @@
+"""What is typed for a call with features, as its body."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from cli.errors import FileRefused, UsageProblem
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+
+
+def number_or_text(typed: str) -> int | str:
+    """A whole number in its natural form as one; all else, 007 too, as the text that it is."""
+    return int(typed) if _WHOLE.fullmatch(typed) else typed
+
+
+def raw_body(values: dict[str, Any], place: str, *, model: str | None, client_id: str | None) -> dict[str, Any]:
+    """The body of a call for features: those of a file, or the whole body in it with what the options say besides.
+
+    Raises UsageProblem where both say something else, FileRefused where the body has more than a call may.
+    """
+    whole = values if isinstance(values.get("features"), dict) else {"features": values}
+    more = sorted(set(whole) - {"features", "client_id", "model"})
+    if more:
+        raise FileRefused(f"{place} is the body of a call, which has features, client_id and model, and no {more[0]!r}")
+    if model is not None and whole.get("model") not in (None, model):
+        raise UsageProblem(f"{place} is for the model {whole['model']}, and --model says {model}: leave one out")
+    if client_id is not None and whole.get("client_id") is not None and str(whole["client_id"]) != client_id:
+        raise UsageProblem(f"{place} has a client_id, and --client-id says another: leave one out")
+    said = {"model": model, "client_id": None if client_id is None else number_or_text(client_id)}
+    given = {name: value for name, value in whole.items() if value is not None}
+    return {**{name: value for name, value in said.items() if value is not None}, **given}
