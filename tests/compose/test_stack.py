@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.compose.engine import CommandFailed, inspect, processes, run, statuses
-from tests.compose.stack import CLIENTS, SERVING, Stack, moment, say, started_at
+from tests.compose.stack import CLIENTS, ROWS_PER_WORKER, SERVING, Stack, moment, say, started_at
 from tests.support import wait_until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
@@ -149,10 +149,7 @@ def finished(stack: Stack, job_id: str) -> dict[str, Any] | None:
 
 def rows_per_worker(stack: Stack, job_id: str) -> Counter[str]:
     """How many rows each container answered, by the name it gave to PostgreSQL."""
-    found = stack.query(
-        f"SELECT split_part(worker, '/', 1), sum(succeeded + failed) FROM prediction_batches "
-        f"WHERE job_id = '{job_id}' GROUP BY 1 ORDER BY 1"
-    )
+    found = stack.query(ROWS_PER_WORKER.replace(":job_id", f"'{job_id}'"))
     return Counter({worker: int(rows) for worker, rows in found})
 
 

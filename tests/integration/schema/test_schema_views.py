@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 from shared.jobs.accepting.singles import Accepted
 from shared.postgres.engine import transaction
 from shared.status import Queue
+from tests.compose.stack import ROWS_PER_WORKER
 from tests.integration.jobs.jobs_support import cancel, take
 from tests.integration.jobs.plan_support import plan_of, rows_of, scanned_whole
 from tests.integration.worker.scoring_support import features_of, score, submit_raw
@@ -55,6 +56,13 @@ def story(engine: Engine, scorer: Scorer) -> Story:
 def rows(engine: Engine, query: str, **values: Any) -> list[dict[str, Any]]:
     with transaction(engine) as connection:
         return [dict(row) for row in connection.execute(text(query), values).mappings()]
+
+
+def test_the_compose_tests_ask_for_what_is_there(story: Story) -> None:
+    """They run where an engine is only; who answered the rows of a job is asked here, too."""
+    with transaction(story.engine) as connection:
+        found = connection.execute(text(ROWS_PER_WORKER), {"job_id": story.bulk.job_id}).all()
+    assert [tuple(row)[1] for row in found] == [3]
 
 
 def ids_of(accepted: Accepted, *counts: int) -> list[str]:
