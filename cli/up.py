@@ -8,13 +8,11 @@ import time
 from dataclasses import asdict
 from shlex import quote
 
-from rich.panel import Panel
-
 from cli.connection.address import ApiAddress
 from cli.connection.client import ApiClient
 from cli.connection.sign_in_link import sign_in_link
 from cli.errors import GatewayAway, GatewayRefused
-from cli.output.console import output, plain_text, remark, say, say_json
+from cli.output.console import plain_text, remark, say, say_json
 from devstack.services import FLOWER_USER
 from devstack.stack import Plan, Running, running_stack
 from devstack.state import StackState
@@ -84,14 +82,11 @@ def _say_panel(running: Running, seconds: float, public_url: str | None) -> None
         ("Key", state.api_key),
         ("Logs", str(running.logs)),
     ]
-    output.print(
-        Panel.fit(
-            "\n".join(f"[bold]{label:<8}[/] {plain_text(text)}" for label, text in facts if text),
-            title=f"predictq is up, after {seconds:.0f} s",
-            border_style="green",
-        ),
-        soft_wrap=True,
-    )
+    # No frame: in a narrow terminal, and in a file, it would cut the link and the key.
+    say(f"[bold green]predictq is up, after {seconds:.0f} s[/]")
+    for label, fact in facts:
+        if fact:
+            say(f"  [bold]{label:<8}[/] {plain_text(fact)}")
     if running.has_model and running.first_client is not None:
         say("Predict:")
         say(plain_text(curl_line(running)))

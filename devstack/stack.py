@@ -134,6 +134,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             upkeep_database_url=servers.role_urls.get(DatabaseRole.UPKEEP),
             api_ca=str(plan.tls.authority) if plan.tls and plan.tls.authority else None,
             api_name=plan.tls.name if plan.tls else None,
+            environment=kept,
         )
         directory.publish(state)
         first_client = loaded["first_id"] if loaded else None

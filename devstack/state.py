@@ -1,7 +1,7 @@
 """The `.predictq` directory: one stack at a time, and where the running one is to be found."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ class StackState:
     upkeep_database_url: str | None = None
     api_ca: str | None = None  # the file of the authority that the gateway's certificate is trusted by
     api_name: str | None = None  # that its certificate is for, where that is not the host of `api_url`
+    environment: dict[str, str] = field(default_factory=dict)  # what its services have besides, for more of them
 
     def has_its_gateway(self) -> bool:
         """Whether a program of this very stack listens at `api_url`: while it is down, a stranger's may."""

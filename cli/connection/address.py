@@ -116,6 +116,8 @@ def _own_key(stack: StackState) -> str:
 def fill_environment(*, redis: bool = False) -> None:
     """Set DATABASE_URL, and REDIS_URL too, from the stack where the environment lacks them or a directory was chosen.
 
+    What else its services have comes with the first, where the environment says nothing of it.
+
     Raises:
         NoStack: there is no stack here and a variable is not set.
 
@@ -130,6 +132,8 @@ def fill_environment(*, redis: bool = False) -> None:
     if stack is not None and "DATABASE_URL" in missing:
         roles = {name: getattr(stack, name.removeprefix("PREDICTQ_").lower()) for name in _ROLES}
         os.environ.update({name: address for name, address in roles.items() if address})
+        for name, value in stack.environment.items():
+            os.environ.setdefault(name, value)
 
 
 def _no_stack(what: str, variable: str) -> NoStack:

@@ -32,4 +32,6 @@ def try_turn(engine: Engine, turn: Turn) -> Iterator[Connection | None]:
         try:
             yield connection
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:turn)"), {"turn": int(turn)})
+            # With the connection the lock is gone, too; to ask for it would hide why the block ended.
+            if not connection.invalidated:
+                connection.execute(text("SELECT pg_advisory_unlock(:turn)"), {"turn": int(turn)})

@@ -50,11 +50,12 @@ def _go_through_pages(engine: Engine, kept: KeptHashes | None, replay_id: UUID) 
         wanted = _by_source(row.wanted)
         pages = connection.execute(_KEYS, {"after": row.position, "limit": _PAGES}).all()
         found = {(page.source, key) for page in pages for key in _found(kept, wanted, page.source, page.keys)}
+        added = 0  # who came up on earlier pages, too, waits for her erasure already
         for source, key in sorted(found):
             values = {"id": str(uuid7()), "replay_id": str(replay_id), "source": source, "key": key}
-            connection.execute(_ADD_PERSON, values)
+            added += connection.execute(_ADD_PERSON, values).rowcount
         last = pages[-1].batch_id if pages else row.position
-        connection.execute(_ADVANCE, {"id": str(replay_id), "position": last, "pages": len(pages), "found": len(found)})
+        connection.execute(_ADVANCE, {"id": str(replay_id), "position": last, "pages": len(pages), "found": added})
         if not pages:
             connection.execute(_END, {"id": str(replay_id), "status": "done", "error": None})
         return bool(pages)

@@ -29,11 +29,16 @@ def url(
     stack = stack_or_fail()
     if as_json:
         pages = {"gateway": stack.api_url, "docs": f"{stack.api_url}/docs", "flower": stack.flower_url}
-        say_json(pages | ({"database": stack.database_url} if database else {}))
+        say_json(pages | ({"database": _for_any_program(stack.database_url)} if database else {}))
     elif database:
-        say(plain_text(stack.database_url))
+        say(plain_text(_for_any_program(stack.database_url)))
     else:
         say(plain_text(stack.api_url))
+
+
+def _for_any_program(address: str) -> str:
+    """The address as libpq's programs take it, and SQLAlchemy as well: without the name of a driver."""
+    return address.replace("postgresql+psycopg2://", "postgresql://", 1)
 
 
 def psql(

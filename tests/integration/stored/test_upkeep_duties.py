@@ -222,6 +222,25 @@ def upkeep_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
         stop(process)
 
 
+def test_lost_connections_end_no_upkeep(settings: Settings, engine: Engine, tmp_path: Path) -> None:
+    """Its lock goes with its connection: it waits, takes its turn again, and says so in a line without a traceback."""
+    log = tmp_path / "log"
+
+    def turns() -> int:
+        return log.read_text().count("upkeep is at work") if log.exists() else 0
+
+    with upkeep_process(settings, log) as process:
+        wait_until(lambda: turns() == 1, what="it is at work")
+        change(
+            engine,
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name LIKE 'upkeep@%'""",
+        )
+        wait_until(lambda: turns() == 2, what="it is at work again")
+        assert process.poll() is None
+    assert "Traceback" not in log.read_text()
+
+
 def test_a_second_process_takes_over(settings: Settings, engine: Engine, tmp_path: Path) -> None:
     """One process is at work, another waits, and goes on when the first is killed; SIGTERM ends it in good order."""
     first_log, second_log = tmp_path / "first", tmp_path / "second"

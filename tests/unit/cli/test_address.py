@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from cli.arguments.directory_option import add_directory_option
+from cli.commands.operating.shell import url
 from cli.connection.address import api_address, choose_directory, fill_environment, find_stack, known_gateway
 from cli.errors import GatewayDown, NoStack
 from cli.main import app
@@ -67,6 +68,33 @@ def test_the_stack_is_found_from_directories_below_it(
         fill_environment(redis=True)
         assert (os.environ["DATABASE_URL"], os.environ["REDIS_URL"]) == (state.database_url, "redis://mine")
     assert find_stack() is None
+
+
+def test_more_services_of_a_stack_have_what_its_own_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: StackState
+) -> None:
+    """Where sources elsewhere have their addresses, that there is a Flower …: `predictq worker` needs it as well."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PREDICTQ_ENV_FILE", "PREDICTQ_FLOWER", "DATABASE_URL", "REDIS_URL"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PREDICTQ_FLOWER", "False")
+    with StateDirectory(tmp_path / ".predictq") as directory:
+        directory.publish(replace(state, environment={"PREDICTQ_ENV_FILE": "/stack/.env", "PREDICTQ_FLOWER": "True"}))
+        fill_environment(redis=True)
+    assert os.environ["PREDICTQ_ENV_FILE"] == "/stack/.env"
+    assert os.environ["PREDICTQ_FLOWER"] == "False"  # what the environment says goes first
+
+
+def test_the_address_of_the_database_is_for_any_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: StackState, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pg_dump and psql know no drivers of SQLAlchemy."""
+    monkeypatch.chdir(tmp_path)
+    with StateDirectory(tmp_path / ".predictq") as directory:
+        directory.publish(state)
+        url(database=True)
+    assert capsys.readouterr().out == "postgresql://d\n"
 
 
 def test_the_local_key_is_sent_to_the_local_gateway_only(
