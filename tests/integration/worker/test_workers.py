@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 from sqlalchemy import Engine, text
 
 from model.registration import SAMPLE_MODEL
+from shared.batches.claims import claim
+from shared.batches.others_work import waits_for_others
 from shared.batches.unloadable import read_unloadable, unloadable
 from shared.config import Settings
 from shared.models.warm_up import ask, end
@@ -17,7 +20,18 @@ from shared.status import Queue
 from shared.watching.workers import Worker, beat, living_workers
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.models import TestModel
-from tests.support import add_clients, add_model, job_of, publish, submit_bulk, wait_for_job, wait_until, worker_process
+from tests.roles import as_worker
+from tests.support import (
+    add_clients,
+    add_model,
+    job_of,
+    publish,
+    submit_bulk,
+    submit_singles,
+    wait_for_job,
+    wait_until,
+    worker_process,
+)
 from worker.models.loadable import Loadable
 
 
@@ -80,6 +94,48 @@ def test_a_worker_for_some_models_leaves_the_work_of_others(engine: Engine, sett
             assert wait_for_job(engine, job.job_id).succeeded == 20
 
 
+def test_a_message_reaches_the_worker_that_it_is_for(engine: Engine, settings: Settings) -> None:
+    """Whichever of two unlike workers takes it from the queue, and without their sweepers: these come too late here."""
+    add_clients(engine, 20)
+    add_model(engine)
+    deaf = settings.model_copy(update={"dispatch_grace_seconds": 600.0})
+    with worker_process(deaf, name="ours", models=SAMPLE_MODEL), worker_process(deaf, name="theirs", models="another"):
+        wait_until(lambda: len(_living(engine)) == 2, seconds=60, what="both workers")
+        for client in range(1, 21):
+            (asked,) = submit_singles(engine, [client])
+            publish(deaf, asked)
+            assert wait_for_job(engine, asked.job_id, seconds=20).status == "succeeded"
+    with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
+        assert redis.llen("interactive") == 0
+
+
+def test_work_for_another_worker_is_work_that_one_alive_takes(engine: Engine) -> None:
+    """Not one's own, and not what nobody takes; without a claim that has run out, nothing that is being done."""
+    add_clients(engine, 2)
+    add_model(engine)
+    submit_bulk(engine, [1, 2])
+
+    def waits(*models: str, requirements: tuple[str, ...] = ("",), queue: Queue = Queue.BULK) -> bool:
+        return waits_for_others(as_worker(engine), queue, requirements=requirements, models=models or None)
+
+    assert not waits("another"), "nobody lives"
+    say(engine, "a@host", models=["third"])
+    assert not waits("another"), "nobody takes it"
+    say(engine, "b@host", models=[SAMPLE_MODEL])
+    assert waits("another")
+    assert not waits()
+    assert not waits(SAMPLE_MODEL)
+    assert not waits("another", queue=Queue.INTERACTIVE)
+    assert claim(as_worker(engine), Queue.BULK, worker="b", lease_seconds=60)
+    assert not waits("another"), "somebody is at it"
+    submit_bulk(engine, [1, 2])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.prediction_batches SET requirements = 'lightgbm==4.*'"))
+    assert not waits(), "it has other needs, which nobody meets"
+    say(engine, "c@host", requirements=("", "lightgbm==4.*"))
+    assert waits()
+
+
 def test_a_version_that_no_running_worker_can_load_is_not_promoted(gateway: Gateway, engine: Engine) -> None:
     """With words of what lacks; a reason overrules it, and without any worker nothing is held against it."""
     add_model(engine, promote=False, requirements="lightgbm==4.*, scikit-learn==1.9.*")
@@ -116,7 +172,7 @@ def test_promotion_loads_a_version_in_the_processes_first(gateway: Gateway, engi
 def test_a_version_is_loaded_once_each_time_that_it_is_asked_for(engine: Engine) -> None:
     """A second promotion after a failed one tries again, also where the process looked at nothing in between."""
     version = add_model(engine)
-    process = Loadable(engine)
+    process = Loadable(as_worker(engine))
 
     def taken() -> list[int]:
         time.sleep(0.6)  # what was read is that old before it is read anew
