@@ -53,6 +53,11 @@ def schema_of(content: bytes) -> str | None:
         return None
 
 
+def is_onnx(content: bytes) -> bool:
+    """Whether the bytes begin as a model in ONNX does: the version of its format, then a name or a graph."""
+    return len(content) > 4 and content[0] == 0x08 and 1 <= content[1] < 0x40 and content[2] in (0x12, 0x1A, 0x22, 0x3A)
+
+
 def pieces(content: bytes) -> Iterator[bytes]:
     """The bytes after decompression, in pieces that overlap. Damaged ones end early: loading will say so."""
     before = b""
