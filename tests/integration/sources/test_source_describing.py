@@ -191,6 +191,8 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
         INSERT INTO crm.t VALUES (1, 2, 'x'), (2, 3, 'y')""",
     )
     found = describe(driver, "crm.t", columns=["a"])
+    assert found["left_out"] == ["secret"]
+    assert source_from("t", None, found).measured["left_out"] == ["secret"]
     run(driver, "SET ROLE reader")
     with pytest.raises(
         SourceRefused, match=r'crm.t is there.*GRANT USAGE ON SCHEMA "crm" TO "reader".*"k", "a", "secret"'
@@ -206,6 +208,7 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     limited = describe(driver, "crm.t")
     assert (names(limited), limited["rows"]) == (["a"], 1)
     assert limited["not_features"] == [{"name": "secret", "type": "text", "why": "the worker may not read it"}]
+    assert limited["left_out"] == []
     assert any("Row security" in note for note in limited["notes"])
     assert any("let it read them" in note and 'GRANT SELECT ("secret")' in note for note in limited["notes"])
     with pytest.raises(SourceRefused, match=r"may not read secret of.*GRANT SELECT"):

@@ -107,6 +107,7 @@ class _Description:
             "columns": [column_json(column, fractions.get(column.name)) for column in self._columns],
             "filters": [column_json(column, None) for column in self._filters],
             "not_features": self._not_features(),
+            "left_out": self._left_out(),
             "rows": rows,
             "is_exact": is_exact,
             "seconds": seconds,
@@ -156,12 +157,21 @@ class _Description:
             if wrong is not None:
                 raise SourceRefused(f"{wrong.name} of {self._name} is {wrong.type}, which cannot be a feature.")
             return chosen
+        return self._possible()
+
+    def _possible(self) -> list[CatalogueColumn]:
+        """The columns that can be features, as far as nobody has chosen some."""
         keys = {column.name for column in self._key}
         return [
             column
             for column in self._found.columns
             if column.is_known_type and column.is_readable and column.type in FEATURE_TYPES and column.name not in keys
         ]
+
+    def _left_out(self) -> list[str]:
+        """The names of those that were not chosen where some were."""
+        chosen = {column.name for column in self._columns}
+        return [column.name for column in self._possible() if column.name not in chosen]
 
     def _choose_filters(self, names: list[str]) -> list[CatalogueColumn]:
         chosen = [self._readable(name, "filter") for name in names]
