@@ -17,14 +17,17 @@ from types import MappingProxyType
 
 from model.code.imports import imported
 from model.code.pack import top_names
-from model.stated import is_onnx, pieces, schema_of, stated_versions
+from model.stated import is_lz4, is_onnx, pieces, schema_of, stated_versions
 from shared.models.requirements import write_requirements
 
 NO_CODE: Mapping[str, str] = MappingProxyType({})
 _SKOPS, _ONNX = "skops", "onnx"  # as model.formats calls them, which opens files and so is slow to import
 # In each worker that there is, or part of Python itself.
 _EVERYWHERE = frozenset({"numpy", "scipy", "joblib", "pandas", "pyarrow", "threadpoolctl", "predictq"})
-KNOWN = ("scikit-learn", "numpy", "pandas", "skops", "onnxruntime", "lightgbm", "xgboost", "catboost", "cloudpickle")
+KNOWN = (
+    "scikit-learn", "numpy", "pandas", "skops", "onnxruntime", "lightgbm", "xgboost", "catboost", "cloudpickle",
+    "dill", "lz4", "polars",
+)  # fmt: skip
 _BUILDS = {  # the same package for another machine
     "xgboost-cpu": "xgboost",
     "onnxruntime-gpu": "onnxruntime",
@@ -45,6 +48,8 @@ def requirements_of(content: bytes, file_format: str, code: Mapping[str, str] = 
     names = {_distributions()[top] for top in tops if top in _distributions()} - _EVERYWHERE
     if file_format == _SKOPS:
         names.add("skops")
+    if is_lz4(content):
+        names.add("lz4")
     return write_requirements({name: _release(name) for name in names})
 
 
@@ -56,6 +61,8 @@ def missing_here(content: bytes, code: Mapping[str, str] = NO_CODE) -> str:
     file_format = _SKOPS if schema_of(content) is not None else _ONNX if is_onnx(content) else ""
     tops = {module.partition(".")[0] for module in _modules(content, file_format)} - {"__main__"} - top_names(code)
     needs = {top.lower().replace("_", "-"): "*" for top in tops if not _is_here(top)}
+    if is_lz4(content) and not _is_here("lz4"):
+        needs["lz4"] = "*"
     stated = stated_versions(content).get("scikit-learn", "")
     minor = re.match(r"\d+\.\d+", stated)
     if minor and minor[0] != _release("scikit-learn"):
