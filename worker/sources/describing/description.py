@@ -16,7 +16,7 @@ from shared.sources.source import KeyColumn, Source, SourceColumn
 from shared.sources.sql import quoted, relation
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.describing.catalogue import CatalogueColumn, Relation, find_relation
-from worker.sources.describing.looks import KEYS, Looks
+from worker.sources.describing.looks import KEYS, Looks, slow_words
 from worker.sources.describing.parts import column_json
 from worker.sources.describing.rights import current_role, gateway_role, grant_lines, may_read
 from worker.sources.failures import source_failure
@@ -98,6 +98,8 @@ class _Description:
         widths = self._looks.widths(source)
         measured = replace(source, measured={"column_bytes": widths})
         seconds, is_scan = self._looks.measure(source, rows_of_a_page(measured, widths, most=KEYS))
+        if is_scan:
+            self._notes.append(slow_words(seconds))
         rows, is_exact = self._looks.count(source)
         return {
             "schema": self._found.schema,
