@@ -12,6 +12,7 @@ from worker.celery.notifier import Notifier
 from worker.models.loadable import Loadable
 
 _PAUSE_SECONDS = 0.1  # between two messages of a queue that a process passes on
+_PAUSES_PER_LOOK = 10  # a look behind a long backlog that is paused takes its time: the next one comes so much later
 
 
 class PassingOn:
@@ -32,8 +33,9 @@ class PassingOn:
         now = time.monotonic()
         if not self._loadable.leaves_some or now < self._next.get(queue, 0.0):
             return "not_needed"
-        self._next[queue] = now + _PAUSE_SECONDS
         is_for_others = waits_for_others(
             self._engine, queue, requirements=self._loadable.requirements, models=self._loadable.models
         )
+        took = time.monotonic() - now
+        self._next[queue] = now + max(_PAUSE_SECONDS, _PAUSES_PER_LOOK * took)
         return "passed_on" if is_for_others and self._notifier.pass_on(queue) else "not_needed"
