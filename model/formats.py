@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from model.errors import ArtefactCorrupt, ArtefactIncompatible, ModelRefused
-from model.onnx_model import OnnxModel, is_onnx
+from model.onnx_model import OnnxModel
 from model.opening import missing_module, open_model, release_refusal
-from model.stated import schema_of, stated_versions
+from model.stated import is_onnx, schema_of, stated_versions
 
 JOBLIB, SKOPS, ONNX = "joblib", "skops", "onnx"
 FORMATS = (JOBLIB, SKOPS, ONNX)

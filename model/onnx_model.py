@@ -22,11 +22,6 @@ _DRAWN = 2000  # rows on which it is looked up which label belongs to which colu
 _TIE = 1e-6  # of float32: between two probabilities that are nearer to each other a graph chooses as it likes
 
 
-def is_onnx(content: bytes) -> bool:
-    """Whether the bytes begin as a model in ONNX does: the version of its format, then a name or a graph."""
-    return len(content) > 4 and content[0] == 0x08 and 1 <= content[1] < 0x40 and content[2] in (0x12, 0x1A, 0x22, 0x3A)
-
-
 class OnnxModel:
     """Classifier or regression of one graph. One input takes all features as columns, or each feature has its own."""
 

@@ -82,6 +82,17 @@ def _refusal(content: bytes, error: Exception) -> ArtefactError:
     text = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return ArtefactIncompatible(missing_module(error.name))
+    if "LZ4 is not installed" in str(error):  # joblib's words
+        return ArtefactIncompatible(
+            "The file is compressed with lz4, which is not installed here. Save it again with another compression: "
+            "joblib.dump(model, FILE, compress=3), or install 'lz4' for the workers."
+        )
+    library = _own_format_of(content)
+    if library is not None:
+        return ArtefactIncompatible(
+            f"The file is a model in {library}'s own format, which does not say what its features are. Load it into "
+            "the estimator that was fitted, and save that with joblib.dump."
+        )
     main = _OF_A_SCRIPT.search(str(error))
     if main:
         return ArtefactIncompatible(
@@ -103,9 +114,24 @@ def _refusal(content: bytes, error: Exception) -> ArtefactError:
     return ArtefactCorrupt(f"The file {_kind_of(content)} It cannot be unpickled ({text}).")
 
 
+# What to do about libraries that models are known to come from.
+_BOOSTERS = "Install predictq[boosters] for the workers; retraining does not help."
+_KNOWN = {
+    "catboost": _BOOSTERS,
+    "imblearn": _BOOSTERS,
+    "lightgbm": _BOOSTERS,
+    "xgboost": _BOOSTERS,
+    "dill": "Save the model again with joblib.dump or cloudpickle, or install 'dill' for the workers.",
+    "polars": "Fit the model on a frame of pandas and save it again, or install 'polars' for the workers.",
+}
+
+
 def missing_module(module: str) -> str:
     """What to do about a module that the file names and nobody has here."""
     package = module.partition(".")[0]
+    known = _KNOWN.get(package)
+    if known is not None:
+        return f"The file needs the Python module {module!r}, which is not installed here. {known}"
     names = installed_names()
     if names:
         return (
@@ -116,6 +142,16 @@ def missing_module(module: str) -> str:
         f"The file needs the Python module {module!r}, which is not installed here. Is it yours? Register the model "
         f"with --code FOLDER. Else install {package!r} for the workers; retraining does not help."
     )
+
+
+def _own_format_of(content: bytes) -> str | None:
+    """The library whose own format these bytes begin as; None for none that is known."""
+    if content.startswith(b"CBM1"):
+        return "CatBoost"
+    if content.startswith(b"tree\nversion="):
+        return "LightGBM"
+    is_object = content.startswith((b"{L", b'{"'))  # in binary JSON or in JSON
+    return "XGBoost" if is_object and b"learner" in content[:100] else None
 
 
 def _kind_of(content: bytes) -> str:

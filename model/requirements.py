@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from types import MappingProxyType
 
 from model.code.imports import imported
 from model.code.pack import top_names
-from model.stated import pieces, schema_of
+from model.stated import is_lz4, is_onnx, pieces, schema_of, stated_versions
 from shared.models.requirements import write_requirements
 
 NO_CODE: Mapping[str, str] = MappingProxyType({})
 _SKOPS, _ONNX = "skops", "onnx"  # as model.formats calls them, which opens files and so is slow to import
 # In each worker that there is, or part of Python itself.
 _EVERYWHERE = frozenset({"numpy", "scipy", "joblib", "pandas", "pyarrow", "threadpoolctl", "predictq"})
-KNOWN = ("scikit-learn", "numpy", "pandas", "skops", "onnxruntime", "lightgbm", "xgboost", "catboost", "cloudpickle")
+KNOWN = (
+    "scikit-learn", "numpy", "pandas", "skops", "onnxruntime", "lightgbm", "xgboost", "catboost", "cloudpickle",
+    "dill", "lz4", "polars",
+)  # fmt: skip
 _BUILDS = {  # the same package for another machine
     "xgboost-cpu": "xgboost",
     "onnxruntime-gpu": "onnxruntime",
@@ -43,7 +48,33 @@ def requirements_of(content: bytes, file_format: str, code: Mapping[str, str] = 
     names = {_distributions()[top] for top in tops if top in _distributions()} - _EVERYWHERE
     if file_format == _SKOPS:
         names.add("skops")
+    if is_lz4(content):
+        names.add("lz4")
     return write_requirements({name: _release(name) for name in names})
+
+
+def missing_here(content: bytes, code: Mapping[str, str] = NO_CODE) -> str:
+    """What a file that was not opened names and this process has not, as requirements; of code that it brings, too.
+
+    A module that nobody here knows stands for the package of its name. Another release of scikit-learn is missing, too.
+    """
+    file_format = _SKOPS if schema_of(content) is not None else _ONNX if is_onnx(content) else ""
+    tops = {module.partition(".")[0] for module in _modules(content, file_format)} - {"__main__"} - top_names(code)
+    needs = {top.lower().replace("_", "-"): "*" for top in tops if not _is_here(top)}
+    if is_lz4(content) and not _is_here("lz4"):
+        needs["lz4"] = "*"
+    stated = stated_versions(content).get("scikit-learn", "")
+    minor = re.match(r"\d+\.\d+", stated)
+    if minor and minor[0] != _release("scikit-learn"):
+        needs["scikit-learn"] = minor[0]
+    return write_requirements(needs)
+
+
+def _is_here(top: str) -> bool:
+    try:
+        return top in sys.modules or find_spec(top) is not None
+    except (ImportError, ValueError):  # words that only look like a module
+        return False
 
 
 def _modules(content: bytes, file_format: str) -> Iterator[str]:

@@ -10,6 +10,8 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import IO, Any
 
 NOT_STATED = "not stated"
@@ -53,6 +55,11 @@ def schema_of(content: bytes) -> str | None:
         return None
 
 
+def is_onnx(content: bytes) -> bool:
+    """Whether the bytes begin as a model in ONNX does: the version of its format, then a name or a graph."""
+    return len(content) > 4 and content[0] == 0x08 and 1 <= content[1] < 0x40 and content[2] in (0x12, 0x1A, 0x22, 0x3A)
+
+
 def pieces(content: bytes) -> Iterator[bytes]:
     """The bytes after decompression, in pieces that overlap. Damaged ones end early: loading will say so."""
     before = b""
@@ -65,8 +72,15 @@ def pieces(content: bytes) -> Iterator[bytes]:
         return
 
 
+def is_lz4(content: bytes) -> bool:
+    """Whether joblib compressed a file with lz4, which is a library of its own."""
+    return content.startswith(b"\x04\x22\x4d\x18")
+
+
 def _opened(content: bytes) -> IO[bytes] | Any:
     raw = io.BytesIO(content)
+    if is_lz4(content) and find_spec("lz4") is not None:
+        return import_module("lz4.frame").LZ4FrameFile(raw)
     if content.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=raw)
     if content.startswith(b"BZh"):

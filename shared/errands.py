@@ -134,6 +134,15 @@ def finish_errand(connection: Connection, held: ClaimedErrand, result: dict[str,
     return connection.execute(_FINISH, values).rowcount == 1
 
 
+def hand_on(connection: Connection, held: ClaimedErrand, able: Sequence[str]) -> bool:
+    """Put an errand back for one of the workers of these names, or for anybody where none of them is alive.
+
+    Their names are in its arguments from then on, as `able`. Returns whether the claim was still the newest.
+    """
+    values = {"id": str(held.id), "fence": held.fence, "able": list(able)}
+    return connection.execute(_HAND_ON, values).rowcount == 1
+
+
 _LONG_SECONDS = 20  # for which a long errand may wait for a worker
 # Whether the long errand `e` is in nobody's hands. One that waits behind another slow one is not forgotten.
 FORGOTTEN_SQL = f"""
@@ -169,6 +178,15 @@ q.kind = 'check_model' AND EXISTS (
                   WHERE w.heartbeat_at > clock_timestamp() - interval '{ALIVE_SECONDS} s'
                     AND v.requirements = ANY (w.requirements)))"""
 
+# Whether the errand `q` was handed on to others, of whom one lives, and not to whoever asks.
+_IS_HANDED_ON = f"""
+q.arguments ? 'able'
+AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(q.arguments -> 'able') a (name)
+                WHERE starts_with(:worker, a.name || '/'))
+AND EXISTS (SELECT FROM predictq.workers w
+            WHERE w.heartbeat_at > clock_timestamp() - interval '{ALIVE_SECONDS} s'
+              AND q.arguments -> 'able' ? w.name)"""
+
 _CLAIM = text(f"""
 UPDATE predictq.errands e SET status = 'running', fence = e.fence + 1, worker = :worker,
     lease_until = clock_timestamp() + make_interval(secs => :lease)
@@ -177,6 +195,7 @@ WHERE e.id = (
     WHERE q.kind = ANY(CAST(:kinds AS text[]))
       AND (q.status = 'queued' OR (q.status = 'running' AND q.lease_until < clock_timestamp()))
       AND (CAST(:requirements AS text[]) IS NULL OR NOT ({_IS_FOR_OTHERS}))
+      AND NOT ({_IS_HANDED_ON})
     -- Of whom fewest were served in the last minute: a caller with hundreds holds up nobody else's one.
     ORDER BY (SELECT count(*) FROM predictq.errands d WHERE d.owner = q.owner AND d.status <> 'queued'
                 AND coalesce(d.finished_at, clock_timestamp()) > clock_timestamp() - interval '1 minute'),
@@ -187,6 +206,12 @@ RETURNING e.id, e.kind, e.owner, e.arguments, e.fence
 
 _EXTEND = text("""
 UPDATE predictq.errands SET lease_until = clock_timestamp() + make_interval(secs => :lease)
+WHERE id = :id AND fence = :fence AND status = 'running'
+""")
+
+_HAND_ON = text("""
+UPDATE predictq.errands SET status = 'queued', lease_until = NULL,
+    arguments = arguments || jsonb_build_object('able', CAST(:able AS text[]))
 WHERE id = :id AND fence = :fence AND status = 'running'
 """)
 

@@ -73,7 +73,7 @@ class SourceTooSlow(PredictqError):
     def __init__(self, source: str) -> None:
         super().__init__(
             f"The source {source} is read as a whole, and one prediction cannot wait for that. Send a bulk job, or the "
-            "features."
+            f"features. If it was measured at a busy moment, predictq sources check {source} measures anew."
         )
 
 

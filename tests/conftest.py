@@ -17,12 +17,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 from devstack.servers.postgres import EmbeddedPostgres
 from devstack.servers.redis import EmbeddedRedis
-from shared.config import Environment, Settings
+from shared.config import Settings
 from shared.database_role import DatabaseRole
 from shared.postgres.engine import make_engine
 from sql.migrate import upgrade
 from sql.roles import make_roles
 from tests.older_postgres import older_programs
+from tests.roles import service_settings
 from tests.sample import create_clients_table
 
 _TESTS = Path(__file__).parent
@@ -173,16 +174,11 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO predictq_gat
 
 
 @pytest.fixture
-def settings(database_url: str, redis_url: str, postgres: EmbeddedPostgres) -> Settings:
+def settings(database_url: str, redis_url: str) -> Settings:
     """Settings for one test, impatient so that recovery is quick to see. Services have database roles of their own."""
-    name = str(make_url(database_url).database)
-    return Settings(
-        database_url=database_url,
-        gateway_database_url=postgres.url_of(DatabaseRole.GATEWAY, database=name),
-        worker_database_url=postgres.url_of(DatabaseRole.WORKER, database=name),
-        upkeep_database_url=postgres.url_of(DatabaseRole.UPKEEP, database=name),
-        redis_url=redis_url,
-        environment=Environment.DEVELOPMENT,
+    return service_settings(
+        database_url,
+        redis_url,
         lease_seconds=2,
         batch_timeout_seconds=5,
         sweep_seconds=0.3,

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, text
 from uuid_utils.compat import uuid7
 
-from devstack.servers.cluster import role_password
 from model.artefact import Artefact, build_artefact
 from model.registration import new_version
 from shared.config import Settings
@@ -34,11 +33,12 @@ from shared.messaging.messages import make_redis, publish_work
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import Signature
 from shared.pages.request_id import RequestId
-from shared.postgres.engine import autocommit, make_engine, transaction
+from shared.postgres.engine import autocommit, transaction
 from shared.sources.keys import ClientKey
 from shared.sources.lookup import lookup_of
 from shared.sources.source import read_source
 from tests.models import SIGNATURE, TestModel
+from tests.roles import settings_of
 
 T = TypeVar("T")
 OWNER = "tester"
@@ -173,33 +173,13 @@ def wait_for_job(engine: Engine, job_id: UUID, *, seconds: float = 60) -> JobRec
     return wait_until(ended, seconds=seconds, what=f"end of job {job_id}")
 
 
-def as_role(engine: Engine, role: DatabaseRole) -> Engine:
-    """An engine on the same database under the role of a service; it ends with that of the owner."""
-    if (engine, role) not in _role_engines:
-        password = role_password(str(engine.url.password), role)
-        url = engine.url.set(username=role.default_name, password=password)
-        settings = Settings(database_url=url.render_as_string(hide_password=False), redis_url="redis://nowhere")
-        own = _role_engines[engine, role] = make_engine(settings, application_name=role.value, pool_size=4)
-        event.listen(engine, "engine_disposed", lambda _: own.dispose())
-    return _role_engines[engine, role]
-
-
-def as_upkeep(engine: Engine) -> Engine:
-    """The same for the upkeep process."""
-    return as_role(engine, DatabaseRole.UPKEEP)
-
-
-_role_engines: dict[tuple[Engine, DatabaseRole], Engine] = {}
-
-
 def environment(settings: Settings) -> dict[str, str]:
     """The environment that gives a child process these settings."""
     given = {name: value for name, value in settings.model_dump().items() if value is not None}
     values = {f"PREDICTQ_{name.upper()}": str(value) for name, value in given.items()}
     values["DATABASE_URL"] = settings.database_url.get_secret_value()
     for role in DatabaseRole:
-        if address := settings.address_of(role):
-            values[role.variable] = address.get_secret_value()
+        values[role.variable] = settings_of(role, settings).database_url.get_secret_value()
     values["REDIS_URL"] = settings.redis_url.get_secret_value()
     return {**os.environ, **values}
 

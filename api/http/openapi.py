@@ -162,7 +162,8 @@ PREDICT = _call(
     body={"application/json": {"schema": _schema(schemas.PredictBody), "example": {"client_id": 5}}},
 )
 
-_RAW = {"model": "churn", "features": {"tenure": 41, "plan": "basic", "monthly_fee": 19.9, "has_app": True}}
+_FEATURES = {"tenure": 41, "plan": "basic", "contract_year": 2021, "monthly_fee": 19.9, "has_app": True}
+_RAW = {"model": "churn", "features": _FEATURES}
 PREDICT_RAW = _call(
     "Predict from features given here",
     _CREATED,

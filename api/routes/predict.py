@@ -21,6 +21,7 @@ from shared.errors import FeaturesRefused, ModelChanged
 from shared.jobs.accepting.singles import Accepted, SingleJob
 from shared.models.signature import FeatureKind, Signature
 from shared.sources.keys import ClientKey
+from shared.uploads.feature_values import put_words
 
 _HIGHEST = 2**63  # of whole numbers that JSON is written with
 
@@ -128,8 +129,10 @@ def _canonical(content: dict[str, Any]) -> bytes:
 
 
 def canonical_features(signature: Signature, values: dict[str, Any]) -> bytes:
-    """The features as JSON: sorted, whole numbers as integers. Raises FeaturesRefused."""
+    """The features as JSON: sorted, whole numbers as integers, categories as texts. Raises FeaturesRefused."""
     problems = signature.problems(values)
+    if problems and put_words(signature, values):  # looked for then alone, for most calls have none
+        problems = signature.problems(values)
     if problems:
         raise FeaturesRefused(problems)
     for spec in signature.features:

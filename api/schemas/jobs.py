@@ -32,7 +32,9 @@ class PredictBody(Shape):
 class PredictRawBody(Shape):
     """Features by name, as the model's signature wants them; `client_id` is a reference that comes back."""
 
-    features: dict[str, int | float | bool | str | None]
+    features: dict[str, int | float | bool | str | None] = Field(
+        description="A category that the model was trained on as a number, such as a year, is a number or its text."
+    )
     client_id: ClientId | None = None
     model: ModelName
 

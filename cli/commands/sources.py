@@ -179,6 +179,9 @@ def _say_found(source: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     remark(f"time-outs: {', '.join(said)}")
     for item in found.get("not_features") or ():
         remark(plain_text(f"{item['name']} ({item['type']}) cannot be a feature: {item['why']}"))
+    if left_out := found.get("left_out"):
+        rest = f" and {len(left_out) - _SHOWN_TYPES} more" if len(left_out) > _SHOWN_TYPES else ""
+        remark(plain_text(f"no features, for --column left them out: {', '.join(left_out[:_SHOWN_TYPES])}{rest}"))
     for note in found.get("notes") or ():
         remark(plain_text(note))
     _say_grants("What the worker's database role needs for this, and no more:", found.get("grants"))

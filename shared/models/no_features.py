@@ -7,7 +7,7 @@ from shared.sources.sql import quoted
 
 
 def no_features(source: Source) -> dict[str, str]:
-    """By column, the reason: it is in the key, there for filters alone, or can be none. Those of `columns` are not."""
+    """By column, the reason: in the key, for filters alone, left out, or it can be none. Those of `columns` are not."""
     add = (
         "add a source of the table with --column for each feature, this one too: predictq sources add NAME --table "
         f"{_table(source)}"
@@ -17,6 +17,8 @@ def no_features(source: Source) -> dict[str, str]:
         found[item["name"]] = _unfit(source, item["name"], item["type"], item["why"])
     for column in source.filters:
         found.setdefault(column.name, f"it is there for filters alone: {add}")
+    for name in source.measured.get("left_out") or ():
+        found.setdefault(name, f"it was left out by --column: {add}")
     for part in source.key:
         found[part.name] = f"it is part of the key, which is no feature by itself: {add}"
     for column in source.columns:

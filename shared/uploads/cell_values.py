@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.models.feature import EXACT_INTEGER, INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec, is_storable
 from shared.sources.errors import KeyRefused
-from shared.uploads.feature_values import ValueRefused, value_of_text
+from shared.uploads.feature_values import ValueRefused, value_of_text, word_of
 
 
 def value_of_cell(spec: FeatureSpec, cell: Any) -> Any:
@@ -71,6 +71,9 @@ def _boolean(spec: FeatureSpec, cell: Any) -> bool:
 
 
 def _category(spec: FeatureSpec, cell: Any) -> str:
+    word = word_of(spec, cell)
+    if isinstance(word, str):
+        return word
     is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
     if is_number and cell == cell // 1 and abs(cell) <= EXACT_INTEGER:
         return str(int(cell))

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.models.feature import INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec, is_storable, shown
+from shared.models.feature import INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec, category_of, is_storable, shown
+from shared.models.signature import Signature
 from shared.sentences import Sentence
 from shared.uploads.key_lines import BLANKS
 
@@ -68,6 +69,7 @@ def value_of_json(spec: FeatureSpec, value: Any) -> Any:
     if value is None:
         return None
     if spec.kind is FeatureKind.CATEGORY:
+        value = word_of(spec, value)
         if type(value) is not str or not is_storable(value):
             raise ValueRefused(spec, "a string", value)
         return value
@@ -80,6 +82,32 @@ def value_of_json(spec: FeatureSpec, value: Any) -> Any:
     if type(value) is int or type(value) is float:
         return _whole(spec, value) if spec.kind is FeatureKind.INTEGER else _finite(spec, value)
     raise ValueRefused(spec, _WANTED[spec.kind], value)
+
+
+def word_of(spec: FeatureSpec, value: Any) -> Any:
+    """The text of a number or flag where the categories were trained on such; any other value as it is.
+
+    The signature has their texts, and a caller writes 2021 as soon as "2021": what is stored and scored is the same.
+    2021 and 2021.0 are one category. What is in no list becomes a text, too, to be refused as one.
+    """
+    if not spec.dtype.startswith("category["):
+        return value
+    if spec.dtype == "category[bool]":
+        return str(value).lower() if type(value) is bool else value
+    if type(value) not in (int, float):
+        return value
+    text = str(int(value)) if value == value // 1 else str(value)
+    if text in spec.categories:
+        return text
+    return next((word for word in spec.categories if category_of(spec.dtype, word) == value), text)
+
+
+def put_words(signature: Signature, values: dict[str, Any]) -> bool:
+    """Make texts of such values in place. Returns whether there were any."""
+    words = {spec.name: word_of(spec, values[spec.name]) for spec in signature.features if spec.name in values}
+    changed = {name: word for name, word in words.items() if word is not values[name]}
+    values.update(changed)
+    return bool(changed)
 
 
 def _plain_integers(texts: Sequence[str]) -> list[Any] | None:

@@ -13,11 +13,11 @@ import pytest
 from redis import Redis
 
 from devstack.servers.redis import EmbeddedRedis
-from shared.config import Environment, Settings
 from tests.hostile import attacks
 from tests.hostile.attack import ATTACKS
 from tests.hostile.figures import Figures, keep, write_page
 from tests.hostile.stack import CALLERS, Stack, running_stack
+from tests.roles import service_settings
 from tests.support import ROOT
 
 attacks.load()
@@ -36,7 +36,7 @@ def stack(
     """The stack, as it is shipped: every limit has its default."""
     with Redis.from_url(redis_server.url) as client:
         client.flushall()
-    settings = Settings(database_url=make_database(), redis_url=redis_server.url, environment=Environment.DEVELOPMENT)
+    settings = service_settings(make_database(), redis_server.url)
     with running_stack(settings, tmp_path_factory.mktemp("hostile")) as stack:
         stack.measure_calm(10 if _IS_WHOLE else 2)
         yield stack

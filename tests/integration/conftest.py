@@ -9,11 +9,12 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from sqlalchemy import Engine
 
 from devstack.servers.postgres import EmbeddedPostgres
-from shared.config import Environment, Settings
+from shared.config import Settings
 from shared.database_role import DatabaseRole
 from shared.postgres.engine import make_engine
 from tests.integration.network import Network
 from tests.integration.sources.source_support import connect, run, source_server
+from tests.roles import service_settings, settings_of
 from tests.support import add_clients, add_model
 from worker.celery.pool_process import ProcessSlot
 from worker.models.model_store import ModelStore
@@ -28,7 +29,7 @@ def scorer(settings: Settings, engine: Engine) -> Iterator[Scorer]:
     the process of the tests, bears with a busy machine.
     """
     patient = settings.model_copy(update={"lease_seconds": 60, "batch_timeout_seconds": 60})
-    slot = ProcessSlot(patient.as_role(DatabaseRole.WORKER), ModelStore(), node="test")
+    slot = ProcessSlot(settings_of(DatabaseRole.WORKER, patient), ModelStore(), node="test")
     slot.prepare()
     yield slot.scorer
     slot.scorer.models.end()
@@ -45,7 +46,7 @@ def network(database_url: str) -> Iterator[Network]:
 @pytest.fixture(scope="module")
 def engine_and_settings(make_database: Callable[..., str], module_redis_url: str) -> Iterator[tuple[Engine, Settings]]:
     """A database of this module's own, with a model and clients."""
-    settings = Settings(database_url=make_database(), redis_url=module_redis_url, environment=Environment.DEVELOPMENT)
+    settings = service_settings(make_database(), module_redis_url)
     engine = make_engine(settings, application_name="test", pool_size=2)
     add_model(engine)
     add_clients(engine, 50)

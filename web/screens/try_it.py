@@ -115,7 +115,7 @@ def _examples(version: Mapping[str, Any]) -> dict[str, Any]:
 
 def _example(spec: Mapping[str, Any]) -> Any:
     if spec["categories"]:
-        return spec["categories"][0]
+        return _category(spec, spec["categories"][0])
     kind = spec["kind"]
     if kind == "boolean":
         return True
@@ -137,12 +137,24 @@ def _value(spec: Mapping[str, Any], text: str) -> Any:
         return {"true": True, "false": False}.get(text, text)
     if kind == "datetime" and spec["dtype"].endswith("UTC]"):
         return f"{text}Z"
+    if kind == "category":
+        return _category(spec, text)
     if kind not in ("integer", "number"):
         return text
     try:
         return int(text) if kind == "integer" else float(text.replace(",", "."))
     except ValueError:
         return text
+
+
+def _category(spec: Mapping[str, Any], text: str) -> Any:
+    """A category of the list as it was when the model was trained: as a number or a flag, where it was one."""
+    dtype = spec["dtype"]
+    if not dtype.startswith("category[") or text not in spec["categories"]:
+        return text
+    if dtype == "category[bool]":
+        return text == "true"
+    return float(text) if dtype == "category[float64]" else int(text)
 
 
 def _wrong(screen: Screen, refused: ApiRefused) -> dict[str, Markup]:

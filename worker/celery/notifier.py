@@ -1,4 +1,7 @@
-"""Notices: telling the gateways over Redis pub/sub that a batch is done. A lost notice costs a poll, no more."""
+"""What a process says over Redis: to gateways that a batch is done, to other workers that there is work for them.
+
+Either may be lost: the one costs a poll, the other a wait for the sweeper.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.logging import get_logger
-from shared.messaging.messages import NOTICES, Notice, format_notice
+from shared.messaging.messages import NOTICES, Notice, format_notice, publish_work
+from shared.status import Queue
 
 log = get_logger(__name__)
 
@@ -16,7 +20,7 @@ _PAUSE_SECONDS = 5  # without Redis, batches must not each wait for a connection
 
 
 class Notifier:
-    """Publishes notices, best effort."""
+    """Publishes notices and passes messages on, best effort."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -29,5 +33,19 @@ class Notifier:
         try:
             self._redis.publish(NOTICES, format_notice(notice))
         except RedisError as error:
-            self._silent_until = time.monotonic() + _PAUSE_SECONDS
-            log.warning("notices pause", seconds=_PAUSE_SECONDS, reason=str(error))
+            self._pause(error)
+
+    def pass_on(self, queue: Queue) -> bool:
+        """Put the message back that brought this process no work. Returns whether it is on its queue."""
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            publish_work(self._redis, 1, queue)
+        except RedisError as error:
+            self._pause(error)
+            return False
+        return True
+
+    def _pause(self, error: RedisError) -> None:
+        self._silent_until = time.monotonic() + _PAUSE_SECONDS
+        log.warning("notices pause", seconds=_PAUSE_SECONDS, reason=str(error))

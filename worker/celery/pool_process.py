@@ -15,6 +15,7 @@ from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
+from worker.scoring.passing_on import PassingOn
 from worker.scoring.scorer import Scorer
 from worker.sources.reader import SourceReader
 
@@ -44,6 +45,7 @@ class ProcessSlot:
         worker = f"{self._node}/{os.getpid()}"
         engine = self._engine(worker)
         self._models.count_loaded()
+        notifier, loadable = Notifier(make_redis(self._settings)), Loadable(engine, self._takes)
         self._scorer = Scorer(
             engine=engine,
             models=self._models,
@@ -52,12 +54,13 @@ class ProcessSlot:
                 lease_seconds=self._settings.lease_seconds,
                 call_timeout_seconds=self._settings.batch_timeout_seconds,
             ),
-            notifier=Notifier(make_redis(self._settings)),
+            notifier=notifier,
             key_hashes=KeyHashes(engine),
             sources=SourceReader(engine, patience_seconds=self._settings.patience_seconds),
             settings=self._settings,
             worker=worker,
-            loadable=Loadable(engine, self._takes),
+            loadable=loadable,
+            passing_on=PassingOn(engine, notifier, loadable),
         )
 
     def end(self) -> None:

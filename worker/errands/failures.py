@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from model.errors import ArtefactError
@@ -18,6 +19,14 @@ class ErrandRefused(PredictqError):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class LeftToOthers(PredictqError):
+    """No failure: these workers have what the errand needs, and this one has not."""
+
+    def __init__(self, able: Sequence[str]) -> None:
+        super().__init__(f"left to {', '.join(able)}")
+        self.able = list(able)
 
 
 _CODES: dict[type[Exception], str] = {

@@ -30,6 +30,7 @@ from shared.postgres.engine import autocommit, transaction
 from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed
+from worker.errands.able_workers import leave_to_able
 from worker.errands.failures import ErrandRefused
 from worker.errands.real_rows import look_at_rows
 from worker.errands.version_check import check_closed
@@ -53,7 +54,10 @@ class ModelErrands:
         self._sources = SourceReader(engine)
 
     def register(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`register_model`: a file that was sent, and what is said about it, to {version_id, version, findings}."""
+        """`register_model`: a file that was sent, and what is said about it, to {version_id, version, findings}.
+
+        Raises LeftToOthers, once, where other workers have libraries that the file needs.
+        """
         began = time.monotonic()
         with autocommit(self._engine) as connection:
             content = _read_content(connection, UUID(str(arguments["upload_id"])), str(arguments["owner"]))
@@ -65,6 +69,8 @@ class ModelErrands:
             sha256=_sha256(content),
             code=_sha256(code) if code else None,
         )
+        if "able" not in arguments:
+            leave_to_able(self._engine, content, read_pack(code) if code else {})
         asked = {
             **{name: arguments.get(name) for name in _OFFERED},
             "name": str(arguments.get("file_name") or arguments["model"]),

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.errands import ClaimedErrand, claim_errand, extend_errand, finish_errand
+from shared.errands import ClaimedErrand, claim_errand, extend_errand, finish_errand, hand_on
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit
 from shared.postgres.outages import reason
 from shared.told_errors import words_of
-from worker.errands.failures import describe
+from worker.errands.failures import LeftToOthers, describe
 from worker.errands.kinds import Handlers
 from worker.models.loadable import Loadable
 
@@ -71,8 +71,14 @@ class ErrandRunner:
             )
         if held is None:
             return False
-        with self._holding(held):
-            result, failed = self._do(held)
+        try:
+            with self._holding(held):
+                result, failed = self._do(held)
+        except LeftToOthers as left:
+            log.info("errand left to others", errand_id=str(held.id), kind=held.kind, workers=left.able)
+            with autocommit(self._engine) as connection:
+                hand_on(connection, held, left.able)
+            return True
         with autocommit(self._engine) as connection:
             if not finish_errand(connection, held, result, failed=failed):
                 log.warning("result of an errand dropped", errand_id=str(held.id), kind=held.kind)
@@ -84,6 +90,8 @@ class ErrandRunner:
             return {"code": "unknown_errand", "detail": f"No worker here knows the errand {held.kind}."}, True
         try:
             return handler(held.arguments), False
+        except LeftToOthers:
+            raise
         except Exception as error:  # noqa: BLE001 - told to the caller, who waits
             words = describe(error)
             # What the caller is told may have a value of hers in it.

@@ -43,6 +43,7 @@ class Loadable:
         self.models = models
         self.libraries = Libraries()
         self._requirements: list[str] = [""]
+        self._meets_all = True
         self._wanted: dict[int, datetime] = {}
         self._done: dict[int, datetime] = {}  # when each was asked for that was taken
         self._read_at = float("-inf")  # by time.monotonic()
@@ -53,6 +54,11 @@ class Loadable:
         if time.monotonic() - self._read_at > _KNOWN_SECONDS:
             self._read()
         return self._requirements
+
+    @property
+    def leaves_some(self) -> bool:
+        """Whether there is work that this process leaves to others."""
+        return self.models is not None or not self._meets_all
 
     def look_again(self) -> bool:
         """Read the registry anew, unless that was just now. Returns whether there are other needs than before."""
@@ -78,6 +84,7 @@ class Loadable:
             asked = wanted(connection)
             rows = connection.execute(_NEEDS, {"ids": list(asked)}).all() if asked else []
         self._requirements = sorted({"", *filter(self.libraries.meet, known)})
+        self._meets_all = set(self._requirements) >= set(known)
         self._wanted = {
             row.id: asked[row.id]
             for row in rows

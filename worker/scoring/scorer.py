@@ -36,6 +36,7 @@ from worker.scoring.batch_input import BatchInput
 from worker.scoring.feature_reader import Rows, read_keys, read_rows
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
+from worker.scoring.passing_on import PassingOn
 from worker.scoring.prediction import Predict, predict_rows, storable
 from worker.scoring.reasons import cause_of, final_error, place_of
 from worker.sources.failures import SourceAway, SourceGivenUp
@@ -61,6 +62,7 @@ class Scorer:
     settings: Settings
     worker: str  # who claims: node name and process id
     loadable: Loadable  # which versions this process can load
+    passing_on: PassingOn
     next_look: dict[Queue, float] = field(default_factory=dict)  # for batches that no worker can load
 
     def work(self, queue: Queue) -> list[str]:
@@ -76,8 +78,7 @@ class Scorer:
                 # What had been claimed before came first and alone; the message may be that of newer work.
                 claims = self._claim(queue)
                 outcomes += self._score_all(claims)
-            if not outcomes:
-                outcomes += self._refuse_the_unloadable(queue) or ["not_needed"]
+            outcomes = outcomes or self._refuse_the_unloadable(queue) or [self.passing_on.pass_on(queue)]
             self._load_the_wanted()
         except DatabaseUnavailable as error:
             log.warning("batches left to the sweeper", queue=queue.value, reason=str(error))

@@ -25,6 +25,7 @@ from shared.postgres.engine import transaction
 from shared.sources.selection import selection_query
 from shared.sources.source import read_source
 from shared.status import Queue
+from tests.roles import as_worker, settings_of
 from tests.support import wait_until
 
 READER = (*PLAIN_ROLES, "features")  # of a key that may see a client's features
@@ -41,9 +42,10 @@ def running_gateway(
     settings: Settings, key: str | None = None, certificate: Certificate | None = None
 ) -> Iterator[Gateway]:
     """A gateway in a thread of this process, and a client that sends `key`; it speaks plain HTTP alone."""
+    own = settings_of(DatabaseRole.GATEWAY, settings)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = make_server(settings.as_role(DatabaseRole.GATEWAY), certificate=certificate)
+        server = make_server(own, certificate=certificate)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -74,10 +76,10 @@ def answer_batches(engine: Engine, settings: Settings | None = None, *, limit: i
     With `settings` the notices are sent as well. Answers are 0.25 and 0.75 in turn.
     """
     plan_selections(engine)
-    answered = 0
+    worker, answered = as_worker(engine), 0
     for queue in (Queue.INTERACTIVE, Queue.BULK):
-        while answered != limit and (held := claim(engine, queue, worker="stand-in", lease_seconds=10, most=1)):
-            finish(engine, [(held[0], _answers(held[0]))])
+        while answered != limit and (held := claim(worker, queue, worker="stand-in", lease_seconds=10, most=1)):
+            finish(worker, [(held[0], _answers(held[0]))])
             answered += 1
             if settings is not None:
                 send_notice(settings, Notice(held[0].batch_id, held[0].job_id, held[0].request_count))
@@ -101,8 +103,8 @@ def plan_selections(engine: Engine, *, batch_rows: int = 10, pages: int | None =
     With `pages` only so many are written of each, and the plan stays open.
     """
     plans = 0
-    while held := claim(engine, Queue.PLAN, worker="stand-in-planner", lease_seconds=60):
-        with transaction(engine) as connection:
+    while held := claim(as_worker(engine), Queue.PLAN, worker="stand-in-planner", lease_seconds=60):
+        with transaction(as_worker(engine)) as connection:
             _plan(connection, held[0], batch_rows, pages)
         plans += 1
     return plans

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from shared.config import Environment, Settings
 from shared.jobs.lists import list_jobs
 from shared.jobs.records import read_jobs
 from shared.postgres.engine import make_engine
 from shared.status import JobStatus
+from tests.roles import service_settings
 from tests.support import add_model
 
 OWNERS = ("many", "waiting", "few")
@@ -27,7 +27,7 @@ def crowd(request: pytest.FixtureRequest, make_database: Callable[..., str], mod
 
     Beside them 30 bulk jobs of `many` with 300 batches each: ten untouched, ten begun, ten ended.
     """
-    settings = Settings(database_url=make_database(), redis_url=module_redis_url, environment=Environment.DEVELOPMENT)
+    settings = service_settings(make_database(), module_redis_url)
     engine = make_engine(settings, application_name="test", pool_size=2)
     add_model(engine)
     with engine.begin() as connection:

@@ -25,6 +25,7 @@ from shared.jobs.accepting.key_pages import ListedIds
 from shared.postgres.engine import transaction
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.integration.jobs.jobs_support import page_of, take
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job
 from web.frame.screen import Screen
 from worker.scoring.key_hashes import KeyHashes
@@ -52,7 +53,7 @@ def answer(engine: Engine, *jobs: int) -> None:
     for rows in jobs:
         accept_keys(engine, bulk_job(engine), ListedIds([CLIENT] * rows), rows)
         held = take(engine)
-        hashes = KeyHashes(engine)(np.array([CLIENT], np.int64), held.source_id or 0).tolist()
+        hashes = KeyHashes(as_worker(engine))(np.array([CLIENT], np.int64), held.source_id or 0).tolist()
         finish(engine, [(held, replace(page_of(held), key_hashes=hashes))])
 
 

@@ -12,6 +12,7 @@ from shared.config import Settings
 from shared.postgres.engine import autocommit
 from shared.sources.source import Source, read_source
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.roles import as_worker
 from tests.support import add_clients, add_model
 from worker.sources.errands import SourceErrands
 
@@ -34,7 +35,7 @@ def change(engine: Engine, statement: str) -> Source:
         source = read_source(connection, "clients")
     with engine.begin() as connection:
         connection.execute(text(statement.format(table=f'"{source.schema}"."{source.relation}"')))
-    SourceErrands(engine).check({"source_id": source.id})
+    SourceErrands(as_worker(engine)).check({"source_id": source.id})
     return source
 
 

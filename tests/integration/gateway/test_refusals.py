@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.config import Environment, Settings
+from shared.config import Settings
 from shared.postgres.engine import make_engine
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.roles import service_settings
 from tests.support import add_clients, add_model
 
 RAW = {"age": 30, "monthly_income": 2000, "department": "Sales", "over_time": True}
@@ -26,13 +27,7 @@ TABLES = (
 @pytest.fixture(scope="module")
 def shared_settings(make_database: Callable[..., str], module_redis_url: str) -> Settings:
     """Settings with small limits, on a database of this module's own."""
-    return Settings(
-        database_url=make_database(),
-        redis_url=module_redis_url,
-        environment=Environment.DEVELOPMENT,
-        max_upload_rows=1000,
-        max_json_ids=100,
-    )
+    return service_settings(make_database(), module_redis_url, max_upload_rows=1000, max_json_ids=100)
 
 
 @pytest.fixture(scope="module")

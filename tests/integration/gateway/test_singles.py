@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from shared.config import Settings
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.sources.source import read_source, update_source
 from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model, wait_until
 
@@ -47,6 +49,16 @@ def test_a_202_is_in_the_database_and_points_to_the_job(gateway: Gateway, engine
     assert read.json() == answer.json()
     assert read.json()["status"] == "queued"
     assert read.headers["retry-after"] == "1"
+
+
+def test_a_source_that_is_read_as_a_whole_refuses_single_keys_with_a_way_out(gateway: Gateway, engine: Engine) -> None:
+    """It may have been measured at a busy moment: the refusal names the command that measures anew."""
+    with engine.begin() as connection:
+        update_source(connection, replace(read_source(connection, "clients"), is_scan=True))
+    refused = gateway.post("/v1/predict", json={"client_id": 5})
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/source-too-slow")
+    assert "predictq sources check clients measures anew" in refused.json()["detail"]
+    assert gateway.post("/v1/predict_raw", json={"features": RAW}).status_code == 202
 
 
 def test_the_result_is_in_the_job(gateway: Gateway, engine: Engine) -> None:

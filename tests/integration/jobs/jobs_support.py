@@ -10,12 +10,13 @@ from shared.batches.claims import Answers, Claim, Counts, claim, finish
 from shared.jobs.records import JobRecord, cancel_job
 from shared.postgres.engine import transaction
 from shared.status import Queue
+from tests.roles import as_worker
 from tests.support import OWNER
 
 
 def take(engine: Engine, queue: Queue = Queue.BULK, lease: float = 600) -> Claim:
     """Claim the next batch of a queue."""
-    (held,) = claim(engine, queue, worker="w", lease_seconds=lease, most=1)
+    (held,) = claim(as_worker(engine), queue, worker="w", lease_seconds=lease, most=1)
     return held
 
 
@@ -35,7 +36,7 @@ def page_of(held: Claim, errors: int = 0) -> Answers:
 
 def answer(engine: Engine, held: Claim, errors: int = 0) -> Counts | None:
     """Finish a claim; None where it is no longer the newest."""
-    return finish(engine, [(held, page_of(held, errors))]).get(held.batch_id)
+    return finish(as_worker(engine), [(held, page_of(held, errors))]).get(held.batch_id)
 
 
 def cancel(engine: Engine, job_id: UUID, owner: str = OWNER) -> JobRecord:

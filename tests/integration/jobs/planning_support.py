@@ -21,6 +21,7 @@ from shared.jobs.accepting.bulk import accept_selection
 from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
 from tests.integration.jobs.jobs_support import answer
+from tests.roles import as_worker
 from tests.support import OWNER, ROOT, bulk_job, environment, stop
 
 
@@ -75,7 +76,7 @@ def waiting_rows(engine: Engine, owner: str = OWNER) -> int:
 def answer_all(engine: Engine) -> int:
     """Answer every bulk batch that waits; returns how many."""
     answered = 0
-    while held := claim(engine, Queue.BULK, worker="w", lease_seconds=600):
+    while held := claim(as_worker(engine), Queue.BULK, worker="w", lease_seconds=600):
         answer(engine, held[0])
         answered += 1
     return answered

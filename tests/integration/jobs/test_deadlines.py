@@ -23,7 +23,8 @@ from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.planning_support import account, plan_of
-from tests.support import add_clients, add_model, as_upkeep, bulk_job, job_of, wait_until
+from tests.roles import as_upkeep, as_worker
+from tests.support import add_clients, add_model, bulk_job, job_of, wait_until
 from worker.scoring.key_hashes import KeyHashes
 from worker.upkeep import main as upkeep
 from worker.upkeep.deadlines import Deadlines
@@ -187,5 +188,5 @@ def test_a_client_is_found_in_such_a_page(ready: Engine, rows: int) -> None:
     run_late(ready)
     with autocommit(ready) as connection:
         source = read_source(connection, "clients")
-        (wanted,) = KeyHashes(ready)(np.array([3], np.int64), source.id).tolist()
+        (wanted,) = KeyHashes(as_worker(ready))(np.array([3], np.int64), source.id).tolist()
         assert len(hashed_pages(connection, wanted)) == 1

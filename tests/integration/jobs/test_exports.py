@@ -21,6 +21,7 @@ from shared.erasure.keys import client_key, read_source
 from shared.exports import ExportGone, ExportInterrupted, begin_export, copy_export_piece, end_export, write_pieces
 from shared.postgres.engine import autocommit, transaction
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, submit_bulk
 from worker.errands.runner import ErrandRunner
 from worker.exports.writing import write_export
@@ -46,8 +47,8 @@ def write_all(engine: Engine) -> None:
     """Do the errands as the slow thread of a worker's errand process does."""
     import threading
 
-    handlers = {"write_export": lambda arguments: write_export(engine, arguments)}
-    runner = ErrandRunner(engine, handlers, worker="w", stopped=threading.Event())
+    handlers = {"write_export": lambda arguments: write_export(as_worker(engine), arguments)}
+    runner = ErrandRunner(as_worker(engine), handlers, worker="w", stopped=threading.Event())
     while runner.do_next():
         pass
 

@@ -18,11 +18,12 @@ from shared.jobs.records import JobRecord, cancel_job
 from shared.postgres.engine import make_engine, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, cancel, take
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, wait_until
 
 _COUNT_ENDS = """
 CREATE TABLE public.ends (job_id uuid, status text);
-CREATE FUNCTION public.note_end() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.note_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO public.ends VALUES (NEW.id, NEW.status);
     RETURN NEW;
@@ -78,7 +79,7 @@ def together(*tasks: Callable[[], object]) -> None:
 
 def finish_all(engine: Engine) -> None:
     """What a worker does until nothing waits; every third batch comes out as an error."""
-    while held := claim(engine, Queue.BULK, worker="w", lease_seconds=600):
+    while held := claim(as_worker(engine), Queue.BULK, worker="w", lease_seconds=600):
         answer(engine, held[0], errors=int(held[0].batch_id % 3 == 0))
 
 

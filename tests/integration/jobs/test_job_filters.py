@@ -23,6 +23,7 @@ from shared.status import JobStatus
 from tests.integration.gateway.api_support import bearer, new_key, running_gateway
 from tests.integration.jobs.jobs_support import answer, cancel, page_of, take
 from tests.integration.stored.upkeep_support import add_version
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, submit_singles
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
@@ -199,7 +200,9 @@ def test_jobs_are_found_by_kind_and_by_what_people_read_of_an_id(ready: Engine, 
 def test_a_filter_is_counted_by_a_worker(ready: Engine, settings: Settings) -> None:
     """Before a job is made of it; a filter that cannot be is refused as at a job."""
     stopped = threading.Event()
-    runner = threading.Thread(target=ErrandRunner(ready, make_handlers(ready), worker="w", stopped=stopped).run)
+    runner = threading.Thread(
+        target=ErrandRunner(as_worker(ready), make_handlers(as_worker(ready)), worker="w", stopped=stopped).run
+    )
     runner.start()
     try:
         with running_gateway(settings, new_key(ready, OWNER)) as gateway:
@@ -217,8 +220,8 @@ def test_all_answers_of_a_client(ready: Engine, settings: Settings) -> None:
     """Of single and bulk jobs, newest first, in whatever state; another owner's are not hers to see."""
     first = accept_keys(ready, bulk_job(ready, name="July"), ListedIds([1, 2]), 2).job_id
     held = take(ready)
-    hashes = KeyHashes(ready)(np.array([1, 2], np.int64), held.source_id or 0).tolist()
-    finish(ready, [(held, replace(page_of(held), key_hashes=hashes))])
+    hashes = KeyHashes(as_worker(ready))(np.array([1, 2], np.int64), held.source_id or 0).tolist()
+    finish(as_worker(ready), [(held, replace(page_of(held), key_hashes=hashes))])
     (single,) = submit_singles(ready, [2])
     with running_gateway(settings, new_key(ready, OWNER)) as gateway:
         wanted = {"source": "clients", "client_id": 2}

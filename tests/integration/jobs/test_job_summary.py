@@ -22,6 +22,7 @@ from shared.models.task import Task
 from shared.postgres.engine import autocommit
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.jobs.jobs_support import answer, cancel, take
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job, submit_singles
 
 
@@ -60,7 +61,7 @@ def finish_with(
         error_details=[detail for _, detail in given.values()] or None,
         notes=json.dumps({"unknown_categories": unknown}) if unknown else None,
     )
-    assert finish(engine, [(held, page)])
+    assert finish(as_worker(engine), [(held, page)])
 
 
 def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> None:

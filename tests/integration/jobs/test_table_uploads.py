@@ -28,7 +28,8 @@ from tests.integration.jobs.planning_support import planner_process
 from tests.integration.stored.erasure_support import key_of
 from tests.integration.worker.scoring_support import score
 from tests.models import SIGNATURE, TestModel, right_answer
-from tests.support import ROOT, add_clients, add_model, as_upkeep, environment, job_of, stop, wait_until
+from tests.roles import as_upkeep
+from tests.support import ROOT, add_clients, add_model, environment, job_of, stop, wait_until
 from worker.scoring.scorer import Scorer
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

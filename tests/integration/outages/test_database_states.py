@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import structlog
-from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
 from api.routes.jobs import listing as jobs_route
@@ -16,6 +15,7 @@ from shared.errors import DatabaseReadOnly, StatementCancelled
 from shared.postgres.engine import autocommit, make_engine, transaction
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.integration.gateway.test_singles import RAW
+from tests.roles import service_settings
 from tests.support import add_clients, add_model, wait_until
 
 POSTS: list[tuple[str, dict[str, Any]]] = [
@@ -71,13 +71,8 @@ def test_a_read_only_postgresql_is_503_and_not_ready(gateway: Gateway, engine: E
 
 def test_a_database_without_our_tables_is_503(settings: Settings, make_database: Callable[..., str]) -> None:
     """Not a 500 with a traceback for each call: the reason that /health/ready gives, and when to come again."""
-    empty = settings.model_copy(
-        update={
-            "database_url": SecretStr(make_database(migrated=False)),
-            "gateway_database_url": None,
-            "auth_disabled": True,
-        }
-    )
+    url, redis_url = make_database(migrated=False), settings.redis_url.get_secret_value()
+    empty = service_settings(url, redis_url, auth_disabled=True)
     with running_gateway(empty) as gateway, structlog.testing.capture_logs() as log:
         for path, body in POSTS:
             answer = gateway.post(path, json=body)

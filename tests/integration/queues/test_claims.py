@@ -16,6 +16,7 @@ from shared.models.registry import promote_version
 from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.integration.jobs.jobs_support import answer, take
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
 
 
@@ -41,7 +42,7 @@ def submit(engine: Engine, owner: str, batches: int) -> list[int]:
 def claim_all(engine: Engine, queue: Queue = Queue.BULK, **options: Sequence[str]) -> list[Claim]:
     """Claim until nothing more is given."""
     found: list[Claim] = []
-    while held := claim(engine, queue, worker="w", lease_seconds=600, **options):  # type: ignore[arg-type]
+    while held := claim(as_worker(engine), queue, worker="w", lease_seconds=600, **options):  # type: ignore[arg-type]
         found += held
     return found
 
@@ -49,7 +50,7 @@ def claim_all(engine: Engine, queue: Queue = Queue.BULK, **options: Sequence[str
 def test_one_claim_takes_sixteen_single_batches_the_oldest_first(ready: Engine) -> None:
     """Each with its own fence and rows; the next claim takes what is left, a third nothing."""
     batches = [submit_singles(ready, [n % 10 + 1])[0].batch_ids[0] for n in range(MOST_INTERACTIVE + 2)]
-    taken = [claim(ready, Queue.INTERACTIVE, worker="w", lease_seconds=600) for _ in range(3)]
+    taken = [claim(as_worker(ready), Queue.INTERACTIVE, worker="w", lease_seconds=600) for _ in range(3)]
     assert [[held.batch_id for held in each] for each in taken] == [batches[:16], batches[16:], []]
     assert {(held.fence, held.attempt, held.request_count, held.job_id) for held in taken[0]} == {(1, 1, 1, None)}
     assert [held.keys_int8 for held in taken[0]] == [f"{{{n % 10 + 1}}}" for n in range(16)]
@@ -61,7 +62,7 @@ def test_a_batch_whose_lease_ran_out_is_claimed_alone_and_first(ready: Engine) -
     lost = take(ready, Queue.INTERACTIVE)
     record_failure(ready, lost, "worker died", retry_after_seconds=0)
     waiting = [submit_singles(ready, [n])[0].batch_ids[0] for n in (2, 3)]
-    first, second = (claim(ready, Queue.INTERACTIVE, worker="w", lease_seconds=600) for _ in range(2))
+    first, second = (claim(as_worker(ready), Queue.INTERACTIVE, worker="w", lease_seconds=600) for _ in range(2))
     assert [(held.batch_id, held.fence, held.attempt) for held in first] == [(lost.batch_id, 2, 2)]
     assert [held.batch_id for held in second] == waiting
 
@@ -69,7 +70,7 @@ def test_a_batch_whose_lease_ran_out_is_claimed_alone_and_first(ready: Engine) -
 def test_a_bulk_claim_takes_one_batch(ready: Engine) -> None:
     """A bulk batch is work enough, however many a claim may take."""
     (first, _) = submit(ready, OWNER, 2)
-    (held,) = claim(ready, Queue.BULK, worker="w", lease_seconds=600, most=16)
+    (held,) = claim(as_worker(ready), Queue.BULK, worker="w", lease_seconds=600, most=16)
     assert held.batch_id == first
 
 

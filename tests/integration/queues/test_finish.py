@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.batches.claims import MOST_INTERACTIVE, Claim, Counts, claim, finish, record_failure
+from shared.batches.claims import MOST_INTERACTIVE, Answers, Claim, Counts, claim, finish, record_failure
 from shared.jobs.accepting.singles import Accepted
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import cancel, page_of, take
 from tests.integration.worker.scoring_support import features_of
 from tests.models import TestModel, right_answer
+from tests.roles import as_worker
 from tests.support import add_clients, add_model, change_client, job_of, submit_bulk, submit_singles
 from worker.scoring.scorer import Scorer
 
@@ -33,7 +35,12 @@ def submit(engine: Engine, batches: int) -> list[Accepted]:
 
 
 def take_all(engine: Engine) -> list[Claim]:
-    return claim(engine, Queue.INTERACTIVE, worker="w", lease_seconds=600)
+    return claim(as_worker(engine), Queue.INTERACTIVE, worker="w", lease_seconds=600)
+
+
+def end(engine: Engine, pages: Sequence[tuple[Claim, Answers]]) -> dict[int, Counts]:
+    """Finish as a worker does."""
+    return finish(as_worker(engine), pages)
 
 
 def statuses(engine: Engine, jobs: list[Accepted]) -> list[str]:
@@ -64,11 +71,11 @@ def test_each_batch_ends_under_its_own_fence(ready: Engine) -> None:
     assert cancel(ready, jobs[2].job_id).status is JobStatus.CANCELLED
     record_failure(ready, held[3], "lost", retry_after_seconds=0)
     other = take(ready, Queue.INTERACTIVE)
-    finish(ready, [(other, page_of(other, errors=1))])
-    ended = finish(ready, [(one, page_of(one)) for one in held])
+    end(ready, [(other, page_of(other, errors=1))])
+    ended = end(ready, [(one, page_of(one)) for one in held])
     assert ended == {held[0].batch_id: Counts(1, 0), held[2].batch_id: Counts(0, 0)}
     assert statuses(ready, jobs) == ["succeeded", "running", "cancelled", "failed"]
-    assert finish(ready, [(anew, page_of(anew))]) == {anew.batch_id: Counts(1, 0)}
+    assert end(ready, [(anew, page_of(anew))]) == {anew.batch_id: Counts(1, 0)}
     assert statuses(ready, jobs) == ["succeeded", "succeeded", "cancelled", "failed"]
     assert [row.fence for row in outputs(ready)] == [1, 2, 1, 2]
 
@@ -78,7 +85,7 @@ def test_a_bulk_batch_that_was_cancelled_leaves_no_answer(ready: Engine) -> None
     job = submit_bulk(ready, [1, 2], batch_rows=1)
     held = take(ready)
     cancel(ready, job.job_id)
-    assert finish(ready, [(held, page_of(held))]) == {}
+    assert end(ready, [(held, page_of(held))]) == {}
     assert [(row.succeeded, row.failed) for row in outputs(ready)] == [(0, 0), (0, 0)]
 
 
@@ -86,9 +93,9 @@ def test_an_answer_comes_once(ready: Engine) -> None:
     """Finishing again, or twice in one call, changes nothing."""
     submit(ready, 1)
     (held,) = take_all(ready)
-    assert finish(ready, [(held, page_of(held)), (held, page_of(held, errors=1))]) == {held.batch_id: Counts(1, 0)}
+    assert end(ready, [(held, page_of(held)), (held, page_of(held, errors=1))]) == {held.batch_id: Counts(1, 0)}
     before = outputs(ready)
-    assert finish(ready, [(held, page_of(held, errors=1))]) == {}
+    assert end(ready, [(held, page_of(held, errors=1))]) == {}
     assert outputs(ready) == before
 
 
@@ -98,9 +105,12 @@ def test_what_is_refused_leaves_no_part(ready: Engine) -> None:
     first, second = take_all(ready)
     short = page_of(second)
     with pytest.raises(psycopg2.IntegrityError, match="answer_or_cancelled"):
-        finish(ready, [(first, page_of(first)), (second, type(short)(values="{}", threshold=0.5))])
+        end(ready, [(first, page_of(first)), (second, type(short)(values="{}", threshold=0.5))])
     assert outputs(ready) == []
-    assert set(finish(ready, [(first, page_of(first)), (second, page_of(second))])) == {first.batch_id, second.batch_id}
+    assert set(end(ready, [(first, page_of(first)), (second, page_of(second))])) == {
+        first.batch_id,
+        second.batch_id,
+    }
 
 
 @pytest.mark.parametrize("awkward", ["a \x00 in it", "half a pair \ud800"])

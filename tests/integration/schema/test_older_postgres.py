@@ -23,6 +23,7 @@ from tests.integration.schema import test_schema_views as views
 from tests.integration.stored.erasure_support import PERSON, add_page, ask, erasure, everything, key_of
 from tests.integration.stored.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
 from tests.integration.worker.delivery_support import assert_right, quick
+from tests.roles import as_upkeep, give_roles
 from tests.sample import create_clients_table
 from tests.support import add_clients, add_model, publish, submit_bulk, wait_for_job, wait_until, worker_process
 from worker.erasure.runner import Eraser
@@ -53,6 +54,7 @@ def test_an_older_postgres_takes_the_schema_and_a_job(older_settings: Settings, 
         version = connection.execute(text("SHOW server_version_num")).scalar_one()
     assert int(version) // 10_000 in older.SUPPORTED
     assert upgrade(older_engine) == (None, head_revision())
+    give_roles(older_engine)
     with older_engine.begin() as connection:
         create_clients_table(connection)
     add_model(older_engine)
@@ -70,6 +72,7 @@ def test_an_older_postgres_takes_the_schema_and_a_job(older_settings: Settings, 
 def migrated(older_engine: Engine) -> Engine:
     """The schema, the sample's table and a live model on the older server."""
     upgrade(older_engine)
+    give_roles(older_engine)
     with older_engine.begin() as connection:
         create_clients_table(connection)
     add_model(older_engine)
@@ -100,7 +103,7 @@ def test_an_older_postgres_lets_partitions_go(migrated: Engine) -> None:
             text("SELECT tableoid::regclass::text FROM predictq.batch_outputs WHERE batch_id = :id"),
             {"id": whole.batch_ids[0]},
         ).scalar_one()
-    report = run_retention(migrated, now, settle_seconds=0)
+    report = run_retention(as_upkeep(migrated), now, settle_seconds=0)
     assert report.to_json()["answers"] == 5
     assert partition.removeprefix("predictq.") in report.partitions
     assert count_rows(migrated)["batch_outputs"] == 1
@@ -115,10 +118,10 @@ def test_an_older_postgres_forgets_a_client(migrated: Engine) -> None:
     add_page(migrated, key.source.id, "int8", [*range(1, 100), PERSON])
     submit_bulk(migrated, [PERSON, 5])
     asked = ask(migrated, key)
-    assert Eraser(migrated, None).erase(asked.id)
+    assert Eraser(as_upkeep(migrated), None).erase(asked.id)
     assert erasure(migrated, asked.id).answers == 2
     assert str(PERSON) not in everything(migrated)
-    assert compact(migrated).left == {}
+    assert compact(as_upkeep(migrated)).left == {}
     assert erasure(migrated, asked.id).compacted_at is not None
 
 

@@ -30,7 +30,7 @@ from uuid_utils.compat import uuid7
 
 from model.artefact import Artefact
 from model.registration import new_version
-from shared.config import Environment, Settings
+from shared.database_role import DatabaseRole
 from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.accepting.key_pages import ListedKeys
 from shared.jobs.accepting.model_choice import ModelChoice
@@ -43,6 +43,7 @@ from shared.sources.description import source_from
 from shared.sources.keys import ClientKey
 from shared.sources.source import Source, add_source
 from shared.status import Queue
+from sql.roles import open_tables
 from tests.integration.sources.generated_filters import make_filter
 from tests.integration.sources.generated_models import (
     Recipe,
@@ -73,6 +74,7 @@ from tests.integration.sources.generated_tables import (
 )
 from tests.integration.sources.source_support import connect, run
 from tests.integration.worker.scoring_support import results, score, trace_of
+from tests.roles import as_worker, service_settings
 from tests.support import OWNER
 from worker.celery.pool_process import ProcessSlot
 from worker.models.check import check_model
@@ -113,17 +115,17 @@ class Service:
 def service(make_database: Callable[..., str], module_redis_url: str) -> Iterator[Service]:
     """A scorer and a planner on a database of their own."""
     url = make_database()
-    chosen = Settings(
-        database_url=url, redis_url=module_redis_url, environment=Environment.DEVELOPMENT, lease_seconds=600,
-        batch_timeout_seconds=600,
-    )  # fmt: skip
+    chosen = service_settings(url, module_redis_url, lease_seconds=600, batch_timeout_seconds=600)
     engine = make_engine(chosen, application_name="test", pool_size=4)
-    slot = ProcessSlot(chosen, ModelStore(), node="test")
+    open_tables(engine)
+    workers = chosen.as_role(DatabaseRole.WORKER)
+    slot = ProcessSlot(workers, ModelStore(), node="test")
     slot.prepare()
     driver = connect(url, options="-c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1")
     run(driver, TYPES_OF_MINE)
     stopped = threading.Event()
-    tools = Tools(engine, make_opener(chosen, "test"), Doorbell(make_redis(chosen), stopped), chosen, stopped, "test")
+    doorbell = Doorbell(make_redis(workers), stopped)
+    tools = Tools(as_worker(engine), make_opener(workers, "test"), doorbell, workers, stopped, "test")
     yield Service(engine, driver, slot.scorer, Planner(tools))
     driver.close()
     slot.scorer.engine.dispose()

@@ -161,6 +161,26 @@ def test_a_key_without_an_index_is_said_and_a_partial_one_is_no_proof(driver: Ps
         describe(driver, "t", key=["k"])
 
 
+def test_a_source_that_is_read_as_a_whole_says_what_was_measured(
+    driver: PsycopgConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quickest of three tries, what follows, and how it is measured anew; this is kept with the source."""
+    run(
+        driver,
+        "CREATE TABLE t (k integer PRIMARY KEY, v integer); INSERT INTO t SELECT n, n FROM generate_series(1, 9) n",
+    )
+    tries = iter([7.25, 4.5, 3.75, 0.5])
+    monkeypatch.setattr(looks.Looks, "_time_of", lambda *_: next(tries))
+    found = describe(driver, "t")
+    assert (found["is_scan"], found["seconds"]) == (True, 3.75)
+    (note,) = [note for note in found["notes"] if "read as a whole" in note]
+    assert "took 3.8 s at the quickest of 3 tries, where 2 s are the most" in note
+    assert "predictq sources check measures anew" in note
+    assert source_from("t", None, found).measured["notes"] == found["notes"]
+    again = describe(driver, "t")
+    assert (again["is_scan"], again["seconds"], again["notes"]) == (False, 0.5, [])
+
+
 def test_a_key_that_could_not_be_checked_is_taken_by_word_alone(
     driver: PsycopgConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +211,8 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
         INSERT INTO crm.t VALUES (1, 2, 'x'), (2, 3, 'y')""",
     )
     found = describe(driver, "crm.t", columns=["a"])
+    assert found["left_out"] == ["secret"]
+    assert source_from("t", None, found).measured["left_out"] == ["secret"]
     run(driver, "SET ROLE reader")
     with pytest.raises(
         SourceRefused, match=r'crm.t is there.*GRANT USAGE ON SCHEMA "crm" TO "reader".*"k", "a", "secret"'
@@ -206,6 +228,7 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     limited = describe(driver, "crm.t")
     assert (names(limited), limited["rows"]) == (["a"], 1)
     assert limited["not_features"] == [{"name": "secret", "type": "text", "why": "the worker may not read it"}]
+    assert limited["left_out"] == []
     assert any("Row security" in note for note in limited["notes"])
     assert any("let it read them" in note and 'GRANT SELECT ("secret")' in note for note in limited["notes"])
     with pytest.raises(SourceRefused, match=r"may not read secret of.*GRANT SELECT"):

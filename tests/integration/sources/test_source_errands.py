@@ -21,6 +21,7 @@ from shared.sources.source import add_source, get_source
 from shared.watching.workers import Worker, beat
 from tests.integration.sources.source_support import fetch, run
 from tests.models import TestModel
+from tests.roles import as_worker
 from tests.support import ROOT, add_clients, add_model, environment, stop
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
@@ -39,7 +40,9 @@ def do(engine: Engine, kind: str, arguments: dict[str, Any]) -> tuple[str, dict[
     """What became of an errand that a runner did."""
     with transaction(engine) as connection:
         errand_id = submit(connection, kind, "tester", arguments)
-    assert ErrandRunner(engine, make_handlers(engine), worker="w", stopped=threading.Event()).do_next()
+    assert ErrandRunner(
+        as_worker(engine), make_handlers(as_worker(engine)), worker="w", stopped=threading.Event()
+    ).do_next()
     found = wait(engine, errand_id, seconds=1)
     assert found is not None
     assert found.result is not None
@@ -182,8 +185,10 @@ def test_a_runner_leaves_to_others_what_it_cannot_load(engine: Engine) -> None:
         checked = submit(connection, "check_model", "tester", {"version_id": version_id})
         beat(connection, Worker("able", 1, ["bulk"], None, ["", "no-such-library==1.*"], {}))
         counted = submit(connection, "count", "other", {"source_id": 1})
-    stopped, handlers = threading.Event(), make_handlers(engine)
-    runner = ErrandRunner(engine, handlers, worker="w", stopped=stopped, loadable=Loadable(engine))
+    stopped, handlers = threading.Event(), make_handlers(as_worker(engine))
+    runner = ErrandRunner(
+        as_worker(engine), handlers, worker="w", stopped=stopped, loadable=Loadable(as_worker(engine))
+    )
     assert [runner.do_next(), runner.do_next()] == [True, False]
     with autocommit(engine) as connection:
         found = [read(connection, errand_id) for errand_id in (checked, counted)]

@@ -28,6 +28,7 @@ from shared.sources.description import source_from
 from shared.sources.source import Source, add_source
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.sources.source_support import connect, run
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model
 from worker.errands.runner import ErrandRunner
 from worker.exports import source_rows
@@ -82,8 +83,8 @@ def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
 
 
 def do_errands(engine: Engine) -> None:
-    handlers = {"read_rows": partial(write_source_rows, engine)}
-    runner = ErrandRunner(engine, handlers, worker="w", stopped=threading.Event())
+    handlers = {"read_rows": partial(write_source_rows, as_worker(engine))}
+    runner = ErrandRunner(as_worker(engine), handlers, worker="w", stopped=threading.Event())
     while runner.do_next():
         pass
 
@@ -117,7 +118,7 @@ def test_rows_come_as_scoring_reads_them(gateway: Gateway, engine: Engine, thing
 
 def test_drawn_rows_are_the_same_for_a_seed_and_no_first_ones(engine: Engine, things: Source) -> None:
     """So many, from everywhere; another seed draws others."""
-    reader = SourceReader(engine)
+    reader = SourceReader(as_worker(engine))
     first, again, other = (
         read_rows(reader, things, ["word"], rows=20, seed=seed).column("word").to_pylist() for seed in (1, 1, 2)
     )
@@ -146,15 +147,15 @@ def test_more_than_a_file_holds_is_refused_with_what_to_ask_for(
 
 
 def _when_asked(engine: Engine) -> None:
-    handlers = {"read_rows": partial(write_source_rows, engine)}
-    runner = ErrandRunner(engine, handlers, worker="w", stopped=threading.Event())
+    handlers = {"read_rows": partial(write_source_rows, as_worker(engine))}
+    runner = ErrandRunner(as_worker(engine), handlers, worker="w", stopped=threading.Event())
     while not runner.do_next():
         threading.Event().wait(0.05)
 
 
 def test_a_file_of_rows_is_read_as_it_was_written(engine: Engine, things: Source, tmp_path: Path) -> None:
     """Of no named column all that can be features, and not those for filters; no row is no error here."""
-    table = read_rows(SourceReader(engine), things, [], rows=None, seed=0)
+    table = read_rows(SourceReader(as_worker(engine)), things, [], rows=None, seed=0)
     path = tmp_path / "rows"
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
@@ -242,7 +243,7 @@ def test_keys_of_unlike_collations_are_drawn_from(engine: Engine, far: str) -> N
     driver.close()
     with transaction(engine) as connection:
         pairs = add_source(connection, source_from("pairs", "FAR_URL", found))
-    assert read_rows(SourceReader(engine), pairs, ["n"], rows=5, seed=1).num_rows == 5
+    assert read_rows(SourceReader(as_worker(engine)), pairs, ["n"], rows=5, seed=1).num_rows == 5
 
 
 def test_no_worker_and_no_source_are_said(gateway: Gateway, engine: Engine, things: Source, far: str) -> None:

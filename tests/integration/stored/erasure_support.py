@@ -22,7 +22,8 @@ from shared.installation import read_installation
 from shared.pages.key_hash import hash_keys
 from shared.postgres.engine import transaction
 from shared.status import Queue
-from tests.support import OWNER, as_upkeep
+from tests.roles import as_upkeep, as_worker
+from tests.support import OWNER
 from worker.erasure.runner import Eraser
 from worker.pages.encode import encode_features
 from worker.pages.from_arrow import from_arrow
@@ -127,7 +128,7 @@ def answer_page(
     words: Sequence[str],
     scores: Sequence[float] | None = None,
 ) -> None:
-    (held,) = claim(engine, Queue.BULK, worker="w", lease_seconds=60)
+    (held,) = claim(as_worker(engine), Queue.BULK, worker="w", lease_seconds=60)
     hashes = hash_keys(secret, source_id)
     found = (
         hash_numbers(hashes, np.array(keys, np.int64))
@@ -145,7 +146,7 @@ def answer_page(
         key_filter=build_filter(found) if len(keys) >= 64 else None,
         key_hashes=found.tolist() if len(keys) < 64 else None,
     )
-    assert finish(engine, [(held, page)])
+    assert finish(as_worker(engine), [(held, page)])
 
 
 def _array(values: Sequence[float]) -> str:

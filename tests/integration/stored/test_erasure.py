@@ -45,12 +45,12 @@ from tests.integration.stored.erasure_support import (
     places,
 )
 from tests.integration.worker.scoring_support import results, score, trace_of
+from tests.roles import as_upkeep
 from tests.support import (
     OWNER,
     ROOT,
     add_clients,
     add_model,
-    as_upkeep,
     bulk_job,
     environment,
     job_of,

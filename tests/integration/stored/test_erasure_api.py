@@ -22,7 +22,8 @@ from shared.status import Queue
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.stored.erasure_support import PERSON, add_page, add_source, erase, everything, key_of, places
 from tests.integration.worker.scoring_support import features_of, score
-from tests.support import OWNER, add_clients, add_model, as_role, as_upkeep, submit_bulk, submit_singles
+from tests.roles import as_role, as_upkeep
+from tests.support import OWNER, add_clients, add_model, submit_bulk, submit_singles
 from worker.erasure.duties import ErasureDuty
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner

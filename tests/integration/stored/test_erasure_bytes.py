@@ -42,7 +42,8 @@ from tests.integration.stored.erasure_support import (
     key_of,
 )
 from tests.integration.worker.scoring_support import score
-from tests.support import add_clients, add_model, as_upkeep, publish, single_job, submit_bulk, submit_singles
+from tests.roles import as_upkeep
+from tests.support import add_clients, add_model, publish, single_job, submit_bulk, submit_singles
 from worker.erasure.duties import CompactionDuty, ErasureDuty
 from worker.scoring.scorer import Scorer
 

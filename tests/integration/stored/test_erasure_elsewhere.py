@@ -20,7 +20,8 @@ from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.accepting.singles import accept_singles
 from shared.postgres.engine import autocommit, transaction
 from tests.integration.stored.erasure_support import PERSON, add_page, add_source, erase, everything, key_of
-from tests.support import OWNER, add_clients, add_model, as_role, bulk_job, job_of, single_job, submit_bulk
+from tests.roles import as_role
+from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, single_job, submit_bulk
 
 
 def add_selection(engine: Engine, source_id: int, where: dict[str, Any]) -> UUID:

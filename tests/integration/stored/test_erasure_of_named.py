@@ -26,7 +26,8 @@ from tests.integration.jobs.planning_support import planner_process
 from tests.integration.stored.erasure_support import PERSON, add_source, everything, key_of, places
 from tests.integration.worker.scoring_support import score
 from tests.models import SIGNATURE, TestModel
-from tests.support import OWNER, add_clients, add_model, as_upkeep, job_of, wait_until
+from tests.roles import as_upkeep
+from tests.support import OWNER, add_clients, add_model, job_of, wait_until
 from worker.erasure.duties import ErasureDuty
 from worker.scoring.scorer import Scorer
 from worker.upkeep.deadlines import Deadlines

@@ -20,7 +20,8 @@ from shared.retention.asked_runs import ask_run
 from shared.retention.rules.errors import ExportFailed
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.stored.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
-from tests.support import ROOT, as_upkeep, environment
+from tests.roles import as_upkeep
+from tests.support import ROOT, environment
 from worker.upkeep.duties import long_duties
 from worker.upkeep.duty import database_clock
 from worker.upkeep.retention import AskedRetention, Retention
@@ -277,8 +278,10 @@ def test_an_export_has_all_that_was_stored(engine: Engine, tmp_path: Path) -> No
             text("""UPDATE predictq.jobs SET name = 'May', selection = '{"where": {"town": "Ulm"}}' WHERE id = :id"""),
             {"id": bulk.job_ids[0]},
         )
-    exporter = Exporter(engine, tmp_path)
-    carry_out(engine, database_clock(engine), actor_kind="test", actor="t", before_going=exporter, settle_seconds=0)
+    exporter = Exporter(as_upkeep(engine), tmp_path)
+    carry_out(
+        as_upkeep(engine), database_clock(engine), actor_kind="test", actor="t", before_going=exporter, settle_seconds=0
+    )
     rows = {row["client_id"]: row for file in exporter.files for row in pq.read_table(file).to_pylist()}
     names = ("probability_low", "probability_mid", "probability_3")
     assert {key: [row[name] for name in names] for key, row in rows.items()} == {
@@ -350,11 +353,11 @@ def test_an_export_that_fails_keeps_everything(engine: Engine, tmp_path: Path) -
     clock = database_clock(engine)
     with pytest.raises(ExportFailed, match="Not a directory"):
         carry_out(
-            engine,
+            as_upkeep(engine),
             clock,
             actor_kind="test",
             actor="t",
-            before_going=Exporter(engine, tmp_path / "file" / "x"),
+            before_going=Exporter(as_upkeep(engine), tmp_path / "file" / "x"),
             settle_seconds=0,
         )
     assert count_rows(engine)["batch_outputs"] == 1

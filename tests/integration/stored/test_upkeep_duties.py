@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +15,9 @@ from shared.errors import PredictqError
 from shared.postgres.engine import transaction
 from shared.postgres.turns import Turn, try_turn
 from shared.storage.upkeep_state import read_upkeep_state
-from tests.integration.stored.upkeep_support import add_version, make_week, store_bulk, store_singles
-from tests.support import ROOT, as_upkeep, environment, stop, wait_until
+from tests.integration.stored.upkeep_support import add_version, make_week, store_bulk, store_singles, upkeep_process
+from tests.roles import as_upkeep
+from tests.support import wait_until
 from worker.upkeep.duties import long_duties, prompt_duties
 from worker.upkeep.duty import Clock, database_clock
 from worker.upkeep.expiry import Expiry
@@ -209,17 +206,6 @@ def test_only_one_has_a_turn(engine: Engine) -> None:
             assert second is None
     with try_turn(engine, Turn.UPKEEP) as third:
         assert third is not None
-
-
-@contextmanager
-def upkeep_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("ab") as output:
-        command = [sys.executable, "-m", "worker.upkeep"]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=output, stderr=output)
-    try:
-        yield process
-    finally:
-        stop(process)
 
 
 def test_lost_connections_end_no_upkeep(settings: Settings, engine: Engine, tmp_path: Path) -> None:

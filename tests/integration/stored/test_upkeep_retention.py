@@ -28,7 +28,8 @@ from tests.integration.stored.upkeep_support import (
     store_bulk,
     store_singles,
 )
-from tests.support import as_upkeep, read_results
+from tests.roles import as_upkeep
+from tests.support import read_results
 
 NOW = datetime.now(UTC)
 OLD = (NOW - timedelta(days=420)).replace(hour=12)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.config import Settings
 from shared.postgres.engine import transaction
+from tests.support import ROOT, environment, stop
 
 _numbers = itertools.count(1)
+
+
+@contextmanager
+def upkeep_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A real upkeep process, ended gracefully, or by force when it takes too long."""
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "worker.upkeep"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        stop(process)
 
 
 def add_version(

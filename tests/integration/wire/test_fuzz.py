@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shared.config import Environment, Settings
 from shared.postgres.engine import make_engine
 from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.wire.wire_support import Answer, WireGateway
+from tests.roles import service_settings
 from tests.support import add_clients, add_model
 
 SECONDS = float(os.environ.get("PREDICTQ_FUZZ_SECONDS", "4"))
@@ -64,13 +64,7 @@ WORDS = (
 @pytest.fixture(scope="module")
 def wire(make_database: Callable[..., str], module_redis_url: str) -> Iterator[WireGateway]:
     """A gateway that waits half a second for heads and bodies."""
-    settings = Settings(
-        database_url=make_database(),
-        redis_url=module_redis_url,
-        environment=Environment.DEVELOPMENT,
-        head_seconds=0.5,
-        body_pause_seconds=0.5,
-    )
+    settings = service_settings(make_database(), module_redis_url, head_seconds=0.5, body_pause_seconds=0.5)
     engine = make_engine(settings, application_name="test", pool_size=2)
     add_model(engine)
     add_clients(engine, 5)

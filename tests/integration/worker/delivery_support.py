@@ -9,11 +9,12 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine, text
 
-from shared.config import Environment, Settings
+from shared.config import Settings
 from shared.jobs.accepting.singles import Accepted
 from shared.jobs.results import readable
 from shared.postgres.engine import autocommit
 from tests.models import right_answer
+from tests.roles import service_settings
 from tests.support import read_results, wait_until
 
 PATIENCE = 150  # seconds: a deadline for a machine with much else to do, no measure of speed
@@ -22,15 +23,7 @@ PATIENCE = 150  # seconds: a deadline for a machine with much else to do, no mea
 def quick(database_url: str, redis_url: str, **changes: object) -> Settings:
     """Settings under which recovery is quick to see."""
     values = {"lease_seconds": 1, "batch_timeout_seconds": 2, "sweep_seconds": 0.2, "dispatch_grace_seconds": 0.4}
-    return Settings.model_validate(
-        {
-            "database_url": database_url,
-            "redis_url": redis_url,
-            "environment": Environment.DEVELOPMENT,
-            **values,
-            **changes,
-        }
-    )
+    return service_settings(database_url, redis_url, **{**values, **changes})
 
 
 def connections(engine: Engine, name: str) -> int:

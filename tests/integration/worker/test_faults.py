@@ -31,6 +31,7 @@ from tests.integration.worker.delivery_support import (
     wait_until_claimed,
 )
 from tests.models import SlowModel, TestModel
+from tests.roles import give_roles
 from tests.sample import create_clients_table
 from tests.support import (
     OWNER,
@@ -164,6 +165,7 @@ def test_restarted_servers_lose_no_work(tmp_path: Path) -> None:
         settings = quick(postgres.url, redis.url)
         engine = make_engine(settings, application_name="test")
         upgrade(engine)
+        give_roles(engine)
         with transaction(engine) as connection:
             create_clients_table(connection)
         add_clients(engine, 60)

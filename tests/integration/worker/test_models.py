@@ -33,6 +33,7 @@ from shared.status import Queue
 from shared.uploaded_files import add_piece, begin_file, end_file
 from tests.integration.sources.source_support import connect
 from tests.integration.worker.scoring_support import results, score
+from tests.roles import as_worker
 from tests.support import OWNER
 from tests.unit.models.test_model_artefact import made_with
 from tests.unit.models.test_models_of_others import LABELS, LR, PULL, SERVED, THREE, dumped, fitted, people, prepared
@@ -94,7 +95,7 @@ def open_here(kind: str, asked: dict[str, Any], *blobs: bytes, **_: float) -> di
 def register(engine: Engine, source: Source, content: bytes, name: str, **more: Any) -> dict[str, Any]:
     """What the errand answers whose file was sent."""
     arguments = {"model": name, "upload_id": send(engine, content), "owner": OWNER, "source_id": source.id, **more}
-    return ModelErrands(engine, open_here).register(arguments)
+    return ModelErrands(as_worker(engine), open_here).register(arguments)
 
 
 class OnOpening:
@@ -120,7 +121,7 @@ def test_a_file_that_ends_or_hangs_its_process_costs_that_process_alone(
     """The caller is told; the process that does errands goes on."""
     arguments = {"model": "bad", "upload_id": send(engine, pickle.dumps(OnOpening(call))), "owner": OWNER}
     with pytest.raises(ErrandRefused, match=re.escape(words)):
-        ModelErrands(engine, partial(run_closed, seconds=20)).register({**arguments, "source_id": source.id})
+        ModelErrands(as_worker(engine), partial(run_closed, seconds=20)).register({**arguments, "source_id": source.id})
 
 
 def test_a_file_that_is_too_large_is_refused_unread(
@@ -132,7 +133,7 @@ def test_a_file_that_is_too_large_is_refused_unread(
         connection.execute(text("UPDATE predictq.uploads SET size = 200000001 WHERE id = :id"), {"id": upload})
     monkeypatch.setattr(errands, "read_file", None)
     with pytest.raises(ModelRefused, match="the most is 200 MB"):
-        ModelErrands(engine, open_here).register({"model": "big", "upload_id": upload, "owner": OWNER})
+        ModelErrands(as_worker(engine), open_here).register({"model": "big", "upload_id": upload, "owner": OWNER})
 
 
 def ask(engine: Engine, scorer: Scorer, source: Source, name: str) -> list[Any]:
@@ -158,7 +159,7 @@ def test_a_model_of_each_task_is_registered_checked_and_scored(
     """The answers to rows of a table are the estimator's own on the frame that pandas makes of these rows."""
     content = TASKS[task][0]()
     answer = register(engine, source, content, "theirs")
-    report = ModelErrands(engine, open_here).check({"version_id": answer["version_id"], "rows": 1000})
+    report = ModelErrands(as_worker(engine), open_here).check({"version_id": answer["version_id"], "rows": 1000})
     assert (report["rows"], report["is_equal"], report["differences"]) == (80, True, {})
     assert report["unknown_categories"] == {"city": 1}
     again = register(engine, source, content, "theirs")

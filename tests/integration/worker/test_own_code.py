@@ -25,6 +25,7 @@ from shared.status import RowError
 from tests.integration.worker.scoring_support import trace_of
 from tests.integration.worker.test_models import ROWS, ask, send, source
 from tests.own_code import BABBLES, ENDS, HANGS, RAISES, SPIES, fitted_price, write_code
+from tests.roles import as_worker
 from tests.support import OWNER, wait_until
 from worker.closed.calls import can_close_calls
 from worker.closed.files import landlock_version
@@ -193,7 +194,7 @@ def register(engine: Engine, source: Source, folder: Path, name: str) -> int:
         "owner": OWNER,
         "source_id": source.id,
     }
-    answer = ModelErrands(engine, run_closed).register(arguments)
+    answer = ModelErrands(as_worker(engine), run_closed).register(arguments)
     assert any(
         "brings 3 Python files; those that the file imports ran while it was opened in" in one
         for one in answer["findings"]

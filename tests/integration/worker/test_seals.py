@@ -17,6 +17,7 @@ from model.seals.seal import Statement, create_seal
 from shared.postgres.engine import transaction
 from tests.integration.worker.test_closed_process import OnOpening
 from tests.integration.worker.test_models import open_here, send
+from tests.roles import as_worker
 from tests.support import OWNER
 from tests.unit.models.test_models_of_others import FULL, LABELS, LR, dumped
 from worker.errands.models import ModelErrands
@@ -37,7 +38,7 @@ def sealed(content: bytes, key: Path, **more: Any) -> dict[str, Any]:
 def register(engine: Engine, content: bytes, guard: SealGuard, seal: Any, opener: Any = open_here) -> dict[str, Any]:
     """The errand, as a gateway asks for it."""
     asked = {"model": "churn", "upload_id": send(engine, content), "owner": OWNER, "seal": seal}
-    return ModelErrands(engine, opener, seals=guard).register(asked)
+    return ModelErrands(as_worker(engine), opener, seals=guard).register(asked)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from tests.integration.jobs.planning_support import planner_process
 from tests.integration.sources.source_support import connect, run
 from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, wait_until
 from worker.scoring.scorer import Scorer
 from worker.sources import reading
@@ -270,7 +271,7 @@ def test_calls_for_a_source_that_is_away_are_passed_over(engine: Engine, scorer:
 def test_processes_that_find_a_source_away_at_once_are_one_finding(engine: Engine) -> None:
     """The next look comes after a second, not after eight; each probe that fails doubles that."""
     add_clients(engine, 1)
-    circuit = Circuit(engine, 3600)
+    circuit = Circuit(as_worker(engine), 3600)
 
     def pause() -> float:
         with autocommit(engine) as connection:

@@ -9,16 +9,35 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model.registration import SAMPLE_MODEL
+from shared.batches.claims import claim
+from shared.batches.others_work import waits_for_others
 from shared.batches.unloadable import read_unloadable, unloadable
 from shared.config import Settings
+from shared.database_role import DatabaseRole
+from shared.messaging.messages import count_messages, make_redis
 from shared.models.warm_up import ask, end
 from shared.postgres.engine import autocommit
 from shared.status import Queue
 from shared.watching.workers import Worker, beat, living_workers
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.models import TestModel
-from tests.support import add_clients, add_model, job_of, publish, submit_bulk, wait_for_job, wait_until, worker_process
+from tests.roles import as_worker, settings_of
+from tests.support import (
+    add_clients,
+    add_model,
+    job_of,
+    publish,
+    submit_bulk,
+    wait_for_job,
+    wait_until,
+    worker_process,
+)
+from worker.celery.notifier import Notifier
+from worker.celery.pool_process import ProcessSlot
 from worker.models.loadable import Loadable
+from worker.models.model_store import ModelStore
+from worker.scoring import passing_on
+from worker.scoring.passing_on import PassingOn
 
 
 class BrokenWhenLoaded(TestModel):
@@ -80,6 +99,72 @@ def test_a_worker_for_some_models_leaves_the_work_of_others(engine: Engine, sett
             assert wait_for_job(engine, job.job_id).succeeded == 20
 
 
+def test_a_message_that_is_for_another_worker_goes_back_to_its_queue(engine: Engine, settings: Settings) -> None:
+    """By a process that takes no work of that model, once another worker does; what it has to do itself it does."""
+    add_clients(engine, 2)
+    add_model(engine)
+    submit_bulk(engine, [1, 2])
+    slot = ProcessSlot(settings_of(DatabaseRole.WORKER, settings), ModelStore(), node="test", takes=["another"])
+    slot.prepare()
+    try:
+        assert slot.scorer.work(Queue.BULK) == ["not_needed"]
+        say(engine, "b@host", models=[SAMPLE_MODEL])
+        slot.scorer.passing_on._next.clear()  # as if a while had passed
+        assert slot.scorer.work(Queue.BULK) == ["passed_on"]
+        with make_redis(settings) as redis:
+            assert count_messages(redis, Queue.BULK) == 1
+    finally:
+        slot.end()
+        slot.scorer.engine.dispose()
+
+
+def test_work_for_another_worker_is_work_that_one_alive_takes(engine: Engine) -> None:
+    """Not one's own, and not what nobody takes; without a claim that has run out, nothing that is being done."""
+    add_clients(engine, 2)
+    add_model(engine)
+    submit_bulk(engine, [1, 2])
+
+    def waits(*models: str, requirements: tuple[str, ...] = ("",), queue: Queue = Queue.BULK) -> bool:
+        return waits_for_others(as_worker(engine), queue, requirements=requirements, models=models or None)
+
+    assert not waits("another"), "nobody lives"
+    say(engine, "a@host", models=["third"])
+    assert not waits("another"), "nobody takes it"
+    say(engine, "b@host", models=[SAMPLE_MODEL])
+    assert waits("another")
+    assert not waits()
+    assert not waits(SAMPLE_MODEL)
+    assert not waits("another", queue=Queue.INTERACTIVE)
+    assert claim(as_worker(engine), Queue.BULK, worker="b", lease_seconds=60)
+    assert not waits("another"), "somebody is at it"
+    submit_bulk(engine, [1, 2])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.prediction_batches SET requirements = 'lightgbm==4.*'"))
+    assert not waits(), "it has other needs, which nobody meets"
+    say(engine, "c@host", requirements=("", "lightgbm==4.*"))
+    assert waits()
+
+
+def test_a_message_does_not_go_round_and_round(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the worker that it is for is busy, a process passes a message of a queue on once in a while."""
+    monkeypatch.setattr(passing_on, "_PAUSE_SECONDS", 600.0)
+    add_clients(engine, 2)
+    add_model(engine)
+    submit_bulk(engine, [1, 2])
+    say(engine, "b@host", models=[SAMPLE_MODEL])
+    with make_redis(settings) as redis:
+        own, notifier = as_worker(engine), Notifier(redis)
+        takes_all = PassingOn(own, notifier, Loadable(own))
+        assert takes_all.pass_on(Queue.BULK) == "not_needed"
+        takes_some = PassingOn(own, notifier, Loadable(own, ["another"]))
+        assert takes_some.pass_on(Queue.INTERACTIVE) == "not_needed"
+        outcomes = [takes_some.pass_on(Queue.BULK) for _ in range(20)]
+        assert outcomes == ["passed_on", *["not_needed"] * 19]
+        assert count_messages(redis, Queue.BULK) == 1
+
+
 def test_a_version_that_no_running_worker_can_load_is_not_promoted(gateway: Gateway, engine: Engine) -> None:
     """With words of what lacks; a reason overrules it, and without any worker nothing is held against it."""
     add_model(engine, promote=False, requirements="lightgbm==4.*, scikit-learn==1.9.*")
@@ -116,7 +201,7 @@ def test_promotion_loads_a_version_in_the_processes_first(gateway: Gateway, engi
 def test_a_version_is_loaded_once_each_time_that_it_is_asked_for(engine: Engine) -> None:
     """A second promotion after a failed one tries again, also where the process looked at nothing in between."""
     version = add_model(engine)
-    process = Loadable(engine)
+    process = Loadable(as_worker(engine))
 
     def taken() -> list[int]:
         time.sleep(0.6)  # what was read is that old before it is read anew

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, make_url, text
 from uuid_utils.compat import uuid7
 
 from shared.config import Settings
+from shared.database_role import DatabaseRole
 from shared.models.registry import promote_version
 from shared.postgres.engine import transaction
 from shared.status import Queue
@@ -108,7 +109,7 @@ def stage(engine: Engine, settings: Settings, tmp_path: Path) -> Iterator[Stage]
     patient = settings.model_copy(update={"lease_seconds": 60, "batch_timeout_seconds": 60})
     ledger = Ledger(tmp_path / "ledger.jsonl")
     with contextlib.closing(ledger):
-        slot = ProcessSlot(patient, ModelStore(), node="test")
+        slot = ProcessSlot(patient.as_role(DatabaseRole.WORKER), ModelStore(), node="test")
         slot.prepare()
         yield Stage(engine, dsn, slot.scorer, ledger, Hand(dsn, ledger), files)
         slot.scorer.engine.dispose()

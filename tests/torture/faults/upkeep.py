@@ -98,9 +98,10 @@ def compaction_killed(tools: Tools) -> Iterator[None]:
 
 _COMPACT = """
 from shared.config import load_settings
+from shared.database_role import DatabaseRole
 from shared.erasure.compact import compact
 from shared.postgres.engine import make_engine
-compact(make_engine(load_settings(), application_name="compact", pool_size=2))
+compact(make_engine(load_settings().as_role(DatabaseRole.UPKEEP), application_name="compact", pool_size=2))
 """
 
 

@@ -25,13 +25,16 @@ SOURCE = Source(
         "not_features": [
             {"name": "photo", "type": "bytea", "why": "its type cannot be a feature"},
             {"name": "Salary", "type": "integer", "why": "the worker may not read it"},
-        ]
+        ],
+        "left_out": ["age", "region"],
     },
 )
 
 REASONS = {
     "country": "part of the key, which is no feature by itself: add a source of the table with --column",
     "region": "there for filters alone: add a source of the table with --column for each feature",
+    "age": "left out by --column: add a source of the table with --column for each feature, this one too: "
+    "predictq sources add NAME --table sales.orders",
     "photo": "of the type bytea, and no feature can be: make a view that casts it",
     "Salary": 'may not read it: GRANT SELECT ("Salary") ON sales.orders to its role, then predictq sources check shop',
 }

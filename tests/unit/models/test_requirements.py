@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from model.requirements import requirements_of
+from model.requirements import missing_here, requirements_of
 from shared.models.requirements import lacking, read_requirements, write_requirements
 from shared.watching.workers import Worker, why_nobody
 
@@ -46,6 +46,16 @@ def test_every_format_names_what_it_needs() -> None:
     assert requirements_of(skops.io.dumps(model), "skops") == f"{OURS}, skops==0.*"
     assert requirements_of(b"", "onnx") == "onnxruntime==1.*"
     assert requirements_of(b"no model at all", "joblib") == ""
+
+
+def test_what_a_file_names_and_is_not_here_is_known_before_it_is_opened() -> None:
+    """Modules that nobody here has, and another minor release of scikit-learn; not what it brings as code."""
+    assert missing_here(b"\x80\x02cno_such_library.models\nForest\n)\x81.") == "no-such-library"
+    assert missing_here(b"\x80\x02cno_such_library\nForest\n)\x81.", {"no_such_library.py": ""}) == ""
+    model = pickle.dumps(make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS))
+    assert missing_here(model) == missing_here(b"no model at all") == missing_here(b"") == ""
+    other = model.replace(sklearn.__version__.encode(), b"0.9.9"[: len(sklearn.__version__)].ljust(5, b"0"))
+    assert missing_here(other) == "scikit-learn==0.9.*"
 
 
 def test_needs_are_written_and_read_back() -> None:

@@ -16,7 +16,7 @@ from shared.sources.source import KeyColumn, Source, SourceColumn
 from shared.sources.sql import quoted, relation
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.describing.catalogue import CatalogueColumn, Relation, find_relation
-from worker.sources.describing.looks import KEYS, Looks
+from worker.sources.describing.looks import KEYS, Looks, slow_words
 from worker.sources.describing.parts import column_json
 from worker.sources.describing.rights import current_role, gateway_role, grant_lines, may_read
 from worker.sources.failures import source_failure
@@ -98,6 +98,8 @@ class _Description:
         widths = self._looks.widths(source)
         measured = replace(source, measured={"column_bytes": widths})
         seconds, is_scan = self._looks.measure(source, rows_of_a_page(measured, widths, most=KEYS))
+        if is_scan:
+            self._notes.append(slow_words(seconds))
         rows, is_exact = self._looks.count(source)
         return {
             "schema": self._found.schema,
@@ -107,6 +109,7 @@ class _Description:
             "columns": [column_json(column, fractions.get(column.name)) for column in self._columns],
             "filters": [column_json(column, None) for column in self._filters],
             "not_features": self._not_features(),
+            "left_out": self._left_out(),
             "rows": rows,
             "is_exact": is_exact,
             "seconds": seconds,
@@ -156,12 +159,21 @@ class _Description:
             if wrong is not None:
                 raise SourceRefused(f"{wrong.name} of {self._name} is {wrong.type}, which cannot be a feature.")
             return chosen
+        return self._possible()
+
+    def _possible(self) -> list[CatalogueColumn]:
+        """The columns that can be features, as far as nobody has chosen some."""
         keys = {column.name for column in self._key}
         return [
             column
             for column in self._found.columns
             if column.is_known_type and column.is_readable and column.type in FEATURE_TYPES and column.name not in keys
         ]
+
+    def _left_out(self) -> list[str]:
+        """The names of those that were not chosen where some were."""
+        chosen = {column.name for column in self._columns}
+        return [column.name for column in self._possible() if column.name not in chosen]
 
     def _choose_filters(self, names: list[str]) -> list[CatalogueColumn]:
         chosen = [self._readable(name, "filter") for name in names]

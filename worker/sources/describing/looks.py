@@ -163,5 +163,15 @@ class Looks:
         return time.monotonic() - started
 
 
+def slow_words(seconds: float | None) -> str:
+    """What follows from a source's slowness, where its quickest reading of a batch of keys took that long."""
+    took = "does not end in time" if seconds is None else f"took {seconds:.1f} s at the quickest of {_TRIES} tries"
+    return (
+        f"It is marked as read as a whole, for reading a batch of keys {took}, where {SCAN_SECONDS:g} s are the most: "
+        "single predictions by key are refused. If the server was busy at that moment, predictq sources check measures "
+        "anew."
+    )
+
+
 def _any_null(columns: Sequence[str]) -> str:
     return " OR ".join(f"c.{quoted(name)} IS NULL" for name in columns)
