@@ -57,7 +57,7 @@ class ProcessSlot:
             sources=SourceReader(engine, patience_seconds=self._settings.patience_seconds),
             settings=self._settings,
             worker=worker,
-            loadable=Loadable(engine, self._takes),
+            loadable=Loadable(engine, self._takes, worker=self._node),
         )
 
     def end(self) -> None:
