@@ -43,8 +43,6 @@ def test_no_call_is_answered_with_what_the_document_does_not_say(
             *(
                 "--checks",
                 "all",
-                "--exclude-checks",
-                "positive_data_acceptance",
                 "--phases",
                 phases,
                 "--max-examples",
