@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from redis import Redis
@@ -78,6 +81,41 @@ class Sharing(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
     """What `-n` shares the tests out by."""
     return Sharing(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_left_as_it_was() -> Iterator[None]:
+    """Whoever sets up the logging of this process takes it back (`own_logging`).
+
+    Otherwise the tests that follow would write to a stream of that test, which is closed by then.
+    """
+    root = logging.getLogger()
+    before = _own_handlers(root), root.level
+    yield
+    after = _own_handlers(root), root.level
+    root.handlers[:] = [handler for handler in root.handlers if handler not in after[0]] + before[0]
+    root.setLevel(before[1])
+    assert after == before
+
+
+def _own_handlers(logger: logging.Logger) -> list[logging.Handler]:
+    """All but those by which pytest itself listens."""
+    return [handler for handler in logger.handlers if not type(handler).__module__.startswith("_pytest.")]
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """For tests that configure the logging of this process: what the run of tests has is put back."""
+    root, alembic, access = (logging.getLogger(name) for name in ("", "alembic", "uvicorn.access"))
+    kept = root.handlers[:], root.level, alembic.level, access.disabled, sys.excepthook
+    yield
+    root.handlers[:] = kept[0]
+    root.setLevel(kept[1])
+    alembic.setLevel(kept[2])
+    access.disabled = kept[3]
+    sys.excepthook = kept[4]
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

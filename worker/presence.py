@@ -1,6 +1,7 @@
 """A thread in every worker's main process that says who it is, what it can load and what it does, every few seconds.
 
-While a version is wanted in the processes before it goes live, it also wakes them: they look when a message comes.
+While a version is wanted in the processes before it goes live, it also wakes them: they look when a message comes. Of
+those that end while they load it, it says so: they cannot.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from shared.postgres.engine import autocommit
 from shared.status import Queue
 from shared.watching.workers import Worker, beat, leave
 from worker import metrics
-from worker.models.loadable import Loadable
+from worker.models.loadable import Loadable, tell_of_the_ended
 
 log = get_logger(__name__)
 
@@ -73,6 +74,9 @@ class Presence:
                     beat_at = time.monotonic() + _BEAT_SECONDS
                     self.beat_once()
                 self.wake_for_wanted()
+                if self._rung_for:
+                    with autocommit(self._engine) as connection:
+                        tell_of_the_ended(connection, self._node)
             except (RedisError, PredictqError) as error:
                 log.warning("heartbeat failed", reason=f"{type(error).__name__}: {error}")
             except Exception:

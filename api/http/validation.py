@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from api.http.problems import MALFORMED, MOST_FLAWS, NOT_FOUND, Flaw, Invalid, Problem, pointer, problem_of
 from shared.errors import ModelVersionUnknown
@@ -51,7 +52,15 @@ def _require_time(given: object) -> object:
     return given
 
 
-GivenTime = Annotated[AwareDatetime, BeforeValidator(_require_time)]
+def _in_utc(given: datetime) -> datetime:
+    """PostgreSQL knows no zone that is 16 hours or more from UTC; ISO 8601 does."""
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time of the years 1 to 9999 in UTC, too") from None
+
+
+GivenTime = Annotated[AwareDatetime, BeforeValidator(_require_time), AfterValidator(_in_utc)]
 PlainNumber = BeforeValidator(_require_plain_digits)  # of a path: 1 and neither 001, +1, 1.0 nor ١
 
 

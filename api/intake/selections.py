@@ -137,9 +137,11 @@ def job_deadline(text: object) -> datetime | None:
         return None
     try:
         deadline = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
+        # PostgreSQL knows no zone that is 16 hours or more from UTC.
+        deadline = deadline.astimezone(UTC) if deadline is not None and deadline.tzinfo is not None else None
+    except (ValueError, OverflowError):
         deadline = None
-    if deadline is None or deadline.tzinfo is None:
+    if deadline is None:
         detail = "deadline must be a time with its zone, as in 2026-11-26T18:00:00Z"
         raise Invalid(Flaw("/deadline", "invalid_deadline", detail))
     if deadline <= datetime.now(UTC):

@@ -46,9 +46,10 @@ class WarmUps:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             found = await self._threads.read(lambda connection: warm_up.progress(connection, version.id))
-            if found.errors and not found.loaded and not found.loading:
-                raise ModelRefused(f"No process that tried could load {version.label}: {found.errors[0]}")
             waited = time.monotonic() - began
+            # What has only failed does not go live, though somebody be at it once more.
+            if found.errors and not found.loaded and (not found.loading or waited > _MOST_SECONDS):
+                raise ModelRefused(f"No process that tried could load {version.label}: {found.errors[0]}")
             is_silent = not (found.loaded or found.loading) and waited > _SILENT_SECONDS
             if found.loaded + len(found.errors) >= processes or is_silent or waited > _MOST_SECONDS:
                 return

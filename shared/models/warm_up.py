@@ -8,6 +8,10 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 _OPEN_SECONDS = 60  # for which processes look after what was asked for
+ENDED = (
+    "the process that loaded it ended: it takes more memory than there is, or longer than "
+    "PREDICTQ_BATCH_TIMEOUT_SECONDS, or it ends whatever loads it. The worker's log says more"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,33 @@ def end(connection: Connection, version_id: int) -> None:
     )
 
 
-def wanted(connection: Connection) -> dict[int, datetime]:
-    """The versions that are asked for now, by their numbers in the database, and when each was."""
-    return {row.model_version_id: row.at for row in connection.execute(_WANTED, {"seconds": _OPEN_SECONDS})}
+def wanted(connection: Connection, worker: str | None = None) -> dict[int, datetime]:
+    """The versions that are asked for now, by their numbers in the database, and when each was.
+
+    With the name of a `worker` without those that have ended a process of that worker.
+    """
+    values = {"seconds": _OPEN_SECONDS, "worker": worker, "ended": ENDED}
+    return {row.model_version_id: row.at for row in connection.execute(_WANTED, values)}
 
 
 _WANTED = text("""
-SELECT model_version_id, at FROM predictq.warm_ups
-WHERE process = '' AND at > clock_timestamp() - make_interval(secs => :seconds) ORDER BY at
+SELECT w.model_version_id, w.at FROM predictq.warm_ups w
+WHERE w.process = '' AND w.at > clock_timestamp() - make_interval(secs => :seconds) AND NOT EXISTS (
+    SELECT FROM predictq.warm_ups e
+    WHERE e.model_version_id = w.model_version_id AND e.error = :ended
+        AND starts_with(e.process, CAST(:worker AS text) || '/'))
+ORDER BY w.at
+""")
+
+
+def loading(connection: Connection, worker: str) -> list[tuple[int, str]]:
+    """Which processes of a worker are at which versions, by what they have said: version and process."""
+    return [(row.model_version_id, row.process) for row in connection.execute(_LOADING, {"worker": worker})]
+
+
+_LOADING = text("""
+SELECT model_version_id, process FROM predictq.warm_ups
+WHERE starts_with(process, CAST(:worker AS text) || '/') AND NOT is_loaded AND error IS NULL
 """)
 
 

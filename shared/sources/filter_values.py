@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.sentences import Sentence
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
@@ -55,7 +55,9 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
     def text(value: object) -> str:
         try:
             found = datetime.fromisoformat(value) if isinstance(value, str) else None
-        except ValueError:
+            if found is not None and found.tzinfo is not None and has_zone:
+                found = found.astimezone(UTC)  # PostgreSQL knows no zone that is 16 hours or more from it
+        except (ValueError, OverflowError):
             found = None
         if found is None or (found.tzinfo is not None) != has_zone:
             raise Unfit(Sentence(f"must be a time such as {example}", "not_a_time", example=example))

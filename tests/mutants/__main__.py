@@ -26,8 +26,7 @@ def main() -> None:
     """Test the sample, as far as it is not known yet and there is time."""
     options = _options()
     targets = {path: target for target in TARGETS for path in target.paths}
-    drawn = islice(sample(list(targets), options.seed), options.sample)
-    mutants = [mutant for mutant in drawn if options.only in str(mutant.path)]
+    mutants = list(islice(sample(list(targets), options.seed, options.only.split(",")), options.sample))
     known = read_outcomes()
     waiting = [
         mutant for mutant in mutants if mutant.id not in known or (options.again and known[mutant.id] == SURVIVED)
@@ -63,7 +62,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--sample", type=int, default=400, help="how many mutants")
     parser.add_argument("--seed", type=int, default=1, help="which ones: the same seed, the same mutants")
-    parser.add_argument("--only", default="", help="of these only modules whose path contains this")
+    parser.add_argument("--only", default="", help="only in modules whose path has this, or one of these with commas")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after about so long; another run goes on")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many are tested at once")
     parser.add_argument("--again", action="store_true", help="test those again that survived: after adding tests")

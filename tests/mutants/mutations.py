@@ -47,11 +47,16 @@ class Mutant:
         return hashlib.sha256(f"{self.path}\n{self.code}".encode()).hexdigest()[:16]
 
 
-def sample(paths: Sequence[Path], seed: int) -> Iterator[Mutant]:
-    """Mutants of these modules in an order that follows from the seed; at most one in each place."""
+def sample(paths: Sequence[Path], seed: int, only: Sequence[str] = ("",)) -> Iterator[Mutant]:
+    """Mutants of these modules in an order that follows from the seed; at most one in each place.
+
+    Only of modules whose path contains one of `only`: these come in the same order as in the sample of all.
+    """
     shuffled = [place for path in sorted(paths) for place in _places(path)]
     random.Random(seed).shuffle(shuffled)
     for place in shuffled:
+        if not any(words in str(place.path) for words in only):
+            continue
         choices = list(place.choices)
         random.Random(f"{seed}-{place.path}-{place.line}-{place.column}-{place.family}").shuffle(choices)
         mutant = next((made for choice in choices if (made := _make(place, *choice)) is not None), None)

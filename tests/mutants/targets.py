@@ -79,6 +79,40 @@ TARGETS = [
         ),
     ),
     Target(
+        ("shared/batches/stalls.py", "shared/batches/unloadable.py"),
+        (
+            "tests/integration/gateway/test_attention.py",
+            "tests/integration/access/test_admin.py",
+            "tests/integration/outages/test_supervision.py",
+            "tests/integration/worker/test_workers.py",
+        ),
+    ),
+    Target(
+        ("shared/uploads/*.py",),
+        (
+            "tests/unit/files/test_uploads.py",
+            "tests/unit/files/test_feature_uploads.py",
+            "tests/unit/gateway/test_uploads.py",
+        ),
+    ),
+    Target(
+        ("worker/uploads/*.py",),
+        (
+            "tests/unit/files/test_table_uploads.py",
+            "tests/unit/worker/test_upload_reader.py",
+            "tests/integration/worker/test_closed_uploads.py",
+            "tests/integration/jobs/test_table_uploads.py",
+        ),
+    ),
+    Target(
+        ("worker/models/loaded_model.py", "worker/models/matrix.py"),
+        (
+            "tests/unit/worker/test_matrix.py",
+            "tests/unit/worker/test_linear.py",
+            "tests/unit/models/test_own_attributes.py",
+        ),
+    ),
+    Target(
         ("worker/models/linear/*.py",),
         ("tests/unit/worker/test_linear.py", "tests/unit/models/test_model_artefact.py"),
     ),

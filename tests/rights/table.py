@@ -124,6 +124,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "predict": ("POST /v1/predict", "GET /v1/jobs/{job_id}"),
     "predict-raw": ("POST /v1/predict_raw", "GET /v1/jobs/{job_id}"),
     "bulk": (
+        "GET /v1/jobs",
         "POST /v1/jobs",
         "POST /v1/uploads",
         "POST /v1/uploads/{upload_id}/look",
@@ -146,7 +147,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "models show": ("GET /v1/models/{name}", f"GET {_VERSION}"),
     "models diff": ("GET /v1/models/{name}", f"GET {_VERSION}"),
     "models environment": ("GET /v1/models/{name}", f"GET {_VERSION}"),
-    "models register": ("POST /v1/uploads", "POST /v1/models/{name}/versions", f"POST {_VERSION}/promote"),
+    "models register": (
+        "GET /v1/jobs",
+        "POST /v1/uploads",
+        "POST /v1/models/{name}/versions",
+        f"POST {_VERSION}/promote",
+    ),
     "models check": ("GET /v1/models/{name}", f"POST {_VERSION}/check"),
     "models default": ("PATCH /v1/models/{name}",),
     "models describe": ("PATCH /v1/models/{name}",),
@@ -159,6 +165,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "POST /v1/sources/{name}/rows",
         "GET /v1/rows/{rows_id}",
         "DELETE /v1/rows/{rows_id}",
+        "GET /v1/jobs",
         "POST /v1/uploads",
         "POST /v1/models/{name}/versions",
         f"POST {_VERSION}/promote",
@@ -166,6 +173,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "example load": (DATABASE,),
     "example train": (
         "POST /v1/sources",
+        "GET /v1/jobs",
         "POST /v1/uploads",
         "POST /v1/models/{name}/versions",
         f"POST {_VERSION}/promote",

@@ -8,7 +8,7 @@ import math
 import random
 import threading
 import time
-import uuid
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,8 @@ from tests.torture.machinery.cluster import Cluster
 PATIENCE_SECONDS = 8.0  # what a caller waits for an answer; the service promises one within 5
 _SINGLES, _RATE = 3, 4.0  # callers of single predictions, and how often each asks, per second
 _LONGEST_PAUSE = 2.0  # whatever Retry-After says: the run is short
+_REMEMBERED = 30  # asks of a caller that may be repeated: of before the fault, too
+_REPEATED = 0.15  # of what is promised so much is followed by a repetition, of that or of an earlier one
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Ask:
     clients: list[int] | None = None
     features: dict[str, Any] | None = None
     where: dict[str, Any] | None = None  # of STILL clients alone
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    key: str = field(default_factory=population.new_key)
 
     @property
     def path(self) -> str:
@@ -71,26 +73,36 @@ class Caller:
         self._ledger = ledger
         self._stop = stop
         self._rng = rng
+        self._promised: deque[Ask] = deque(maxlen=_REMEMBERED)
 
     def submit(self, ask: Ask, seconds: float = math.inf) -> str | None:
         """The job's id, once a gateway has promised it; None when the run or `seconds` ended before."""
         deadline = time.monotonic() + seconds
         asked = {"clients": ask.clients, "features": ask.features, "where": ask.where}
         self._ledger.write("ask", key=ask.key, kind=ask.kind, **asked)
-        content, media_type = ask.content
         while True:
-            gateway = self._rng.randrange(len(self._urls))
-            headers = {"Idempotency-Key": ask.key, "Content-Type": media_type}
-            answer = self.call("POST", gateway, ask.path, ask.key, content=content, headers=headers)
+            answer = self.post(ask, self._rng.randrange(len(self._urls)))
             if answer is not None and answer.status_code in (200, 202):
                 job_id = str(answer.json()["id"])
                 self._ledger.accept(job_id)
+                self._promised.append(ask)
                 return job_id
             if answer is not None and answer.status_code not in (409, 429, 503):
                 return None  # refused for good; the checker judges whether that was right
             pause = float(answer.headers.get("Retry-After", 0.2)) if answer is not None else 0.2
             if self._stop.wait(min(pause, _LONGEST_PAUSE)) or time.monotonic() > deadline:
                 return None
+
+    def repeat(self) -> None:
+        """Ask once more for something that was promised, as whoever lost the answer does: the checker wants one job."""
+        if self._promised:
+            self.post(self._rng.choice(self._promised), self._rng.randrange(len(self._urls)))
+
+    def post(self, ask: Ask, gateway: int) -> httpx.Response | None:
+        """Send an ask once; None when no answer came."""
+        content, media_type = ask.content
+        headers = {"Idempotency-Key": ask.key, "Content-Type": media_type}
+        return self.call("POST", gateway, ask.path, ask.key, content=content, headers=headers)
 
     def call(self, method: str, gateway: int, path: str, key: str, **options: Any) -> httpx.Response | None:
         """One call, written down with its outcome; None when no answer came."""
@@ -197,6 +209,8 @@ class Crowd:
                 caller.cancel(job_id)
             if job_id is not None and rng.random() < 0.3:
                 caller.watch(job_id, 5)
+            if rng.random() < _REPEATED:
+                caller.repeat()
         caller.close()
 
     def _ask_bulk(self, number: int) -> None:
@@ -212,6 +226,8 @@ class Crowd:
             job_id = caller.submit(Ask("bulk", clients))
             if job_id is not None and rng.random() < 0.1:
                 caller.cancel(job_id)
+            if rng.random() < _REPEATED:
+                caller.repeat()
         caller.close()
 
     def _ask_selections(self, number: int) -> None:
@@ -223,6 +239,8 @@ class Crowd:
             job_id = caller.submit(Ask("select", where=_draw_selection(rng)))
             if job_id is not None and rng.random() < 0.2:
                 caller.cancel(job_id)
+            if rng.random() < _REPEATED:
+                caller.repeat()
         caller.close()
 
     def _change_clients(self, number: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,6 +48,11 @@ class Features(NamedTuple):
 def income(number: int) -> int:
     """A monthly income for each number from 0 to 9,999: eight digits, 730 in their midst, to be told in a log."""
     return (1 + number % 9) * 10_000_000 + 7_300_000 + number
+
+
+def new_key() -> str:
+    """An Idempotency-Key that nobody else has, to be told in a log."""
+    return f"idempotent-{uuid.uuid4().hex}"
 
 
 def initial(client: int) -> Features | None:

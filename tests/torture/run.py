@@ -27,6 +27,7 @@ from tests.torture.watching import RowAccountingWatch, Use, check_growth, use_at
 SETTLE_SECONDS = 60.0  # from the last fault to the end of every accepted job
 _ACCEPTED_SECONDS = 10.0  # in calm
 FIRST_ANSWER_SECONDS = 15.0  # from the end of a fault to the first answer
+_REPEATED = 5  # of what was promised before a fault, or during it, once it is over
 _IN_TIME = "every accepted job ends in time"
 
 
@@ -168,6 +169,8 @@ class Run:
         try:
             self._probe(self._settle_seconds)
             outcome.first_answer = time.monotonic() - repair
+            for _ in range(_REPEATED):
+                self._prober.repeat()
             self._settle(self._settle_seconds - outcome.first_answer)
             outcome.all_ended = time.monotonic() - repair
         except (TimeoutError, Missed) as late:

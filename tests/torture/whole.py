@@ -123,5 +123,5 @@ def _prove(proof: Proof, seed: int, found: Findings, plan: Plan) -> None:
 
 
 def default_plan(directory: Path) -> Plan:
-    """Everything as it is shipped."""
-    return Plan(directory, settings=dict(DEFAULTS))
+    """Everything as it is shipped, Flower beside it."""
+    return Plan(directory, settings=dict(DEFAULTS), has_flower=True)

@@ -45,7 +45,7 @@ class ProcessSlot:
         worker = f"{self._node}/{os.getpid()}"
         engine = self._engine(worker)
         self._models.count_loaded()
-        notifier, loadable = Notifier(make_redis(self._settings)), Loadable(engine, self._takes)
+        notifier, loadable = Notifier(make_redis(self._settings)), Loadable(engine, self._takes, worker=self._node)
         self._scorer = Scorer(
             engine=engine,
             models=self._models,

@@ -116,7 +116,7 @@ class Scorer:
 
     def _load_the_wanted(self) -> None:
         """Load versions that are to go live, one after the other, and say how that went."""
-        for version in self.loadable.take_wanted():
+        for version in self.loadable.still_wanted():
             self.loadable.report(version, self.worker)
             try:
                 with self.keeper.watching_call("the model was not loaded within"):

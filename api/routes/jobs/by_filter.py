@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import Field
+from pydantic import Field, StrictBool
 from sqlalchemy import Connection
 
 from api.access.auth import Caller
@@ -63,7 +63,7 @@ class CancelOrder(Shape):
     name: Annotated[str | None, Field(default=None, min_length=1, max_length=200, description="A part of the name.")]
     since: Annotated[GivenTime | None, Field(default=None, description="Only accepted at this time or later.")]
     until: Annotated[GivenTime | None, Field(default=None, description="Only accepted before this time.")]
-    dry_run: Annotated[bool, Field(default=False, description="Only say how many there are.")]
+    dry_run: Annotated[StrictBool, Field(default=False, description="Only say how many there are.")]
 
     @property
     def wanted(self) -> list[JobFilter]:

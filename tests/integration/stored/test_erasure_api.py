@@ -229,6 +229,7 @@ def test_a_replay_without_the_secret_fails(gateway: Gateway, engine: Engine, tmp
     assert line["hash"] not in everything(engine)
 
 
+@pytest.mark.usefixtures("own_logging")
 def test_no_log_names_her(
     engine: Engine,
     settings: Settings,

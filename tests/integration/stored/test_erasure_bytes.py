@@ -159,6 +159,7 @@ def key(engine: Engine) -> ClientKey:
     return key_of(engine)
 
 
+@pytest.mark.usefixtures("own_logging")
 def test_her_bytes_are_found_before_and_nowhere_after(
     engine: Engine,
     settings: Settings,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -14,13 +19,13 @@ from shared.batches.others_work import waits_for_others
 from shared.batches.unloadable import read_unloadable, unloadable
 from shared.config import Settings
 from shared.database_role import DatabaseRole
+from shared.errors import DatabaseUnavailable
 from shared.messaging.messages import count_messages, make_redis
-from shared.models.warm_up import ask, end
+from shared.models.warm_up import ENDED, ask, end, progress, report
 from shared.postgres.engine import autocommit
 from shared.status import Queue
 from shared.watching.workers import Worker, beat, living_workers
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
-from tests.models import TestModel
 from tests.roles import as_worker, settings_of
 from tests.support import (
     add_clients,
@@ -32,19 +37,15 @@ from tests.support import (
     wait_until,
     worker_process,
 )
+from tests.unloadable_models import BrokenWhenLoaded, EndlessWhenLoaded
 from worker.celery.notifier import Notifier
 from worker.celery.pool_process import ProcessSlot
-from worker.models.loadable import Loadable
+from worker.models import loadable
+from worker.models.loadable import Loadable, tell_of_the_ended
 from worker.models.model_store import ModelStore
 from worker.scoring import passing_on
 from worker.scoring.passing_on import PassingOn
-
-
-class BrokenWhenLoaded(TestModel):
-    """Opens nowhere."""
-
-    def __setstate__(self, _: object) -> None:
-        raise RuntimeError("a part of this model is not here")
+from worker.scoring.scorer import Scorer
 
 
 @pytest.fixture
@@ -182,7 +183,8 @@ def test_a_version_that_no_running_worker_can_load_is_not_promoted(gateway: Gate
 def test_promotion_loads_a_version_in_the_processes_first(gateway: Gateway, engine: Engine, settings: Settings) -> None:
     """Each process holds it before the first call comes; one that no process can load stays where it is."""
     add_model(engine)
-    with worker_process(settings, concurrency=2, name="warm"):
+    patient = settings.model_copy(update={"batch_timeout_seconds": 60})  # on a busy machine loading takes a while
+    with worker_process(patient, concurrency=2, name="warm"):
         wait_until(lambda: _living(engine), what="the worker")
         version = add_model(engine, promote=False)
         live = gateway.post("/v1/models/default/promote", json={"reason": "better figures"})
@@ -198,6 +200,81 @@ def test_promotion_loads_a_version_in_the_processes_first(gateway: Gateway, engi
         assert connection.execute(text("SELECT count(*) FROM predictq.warm_ups")).scalar_one() == 0
 
 
+def test_a_version_that_ends_whatever_loads_it_is_not_promoted(
+    gateway: Gateway, engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    """Its processes die without a word: the worker says so for them, and no other of its processes tries it again."""
+    live = add_model(engine)
+    log = tmp_path / "worker.log"
+    with worker_process(settings, concurrency=1, name="mortal", log=log):
+        wait_until(lambda: _living(engine), what="the worker")
+        endless = add_model(engine, EndlessWhenLoaded(), promote=False)
+        refused = gateway.post(f"/v1/models/default/versions/{endless}/promote", json={})
+        assert refused.status_code == 409, log.read_text()
+        assert "the process that loaded it ended" in refused.json()["detail"]
+    assert gateway.get("/v1/models/default").json()["live_version"] == live
+    assert log.read_text().count("a process ended while it loaded a version") == 1
+
+
+def test_a_version_that_ended_a_process_is_left_alone_by_the_others_of_its_worker(engine: Engine) -> None:
+    """Those of another worker try it; asked for once more, all do."""
+    version = add_model(engine)
+
+    def wanted_by(worker: str) -> list[int]:
+        process = Loadable(engine, worker=worker)
+        process.look_again()
+        return process.still_wanted()
+
+    with autocommit(engine) as connection:
+        ask(connection, version)
+        report(connection, version, "one@host/17", error=ENDED)
+    assert (wanted_by("one@host"), wanted_by("other@host"), wanted_by("one@hos")) == ([], [version], [version])
+    with autocommit(engine) as connection:
+        ask(connection, version)
+    assert wanted_by("one@host") == [version]
+
+
+def test_only_a_process_that_is_not_there_any_more_has_ended(engine: Engine) -> None:
+    """One that is at it, one that has told of it, and one of another worker are left alone."""
+    version = add_model(engine)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with autocommit(engine) as connection:
+        ask(connection, version)
+        report(connection, version, f"one@host/{os.getpid()}")
+        report(connection, version, f"other@host/{gone.pid}")
+        assert not tell_of_the_ended(connection, "one@host")
+        report(connection, version, f"one@host/{gone.pid}")
+        assert tell_of_the_ended(connection, "one@host")
+        assert not tell_of_the_ended(connection, "one@host")
+        found = progress(connection, version)
+    assert (found.loaded, found.loading, found.errors) == (0, 2, [ENDED])
+
+
+def test_a_version_stays_wanted_until_it_is_told_how_loading_it_went(
+    engine: Engine, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever loses PostgreSQL in between tries again, and does not leave it at "loading" or without a word."""
+    version = add_model(engine)
+    tell, fails = loadable.report, [True, False, True, False, False]
+
+    def fail_at_times(*arguments: Any, **options: Any) -> None:
+        if fails.pop(0):
+            raise DatabaseUnavailable(OSError("away"))
+        tell(*arguments, **options)
+
+    monkeypatch.setattr(loadable, "report", fail_at_times)
+    with autocommit(engine) as connection:
+        ask(connection, version)
+    outcomes = []
+    while fails:
+        outcomes.append(scorer.work(Queue.BULK)[-1])
+        with autocommit(engine) as connection:
+            loaded = progress(connection, version).loaded
+    assert outcomes == ["interrupted", "interrupted", "not_needed"]
+    assert loaded == 1
+
+
 def test_a_version_is_loaded_once_each_time_that_it_is_asked_for(engine: Engine) -> None:
     """A second promotion after a failed one tries again, also where the process looked at nothing in between."""
     version = add_model(engine)
@@ -206,7 +283,10 @@ def test_a_version_is_loaded_once_each_time_that_it_is_asked_for(engine: Engine)
     def taken() -> list[int]:
         time.sleep(0.6)  # what was read is that old before it is read anew
         process.look_again()
-        return process.take_wanted()
+        found = process.still_wanted()
+        for number in found:
+            process.report(number, "one@host/17", is_loaded=True)
+        return found
 
     with autocommit(engine) as connection:
         ask(connection, version)

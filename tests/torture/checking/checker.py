@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,9 @@ from tests.torture.context import CLOCK_SECONDS, Context
 from tests.torture.population import Features, everybody, selected
 from tests.torture.stored import Job
 
+ONE_JOB = "one job per Idempotency-Key"
 _ENDS = ("succeeded", "failed", "cancelled")
+_REFUSED = (404, 422)  # of a call that was not understood, or found nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def compare(events: list[Event], session: connection, files: Mapping[int, Path])
     hidden = _hidden_keys(promises, erased, stored.hash_secret(session))
     jobs, found = _under_their_keys(stored.jobs(session), hidden)
     context = Context(jobs, histories, Oracle(files), promises.asks, promises.told, _claims(events), erased)
-    found += [*_check_promised(jobs, promises), *_check_refused(events, promises, histories)]
+    found += [*_check_promised(jobs, promises), *_check_keys(events, jobs, promises)]
+    found += _check_refused(events, promises, histories)
     for page in stored.pages(session):
         found += check_page(page, context)
     for job in jobs.values():
@@ -105,10 +109,29 @@ def _check_promised(jobs: Mapping[str, Job], promises: Promises) -> Iterator[Vio
         if job_id not in jobs:
             yield Violation("a 202 means the job is in PostgreSQL", f"job {job_id} was promised for {key}: not there")
         elif jobs[job_id].key != key:
-            yield Violation("one job per Idempotency-Key", f"job {job_id} was promised for {key}, is of another key")
+            yield Violation(ONE_JOB, f"job {job_id} was promised for {key}, is of another key")
     for job_id, told in promises.told.items():
         if job_id in jobs and jobs[job_id].status != told["status"]:
             yield Violation("an end is final", f"{job_id} was {told['status']}, is {jobs[job_id].status}")
+
+
+def _check_keys(events: list[Event], jobs: Mapping[str, Job], promises: Promises) -> Iterator[Violation]:
+    """Whoever repeats a call under its key is led to the same job; nobody is told afterwards that it cannot be."""
+    made = [*promises.jobs.items(), *((job.id, job.key) for job in jobs.values() if job.key is not None)]
+    by_key: dict[str, set[str]] = {}
+    for job_id, key in made:
+        by_key.setdefault(key, set()).add(job_id)
+    for key, job_ids in by_key.items():
+        if len(job_ids) > 1:
+            yield Violation(ONE_JOB, f"{key} has led to {len(job_ids)} jobs: {', '.join(sorted(job_ids))}")
+    promised: dict[str, float] = {}
+    for event in events:
+        if event["what"] != "answer" or event["key"] not in promises.asks:
+            continue
+        if "job" in event:
+            promised.setdefault(event["key"], event["t"])
+        elif event["status"] in _REFUSED and promised.get(event["key"], math.inf) < event["t"] - event["seconds"]:
+            yield Violation(ONE_JOB, f"{event['key']} had led to a job, and was {event['status']} when it was repeated")
 
 
 def _check_refused(events: list[Event], promises: Promises, histories: Histories) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""The logs of a run, searched for what the run has planted: features, keys of clients, API keys and passwords."""
+"""The logs of a run, searched for what it has planted: features, keys of clients and of calls, API keys, passwords."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _SHOWN = 300  # characters of a line
 _PLANTED = {
     "an income": rb"(?<![\d.])[1-9]730\d{4}(?!\d)",
     "a client's key": rb"(?<!\d)(?:6100\d{5}|10{13}\d{5})(?!\d)",
+    "an Idempotency-Key": rb"idempotent-[0-9a-f]{12}",
 }
 
 

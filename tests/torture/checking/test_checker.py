@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 from tests.models import TestModel, right_answer
 from tests.support import add_model
 from tests.torture import population
-from tests.torture.checking.checker import compare
+from tests.torture.checking.checker import ONE_JOB, compare
 from tests.torture.checking.ledger import Event
 from tests.torture.checking.violation import Violation
 from tests.torture.manners import check_manners
@@ -43,7 +43,7 @@ def _ask(key: str, kind: str, clients: list[int] | None, where: dict[str, Any] |
 
 
 def _answer(key: str, job: str) -> Event:
-    return {"what": "answer", "key": key, "job": job, "status": 202, "path": "/v1/predict"}
+    return {"what": "answer", "key": key, "job": job, "status": 202, "path": "/v1/predict", "t": time.time() - 60}
 
 
 @pytest.fixture
@@ -240,6 +240,15 @@ def _doubled(events: list[Event]) -> None:
     events += [_ask("k4", "single", [ONE]), _answer("k4", SINGLE)]
 
 
+def _led_elsewhere(events: list[Event]) -> None:
+    events.append(_answer("k1", BULK))
+
+
+def _forgotten(events: list[Event]) -> None:
+    late = {"what": "answer", "key": "k3", "status": 422, "path": "/v1/jobs", "seconds": 0.1, "t": time.time()}
+    events.append(late)
+
+
 def _retold(events: list[Event]) -> None:
     events.append({"what": "told", "job": SINGLE, "status": "failed"})
 
@@ -282,7 +291,9 @@ def _read_too_early(events: list[Event]) -> None:
     ("change", "promise"),
     [
         (_lost, "a 202 means the job is in PostgreSQL"),
-        (_doubled, "one job per Idempotency-Key"),
+        (_doubled, ONE_JOB),
+        (_led_elsewhere, ONE_JOB),
+        (_forgotten, ONE_JOB),
         (_retold, "an end is final"),
         (_read_before_the_claim, "each page is of the claim that won"),
         (_read_too_early, _TRACE),

@@ -189,12 +189,14 @@ def test_what_was_planted_is_found_in_a_log(tmp_path: Path) -> None:
     assert list(search_logs([harmless], {"a password": "pass-word"})) == []
     guilty = tmp_path / "guilty.log"
     guilty.write_text(f"all is well\nkey {population.ORDINARY[7]} at {population.WIDE[5]}\nredis://:pass-word@there\n"
-                      f"[parameters: ({population.income(1234)},)]\n")  # fmt: skip
+                      f"[parameters: ({population.income(1234)},)]\n"
+                      f"Key (owner, key)=(o, {population.new_key()}) already exists.\n")  # fmt: skip
     found = list(search_logs([harmless, guilty], {"a password": "pass-word", "nothing": ""}))
     assert {violation.promise for violation in found} == {PROMISE}
     assert sorted(violation.detail.partition(",")[0] for violation in found) == [
         "guilty.log has a client's key 2 times",
         "guilty.log has a password 1 times",
+        "guilty.log has an Idempotency-Key 1 times",
         "guilty.log has an income 1 times",
     ]
     assert any("line 4: [parameters: (27301234,)]" in violation.detail for violation in found)

@@ -11,13 +11,14 @@ from tests.torture.faults import (
     poison,
     postgres,
     redis,
+    repeats,
     upkeep,
     volume,
     workers,
 )
 from tests.torture.faults.base import Fault, Tools
 
-_MODULES = (workers, gateways, redis, postgres, links, network, deploys, poison, meetings, planning, upkeep)
+_MODULES = (workers, gateways, redis, postgres, links, network, deploys, poison, meetings, planning, upkeep, repeats)
 ALL: dict[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
 
 # These need a cluster of their own: small disks, a million clients' worth of rows.

@@ -1,6 +1,7 @@
 """Faults of upkeep: erasure and compaction, whose process is killed over and over.
 
-Retention is not among them yet: what it takes away, the checker would have to know of. Its faults belong here.
+Retention is not among them: what it takes away, the checker would have to know of. It is killed over and over by a test
+of its own, tests/integration/stored/test_retention_killed.py.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +68,7 @@ class Plan:
     sabotage: tuple[str, ...] = ()  # the protections to go without
     postgres_disk: Path | None = None  # elsewhere, to give it a small disk
     redis_disk: Path | None = None
+    has_flower: bool = False
 
 
 class Cluster:
@@ -86,6 +88,8 @@ class Cluster:
         self.linear = 0  # the one that workers compile
         self.gateways: list[Service] = []
         self.workers: list[Service] = []
+        self.flower: Service | None = None
+        self._flower_password = secrets.token_urlsafe()
         self.api_key = ""
         self.limited_key = ""
 
@@ -129,6 +133,9 @@ class Cluster:
         """All gateways and workers."""
         return [*self.gateways, *self.workers]
 
+    def _all(self) -> list[Service]:
+        return [*self.services(), *([self.flower] if self.flower else [])]
+
     @property
     def deliveries(self) -> Tally:
         """The messages that Redis handed to workers, counted on the line: whoever died afterwards got them, too."""
@@ -154,7 +161,7 @@ class Cluster:
         """Bring back whatever does not run, as a supervisor would; for faults that end a process."""
         self.postgres.start()
         self.redis.start()
-        for service in self.services():
+        for service in self._all():
             service.start()
 
     def undo(self) -> None:
@@ -191,6 +198,7 @@ class Cluster:
             "Redis's password": self.redis.address.password,
             "an API key": self.api_key,
             "another API key": self.limited_key,
+            "Flower's password": self._flower_password,
         }
 
     def _register(self, estimator: Any, *, is_live: bool) -> int:
@@ -240,12 +248,13 @@ class Cluster:
         self._factory = ServiceFactory(self._loop, backends, plan.directory, plan.settings)
         self.gateways = [self._factory.gateway(number, plan.sabotage) for number in range(plan.gateways)]
         self.workers = [self._factory.worker(n, plan.concurrency, plan.sabotage) for n in range(plan.workers)]
-        for service in self.services():
+        self.flower = self._factory.flower(self._flower_password) if plan.has_flower else None
+        for service in self._all():
             service.start()
-        self.wait_ready(self.services())
+        self.wait_ready(self._all())
 
     def _stop_services(self) -> None:
-        for service in self.services():
+        for service in self._all():
             service.close()
 
     def _destroy_postgres(self) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import psutil
 
 from devstack.servers.cluster import role_password
 from devstack.servers.ports import free_port
+from devstack.services import FLOWER, FLOWER_USER, NO_DATABASE
 from devstack.supervision.child import Child
 from devstack.supervision.process import ChildProcess
 from shared.database_role import DatabaseRole
@@ -207,6 +208,13 @@ class ServiceFactory:
     def upkeep(self, sabotage: tuple[str, ...] = ()) -> Service:
         """An upkeep process, not started yet. It tells nobody that it is ready."""
         return self._make("upkeep", ["upkeep"], free_port(), None, sabotage, DatabaseRole.UPKEEP)
+
+    def flower(self, password: str) -> Service:
+        """Flower, with this password, not started yet: it sees what workers tell each other, and knows no database."""
+        port = free_port()
+        flower = self._make("flower", ["devstack.flower", str(port)], port, None, (), DatabaseRole.WORKER)
+        own = {**FLOWER, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}", "DATABASE_URL": NO_DATABASE}
+        return replace(flower, environment={**flower.environment, **own})
 
     def _make(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.torture import faults
+from tests.torture.checking.checker import ONE_JOB
 from tests.torture.checking.row_checks import RIGHT, TRACE
 from tests.torture.machinery.cluster import IMPATIENT, Plan
 from tests.torture.report import verdict
@@ -57,8 +58,9 @@ PROOFS = [
     Proof(
         "idempotency-keys",
         "gateway SIGKILL after its commit",
-        frozenset({"nothing unrequested appears", "one job per Idempotency-Key"}),
+        frozenset({"nothing unrequested appears", ONE_JOB}),
     ),
+    Proof("bulk-keys", "no fault, calls are repeated under their keys", frozenset({ONE_JOB})),
     Proof(
         "cancel-lock",
         "a cancel meets the end of its batch",

@@ -158,6 +158,27 @@ def keys_taken_over() -> None:
     )
 
 
+def bulk_keys_taken_over() -> None:
+    """The same of bulk calls."""
+    from uuid import UUID
+
+    from sqlalchemy import Connection, text
+
+    from shared.jobs.accepting import bulk
+
+    take_over = text("""
+INSERT INTO predictq.idempotency_keys (owner, key, payload_hash, job_id) VALUES (:owner, :key, :hash, :job_id)
+ON CONFLICT (owner, key) DO UPDATE SET job_id = excluded.job_id
+""")
+
+    def claim(connection: Connection, owner: str, key: str | None, payload_hash: str | None, job_id: UUID) -> None:
+        values = {"owner": owner, "key": key, "hash": payload_hash, "job_id": str(job_id)}
+        if key is not None:
+            connection.execute(take_over, values)
+
+    replace(bulk, "claim_idempotency_key", claim)
+
+
 def cancel_unlocked() -> None:
     """A cancel looks whether its batch is open, and does not hold it open."""
     import inspect
@@ -251,6 +272,7 @@ SWITCHES: dict[str, Switch] = {
     "watchdog": Switch(("worker",), no_watchdog),
     "job-lock": Switch((), database=(changes("end_job", _JOB_LOCK, "j.status IS NULL"),)),
     "idempotency-keys": Switch(("api",), keys_taken_over, (grants("UPDATE", "idempotency_keys", "predictq_gateway"),)),
+    "bulk-keys": Switch(("api",), bulk_keys_taken_over, (grants("UPDATE", "idempotency_keys", "predictq_gateway"),)),
     "cancel-lock": Switch(("api",), cancel_unlocked),
     "primary-key-of-answers": Switch((), database=(drops_primary_key("batch_outputs"),)),
     "session-timeouts": Switch(("worker", "planner"), no_session_timeouts),

@@ -6,13 +6,11 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
@@ -221,18 +219,6 @@ def test_the_celery_app_has_the_settings_that_delivery_depends_on() -> None:
     assert conf.broker_connection_max_retries is None
     assert conf.broker_transport_options["queue_order_strategy"] == "priority"
     assert [queue.name for queue in conf.task_queues] == [Queue.INTERACTIVE, Queue.BULK]
-
-
-@pytest.fixture
-def own_logging() -> Iterator[None]:
-    """Put the logging of the test run back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 @pytest.mark.usefixtures("own_logging")

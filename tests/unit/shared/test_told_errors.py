@@ -41,6 +41,7 @@ def _ours() -> None:
     raise FilterRefused("age", f"age is {MARKER}")
 
 
+@pytest.mark.usefixtures("own_logging")
 @pytest.mark.parametrize("fail", [_value, _chained, _driver, _ours])
 def test_a_traceback_has_the_places_and_no_values(fail: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
     """From our own loggers and from a library's, which puts the error into its message, too."""
