@@ -15,6 +15,7 @@ from api.http.requests import Headers, refuse_encoding
 from api.intake.uploads import HashedBody
 from api.server.deadline import current
 from api.server.services import Services
+from shared.files.model_size import MOST_BYTES
 from shared.uploaded_files import PIECE_BYTES, UploadedFile, add_piece, begin_file, drop_file, end_file, kept_bytes
 
 
@@ -77,10 +78,17 @@ async def _keep(body: HashedBody, services: Services, owner: str, upload_id: UUI
             del piece[:PIECE_BYTES]
             size += len(content)
             if size > most:
-                raise Problem(TOO_LARGE, f"A file may have {most:,} bytes (PREDICTQ_MAX_FILE_BYTES).")
+                raise Problem(TOO_LARGE, too_large_words(most))
             await _store(services, owner, upload_id, number, content)
             number += 1
     return size
+
+
+def too_large_words(most: int) -> str:
+    """The file may be a model, which has a limit of its own that no setting moves."""
+    if most <= MOST_BYTES:
+        return f"A file may have {most:,} bytes (PREDICTQ_MAX_FILE_BYTES)."
+    return f"A table may have {most:,} bytes (PREDICTQ_MAX_FILE_BYTES), and a model {MOST_BYTES:,}, whatever is set."
 
 
 async def _store(services: Services, owner: str, upload_id: UUID, number: int, content: bytes) -> None:
