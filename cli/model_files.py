@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from cli.errors import FileRefused, UsageProblem
 from cli.output.progress import progress
-from model.size import size_refusal
+from shared.files.model_size import size_refusal
 from shared.models.signature_reading import SignatureRefused, read_signature_text
 
 if TYPE_CHECKING:  # httpx takes 0.1 s to import, which `predictq --help` must not wait for

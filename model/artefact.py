@@ -26,8 +26,8 @@ from model.fingerprint import TrainingData
 from model.formats import format_of, open_file, versions_in
 from model.metadata import ArtefactMetadata
 from model.servable import ordered_classes, servable
-from model.size import size_refusal
 from model.stated import NOT_STATED
+from shared.files.model_size import size_refusal
 from shared.models.signature import Signature
 from shared.models.task import Task
 

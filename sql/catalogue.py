@@ -7,6 +7,7 @@ sql/catalogue.txt are of the embedded one.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -65,6 +66,31 @@ def read_catalogue(connection: Connection) -> list[str]:
     # What is printed of a name depends on whether the search path would find it.
     connection.execute(text("SET LOCAL search_path = ''"))
     return sorted(" ".join(line.split()) for line in connection.execute(_LINES).scalars())
+
+
+def lacking(connection: Connection) -> list[str]:
+    """Tables, views and columns, by name, that sql/catalogue.txt has and this database lacks.
+
+    By name alone: how types and defaults are printed may differ between the major versions of PostgreSQL.
+    """
+    expected = set(map(_name_of, CATALOGUE.read_text(encoding="utf-8").splitlines())) - {None}
+    return sorted(name for name in expected - set(connection.execute(_NAMES).scalars()) if name)
+
+
+def _name_of(line: str) -> str | None:
+    """The name of what a line of the catalogue is of; None where it is neither a relation nor a column."""
+    found = _NAMED.match(line)
+    return found[1] if found else None
+
+
+_NAMED = re.compile(r"(?:(?:partitioned )?table|view|column) (\S+)")
+_NAMES = text(f"""
+WITH relations AS ({_RELATIONS})
+SELECT name::text FROM relations
+UNION ALL
+SELECT r.name || '.' || a.attname FROM relations r
+JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+""")
 
 
 def differences(found: list[str], expected: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from sql.refusals import check_encoding, check_schema_is_ours, explaining
+from sql.refusals import check_encoding, check_nothing_lacks, check_schema_is_ours, explaining
 from sql.roles import apply_rights
 
 # Any fixed number: two `predictq migrate` at once must take turns, and advisory locks are named by number.
@@ -35,6 +35,8 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)
         command.upgrade(alembic_config(connection), revision)
+        if before == head_revision():
+            check_nothing_lacks(connection, before)
         connection.execute(_BEGIN_EPOCH)
         apply_rights(connection)
         return before, current_revision(connection)

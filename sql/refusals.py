@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.errors import PredictqError
 from shared.postgres.engine import naming_failures
+from sql.catalogue import lacking
 
 _SHOWN = 3  # names of strangers' tables
 
@@ -69,6 +70,18 @@ def check_schema_is_ours(connection: Connection, known: frozenset[str]) -> None:
         raise MigrationRefused(
             f"the database is at schema {', '.join(strange)}, which this release does not know: run the release that "
             "made it, or a newer one"
+        )
+
+
+def check_nothing_lacks(connection: Connection, revision: str | None) -> None:
+    """Refuse a database at this revision that lacks what the revision has. Raises MigrationRefused."""
+    names = lacking(connection)
+    if names:
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise MigrationRefused(
+            f"the database is at schema {revision} and lacks {', '.join(names[:_SHOWN])}{more}: the release that made "
+            "it was an earlier one of the same revision, or somebody took them away. Nothing can add them: use a new "
+            "database, or restore a backup in which they are"
         )
 
 

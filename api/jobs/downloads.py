@@ -79,11 +79,7 @@ def _copy_page(threads: DatabaseThreads, copy: Callable[[Connection, IO[bytes]],
 def _copy_once(threads: DatabaseThreads, copy: Callable[[Connection, IO[bytes]], Answer]) -> tuple[_Page, Answer]:
     page = _Page()
     with autocommit(threads.engine) as connection:
-        try:
-            answer = copy(connection, page.file)
-        except BaseException:
-            connection.invalidate()  # it may be in the middle of a COPY
-            raise
+        answer = copy(connection, page.file)
     page.file.seek(0)
     return page, answer
 

@@ -11,7 +11,9 @@ from fastapi import APIRouter, Path, Request
 from api.access.dependencies import BulkCaller, CurrentServices
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.requests import headers_of
 from api.intake.kept_files import keep_body
+from api.intake.uploads import HashedBody
 from api.schemas import jobs as schemas
 from api.schemas import uploads as upload_schemas
 from shared.uploaded_files import find_file
@@ -24,7 +26,7 @@ UploadId = Annotated[UUID, Path(description="The file, as POST /v1/uploads named
 @router.post("/v1/uploads", status_code=201, summary="Send a file for a worker to open")
 async def upload(request: Request, services: CurrentServices, caller: BulkCaller) -> schemas.UploadedFile:
     """Keep the bytes of a model or of a table for a day; name them by `id` in the call that wants them opened."""
-    upload_id, file = await keep_body(request, services, caller)
+    upload_id, file = await keep_body(services, caller, headers_of(request), HashedBody(request.receive))
     return schemas.UploadedFile(id=upload_id, size=file.size, sha256=file.sha256)
 
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -68,7 +69,7 @@ def count(
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
 ) -> None:
-    """Count the clients that a filter selects now, or all there are. Nothing is scored."""
+    """Count the clients that a filter selects now, or all there are, and show the first. Nothing is scored."""
     order = {"where": read_condition(where or []), **({"model": model} if model else {})}
     with api_client(api_url, api_key, quiet=as_json) as client:
         found = client.call("POST", "/v1/jobs/count", order)
@@ -77,3 +78,14 @@ def count(
     else:
         said = f"{found['count']:,} clients of {found['source']}, for {found['model']}"
         say(plain_text(said))
+        if found.get("first_keys"):
+            say(plain_text(f"first: {_listed(found['first_keys'], found['count'])}"))
+
+
+def _listed(keys: Sequence[Any], count: int) -> str:
+    """Some keys in one line; one of several columns as `predict` takes it."""
+    return ", ".join(map(_written, keys)) + (", …" if count > len(keys) else "")
+
+
+def _written(key: Any) -> str:
+    return " ".join(f"{name}={part}" for name, part in key.items()) if isinstance(key, dict) else str(key)

@@ -23,8 +23,10 @@ from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
 from shared.pauses import list_pauses, resume_command
 from shared.postgres.engine import make_engine, transaction
+from shared.postgres.schema import SCHEMA_REVISION
 from shared.sources.source import list_sources
 from shared.watching.attention import Concern, read_attention, words_of
+from sql.refusals import check_nothing_lacks
 
 PING_SECONDS = 2.0
 _SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.LATE, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED)
@@ -58,6 +60,8 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
         yield Finding("database", ok=False, detail=str(error), advice=database_advice(str(error)))
         return
     schema = _judge("schema", "predictq migrate", lambda: _schema(engine))
+    if schema.ok:
+        schema = _judge("schema", None, lambda: _whole_schema(engine))
     yield schema
     if schema.ok:
         yield _judge("model", "predictq models register NAME FILE --source SOURCE --promote", lambda: _model(engine))
@@ -69,7 +73,7 @@ def _examine_database(engine: Engine, settings: Settings) -> Iterator[Finding]:
         yield from examine_upkeep(engine, settings.disk_bytes)
 
 
-def _judge(name: str, advice: str, examination: Callable[[], str]) -> Finding:
+def _judge(name: str, advice: str | None, examination: Callable[[], str]) -> Finding:
     try:
         return Finding(name, ok=True, detail=examination())
     except PredictqError as error:
@@ -78,6 +82,12 @@ def _judge(name: str, advice: str, examination: Callable[[], str]) -> Finding:
 
 def _schema(engine: Engine) -> str:
     require_schema(engine)
+    return "up to date"
+
+
+def _whole_schema(engine: Engine) -> str:
+    with transaction(engine) as connection:
+        check_nothing_lacks(connection, SCHEMA_REVISION)
     return "up to date"
 
 

@@ -121,7 +121,7 @@ WHERE e.kind = 'look_at_upload'
 
 
 def _erase_errands(connection: Connection, key: ClientKey) -> None:
-    """Errands that count by her key, that read her row, and that looked at a file which is gone."""
+    """Errands that count by her key or may show it, that read her row, and that looked at a file which is gone."""
     errands = connection.execute(_OF_SOURCE, {"source_id": key.source.id}).all()
     ids = [str(errand.id) for errand in errands if _is_of(errand.kind, errand.arguments, key)]
     connection.execute(_DROP_ERRANDS, {"ids": ids})
@@ -132,7 +132,7 @@ def _is_of(kind: str, arguments: dict[str, Any], key: ClientKey) -> bool:
     if kind == "read_features":
         return bool(arguments["key"] == key.text)
     where = arguments.get("where") or {}
-    return without_client(where, key) != where
+    return bool(arguments.get("first_keys")) or without_client(where, key) != where
 
 
 # Results of her jobs. One that is being written loses its row, and so its next piece.

@@ -14,6 +14,7 @@ from psycopg2.errors import (
     ReadOnlySqlTransaction,
     TransactionTimeout,
 )
+from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -115,7 +116,11 @@ def _leave_read_only(context: ExceptionContext) -> None:
 def transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that commits at the end of the block, with lost connections named `DatabaseUnavailable`."""
     with naming_failures(), engine.begin() as connection:
-        yield connection
+        try:
+            yield connection
+        except BaseException:
+            _drop_busy(connection)
+            raise
 
 
 @contextmanager
@@ -130,9 +135,23 @@ def autocommit(engine: Engine) -> Iterator[Connection]:
         driver.autocommit = True  # known to the driver alone: the server is not asked
         try:
             yield connection
+        except BaseException:
+            _drop_busy(connection)
+            raise
         finally:
             if not driver.closed:
                 driver.autocommit = False
+
+
+def _drop_busy(connection: Connection) -> None:
+    """Close a connection that an error of ours left in the middle of a COPY.
+
+    Back in the pool it would keep the statement open, and whoever takes it next would wait for all of its rows.
+    """
+    if connection.invalidated:
+        return
+    if driver_connection(connection).info.transaction_status == TRANSACTION_STATUS_ACTIVE:
+        connection.invalidate()
 
 
 @contextmanager

@@ -105,6 +105,25 @@ def count_query(source: Source, where: Mapping[str, Any]) -> tuple[str, dict[str
     return f"SELECT pg_catalog.count(*) FROM {_for_driver(relation(source))} c WHERE {' AND '.join(found)}", parameters
 
 
+def first_keys_query(
+    source: Source, where: Mapping[str, Any], *, most: int, citext_schema: str | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The query for the first `most` keys, in key order, of the clients that `where` selects. Raises FilterRefused.
+
+    Each part of a key is a column, in its canonical form.
+    """
+    found, parameters = conditions(where, source)
+    key = key_sql(source.key, citext_schema)
+    columns = [_for_driver(column) for column in key.columns]
+    found += [f"{column} IS NOT NULL" for column in columns]
+    texts = ", ".join(f"({_for_driver(part)})::pg_catalog.text" for part in key.texts)
+    query = (
+        f"SELECT {texts} FROM {_for_driver(relation(source))} c "
+        f"WHERE {' AND '.join(found)} ORDER BY {', '.join(columns)} LIMIT {int(most)}"
+    )
+    return query, parameters
+
+
 def _for_driver(sql: str) -> str:
     """SQL without parameters, for a statement that has some."""
     return sql.replace("%", "%%")

@@ -130,8 +130,10 @@ def test_a_filter_is_built_and_counted_before_it_is_sent(stack: Up, visit: Visit
     page.get_by_role("button", name="Count", exact=True).click()
     with api_of(stack) as client:
         where = {"department": "Sales", "age": {"gte": "50"}}
-        count = client.post("/v1/jobs/count", json={"model": "attrition", "where": where}).json()["count"]
+        counted = client.post("/v1/jobs/count", json={"model": "attrition", "where": where}).json()
+    count, first = counted["count"], ", ".join(map(str, counted["first_keys"]))
     expect(page.get_by_role("status")).to_contain_text(f"{count:,}")
+    expect(page.get_by_text("The first:")).to_have_text(f"The first: {first} …")
     assert find_barriers(page) == []
     take_picture(page, "new-job")
     page.get_by_label("Value 2").fill("abc")

@@ -19,7 +19,7 @@ from model.code.pack import MOST_PACK_BYTES, read_pack
 from model.errors import ModelRefused
 from model.requirements import requirements_of
 from model.seals.seal import check_said
-from model.size import size_refusal
+from shared.files.model_size import size_refusal
 from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
 from shared.models.no_features import no_features

@@ -16,7 +16,7 @@ from model.onnx_model import OnnxModel
 from model.servable import Servable, ordered_classes, own_threshold, servable
 from model.signature.infer import Column, as_onnx_takes, infer_signature, lacking_words
 from model.signature.learnt_types import otherwise_learnt
-from model.size import size_refusal
+from shared.files.model_size import size_refusal
 from shared.models.signature import FeatureSpec, Signature, find_feature, missing_columns
 from shared.models.task import Task
 from worker.models.gaps import settle_gaps

@@ -19,7 +19,7 @@ from shared.models.source_changes import Columns, broken_features, columns_of, c
 from shared.postgres.engine import autocommit, driver_connection, transaction
 from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
-from shared.sources.selection import count_query, selection_query
+from shared.sources.selection import count_query, first_keys_query, selection_query
 from shared.sources.source import KeyColumn, Source, get_source, update_source
 from shared.sources.sql import quoted
 from worker.sources.citext import find_citext, has_citext
@@ -31,6 +31,7 @@ from worker.sources.statements import session
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COUNT_SECONDS = 25.0
+_KEYS_SECONDS = 3.0  # for the first keys of a filter, which only show what was counted
 _KEPT_CHANGES = 20  # of a source, the newest
 
 
@@ -90,7 +91,10 @@ class SourceErrands:
         return {**found, "changes": changes, "since_added": since_added, "broken": broken}
 
     def count(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`count`: {source_id, where} to {count}."""
+        """`count`: {source_id, where, first_keys} to {count, first_keys}: so many keys, as client ids in JSON.
+
+        null where none were asked for, or where to find them takes too long beside the counting.
+        """
         with autocommit(self._engine) as connection:
             source = get_source(connection, int(arguments["source_id"]))
         query, parameters = count_query(source, arguments.get("where") or {})
@@ -98,9 +102,25 @@ class SourceErrands:
             try:
                 cursor.execute(session(source, statement_seconds=_COUNT_SECONDS) + query, parameters)
                 row = cursor.fetchone()
+                first_keys = self._first_keys(driver, source, arguments)
             except psycopg2.Error as error:
                 raise source_failure(source.name, error) from None
-        return {"count": int(row[0]) if row else 0}
+        return {"count": int(row[0]) if row else 0, "first_keys": first_keys}
+
+    def _first_keys(self, driver: PsycopgConnection, source: Source, arguments: dict[str, Any]) -> list[Any] | None:
+        if not arguments.get("first_keys"):
+            return None
+        schema = find_citext(driver, source).schema if has_citext(source) else None
+        query, parameters = first_keys_query(
+            source, arguments.get("where") or {}, most=int(arguments["first_keys"]), citext_schema=schema
+        )
+        with driver.cursor() as cursor:
+            try:
+                cursor.execute(session(source, statement_seconds=_KEYS_SECONDS) + query, parameters)
+            except psycopg2.errors.QueryCanceled:
+                return None
+            form = source.key_form
+            return [form.natural(form.join(row)) for row in cursor.fetchall()]
 
     def features(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter
@@ -51,6 +52,7 @@ router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi
 _IS_CSV = {b"text/csv": True, b"application/x-ndjson": False, b"application/ndjson": False}  # what an upload may be
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
 _ROUTE = "/v1/jobs"
+_NO_FILE = UUID(int=0)  # of a table before it is kept
 _OF_UPLOADS = {"model", "name", "deadline", "sheet"}  # parameters that say of an upload what JSON says in its body
 _UPLOADS = ", ".join(("text/csv", "application/x-ndjson", *TABLE_TYPES))
 
@@ -87,9 +89,7 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
         return hashlib.sha256(payload).digest()
 
     async def digest_of_all() -> bytes | None:
-        with call.services.caps.uploads.place(call.caller), current().paused():
-            is_whole = await body.take_rest(most_bytes=call.services.settings.max_file_bytes)
-        return digest() if is_whole else None
+        return digest() if await _take_rest(call, body) else None
 
     async def accept() -> Accepted:
         model = await call.services.models.find(call.caller, asked.model)
@@ -112,24 +112,33 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
     return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
 
 
+async def _take_rest(call: KeyedCall, body: HashedBody) -> bool:
+    """Read a body that was refused to its end, to see what it repeats; False where it is too long for a file."""
+    with call.services.caps.uploads.place(call.caller), current().paused():
+        return await body.take_rest(most_bytes=call.services.settings.max_file_bytes)
+
+
 async def _receive_table(call: KeyedCall, request: Request, *, has_features: bool) -> Response:
     """Keep the bytes, and leave it to a worker to open them: what it finds wrong is the job's error."""
-    asked, digests = _asked_by_query(request), list[bytes]()
-    sheet = request.query_params.get("sheet")
+    refuse_encoding(call.headers)
+    asked, body = _asked_by_query(request), HashedBody(request.receive)
+    said = TableOrder(_NO_FILE, "", has_features=has_features, sheet=request.query_params.get("sheet"))
+
+    async def digest() -> bytes:
+        return await _table_digest(call, asked, said, body.digest())
+
+    async def digest_of_all() -> bytes | None:
+        return await digest() if await _take_rest(call, body) else None
 
     async def accept() -> Accepted:
         await call.services.models.find(call.caller, asked.model)
         await call.services.intake.admit_upload(call.caller, call.key)
-        upload_id, file = await keep_body(request, call.services, call.caller)
-        order = TableOrder(upload_id, file.media_type, has_features=has_features, sheet=sheet)
-        digests.append(await _table_digest(call, asked, order, file.sha256))
+        upload_id, file = await keep_body(call.services, call.caller, call.headers, body)
+        order = replace(said, upload_id=upload_id, media_type=file.media_type)
         with ExitStack() as resources:
-            return await _accept(call, await _prepare_table(call, asked, order, digests[0]), resources)
+            return await _accept(call, await _prepare_table(call, asked, order, await digest()), resources)
 
-    async def digest() -> bytes | None:
-        return digests[0] if digests else None
-
-    accepted = await call.or_earlier(accept(), _ROUTE, digest)
+    accepted = await call.or_earlier(accept(), _ROUTE, digest_of_all)
     return await call.answer(accepted, name=asked.name, deadline=asked.deadline)
 
 

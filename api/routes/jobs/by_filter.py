@@ -35,6 +35,7 @@ _SECONDS = 3.0  # after which a call says that there is more
 _TOLD_IDS = 20  # of jobs, in the audit log
 _TOGETHER = 5  # that are cancelled side by side, each in a transaction of its own
 _AT_ONCE, _COUNTED_AT_ONCE = 100, 1000
+_FIRST_KEYS = 5  # that a count shows
 
 Canceller = Annotated[Caller, Depends(require_role("predict", "bulk"))]
 
@@ -47,11 +48,19 @@ class CountOrder(Shape):
 
 
 class ClientCount(Shape):
-    """How many there are at this moment."""
+    """How many there are at this moment, and a few of them."""
 
     model: str
     source: str
     count: int
+    first_keys: Annotated[
+        list[int | str | dict[str, int | str]] | None,
+        Field(
+            description="The first five by key, as `client_id` has them. null where the caller has not the role `read`,"
+            " which it takes to see whose rows a job has, and where the source did not find them in three seconds.",
+            examples=[[1, 4, 9, 11, 12]],
+        ),
+    ]
 
 
 class CancelOrder(Shape):
@@ -82,15 +91,24 @@ class Cancelled(Shape):
 
 @router.post("/v1/jobs/count", summary="Count the clients of a filter")
 async def count(services: CurrentServices, caller: BulkCaller, body: CountOrder) -> ClientCount:
-    """How many rows a job of this filter would have now. A worker asks the source; nothing is scored."""
+    """How many rows a job of this filter would have now, and the first of them. A worker asks the source; nothing is
+    scored.
+    """
     model = await services.models.find(caller, body.model)
     if model.source is None:
         raise SourceNeeded(model.version.model)
     most = services.settings.max_filter_values
     await services.turns.run(filter_steps(body.where, model.source, most_values=most), caller.key)
     arguments = {"source_id": model.source.id, "where": body.where}
+    if caller.may("read"):
+        arguments["first_keys"] = _FIRST_KEYS
     found = await services.errands.run("count", caller.owner, arguments)
-    return ClientCount(model=model.version.model, source=model.source.name, count=found["count"])
+    return ClientCount(
+        model=model.version.model,
+        source=model.source.name,
+        count=found["count"],
+        first_keys=found.get("first_keys"),
+    )
 
 
 @router.post("/v1/jobs/cancel", summary="Cancel the jobs of a filter")

@@ -207,8 +207,16 @@ def test_a_filter_is_counted_by_a_worker(ready: Engine, settings: Settings) -> N
     try:
         with running_gateway(settings, new_key(ready, OWNER)) as gateway:
             counted = gateway.post("/v1/jobs/count", json={"where": {"age": {"lt": 25}}})
-            assert counted.json() == {"model": "default", "source": "clients", "count": 4}
-            assert gateway.post("/v1/jobs/count", json={}).json()["count"] == 10
+            answer = {"model": "default", "source": "clients", "count": 4}
+            assert counted.json() == {**answer, "first_keys": [1, 2, 3, 4]}
+            all_of_them = gateway.post("/v1/jobs/count", json={}).json()
+            assert (all_of_them["count"], all_of_them["first_keys"]) == (10, [1, 2, 3, 4, 5])
+            nobody = gateway.post("/v1/jobs/count", json={"where": {"age": {"lt": 0}}}).json()
+            assert (nobody["count"], nobody["first_keys"]) == (0, [])
+            # Whoever may not read results sees whose they would be as little.
+            sender = bearer(new_key(ready, OWNER, roles=["bulk"]))
+            counted = gateway.post("/v1/jobs/count", json={"where": {"age": {"lt": 25}}}, headers=sender)
+            assert counted.json() == {**answer, "first_keys": None}
             refused = gateway.post("/v1/jobs/count", json={"where": {"nothing": 1}})
             assert refused.json()["type"] == "/problems/filter-refused"
     finally:

@@ -87,14 +87,25 @@ def test_a_repetition_is_answered_whatever_is_live_by_then(gateway: Gateway, eng
 
 
 def test_a_repetition_is_answered_while_no_version_is_live(gateway: Gateway, engine: Engine) -> None:
-    """An upload that nobody looks at any more is read to its end, to see whether it is the same."""
-    keys = {"content": "client_id\n007\n", "headers": CSV}
-    made = ask(gateway, "/v1/jobs", keys, "k")
+    """On every route. A file that nobody looks at any more is read to its end, to see whether it is the same."""
+    earlier = accept_keys(engine, bulk_job(engine), ListedIds([1, 2]), 2).job_id
+    answer(engine, take(engine), errors=1)
+    large = ("/v1/jobs?name=large", {"content": b"PAR1" + b"x" * 3_000_000, "headers": PARQUET})
+    calls = {name: (path.replace("JOB", str(earlier)), call) for name, (path, call) in CALLS.items()}
+    calls |= {"a large table": large}
+    first = {name: ask(gateway, path, call, name.replace(" ", "-")) for name, (path, call) in calls.items()}
+    assert {name: made.status_code for name, made in first.items()} == dict.fromkeys(calls, 202)
     with transaction(engine) as connection:
         connection.exec_driver_sql("UPDATE predictq.models SET live_version_id = NULL")
     gateway.services.models.forget()
-    assert ask(gateway, "/v1/jobs", keys, "k").json()["id"] == made.json()["id"]
-    assert ask(gateway, "/v1/jobs", keys, "new").json()["type"] == "/problems/no-live-model"
+    for name, (path, call) in calls.items():
+        again = ask(gateway, path, call, name.replace(" ", "-"))
+        assert again.headers.get("Idempotency-Replayed") == "true", (name, again.text)
+        assert again.json()["id"] == first[name].json()["id"], name
+        assert ask(gateway, path, call, "new").json()["type"] == "/problems/no-live-model", name
+    with transaction(engine) as connection:
+        kept = connection.exec_driver_sql("SELECT count(*) FROM predictq.uploads").scalar_one()
+    assert kept == 2, "of each table once"
 
 
 def test_keys_count_as_they_are_spelled(gateway: Gateway) -> None:

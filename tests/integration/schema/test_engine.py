@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,13 +10,14 @@ from types import SimpleNamespace
 
 import psycopg2
 import pytest
+from psycopg2.errors import DivisionByZero
 from sqlalchemy import Connection, Engine, text
 
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
 from shared.postgres import copy_in as copying
 from shared.postgres.copy_in import copy_in
-from shared.postgres.engine import autocommit, make_engine, transaction
+from shared.postgres.engine import autocommit, driver_connection, make_engine, transaction
 from tests.integration.network import Network
 from tests.support import wait_until
 
@@ -77,6 +79,43 @@ def _ask(engine: Engine, use: Callable[[Engine], AbstractContextManager[Connecti
     with use(engine) as connection:
         connection.execute(text("SELECT 1"))
         connection.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("use", [autocommit, transaction])
+def test_a_copy_that_is_given_up_keeps_no_connection(
+    engine: Engine, use: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    """An error of ours while rows arrive ends the statement, and the next use waits for none of them."""
+    given_up = _backend(engine, use)
+    with pytest.raises(_Full), use(engine) as connection, driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert("COPY (SELECT generate_series(1, 30000000)) TO STDOUT", _NoRoom())
+    assert _backend(engine, use) != given_up
+    wait_until(lambda: not _is_there(engine, given_up), what="the end of the statement")
+
+
+@pytest.mark.parametrize("use", [autocommit, transaction])
+def test_a_copy_that_the_server_gives_up_keeps_its_connection(
+    engine: Engine, use: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    """Its error ends the statement by itself, so nobody has to connect anew."""
+    before = _backend(engine, use)
+    with pytest.raises(DivisionByZero), use(engine) as connection, driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert("COPY (SELECT 1 / (5 - n) FROM generate_series(1, 9) n) TO STDOUT", io.BytesIO())
+    assert _backend(engine, use) == before
+
+
+def _backend(engine: Engine, use: Callable[[Engine], AbstractContextManager[Connection]]) -> int:
+    with use(engine) as connection:
+        return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+
+class _Full(Exception):
+    """Ours, not the driver's."""
+
+
+class _NoRoom(io.BytesIO):
+    def write(self, _: object) -> int:
+        raise _Full
 
 
 def test_an_error_of_a_copy_tells_no_row(engine: Engine) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
 
+from cli.doctor.examinations import examine
 from shared.audit.reading import ActFilter, acts_after
 from shared.audit.writing import record_act
 from shared.postgres.engine import transaction
 from shared.postgres.schema import SCHEMA_REVISION
 from sql.catalogue import CATALOGUE, differences, read_catalogue
 from sql.migrate import alembic_config, head_revision, upgrade
+from sql.refusals import MigrationRefused
 
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
 
@@ -116,6 +119,30 @@ def test_each_kind_of_drift_is_told(engine: Engine, change: str, told: str) -> N
         found = differences(read_catalogue(connection), CATALOGUE.read_text(encoding="utf-8").splitlines())
         connection.rollback()
     assert any(line.startswith(told) for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        ("ALTER TABLE predictq.batch_requests DROP COLUMN gone_rows CASCADE", "batch_requests.gone_rows"),
+        ("DROP TABLE predictq.samples", "samples, samples."),
+    ],
+)
+def test_a_schema_of_the_same_revision_that_lacks_something_is_refused(
+    engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch, change: str, lost: str
+) -> None:
+    """In one line that names it and says what to do, by `migrate` and by `doctor`, before anything else fails."""
+    with transaction(engine) as connection:
+        connection.execute(text(change))
+    with pytest.raises(MigrationRefused, match=re.escape(f"lacks {lost}")) as refused:
+        upgrade(engine)
+    assert "use a new database" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    schema = next(finding for finding in examine() if finding.name == "schema")
+    assert not schema.ok
+    assert f"lacks {lost}" in schema.detail
 
 
 def test_partitions_are_no_drift(engine: Engine) -> None:

@@ -21,12 +21,13 @@ from shared.jobs.accepting.model_choice import ModelChoice
 from shared.jobs.accepting.singles import Accepted, Target, accept_singles
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.pages.errors import PageTooLarge
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
 from shared.sources.source import Source, add_source
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.planning_support import planner_process
-from tests.integration.sources.source_support import connect, run
+from tests.integration.sources.source_support import connect, fetch, run, values, wanted, words
 from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.roles import as_worker
@@ -35,7 +36,7 @@ from worker.scoring.scorer import Scorer
 from worker.sources import reading
 from worker.sources.circuit import Circuit
 from worker.sources.describing.description import describe
-from worker.sources.reader import _hurried
+from worker.sources.reader import SourceReader, _hurried
 
 FEATURES = {"age": 30, "monthly_income": 7, "department": "Sales", "over_time": True}
 TABLE = """CREATE TABLE {name} ({key}, age integer, monthly_income integer, department text, over_time boolean)"""
@@ -476,4 +477,24 @@ def test_features_above_what_a_page_may_have_end_in_a_stated_error(
     assert {row.error_code for row in results(engine, unread)} == {"features_too_large"}
     # It was read: what it lacks is a column that the test's model asks for.
     assert {row.error_code for row in results(engine, small)} == {"model_failed"}
+    driver.close()
+
+
+def test_a_reading_that_is_given_up_holds_no_connection(
+    engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its statement ends at once, whatever it would still send, and the next reading over the pool has a line."""
+    driver = connect(database_url)
+    run(driver, "CREATE TABLE t (k integer PRIMARY KEY, v text)")
+    run(driver, "INSERT INTO t SELECT n, n || repeat('x', 1000000) FROM generate_series(1, 70) n")
+    things, signature = add(engine, database_url, "t", variable=None), words("v")
+    reader = SourceReader(engine)
+    monkeypatch.setattr(reading, "MOST_BYTES", 2_000_000)
+    with pytest.raises(PageTooLarge):
+        reader.read(things.id, signature, wanted(list(range(1, 71))))
+    sending = (
+        "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%COPY (%' AND pid <> pg_backend_pid()"
+    )
+    wait_until(lambda: not fetch(driver, sending), what="the end of the reading")
+    assert len(values(reader.read(things.id, signature, wanted([7])))[0]) == 1_000_001
     driver.close()

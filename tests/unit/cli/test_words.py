@@ -16,6 +16,7 @@ from rich.console import Console
 
 from cli.arguments.conditions import read_condition
 from cli.arguments.moments import moment_ago, moment_ahead
+from cli.commands.again import _listed
 from cli.commands.jobs import _rows
 from cli.commands.models.registry import next_step
 from cli.commands.operating.workers import _row as worker_row
@@ -288,6 +289,19 @@ def test_a_deadline_is_a_length_or_a_moment() -> None:
     for text in ("soon", "2 h", "2026-13-01"):
         with pytest.raises(UsageProblem, match="--deadline"):
             moment_ahead("--deadline", text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "count", "said"),
+    [
+        ([1, 2], 2, "1, 2"),
+        (["P-1", "P-2"], 3, "P-1, P-2, …"),
+        ([{"country": "FR", "no": 17}, {"country": "DE", "no": 4}], 2, "country=FR no=17, country=DE no=4"),
+    ],
+)
+def test_first_keys_are_listed_as_they_are_typed(keys: list[Any], count: int, said: str) -> None:
+    """One of several columns as `predict` takes it; dots where there are more."""
+    assert _listed(keys, count) == said
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from starlette.types import Message
 
 from api.http.problems import Invalid, Problem
 from api.intake import key_spool
+from api.intake.kept_files import too_large_words
 from api.intake.uploads import HashedBody, Upload
 from api.server.turns import Turns
 from shared.jobs.accepting.key_pages import KeyPage
@@ -138,3 +139,17 @@ def test_how_keys_were_written_is_kept_by_page_and_row(texts: list[str], rows: i
             assert page.keys == ",".join(str(int(text)) for text in part).encode()
             spelled = {str(row): text for row, text in enumerate(part) if text != str(int(text))}
             assert (page.spelled and json.loads(page.spelled)) == (spelled or None)
+
+
+@pytest.mark.parametrize(
+    ("most", "said"),
+    [
+        (1_000_000, "A file may have 1,000,000 bytes (PREDICTQ_MAX_FILE_BYTES)."),
+        (256_000_000, "a model 200,000,000, whatever is set."),
+    ],
+)
+def test_a_file_that_is_too_large_is_told_the_limits_that_hold(most: int, said: str) -> None:
+    """A model has one of its own: a larger setting does not help it."""
+    told = too_large_words(most)
+    assert told.endswith(said)
+    assert f"{most:,} bytes (PREDICTQ_MAX_FILE_BYTES)" in told

@@ -150,7 +150,7 @@ def test_a_setting_of_the_process_that_is_in_no_file_is_refused_in_words() -> No
 
 def test_a_file_beyond_the_limit_is_refused_with_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is opened."""
-    monkeypatch.setattr("model.size.MOST_BYTES", 2_000_000)
+    monkeypatch.setattr("shared.files.model_size.MOST_BYTES", 2_000_000)
     with pytest.raises(ArtefactError, match=r"has 3 MB; the most is 2 MB\. Save it with joblib's compress=3"):
         registered(bytes(3_000_000))
     assert registered(LR().fit(FULL, LABELS)).content

@@ -48,7 +48,7 @@ async def ask(screen: Screen) -> Response:
     try:
         if act.startswith("send"):
             return await _send(screen, model, where)
-        count = (await screen.api.post("/v1/jobs/count", {"model": model, "where": where}))["count"]
+        found = await screen.api.post("/v1/jobs/count", {"model": model, "where": where})
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
@@ -60,7 +60,7 @@ async def ask(screen: Screen) -> Response:
             wrong=told_refusal(screen.language, refused.problem),
         )
     return await show_form(
-        screen, model, conditions=conditions, name=screen.given("name"), count=count, is_all=act == "count-all"
+        screen, model, conditions=conditions, name=screen.given("name"), found=found, is_all=act == "count-all"
     )
 
 
@@ -70,12 +70,12 @@ async def show_form(
     *,
     conditions: Sequence[Mapping[str, str]] = (),
     name: str = "",
-    count: int | None = None,
+    found: Mapping[str, Any] | None = None,
     is_all: bool = False,
     wrong: str = "",
     file_wrong: str = "",
 ) -> Response:
-    """The form, with what was said so far."""
+    """The form, with what was said so far, and with what was `found` of it."""
     models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
     chosen = chosen_model(models, model)
     version = None
@@ -91,7 +91,8 @@ async def show_form(
         conditions=[*conditions, *({} for _ in range(lacking))],
         signs=SIGNS,
         name=name,
-        count=count,
+        count=found["count"] if found else None,
+        first_keys=(found or {}).get("first_keys") or [],
         is_all=is_all,
         counted=_counted_of(conditions),
         wrong=wrong,
