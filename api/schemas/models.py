@@ -75,6 +75,17 @@ class Model(Shape):
     created_at: Time
 
 
+class LiveSignature(Shape):
+    """What predictions by features are held against."""
+
+    model: str
+    version: int
+    task: Task
+    signature: Signature
+    classes: list[Label]
+    threshold: float | None
+
+
 class ModelList(Shape):
     """All models, by name."""
 

@@ -307,6 +307,35 @@ def test_a_model_is_tried(stack: Up, visit: Visit, strange: str, width: int, is_
     assert page.title() != "taken"
 
 
+@pytest.mark.parametrize("models", [None, [STRANGE], [STRANGE, "attrition"]])
+def test_a_key_that_may_only_predict_tries_a_model(
+    stack: Up, visit: Visit, strange: str, models: list[str] | None
+) -> None:
+    """She chooses among the models of her key, or types one where it is for all; no link leads where she may not."""
+    with api_of(stack) as client:
+        body = {"owner": "shop", "roles": ["predict"], "models": models}
+        key = client.post("/v1/keys", json=body).json()["key"]
+    page = visit(key=key, language="fr-FR")
+    page.get_by_role("link", name="Essayer").click()
+    if models is None:
+        page.get_by_label("Modèle", exact=True).fill("nobody's")
+        page.get_by_role("button", name="Choisir").click()
+        expect(page.get_by_role("alert")).to_contain_text("Il n’y a pas de modèle")
+        page.get_by_label("Modèle", exact=True).fill(strange)
+        page.get_by_role("button", name="Choisir").click()
+    elif len(models) > 1:
+        assert page.locator("#model option").count() == len(models)
+        page.get_by_label("Modèle", exact=True).select_option(strange)
+    else:
+        expect(page.locator("#model")).to_have_count(0)
+    expect(page.locator("#f2")).to_be_visible()
+    fill(page)
+    page.get_by_role("button", name="Prédire").click()
+    expect(page.locator("#result .figure")).to_be_visible()
+    assert page.locator("#result a").count() == 0
+    assert find_barriers(page) == []
+
+
 def test_values_that_do_not_fit_are_shown_at_their_fields(visit: Visit) -> None:
     """Whatever the browser lets through; what was typed is still there."""
     page = visit(language="fr-FR")

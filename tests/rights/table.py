@@ -58,6 +58,7 @@ CALLS = (
     Call("POST", "/v1/clients/features", ("features",), SHARED, "403"),
     Call("POST", "/v1/clients/export", _ADMIN, "all owners"),
     Call("GET", "/v1/models", _READ, SHARED, "left out"),
+    Call("GET", "/v1/signature", ("read", "predict"), SHARED, "403"),
     Call("GET", "/v1/models/{name}", _READ, SHARED, "403"),
     Call("PATCH", "/v1/models/{name}", _OPERATE, SHARED, "403"),
     Call("GET", "/v1/models/{name}/versions/{number}", _READ, SHARED, "403"),
