@@ -21,7 +21,7 @@ from shared.errors import NoLiveModel
 from shared.jobs.accepting.model_choice import is_model_name
 from shared.models.model_list import ModelSummary, describe_model, list_models
 from shared.models.promotion import check_promotion
-from shared.models.promotion_history import list_promotions, previous_version
+from shared.models.promotion_history import last_promoter, list_promotions, previous_version
 from shared.models.registry import (
     ModelVersion,
     find_version,
@@ -266,7 +266,8 @@ def _shape(connection: Connection, version: ModelVersion) -> schemas.ModelVersio
     source = connection.execute(
         text("SELECT name FROM predictq.sources WHERE id = :id"), {"id": version.source_id}
     ).scalar_one_or_none()
-    names = [name for name in schemas.ModelVersion.model_fields if name != "source"]
+    found = {"source": source, "promoted_by": last_promoter(connection, version.id)}
+    names = [name for name in schemas.ModelVersion.model_fields if name not in found]
     return schemas.ModelVersion.model_validate(
-        {**{name: getattr(version, name) for name in names}, "source": source}, from_attributes=True
+        {**{name: getattr(version, name) for name in names}, **found}, from_attributes=True
     )

@@ -59,6 +59,7 @@ class ModelVersion(Shape):
     created_at: Time
     checked_at: Time | None
     promoted_at: Time | None
+    promoted_by: str | None = Field(description="Who made it live last.")
     retired_at: Time | None
 
 

@@ -160,7 +160,8 @@ async def _find(
 async def _cancel(services: Services, caller: Caller, job: JobRecord, stopped: list[UUID]) -> None:
     """Cancel one; it is added to `stopped` where this call did it."""
     ended, has_stopped = await services.lists.write(
-        lambda connection: stop_job(connection, job.job_id, caller.owner, models=caller.models), owner=caller.owner
+        lambda connection: stop_job(connection, job.job_id, caller.owner, models=caller.models, actor=caller.actor),
+        owner=caller.owner,
     )
     if has_stopped:
         stopped.append(job.job_id)
