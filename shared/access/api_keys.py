@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from shared.access.roles import ALL_ROLES, LONGEST_OWNER, PLAIN_ROLES
 from shared.errors import PredictqError
 from shared.plain_names import refuse_unprintable
+from shared.sentences import Sentence
 
 PREFIX = "pq_"
 LONGEST_NOTE = 200
@@ -105,20 +106,22 @@ def _ordered(roles: Collection[str]) -> tuple[str, ...]:
     unknown = [role for role in roles if role not in ALL_ROLES]
     if unknown or not roles:
         said = f"There is no role {str(unknown[0])[:40]!r}" if unknown else "A key needs a role"
-        raise KeyRefused(f"{said}; the roles are {', '.join(ALL_ROLES)}.")
+        text = f"{said}; the roles are {', '.join(ALL_ROLES)}."
+        raise KeyRefused(Sentence(text, "" if unknown else "key-without-role", roles=list(ALL_ROLES)))
     return tuple(role for role in ALL_ROLES if role in roles)
 
 
 def _check(owner: str, roles: Collection[str], models: Sequence[str] | None, note: str | None) -> None:
     if not owner.strip():
-        raise KeyRefused("A key belongs to an owner: give a name.")
+        raise KeyRefused(Sentence("A key belongs to an owner: give a name.", "key-without-owner"))
     for what, value, longest in (("An owner's name", owner, LONGEST_OWNER), ("A note", note or "", LONGEST_NOTE)):
         if (flaw := refuse_unprintable(what, value, longest)) is not None:
             raise KeyRefused(flaw)
     if models is not None and not models:
         raise KeyRefused("Name the models that the key is for, or leave them out: then it is for all.")
     if models is not None and "admin" in roles:
-        raise KeyRefused("A key with the role 'admin' is for all models: leave out the models, or the role.")
+        text = "A key with the role 'admin' is for all models: leave out the models, or the role."
+        raise KeyRefused(Sentence(text, "admin-of-some-models"))
 
 
 def find_key(connection: Connection, key: str) -> ApiKey | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
 from starlette.responses import Response
 
 from api.server.deadline import current
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
-from web.words.api_refusals import told_refusal
+from web.words.api_refusals import told_flaw, told_refusal
 from web.words.catalogues import N_
 
 routes = ScreenRoutes()
@@ -46,4 +50,17 @@ async def _show(screen: Screen, refusal: str) -> Response:
     models = await screen.api.get("/v1/models")
     readers = [model["name"] for model in models["models"] if model["source"] == found["name"]]
     status = 422 if refusal else 200
-    return await screen.show("source.html", status=status, source=found, readers=readers, refusal=refusal)
+    return await screen.show(
+        "source.html",
+        status=status,
+        source=found,
+        readers=readers,
+        refusal=refusal,
+        told_changes=lambda one: _told_changes(screen, one),
+    )
+
+
+def _told_changes(screen: Screen, one: Mapping[str, Any]) -> list[Markup]:
+    """What a check has found; in English what a check of an earlier release has kept as a sentence alone."""
+    told = one.get("told") or [{"detail": change} for change in one["changes"]]
+    return [told_flaw(screen.language, change) for change in told]

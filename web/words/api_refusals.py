@@ -61,6 +61,33 @@ _REASONS = {
     "file-unknown": N_("There is no file %(id)s. Files are kept for a day: send it again."),
     "backlogged": N_("%(waiting)s rows are waiting; more are accepted when fewer than %(limit)s are."),
     "quota-exceeded": N_("%(owner)s has %(waiting)s rows waiting and a quota of %(limit)s. Wait until some are done."),
+    "no-live-model": N_("No model is live: register one and promote it."),
+    "no-live-version": N_("No version of the model “%(name)s” is live: promote one."),
+    "model-required": N_("Choose a model: none is the default."),
+    "version-retired": N_("%(version)s was retired and its file is gone: register the file again."),
+    "nothing-to-roll-back": N_("No other version of %(name)s was live before."),
+    "nothing-selected": N_("There is no client in it: give at least one."),
+    "idempotency-key-reused": N_("This form was sent before with other values: load its page again."),
+    "job-too-large": N_(
+        "The job has %(rows)s rows, and at most %(limit)s may wait: split it, or ask for a higher limit."
+    ),
+    "role-needed": N_("This takes one of the roles %(roles)s; you have %(has)s."),
+    "other-models": N_("Your key is for the models %(models)s, not for %(name)s."),
+    "too-many-at-once": N_("No more than %(limit)s of this kind may be open at a time: let one end, then try again."),
+    "no-worker": N_("No worker has done this in time: it may be that none is running."),
+    "key-without-role": N_("A key needs a role: %(roles)s."),
+    "key-without-owner": N_("A key belongs to an owner: give a name."),
+    "admin-of-some-models": N_("A key with the role admin is for all models: leave out the models, or the role."),
+    "nothing-to-pause": N_("Say what to pause: a queue, a model, or both."),
+    "pause-without-reason": N_("Say why: whoever waits will ask."),
+    "column-gone": N_("%(name)s is gone, or may not be read any more."),
+    "filter-column-gone": N_("%(name)s, which filters may name, is gone, or may not be read any more."),
+    "column-of-another-type": N_("%(name)s was %(before)s and is %(now)s."),
+    "column-may-be-null": N_("%(name)s may be null now."),
+    "column-never-null": N_("%(name)s is never null now."),
+    "column-new": N_("%(name)s is new."),
+    "too-slow-by-key": N_("It is too slow to be read by key now."),
+    "quick-by-key": N_("It is quick enough to be read by key now."),
 }
 _RANGED = ("not_whole", "not_number")
 _VALUED = (
