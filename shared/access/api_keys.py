@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -85,6 +85,9 @@ def create_key(
     """
     wanted = ALL_ROLES if is_admin else _ordered(roles)
     _check(owner, wanted, models, note)
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        text = f"The key would be expired at once: {expires_at.isoformat(timespec='seconds')} is past."
+        raise KeyRefused(Sentence(text, "key-ended"))
     key = PREFIX + secrets.token_urlsafe(32)
     row = connection.execute(
         _CREATE,

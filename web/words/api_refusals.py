@@ -78,6 +78,7 @@ _REASONS = {
     "key-without-role": N_("A key needs a role: %(roles)s."),
     "key-without-owner": N_("A key belongs to an owner: give a name."),
     "admin-of-some-models": N_("A key with the role admin is for all models: leave out the models, or the role."),
+    "key-ended": N_("The last day is past: the key would be expired at once."),
     "nothing-to-pause": N_("Say what to pause: a queue, a model, or both."),
     "pause-without-reason": N_("Say why: whoever waits will ask."),
     "column-gone": N_("%(name)s is gone, or may not be read any more."),
