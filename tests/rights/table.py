@@ -39,6 +39,7 @@ CALLS = (
     Call("POST", "/v1/predict_raw", _PREDICT, OWN, "403"),
     Call("POST", "/v1/jobs", _BULK, OWN, "403"),
     Call("POST", "/v1/jobs/count", _BULK, SHARED, "403"),
+    Call("GET", "/v1/filter-columns", _BULK, SHARED, "403"),
     Call("POST", "/v1/uploads", _BULK, OWN),
     Call("POST", "/v1/uploads/{upload_id}/look", _BULK, UNKNOWN, "403"),
     Call("GET", "/v1/jobs", _READ, OWN, "left out"),

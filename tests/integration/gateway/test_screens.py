@@ -279,30 +279,6 @@ def test_an_operator_cancels_a_job_of_another_owner(gateway: Gateway, ready: Eng
         assert browser.get(f"/acts/cancel?job={job}").status_code == 404
 
 
-def test_whoever_cancelled_is_named_on_the_screen_of_the_job(gateway: Gateway, ready: Engine) -> None:
-    """Of a single one, too, and where many were cancelled by a filter; in French as well."""
-    (single,) = submit_singles(ready, [1])
-    job = bulk(ready, "of a filter")
-    gateway.post(f"/v1/jobs/{single.job_id}/cancel")
-    assert gateway.post("/v1/jobs/cancel", json={"name": "of a filter"}).json()["cancelled"] == 1
-    with browser_of(gateway, new_key(ready, OWNER), "fr") as browser:
-        for one in (single.job_id, job):
-            assert re.search(rf"</time> par <span dir=\"auto\">{OWNER}</span>", browser.get(f"/jobs/{one}").text)
-
-
-def test_an_answer_says_who_made_its_version_live(gateway: Gateway, ready: Engine) -> None:
-    """As the history of the model does."""
-    add_model(ready, promote=False)
-    olga = bearer(new_key(ready, "olga", roles=["operate"]))
-    promoted = gateway.post("/v1/models/default/versions/2/promote", json={"force": "no worker is here"}, headers=olga)
-    assert promoted.json()["promoted_by"] == "olga"
-    (single,) = submit_singles(ready, [1])
-    answer_batches(ready)
-    request_id = gateway.get(f"/v1/jobs/{single.job_id}").json()["request_id"]
-    page = gateway.get(f"/answers/{request_id}").text
-    assert re.search(r"<dt>Promoted</dt><dd><time.*?</time> by <span dir=\"auto\">olga</span>", page)
-
-
 def test_the_same_call_is_beside_the_form_before_anything_is_typed(gateway: Gateway) -> None:
     """With values that the model accepts: what is shown for curl can be sent as it stands."""
     page = unescape(gateway.get("/try").text)
