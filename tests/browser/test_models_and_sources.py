@@ -108,6 +108,41 @@ def test_a_source_tells_what_it_is_and_what_changed(stack: Up, page: Page) -> No
 
 
 @pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en-GB", ("Add it", "One reading: 7 s", "A connection: 3 s as usual")),
+        ("fr-FR", ("L’ajouter", "Une lecture : 7 s", "Une connexion : 3 s comme d’habitude")),
+    ],
+)
+def test_a_source_is_added_with_time_outs_of_its_own(
+    stack: Up, visit: Visit, language: str, words: tuple[str, ...]
+) -> None:
+    """As `predictq sources add` does it; what cannot be is said, and nothing typed is lost."""
+    send, own, usual = words
+    page = visit(language=language)
+    page.goto("/sources")
+    page.locator(".acts a").click()
+    page.locator("#name").fill(f"again {language}")
+    page.locator("#table").fill("predictq_data.no_such_table")
+    page.locator("#timeout_seconds").fill("7")
+    page.locator("#unchecked").check()
+    assert find_barriers(page) == []
+    page.get_by_role("button", name=send).click()
+    expect(page.get_by_role("alert")).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator("#timeout_seconds")).to_have_value("7")
+    expect(page.locator("#unchecked")).to_be_checked()
+    page.locator("#table").fill("predictq_data.clients")
+    page.get_by_role("button", name=send).click()
+    expect(page.locator("h1")).to_have_text(f"again {language}", timeout=SLOW_MS)
+    expect(page.locator("main")).to_contain_text(own)
+    expect(page.locator("main")).to_contain_text(usual)
+    with api_of(stack) as client:
+        source = client.get(f"/v1/sources/again {language}").json()
+        assert source["settings"]["statement_seconds"] == 7
+        assert client.delete(f"/v1/sources/again {language}").status_code == 204
+
+
+@pytest.mark.parametrize(
     ("path", "title"),
     [
         ("/models", "Modèles"),
@@ -115,6 +150,7 @@ def test_a_source_tells_what_it_is_and_what_changed(stack: Up, page: Page) -> No
         ("/models/attrition/promote?version=1", "Mettre attrition:1 en service"),
         ("/models/register", "Enregistrer un fichier"),
         ("/sources", "Sources"),
+        ("/sources/new", "Ajouter une source"),
         ("/sources/clients", "clients"),
     ],
 )
