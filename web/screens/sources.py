@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,6 +86,8 @@ def _seconds(text: str) -> float | int | str:
     try:
         seconds = float(text.replace(",", "."))
     except ValueError:
+        return text
+    if not math.isfinite(seconds):  # which JSON cannot write
         return text
     return int(seconds) if seconds.is_integer() else seconds
 
