@@ -37,7 +37,7 @@ def register(page: Page, file: Path, name: str, say: Callable[[str], str] = str)
     page.get_by_label(say("Model"), exact=True).fill(name)
     page.get_by_label(say("Source")).select_option("clients")
     page.get_by_label(say("Description")).fill(HOSTILE)
-    page.get_by_role("button", name=say("Register"), exact=True).click()
+    page.get_by_role("button", name=say("Register"), exact=True).click(timeout=SLOW_MS)
 
 
 def live_version(stack: Up) -> int:
