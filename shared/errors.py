@@ -96,7 +96,8 @@ class NoLiveModel(PredictqError):
 
     def __init__(self, model: str | None = None) -> None:
         whose = "No model" if model is None else f"No version of model {model}"
-        super().__init__(f"{whose} is live. Promote one: predictq promote {model or 'NAME'}")
+        text = f"{whose} is live. Promote one: predictq promote {model or 'NAME'}"
+        super().__init__(Sentence(text, "" if model is None else "no-live-version", name=model))
         self.model = model
 
 
@@ -104,7 +105,8 @@ class ModelRequired(PredictqError):
     """The call names no model, and none is the default."""
 
     def __init__(self) -> None:
-        super().__init__("Name a model: none is the default. An admin chooses one with predictq models default NAME.")
+        text = "Name a model: none is the default. An admin chooses one with predictq models default NAME."
+        super().__init__(Sentence(text))
 
 
 class ModelUnknown(PredictqError):
@@ -132,14 +134,14 @@ class VersionRetired(PredictqError):
     """The version's file is gone."""
 
     def __init__(self, label: str) -> None:
-        super().__init__(f"{label} was retired: its file is gone. Register the file again.")
+        super().__init__(Sentence(f"{label} was retired: its file is gone. Register the file again.", version=label))
 
 
 class NothingToRollBack(PredictqError):
     """No other version of the model was live before."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"No other version of model {model} was live before the present one.")
+        super().__init__(Sentence(f"No other version of model {model} was live before the present one.", name=model))
 
 
 class ModelRefused(PredictqError):
@@ -185,14 +187,14 @@ class NothingSelected(PredictqError):
     """A bulk job would hold no row."""
 
     def __init__(self) -> None:
-        super().__init__("The job holds no client id. Send at least one.")
+        super().__init__(Sentence("The job holds no client id. Send at least one."))
 
 
 class IdempotencyKeyReused(PredictqError):
     """The same Idempotency-Key came with another payload."""
 
     def __init__(self) -> None:
-        super().__init__("This Idempotency-Key was used with another payload. Send a new key for a new job.")
+        super().__init__(Sentence("This Idempotency-Key was used with another payload. Send a new key for a new job."))
 
 
 class IdempotencyKeyInFlight(PredictqError):
@@ -249,10 +251,11 @@ class JobTooLarge(PredictqError):
     def __init__(self, rows: int, limit: int, owner: str | None) -> None:
         whose = f"{owner} has a quota of" if owner else "the service takes"
         advice = f"Split it into jobs of at most {limit:,} rows, or ask the operator for a higher "
-        super().__init__(
+        text = (
             f"The job has {rows:,} rows, and {whose} {limit:,} waiting rows, so it can never be accepted. "
             f"{advice}{'quota' if owner else 'limit'}."
         )
+        super().__init__(Sentence(text, rows=rows, limit=limit))
 
 
 class FenceLost(PredictqError):

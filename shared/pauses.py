@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from shared.errors import ModelUnknown, PredictqError
 from shared.plain_names import refuse_unprintable
+from shared.sentences import Sentence
 from shared.status import Queue
 
 LONGEST_REASON = 500
@@ -70,9 +71,9 @@ def begin_pause(
     Raises PauseRefused and ModelUnknown.
     """
     if queue is None and model is None:
-        raise PauseRefused("Say what to pause: a queue, a model, or both.")
+        raise PauseRefused(Sentence("Say what to pause: a queue, a model, or both.", "nothing-to-pause"))
     if not reason.strip():
-        raise PauseRefused("Say why: whoever waits will ask.")
+        raise PauseRefused(Sentence("Say why: whoever waits will ask.", "pause-without-reason"))
     if (flaw := refuse_unprintable("A reason", reason, LONGEST_REASON)) is not None:
         raise PauseRefused(flaw)
     known = text("SELECT FROM predictq.models WHERE name = :model")

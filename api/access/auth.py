@@ -21,6 +21,7 @@ from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late,
 from api.server.shared_tasks import SharedTasks
 from shared.access.api_keys import PREFIX, ApiKey, find_key
 from shared.access.roles import ALL_ROLES
+from shared.sentences import Sentence
 
 _REMEMBER_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 1.5  # after which a key in use is looked up anew while what is known still answers
@@ -77,7 +78,8 @@ class Caller:
             wanted, has = " or ".join(map(repr, roles)), ", ".join(self.roles) or "none"
             if self.person:
                 raise Problem(FORBIDDEN, f"This call needs the role {wanted}. {self._right} has {has}.")
-            raise Problem(FORBIDDEN, f"This call needs a key with the role {wanted}; yours has {has}.")
+            text = f"This call needs a key with the role {wanted}; yours has {has}."
+            raise Problem(FORBIDDEN, Sentence(text, "role-needed", roles=list(roles), has=list(self.roles)))
 
     def may_use(self, model: str) -> bool:
         """Whether the caller may see and do something of this model."""
@@ -86,7 +88,8 @@ class Caller:
     def need_model(self, model: str) -> None:
         """Raise Problem 403 unless the caller may use this model. Said before it is asked whether there is one."""
         if not self.may_use(model):
-            raise Problem(FORBIDDEN, f"{self._right} is for {self._for}, not for {model[:100]!r}.")
+            text = f"{self._right} is for {self._for}, not for {model[:100]!r}."
+            raise Problem(FORBIDDEN, Sentence(text, "other-models", name=model[:100], models=sorted(self.models or ())))
 
     def need_all_models(self) -> None:
         """Raise Problem 403 where the caller is limited to some models."""

@@ -14,6 +14,7 @@ from typing import Self
 from api.access.auth import Caller
 from api.http.problems import AT_ONCE, Flaw, Problem
 from shared.config import Settings
+from shared.sentences import Sentence
 
 
 class TooManyAtOnce(Problem):
@@ -22,7 +23,7 @@ class TooManyAtOnce(Problem):
     def __init__(self, what: str, limit: int, setting: str, *, of_key: bool) -> None:
         whose = "your API key" if of_key else "all callers together"
         detail = f"{limit:,} {what} are open for {whose}, and no more may be at a time. Let one end, then try again."
-        super().__init__(AT_ONCE, detail, [Flaw("", setting, detail)])
+        super().__init__(AT_ONCE, Sentence(detail, limit=limit), [Flaw("", setting, detail)])
 
 
 class TooMuchOfOwner(Problem):

@@ -13,6 +13,7 @@ from api.server.database_threads import DatabaseThreads
 from api.server.deadline import current
 from shared.errands import Errand, read, submit, withdraw
 from shared.errors import PredictqError
+from shared.sentences import Sentence
 
 _WAIT_SECONDS = 40.0  # a worker has 30 for what it does
 _QUEUE_SECONDS = 10.0  # for which an errand may wait for a worker
@@ -56,7 +57,8 @@ class Errands:
             if errand is not None and errand.is_ended:
                 return errand
             if errand is None or waited > seconds or (errand.status == "queued" and waited > _QUEUE_SECONDS):
-                raise Problem(NO_WORKER, "No worker has done this in time. Is one running? See predictq doctor.")
+                text = "No worker has done this in time. Is one running? See predictq doctor."
+                raise Problem(NO_WORKER, Sentence(text))
 
     def _withdraw(self, errand_id: UUID) -> None:
         """Take an errand back that nobody waits for any more, unless a worker has it; its caller does not wait."""

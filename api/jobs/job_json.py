@@ -42,6 +42,8 @@ def job_json(job: JobRecord) -> dict[str, Any]:
         "cancelled_at": job.cancelled_at,
         "links": {"self": path, "results": f"{path}/results", "cancel": f"{path}/cancel"},
     }
+    if job.cancelled_by is not None:
+        body["cancelled_by"] = job.cancelled_by
     if job.name is not None:
         body["name"] = job.name
     if job.deadline is not None:

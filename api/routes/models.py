@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Connection, text
 
 from api.access.auth import Caller
-from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller
+from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller, require_role
 from api.http.acts import record
 from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
@@ -21,7 +21,7 @@ from shared.errors import NoLiveModel
 from shared.jobs.accepting.model_choice import is_model_name
 from shared.models.model_list import ModelSummary, describe_model, list_models
 from shared.models.promotion import check_promotion
-from shared.models.promotion_history import list_promotions, previous_version
+from shared.models.promotion_history import last_promoter, list_promotions, previous_version
 from shared.models.registry import (
     ModelVersion,
     find_version,
@@ -41,6 +41,7 @@ router = APIRouter(tags=["models"], route_class=WideRoute, responses=PROBLEMS)
 
 Name = Annotated[str, Path(max_length=100, description="The model.", examples=["churn"])]
 Number = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The version of the model.")]
+SignatureCaller = Annotated[Caller, Depends(require_role("read", "predict"))]
 NO_FORCE = schemas.Promotion()
 CHECK = schemas.Check()
 
@@ -50,6 +51,20 @@ async def read_models(services: CurrentServices, caller: ReadCaller) -> schemas.
     """All models by name, with what is live of each; only those that the key is for, where it is limited to some."""
     found = await services.quick.read(list_models)
     return schemas.ModelList(models=[_summary(model) for model in found if caller.may_use(model.name)])
+
+
+@router.get("/v1/signature", summary="What a prediction takes")
+async def read_signature(
+    services: CurrentServices,
+    caller: SignatureCaller,
+    model: Annotated[str | None, Query(description="The model; without it the default one.")] = None,
+) -> schemas.LiveSignature:
+    """The features that `POST /v1/predict_raw` takes now for the same `model`: those of the live version.
+
+    For whoever may predict, too, and without the lists of models: refusals of predict_raw name the features anyway.
+    """
+    version = (await services.models.find(caller, model)).version
+    return schemas.LiveSignature.model_validate(version, from_attributes=True)
 
 
 @router.get("/v1/models/{name}", summary="A model")
@@ -251,7 +266,8 @@ def _shape(connection: Connection, version: ModelVersion) -> schemas.ModelVersio
     source = connection.execute(
         text("SELECT name FROM predictq.sources WHERE id = :id"), {"id": version.source_id}
     ).scalar_one_or_none()
-    names = [name for name in schemas.ModelVersion.model_fields if name != "source"]
+    found = {"source": source, "promoted_by": last_promoter(connection, version.id)}
+    names = [name for name in schemas.ModelVersion.model_fields if name not in found]
     return schemas.ModelVersion.model_validate(
-        {**{name: getattr(version, name) for name in names}, "source": source}, from_attributes=True
+        {**{name: getattr(version, name) for name in names}, **found}, from_attributes=True
     )

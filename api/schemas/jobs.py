@@ -147,6 +147,7 @@ class Job(Shape):
     finished_at: Time | None
     cancelled_at: Time | None
     links: Links
+    cancelled_by: str | None = Field(default=None, description="Who: the owner of the key, or the `sub` of a person.")
     name: str | None = None
     deadline: Time | None = None
     asked: Asked | None = Field(default=None, description="Of a bulk job; not in the answer to the call that made it.")

@@ -59,6 +59,7 @@ class ModelVersion(Shape):
     created_at: Time
     checked_at: Time | None
     promoted_at: Time | None
+    promoted_by: str | None = Field(description="Who made it live last.")
     retired_at: Time | None
 
 
@@ -73,6 +74,17 @@ class Model(Shape):
     live_version: int | None
     versions: int
     created_at: Time
+
+
+class LiveSignature(Shape):
+    """What predictions by features are held against."""
+
+    model: str
+    version: int
+    task: Task
+    signature: Signature
+    classes: list[Label]
+    threshold: float | None
 
 
 class ModelList(Shape):

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from shared.access.roles import ALL_ROLES, LONGEST_OWNER, PLAIN_ROLES
 from shared.errors import PredictqError
 from shared.plain_names import refuse_unprintable
+from shared.sentences import Sentence
 
 PREFIX = "pq_"
 LONGEST_NOTE = 200
@@ -84,6 +85,9 @@ def create_key(
     """
     wanted = ALL_ROLES if is_admin else _ordered(roles)
     _check(owner, wanted, models, note)
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        text = f"The key would be expired at once: {expires_at.isoformat(timespec='seconds')} is past."
+        raise KeyRefused(Sentence(text, "key-ended"))
     key = PREFIX + secrets.token_urlsafe(32)
     row = connection.execute(
         _CREATE,
@@ -105,20 +109,22 @@ def _ordered(roles: Collection[str]) -> tuple[str, ...]:
     unknown = [role for role in roles if role not in ALL_ROLES]
     if unknown or not roles:
         said = f"There is no role {str(unknown[0])[:40]!r}" if unknown else "A key needs a role"
-        raise KeyRefused(f"{said}; the roles are {', '.join(ALL_ROLES)}.")
+        text = f"{said}; the roles are {', '.join(ALL_ROLES)}."
+        raise KeyRefused(Sentence(text, "" if unknown else "key-without-role", roles=list(ALL_ROLES)))
     return tuple(role for role in ALL_ROLES if role in roles)
 
 
 def _check(owner: str, roles: Collection[str], models: Sequence[str] | None, note: str | None) -> None:
     if not owner.strip():
-        raise KeyRefused("A key belongs to an owner: give a name.")
+        raise KeyRefused(Sentence("A key belongs to an owner: give a name.", "key-without-owner"))
     for what, value, longest in (("An owner's name", owner, LONGEST_OWNER), ("A note", note or "", LONGEST_NOTE)):
         if (flaw := refuse_unprintable(what, value, longest)) is not None:
             raise KeyRefused(flaw)
     if models is not None and not models:
         raise KeyRefused("Name the models that the key is for, or leave them out: then it is for all.")
     if models is not None and "admin" in roles:
-        raise KeyRefused("A key with the role 'admin' is for all models: leave out the models, or the role.")
+        text = "A key with the role 'admin' is for all models: leave out the models, or the role."
+        raise KeyRefused(Sentence(text, "admin-of-some-models"))
 
 
 def find_key(connection: Connection, key: str) -> ApiKey | None:

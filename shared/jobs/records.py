@@ -65,6 +65,7 @@ class JobRecord:
     name: str | None = None
     deadline: datetime | None = None
     asked: AskedFor | None = None  # of a bulk job
+    cancelled_by: str | None = None  # who, as the audit log names her
 
     @property
     def probability(self) -> float | None:
@@ -102,7 +103,7 @@ class JobRecord:
 def _record(row: Any) -> JobRecord:
     (job_id, kind, owner, status, model, version, total, succeeded, failed, cancelled, created, started, finished,
      stopped, error_code, error_detail, snapshots, batch_id, row_number, key_int8, client, key, task, value, label,
-     threshold, classes, scores, name, deadline, asked_for, asked_where, asked_job) = row  # fmt: skip
+     threshold, classes, scores, name, deadline, asked_for, asked_where, asked_job, cancelled_by) = row  # fmt: skip
     return JobRecord(
         job_id,
         kind,
@@ -133,6 +134,7 @@ def _record(row: Any) -> JobRecord:
         name,
         deadline,
         None if asked_for is None else AskedFor(asked_for, asked_where, asked_job),
+        cancelled_by,
     )
 
 
@@ -160,42 +162,55 @@ def read_job(
 
 
 def cancel_job(
-    connection: Connection, job_id: UUID, owner: str | None, *, models: Collection[str] | None = None
+    connection: Connection,
+    job_id: UUID,
+    owner: str | None,
+    *,
+    models: Collection[str] | None = None,
+    actor: str | None = None,
 ) -> JobRecord:
     """Stop what of a job is not scored yet; what is scored stays. Cancelling again, or too late, changes nothing.
 
-    Which jobs it finds is as in `read_job`. `connection` must be in a transaction. Raises JobUnknown.
+    Which jobs it finds is as in `read_job`. The job keeps `actor` as who cancelled it. `connection` must be in a
+    transaction. Raises JobUnknown.
     """
-    return stop_job(connection, job_id, owner, models=models)[0]
+    return stop_job(connection, job_id, owner, models=models, actor=actor)[0]
 
 
 def stop_job(
-    connection: Connection, job_id: UUID, owner: str | None, *, models: Collection[str] | None = None
+    connection: Connection,
+    job_id: UUID,
+    owner: str | None,
+    *,
+    models: Collection[str] | None = None,
+    actor: str | None = None,
 ) -> tuple[JobRecord, bool]:
     """The same, and whether this call stopped anything."""
     job = read_job(connection, job_id, owner, models=models)
     if job.status.is_terminal:
         return job, False
     if job.request_id is not None:
-        has_stopped = _cancel_single(connection, job_id, job.request_id)
+        has_stopped = _cancel_single(connection, job_id, job.request_id, actor)
     else:
-        has_stopped = stop_bulk(connection, job_id, is_cancelled=True)
+        has_stopped = stop_bulk(connection, job_id, is_cancelled=True, actor=actor)
     return read_job(connection, job_id, owner, models=models), has_stopped
 
 
-def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool) -> bool:
+def stop_bulk(connection: Connection, job_id: UUID, *, is_cancelled: bool, actor: str | None = None) -> bool:
     """End the open batches of a job, and its plan. A worker that has one now finds its claim gone and drops its work.
 
-    `is_cancelled` says that its owner wanted it; else the job has an error of its own. `connection` must be in a
+    `is_cancelled` says that `actor` wanted it; else the job has an error of its own. `connection` must be in a
     transaction. Returns whether any was open.
     """
-    values = {"id": str(job_id)}
+    values = {"id": str(job_id), "actor": actor}
     # The plan first: whoever writes pages holds its row, so that no page comes after this.
     connection.execute(LOCK_PLAN, values)
     stopped = connection.execute(_STOP_BATCHES, values).scalar_one()
     if stopped and is_cancelled:
         connection.execute(
-            text("UPDATE predictq.jobs SET cancelled_at = clock_timestamp() WHERE id = :id AND status IS NULL"), values
+            text("""UPDATE predictq.jobs SET cancelled_at = clock_timestamp(), cancelled_by = :actor
+                    WHERE id = :id AND status IS NULL"""),
+            values,
         )
     connection.execute(text("SELECT predictq.end_job(:id)"), values)
     return bool(stopped)
@@ -218,9 +233,9 @@ SELECT count(*) FROM gone
 """)
 
 
-def _cancel_single(connection: Connection, job_id: UUID, request_id: RequestId) -> bool:
+def _cancel_single(connection: Connection, job_id: UUID, request_id: RequestId, actor: str | None) -> bool:
     """Note one row of the shared batch as cancelled; finishing leaves it out. Returns whether it was open."""
-    values = {"id": str(job_id), "batch_id": request_id.batch_id, "row": request_id.row}
+    values = {"id": str(job_id), "batch_id": request_id.batch_id, "row": request_id.row, "actor": actor}
     # Locked now: another cancel of this job, or the batch's end, is either committed and seen here, or waits.
     open_batch = connection.execute(
         text("SELECT FROM predictq.prediction_batches WHERE id = :batch_id FOR UPDATE"), values
@@ -228,7 +243,7 @@ def _cancel_single(connection: Connection, job_id: UUID, request_id: RequestId) 
     if open_batch is None:
         return False
     cancelled = connection.execute(
-        text("""UPDATE predictq.jobs SET status = 'cancelled', cancelled_at = clock_timestamp(),
+        text("""UPDATE predictq.jobs SET status = 'cancelled', cancelled_at = clock_timestamp(), cancelled_by = :actor,
                        finished_at = clock_timestamp() WHERE id = :id AND status IS NULL"""),
         values,
     )

@@ -34,6 +34,13 @@ WHERE p.model = :model ORDER BY p.id DESC LIMIT :most
 """)
 
 
+def last_promoter(connection: Connection, version_id: int) -> str | None:
+    """Who made a version live last; None where nobody has, or where it is not known who."""
+    asked = text("SELECT actor FROM predictq.promotions WHERE model_version_id = :id ORDER BY id DESC LIMIT 1")
+    found: str | None = connection.execute(asked, {"id": version_id}).scalar_one_or_none()
+    return found
+
+
 def previous_version(connection: Connection, model: str) -> ModelVersion:
     """The version that was live before the present one. Raises ModelUnknown, and NothingToRollBack."""
     require_model(connection, model)

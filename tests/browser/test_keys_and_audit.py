@@ -64,6 +64,22 @@ def test_what_a_key_cannot_be_is_said_and_nothing_typed_is_lost(page: Page) -> N
     expect(page.get_by_label("Note")).to_have_value("for the cron job")
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en-GB", "The last day is past"), ("fr-FR", "Le dernier jour est passé")]
+)
+def test_a_last_day_that_is_past_is_refused(visit: Visit, language: str, said: str) -> None:
+    """With what it would come to; the day that was typed is still there."""
+    page = visit(language=language)
+    page.goto("/keys/new")
+    page.locator("#owner").fill("team of yesterday")
+    page.locator("#expires").fill("2020-01-31")
+    page.locator("button.main").click()
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    expect(page.locator("#expires")).to_have_value("2020-01-31")
+    page.goto("/keys")
+    expect(page.locator("main")).not_to_contain_text("team of yesterday")
+
+
 def test_the_audit_log_shows_who_did_what(page: Page) -> None:
     """A key that was made is a line with its maker, address and what it may; a filter finds it; a script stays text."""
     make(page, HOSTILE, "read")

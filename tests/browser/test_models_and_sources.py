@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import joblib
@@ -15,26 +17,27 @@ from sklearn.linear_model import LogisticRegression
 from tests.browser.conftest import Visit
 from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.e2e.support import Up
+from web.words.language import choose_language
 
 HOSTILE = "<script>alert(1)</script>"
 SLOW_MS = 60_000  # a worker starts a process to open a file
 
 
-def fitted() -> LogisticRegression:
-    """A model of two columns that the sample's source has."""
-    rows = np.random.default_rng(0)
+def fitted(seed: int = 0) -> LogisticRegression:
+    """A model of two columns that the sample's source has; another one for each seed."""
+    rows = np.random.default_rng(seed)
     frame = pd.DataFrame({"age": rows.integers(20, 60, 300), "monthly_income": rows.integers(1000, 9000, 300)})
     return LogisticRegression(max_iter=1000).fit(frame, (frame["age"] > 40).astype(int))
 
 
-def register(page: Page, file: Path, name: str) -> None:
-    """Fill the form in and send it."""
+def register(page: Page, file: Path, name: str, say: Callable[[str], str] = str) -> None:
+    """Fill the form in and send it; `say` gives its words in the page's language."""
     page.goto("/models/register")
-    page.get_by_label("File").set_input_files(file)
-    page.get_by_label("Model", exact=True).fill(name)
-    page.get_by_label("Source").select_option("clients")
-    page.get_by_label("Description").fill(HOSTILE)
-    page.get_by_role("button", name="Register").click()
+    page.get_by_label(say("File")).set_input_files(file)
+    page.get_by_label(say("Model"), exact=True).fill(name)
+    page.get_by_label(say("Source")).select_option("clients")
+    page.get_by_label(say("Description")).fill(HOSTILE)
+    page.get_by_role("button", name=say("Register"), exact=True).click(timeout=SLOW_MS)
 
 
 def live_version(stack: Up) -> int:
@@ -43,40 +46,52 @@ def live_version(stack: Up) -> int:
         return int(client.get("/v1/models/attrition").json()["live_version"])
 
 
-def test_a_file_is_registered_promoted_and_rolled_back(stack: Up, page: Page, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("language", "seed"), [("en-GB", 0), ("fr-FR", 1)])
+def test_a_file_is_registered_promoted_and_rolled_back(
+    stack: Up, visit: Visit, tmp_path: Path, language: str, seed: int
+) -> None:
     """Each with the name typed and a reason, which stands beside the time and the person afterwards."""
+    say = choose_language({}, language).say
+    page = visit(language=language)
     first = live_version(stack)
     file = tmp_path / "two-columns.skops"
-    file.write_bytes(skops.io.dumps(fitted()))
-    register(page, file, "attrition")
+    file.write_bytes(skops.io.dumps(fitted(seed)))
+    register(page, file, "attrition", say)
     expect(page.locator("h1")).to_contain_text("attrition", timeout=SLOW_MS)
     expect(page.locator("main")).to_contain_text(HOSTILE)
     expect(page.locator("svg.curves").first).to_be_visible()
     expect(page.locator("table.beside")).to_contain_text("scikit-learn==")
     assert find_barriers(page) == []
-    promote = page.get_by_role("link", name=f"Promote version {first + 1}")
-    button, column = promote.bounding_box(), page.locator("table.beside thead th").nth(2).bounding_box()
+    with api_of(stack) as client:
+        newest = client.get("/v1/models/attrition").json()["all_versions"][0]["version"]
+    promote = page.get_by_role("link", name=say("Promote version %(number)s", number=newest))
+    button = promote.bounding_box()
+    head = page.locator("table.beside thead th", has_text=re.compile(rf"\b{newest}\b"))
+    column = head.first.bounding_box()
     assert button is not None
     assert column is not None
     assert column["x"] <= button["x"] < column["x"] + column["width"], "it stands under its version"
     promote.click()
-    page.get_by_label("Reason").fill("a simpler model")
-    page.get_by_label("To be sure").fill("attritoin")
-    page.get_by_role("button", name="Promote").click()
-    expect(page.get_by_role("alert")).to_contain_text("Nothing was done")
+    sure = say("To be sure, type the model’s name")
+    page.get_by_label(say("Reason")).fill(f"a simpler model {seed}")
+    page.get_by_label(sure).fill("attritoin")
+    page.get_by_role("button", name=say("Promote"), exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text(say("What was typed is not the model’s name. Nothing was done."))
     assert find_barriers(page) == []
-    take_picture(page, "model-promote")
-    page.get_by_label("To be sure").fill("attrition")
-    page.get_by_role("button", name="Promote").click()
-    expect(page.locator("tr", has_text="a simpler model")).to_be_visible(timeout=SLOW_MS)
-    assert live_version(stack) == first + 1
-    page.get_by_role("link", name=f"Roll back to {first}").click()
-    page.get_by_label("Reason").fill("the old one was better")
-    page.get_by_label("To be sure").fill("attrition")
-    page.get_by_role("button", name="Roll back").click()
-    expect(page.locator("tr", has_text="the old one was better")).to_be_visible(timeout=SLOW_MS)
+    if language == "en-GB":
+        take_picture(page, "model-promote")
+    page.get_by_label(sure).fill("attrition")
+    page.get_by_role("button", name=say("Promote"), exact=True).click()
+    expect(page.locator("tr", has_text=f"a simpler model {seed}")).to_be_visible(timeout=SLOW_MS)
+    assert live_version(stack) == newest
+    page.get_by_role("link", name=say("Roll back to %(number)s", number=first)).click()
+    page.get_by_label(say("Reason")).fill(f"the old one was better {seed}")
+    page.get_by_label(sure).fill("attrition")
+    page.get_by_role("button", name=say("Roll back"), exact=True).click()
+    expect(page.locator("tr", has_text=f"the old one was better {seed}")).to_be_visible(timeout=SLOW_MS)
     assert live_version(stack) == first
-    take_picture(page, "model", full_page=True)
+    if language == "en-GB":
+        take_picture(page, "model", full_page=True)
 
 
 def test_a_pickle_is_not_taken_by_the_form(page: Page, tmp_path: Path) -> None:
@@ -108,6 +123,41 @@ def test_a_source_tells_what_it_is_and_what_changed(stack: Up, page: Page) -> No
 
 
 @pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en-GB", ("Add it", "One reading: 7 s", "A connection: 3 s as usual")),
+        ("fr-FR", ("L’ajouter", "Une lecture : 7 s", "Une connexion : 3 s comme d’habitude")),
+    ],
+)
+def test_a_source_is_added_with_time_outs_of_its_own(
+    stack: Up, visit: Visit, language: str, words: tuple[str, ...]
+) -> None:
+    """As `predictq sources add` does it; what cannot be is said, and nothing typed is lost."""
+    send, own, usual = words
+    page = visit(language=language)
+    page.goto("/sources")
+    page.locator(".acts a").click()
+    page.locator("#name").fill(f"again {language}")
+    page.locator("#table").fill("predictq_data.no_such_table")
+    page.locator("#timeout_seconds").fill("7")
+    page.locator("#unchecked").check()
+    assert find_barriers(page) == []
+    page.get_by_role("button", name=send).click()
+    expect(page.get_by_role("alert")).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator("#timeout_seconds")).to_have_value("7")
+    expect(page.locator("#unchecked")).to_be_checked()
+    page.locator("#table").fill("predictq_data.clients")
+    page.get_by_role("button", name=send).click()
+    expect(page.locator("h1")).to_have_text(f"again {language}", timeout=SLOW_MS)
+    expect(page.locator("main")).to_contain_text(own)
+    expect(page.locator("main")).to_contain_text(usual)
+    with api_of(stack) as client:
+        source = client.get(f"/v1/sources/again {language}").json()
+        assert source["settings"]["statement_seconds"] == 7
+        assert client.delete(f"/v1/sources/again {language}").status_code == 204
+
+
+@pytest.mark.parametrize(
     ("path", "title"),
     [
         ("/models", "Modèles"),
@@ -115,6 +165,7 @@ def test_a_source_tells_what_it_is_and_what_changed(stack: Up, page: Page) -> No
         ("/models/attrition/promote?version=1", "Mettre attrition:1 en service"),
         ("/models/register", "Enregistrer un fichier"),
         ("/sources", "Sources"),
+        ("/sources/new", "Ajouter une source"),
         ("/sources/clients", "clients"),
     ],
 )

@@ -24,6 +24,7 @@ from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.browser.printed import printed_pages
 from tests.e2e.support import Up
 from tests.support import wait_until
+from web.words.language import choose_language
 
 STRANGE = "modèle étrange n° 1 & cie"
 HOSTILE = "<script>document.title='taken'</script>"
@@ -63,24 +64,28 @@ def workbook(path: Path, rows: list[list[Any]]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("has_script", [True, False])
-def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path, has_script: bool) -> None:
+@pytest.mark.parametrize(("language", "has_script"), [("fr-FR", True), ("fr-FR", False), ("en-GB", True)])
+def test_a_french_workbook_becomes_a_job(
+    stack: Up, visit: Visit, tmp_path: Path, language: str, has_script: bool
+) -> None:
     """Sent, understood, a column chosen, counted, scored, watched to its end, and its failed row opened."""
-    page = visit(language="fr-FR", has_script=has_script)
+    words = choose_language({}, language)
+    page = visit(language=language, has_script=has_script)
     path = workbook(tmp_path / "salariés <b>.xlsx", [["Numéro", HOSTILE], [5, "Zoé"], [6, "x"], [99_999_999, "?"]])
     page.goto("/jobs/new")
     page.set_input_files("#file", path)
-    page.get_by_role("button", name="Envoyer et vérifier").click()
-    expect(page.locator(".problems")).to_contain_text("Choisissez ci-dessous", timeout=60_000)
-    expect(page.locator("main")).to_contain_text("feuille Salariés")
-    expect(page.get_by_label("Feuille")).to_have_value("Salariés")
-    expect(page.locator("button.main:not([disabled])", has_text="Vérifier")).to_have_count(1)
+    page.get_by_role("button", name=words.say("Send and look")).click()
+    expect(page.locator(".problems")).to_contain_text(words.say("Choose it below, then look again."), timeout=60_000)
+    expect(page.locator("main")).to_contain_text(f"{words.say('sheet')} Salariés")
+    expect(page.get_by_label(words.say("Sheet"))).to_have_value("Salariés")
+    again = words.say("Look again")
+    expect(page.locator("button.main:not([disabled])", has_text=again)).to_have_count(1)
     page.get_by_label("client_id").select_option("Numéro")
-    page.get_by_role("button", name="Vérifier à nouveau").click()
-    button = page.get_by_role("button", name="Calculer 3 lignes")
+    page.get_by_role("button", name=again).click()
+    button = page.get_by_role("button", name=words.say_count("Score %(shown)s row", "Score %(shown)s rows", 3, shown=3))
     expect(button).to_be_visible()
     assert find_barriers(page) == [] if has_script else True
-    if has_script:
+    if has_script and language == "fr-FR":
         take_picture(page, "new-job-table")
     button.click()
     expect(page).to_have_url(re.compile("/jobs/[0-9a-f]{8}-"))
@@ -91,9 +96,10 @@ def test_a_french_workbook_becomes_a_job(stack: Up, visit: Visit, tmp_path: Path
         failed = client.get(f"/v1/jobs/{job}/results").json()["rows"][2]["request_id"]
     if not has_script:
         page.reload()
-    expect(page.locator(".chip").first).to_contain_text("1 erreur", timeout=20_000)  # it moved there by itself
+    errors = words.say_count("%(count)s error", "%(count)s errors", 1)
+    expect(page.locator(".chip").first).to_contain_text(errors, timeout=20_000)  # it moved there by itself
     page.goto(f"/answers/{failed}")
-    expect(page.locator("main")).to_contain_text("La source n’a aucun client de cette clé.")
+    expect(page.locator("main")).to_contain_text(words.say("The source has no client of this key."))
     assert page.title() != "taken"
 
 
@@ -150,31 +156,35 @@ def test_a_filter_is_built_and_counted_before_it_is_sent(stack: Up, visit: Visit
     expect(page).to_have_url(re.compile("/jobs/[0-9a-f]{8}-"))
 
 
-def test_a_client_is_found_and_compared(stack: Up, visit: Visit) -> None:
+@pytest.mark.parametrize(("language", "number"), [("fr-FR", 7), ("en-GB", 8)])
+def test_a_client_is_found_and_compared(stack: Up, visit: Visit, language: str, number: int) -> None:
     """By her key, which is in no address; what differs from what was scored is marked."""
-    answers = [predicted(stack, 7) for _ in range(2)]
+    words = choose_language({}, language)
+    answers = [predicted(stack, number) for _ in range(2)]
     engine = create_engine(stack.state["database_url"].replace("postgresql://", "postgresql+psycopg2://"))
     with engine.begin() as connection:
-        connection.execute(text("UPDATE predictq_data.clients SET age = age + 1 WHERE client_id = 7"))
+        older = text("UPDATE predictq_data.clients SET age = age + 1 WHERE client_id = :id")
+        connection.execute(older, {"id": number})
     engine.dispose()
-    page = visit(language="fr-FR")
+    page = visit(language=language)
     page.goto("/clients")
-    page.get_by_label("Clé du client").fill("7")
-    page.get_by_role("button", name="Chercher").click()
-    expect(page.locator("h1")).to_contain_text("Client 7")
+    page.get_by_label(words.say("Client key")).fill(str(number))
+    page.get_by_role("button", name=words.say("Find"), exact=True).click()
+    expect(page.locator("h1")).to_contain_text(f"Client {number}")
     assert re.fullmatch(r".*/clients/[0-9a-f]{16}/clients", page.url)
     expect(page.locator(".for-wide svg").first).to_be_visible()
     expect(page.locator("tr.differs")).to_have_count(1)
     expect(page.locator("tr.differs")).to_contain_text("age")
     assert find_barriers(page) == []
-    take_picture(page, "client", full_page=True)
+    if language == "fr-FR":
+        take_picture(page, "client", full_page=True)
     page.get_by_role("link", name=answers[0]["request_id"], exact=True).click()
-    page.get_by_role("button", name="Toutes les réponses de ce client").click()
-    expect(page.locator("h1")).to_contain_text("Client 7")
+    page.get_by_role("button", name=words.say("All answers of this client")).click()
+    expect(page.locator("h1")).to_contain_text(f"Client {number}")
     page.goto("/clients")
-    page.get_by_label("Clé du client").fill("88888888")
-    page.get_by_role("button", name="Chercher").click()
-    expect(page.get_by_role("alert")).to_contain_text("Aucune réponse")
+    page.get_by_label(words.say("Client key")).fill("88888888")
+    page.get_by_role("button", name=words.say("Find"), exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text(words.say("No answer of this client is kept."))
 
 
 def test_a_client_whom_only_calls_have_named(stack: Up, visit: Visit, strange: str) -> None:
@@ -307,6 +317,35 @@ def test_a_model_is_tried(stack: Up, visit: Visit, strange: str, width: int, is_
     page.get_by_role("link", name=strange).click()
     expect(page.locator("h1")).to_contain_text(strange)
     assert page.title() != "taken"
+
+
+@pytest.mark.parametrize("models", [None, [STRANGE], [STRANGE, "attrition"]])
+def test_a_key_that_may_only_predict_tries_a_model(
+    stack: Up, visit: Visit, strange: str, models: list[str] | None
+) -> None:
+    """She chooses among the models of her key, or types one where it is for all; no link leads where she may not."""
+    with api_of(stack) as client:
+        body = {"owner": "shop", "roles": ["predict"], "models": models}
+        key = client.post("/v1/keys", json=body).json()["key"]
+    page = visit(key=key, language="fr-FR")
+    page.get_by_role("link", name="Essayer").click()
+    if models is None:
+        page.get_by_label("Modèle", exact=True).fill("nobody's")
+        page.get_by_role("button", name="Choisir").click()
+        expect(page.get_by_role("alert")).to_contain_text("Il n’y a pas de modèle")
+        page.get_by_label("Modèle", exact=True).fill(strange)
+        page.get_by_role("button", name="Choisir").click()
+    elif len(models) > 1:
+        assert page.locator("#model option").count() == len(models)
+        page.get_by_label("Modèle", exact=True).select_option(strange)
+    else:
+        expect(page.locator("#model")).to_have_count(0)
+    expect(page.locator("#f2")).to_be_visible()
+    fill(page)
+    page.get_by_role("button", name="Prédire").click()
+    expect(page.locator("#result .figure")).to_be_visible()
+    assert page.locator("#result a").count() == 0
+    assert find_barriers(page) == []
 
 
 def test_values_that_do_not_fit_are_shown_at_their_fields(visit: Visit) -> None:

@@ -15,18 +15,18 @@ class Place:
 
     path: str
     title: str
-    role: str = ""  # who is shown it; empty: everybody
+    roles: tuple[str, ...] = ()  # who is shown it: whoever has one of them; empty: everybody
 
 
 PLACES = (
     Place("/", N_("Overview")),
-    Place("/jobs", N_("Jobs"), role="read"),
-    Place("/clients", N_("Clients"), role="read"),
-    Place("/models", N_("Models"), role="read"),
-    Place("/sources", N_("Sources"), role="admin"),
-    Place("/try", N_("Try it"), role="read"),
-    Place("/keys", N_("Keys"), role="admin"),
-    Place("/audit", N_("Audit log"), role="admin"),
+    Place("/jobs", N_("Jobs"), roles=("read",)),
+    Place("/clients", N_("Clients"), roles=("read",)),
+    Place("/models", N_("Models"), roles=("read",)),
+    Place("/sources", N_("Sources"), roles=("admin",)),
+    Place("/try", N_("Try it"), roles=("read", "predict")),
+    Place("/keys", N_("Keys"), roles=("admin",)),
+    Place("/audit", N_("Audit log"), roles=("admin",)),
 )
 
 
@@ -34,4 +34,4 @@ def places_for(caller: Caller | None, screens: Collection[str]) -> Sequence[Plac
     """The places that there are for somebody; none where nobody is signed in."""
     if caller is None:
         return ()
-    return [place for place in PLACES if place.path in screens and (not place.role or caller.may(place.role))]
+    return [place for place in PLACES if place.path in screens and (not place.roles or caller.may(*place.roles))]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
 from starlette.responses import Response
 
-from web.frame.api_calls import ApiRefused, path_part
+from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import answer_chart
@@ -24,24 +25,33 @@ routes = ScreenRoutes()
 _SECONDS = 20.0
 _WAIT = "wait=10"
 _REFUSED = 422
+_NOT_THIS_MODEL = ("forbidden", "model-unknown", "model-required", "no-live-model", "invalid-request")
 _MOST_CHOICES = 60  # of a list; more are typed, with help
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The model that is tried, and the others."""
+
+    names: Sequence[str] | None  # to choose from; None where the key may not see which there are: one is typed
+    name: str | None  # the one that is meant, empty for the default one; None where there is none
+    version: Mapping[str, Any] | None = None  # what is live of it
+    refused: str = ""  # why it cannot be tried
 
 
 @routes.get("/try")
 async def form(screen: Screen) -> Response:
     """The form of a model, of the default one without a name."""
-    models = await _models(screen)
-    version = await _version(screen, models, screen.query("model"))
-    return await _show(screen, models, version, {}, None, {})
+    return await _show(screen, await _choice(screen, screen.query("model")), {}, None, {})
 
 
 @routes.post("/try", role="predict", seconds=_SECONDS)
 async def ask(screen: Screen) -> Response:
     """Score what the form says, and show the answer above it."""
-    models = await _models(screen)
-    version = await _version(screen, models, screen.given("model"))
+    choice = await _choice(screen, screen.given("model"))
+    version = choice.version
     if version is None:
-        return await _show(screen, models, None, {}, None, {})
+        return await _show(screen, choice, {}, None, {})
     given = {spec["name"]: screen.given(f"f{number}") for number, spec in enumerate(version["signature"]["features"])}
     features = {
         spec["name"]: value
@@ -53,23 +63,23 @@ async def ask(screen: Screen) -> Response:
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
-        return await _show(screen, models, version, given, None, _wrong(screen, refused), features)
-    return await _show(screen, models, version, given, job, {}, features)
+        return await _show(screen, choice, given, None, _wrong(screen, refused), features)
+    return await _show(screen, choice, given, job, {}, features)
 
 
 async def _show(
     screen: Screen,
-    models: Sequence[Mapping[str, Any]],
-    version: Mapping[str, Any] | None,
+    choice: _Choice,
     given: Mapping[str, str],
     job: Mapping[str, Any] | None,
     wrong: Mapping[str, str],
     features: Mapping[str, Any] | None = None,
 ) -> Response:
+    version = choice.version
     return await screen.show(
         "try.html",
-        status=_REFUSED if wrong else 200,
-        models=models,
+        status=_REFUSED if wrong or choice.refused else 200,
+        choice=choice,
         version=version,
         fields=_fields(version, given, wrong) if version else [],
         wrong=wrong,
@@ -80,18 +90,30 @@ async def _show(
     )
 
 
-async def _models(screen: Screen) -> list[dict[str, Any]]:
-    return [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
+async def _choice(screen: Screen, wanted: str) -> _Choice:
+    """The model of this name, else the default one, else the first; and what its live version takes."""
+    choice = await _names(screen, wanted)
+    if choice.name is None:
+        return choice
+    try:
+        version = await screen.api.get("/v1/signature", model=choice.name)
+    except ApiRefused as refused:
+        if refused.code not in _NOT_THIS_MODEL:
+            raise
+        return replace(choice, refused=told_refusal(screen.language, refused.problem))
+    return replace(choice, name=version["model"], version=version)
 
 
-async def _version(screen: Screen, models: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any] | None:
-    """The live version of a model, of the default one, or of the first; None where no model is live."""
-    chosen = chosen_model(models, name)
-    if chosen is None:
-        return None
-    path = f"/v1/models/{path_part(chosen['name'])}/versions/{chosen['live_version']}"
-    found: dict[str, Any] = await screen.api.get(path)
-    return found
+async def _names(screen: Screen, wanted: str) -> _Choice:
+    caller = screen.signed_in
+    if caller.may("read"):
+        live = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
+        chosen = chosen_model(live, wanted)
+        return _Choice([one["name"] for one in live], chosen["name"] if chosen else None)
+    if caller.models is None:
+        return _Choice(None, wanted)
+    names = sorted(caller.models)
+    return _Choice(names, wanted if wanted in names else next(iter(names), None))
 
 
 def _fields(version: Mapping[str, Any], given: Mapping[str, str], wrong: Mapping[str, str]) -> list[dict[str, Any]]:

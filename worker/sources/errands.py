@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, text
 from shared.models.signature import Signature
 from shared.models.source_changes import Columns, broken_features, columns_of, columns_seen
 from shared.postgres.engine import autocommit, driver_connection, transaction
+from shared.sentences import Sentence, members_of
 from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.selection import count_query, first_keys_query, selection_query
@@ -170,34 +171,40 @@ def _unnamed(table: str, variable: str | None) -> Source:
     return Source(0, table[:100], variable, "", "", (KeyColumn("k", "text"),))
 
 
-def _changes(before: Source, now: Source) -> list[str]:
+def _changes(before: Source, now: Source) -> list[Sentence]:
     """What is otherwise than when the source was added or checked last, a sentence each."""
     found = _column_changes(columns_of(before), columns_of(now))
     found += [
-        f"{column.name}, which filters may name, is gone, or may not be read any more."
+        Sentence(
+            f"{column.name}, which filters may name, is gone, or may not be read any more.",
+            "filter-column-gone",
+            name=column.name,
+        )
         for column in before.filters
         if column.name not in {other.name for other in now.filters}
     ]
     if before.is_scan != now.is_scan:
-        found.append(
-            "It is too slow to be read by key now." if now.is_scan else "It is quick enough to be read by key now."
-        )
+        slow = Sentence("It is too slow to be read by key now.", "too-slow-by-key")
+        found.append(slow if now.is_scan else Sentence("It is quick enough to be read by key now.", "quick-by-key"))
     return found
 
 
-def _column_changes(before: Columns, now: Columns) -> list[str]:
+def _column_changes(before: Columns, now: Columns) -> list[Sentence]:
     """A sentence for each column that came, went or is another."""
     found = []
     for name, (kind, is_nullable) in before.items():
         if name not in now:
-            found.append(f"{name} is gone, or may not be read any more.")
+            found.append(Sentence(f"{name} is gone, or may not be read any more.", "column-gone", name=name))
             continue
         other, may_be_null = now[name]
         if other != kind:
-            found.append(f"{name} was {kind} and is {other}.")
-        elif may_be_null != is_nullable:
-            found.append(f"{name} may be null now." if may_be_null else f"{name} is never null now.")
-    return [*found, *(f"{name} is new." for name in now if name not in before)]
+            text = f"{name} was {kind} and is {other}."
+            found.append(Sentence(text, "column-of-another-type", name=name, before=kind, now=other))
+        elif may_be_null and not is_nullable:
+            found.append(Sentence(f"{name} may be null now.", "column-may-be-null", name=name))
+        elif is_nullable and not may_be_null:
+            found.append(Sentence(f"{name} is never null now.", "column-never-null", name=name))
+    return [*found, *(Sentence(f"{name} is new.", "column-new", name=name) for name in now if name not in before)]
 
 
 def _seen(before: Source, now: Source, at: datetime) -> list[tuple[str, Columns]]:
@@ -208,12 +215,13 @@ def _seen(before: Source, now: Source, at: datetime) -> list[tuple[str, Columns]
     return [seen[0], *seen[1:][-_KEPT_CHANGES:]]
 
 
-def _history(before: Source, changes: list[str], at: datetime) -> dict[str, Any]:
-    """What is kept of checks: when the last was, and what the last ones found."""
+def _history(before: Source, changes: Sequence[str], at: datetime) -> dict[str, Any]:
+    """What is kept of checks: when the last was, and what the last ones found; in `told` for other languages, too."""
     checked = at.isoformat(timespec="seconds")
     known = list(before.measured.get("history", ()))
     if changes:
-        known = [{"at": checked, "changes": changes}, *known][:_KEPT_CHANGES]
+        told = [{"detail": str(change), **members_of(change)} for change in changes]
+        known = [{"at": checked, "changes": list(changes), "told": told}, *known][:_KEPT_CHANGES]
     return {"checked_at": checked, "history": known}
 
 

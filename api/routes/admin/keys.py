@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+import orjson
+from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy import Connection
+from starlette.responses import Response
 
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http.acts import record
 from api.http.cursors import Cursor, make_cursor, next_link, read_id_cursor
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.requests import Raw
 from api.schemas import admin as schemas
 from shared.access.api_keys import ApiKey, create_key, list_keys, prefixes_of, revoke_key, rotate_key
 
@@ -22,27 +25,28 @@ _LARGEST_ID = 2**31 - 1
 Prefix = Annotated[str, Path(max_length=40, description="How the key begins.", examples=["pq_k3xT9aQw"])]
 
 
-@router.get("/v1/keys", summary="All keys")
+@router.get("/v1/keys", summary="All keys", response_model=schemas.KeyList)
 async def read_keys(
     services: CurrentServices,
     _: AdminCaller,
-    response: Response,
     limit: Annotated[int, Query(ge=1, le=1000, description="The most to give.")] = 100,
     cursor: Cursor = None,
     prefix: Annotated[str | None, Query(max_length=40, description="Only the key that begins so.")] = None,
-) -> schemas.KeyList:
+) -> Response:
     """Newest first, revoked ones too. What they are is not among it: only their hashes are stored."""
     before = read_id_cursor(cursor, _LARGEST_ID)
 
-    def read(connection: Connection) -> tuple[list[ApiKey], dict[int, str]]:
-        keys = list_keys(connection, limit=limit + 1, before=before, prefix=prefix)
-        return keys, prefixes_of(connection, {key.rotated_to for key in keys if key.rotated_to is not None})
+    def read(connection: Connection) -> tuple[bytes, str | None]:
+        """The keys as JSON, written in the thread that reads them."""
+        found = list_keys(connection, limit=limit + 1, before=before, prefix=prefix)
+        prefixes = prefixes_of(connection, {key.rotated_to for key in found if key.rotated_to is not None})
+        following = make_cursor(found[limit - 1].id) if len(found) > limit else None
+        return orjson.dumps([_shape(key, prefixes) for key in found[:limit]]), following
 
-    found, prefixes = await services.quick.read(read)
-    following = make_cursor(found[limit - 1].id) if len(found) > limit else None
-    if following is not None:
-        response.headers["Link"] = next_link("/v1/keys", [("limit", limit), ("cursor", following)])
-    return schemas.KeyList(keys=[schemas.Key(**_shape(key, prefixes)) for key in found[:limit]], next=following)
+    found, following = await services.quick.read(read)
+    links = [] if following is None else [("limit", limit), ("cursor", following)]
+    headers = [(b"link", next_link("/v1/keys", links).encode())] if links else []
+    return Raw(b'{"keys":%b,"next":%b}' % (found, orjson.dumps(following)), 200, headers)
 
 
 @router.post("/v1/keys", status_code=201, summary="Make a key")

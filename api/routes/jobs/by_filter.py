@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field, StrictBool
 from sqlalchemy import Connection
 
@@ -87,6 +87,47 @@ class Cancelled(Shape):
     matching: int
     cancelled: int
     more: bool
+
+
+class FilterColumn(Shape):
+    """A column that a filter may name."""
+
+    name: str
+    type: str
+    use: Literal["key", "feature", "filter"] = Field(
+        description="Of the key, a feature of the model, or named for filters when the source was added."
+    )
+
+
+class FilterColumns(Shape):
+    """What a filter may name, of the source that a model reads."""
+
+    model: str
+    source: str
+    columns: list[FilterColumn]
+
+
+@router.get("/v1/filter-columns", summary="What a filter may name")
+async def filter_columns(
+    services: CurrentServices,
+    caller: BulkCaller,
+    model: Annotated[str | None, Query(description="The model; without it the default one.")] = None,
+) -> FilterColumns:
+    """The key of the model's source, the features of its live version, and the columns that were named for filters.
+
+    Further columns of the source are for administrators to see; a filter may name them as well.
+    """
+    found = await services.models.find(caller, model)
+    if found.source is None:
+        raise SourceNeeded(found.version.model)
+    source = found.source
+    features = set(found.version.signature.names) - {one.name for one in source.key}
+    columns = [
+        *(FilterColumn(name=one.name, type=one.type, use="key") for one in source.key),
+        *(FilterColumn(name=one.name, type=one.type, use="feature") for one in source.columns if one.name in features),
+        *(FilterColumn(name=one.name, type=one.type, use="filter") for one in source.filters),
+    ]
+    return FilterColumns(model=found.version.model, source=source.name, columns=columns)
 
 
 @router.post("/v1/jobs/count", summary="Count the clients of a filter")
@@ -178,7 +219,8 @@ async def _find(
 async def _cancel(services: Services, caller: Caller, job: JobRecord, stopped: list[UUID]) -> None:
     """Cancel one; it is added to `stopped` where this call did it."""
     ended, has_stopped = await services.lists.write(
-        lambda connection: stop_job(connection, job.job_id, caller.owner, models=caller.models), owner=caller.owner
+        lambda connection: stop_job(connection, job.job_id, caller.owner, models=caller.models, actor=caller.actor),
+        owner=caller.owner,
     )
     if has_stopped:
         stopped.append(job.job_id)

@@ -92,7 +92,7 @@ async def cancel(request: Request, services: CurrentServices, caller: Canceller,
     owner = None if caller.may("operate") else caller.owner
 
     def stop(connection: Connection) -> JobRecord:
-        stopped, has_stopped = stop_job(connection, job_id, owner, models=caller.models)
+        stopped, has_stopped = stop_job(connection, job_id, owner, models=caller.models, actor=caller.actor)
         if has_stopped or stopped.owner != caller.owner:
             after = {"owner": stopped.owner, "status": stopped.status.value}
             record(connection, request, caller, "job.cancel", f"job {job_id}", after=after)

@@ -13,6 +13,7 @@ CREATE TABLE predictq.jobs (
     owner text NOT NULL,
     status text CHECK (status IN ('succeeded', 'failed', 'cancelled')),
     cancelled_at timestamptz,
+    cancelled_by text,  -- the actor, as the audit log names her
     started_at timestamptz,
     finished_at timestamptz,
     first_batch_id bigint,

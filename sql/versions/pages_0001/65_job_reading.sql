@@ -13,7 +13,7 @@ RETURNS TABLE (
     cancelled_at timestamptz, error_code text, error_detail text, snapshots integer, batch_id bigint, row_number integer,
     client_id bigint, client jsonb, key text, task text, value double precision, label jsonb,
     threshold double precision, classes jsonb, scores double precision[], name text, deadline timestamptz,
-    asked_for text, asked_where jsonb, asked_job uuid)
+    asked_for text, asked_where jsonb, asked_job uuid, cancelled_by text)
 LANGUAGE plpgsql STABLE ROWS 10
 -- Indexes alone: the plan is kept, and the tables that it was made for may have been empty.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -61,7 +61,7 @@ BEGIN
            CASE WHEN v.task = 'multiclass' AND a.value IS NOT NULL THEN
                o.scores[j.row_number * jsonb_array_length(v.classes) + 1
                         : (j.row_number + 1) * jsonb_array_length(v.classes)] END,
-           j.name, j.deadline, NULL::text, NULL::jsonb, NULL::uuid
+           j.name, j.deadline, NULL::text, NULL::jsonb, NULL::uuid, j.cancelled_by
     FROM unnest(p_ids) AS wanted (id)
     CROSS JOIN LATERAL (
         SELECT j.* FROM predictq.jobs j WHERE j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id LIMIT 1
@@ -96,7 +96,8 @@ BEGIN
            NULL::bigint, NULL::integer, NULL::bigint, NULL::jsonb, NULL::text, v.task, NULL::double precision, NULL::jsonb,
            NULL::double precision, NULL::jsonb, NULL::double precision[], j.name, j.deadline, j.asked_for,
            -- A filter may have ten thousand values: then whoever asks how the job stands is spared them.
-           CASE WHEN pg_column_size(j.selection) <= 2000 THEN nullif(j.selection -> 'where', '{}') END, j.asked_job
+           CASE WHEN pg_column_size(j.selection) <= 2000 THEN nullif(j.selection -> 'where', '{}') END, j.asked_job,
+           j.cancelled_by
     FROM unnest(p_ids) AS wanted (id)
     CROSS JOIN LATERAL (
         SELECT j.* FROM predictq.jobs j WHERE j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id LIMIT 1

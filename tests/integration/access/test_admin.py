@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from sqlalchemy import Engine, text
 
+from api.routes.admin import audit, keys
 from model.registration import SAMPLE_MODEL
 from shared.access.roles import ALL_ROLES
 from shared.audit.ocsf import ocsf_event
@@ -45,6 +49,33 @@ def kind(answer: httpx.Response) -> str:
 def acts(gateway: Gateway, **query: Any) -> list[tuple[str, str, str | None]]:
     found = gateway.get("/v1/audit", params=query).json()["acts"]
     return [(act["actor"], act["action"], act["object"]) for act in found]
+
+
+def test_a_key_that_would_be_expired_at_once_is_refused(gateway: Gateway) -> None:
+    """Whatever zone its end is written in; nothing is made."""
+    past = datetime.now(timezone(timedelta(hours=14))) - timedelta(minutes=1)
+    refused = gateway.post("/v1/keys", json={"owner": "late", "expires_at": past.isoformat()})
+    assert (refused.status_code, kind(refused)) == (422, "key-refused")
+    assert "is past" in refused.json()["detail"]
+    assert "late" not in [key["owner"] for key in gateway.get("/v1/keys").json()["keys"]]
+
+
+def test_keys_and_lines_are_written_beside_the_event_loop(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred of them as JSON take milliseconds in which nobody else would be answered."""
+    seen = []
+
+    def dumps(given: Any) -> bytes:
+        if isinstance(given, list):
+            seen.append(asyncio._get_running_loop() is None)
+        return orjson.dumps(given)
+
+    for module in (keys, audit):
+        monkeypatch.setattr(module, "orjson", SimpleNamespace(dumps=dumps))
+    assert gateway.get("/v1/keys").json()["keys"]
+    gateway.post("/v1/keys", json={"owner": "somebody"})
+    for order in ("newest", "oldest"):
+        assert gateway.get("/v1/audit", params={"order": order}).json()["acts"]
+    assert seen == [True, True, True]
 
 
 def test_keys_are_made_listed_replaced_and_revoked(gateway: Gateway) -> None:

@@ -14,11 +14,11 @@ from sqlalchemy import Engine, text
 from api.access.key_use import KeyUse
 from model.artefact import build_artefact
 from model.registration import SAMPLE_MODEL, new_version
-from shared.access.api_keys import create_key
+from shared.access.api_keys import create_key, hash_key
 from shared.access.roles import PLAIN_ROLES
 from shared.config import Settings
 from shared.models.registry import promote_version, register_version
-from shared.postgres.engine import transaction
+from shared.postgres.engine import autocommit, transaction
 from shared.sources.source import read_source
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.models import SIGNATURE, TestModel
@@ -181,7 +181,10 @@ def test_an_operator_cancels_the_jobs_of_others_and_learns_nothing_of_clients(ga
 def test_a_key_ends_when_it_is_meant_to(gateway: Gateway, engine: Engine) -> None:
     """From its end on it is as good as unknown; until then nobody notices that it has one."""
     lasting = bearer(new_key(engine, "alice", expires_at=datetime.now(UTC) + timedelta(hours=1)))
-    ended = bearer(new_key(engine, "alice", expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+    ended = bearer(key := new_key(engine, "alice", expires_at=datetime.now(UTC) + timedelta(hours=1)))
+    with autocommit(engine) as connection:
+        past = text("UPDATE predictq.api_keys SET expires_at = now() - interval '1 s' WHERE key_hash = :hash")
+        connection.execute(past, {"hash": hash_key(key)})
     assert gateway.get("/v1/models", headers=lasting).status_code == 200
     assert gateway.get("/v1/models", headers=ended).status_code == 401
 

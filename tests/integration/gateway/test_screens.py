@@ -273,6 +273,8 @@ def test_an_operator_cancels_a_job_of_another_owner(gateway: Gateway, ready: Eng
             done = send(browser, "/acts/cancel", [*fields, ("typed", str(job)[:8])])
             assert (done.status_code, job_of(ready, job).status) == (200, JobStatus.CANCELLED)
             assert "secret" not in page.text + refused.text + done.text
+        own = gateway.get(f"/jobs/{job}").text
+        assert re.search(r"cancelled <time.*?</time> by <span dir=\"auto\">olga</span>", own), "her owner reads who did"
     with browser_of(gateway, new_key(ready, "olaf", roles=("read", "predict"))) as browser:
         assert browser.get(f"/acts/cancel?job={job}").status_code == 404
 

@@ -21,6 +21,7 @@ routes = ScreenRoutes()
 _SECONDS = 45.0  # a worker counts, which takes its time
 _CONDITIONS = 3  # rows of the form; a button adds one
 _REFUSED = 422
+_USES = {"key": N_("Key columns"), "feature": N_("Features"), "filter": N_("Only for filters")}
 
 
 @routes.get("/jobs/new", role="bulk")
@@ -81,6 +82,9 @@ async def show_form(
     version = None
     if chosen:
         version = await screen.api.get(f"/v1/models/{path_part(chosen['name'])}/versions/{chosen['live_version']}")
+    columns = []
+    if chosen and chosen["source"]:
+        columns = (await screen.api.get("/v1/filter-columns", model=chosen["name"]))["columns"]
     lacking = _CONDITIONS - len(conditions)
     return await screen.show(
         "new_job.html",
@@ -89,6 +93,9 @@ async def show_form(
         chosen=chosen,
         version=version,
         conditions=[*conditions, *({} for _ in range(lacking))],
+        columns=columns,
+        uses=_USES,
+        titles={spec["name"]: spec["title"] for spec in version["signature"]["features"]} if version else {},
         signs=SIGNS,
         name=name,
         count=found["count"] if found else None,

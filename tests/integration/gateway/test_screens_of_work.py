@@ -1,0 +1,80 @@
+"""Screens about work: who did something to it, and by what a new job can be filtered; without a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+
+from shared.config import Settings
+from shared.postgres.engine import autocommit
+from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.integration.gateway.test_screens import browser_of, bulk
+from tests.support import OWNER, add_clients, add_model, submit_singles
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    """With a live model and clients; signed in, as a browser is."""
+    add_clients(engine, 20)
+    add_model(engine)
+    with running_gateway(settings, new_key(engine, OWNER, roles=("read", "predict", "bulk"))) as client:
+        link = client.post("/v1/sign-in-links").json()["path"]
+        client.get(link, follow_redirects=True)
+        yield client
+
+
+def test_whoever_cancelled_is_named_on_the_screen_of_the_job(gateway: Gateway, engine: Engine) -> None:
+    """Of a single one, too, and where many were cancelled by a filter; in French as well."""
+    (single,) = submit_singles(engine, [1])
+    job = bulk(engine, "of a filter")
+    gateway.post(f"/v1/jobs/{single.job_id}/cancel")
+    assert gateway.post("/v1/jobs/cancel", json={"name": "of a filter"}).json()["cancelled"] == 1
+    with browser_of(gateway, new_key(engine, OWNER), "fr") as browser:
+        for one in (single.job_id, job):
+            assert re.search(rf"</time> par <span dir=\"auto\">{OWNER}</span>", browser.get(f"/jobs/{one}").text)
+
+
+def test_an_answer_says_who_made_its_version_live(gateway: Gateway, engine: Engine) -> None:
+    """As the history of the model does."""
+    add_model(engine, promote=False)
+    olga = bearer(new_key(engine, "olga", roles=["operate"]))
+    promoted = gateway.post("/v1/models/default/versions/2/promote", json={"force": "no worker is here"}, headers=olga)
+    assert promoted.json()["promoted_by"] == "olga"
+    (single,) = submit_singles(engine, [1])
+    answer_batches(engine)
+    request_id = gateway.get(f"/v1/jobs/{single.job_id}").json()["request_id"]
+    page = gateway.get(f"/answers/{request_id}").text
+    assert re.search(r"<dt>Promoted</dt><dd><time.*?</time> by <span dir=\"auto\">olga</span>", page)
+
+
+@pytest.mark.parametrize(
+    ("language", "groups"),
+    [
+        ("en", ("Key columns", "Features", "Only for filters")),
+        ("fr", ("Colonnes de la clé", "Variables", "Pour les filtres seulement")),
+    ],
+)
+def test_a_new_job_is_filtered_by_key_features_and_what_was_named_for_filters(
+    gateway: Gateway, engine: Engine, language: str, groups: tuple[str, ...]
+) -> None:
+    """For whoever is no administrator, too; a key is looked for as any column is."""
+    region = '[{"name": "<region>", "type": "text", "nullable": true, "comment": null}]'
+    with autocommit(engine) as connection:
+        connection.execute(text("UPDATE predictq.sources SET filters = CAST(:filters AS jsonb)"), {"filters": region})
+    found = gateway.get("/v1/filter-columns").json()
+    assert (found["model"], found["source"]) == ("default", "clients")
+    columns = [(column["name"], column["use"]) for column in found["columns"]]
+    assert columns[0] == ("client_id", "key")
+    assert {("age", "feature"), ("department", "feature")} < set(columns)
+    assert columns[-1] == ("<region>", "filter")
+    with browser_of(gateway, new_key(engine, OWNER, roles=("read", "bulk")), language) as browser:
+        page = browser.get("/jobs/new").text
+    (select,) = re.findall(r'<select name="column0".*?</select>', page, re.DOTALL)
+    assert tuple(re.findall(r'<optgroup label="([^"]+)"', select)) == groups
+    assert re.findall(r'<option value="([^"]*)"', select) == [
+        "",
+        *(name.replace("<", "&lt;").replace(">", "&gt;") for name, _ in columns),
+    ]
