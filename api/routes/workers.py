@@ -45,5 +45,11 @@ def _shape(
 
 def _current(number: int, batch: Named, caller: Caller) -> schemas.CurrentBatch:
     if not caller.may_use(batch.model):
-        return schemas.CurrentBatch(id=number, model=None, model_version=None, job_id=None)
-    return schemas.CurrentBatch(id=number, model=batch.model, model_version=batch.version, job_id=batch.job_id)
+        return schemas.CurrentBatch(id=number, model=None, model_version=None, job_id=None, is_own=False)
+    return schemas.CurrentBatch(
+        id=number,
+        model=batch.model,
+        model_version=batch.version,
+        job_id=batch.job_id,
+        is_own=batch.owner == caller.owner,
+    )

@@ -16,6 +16,7 @@ class CurrentBatch(Shape):
     model: str | None = Field(examples=["churn"])
     model_version: int | None
     job_id: UUID | None = Field(description="The bulk job; null where single predictions are scored together.")
+    is_own: bool = Field(description="Whether that job is your own: of others you can read nothing more.")
 
 
 class Worker(Shape):

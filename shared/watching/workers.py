@@ -109,6 +109,7 @@ class Named:
     model: str
     version: int
     job_id: UUID | None = None  # None: of single predictions, or of a version alone
+    owner: str = ""  # whose job that is
 
 
 def name_versions(connection: Connection, version_ids: Collection[int]) -> dict[int, Named]:
@@ -120,12 +121,12 @@ def name_versions(connection: Connection, version_ids: Collection[int]) -> dict[
 def name_batches(connection: Connection, batch_ids: Collection[int]) -> dict[int, Named]:
     """Those of these batches that are under way; what has ended since a worker told of it is left out."""
     rows = connection.execute(_BATCHES, {"ids": sorted(batch_ids)})
-    return {row.id: Named(row.model, row.version, row.job_id) for row in rows}
+    return {row.id: Named(row.model, row.version, row.job_id, row.owner) for row in rows}
 
 
 _VERSIONS = text("SELECT id, model, version FROM predictq.model_versions WHERE id = ANY (CAST(:ids AS integer[]))")
 _BATCHES = text("""
-SELECT b.id, v.model, v.version, b.job_id
+SELECT b.id, v.model, v.version, b.job_id, b.owner
 FROM predictq.prediction_batches b JOIN predictq.model_versions v ON v.id = b.model_version_id
 WHERE b.id = ANY (CAST(:ids AS bigint[])) AND b.status = 'running'
 """)

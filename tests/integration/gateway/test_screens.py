@@ -185,6 +185,10 @@ def test_the_overview_says_what_each_worker_has_loaded_and_does(gateway: Gateway
     assert f"loaded: {SAMPLE_MODEL}:1</span>" in card
     assert card.count('class="code" href="/jobs/') + card.count("single predictions") == 3
     assert "and 2 more" in card
+    operator = gateway.get("/v1/workers", headers=bearer(new_key(ready, "operator", roles=("read", "operate"))))
+    shown = operator.json()["workers"][0]["current_batches"]
+    assert [one["is_own"] for one in current if one["job_id"]] == [True] * 4
+    assert not any(one["is_own"] for one in shown)  # to her each of these jobs is a 404
     other = bearer(new_key(ready, "other", roles=("operate",), models=["another"]))
     (hidden,) = gateway.get("/v1/workers", headers=other).json()["workers"]
     assert (hidden["loaded_versions"], len(hidden["current_batches"])) == ([], 5)
