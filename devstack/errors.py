@@ -75,10 +75,11 @@ class PortTaken(EmbeddedError):
 
 
 class CommandFailed(EmbeddedError):
-    """A one-off program of the stack (initdb, say) ended with an error."""
+    """A one-off program of the stack (initdb, say) told of an error, whatever status it ended with."""
 
-    def __init__(self, program: str, code: int, output: str) -> None:
-        super().__init__(f"{program} ended with status {code}:\n{output.strip()}")
+    def __init__(self, program: str, code: int, output: str, advice: str) -> None:
+        what = f"ended with status {code}" if code else "met an error"
+        super().__init__("\n".join(filter(None, [f"{program} {what}:", output.strip(), advice])))
 
 
 class ChildFailed(EmbeddedError):

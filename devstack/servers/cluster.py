@@ -10,6 +10,18 @@ from devstack.errors import CommandFailed, WrongOwner
 from devstack.servers.accounts import Account
 from shared.database_role import DatabaseRole
 
+ADVICE = {
+    "Address already in use": "Another program took the port: start again, and another one is chosen.",
+    "No space left on device": "The disk is full: free some space.",
+    "database files are incompatible": "The data are of another PostgreSQL version: move the directory away.",
+    "could not map anonymous shared memory": "Too little memory: lower shared_buffers.",
+    "unrecognized configuration parameter": "Correct the name of the setting.",
+    "invalid value for parameter": "Correct the value of the setting.",
+    "Permission denied": "Give the directory back to its owner, or use another one.",
+    "password authentication failed": "address.json is not of these data: put back the one that was here.",
+    "could not locate a valid checkpoint record": "The data are damaged: restore a backup, or start afresh.",
+}
+
 # Nothing of the user's: PGDATA, PGOPTIONS and the like would change what runs. Some Python builds, whose interpreter
 # starts every child, need the last one.
 KEPT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -71,8 +83,9 @@ def run_as_superuser(
         CommandFailed: one of them failed; the message has the server's words.
 
     """
-    single = [str(programs / "postgres"), "--single", "-D", ".", "-c", f"fsync={'on' if sync else 'off'}", database]
-    _run(single, pgdata, account, sql)
+    # The settings of a cluster that has run keep errors of statements out of its log; these are ours, and must be seen.
+    settings = ["-c", f"fsync={'on' if sync else 'off'}", "-c", "log_min_messages=error"]
+    _run([str(programs / "postgres"), "--single", "-D", ".", *settings, database], pgdata, account, sql)
 
 
 def check_owner(pgdata: Path, account: Account | None) -> None:
@@ -104,4 +117,5 @@ def _run(command: list[str], cwd: Path, account: Account | None, text: str = "")
         extra_groups=[] if account else None,
     )
     if result.returncode != 0 or "ERROR:" in result.stdout:  # the single-user server ends with 0 all the same
-        raise CommandFailed(Path(command[0]).name, result.returncode, result.stdout)
+        advice = next((fix for phrase, fix in ADVICE.items() if phrase in result.stdout), "")
+        raise CommandFailed(Path(command[0]).name, result.returncode, result.stdout, advice)

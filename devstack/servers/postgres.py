@@ -14,6 +14,7 @@ from devstack.files import write_private
 from devstack.servers.accounts import unprivileged_account
 from devstack.servers.binaries import Programs, postgres_programs
 from devstack.servers.cluster import (
+    ADVICE,
     DATABASE,
     ENVIRONMENT,
     ROLE,
@@ -30,18 +31,6 @@ from devstack.servers.server import EmbeddedServer
 from devstack.servers.sockets import discard, socket_directory
 from devstack.supervision.child import Child
 from shared.database_role import DatabaseRole
-
-ADVICE = {
-    "Address already in use": "Another program took the port: start again, and another one is chosen.",
-    "No space left on device": "The disk is full: free some space.",
-    "database files are incompatible": "The data are of another PostgreSQL version: move the directory away.",
-    "could not map anonymous shared memory": "Too little memory: lower shared_buffers.",
-    "unrecognized configuration parameter": "Correct the name of the setting.",
-    "invalid value for parameter": "Correct the value of the setting.",
-    "Permission denied": "Give the directory back to its owner, or use another one.",
-    "password authentication failed": "address.json is not of these data: put back the one that was here.",
-    "could not locate a valid checkpoint record": "The data are damaged: restore a backup, or start afresh.",
-}
 
 
 class EmbeddedPostgres(EmbeddedServer):

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 import redis
 
-from devstack.errors import AlreadyRunning, BinariesMissing, ChildFailed
+from devstack.errors import AlreadyRunning, BinariesMissing, ChildFailed, CommandFailed
 from devstack.lock import DirectoryLock
 from devstack.servers import location
 from devstack.servers import reachable as reachable_programs
@@ -185,6 +185,16 @@ def test_contrib_modules_are_there(postgres: EmbeddedPostgres, module: str) -> N
     run_as_superuser(postgres.pgdata, postgres.programs, account, sql, database=DATABASE, sync=False)
     postgres.start()
     assert query(postgres, f"SELECT extversion FROM pg_extension WHERE extname = '{module}'") != []
+
+
+def test_what_a_first_run_of_the_server_says_comes_with_the_fix(postgres: EmbeddedPostgres) -> None:
+    """It ends with status 0 whatever it met. The text that is raised here is the one of a full disk."""
+    postgres.stop()
+    sql = "DO $$ BEGIN RAISE 'could not extend file: No space left on device'; END $$;\n"
+    with pytest.raises(CommandFailed) as failed:
+        run_as_superuser(postgres.pgdata, postgres.programs, postgres._account, sql, sync=False)
+    assert str(failed.value).startswith("postgres met an error:")
+    assert str(failed.value).endswith("The disk is full: free some space.")
 
 
 def test_data_of_another_postgres_are_refused_with_the_fix(postgres: EmbeddedPostgres) -> None:
