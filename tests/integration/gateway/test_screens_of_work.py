@@ -78,3 +78,30 @@ def test_a_new_job_is_filtered_by_key_features_and_what_was_named_for_filters(
         "",
         *(name.replace("<", "&lt;").replace(">", "&gt;") for name, _ in columns),
     ]
+
+
+def test_whoever_resumes_work_sees_what_is_paused(gateway: Gateway, engine: Engine) -> None:
+    """Her key needs no role beside `operate`; one that may neither look nor act is shown no pause at all."""
+    with autocommit(engine) as connection:
+        connection.execute(text("INSERT INTO predictq.pauses (queue, reason, actor) VALUES ('bulk', 'month end', 'x')"))
+    with browser_of(gateway, new_key(engine, "olga", roles=("operate",))) as browser:
+        page = browser.get("/").text
+        assert "month end" in page
+        (path,) = re.findall(r'action="(/pauses/\d+/resume)"', page)
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', page))
+        browser.post(path, data={"form_token": token})
+        assert "Nothing is paused." in browser.get("/").text
+    assert gateway.get("/v1/pauses", headers=bearer(new_key(engine, "x", roles=["predict"]))).status_code == 403
+
+
+@pytest.mark.parametrize("roles", [("operate",), ("predict",), ("bulk",), ("features",)])
+def test_figures_that_a_key_may_not_see_are_no_zeros(gateway: Gateway, engine: Engine, roles: tuple[str, ...]) -> None:
+    """The overview says which role they need, in the place of each."""
+    with browser_of(gateway, new_key(engine, "narrow", roles=roles)) as browser:
+        page = browser.get("/").text
+    assert page.count("Your key may not see this. It needs the role read.") == 3
+    assert "in the hour" not in page
+    assert "no row answered" not in page
+    errors = page[page.index("Errors, last hour") :]
+    assert errors.startswith('Errors, last hour</h2><p class="figure">–</p>')
+    assert "Your key may not see this" not in gateway.get("/").text
