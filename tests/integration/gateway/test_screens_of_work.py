@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from api.intake.errands import Errands
 from shared.config import Settings
 from shared.postgres.engine import autocommit
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
@@ -105,3 +107,20 @@ def test_figures_that_a_key_may_not_see_are_no_zeros(gateway: Gateway, engine: E
     errors = page[page.index("Errors, last hour") :]
     assert errors.startswith('Errors, last hour</h2><p class="figure">–</p>')
     assert "Your key may not see this" not in gateway.get("/").text
+
+
+@pytest.mark.parametrize("act", ["more", "count", "count-all"])
+def test_enter_in_the_filter_of_a_new_job_counts(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    """A browser presses the first button of a form then, whatever was counted before; it sends no job."""
+
+    async def counted(*_: Any, **__: Any) -> dict[str, int]:
+        return {"count": 20}
+
+    monkeypatch.setattr(Errands, "run", counted)
+    form = re.compile(r'<form[^>]*action="/jobs/new" data-once>.*?</form>', re.DOTALL)
+    (before,) = form.findall(gateway.get("/jobs/new").text)
+    fields = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', before))
+    (after,) = form.findall(gateway.post("/jobs/new", data={**fields, "act": act}).text)
+    assert ("Score 20 clients" in after) == (act != "more")
+    for shown in (before, after):
+        assert re.findall(r"<button[^>]*>", shown)[0].startswith('<button class="unseen" name="act" value="count"')
