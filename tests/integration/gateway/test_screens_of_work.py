@@ -124,3 +124,20 @@ def test_enter_in_the_filter_of_a_new_job_counts(gateway: Gateway, monkeypatch: 
     assert ("Score 20 clients" in after) == (act != "more")
     for shown in (before, after):
         assert re.findall(r"<button[^>]*>", shown)[0].startswith('<button class="unseen" name="act" value="count"')
+
+
+def test_a_file_that_was_chosen_and_is_empty_is_called_so(gateway: Gateway) -> None:
+    """And not asked for again; the name of either job is kept in its own form."""
+    token = dict(re.findall(r'name="(form_token)" value="([^"]+)"', gateway.get("/jobs/new").text))
+
+    def names(page: str) -> list[str]:
+        """Of the job of the file, and of the job of the filter."""
+        return [re.findall(rf'<input id="{field}"[^>]*value="([^"]*)"', page)[0] for field in ("file-name", "name")]
+
+    for given, words in (("clients <1>.csv", "The file “clients &lt;1&gt;.csv” is empty."), ("", "Choose a file first.")):
+        page = gateway.post("/jobs/new/file", data={**token, "name": "of the file"}, files={"file": (given, b"")})
+        assert page.status_code == 422
+        assert f'role="alert">{words}</p>' in page.text
+        assert names(page.text) == ["of the file", ""]
+    page = gateway.post("/jobs/new", data={**token, "act": "more", "name": "of the filter"})
+    assert names(page.text) == ["", "of the filter"]
