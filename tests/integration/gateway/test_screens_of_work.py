@@ -134,10 +134,39 @@ def test_a_file_that_was_chosen_and_is_empty_is_called_so(gateway: Gateway) -> N
         """Of the job of the file, and of the job of the filter."""
         return [re.findall(rf'<input id="{field}"[^>]*value="([^"]*)"', page)[0] for field in ("file-name", "name")]
 
-    for given, words in (("clients <1>.csv", "The file “clients &lt;1&gt;.csv” is empty."), ("", "Choose a file first.")):
+    for given, words in (
+        ("clients <1>.csv", "The file “clients &lt;1&gt;.csv” is empty."),
+        ("", "Choose a file first."),
+    ):
         page = gateway.post("/jobs/new/file", data={**token, "name": "of the file"}, files={"file": (given, b"")})
         assert page.status_code == 422
         assert f'role="alert">{words}</p>' in page.text
         assert names(page.text) == ["of the file", ""]
     page = gateway.post("/jobs/new", data={**token, "act": "more", "name": "of the filter"})
     assert names(page.text) == ["", "of the filter"]
+
+
+def test_a_french_reader_types_numbers_as_the_screens_show_them(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a filter and in a form that is tried; what she typed stays in its field."""
+    asked: list[Any] = []
+
+    async def counted(_: Any, kind: str, owner: str, arguments: dict[str, Any], *__: Any, **___: Any) -> Any:
+        asked.append(arguments["where"])
+        return {"count": 20}
+
+    monkeypatch.setattr(Errands, "run", counted)
+    with browser_of(gateway, new_key(engine, OWNER), "fr") as browser:
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get("/jobs/new").text))
+        typed = {"column0": "monthly_income", "sign0": "gte", "value0": "1 000"}
+        page = browser.post("/jobs/new", data={"form_token": token, "model": "default", "act": "count", **typed})
+        assert asked == [{"monthly_income": {"gte": "1000"}}]
+        assert 'name="value0" value="1 000"' in page.text
+        answers = ("30", "12\u202f000", "Sales", "true")
+        fields = {f"f{number}": value for number, value in enumerate(answers)}
+        form = browser.get("/try").text
+        assert 'type="number"' not in form
+        browser.post("/try", data={"form_token": token, "model": "default", **fields}, timeout=60)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM predictq.jobs")).scalar_one() == 1
