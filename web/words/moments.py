@@ -71,6 +71,11 @@ class Moments:
         here = at.astimezone(self.zone)
         return f"{format_datetime(here, 'medium', locale=self.locale)} {_zone_name(here)}"
 
+    def to_the_digit(self, at: datetime) -> str:
+        """Date, time and zone, with every digit of the time: what was scored."""
+        here = at.astimezone(self.zone)
+        return f"{here.replace(tzinfo=None).isoformat(sep=' ')} {_zone_name(here)}"
+
     def _short_day(self, at: datetime, now: datetime | None) -> str:
         here, today = at.astimezone(self.zone), (now or datetime.now(UTC)).astimezone(self.zone)
         return format_skeleton("MMMd" if here.year == today.year else "yMMMd", here, locale=self.locale)

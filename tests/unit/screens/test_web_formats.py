@@ -14,6 +14,7 @@ from web.words.concerns import say_concern
 from web.words.language import Language, choose_language
 from web.words.numbers import Numbers
 from web.words.statuses import shown_queue
+from web.words.values import shown_value
 from web.words.verdicts import said_of
 
 AT = datetime(2026, 11, 27, 0, 9, 41, 765_000, tzinfo=UTC)
@@ -192,3 +193,14 @@ def test_a_rounded_probability_stays_on_its_side_of_the_threshold(
 ) -> None:
     """In a table whose next column is the class: four decimals, and more only where four would say otherwise."""
     assert Numbers(Locale("en")).probability(probability, threshold) == shown
+
+
+def test_a_feature_that_is_a_moment_says_its_zone() -> None:
+    """The reader's, as other times of the page are, to the last digit; one without a zone is nobody's to move."""
+    moment = {"kind": "datetime", "dtype": "datetime64[us, UTC]"}
+    for text in ("2026-01-31T23:30:00.000500+00:00", "2026-01-31T23:30:00.000500Z", "2026-01-31T23:30:00.000500"):
+        assert shown_value(in_french(), moment, text) == "2026-02-01 00:30:00.000500 UTC+1"
+    assert shown_value(choose_language({}, "en"), moment, "2026-07-01T00:00:00Z") == "2026-07-01 00:00:00 UTC"
+    plain = {"kind": "datetime", "dtype": "datetime64[us]"}
+    assert shown_value(in_french(), plain, "2026-01-31T23:30:00") == "2026-01-31 23:30:00"
+    assert shown_value(in_french(), plain, "2026-01-31T00:00:00") == "2026-01-31"
