@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from api.intake.errands import Errands
+from shared.batches.claims import Answers, claim, finish
 from shared.config import Settings
 from shared.postgres.engine import autocommit
+from shared.status import Queue
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.integration.gateway.test_screens import browser_of, bulk
 from tests.support import OWNER, add_clients, add_model, submit_singles
@@ -170,3 +172,15 @@ def test_a_french_reader_types_numbers_as_the_screens_show_them(
         browser.post("/try", data={"form_token": token, "model": "default", **fields}, timeout=60)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM predictq.jobs")).scalar_one() == 1
+
+
+def test_the_threshold_of_a_job_has_no_more_digits_than_its_answers(gateway: Gateway, engine: Engine) -> None:
+    """In its sentence and in what the chart says; the page of an answer has all of them."""
+    job = bulk(engine)
+    (held,) = claim(engine, Queue.BULK, worker="stand-in", lease_seconds=10, most=1)
+    finish(engine, [(held, Answers(values="{0.75}", threshold=0.6881576964071875))])
+    page = gateway.get(f"/jobs/{job}").text
+    assert "threshold 0.6882 · 100 % at or above" in page
+    assert "0.68815769" not in page
+    (request_id,) = set(re.findall(r"/answers/(\d+-\d+)", page))
+    assert "the threshold of 0.6881576964071875" in gateway.get(f"/answers/{request_id}").text

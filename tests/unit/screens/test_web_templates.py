@@ -20,3 +20,11 @@ def test_no_two_sentences_of_a_paragraph_are_written_without_a_blank_between_the
         for joined in _JOINED.findall(paragraph)
     ]
     assert found == []
+
+
+def test_no_template_writes_a_colon_that_french_has_a_blank_before() -> None:
+    """Behind what was said in words it is said in words, too."""
+    colon = re.compile(r"(?:%\}|\}\}|</\w+>):[ <{].*")
+    said = re.compile(r"\{% trans .*?\{% endtrans %\}")  # in the catalogue as a whole
+    texts = {file.name: said.sub("", file.read_text("utf-8")) for file in (ROOM / "templates").glob("*.html")}
+    assert [f"{name}: {found}" for name, text in texts.items() for found in colon.findall(text)] == []
