@@ -184,3 +184,30 @@ def test_the_threshold_of_a_job_has_no_more_digits_than_its_answers(gateway: Gat
     assert "0.68815769" not in page
     (request_id,) = set(re.findall(r"/answers/(\d+-\d+)", page))
     assert "the threshold of 0.6881576964071875" in gateway.get(f"/answers/{request_id}").text
+
+
+def test_a_job_that_is_held_back_does_not_say_that_it_runs(gateway: Gateway, engine: Engine) -> None:
+    """On its own screen and in every list; a pause of another queue holds nothing of it."""
+    job = bulk(engine)
+    chip = re.compile(r'<span class="chip[^>]*>(?:<span[^>]*>[^<]*</span>)? *([^<]+)</span>')
+    for queue, model, word in (("interactive", None, "waiting"), ("bulk", None, "paused"), (None, "default", "paused")):
+        with autocommit(engine) as connection:
+            connection.execute(text("DELETE FROM predictq.pauses"))
+            connection.execute(
+                text("INSERT INTO predictq.pauses (queue, model, reason, actor) VALUES (:queue, :model, 'x', 'x')"),
+                {"queue": queue, "model": model},
+            )
+        assert chip.findall(gateway.get(f"/jobs/{job}").text)[0] == word
+        for path in ("/", "/jobs"):
+            row = re.search(r'<table class="jobs">.*?</table>', gateway.get(path).text, re.DOTALL)
+            assert row is not None
+            assert chip.findall(row[0]) == [word], path
+
+
+def test_a_job_whose_rows_were_all_cancelled_says_so(gateway: Gateway, engine: Engine) -> None:
+    """It has rows, which nobody answered."""
+    job = bulk(engine)
+    assert gateway.post(f"/v1/jobs/{job}/cancel").status_code == 200
+    page = gateway.get(f"/jobs/{job}").text
+    assert "All rows were cancelled; none was answered." in page
+    assert "There is no row." not in page
