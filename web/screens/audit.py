@@ -7,7 +7,7 @@ from starlette.responses import Response
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.audit_acts import ACTIONS, ACTORS, shown_object
-from web.words.days import start_of
+from web.words.typed import start_of
 
 routes = ScreenRoutes()
 

@@ -7,7 +7,7 @@ as it was typed, so that the API says what is wrong with it.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta, tzinfo
 
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
@@ -60,3 +60,12 @@ def column_value_typed(language: Language, kind: str, text: str) -> str:
         return datetime.fromisoformat(found).replace(tzinfo=language.zone).isoformat()
     except ValueError:  # 25:00
         return text
+
+
+def start_of(day: str, zone: tzinfo, *, later: int = 0) -> str | None:
+    """When the day begins, or one so many days later, as the API takes it; None where the text is no such day."""
+    try:
+        found = datetime.strptime(day, "%Y-%m-%d").date() + timedelta(days=later)  # noqa: DTZ007 - a day, no moment
+        return datetime.combine(found, time(), zone).isoformat()
+    except (ValueError, OverflowError):
+        return None
