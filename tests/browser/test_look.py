@@ -138,3 +138,24 @@ def test_acts_stand_beside_a_long_title_and_a_filter_in_one_row(job_id: str, pag
     page.goto("/jobs?status=succeeded&model=attrition&name=length")
     assert right(page.locator(".filter .acts")) <= right(page.locator("#jobs")) + 1
     assert abs(box(page.locator("#status"))["y"] - box(page.locator(".filter button"))["y"]) < 3
+
+
+def test_nothing_is_cut_off_in_a_narrow_window(job_id: str, visit: Visit) -> None:
+    """Neither the version of a job's model nor what can be found; and on a tablet no place of the frame."""
+    page = visit(language="fr-FR", width=360)
+    page.goto("/")
+    model = page.locator("tr", has=page.locator(f"a[href$='{job_id}']")).locator("td").nth(1)
+    assert model.evaluate("cell => cell.scrollWidth <= cell.clientWidth"), model.inner_text()
+    field = page.get_by_role("searchbox")
+    words = field.evaluate(
+        """field => {
+            const pen = document.createElement("canvas").getContext("2d");
+            const own = getComputedStyle(field, "::placeholder"), around = getComputedStyle(field);
+            pen.font = `${own.fontSize} ${own.fontFamily}`;
+            return pen.measureText(field.placeholder).width + 2 * parseFloat(around.paddingLeft) - field.clientWidth;
+        }"""
+    )
+    assert words <= 0, "the words are wider than the field"
+    tablet = visit(language="fr-FR", width=768)
+    tablet.goto("/")
+    assert tablet.locator(".side nav").evaluate("nav => nav.scrollWidth <= nav.clientWidth")

@@ -80,7 +80,7 @@ CALLS = (
     Call("GET", "/v1/workers", _OPERATE, SHARED),
     Call("GET", "/v1/attention", _OPERATE, SHARED, "left out"),
     Call("GET", "/v1/samples", _READ, SHARED, "left out"),
-    Call("GET", "/v1/pauses", _READ, SHARED, "left out"),
+    Call("GET", "/v1/pauses", ("read", "operate"), SHARED, "left out"),
     Call("POST", "/v1/pauses", _OPERATE, SHARED, "403"),
     Call("DELETE", "/v1/pauses/{pause_id}", _OPERATE, SHARED, "403"),
     Call("GET", "/v1/storage", _OPERATE, SHARED, "403"),

@@ -68,6 +68,9 @@ async def _answer(request: Request, answer: Answer, role: str, is_public: bool, 
             return await answer(screen)
     except Exception as error:  # noqa: BLE001 - the last place where it can become a page
         return await answer_to(request, screen, error)
+    finally:
+        if screen is not None:
+            await screen.form.close()  # the file in it
 
 
 def _require(screen: Screen, role: str, is_public: bool) -> None:

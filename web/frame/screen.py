@@ -175,6 +175,7 @@ async def open_screen(request: Request) -> Screen:
         most = most_bytes(screen.services.settings.max_file_bytes) if is_known else STRANGER_BYTES
         screen.form = await read_form(request, most)
         if not form_tokens.is_token_of(cookies.visit_of(request), screen.given(form_tokens.FIELD)):
+            await screen.form.close()
             raise FormRefused
     return screen
 

@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
-from web.words.audit_acts import ACTIONS, ACTORS, OBJECTS
-from web.words.days import start_of
+from web.words.audit_acts import ACTIONS, ACTORS, shown_object
+from web.words.typed import start_of
 
 routes = ScreenRoutes()
 
@@ -37,5 +37,5 @@ async def audit(screen: Screen) -> Response:
         kept=kept,
         action_words=ACTIONS,
         actor_words=ACTORS,
-        object_words=OBJECTS,
+        shown_object=shown_object,
     )

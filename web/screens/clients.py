@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from markupsafe import Markup
 from starlette.responses import Response
 
 from web.charts.lines import Axis, Series, line_charts
@@ -85,7 +84,7 @@ async def _show(screen: Screen, source: str | None) -> Response:
         kept=cursor,
         client=shown_client(found["client_id"]),
         label=lambda label: shown_label(screen.language, label),
-        charts=await screen.beside_the_loop(lambda: _charts(screen, answers)),
+        charts=await screen.beside_the_loop(lambda: charts_of(screen, answers)),
         compared=await _compare(screen, asked["client_hash"], screen.query("compare") or newest),
         newest=newest,
     )
@@ -127,28 +126,35 @@ def _newest(answers: Sequence[Mapping[str, Any]]) -> str:
     return next((row["request_id"] for row in answers if row["state"] == "answered" and row["error"] is None), "")
 
 
-def _charts(screen: Screen, answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Probabilities of all models in one chart, and one for each model that answers with a number."""
+def charts_of(screen: Screen, answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One chart for each thing that is measured: a threshold says nothing of another kind of probability."""
+    probabilities = _groups(screen, answers, "probability")
+    by_threshold = [one for one in probabilities if one.threshold is not None]
+    of_likeliest = [one for one in probabilities if one.threshold is None]
+    wanted = [
+        (screen.say("Probability by model"), by_threshold, 0.0, 1.0),
+        (screen.say("Probability of the likeliest class, by model"), of_likeliest, 0.0, 1.0),
+        *(
+            (screen.say("Value of %(model)s", model=one.name), [one], None, None)
+            for one in _groups(screen, answers, "value")
+        ),
+    ]
+    return [_chart(screen, *one) for one in wanted if any(len(line.points) > 1 for line in one[1])]
+
+
+def _chart(
+    screen: Screen, title: str, lines: Sequence[Series], low: float | None, high: float | None
+) -> dict[str, Any]:
     numbers, moments = screen.language.numbers, screen.language.moments
-    drawn = []
-    for field, title in (("probability", screen.say("Probability by model")), ("value", "")):
-        groups = _groups(screen, answers, field)
-        for part in [groups] if field == "probability" else [[one] for one in groups]:
-            name = title or screen.say("Value of %(model)s", model=part[0].name) if part else ""
-            low, high = (0.0, 1.0) if field == "probability" else (None, None)
-            axis = Axis(
-                name,
-                lambda number: numbers.plain(number, 3),
-                lambda at, step, is_first: moments.mark(at, step, is_first=is_first),
-                low,
-                high,
-            )
-            chart = line_charts(part, axis) if any(len(one.points) > 1 for one in part) else Markup("")
-            if chart:
-                drawn.append(
-                    {"title": name, "chart": chart, "lines": [(one.name, _threshold_of(screen, one)) for one in part]}
-                )
-    return drawn
+    axis = Axis(
+        title,
+        lambda number: numbers.plain(number, 3),
+        lambda at, step, is_first: moments.mark(at, step, is_first=is_first),
+        low,
+        high,
+    )
+    told = [(one.name, _threshold_of(screen, one)) for one in lines]
+    return {"title": title, "chart": line_charts(lines, axis), "lines": told}
 
 
 def _groups(screen: Screen, answers: Sequence[Mapping[str, Any]], field: str) -> list[Series]:

@@ -18,6 +18,8 @@ from web.screens.answer import answer_chart
 from web.screens.jobs.new import chosen_model
 from web.words.api_refusals import told_flaw, told_refusal
 from web.words.call_texts import call_texts
+from web.words.language import Language
+from web.words.typed import number_typed
 from web.words.values import shown_label
 
 routes = ScreenRoutes()
@@ -56,7 +58,7 @@ async def ask(screen: Screen) -> Response:
     features = {
         spec["name"]: value
         for spec in version["signature"]["features"]
-        if (value := _value(spec, given[spec["name"]])) is not None
+        if (value := _value(screen.language, spec, given[spec["name"]])) is not None
     }
     try:
         job = await screen.api.post("/v1/predict_raw", {"model": version["model"], "features": features}, prefer=_WAIT)
@@ -82,6 +84,8 @@ async def _show(
         choice=choice,
         version=version,
         fields=_fields(version, given, wrong) if version else [],
+        # A field of numbers takes no blanks between thousands: it gives the form nothing then.
+        has_number_fields=screen.language.code == "en",
         wrong=wrong,
         job=job,
         label=shown_label(screen.language, job["result"].get("label")) if job and job["result"] else "",
@@ -150,7 +154,7 @@ def _example(spec: Mapping[str, Any]) -> Any:
     return math.ceil(found) if kind == "integer" else float(found)
 
 
-def _value(spec: Mapping[str, Any], text: str) -> Any:
+def _value(language: Language, spec: Mapping[str, Any], text: str) -> Any:
     """What was typed as JSON has it; None where the field is empty. What is none of its kind stays a text: refused."""
     if not text:
         return None
@@ -163,8 +167,9 @@ def _value(spec: Mapping[str, Any], text: str) -> Any:
         return _category(spec, text)
     if kind not in ("integer", "number"):
         return text
+    number = number_typed(language, text)
     try:
-        return int(text) if kind == "integer" else float(text.replace(",", "."))
+        return int(number) if kind == "integer" else float(number.replace(",", "."))
     except ValueError:
         return text
 

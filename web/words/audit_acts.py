@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from web.words.catalogues import N_
+from web.words.language import Language
 
 ACTIONS = {
     "client.answers": N_("read all answers of a client"),
@@ -47,7 +48,24 @@ ACTORS = {
 }
 
 OBJECTS = {  # what a session was begun with stands where other acts have their object
+    "jobs of a filter": N_("jobs of a filter"),
     "a link": N_("by a link"),
     "an API key": N_("by an API key"),
     "the identity provider": N_("by the identity provider"),
 }
+
+# What stands before the name of an object, by the first word of the act: elsewhere a name may begin with these words.
+_KINDS = {
+    "key": {"key": N_("key %(name)s")},
+    "job": {"job": N_("job %(name)s")},
+    "features": {"prediction": N_("prediction %(name)s"), "source": N_("source %(name)s")},
+}
+
+
+def shown_object(language: Language, action: str, written: str | None) -> str:
+    """What an act was done to, as the log has it in English, in the reader's language."""
+    if written in OBJECTS:
+        return language.say(OBJECTS[written])
+    kind, _, name = (written or "").partition(" ")
+    words = _KINDS.get(action.partition(".")[0], {}).get(kind)
+    return language.say(words, name=name) if words and name else written or ""

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_skeleton, format_time, format_timedelta
+from babel.dates import format_date, format_skeleton, format_timedelta
 from babel.numbers import get_decimal_symbol
 
 from web.words.numbers import Numbers
 
+# The day has 24 hours in every locale: a page with times to the millisecond has both kinds otherwise, and whoever chose
+# English in a browser of another language has named no country.
+_MINUTES, _SECONDS = "Hm", "Hms"
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
 
@@ -24,11 +27,11 @@ class Moments:
 
     def clock(self, at: datetime) -> str:
         """The time of day, to the minute; without its zone, for axes."""
-        return format_time(at.astimezone(self.zone), "short", locale=self.locale)
+        return format_skeleton(_MINUTES, at.astimezone(self.zone), locale=self.locale)
 
     def second(self, at: datetime) -> str:
         """The time of day, to the second."""
-        return self._with_zone(at, format_time(at.astimezone(self.zone), "medium", locale=self.locale))
+        return self._with_zone(at, self._clock_to_the_second(at))
 
     def exact(self, at: datetime) -> str:
         """The time of day to the millisecond, for what happened within one prediction."""
@@ -55,7 +58,7 @@ class Moments:
         day = self._short_day(at, now)
         if step >= _DAY or (here.hour, here.minute, here.second) == (0, 0, 0):
             return day
-        clock = format_time(here, "medium", locale=self.locale) if step < _MINUTE else self.clock(at)
+        clock = self._clock_to_the_second(at) if step < _MINUTE else self.clock(at)
         return f"{day}, {clock}" if is_first and here.date() != today.date() else clock
 
     def dated(self, at: datetime, now: datetime | None = None) -> str:
@@ -69,7 +72,15 @@ class Moments:
     def full(self, at: datetime) -> str:
         """Date, time and zone in full: what a document and a tooltip say."""
         here = at.astimezone(self.zone)
-        return f"{format_datetime(here, 'medium', locale=self.locale)} {_zone_name(here)}"
+        return f"{format_date(here, 'medium', locale=self.locale)}, {self._clock_to_the_second(at)} {_zone_name(here)}"
+
+    def to_the_digit(self, at: datetime) -> str:
+        """Date, time and zone, with every digit of the time: what was scored."""
+        here = at.astimezone(self.zone)
+        return f"{here.replace(tzinfo=None).isoformat(sep=' ')} {_zone_name(here)}"
+
+    def _clock_to_the_second(self, at: datetime) -> str:
+        return format_skeleton(_SECONDS, at.astimezone(self.zone), locale=self.locale)
 
     def _short_day(self, at: datetime, now: datetime | None) -> str:
         here, today = at.astimezone(self.zone), (now or datetime.now(UTC)).astimezone(self.zone)

@@ -13,6 +13,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 _UNITS_OF = {"fr": ("o", "ko", "Mo", "Go", "To")}
 _STEP = 1000
 _DECIMALS = 4  # of probabilities
+_LEAST_SHARE = 0.001  # that is written
 _NARROW, _WIDE = 0.02, 100  # intervals for which two decimals are too few, and too many
 
 
@@ -57,8 +58,10 @@ class Numbers:
         return format_decimal(round(whole, places), format=f"0.{'0' * places}", locale=self.locale)
 
     def share(self, part: float, of: float) -> str:
-        """A part in per cent, with a decimal below ten."""
+        """A part in per cent, with a decimal below ten; what is not nothing is never 0 %."""
         share = part / of if of else 0.0
+        if 0 < share < _LEAST_SHARE / 2:
+            return f"< {format_percent(_LEAST_SHARE, format='#,##0.# %', locale=self.locale)}"
         return format_percent(share, format="#,##0.# %" if 0 < share < 0.1 else "#,##0 %", locale=self.locale)
 
     def short(self, number: float) -> str:

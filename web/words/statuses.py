@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ class State:
 
 _WAITING = State("○", N_("waiting"), "waiting")
 _COUNTING = State("●", N_("counting"), "busy")
+_PAUSED = State("◌", N_("paused"), "waiting")
 _RUNNING = State("●", N_("running"), "busy")
 _SUCCEEDED = State("✓", N_("succeeded"), "good")
 _PARTLY = State("✕", N_("partly failed"), "bad")
@@ -39,14 +40,23 @@ STATES = {
 }
 
 
-def state_of(job: Mapping[str, Any]) -> State:
-    """How a job of the API stands."""
+def state_of(job: Mapping[str, Any], pauses: Sequence[Mapping[str, Any]] = ()) -> State:
+    """How a job of the API stands; one that `pauses` hold back neither runs nor waits for its turn."""
     counts = job["request_counts"]
+    if job["status"] in ("queued", "running") and any(_holds(pause, job) for pause in pauses):
+        return _PAUSED
     if job["status"] == "running" and counts["total"] is None:
         return _COUNTING
     if job["status"] == "succeeded" and counts["failed"]:
         return replace(_PARTLY, errors=counts["failed"])
     return STATES[job["status"]]
+
+
+def _holds(pause: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
+    queues: tuple[str, ...] = ("interactive",) if job["kind"] == "single" else ("bulk",)
+    if job["kind"] == "bulk" and job["request_counts"]["total"] is None:
+        queues = ("plan", "bulk")
+    return pause["queue"] in (None, *queues) and pause["model"] in (None, job["model"])
 
 
 KINDS = {"bulk": N_("bulk"), "single": N_("single")}  # by the words of the API

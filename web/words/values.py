@@ -30,6 +30,8 @@ def shown_value(language: Language, spec: Mapping[str, Any], value: Any) -> str:
     if isinstance(value, float):
         return language.numbers.exact(value)
     if spec["kind"] == "datetime" and (at := _moment(value)) is not None:
+        if spec.get("dtype", "").endswith("UTC]"):  # a moment, no time on a wall
+            return language.moments.to_the_digit(at.replace(tzinfo=UTC))
         return at.isoformat(sep=" ").removesuffix(" 00:00:00")
     return str(value)
 

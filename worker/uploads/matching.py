@@ -88,5 +88,6 @@ def _unwanted(wanted: str) -> LineFault:
 def _no_key(names: Sequence[str], form: KeyForm) -> LineFault:
     wanted = " or ".join(", ".join(group) for group in key_names(form))
     detail = f"no column is called {wanted}; the file has {', '.join(names)[:_SHOWN]}"
-    text = f"{detail}. Say which has the key: `columns` {key_names(form)[0][0]}=NAME"
-    return LineFault(1, "missing_column", Sentence(text, "no_key_column", name=key_names(form)[0][0], has=names))
+    own = key_names(form)[-1]
+    text = f"{detail}. Say which has the key: `columns` {own[0]}=NAME"
+    return LineFault(1, "missing_column", Sentence(text, "no_key_column", name=", ".join(own), has=names))

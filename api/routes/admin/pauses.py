@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from sqlalchemy import Connection
 
 from api.access.auth import Caller
-from api.access.dependencies import CurrentServices, OperateCaller, ReadCaller
+from api.access.dependencies import CurrentServices, OperateCaller, require_role
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
@@ -20,12 +20,14 @@ from shared.status import Queue
 
 router = APIRouter(tags=["pauses"], route_class=ModelRoute, responses=PROBLEMS)
 
+# Whoever may end a pause has to see which there are.
+Onlooker = Annotated[Caller, Depends(require_role("read", "operate"))]
 PauseId = Annotated[int, PlainNumber, Path(ge=1, le=2**31 - 1, description="The pause.")]
 _RINGS = 16  # messages that wake workers after a pause; the sweeper sees to the rest
 
 
 @router.get("/v1/pauses", summary="What is paused")
-async def read_pauses(services: CurrentServices, caller: ReadCaller) -> schemas.PauseList:
+async def read_pauses(services: CurrentServices, caller: Onlooker) -> schemas.PauseList:
     """All that is held back, and why; of other models nothing, where the key is limited to some."""
     found = await services.quick.read(list_pauses)
     return schemas.PauseList(

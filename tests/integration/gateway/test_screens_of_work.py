@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from api.intake.errands import Errands
+from shared.batches.claims import Answers, claim, finish
 from shared.config import Settings
 from shared.postgres.engine import autocommit
+from shared.status import Queue
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.integration.gateway.test_screens import browser_of, bulk
 from tests.support import OWNER, add_clients, add_model, submit_singles
@@ -78,3 +82,132 @@ def test_a_new_job_is_filtered_by_key_features_and_what_was_named_for_filters(
         "",
         *(name.replace("<", "&lt;").replace(">", "&gt;") for name, _ in columns),
     ]
+
+
+def test_whoever_resumes_work_sees_what_is_paused(gateway: Gateway, engine: Engine) -> None:
+    """Her key needs no role beside `operate`; one that may neither look nor act is shown no pause at all."""
+    with autocommit(engine) as connection:
+        connection.execute(text("INSERT INTO predictq.pauses (queue, reason, actor) VALUES ('bulk', 'month end', 'x')"))
+    with browser_of(gateway, new_key(engine, "olga", roles=("operate",))) as browser:
+        page = browser.get("/").text
+        assert "month end" in page
+        (path,) = re.findall(r'action="(/pauses/\d+/resume)"', page)
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', page))
+        browser.post(path, data={"form_token": token})
+        assert "Nothing is paused." in browser.get("/").text
+    assert gateway.get("/v1/pauses", headers=bearer(new_key(engine, "x", roles=["predict"]))).status_code == 403
+
+
+@pytest.mark.parametrize("roles", [("operate",), ("predict",), ("bulk",), ("features",)])
+def test_figures_that_a_key_may_not_see_are_no_zeros(gateway: Gateway, engine: Engine, roles: tuple[str, ...]) -> None:
+    """The overview says which role they need, in the place of each."""
+    with browser_of(gateway, new_key(engine, "narrow", roles=roles)) as browser:
+        page = browser.get("/").text
+    assert page.count("Your key may not see this. It needs the role read.") == 3
+    assert "in the hour" not in page
+    assert "no row answered" not in page
+    errors = page[page.index("Errors, last hour") :]
+    assert errors.startswith('Errors, last hour</h2><p class="figure">–</p>')
+    assert "Your key may not see this" not in gateway.get("/").text
+
+
+@pytest.mark.parametrize("act", ["more", "count", "count-all"])
+def test_enter_in_the_filter_of_a_new_job_counts(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    """A browser presses the first button of a form then, whatever was counted before; it sends no job."""
+
+    async def counted(*_: Any, **__: Any) -> dict[str, int]:
+        return {"count": 20}
+
+    monkeypatch.setattr(Errands, "run", counted)
+    form = re.compile(r'<form[^>]*action="/jobs/new" data-once>.*?</form>', re.DOTALL)
+    (before,) = form.findall(gateway.get("/jobs/new").text)
+    fields = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', before))
+    (after,) = form.findall(gateway.post("/jobs/new", data={**fields, "act": act}).text)
+    assert ("Score 20 clients" in after) == (act != "more")
+    for shown in (before, after):
+        assert re.findall(r"<button[^>]*>", shown)[0].startswith('<button class="unseen" name="act" value="count"')
+
+
+def test_a_file_that_was_chosen_and_is_empty_is_called_so(gateway: Gateway) -> None:
+    """And not asked for again; the name of either job is kept in its own form."""
+    token = dict(re.findall(r'name="(form_token)" value="([^"]+)"', gateway.get("/jobs/new").text))
+
+    def names(page: str) -> list[str]:
+        """Of the job of the file, and of the job of the filter."""
+        return [re.findall(rf'<input id="{field}"[^>]*value="([^"]*)"', page)[0] for field in ("file-name", "name")]
+
+    for given, words in (
+        ("clients <1>.csv", "The file “clients &lt;1&gt;.csv” is empty."),
+        ("", "Choose a file first."),
+    ):
+        page = gateway.post("/jobs/new/file", data={**token, "name": "of the file"}, files={"file": (given, b"")})
+        assert page.status_code == 422
+        assert f'role="alert">{words}</p>' in page.text
+        assert names(page.text) == ["of the file", ""]
+    page = gateway.post("/jobs/new", data={**token, "act": "more", "name": "of the filter"})
+    assert names(page.text) == ["", "of the filter"]
+
+
+def test_a_french_reader_types_numbers_as_the_screens_show_them(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a filter and in a form that is tried; what she typed stays in its field."""
+    asked: list[Any] = []
+
+    async def counted(_: Any, kind: str, owner: str, arguments: dict[str, Any], *__: Any, **___: Any) -> Any:
+        asked.append(arguments["where"])
+        return {"count": 20}
+
+    monkeypatch.setattr(Errands, "run", counted)
+    with browser_of(gateway, new_key(engine, OWNER), "fr") as browser:
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get("/jobs/new").text))
+        typed = {"column0": "monthly_income", "sign0": "gte", "value0": "1 000"}
+        page = browser.post("/jobs/new", data={"form_token": token, "model": "default", "act": "count", **typed})
+        assert asked == [{"monthly_income": {"gte": "1000"}}]
+        assert 'name="value0" value="1 000"' in page.text
+        answers = ("30", "12\u202f000", "Sales", "true")
+        fields = {f"f{number}": value for number, value in enumerate(answers)}
+        form = browser.get("/try").text
+        assert 'type="number"' not in form
+        browser.post("/try", data={"form_token": token, "model": "default", **fields}, timeout=60)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM predictq.jobs")).scalar_one() == 1
+
+
+def test_the_threshold_of_a_job_has_no_more_digits_than_its_answers(gateway: Gateway, engine: Engine) -> None:
+    """In its sentence and in what the chart says; the page of an answer has all of them."""
+    job = bulk(engine)
+    (held,) = claim(engine, Queue.BULK, worker="stand-in", lease_seconds=10, most=1)
+    finish(engine, [(held, Answers(values="{0.75}", threshold=0.6881576964071875))])
+    page = gateway.get(f"/jobs/{job}").text
+    assert "threshold 0.6882 · 100 % at or above" in page
+    assert "0.68815769" not in page
+    (request_id,) = set(re.findall(r"/answers/(\d+-\d+)", page))
+    assert "the threshold of 0.6881576964071875" in gateway.get(f"/answers/{request_id}").text
+
+
+def test_a_job_that_is_held_back_does_not_say_that_it_runs(gateway: Gateway, engine: Engine) -> None:
+    """On its own screen and in every list; a pause of another queue holds nothing of it."""
+    job = bulk(engine)
+    chip = re.compile(r'<span class="chip[^>]*>(?:<span[^>]*>[^<]*</span>)? *([^<]+)</span>')
+    for queue, model, word in (("interactive", None, "waiting"), ("bulk", None, "paused"), (None, "default", "paused")):
+        with autocommit(engine) as connection:
+            connection.execute(text("DELETE FROM predictq.pauses"))
+            connection.execute(
+                text("INSERT INTO predictq.pauses (queue, model, reason, actor) VALUES (:queue, :model, 'x', 'x')"),
+                {"queue": queue, "model": model},
+            )
+        assert chip.findall(gateway.get(f"/jobs/{job}").text)[0] == word
+        for path in ("/", "/jobs"):
+            row = re.search(r'<table class="jobs">.*?</table>', gateway.get(path).text, re.DOTALL)
+            assert row is not None
+            assert chip.findall(row[0]) == [word], path
+
+
+def test_a_job_whose_rows_were_all_cancelled_says_so(gateway: Gateway, engine: Engine) -> None:
+    """It has rows, which nobody answered."""
+    job = bulk(engine)
+    assert gateway.post(f"/v1/jobs/{job}/cancel").status_code == 200
+    page = gateway.get(f"/jobs/{job}").text
+    assert "All rows were cancelled; none was answered." in page
+    assert "There is no row." not in page

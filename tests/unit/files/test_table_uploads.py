@@ -20,6 +20,7 @@ from pyarrow import ipc, parquet
 from shared.files.refusals import TableRefused
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import Signature
+from shared.sentences import Sentence
 from shared.sources.keys import KeyColumn, KeyForm
 from shared.uploads.cell_values import value_of_cell
 from shared.uploads.feature_values import ValueRefused
@@ -162,7 +163,7 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         rows_of(path, columns={"no": "Police", "age": "Age"})
     with pytest.raises(UploadRefused, match="lacks columns for features of the model: age"):
         rows_of(path)
-    with pytest.raises(UploadRefused, match=r"no column is called client_id or no; .*`columns` client_id=NAME"):
+    with pytest.raises(UploadRefused, match=r"no column is called client_id or no; .*`columns` no=NAME"):
         rows_of(path, has_features=False)
 
 
@@ -327,3 +328,13 @@ def test_a_cell_is_taken_where_nothing_of_it_is_lost(kind: FeatureKind, cell: An
     else:
         found = value_of_cell(spec, cell)
         assert (found, type(found)) == (expected, type(expected))
+
+
+def test_a_file_without_the_key_is_told_the_name_that_the_key_has_in_the_source() -> None:
+    """On a screen as in the API's own words, of a key of several columns every name."""
+    pair = KeyForm((KeyColumn("branch", "text"), KeyColumn("no", "text")))
+    for form, name in ((TEXT_KEY, "no"), (pair, "branch, no")):
+        (fault,) = match_columns(["foo", "bar"], form, None, {}).faults
+        assert isinstance(fault.detail, Sentence)
+        assert (fault.detail.reason, fault.detail.about["name"]) == ("no_key_column", name)
+        assert f"`columns` {name.split(', ')[0]}=NAME" in fault.detail

@@ -14,12 +14,15 @@ import pytest
 from babel import Locale
 from hypothesis import example, given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from web.charts.histogram import Words, histogram
 from web.charts.lines import Axis, Series, line_charts
 from web.charts.strip import strip
 from web.charts.threshold import threshold_chart
 from web.charts.times import round_times
+from web.frame.screen import Screen
+from web.screens.clients import charts_of
 from web.screens.last_hour import read_last_hour
 from web.screens.overview import _waits
 from web.words.call_texts import call_texts, in_shell
@@ -187,3 +190,18 @@ def test_a_queue_is_done_at_the_present_rate_of_workers_or_nobody_knows_when() -
     assert [wait.seconds for wait in _waits(queues, 0.0, [])] == [None, None, None]
     held = list(_waits(queues, 100.0, [{"queue": "bulk"}]))
     assert [(wait.seconds, wait.is_paused) for wait in held] == [(1.0, False), (None, True), (None, False)]
+
+
+def test_a_threshold_stands_in_no_chart_of_probabilities_of_another_kind() -> None:
+    """Of three classes the probability of the likeliest is drawn, of two that of the second one."""
+    screen = Screen(Request({"type": "http"}), choose_language({}, "en"), None, "")
+    answers = [
+        {"model": model, "answered_at": f"2026-11-27T0{hour}:00:00+00:00", "probability": 0.6, "value": None}
+        | {"threshold": threshold}
+        for hour in (1, 2)
+        for model, threshold in (("churn", 0.5), ("grade", None))
+    ]
+    drawn = charts_of(screen, answers)
+    assert [[name for name, _ in chart["lines"]] for chart in drawn] == [["churn"], ["grade"]]
+    assert len({chart["title"] for chart in drawn}) == 2
+    assert "limit" not in drawn[1]["chart"]

@@ -9,11 +9,13 @@ import pytest
 from babel import Locale
 from markupsafe import escape
 
+from web.words.audit_acts import shown_object
 from web.words.catalogues import N_
 from web.words.concerns import say_concern
 from web.words.language import Language, choose_language
 from web.words.numbers import Numbers
 from web.words.statuses import shown_queue
+from web.words.values import shown_value
 from web.words.verdicts import said_of
 
 AT = datetime(2026, 11, 27, 0, 9, 41, 765_000, tzinfo=UTC)
@@ -192,3 +194,48 @@ def test_a_rounded_probability_stays_on_its_side_of_the_threshold(
 ) -> None:
     """In a table whose next column is the class: four decimals, and more only where four would say otherwise."""
     assert Numbers(Locale("en")).probability(probability, threshold) == shown
+
+
+def test_a_feature_that_is_a_moment_says_its_zone() -> None:
+    """The reader's, as other times of the page are, to the last digit; one without a zone is nobody's to move."""
+    moment = {"kind": "datetime", "dtype": "datetime64[us, UTC]"}
+    for text in ("2026-01-31T23:30:00.000500+00:00", "2026-01-31T23:30:00.000500Z", "2026-01-31T23:30:00.000500"):
+        assert shown_value(in_french(), moment, text) == "2026-02-01 00:30:00.000500 UTC+1"
+    assert shown_value(choose_language({}, "en"), moment, "2026-07-01T00:00:00Z") == "2026-07-01 00:00:00 UTC"
+    plain = {"kind": "datetime", "dtype": "datetime64[us]"}
+    assert shown_value(in_french(), plain, "2026-01-31T23:30:00") == "2026-01-31 23:30:00"
+    assert shown_value(in_french(), plain, "2026-01-31T00:00:00") == "2026-01-31"
+
+
+@pytest.mark.parametrize("accept", ["en", "en-US", "en-GB", "fr", "fr-CA"])
+def test_a_day_has_24_hours_in_every_locale(accept: str) -> None:
+    """Whichever of the two languages was chosen, in a browser of whatever country."""
+    moments = choose_language({"predictq_zone": "UTC"}, accept).moments
+    at = datetime(2026, 11, 27, 14, 5, 9, tzinfo=UTC)
+    for shown in (moments.clock(at), moments.second(at), moments.near(at, at), moments.full(at), moments.mark(at, 60)):
+        assert "14" in shown
+        assert "PM" not in shown.upper()
+
+
+def test_a_share_that_is_not_nothing_is_not_written_as_nothing() -> None:
+    """However small; and nothing stays nothing."""
+    written = [(3, 153_391), (0, 153_391), (153, 153_391), (1, 8)]
+    assert [Numbers(Locale("en")).share(*one) for one in written] == ["< 0.1 %", "0 %", "0.1 %", "12 %"]
+    assert Numbers(Locale("fr")).share(3, 153_391) == "< 0,1 %"
+
+
+def test_what_an_act_was_done_to_is_said_in_french() -> None:
+    """What kind of thing it was; a model that is called like a key keeps its name."""
+    said = {
+        ("key.create", "key pq_PJzyzH7O"): "clé pq_PJzyzH7O",
+        ("job.cancel", "jobs of a filter"): "travaux d’un filtre",
+        ("features.read", "prediction 1-2"): "prédiction 1-2",
+        ("model.change", "key figures"): "key figures",
+        ("retention.floor", None): "",
+    }
+    assert {given: shown_object(in_french(), *given) for given in said} == said
+
+
+def test_nothing_is_singular_in_french() -> None:
+    """As its grammar has it: 0 client correspond."""
+    assert in_french().texts.ngettext("client fits now", "clients fit now", 0).startswith("client correspond ")

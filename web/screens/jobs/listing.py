@@ -12,8 +12,8 @@ from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.pauses import read_pauses
 from web.words.api_refusals import told_flaw
-from web.words.days import start_of
 from web.words.statuses import KINDS, STATES
+from web.words.typed import start_of
 
 routes = ScreenRoutes()
 

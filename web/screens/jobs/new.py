@@ -15,6 +15,7 @@ from web.frame.screen import Screen
 from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 from web.words.conditions import SIGNS
+from web.words.typed import column_value_typed
 
 routes = ScreenRoutes()
 
@@ -38,8 +39,10 @@ async def ask(screen: Screen) -> Response:
     model = screen.given("model")
     if act == "more":
         return await show_form(screen, model, conditions=[*conditions, {}], name=screen.given("name"))
+    of_all = act in ("count-all", "send-all")
+    given = [] if of_all else _taken(screen, await _columns(screen, model), conditions)
     try:
-        where = {} if act in ("count-all", "send-all") else where_of(conditions)
+        where = where_of(given)
     except CannotSay as error:
         words = N_("%(column)s has two values that do not go together: one limit of a kind, or values alone.")
         wrong = screen.say(words, column=error.column)
@@ -71,6 +74,7 @@ async def show_form(
     *,
     conditions: Sequence[Mapping[str, str]] = (),
     name: str = "",
+    file_name: str = "",
     found: Mapping[str, Any] | None = None,
     is_all: bool = False,
     wrong: str = "",
@@ -82,9 +86,7 @@ async def show_form(
     version = None
     if chosen:
         version = await screen.api.get(f"/v1/models/{path_part(chosen['name'])}/versions/{chosen['live_version']}")
-    columns = []
-    if chosen and chosen["source"]:
-        columns = (await screen.api.get("/v1/filter-columns", model=chosen["name"]))["columns"]
+    columns = await _columns(screen, chosen["name"]) if chosen and chosen["source"] else []
     lacking = _CONDITIONS - len(conditions)
     return await screen.show(
         "new_job.html",
@@ -98,13 +100,25 @@ async def show_form(
         titles={spec["name"]: spec["title"] for spec in version["signature"]["features"]} if version else {},
         signs=SIGNS,
         name=name,
+        file_name=file_name,
         count=found["count"] if found else None,
         first_keys=(found or {}).get("first_keys") or [],
         is_all=is_all,
-        counted=_counted_of(conditions),
+        counted=_counted_of(_taken(screen, columns, conditions)),
         wrong=wrong,
         file_wrong=file_wrong,
     )
+
+
+async def _columns(screen: Screen, model: str) -> list[dict[str, Any]]:
+    """What a filter may name; nothing where the model has no source, which the call that uses the filter says."""
+    try:
+        found: list[dict[str, Any]] = (await screen.api.get("/v1/filter-columns", model=model))["columns"]
+    except ApiRefused as refused:
+        if refused.status != _REFUSED:
+            raise
+        return []
+    return found
 
 
 def _counted_of(conditions: Sequence[Mapping[str, str]]) -> str:
@@ -145,6 +159,18 @@ def where_of(conditions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         (row["column"], EQUAL, None) if row["sign"] == "null" else (row["column"], row["sign"], row["value"])
         for row in named
     )
+
+
+def _taken(
+    screen: Screen, columns: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, str]]
+) -> list[dict[str, str]]:
+    """The rows with numbers and days as the API takes them, out of how the reader's language writes them."""
+    types = {column["name"]: column["type"] for column in columns}
+    return [
+        {**row, "value": column_value_typed(screen.language, types.get(row["column"], ""), row["value"])}
+        for row in conditions
+        if row.get("column")
+    ]
 
 
 async def _send(screen: Screen, model: str, where: Mapping[str, Any]) -> Response:

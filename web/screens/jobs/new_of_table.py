@@ -29,7 +29,10 @@ async def send_file(screen: Screen) -> Response:
     file = screen.form.get("file")
     model = screen.given("model")
     if not isinstance(file, UploadFile) or not file.size:
-        return await show_form(screen, model, name=screen.given("name"), file_wrong=screen.say("Choose a file first."))
+        wrong = screen.say("Choose a file first.")
+        if isinstance(file, UploadFile) and file.filename:
+            wrong = screen.say("The file “%(name)s” is empty.", name=file.filename[:200])
+        return await show_form(screen, model, file_name=screen.given("name"), file_wrong=wrong)
     headers = {"content-type": file.content_type or "application/octet-stream"}
     try:
         sent = await screen.api.call("POST", "/v1/uploads", content=file.file, headers=headers)
@@ -37,7 +40,7 @@ async def send_file(screen: Screen) -> Response:
         if refused.status != _TOO_LARGE:
             raise
         return await show_form(
-            screen, model, name=screen.given("name"), file_wrong=told_refusal(screen.language, refused.problem)
+            screen, model, file_name=screen.given("name"), file_wrong=told_refusal(screen.language, refused.problem)
         )
     asked = {"model": model, "name": screen.given("name") or (file.filename or "")[:200]}
     if screen.given("features"):

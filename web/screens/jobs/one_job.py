@@ -136,6 +136,6 @@ def _threshold_said(screen: Screen, spread: dict[str, Any]) -> str:
 def _of_threshold(screen: Screen, spread: dict[str, Any]) -> dict[str, str]:
     numbers = screen.language.numbers
     return {
-        "threshold": numbers.exact(spread["threshold"]),
+        "threshold": numbers.plain(spread["threshold"]),  # an answer's own page has every digit of it
         "above": numbers.share(spread["above"], spread["answers"]),
     }
