@@ -122,6 +122,10 @@ def results(
             help="By its ending .csv, .ndjson, .parquet, .arrow or .xlsx; default: CSV.",
         ),
     ] = None,
+    errors: Annotated[
+        str | None,
+        typer.Option(help="Only rows that have an error (only), or those with this one, such as unknown_client."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row, in place of CSV.")] = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -129,6 +133,10 @@ def results(
     """Write a job's answers, in the order in which they were asked for; so far as they are there."""
     ending = _known_ending(output, as_json=as_json)
     if output and ending in BINARY_ENDINGS and not as_json:
+        if errors is not None:
+            raise UsageProblem(
+                f"-o {output}: with --errors the file is one of {', '.join(filter(None, CONTENT_TYPES))}"
+            )
         _write_binary(job_id, output, BINARY_ENDINGS[ending], api_url, api_key)
         return
     content_type = "application/x-ndjson" if as_json else CONTENT_TYPES[ending]
@@ -137,7 +145,7 @@ def results(
         progress("receiving", None, unit="bytes", quiet=as_json or output is None) as meter,
         _target(output) as target,
     ):
-        complete = client.results(job_id, target, content_type, meter)
+        complete = client.results(job_id, target, content_type, meter, errors=errors)
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     elif output and not as_json:

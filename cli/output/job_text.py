@@ -67,7 +67,7 @@ def counts_text(job: Mapping[str, Any]) -> str:
 def cause_lines(errors: Sequence[Mapping[str, Any]], job_id: str) -> list[str]:
     """Why rows of a bulk job failed: each code with its count and what is said of one such row, then how to see all."""
     lines = [f"  {group['count']:,} {group['code']}: {plain_text(group['samples'][0]['detail'])}" for group in errors]
-    return [*lines, f"  All of them: predictq results {job_id}"] if lines else []
+    return [*lines, f"  All of them: predictq results {job_id} --errors only"] if lines else []
 
 
 def summary_lines(summary: Mapping[str, Any] | None, job_id: str) -> list[str]:

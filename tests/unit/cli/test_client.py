@@ -234,3 +234,13 @@ def test_results_cut_short_are_an_error(gateway: Gateway, client: ApiClient) -> 
     gateway.answers = [Answer(200, b"a,b\n", {"Content-Length": "1000", "Connection": "close"})]
     with pytest.raises(GatewayAway):
         client.results("1", io.BytesIO(), "text/csv", lambda _size: None)
+
+
+def test_the_rows_with_an_error_alone_are_asked_for(gateway: Gateway) -> None:
+    """All of them, or those with one code; without the word the whole job is."""
+    gateway.answers = [Answer(body=b"request_id\n")]
+    with ApiClient(ApiAddress(gateway.url, "k")) as client:
+        for errors in (None, "only", "unknown_client"):
+            assert client.results("7", io.BytesIO(), "text/csv", lambda _: None, errors=errors)
+    paths = [path for _, path, *_ in gateway.asked]
+    assert paths == ["/v1/jobs/7/results" + query for query in ("", "?errors=only", "?errors=unknown_client")]

@@ -77,6 +77,8 @@ def test_the_ending_of_a_file_of_results_says_what_is_written(tmp_path: Path) ->
     told = predictq("results", "x", "-o", "tout.xls", cwd=tmp_path)
     assert told.returncode == 2
     assert ".csv, .ndjson, .jsonl, .parquet, .arrow, .feather, .xlsx" in told.stderr
+    errors = predictq("results", "x", "--errors", "only", "-o", "tout.xlsx", cwd=tmp_path)
+    assert (errors.returncode, "with --errors the file is one of .csv, .ndjson" in errors.stderr) == (2, True)
     table = tmp_path / "tout.csv"
     table.write_text('request_id,error_detail\n1-0,"two\nlines"\n1-1,\n')
     assert _rows(table, ".csv") == 2
@@ -108,7 +110,10 @@ def test_a_job_says_why_rows_failed() -> None:
     errors = [
         {"code": "missing_feature", "count": 3270, "samples": [{"request_id": "1-0", "detail": "no column solde"}]}
     ]
-    assert cause_lines(errors, "j") == ["  3,270 missing_feature: no column solde", "  All of them: predictq results j"]
+    assert cause_lines(errors, "j") == [
+        "  3,270 missing_feature: no column solde",
+        "  All of them: predictq results j --errors only",
+    ]
     assert cause_lines([], "j") == []
 
 
