@@ -21,6 +21,7 @@ NOT_YET = 409
 PATIENCE_SECONDS = 60.0  # how long one call is repeated
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 WAIT_SECONDS = 30  # what `Prefer: wait` asks for at a time
+FIRST_WAIT_SECONDS = 3  # what a submission asks for: then whoever waits can be told so
 PIECE_BYTES = 256 * 1024
 _LISTED_AT_ONCE = 1000
 
@@ -65,7 +66,7 @@ class ApiClient:
         self._http.close()
 
     def predict(self, client_id: Any, *, model: str | None = None, wait: bool = False, key: str | None = None) -> Json:
-        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute.
+        """Ask for one client's prediction; with `wait` the job comes back finished if that takes a moment.
 
         The same `key` (an Idempotency-Key) makes one job, here and below, however often it is sent.
         """
@@ -217,7 +218,9 @@ class ApiClient:
         return bool(response.headers.get("X-Predictq-Complete", "true") == "true")
 
     def _submit(self, path: str, document: Json, *, wait: bool = False, key: str | None = None) -> Json:
-        return self._json("POST", path, headers={**_keyed(key), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
+        return self._json(
+            "POST", path, headers={**_keyed(key), **_prefer(FIRST_WAIT_SECONDS if wait else 0)}, json=document
+        )
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
         document: Json = self._call(method, path, **request).json()

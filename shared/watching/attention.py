@@ -125,9 +125,16 @@ GROUP BY v.model, v.version ORDER BY v.model, v.version
 """)
 
 
+def away_sources(connection: Connection) -> list[NeedsPerson]:
+    """A concern for each source in use that does not answer, the longest away first."""
+    return [
+        NeedsPerson(Concern.SOURCE_AWAY, row.since, {"source": row.name, "is_given_up": row.is_given_up})
+        for row in connection.execute(_AWAY)
+    ]
+
+
 def _sources(connection: Connection) -> Iterator[NeedsPerson]:
-    for row in connection.execute(_AWAY):
-        yield NeedsPerson(Concern.SOURCE_AWAY, row.since, {"source": row.name, "is_given_up": row.is_given_up})
+    yield from away_sources(connection)
     sources = {source.id: source for source in list_sources(connection)}
     for version in live_versions(connection):
         source = sources.get(version.source_id or 0)

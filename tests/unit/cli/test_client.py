@@ -16,6 +16,7 @@ import pytest
 from cli.connection.address import ApiAddress
 from cli.connection.client import ApiClient
 from cli.errors import GatewayAway, GatewayRefused
+from cli.watching import wait_for
 from devstack.servers.ports import free_port
 
 JOB = {"id": "1", "kind": "single", "status": "queued"}
@@ -106,7 +107,7 @@ def test_a_busy_gateway_is_asked_again_under_the_same_idempotency_key(gateway: G
     assert client.predict(1, wait=True) == JOB
     assert len(gateway.asked) == 5
     assert len(keys_of(gateway)) == 1
-    assert gateway.asked[0][2]["Prefer"] == "wait=30"
+    assert gateway.asked[0][2]["Prefer"] == "wait=3"
     assert gateway.asked[0][2]["Authorization"] == "Bearer pq_secret"
 
 
@@ -244,3 +245,16 @@ def test_the_rows_with_an_error_alone_are_asked_for(gateway: Gateway) -> None:
             assert client.results("7", io.BytesIO(), "text/csv", lambda _: None, errors=errors)
     paths = [path for _, path, *_ in gateway.asked]
     assert paths == ["/v1/jobs/7/results" + query for query in ("", "?errors=only", "?errors=unknown_client")]
+
+
+@pytest.mark.parametrize(("quiet", "said"), [(False, 1), (True, 0)])
+def test_a_long_wait_is_said_once(
+    gateway: Gateway, client: ApiClient, capsys: pytest.CaptureFixture[str], quiet: bool, said: int
+) -> None:
+    """On standard error, with where the reason is told; JSON stays alone."""
+    running = Answer(body=JOB)
+    gateway.answers = [running, running, running, Answer(body=JOB | {"status": "succeeded"})]
+    assert wait_for(client, JOB, quiet=quiet)["status"] == "succeeded"
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("still waits") == captured.err.count("predictq doctor") == said
