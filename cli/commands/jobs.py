@@ -22,6 +22,7 @@ from cli.output.console import AsJson, plain_text, remark, say, say_json, say_ta
 from cli.output.job_text import job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from shared.access.private_files import open_private
+from shared.plurals import count_of
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
 CONTENT_TYPES = {
@@ -149,11 +150,13 @@ def results(
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     elif output and not as_json:
-        say(f"{_rows(output, ending):,} rows written to {plain_text(output)}")
+        say(f"{count_of(_rows(output, ending), 'row')} written to {plain_text(output)}")
 
 
 def _known_ending(output: Path | None, *, as_json: bool) -> str:
     """That of the file, which says what is written; none with --json, which says it. Raises UsageProblem."""
+    if output and not output.parent.is_dir():
+        raise UsageProblem(f"-o {output}: there is no folder {output.parent}")
     ending = output.suffix.lower() if output and not as_json else ""
     if not ending or ending in _ENDINGS:
         return ending
@@ -178,7 +181,7 @@ def _write_binary(job_id: str, output: Path, kind: str, api_url: str | None, api
         count, complete = client.export(job_id, kind, target, meter)
     if not complete:
         remark("The job still runs: these are the first of its answers.")
-    say(f"{count:,} rows written to {plain_text(output)}")
+    say(f"{count_of(count, 'row')} written to {plain_text(output)}")
 
 
 @contextmanager
@@ -220,7 +223,7 @@ def cancel(
     if as_json:
         say_json({"cancelled": count})
     else:
-        say(f"{count:,} jobs cancelled")
+        say(f"{count_of(count, 'job')} cancelled")
 
 
 def trace(

@@ -10,6 +10,7 @@ import typer
 
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from shared.plurals import count_of
 from shared.postgres.source_time_outs import (
     CONNECT,
     LEAST_CONNECT_SECONDS,
@@ -171,7 +172,7 @@ def _say_found(source: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     ]
     say_table(("column", "type", "nulls", "comment"), rows)
     if len(columns) > _SHOWN_TYPES:
-        remark(f"and {len(columns) - _SHOWN_TYPES} more columns")
+        remark(f"and {count_of(len(columns) - _SHOWN_TYPES, 'more column')}")
     if found.get("seconds") is not None:
         remark(f"10,000 keys take {found['seconds']:.2f} s")
     settings: Mapping[str, Any] = source.get("settings") or {}

@@ -23,6 +23,7 @@ from shared.messaging.messages import make_redis, server_version
 from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
 from shared.pauses import list_pauses, resume_command
+from shared.plurals import count_of
 from shared.postgres.engine import make_engine, transaction
 from shared.sources.source import list_sources
 from shared.watching.attention import Concern, away_sources, read_attention, words_of
@@ -136,7 +137,7 @@ def _examine_rows(engine: Engine) -> Finding:
     )
     if not account.imbalance and row.requests + row.gone == account.accepted and not row.strays:
         return Finding("rows", ok=True, detail=detail)
-    found = f"{row.requests:,} requests stored, {row.strays:,} pages of answers without requests"
+    found = f"{count_of(row.requests, 'request')} stored, {count_of(row.strays, 'page')} of answers without requests"
     detail = f"{detail}; {found}: THIS DOES NOT ADD UP"
     return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")
 

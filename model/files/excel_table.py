@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from model.files.excel_facts import require_plain
 from shared.files.refusals import TableRefused
+from shared.plurals import count_of
 from shared.sentences import Sentence
 
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
@@ -52,7 +53,7 @@ class ExcelTable:
         width = len(self.names)
         for number, row in rows:
             if len(row) > width:
-                text = f"line {number}: has {len(row)} cells, the header has {width}"
+                text = f"line {number}: has {count_of(len(row), 'cell')}, the header has {width}"
                 raise TableRefused(Sentence(text, "other_width", fields=len(row), wanted=width))
             wrong = next((n for n, cell in enumerate(row) if isinstance(cell, str) and cell in _ERRORS), None)
             if wrong is not None:

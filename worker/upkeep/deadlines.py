@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from shared.batches.claims import Answers, Claim, finish
 from shared.jobs.deadlines import DEADLINE_PASSED, LateJob, late_jobs, read_taken, take_late
+from shared.plurals import count_of
 from shared.postgres.engine import autocommit
 from shared.retention.statements import insist, upkeep_transaction
 from worker.scoring.key_hashes import KeyHashes, found_by
@@ -34,7 +35,8 @@ class Deadlines:
             return ""
         hashes = KeyHashes(engine)
         rows = sum([_end(engine, job, hashes) for job in late])
-        return f"{rows:,} rows of {len(late):,} jobs were not answered by their deadline"
+        were = "was" if rows == 1 else "were"
+        return f"{count_of(rows, 'row')} of {count_of(len(late), 'job')} {were} not answered by their deadline"
 
 
 def _end(engine: Engine, job: LateJob, hashes: KeyHashes) -> int:

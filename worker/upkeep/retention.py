@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from shared.audit.writing import record_act
 from shared.errors import PredictqError
+from shared.plurals import count_of
 from shared.postgres.engine import transaction
 from shared.postgres.turns import Turn, try_turn
 from shared.retention.asked_runs import end_run, take_run
@@ -114,5 +115,6 @@ def _words(report: Report) -> str:
     if not report.models and not report.partitions and not report.thinned_rows:
         return ""
     document = report.to_json()
-    words = f"{document['answers']:,} answers of {document['jobs']:,} jobs went, {len(report.partitions)} partitions"
-    return f"{words}, {report.thinned_rows:,} rows of pages that are held" if report.thinned_rows else words
+    words = f"{count_of(document['answers'], 'answer')} of {count_of(document['jobs'], 'job')} went, "
+    words += count_of(len(report.partitions), "partition")
+    return f"{words}, {count_of(report.thinned_rows, 'row')} of pages that are held" if report.thinned_rows else words

@@ -19,6 +19,7 @@ from cli.arguments.moments import moment_ago
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, remark, say_json, say_table
 from shared.access.private_files import open_private
+from shared.plurals import count_of
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
@@ -79,7 +80,7 @@ def export(
             count += 1
             if follow:
                 target.flush()
-    remark(f"{count:,} lines")
+    remark(f"{count_of(count, 'line')}")
 
 
 def _acts(http: ApiClient, wanted: dict[str, str], *, follow: bool) -> Iterator[dict[str, Any]]:

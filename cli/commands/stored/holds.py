@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from cli.arguments.client_key import Composite, read_key
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, say, say_json, say_table
+from cli.output.job_text import client_text
 
 app = typer.Typer(no_args_is_help=True, help="Legal holds: what must stay, whatever its age.")
 
@@ -78,4 +78,4 @@ def _what(hold: dict[str, Any]) -> str:
     if hold["job_id"] is not None:
         return f"job {hold['job_id']}"
     source = f" of {hold['source']}" if hold["source"] else ""
-    return f"client {json.dumps(hold['client_id'], ensure_ascii=False)}{source}"
+    return f"client {client_text(hold['client_id'])}{source}"

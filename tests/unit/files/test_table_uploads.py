@@ -327,3 +327,10 @@ def test_a_cell_is_taken_where_nothing_of_it_is_lost(kind: FeatureKind, cell: An
     else:
         found = value_of_cell(spec, cell)
         assert (found, type(found)) == (expected, type(expected))
+
+
+def test_a_text_in_a_cell_of_a_number_is_told_of_no_decimal_point() -> None:
+    """Excel writes numbers as the reader's country does."""
+    with pytest.raises(ValueRefused) as refused:
+        value_of_cell(FeatureSpec("income", FeatureKind.NUMBER, "float64"), "beaucoup")
+    assert refused.value.detail == "income must be a number; got 'beaucoup'"
