@@ -172,7 +172,7 @@ def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
     captured = capsys.readouterr()
     assert captured.out == ""
     first, second = captured.err.splitlines()
-    assert first.startswith("scoring: 50 rows of 200 rows, ")
+    assert first.startswith("scoring: 50 of 200 rows, ")
     assert first.endswith(" s left")
     assert second.startswith("sending: 2.0 MB, ")
     assert "\x1b" not in captured.err
@@ -245,7 +245,7 @@ def test_progress_in_a_terminal_is_a_bar_with_amount_and_rate(unit: str, monkeyp
         meter(4000)
     text = screen.getvalue()
     assert "scoring" in text
-    assert ("4.0 kB of 4.0 kB" if unit == "bytes" else "4,000 rows of 4,000 rows") in text
+    assert ("4.0 kB of 4.0 kB" if unit == "bytes" else "4,000 of 4,000 rows") in text
 
 
 def test_the_demonstrations_directory_is_new_each_time_and_gone_unless_it_failed(tmp_path: Path) -> None:
