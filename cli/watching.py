@@ -21,7 +21,7 @@ def done_rows(job: Json) -> int:
 
 def watch(client: ApiClient, job: Json, *, quiet: bool) -> Json:
     """Show a job's progress until it is finished; returns it as it ended."""
-    with progress(f"job {job['id'][:8]}…", job["request_counts"]["total"], quiet=quiet) as meter:
+    with progress(f"job {job['id']}", job["request_counts"]["total"], quiet=quiet) as meter:
         is_counting = job["request_counts"]["total"] is None
         if is_counting and not quiet:
             remark("counting: the rows are found while the first of them are scored")

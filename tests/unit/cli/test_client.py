@@ -16,7 +16,7 @@ import pytest
 from cli.connection.address import ApiAddress
 from cli.connection.client import ApiClient
 from cli.errors import GatewayAway, GatewayRefused
-from cli.watching import wait_for
+from cli.watching import wait_for, watch
 from devstack.servers.ports import free_port
 
 JOB = {"id": "1", "kind": "single", "status": "queued"}
@@ -258,3 +258,16 @@ def test_a_long_wait_is_said_once(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("still waits") == captured.err.count("predictq doctor") == said
+
+
+def test_progress_names_the_whole_job(
+    gateway: Gateway, client: ApiClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is shown may be copied: a part of an id is no job."""
+    monkeypatch.setattr("cli.output.progress.PLAIN_SECONDS", 0)
+    job_id = "01a21dcb-a9f2-7e47-ae3c-d4eff2f2641a"
+    done = {"id": job_id, "status": "succeeded", "request_counts": dict.fromkeys(("total", "succeeded"), 1)}
+    done["request_counts"] |= {"failed": 0, "cancelled": 0}
+    gateway.answers = [Answer(body=done)]
+    watch(client, done | {"status": "running"}, quiet=False)
+    assert f"job {job_id}: 1 of 1 row" in capsys.readouterr().err
