@@ -13,7 +13,7 @@ import typer
 from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, client_order
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import ExitStatus, FileRefused
-from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.output.console import AsJson, minute_text, plain_text, remark, say, say_json, say_table
 from shared.access.private_files import open_private
 from shared.plurals import count_of
 
@@ -101,10 +101,10 @@ def list_(
         return
     rows = [
         (item["id"], item["kind"], item["source"], item["status"], item["pages"], item["answers"],
-         item["created_at"][:16], (item["compacted_at"] or "")[:16], item["reason"])
+         minute_text(item["created_at"]), minute_text(item["compacted_at"]), item["reason"])
         for item in found
     ]  # fmt: skip
-    headers = ("erasure", "", "source", "status", "pages", "answers", "asked", "compacted", "reason")
+    headers = ("erasure", "", "source", "status", "pages", "answers", "asked (UTC)", "compacted (UTC)", "reason")
     say_table(headers, rows, right=frozenset({"pages", "answers"}))
 
 

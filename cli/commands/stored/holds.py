@@ -8,7 +8,7 @@ import typer
 
 from cli.arguments.client_key import Composite, read_key
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
-from cli.output.console import AsJson, plain_text, say, say_json, say_table
+from cli.output.console import AsJson, minute_text, plain_text, say, say_json, say_table
 from cli.output.job_text import client_text
 
 app = typer.Typer(no_args_is_help=True, help="Legal holds: what must stay, whatever its age.")
@@ -52,8 +52,8 @@ def list_(api_url: ApiUrl = None, api_key: ApiKeyText = None, as_json: AsJson = 
     if as_json:
         say_json(holds)
         return
-    rows = [(hold["id"], _what(hold), hold["reason"], hold["actor"], hold["created_at"][:16]) for hold in holds]
-    say_table(("hold", "what", "reason", "by", "since"), rows)
+    rows = [(hold["id"], _what(hold), hold["reason"], hold["actor"], minute_text(hold["created_at"])) for hold in holds]
+    say_table(("hold", "what", "reason", "by", "since (UTC)"), rows)
 
 
 @app.command()
