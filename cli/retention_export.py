@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.connection.database import database
 from cli.output.console import remark
-from shared.plurals import count_of
+from shared.sentences import count_of
 from worker.upkeep.duty import database_clock
 from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.retention import carry_out

@@ -12,7 +12,7 @@ from cli.errors import FileRefused, UsageProblem
 from cli.output.console import plain_text, remark
 from cli.output.progress import progress
 from cli.output.words import as_commands
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 TABLE_ENDINGS = (".xlsx", ".xlsm", ".xls", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _FORMATS = {"xlsx": "workbook of Excel", "parquet": "Parquet", "arrow": "Arrow", "csv": "CSV"}

@@ -28,8 +28,8 @@ from shared.config import Settings, load_settings
 from shared.database_role import DatabaseRole
 from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_versions
-from shared.plurals import count_of
 from shared.postgres.engine import make_engine, transaction
+from shared.sentences import count_of
 from sql.migrate import old_install, upgrade
 from sql.roles import make_roles, open_tables
 

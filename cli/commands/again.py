@@ -13,7 +13,7 @@ from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.commands.jobs import JobId
 from cli.commands.submit import Model, checked_idempotency_key, finish
 from cli.output.console import AsJson, plain_text, say, say_json
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")]
 

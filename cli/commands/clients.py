@@ -15,7 +15,7 @@ import typer
 from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, client_order
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 if TYPE_CHECKING:
     from cli.table_import import ImportOptions, Plan

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from cli.output.console import AsJson, plain_text, say, say_json
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 app = typer.Typer(no_args_is_help=True, help="Load the data of an example, or train its models.")
 

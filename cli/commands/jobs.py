@@ -22,7 +22,7 @@ from cli.output.console import AsJson, plain_text, remark, say, say_json, say_ta
 from cli.output.job_text import job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from shared.access.private_files import open_private
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
 CONTENT_TYPES = {

@@ -10,7 +10,6 @@ import typer
 
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
-from shared.plurals import count_of
 from shared.postgres.source_time_outs import (
     CONNECT,
     LEAST_CONNECT_SECONDS,
@@ -20,6 +19,7 @@ from shared.postgres.source_time_outs import (
     STATEMENT,
     time_out,
 )
+from shared.sentences import count_of
 
 app = typer.Typer(invoke_without_command=True, help="Show the sources of features, or add one.")
 

@@ -23,8 +23,8 @@ from shared.messaging.messages import make_redis, server_version
 from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
 from shared.pauses import list_pauses, resume_command
-from shared.plurals import count_of
 from shared.postgres.engine import make_engine, transaction
+from shared.sentences import count_of
 from shared.sources.source import list_sources
 from shared.watching.attention import Concern, away_sources, read_attention, words_of
 

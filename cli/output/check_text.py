@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 
 def check_lines(report: Mapping[str, Any]) -> list[str]:

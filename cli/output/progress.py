@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from cli.output.console import remark, remarks
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 PLAIN_SECONDS = 5.0  # between two lines where there is no terminal
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.code.pack import MOST_BYTES, MOST_FILES, is_module_path, write_pack
 from model.errors import ModelRefused
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 _MOST_ENTRIES = 20_000  # of all kinds: more is a home directory, or a project with its data
 _SHOWN = 8

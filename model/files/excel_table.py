@@ -11,8 +11,7 @@ from typing import IO, Any
 
 from model.files.excel_facts import hidden_facts
 from shared.files.refusals import MOST_FAULTS, CellFault, PlacesRefused, TableRefused
-from shared.plurals import count_of
-from shared.sentences import Sentence
+from shared.sentences import Sentence, count_of
 
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
 MOST_RATIO = 200  # to one: what Excel writes packs 10 to 50 to one

@@ -17,7 +17,7 @@ from model.training.plots import (
 )
 from model.training.run import TEST_SHARE, TrainingResult
 from shared.models.task import Task
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 CARD = "README.md"
 START, END = "<!-- figures: written by write_report -->", "<!-- end of figures -->"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from model.errors import DataRefused
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 _BOOLEAN_WORDS = {"yes": True, "no": False, "true": True, "false": False}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")

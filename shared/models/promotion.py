@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from shared.errors import ModelRefused
 from shared.models.registry import ModelVersion
 from shared.models.source_changes import Broken, broken_features, columns_seen
-from shared.plurals import count_of
+from shared.sentences import count_of
 from shared.sources.source import get_source
 
 _MOST_NAMES = 10  # that an error lists

@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.models.registry import live_versions
 from shared.models.signature import missing_columns
 from shared.pauses import list_pauses, resume_command
-from shared.plurals import count_of
+from shared.sentences import count_of
 from shared.sources.source import list_sources
 from shared.status import Queue
 from shared.storage.disk import read_disk

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 
 from shared.erasure.compact import NIGHT, compact
 from shared.erasure.kept_hashes import KeptHashes
-from shared.plurals import count_of
 from shared.postgres.engine import transaction
+from shared.sentences import count_of
 from worker.erasure.replay import replay
 from worker.erasure.runner import Eraser
 

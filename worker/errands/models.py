@@ -26,8 +26,8 @@ from shared.models.no_features import no_features
 from shared.models.registry import ModelVersion, get_version, is_registered, read_artefact, read_code, register_version
 from shared.models.signature import Signature
 from shared.models.task import Task
-from shared.plurals import count_of
 from shared.postgres.engine import autocommit, transaction
+from shared.sentences import count_of
 from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed

@@ -11,8 +11,8 @@ from model.errors import ModelRefused
 from shared.errors import DatabaseUnavailable
 from shared.models.new_version import NewVersion
 from shared.models.signature import missing_columns
-from shared.plurals import count_of
 from shared.postgres.source_time_outs import STATEMENT, time_out
+from shared.sentences import count_of
 from shared.sources.source import Source
 from worker.closed.process import Closed
 from worker.errands.failures import ErrandRefused

@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 
 from shared.batches.claims import Answers, Claim, finish
 from shared.jobs.deadlines import DEADLINE_PASSED, LateJob, late_jobs, read_taken, take_late
-from shared.plurals import count_of
 from shared.postgres.engine import autocommit
 from shared.retention.statements import insist, upkeep_transaction
+from shared.sentences import count_of
 from worker.scoring.key_hashes import KeyHashes, found_by
 from worker.sources.key_columns import keys_of, named
 from worker.upkeep.duty import Clock

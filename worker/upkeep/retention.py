@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 
 from shared.audit.writing import record_act
 from shared.errors import PredictqError
-from shared.plurals import count_of
 from shared.postgres.engine import transaction
 from shared.postgres.turns import Turn, try_turn
 from shared.retention.asked_runs import end_run, take_run
@@ -18,6 +17,7 @@ from shared.retention.page_deletion import BeforeGoing
 from shared.retention.report import Report
 from shared.retention.rules.errors import RetentionBusy
 from shared.retention.run import SETTLE_SECONDS, run_retention
+from shared.sentences import count_of
 from worker.upkeep.duty import Clock
 from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.rewriting import PageRewriter

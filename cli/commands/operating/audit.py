@@ -19,7 +19,7 @@ from cli.arguments.moments import moment_ago
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, remark, say_json, say_table
 from shared.access.private_files import open_private
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient

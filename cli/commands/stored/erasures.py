@@ -15,7 +15,7 @@ from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import ExitStatus, FileRefused
 from cli.output.console import AsJson, minute_text, plain_text, remark, say, say_json, say_table
 from shared.access.private_files import open_private
-from shared.plurals import count_of
+from shared.sentences import count_of
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient

@@ -351,7 +351,7 @@ _OF_LIMITS = re.compile(r"(?:most|may have|more than|over|holds|hold|of|quota of
 
 @pytest.mark.parametrize("place", ["cli", "devstack", "shared/models", "shared/watching", "model", "worker"])
 def test_a_number_of_things_is_written_by_the_one_who_knows_the_plural(place: str) -> None:
-    """See shared.plurals; a limit is many of them."""
+    """See count_of of shared.sentences; a limit is many of them."""
     wrong = [
         f"{path}: {found[0]}"
         for path in sorted((ROOT / place).rglob("*.py"))

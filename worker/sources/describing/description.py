@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
-from shared.plurals import count_of
+from shared.sentences import count_of
 from shared.sources.description import rows_of_a_page
 from shared.sources.errors import SourceRefused
 from shared.sources.key_types import KEY_TYPES
