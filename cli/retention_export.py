@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.connection.database import database
 from cli.output.console import remark
+from shared.sentences import count_of
 from worker.upkeep.duty import database_clock
 from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.retention import carry_out
@@ -27,5 +28,5 @@ def export_and_run(parent: Path) -> dict[str, Any]:
             engine, clock, actor_kind="command line", actor=getpass.getuser(), before_going=exporter
         ).to_json()
     if exporter.files:
-        remark(f"{len(exporter.files)} files in {exporter.directory}")
+        remark(f"{count_of(len(exporter.files), 'file')} in {exporter.directory}")
     return {**report, "files": [str(path) for path in exporter.files]}

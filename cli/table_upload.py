@@ -12,6 +12,7 @@ from cli.errors import FileRefused, UsageProblem
 from cli.output.console import plain_text, remark
 from cli.output.progress import progress
 from cli.output.words import as_commands
+from shared.sentences import count_of
 
 TABLE_ENDINGS = (".xlsx", ".xlsm", ".xls", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _FORMATS = {"xlsx": "workbook of Excel", "parquet": "Parquet", "arrow": "Arrow", "csv": "CSV"}
@@ -81,11 +82,11 @@ def understood(look: dict[str, Any]) -> str:
     if look["encoding"] in _ENCODINGS:
         words.append(_ENCODINGS[look["encoding"]])
     words += sorted({column["written"] for column in look["columns"] if column["written"]})
-    rows = f"{look['rows']:,} rows" if look["is_whole"] else f"more than {look['rows']:,} rows"
+    rows = f"{count_of(look['rows'], 'row')}" if look["is_whole"] else f"more than {look['rows']:,} rows"
     keys = [column["name"] for column in look["columns"] if column["use"] == "key"]
     features = sum(column["use"] == "feature" for column in look["columns"])
     uses = [f"key {', '.join(keys)}"] if keys else []
-    uses += [f"{features} features"] if features else []
+    uses += [f"{count_of(features, 'feature')}"] if features else []
     ignored = [column["name"] for column in look["columns"] if column["use"] == "ignored"]
     uses += [f"not used: {', '.join(ignored)[:200]}"] if ignored else []
     return plain_text(f"{', '.join(words)}: {rows}; {'; '.join(uses)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from cli.connection.client import WAIT_SECONDS, ApiClient, Json
+from cli.connection.client import FIRST_WAIT_SECONDS, WAIT_SECONDS, ApiClient, Json
 from cli.errors import ExitStatus
 from cli.output.console import remark
 from cli.output.progress import progress
@@ -21,7 +21,7 @@ def done_rows(job: Json) -> int:
 
 def watch(client: ApiClient, job: Json, *, quiet: bool) -> Json:
     """Show a job's progress until it is finished; returns it as it ended."""
-    with progress(f"job {job['id'][:8]}…", job["request_counts"]["total"], quiet=quiet) as meter:
+    with progress(f"job {job['id']}", job["request_counts"]["total"], quiet=quiet) as meter:
         is_counting = job["request_counts"]["total"] is None
         if is_counting and not quiet:
             remark("counting: the rows are found while the first of them are scored")
@@ -33,8 +33,14 @@ def watch(client: ApiClient, job: Json, *, quiet: bool) -> Json:
     return job
 
 
-def wait_for(client: ApiClient, job: Json) -> Json:
-    """Return a job when it is finished, as fast as its end is known."""
+def wait_for(client: ApiClient, job: Json, *, quiet: bool = False) -> Json:
+    """Return a job when it is finished, as fast as its end is known; once it is said that it takes long."""
+    if not quiet and job["status"] not in TERMINAL:
+        job = client.job(job["id"], wait_seconds=FIRST_WAIT_SECONDS)
+        if job["status"] not in TERMINAL:
+            remark(
+                f"job {job['id']} still waits, as while a source does not answer; predictq doctor says what holds it"
+            )
     while job["status"] not in TERMINAL:
         job = client.job(job["id"], wait_seconds=WAIT_SECONDS)
     return job

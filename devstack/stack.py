@@ -29,6 +29,7 @@ from shared.database_role import DatabaseRole
 from shared.messaging.messages import make_redis, server_version
 from shared.models.registry import live_versions
 from shared.postgres.engine import make_engine, transaction
+from shared.sentences import count_of
 from sql.migrate import old_install, upgrade
 from sql.roles import make_roles, open_tables
 
@@ -113,7 +114,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
             flower = _start_flower(services, supervisor, plan.directory) if plan.flower else None
             loaded = loading.result() if loading else None
             if loaded:
-                tell(f"{loaded['count']:,} rows of the example")
+                tell(f"{count_of(loaded['count'], 'row')} of the example")
             # Its models are registered as anybody's are: by the gateway, which asks a worker.
             training = _begin_training(plan, engine, own, start_work)
             supervisor.start(services.worker(plan.workers), START_SECONDS)

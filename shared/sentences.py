@@ -69,3 +69,8 @@ def _short(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)[:_LONGEST]
     return [str(item)[:_LONGEST] for item in value[:20]] if isinstance(value, list | tuple) else value
+
+
+def count_of(number: int, one: str, many: str | None = None) -> str:
+    """`1 row`, `2,000 rows`: `number` of what is called `one`; `many` is the word for several without a mere s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -14,11 +14,13 @@ KeyParts = Annotated[
     typer.Argument(
         metavar="KEY",
         show_default=False,
-        help="The client's key; COLUMN=VALUE for each part with --composite. - reads it from standard input, so that "
+        help="The client's key; of several columns COLUMN=VALUE COLUMN=VALUE. - reads it from standard input, so that "
         "neither the shell's history nor the list of processes has it.",
     ),
 ]
-Composite = Annotated[bool, typer.Option("--composite", help="The key has several parts.")]
+Composite = Annotated[
+    bool, typer.Option("--composite", help="The key has several parts; more than one say so themselves.")
+]
 Source = Annotated[
     str | None, typer.Option(help="The source that the client is of; may be left out if it is the only one.")
 ]
@@ -37,17 +39,20 @@ def client_order(parts: list[str], source: str | None, *, composite: bool, no_so
 
 
 def read_key(parts: list[str], *, composite: bool) -> str | dict[str, str]:
-    """The key as the gateway takes it. Raises UsageProblem, which does not repeat it."""
+    """The key as the gateway takes it: one part is a text, several are an object, and so is one with `composite`.
+
+    Raises UsageProblem, which does not repeat the key.
+    """
     if parts == ["-"]:
         try:
             parts = [line for line in sys.stdin.buffer.read().decode().splitlines() if line]
         except UnicodeDecodeError:
             raise UsageProblem("the key on standard input is not UTF-8") from None
-    if not composite:
-        if len(parts) != 1:
-            raise UsageProblem("name one client; for a key of several parts add --composite")
+    if len(parts) == 1 and not composite:
         return parts[0]
     pairs = [part.partition("=") for part in parts]
-    if any(not name or not sign for name, sign, _ in pairs):
-        raise UsageProblem("with --composite each part of the key is COLUMN=VALUE")
+    if not pairs or any(not name or not sign for name, sign, _ in pairs):
+        raise UsageProblem("name one client: by one value, or by COLUMN=VALUE for each column of a key of several")
+    if len({name for name, _, _ in pairs}) < len(pairs):
+        raise UsageProblem("name one client: a column of her key comes twice")
     return {name: value for name, _, value in pairs}

@@ -13,7 +13,10 @@ from shared.sources.filter_words import EQUAL, CannotSay, filter_of
 
 Where = Annotated[
     list[str] | None,
-    typer.Option(help="COLUMN=VALUE or COLUMN>=VALUE, may be repeated; equal values of one column are alternatives."),
+    typer.Option(
+        help="COLUMN=VALUE or COLUMN>=VALUE, may be repeated; equal values of one column are alternatives. "
+        "COLUMN=null is NULL, COLUMN= an empty text; numbers as 3000.5, days as 2024-02-01."
+    ),
 ]
 _COMPARED = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
 _SIGNS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}

@@ -14,6 +14,7 @@ from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.commands.jobs import JobId
 from cli.commands.submit import Model, checked_idempotency_key, finish
 from cli.output.console import AsJson, plain_text, say, say_json
+from shared.sentences import count_of
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")]
 
@@ -76,7 +77,7 @@ def count(
     if as_json:
         say_json(found)
     else:
-        said = f"{found['count']:,} clients of {found['source']}, for {found['model']}"
+        said = f"{count_of(found['count'], 'client')} of {found['source']}, for {found['model']}"
         say(plain_text(said))
         if found.get("first_keys"):
             say(plain_text(f"first: {_listed(found['first_keys'], found['count'])}"))

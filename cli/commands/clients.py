@@ -15,6 +15,7 @@ import typer
 from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, client_order
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from shared.sentences import count_of
 
 if TYPE_CHECKING:
     from cli.table_import import ImportOptions, Plan
@@ -80,7 +81,7 @@ def _show_plan(plan: Plan) -> None:
     """What was understood of the file, before a row is written."""
     what = "a new table" if plan.is_new else "the table that is there"
     name, key = plain_text(plan.name), plain_text(", ".join(plan.key))
-    remark(f"{plan.rows:,} rows for {name}, {what}; the key is {key}:")
+    remark(f"{count_of(plan.rows, 'row')} for {name}, {what}; the key is {key}:")
     for column in plan.columns:
         words = [column.dress.in_words(column.type)] if column.dress.in_words(column.type) else []
         words += [_odd_words(column.name, *column.odd)] if column.odd else []
@@ -110,7 +111,7 @@ def _show_problems(problems: Sequence[Any], count: int, *, as_json: bool) -> Non
 def _say_report(report: ImportReport, start: float) -> None:
     rate = report.total / (time.monotonic() - start)
     counts = f"{report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged"
-    say(f"{report.total:,} clients: {counts} ({rate:,.0f} clients/s)")
+    say(f"{count_of(report.total, 'client')}: {counts} ({rate:,.0f} clients/s)")
 
 
 def answers(

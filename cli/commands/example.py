@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from cli.output.console import AsJson, plain_text, say, say_json
+from shared.sentences import count_of
 
 app = typer.Typer(no_args_is_help=True, help="Load the data of an example, or train its models.")
 
@@ -39,7 +40,7 @@ def load(
         say_json(asdict(made))
         return
     rate = made.count / (time.monotonic() - start)
-    say(f"{made.count:,} rows generated, the first is {plain_text(made.first_id)} ({rate:,.0f} rows/s)")
+    say(f"{count_of(made.count, 'row')} generated, the first is {plain_text(made.first_id)} ({rate:,.0f} rows/s)")
 
 
 @app.command()

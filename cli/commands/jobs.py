@@ -22,6 +22,7 @@ from cli.output.console import AsJson, plain_text, remark, say, say_json, say_ta
 from cli.output.job_text import job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from shared.access.private_files import open_private
+from shared.sentences import count_of
 
 BINARY_ENDINGS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "xlsx"}
 CONTENT_TYPES = {
@@ -122,6 +123,10 @@ def results(
             help="By its ending .csv, .ndjson, .parquet, .arrow or .xlsx; default: CSV.",
         ),
     ] = None,
+    errors: Annotated[
+        str | None,
+        typer.Option(help="Only rows that have an error (only), or those with this one, such as unknown_client."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row, in place of CSV.")] = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
@@ -129,6 +134,10 @@ def results(
     """Write a job's answers, in the order in which they were asked for; so far as they are there."""
     ending = _known_ending(output, as_json=as_json)
     if output and ending in BINARY_ENDINGS and not as_json:
+        if errors is not None:
+            raise UsageProblem(
+                f"-o {output}: with --errors the file is one of {', '.join(filter(None, CONTENT_TYPES))}"
+            )
         _write_binary(job_id, output, BINARY_ENDINGS[ending], api_url, api_key)
         return
     content_type = "application/x-ndjson" if as_json else CONTENT_TYPES[ending]
@@ -137,15 +146,17 @@ def results(
         progress("receiving", None, unit="bytes", quiet=as_json or output is None) as meter,
         _target(output) as target,
     ):
-        complete = client.results(job_id, target, content_type, meter)
+        complete = client.results(job_id, target, content_type, meter, errors=errors)
     if not complete:
         remark("The job still runs: these are the first of its answers.")
     elif output and not as_json:
-        say(f"{_rows(output, ending):,} rows written to {plain_text(output)}")
+        say(f"{count_of(_rows(output, ending), 'row')} written to {plain_text(output)}")
 
 
 def _known_ending(output: Path | None, *, as_json: bool) -> str:
     """That of the file, which says what is written; none with --json, which says it. Raises UsageProblem."""
+    if output and not output.parent.is_dir():
+        raise UsageProblem(f"-o {output}: there is no folder {output.parent}")
     ending = output.suffix.lower() if output and not as_json else ""
     if not ending or ending in _ENDINGS:
         return ending
@@ -170,7 +181,7 @@ def _write_binary(job_id: str, output: Path, kind: str, api_url: str | None, api
         count, complete = client.export(job_id, kind, target, meter)
     if not complete:
         remark("The job still runs: these are the first of its answers.")
-    say(f"{count:,} rows written to {plain_text(output)}")
+    say(f"{count_of(count, 'row')} written to {plain_text(output)}")
 
 
 @contextmanager
@@ -212,7 +223,7 @@ def cancel(
     if as_json:
         say_json({"cancelled": count})
     else:
-        say(f"{count:,} jobs cancelled")
+        say(f"{count_of(count, 'job')} cancelled")
 
 
 def trace(

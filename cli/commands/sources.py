@@ -19,6 +19,7 @@ from shared.postgres.source_time_outs import (
     STATEMENT,
     time_out,
 )
+from shared.sentences import count_of
 
 app = typer.Typer(invoke_without_command=True, help="Show the sources of features, or add one.")
 
@@ -171,7 +172,7 @@ def _say_found(source: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     ]
     say_table(("column", "type", "nulls", "comment"), rows)
     if len(columns) > _SHOWN_TYPES:
-        remark(f"and {len(columns) - _SHOWN_TYPES} more columns")
+        remark(f"and {count_of(len(columns) - _SHOWN_TYPES, 'more column')}")
     if found.get("seconds") is not None:
         remark(f"10,000 keys take {found['seconds']:.2f} s")
     settings: Mapping[str, Any] = source.get("settings") or {}

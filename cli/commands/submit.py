@@ -48,7 +48,7 @@ def predict(
 
     with api_client(api_url, api_key, quiet=as_json) as client:
         job = _predict(client, client_id, model=model, wait=wait, key=checked_idempotency_key(idempotency_key))
-        finish(client, wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        finish(client, wait_for(client, job, quiet=as_json) if wait else job, waited=wait, as_json=as_json)
 
 
 def predict_raw(
@@ -73,7 +73,7 @@ def predict_raw(
     body = raw_body(_read_object(features), f"--features {features}", model=model, client_id=client_id)
     with api_client(api_url, api_key, quiet=as_json) as client:
         job = _predict_raw(client, body, client_id, wait=wait, key=checked_idempotency_key(idempotency_key))
-        finish(client, wait_for(client, job) if wait else job, waited=wait, as_json=as_json)
+        finish(client, wait_for(client, job, quiet=as_json) if wait else job, waited=wait, as_json=as_json)
 
 
 def bulk(

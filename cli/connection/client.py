@@ -21,11 +21,13 @@ NOT_YET = 409
 PATIENCE_SECONDS = 60.0  # how long one call is repeated
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 WAIT_SECONDS = 30  # what `Prefer: wait` asks for at a time
+FIRST_WAIT_SECONDS = 3  # what a submission asks for: then whoever waits can be told so
 PIECE_BYTES = 256 * 1024
 _LISTED_AT_ONCE = 1000
 
 Json = dict[str, Any]
 Content = Callable[[], Iterator[bytes]]  # a body that can be sent again
+OnBytes = Callable[[int], None]  # told how many bytes have gone or come in all
 
 
 def _untold(_why: Exception) -> None:
@@ -64,7 +66,7 @@ class ApiClient:
         self._http.close()
 
     def predict(self, client_id: Any, *, model: str | None = None, wait: bool = False, key: str | None = None) -> Json:
-        """Ask for one client's prediction; with `wait` the job comes back finished if that takes no half minute.
+        """Ask for one client's prediction; with `wait` the job comes back finished if that takes a moment.
 
         The same `key` (an Idempotency-Key) makes one job, here and below, however often it is sent.
         """
@@ -80,7 +82,7 @@ class ApiClient:
         return self._submit("/v1/jobs", {**({"where": where} if where else {"all": True}), **given}, key=key)
 
     def submit_file(
-        self, path: Path, content_type: str, on_bytes: Callable[[int], None], *, key: str | None = None, **more: Any
+        self, path: Path, content_type: str, on_bytes: OnBytes, *, key: str | None = None, **more: Any
     ) -> Json:
         """A bulk job of the client ids in a file, streamed; `on_bytes` is told how many bytes are sent."""
         self.jobs(limit=1)  # a wrong key or a missing gateway is noticed before a long upload, not after
@@ -93,7 +95,7 @@ class ApiClient:
         given = {name: value for name, value in document.items() if value is not None}
         return self._submit("/v1/jobs", given, key=key)
 
-    def send_file(self, path: Path, on_bytes: Callable[[int], None]) -> Json:
+    def send_file(self, path: Path, on_bytes: OnBytes) -> Json:
         """Send a file for a worker to open; returns its id, size and SHA-256."""
         self.jobs(limit=1)
         headers = {"Content-Type": "application/octet-stream"}
@@ -135,15 +137,18 @@ class ApiClient:
         """Everything about one prediction."""
         return self._json("GET", f"/v1/predictions/{request_id}")
 
-    def results(self, job_id: str, target: IO[bytes], content_type: str, on_bytes: Callable[[int], None]) -> bool:
-        """Write a job's results to `target`, streamed; returns whether they are all there will be."""
-        headers = {"Accept": content_type}
-        with closing(self._call("GET", f"/v1/jobs/{job_id}/results", stream=True, headers=headers)) as response:
+    def results(
+        self, job_id: str, target: IO[bytes], content_type: str, on_bytes: OnBytes, *, errors: str | None = None
+    ) -> bool:
+        """Write a job's results to `target`, streamed; returns whether they are all there will be.
+
+        `errors` is "only" for the rows that have one, or the code of an error for those with this one.
+        """
+        request = {"headers": {"Accept": content_type}, "params": {"errors": errors} if errors else None}
+        with closing(self._call("GET", f"/v1/jobs/{job_id}/results", stream=True, **request)) as response:
             return self._fetch(response, target, on_bytes)
 
-    def export(
-        self, job_id: str, file_format: str, target: IO[bytes], on_bytes: Callable[[int], None]
-    ) -> tuple[int, bool]:
+    def export(self, job_id: str, file_format: str, target: IO[bytes], on_bytes: OnBytes) -> tuple[int, bool]:
         """Have a worker write a job's answers, and fetch the file to `target`.
 
         Returns how many rows it has, and whether they are all there will be.
@@ -152,7 +157,7 @@ class ApiClient:
         headers = self._written(f"/v1/exports/{asked['id']}", target, on_bytes)
         return int(headers["X-Predictq-Rows"]), headers.get("X-Predictq-Complete", "true") == "true"
 
-    def source_rows(self, name: str, wanted: Json, target: IO[bytes], on_bytes: Callable[[int], None]) -> None:
+    def source_rows(self, name: str, wanted: Json, target: IO[bytes], on_bytes: OnBytes) -> None:
         """Have a worker read rows of a source, and fetch them to `target` as an Arrow file; no copy stays there."""
         asked = self._json("POST", f"/v1/sources/{quote(name, safe='')}/rows", json=wanted)
         try:
@@ -161,7 +166,7 @@ class ApiClient:
             with suppress(GatewayRefused, GatewayAway):  # then they go by themselves
                 self.call("DELETE", f"/v1/rows/{asked['id']}")
 
-    def _written(self, path: str, target: IO[bytes], on_bytes: Callable[[int], None]) -> httpx.Headers:
+    def _written(self, path: str, target: IO[bytes], on_bytes: OnBytes) -> httpx.Headers:
         """Fetch a file as soon as a worker has written it; returns the headers."""
         pause = FIRST_PAUSE
         while True:
@@ -202,7 +207,7 @@ class ApiClient:
                 return
             cursor = {"cursor": part["next"]}
 
-    def _fetch(self, response: httpx.Response, target: IO[bytes], on_bytes: Callable[[int], None]) -> bool:
+    def _fetch(self, response: httpx.Response, target: IO[bytes], on_bytes: OnBytes) -> bool:
         """Write what comes to `target`; returns whether these are all rows there will be."""
         try:
             for piece in response.iter_bytes(PIECE_BYTES):
@@ -213,7 +218,9 @@ class ApiClient:
         return bool(response.headers.get("X-Predictq-Complete", "true") == "true")
 
     def _submit(self, path: str, document: Json, *, wait: bool = False, key: str | None = None) -> Json:
-        return self._json("POST", path, headers={**_keyed(key), **_prefer(WAIT_SECONDS if wait else 0)}, json=document)
+        return self._json(
+            "POST", path, headers={**_keyed(key), **_prefer(FIRST_WAIT_SECONDS if wait else 0)}, json=document
+        )
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
         document: Json = self._call(method, path, **request).json()
@@ -264,7 +271,7 @@ class _Passing(Exception):
         self.seconds = seconds
 
 
-def _content_of(path: Path, on_bytes: Callable[[int], None]) -> Content:
+def _content_of(path: Path, on_bytes: OnBytes) -> Content:
     def content() -> Iterator[bytes]:
         sent = 0
         with path.open("rb") as file:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from shlex import quote
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
@@ -24,12 +25,13 @@ from shared.models.registry import live_versions
 from shared.pauses import list_pauses, resume_command
 from shared.postgres.engine import make_engine, transaction
 from shared.postgres.schema import SCHEMA_REVISION
+from shared.sentences import count_of
 from shared.sources.source import list_sources
-from shared.watching.attention import Concern, read_attention, words_of
+from shared.watching.attention import Concern, away_sources, read_attention, words_of
 from sql.refusals import check_nothing_lacks
 
 PING_SECONDS = 2.0
-_SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.LATE, Concern.SOURCE_AWAY, Concern.SOURCE_CHANGED)
+_SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.LATE, Concern.SOURCE_CHANGED)
 _SHOWN_SOURCES = 10
 
 
@@ -104,14 +106,23 @@ def _model(engine: Engine) -> str:
 
 
 def _examine_sources(engine: Engine) -> Finding:
+    """Which sources there are, and which of them do not answer."""
     with transaction(engine) as connection:
         found = [source.name for source in list_sources(connection)]
+        away = [need.about["source"] for need in away_sources(connection)]
+    if away:
+        answering = [name for name in found if name not in away]
+        detail = f"{_some(away)} {'does' if len(away) == 1 else 'do'} not answer"
+        detail += f"; {_some(answering)} {'does' if len(answering) == 1 else 'do'}" if answering else ""
+        return Finding("sources", ok=False, detail=detail, advice=f"predictq sources check {quote(away[0])}")
     if found:
-        return Finding(
-            "sources", ok=True, detail=", ".join(found[:_SHOWN_SOURCES]) + (" …" if len(found) > _SHOWN_SOURCES else "")
-        )
+        return Finding("sources", ok=True, detail=_some(found))
     advice = "predictq sources add NAME --table SCHEMA.TABLE --key COLUMN"
     return Finding("sources", ok=True, detail="none: features come with each call", advice=advice)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN_SOURCES]) + (" …" if len(names) > _SHOWN_SOURCES else "")
 
 
 # Pages of requests against what was accepted, and pages of answers without a page of requests.
@@ -136,7 +147,7 @@ def _examine_rows(engine: Engine) -> Finding:
     )
     if not account.imbalance and row.requests + row.gone == account.accepted and not row.strays:
         return Finding("rows", ok=True, detail=detail)
-    found = f"{row.requests:,} requests stored, {row.strays:,} pages of answers without requests"
+    found = f"{count_of(row.requests, 'request')} stored, {count_of(row.strays, 'page')} of answers without requests"
     detail = f"{detail}; {found}: THIS DOES NOT ADD UP"
     return Finding("rows", ok=False, detail=detail, advice="keep the database as it is, and report this")
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared.sentences import count_of
+
 
 def check_lines(report: Mapping[str, Any]) -> list[str]:
     """What `models check` has seen."""
-    lines = [
-        f"{report['answered']:,} of {report['rows']:,} rows answered, {1e6 * report['seconds_per_row']:.0f} µs a row",
-    ]
+    of = count_of(report["rows"], "row")
+    lines = [f"{report['answered']:,} of {of} answered, {1e6 * report['seconds_per_row']:.0f} µs a row"]
     for code, count in report["errors"].items():
-        lines.append(f"{count:,} rows {code}: {report['first_errors'].get(code, '')}")
+        lines.append(f"{count_of(count, 'row')} {code}: {report['first_errors'].get(code, '')}")
     if report["nulls"]:
         lines.append("missing: " + ", ".join(f"{name} {count:,}" for name, count in report["nulls"].items()))
     for name, count in report["unknown_categories"].items():
-        lines.append(f"{name}: {count:,} rows have a category that the model does not know")
+        lines.append(f"{name}: {count_of(count, 'row has', 'rows have')} a category that the model does not know")
     if report["labels"]:
         lines.append("labels: " + ", ".join(f"{label} {count:,}" for label, count in report["labels"].items()))
     if report["quantiles"]:

@@ -46,6 +46,11 @@ def say_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right
     _wide.print(table)
 
 
+def minute_text(moment: str | None) -> str:
+    """A moment of the interface to the minute, as tables show it under a heading that says UTC; empty without one."""
+    return moment[:16].replace("T", " ") if moment else ""
+
+
 def plain_text(text: object) -> str:
     """`text` with nothing in it that the console would take for markup, or a terminal for a command."""
     return escape(_visible(str(text), "\n\t"))

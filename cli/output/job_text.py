@@ -24,7 +24,8 @@ def job_line(job: Mapping[str, Any]) -> str:
     if job.get("result"):
         return f"{head}: {answer_text(job['result'])}, request {job['request_id']}"
     if job.get("error"):
-        counts = f"{counts_text(job)}; " if job["kind"] == "bulk" and job["request_counts"]["succeeded"] else ""
+        counted = job["request_counts"]["succeeded"] or job["request_counts"]["failed"]
+        counts = f"{counts_text(job)}; " if job["kind"] == "bulk" and counted else ""
         return f"{head}: {counts}{plain_text(job['error']['detail'])}"
     if job["kind"] == "single":
         return f"{head}, request {job['request_id']}"
@@ -33,11 +34,11 @@ def job_line(job: Mapping[str, Any]) -> str:
 
 def answer_text(result: Mapping[str, Any]) -> str:
     """One answer, as its model's task gives it."""
-    who = f"client {plain_text(_client(result['client_id']))}: " if result.get("client_id") is not None else ""
+    who = f"client {plain_text(client_text(result['client_id']))}: " if result.get("client_id") is not None else ""
     made = f"({plain_text(result['model'])}:{result['model_version']})"
     if result.get("value") is not None:
         return f"{who}[bold]{result['value']:.6g}[/] {made}"
-    label = plain_text(_client(result["label"]))
+    label = plain_text(client_text(result["label"]))
     if result.get("threshold") is None:
         return f"{who}[bold]{label}[/], probability {result['probability']:.4f} {made}"
     sign = "≥" if result["probability"] >= result["threshold"] else "<"
@@ -45,7 +46,8 @@ def answer_text(result: Mapping[str, Any]) -> str:
     return f"{who}{verdict}[bold]{label}[/] {made}"
 
 
-def _client(value: Any) -> str:
+def client_text(value: Any) -> str:
+    """A client's key as people read it: a text as it is, the object of a composite key as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -67,7 +69,7 @@ def counts_text(job: Mapping[str, Any]) -> str:
 def cause_lines(errors: Sequence[Mapping[str, Any]], job_id: str) -> list[str]:
     """Why rows of a bulk job failed: each code with its count and what is said of one such row, then how to see all."""
     lines = [f"  {group['count']:,} {group['code']}: {plain_text(group['samples'][0]['detail'])}" for group in errors]
-    return [*lines, f"  All of them: predictq results {job_id}"] if lines else []
+    return [*lines, f"  All of them: predictq results {job_id} --errors only"] if lines else []
 
 
 def summary_lines(summary: Mapping[str, Any] | None, job_id: str) -> list[str]:
@@ -108,7 +110,7 @@ def trace_lines(trace: Mapping[str, Any]) -> list[str]:
 def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     moments = [(word, trace[f"{word}_at"]) for word in ("accepted", "claimed", "answered")]
     return [
-        ("client", plain_text(_client(trace["client_id"])) if trace.get("client_id") is not None else None),
+        ("client", plain_text(client_text(trace["client_id"])) if trace.get("client_id") is not None else None),
         ("answer", _outcome(trace)),
         ("model", f"{plain_text(trace['model'])}:{trace['model_version']}, SHA-256 {trace['model_sha256'][:16]}…"),
         ("code", f"SHA-256 {trace['code_sha256'][:16]}…" if trace.get("code_sha256") else None),

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from cli.output.console import remark, remarks
+from shared.sentences import count_of
 
 PLAIN_SECONDS = 5.0  # between two lines where there is no terminal
 
@@ -42,7 +43,14 @@ def _bar(unit: str) -> Progress:
 
 def amount(number: float, unit: str) -> str:
     """A number with its unit, for people."""
-    return decimal(int(number)) if unit == "bytes" else f"{number:,.0f} {unit}"
+    return decimal(int(number)) if unit == "bytes" else count_of(round(number), unit.removesuffix("s"))
+
+
+def amount_of(done: float, total: float | None, unit: str) -> str:
+    """How much is done, and of how much where that is known: `50 of 200 rows`."""
+    if not total:
+        return amount(done, unit)
+    return f"{amount(done, unit) if unit == 'bytes' else f'{done:,.0f}'} of {amount(total, unit)}"
 
 
 class _Amount(ProgressColumn):
@@ -51,8 +59,7 @@ class _Amount(ProgressColumn):
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        of = f" of {amount(task.total, self._unit)}" if task.total else ""
-        return Text(amount(task.completed, self._unit) + of)
+        return Text(amount_of(task.completed, task.total, self._unit))
 
 
 class _Rate(_Amount):
@@ -73,6 +80,5 @@ class _PlainMeter:
             return
         self._told = now
         rate = done / (now - self._start)
-        of = f" of {amount(self._total, self._unit)}" if self._total else ""
         left = f", {(self._total - done) / rate:.0f} s left" if self._total and rate else ""
-        remark(f"{self._what}: {amount(done, self._unit)}{of}, {amount(rate, self._unit)}/s{left}")
+        remark(f"{self._what}: {amount_of(done, self._total, self._unit)}, {amount(rate, self._unit)}/s{left}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from model.code.pack import MOST_BYTES, MOST_FILES, is_module_path, write_pack
 from model.errors import ModelRefused
+from shared.sentences import count_of
 
 _MOST_ENTRIES = 20_000  # of all kinds: more is a home directory, or a project with its data
 _SHOWN = 8
@@ -31,9 +32,9 @@ class PackedFolder:
 
     def describe(self) -> list[str]:
         """What travels and what does not, in words."""
-        size = sum(map(len, self.files.values()))
-        names = _some(list(self.files))
-        lines = [f"code: {len(self.files)} Python files, {size:,} bytes, SHA-256 {self.sha256[:16]}…: {names}"]
+        size = count_of(sum(map(len, self.files.values())), "byte")
+        files, names = count_of(len(self.files), "Python file"), _some(list(self.files))
+        lines = [f"code: {files}, {size}, SHA-256 {self.sha256[:16]}…: {names}"]
         if self.left_out:
             lines.append(f"left out of the code: {_some(self.left_out)}")
         return lines

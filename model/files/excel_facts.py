@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers import expat
 
-from shared.files.refusals import TableRefused
+from shared.files.refusals import MOST_FAULTS, CellFault, TableRefused
 
 _PIECE = 1 << 18
 _CELL = re.compile(r"([A-Z]{1,3})([0-9]+)")
 
 
-def require_plain(path: Path, part: str, *, names: Sequence[str]) -> None:
-    """Raises TableRefused, with row and column, where a sheet is not what it seems. `part` is its place in the file."""
+@dataclass(frozen=True, slots=True)
+class HiddenFact:
+    """A place at which a sheet is not what it seems, and which columns it spoils; None: all of them."""
+
+    columns: range | None  # positions, from 0
+    fault: CellFault
+
+
+def hidden_facts(path: Path, part: str, *, names: Sequence[str]) -> list[HiddenFact]:
+    """Where a sheet is not what it seems: the first twenty places of each column. `part` is its place in the file.
+
+    Raises TableRefused where it cannot be read.
+    """
     facts = _Facts(names)
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = facts.start
@@ -28,12 +41,15 @@ def require_plain(path: Path, part: str, *, names: Sequence[str]) -> None:
                 parser.Parse(piece, False)
     except (expat.ExpatError, zipfile.BadZipFile, KeyError, OSError) as error:
         raise TableRefused(f"{path} cannot be read as a workbook of Excel ({type(error).__name__})") from None
+    return facts.found
 
 
 class _Facts:
     """Follows the elements of a sheet."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        self.found: list[HiddenFact] = []
+        self._counts: Counter[range | None] = Counter()
         self._names = names
         self._row = 0
         self._cell = ""
@@ -53,9 +69,9 @@ class _Facts:
             self._row = int(attributes.get("r", self._row + 1))
             if attributes.get("hidden") in ("1", "true"):
                 words = "by a filter, perhaps. Show all rows, and delete those that are not meant"
-                raise TableRefused(f"line {self._row}: the row is hidden, {words}")
+                self._note(None, CellFault(self._row, None, f"the row is hidden, {words}"))
         elif kind == "mergeCell":
-            self._refuse_merge(attributes.get("ref", ""))
+            self._note_merge(attributes.get("ref", ""))
 
     def text(self, _: str) -> None:
         """Some text."""
@@ -66,24 +82,42 @@ class _Facts:
         self._is_in_value = False
         if self._has_formula and not self._has_value and element.rpartition(" ")[2] == "c":
             words = "the cell has a formula and no value: open the file in Excel, let it calculate, and save it"
-            raise TableRefused(f"line {self._row}: {self._column(self._cell)}: {words}")
+            self._note(_columns(self._cell), CellFault(self._row, self._column(self._cell), words))
 
-    def _refuse_merge(self, ref: str) -> None:
+    def _note(self, columns: range | None, fault: CellFault) -> None:
+        self._counts[columns] += 1
+        if self._counts[columns] <= MOST_FAULTS:
+            self.found.append(HiddenFact(columns, fault))
+
+    def _note_merge(self, ref: str) -> None:
         first = _CELL.match(ref)
-        row = first[2] if first else "1"
+        row = int(first[2]) if first else 1
         words = f"the cells {ref[:40]} are merged, and only the first has a value: take them apart, and fill each in"
-        raise TableRefused(f"line {row}: {self._column(ref)}: {words}")
+        self._note(_columns(ref), CellFault(row, self._column(ref), words))
 
     def _column(self, ref: str) -> str:
         """The name of a cell's column, or its letters where it has none."""
-        found = _CELL.match(ref)
-        if found is None:
+        columns, found = _columns(ref), _CELL.match(ref)
+        if columns is None or found is None:
             return "column"
-        number = 0
-        for letter in found[1]:
-            number = number * 26 + ord(letter) - 64
-        name = self._names[number - 1] if number <= len(self._names) else ""
+        name = self._names[columns.start] if columns.start < len(self._names) else ""
         return name or f"column {found[1]}"
+
+
+def _columns(ref: str) -> range | None:
+    """The positions, from 0, of the columns of a cell or of a range of cells; None where that cannot be told."""
+    found = _CELL.findall(ref)
+    if not found:
+        return None
+    first, last = (_position(letters) for letters, _ in (found[0], found[-1]))
+    return range(first, last + 1)
+
+
+def _position(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+    return number - 1
 
 
 def _refuse_entities(*_: object) -> None:

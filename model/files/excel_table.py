@@ -9,9 +9,9 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import IO, Any
 
-from model.files.excel_facts import require_plain
-from shared.files.refusals import TableRefused
-from shared.sentences import Sentence
+from model.files.excel_facts import hidden_facts
+from shared.files.refusals import MOST_FAULTS, CellFault, PlacesRefused, TableRefused
+from shared.sentences import Sentence, count_of
 
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
 MOST_RATIO = 200  # to one: what Excel writes packs 10 to 50 to one
@@ -22,7 +22,8 @@ class ExcelTable:
     """A workbook in which one sheet is a table: names in its first row that is not empty.
 
     Where several sheets that are shown have rows, `sheet` says which. What a person sees and what the file holds must
-    be the same: hidden rows, merged cells and formulas that were never calculated are refused.
+    be the same: hidden rows, and in the columns that are read merged cells, formulas that were never calculated and
+    errors are refused, up to twenty at once.
     """
 
     known_types: Mapping[str, str] = {}
@@ -32,33 +33,68 @@ class ExcelTable:
         self._path = path
         _require_bounded(path)
         self.sheet = self._find(sheet)
-        _, first = next(self._full_rows(), (0, ()))
+        header, first = next(self._full_rows(), (0, ()))
         if not first:
             raise TableRefused(
                 Sentence(f"{path}: the sheet is empty; its first row must name the columns", "empty_file")
             )
         self.names: Sequence[str] = [_text(cell).strip() for cell in first]
-        require_plain(path, self._part, names=self.names)
+        self._hidden = hidden_facts(path, self._part, names=self.names)
+        if of_names := [fact.fault for fact in self._hidden if fact.fault.line <= header]:
+            raise PlacesRefused(of_names)
 
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """See TableFile."""
         for number, row in self.cells():
             yield number, list(map(_text, row))
 
-    def cells(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """The rows with the number of each, as what Excel has in their cells; None for an empty one."""
+    def cells(self, wanted: Sequence[str] | None = None) -> Iterator[tuple[int, Sequence[Any]]]:
+        """The rows with the number of each, as what Excel has in their cells; None for an empty one.
+
+        Of the `wanted` columns in that order, whatever is in the others. Raises PlacesRefused: at once for what the
+        sheet hides, at the end or at the twentieth for rows that are too long or hold errors, which are not given.
+        """
+        width = len(self.names)
+        positions = range(width) if wanted is None else [self.names.index(name) for name in wanted]
+        self._require_plain(positions)
+        wrong: list[CellFault] = []
         rows = self._full_rows()
         next(rows, None)
-        width = len(self.names)
         for number, row in rows:
-            if len(row) > width:
-                text = f"line {number}: has {len(row)} cells, the header has {width}"
-                raise TableRefused(Sentence(text, "other_width", fields=len(row), wanted=width))
-            wrong = next((n for n, cell in enumerate(row) if isinstance(cell, str) and cell in _ERRORS), None)
-            if wrong is not None:
-                text = f"line {number}: {self.names[wrong]}: the cell holds an error of Excel, {row[wrong]}"
-                raise TableRefused(Sentence(text, "excel_error", name=self.names[wrong], value=str(row[wrong])))
-            yield number, [*row, *[None] * (width - len(row))]
+            fault = self._fault(number, row, positions)
+            if fault is None:
+                whole = [*row, *[None] * (width - len(row))]
+                yield number, whole if wanted is None else [whole[position] for position in positions]
+            else:
+                wrong.append(fault)
+            if len(wrong) == MOST_FAULTS:
+                break
+        if wrong:
+            raise PlacesRefused(wrong)
+
+    def _require_plain(self, positions: Sequence[int]) -> None:
+        """Raises PlacesRefused where the sheet hides something in these columns."""
+        found = [
+            fact.fault
+            for fact in self._hidden
+            if fact.columns is None or any(position in fact.columns for position in positions)
+        ]
+        if found:
+            raise PlacesRefused(sorted(found, key=lambda fault: fault.line))
+
+    def _fault(self, number: int, row: Sequence[Any], positions: Sequence[int]) -> CellFault | None:
+        """What is wrong with a row where it is read."""
+        width = len(self.names)
+        if len(row) > width:
+            text = f"has {count_of(len(row), 'cell')}, the header has {width}"
+            return CellFault(number, None, Sentence(text, "other_width", fields=len(row), wanted=width))
+        for position in positions:
+            cell = row[position] if position < len(row) else None
+            if isinstance(cell, str) and cell in _ERRORS:
+                name = self.names[position]
+                text = f"the cell holds an error of Excel, {cell}"
+                return CellFault(number, name, Sentence(text, "excel_error", name=name, value=cell))
+        return None
 
     def _full_rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """The rows that are not empty, each with its number and without the empty cells at its end."""

@@ -17,6 +17,7 @@ from model.training.plots import (
 )
 from model.training.run import TEST_SHARE, TrainingResult
 from shared.models.task import Task
+from shared.sentences import count_of
 
 CARD = "README.md"
 START, END = "<!-- figures: written by write_report -->", "<!-- end of figures -->"
@@ -96,14 +97,19 @@ def _rows(result: TrainingResult) -> str:
 
 
 def _rows_short(result: TrainingResult) -> str:
-    return f"{len(result.target.values):,} rows of {result.data.source}"
+    return f"{count_of(len(result.target.values), 'row')} of {result.data.source}"
 
 
 def _about(result: TrainingResult) -> str:
     target = result.target
-    unlabelled = f"; {result.unlabelled:,} rows without {target.name} were left out" if result.unlabelled else ""
+    were = "was" if result.unlabelled == 1 else "were"
+    unlabelled = (
+        f"; {count_of(result.unlabelled, 'row')} without {target.name} {were} left out" if result.unlabelled else ""
+    )
     for name, count in result.unfit.items():
-        unlabelled += f"; {count:,} rows were left out whose {name} is a value that no feature can have"
+        unlabelled += (
+            f"; {count_of(count, 'row was', 'rows were')} left out whose {name} is a value that no feature can have"
+        )
     if target.task is Task.REGRESSION:
         low, middle, high = np.quantile(target.values, [0, 0.5, 1])
         return (

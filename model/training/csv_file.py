@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from model.errors import DataRefused
+from shared.sentences import count_of
 
 _BOOLEAN_WORDS = {"yes": True, "no": False, "true": True, "false": False}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
@@ -51,9 +52,8 @@ def _checked_header(path: Path | str) -> list[str]:
             raise DataRefused(f"{path}: the column {twice[0]} occurs twice")
         for row in lines:
             if len(row) not in (0, len(names)):
-                raise DataRefused(
-                    f"{path}: line {lines.line_num} has {len(row)} fields, and the header names {len(names)} columns"
-                )
+                has, columns = count_of(len(row), "field"), count_of(len(names), "column")
+                raise DataRefused(f"{path}: line {lines.line_num} has {has}, and the header names {columns}")
     return names
 
 

@@ -110,7 +110,8 @@ def _boolean(text: str, _: Dress) -> str:
 def _date(text: str, dress: Dress) -> str:
     found = _day(text, dress)
     if found is None:
-        said = f"{text[:80]!r} is no day such as 2024-12-31{_short_year_hint(text, 'date')}"
+        wanted = _no_such_day(text, dress) or f"is no day such as 2024-12-31{_short_year_hint(text, 'date')}"
+        said = f"{text[:80]!r} {wanted}"
         raise Misfit(Sentence(said, "not_a_day", value=text[:80]))
     return found
 
@@ -126,13 +127,25 @@ def _short_year_hint(text: str, kind: str) -> str:
     return f"; --types COLUMN={kind}:dmy or COLUMN={kind}:mdy reads its year of two digits"
 
 
+def _no_such_day(text: str, dress: Dress) -> str:
+    """What is said of a day as the column writes its days that no calendar has; empty of all else."""
+    if not moments.is_written_as(text, dress.order):
+        return ""
+    return f"has a day that there is not, read as {_ORDER_NAMES[dress.order]}"
+
+
+_ORDER_NAMES = {moments.ISO: "yyyy-mm-dd", moments.DAY_FIRST: "dd/mm/yyyy", moments.MONTH_FIRST: "mm/dd/yyyy"}
+
+
 def _moment(text: str, dress: Dress) -> str:
     ways = ((dress.order, False), (dress.order, dress.order != moments.ISO), (moments.ISO, False))
     found = next((moment for order, short in ways if (moment := moments.read_moment(text, order, short=short))), None)
     if found is None:
         day = _day(text, dress)
         if day is None:
-            said = f"{text[:80]!r} is no moment such as 2024-12-31 23:59:59{_short_year_hint(text, 'timestamp')}"
+            hint = _short_year_hint(text, "timestamp")
+            wanted = _no_such_day(text, dress) or f"is no moment such as 2024-12-31 23:59:59{hint}"
+            said = f"{text[:80]!r} {wanted}"
             raise Misfit(Sentence(said, "not_a_time", value=text[:80], example="2024-12-31 23:59:59"))
         return day
     return found[0]

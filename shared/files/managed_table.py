@@ -112,7 +112,11 @@ def import_rows(
         _run(connection, "ANALYZE incoming")
         staged = {column.name: f"c{number}" for number, column in enumerate(columns)}  # whatever they are called
         _require_keys(connection, {name: staged[name] for name in key})
-        return _merge(connection, f"{SCHEMA}.{quoted(name)}", staged, key)
+        table = f"{SCHEMA}.{quoted(name)}"
+        report = _merge(connection, table, staged, key)
+        rows = _run(connection, f"SELECT count(*) FROM {table}").scalar_one()
+        connection.execute(_COUNTED, {"schema": SCHEMA, "name": name, "rows": rows})
+        return report
 
 
 def _create(connection: Connection, name: str, columns: Sequence[Column], key: Sequence[str]) -> None:
@@ -205,6 +209,11 @@ SELECT c.oid, obj_description(c.oid, 'pg_class') AS comment,
         WHERE i.indrelid = c.oid AND i.indisprimary) AS key
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :name
+""")
+
+_COUNTED = text("""
+UPDATE predictq.sources SET measured = measured || jsonb_build_object('rows', CAST(:rows AS bigint), 'is_exact', true)
+WHERE relation_schema = :schema AND relation_name = :name AND url_variable IS NULL AND removed_at IS NULL
 """)
 
 _COLUMNS = text("""

@@ -40,6 +40,17 @@ def read_date(text: str, order: str, *, short: bool = False) -> str | None:
         return None
 
 
+def is_written_as(text: str, order: str) -> bool:
+    """Whether a text that is no day and no moment has the figures of a day in this order, with or without a time.
+
+    It is no day for what the figures are: the 31st of February, or a thirteenth month.
+    """
+    day, _, time = text.replace("T", " ", 1).partition(" ")
+    if read_date(day, order) is not None or (time and not _TIME.fullmatch(f" {time}")):
+        return False
+    return (_ISO_DATE if order == ISO else _OTHER_DATE).fullmatch(day) is not None
+
+
 def _whole_year(written: str) -> str:
     if len(written) == 4:
         return written

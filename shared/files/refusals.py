@@ -36,3 +36,11 @@ class CellsRefused(TableRefused):
         super().__init__(f"nothing was imported, {count:,} {values} not fit: {faults[0]}")
         self.problems = tuple(faults)
         self.count = count
+
+
+class PlacesRefused(TableRefused):
+    """Places at which a table shows something else than it holds: the first twenty. The text is that of the first."""
+
+    def __init__(self, faults: Sequence[CellFault]) -> None:
+        super().__init__(str(faults[0]))
+        self.problems = tuple(faults[:MOST_FAULTS])

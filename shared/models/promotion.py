@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from shared.errors import ModelRefused
 from shared.models.registry import ModelVersion
 from shared.models.source_changes import Broken, broken_features, columns_seen
+from shared.sentences import count_of
 from shared.sources.source import get_source
 
 _MOST_NAMES = 10  # that an error lists
@@ -38,9 +39,8 @@ def check_promotion(connection: Connection, version: ModelVersion, *, is_forced:
 def _what(source: str, broken: Broken) -> str:
     found = []
     if broken.lacking:
-        found.append(
-            f"needs {len(broken.lacking)} features that the source {source} does not have: {_some(broken.lacking)}"
-        )
+        features = count_of(len(broken.lacking), "feature")
+        found.append(f"needs {features} that the source {source} does not have: {_some(broken.lacking)}")
     if broken.changed:
         found.append(f"was registered when {_some(broken.changed)} of the source {source} had another type")
     return " and ".join(found)

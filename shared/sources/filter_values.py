@@ -15,6 +15,7 @@ ORDERED = frozenset(
     {"smallint", "integer", "bigint", "numeric", "real", "double precision", "date", "timestamp", "timestamptz"}
     | {"text", "varchar", "char"}
 )
+_DAY = "2026-01-31"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
@@ -38,7 +39,7 @@ def _number(value: object) -> str:
     if isinstance(value, str) and len(value) <= 1000 and _NUMBER.fullmatch(value):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise Unfit(Sentence("must be a finite number", "not_number"))
+        raise Unfit(Sentence("must be a finite number such as 3000.5", "not_number"))
     return repr(value)
 
 
@@ -60,7 +61,8 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
         except (ValueError, OverflowError):
             found = None
         if found is None or (found.tzinfo is not None) != has_zone:
-            raise Unfit(Sentence(f"must be a time such as {example}", "not_a_time", example=example))
+            also = "" if has_zone else f" or {_DAY}"
+            raise Unfit(Sentence(f"must be a time such as {example}{also}", "not_a_time", example=example))
         return found.isoformat(sep=" ")
 
     return text

@@ -24,8 +24,18 @@ def value_of_cell(spec: FeatureSpec, cell: Any) -> Any:
     if isinstance(cell, str):
         if not is_storable(cell):
             raise ValueRefused(spec, "a text without NUL", cell)
-        return cell if spec.kind is FeatureKind.CATEGORY else value_of_text(spec, cell)
+        return cell if spec.kind is FeatureKind.CATEGORY else _of_text(spec, cell)
     return _BY_KIND[spec.kind](spec, cell)
+
+
+def _of_text(spec: FeatureSpec, text: str) -> Any:
+    """The value of a text where the feature is none. Raises ValueRefused: a cell has no decimal mark to speak of."""
+    try:
+        return value_of_text(spec, text)
+    except ValueRefused as refused:
+        if spec.kind is not FeatureKind.NUMBER:
+            raise
+        raise ValueRefused(spec, "a number", text) from refused
 
 
 def key_text(cell: Any) -> str:

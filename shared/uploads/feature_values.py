@@ -81,7 +81,7 @@ def value_of_json(spec: FeatureSpec, value: Any) -> Any:
         return _moment(spec, value)
     if type(value) is int or type(value) is float:
         return _whole(spec, value) if spec.kind is FeatureKind.INTEGER else _finite(spec, value)
-    raise ValueRefused(spec, _WANTED[spec.kind], value)
+    raise ValueRefused(spec, "a whole number" if spec.kind is FeatureKind.INTEGER else "a number", value)
 
 
 def word_of(spec: FeatureSpec, value: Any) -> Any:

@@ -16,6 +16,7 @@ from shared.config import Settings
 from shared.models.registry import live_versions
 from shared.models.signature import missing_columns
 from shared.pauses import list_pauses, resume_command
+from shared.sentences import count_of
 from shared.sources.source import list_sources
 from shared.status import Queue
 from shared.storage.disk import read_disk
@@ -125,9 +126,16 @@ GROUP BY v.model, v.version ORDER BY v.model, v.version
 """)
 
 
+def away_sources(connection: Connection) -> list[NeedsPerson]:
+    """A concern for each source in use that does not answer, the longest away first."""
+    return [
+        NeedsPerson(Concern.SOURCE_AWAY, row.since, {"source": row.name, "is_given_up": row.is_given_up})
+        for row in connection.execute(_AWAY)
+    ]
+
+
 def _sources(connection: Connection) -> Iterator[NeedsPerson]:
-    for row in connection.execute(_AWAY):
-        yield NeedsPerson(Concern.SOURCE_AWAY, row.since, {"source": row.name, "is_given_up": row.is_given_up})
+    yield from away_sources(connection)
     sources = {source.id: source for source in list_sources(connection)}
     for version in live_versions(connection):
         source = sources.get(version.source_id or 0)
@@ -183,13 +191,17 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
     about = need.about
     match need.code:
         case Concern.NO_WORKER:
-            return f"no worker is alive, {about['rows']:,} rows wait", _ADD_WORKER
+            return f"no worker is alive, {count_of(about['rows'], 'row waits', 'rows wait')}", _ADD_WORKER
         case Concern.UNLOADABLE:
-            detail = f"{about['batches']:,} batches of {about['model']} wait for a worker that can load it"
+            wait = "waits" if about["batches"] == 1 else "wait"
+            batches = count_of(about["batches"], "batch", "batches")
+            detail = f"{batches} of {about['model']} {wait} for a worker that can load it"
             return (f"{detail}: {about['why']}" if about["why"] else detail), "predictq workers"
         case Concern.FAILING:
             label = f"{about['model']}:{about['version']}"
-            return f"{about['batches']:,} batches of {label} fail: {about['error']}", "read the workers' logs"
+            fail = "fails" if about["batches"] == 1 else "fail"
+            batches = count_of(about["batches"], "batch", "batches")
+            return f"{batches} of {label} {fail}: {about['error']}", "read the workers' logs"
         case Concern.STALLED | Concern.LATE:
             return _words_of_waiting(need)
         case Concern.SOURCE_AWAY:
@@ -215,4 +227,5 @@ def _words_of_waiting(need: NeedsPerson) -> tuple[str, str]:
     if need.code is Concern.STALLED:
         return f"rows of {about['queue']} wait for {about['seconds']:.0f} s, none is answered", "predictq workers"
     minutes = about["seconds"] / 60
-    return f"the queue {about['queue']} has waited for {minutes:.0f} min, {about['rows']:,} rows wait", _ADD_WORKER
+    rows = count_of(about["rows"], "row waits", "rows wait")
+    return f"the queue {about['queue']} has waited for {minutes:.0f} min, {rows}", _ADD_WORKER

@@ -46,7 +46,7 @@ def test_clients_are_imported_and_bad_files_refused_whole(up: Up, tmp_path: Path
     refused = up.run("clients", "import", str(path), *people)
     assert refused.returncode == 1
     assert "of line 2 stands again on line 3" in refused.stderr
-    assert "rows generated" in up.run("example", "load", "hr_attrition", "--rows", "1").stdout
+    assert "1 row generated" in up.run("example", "load", "hr_attrition", "--rows", "1").stdout
 
 
 def counts(report: dict[str, Any]) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from shared.erasure.compact import NIGHT, compact
 from shared.erasure.kept_hashes import KeptHashes
 from shared.postgres.engine import transaction
+from shared.sentences import count_of
 from worker.erasure.replay import replay
 from worker.erasure.runner import Eraser
 
@@ -61,7 +62,7 @@ class CompactionDuty:
         if not report.compacted and not report.left:
             return ""
         left = "".join(f"; {table} left: {why}" for table, why in report.left.items())
-        return f"{len(report.compacted)} tables compacted{left}"
+        return f"{count_of(len(report.compacted), 'table')} compacted{left}"
 
 
 # Replays first: they bring persons.

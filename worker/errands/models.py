@@ -27,6 +27,7 @@ from shared.models.registry import ModelVersion, get_version, is_registered, rea
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.postgres.engine import autocommit, transaction
+from shared.sentences import count_of
 from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed
@@ -163,7 +164,7 @@ def _how_opened(file_format: str, files: Mapping[str, str]) -> list[str]:
     if not files:
         return [how_closed()] if file_format == _RUNS_CODE else []
     return [
-        f"brings {len(files)} Python files; those that the file imports ran while it was {how_closed()}",
+        f"brings {count_of(len(files), 'Python file')}; those that the file imports ran while it was {how_closed()}",
         (
             "they run with each prediction, too: in a process that each worker process keeps for this version, closed "
             "in as far as that worker's system can"

@@ -12,6 +12,7 @@ from shared.errors import DatabaseUnavailable
 from shared.models.new_version import NewVersion
 from shared.models.signature import missing_columns
 from shared.postgres.source_time_outs import STATEMENT, time_out
+from shared.sentences import count_of
 from shared.sources.source import Source
 from worker.closed.process import Closed
 from worker.errands.failures import ErrandRefused
@@ -75,7 +76,7 @@ def _seen(report: Mapping[str, Any], source: str) -> list[str]:
     """The report in a sentence. Raises ModelRefused where a person must decide."""
     rows, answered = int(report["rows"]), int(report["answered"])
     errors = "; ".join(
-        f"{count} rows {code}, one with: {report['first_errors'].get(code, '')}"
+        f"{count_of(count, 'row')} {code}, one with: {report['first_errors'].get(code, '')}"
         for code, count in report["errors"].items()
     )
     if not answered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
+from shared.logging import get_logger
 from shared.postgres.source_time_outs import CONNECT, LEAST_CONNECT_SECONDS, time_out
 from shared.sources.source import Source
 from worker.sources.failures import SourceAway
+
+log = get_logger(__name__)
 
 _IDLE_SECONDS = 5.0  # after which a connection is asked whether it is still there
 ENV_FILE_VARIABLE = "PREDICTQ_ENV_FILE"  # the stack's .env, which is read anew at each connection
@@ -29,6 +33,9 @@ _KEEPALIVES: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 _SCHEMES = ("postgresql+psycopg2://", "postgresql+psycopg://", "postgresql://", "postgres://")
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_told: set[Path] = set()  # files of which this process has said that others may read them
 
 
 class Remote:
@@ -78,8 +85,8 @@ class Remote:
         address = find_address(self._variable, self._environment)
         if address is None:
             raise SourceAway(
-                f"The source {source.name} is in a database whose address this worker does not know: set the "
-                f"environment variable {self._variable} for it, or write it into the stack's .env, and start it again."
+                f"The source {source.name} is in a database whose address this worker does not know: "
+                f"{self._how_to_name_it()}"
             )
         seconds = int(time_out(source.settings, CONNECT))
         driver: PsycopgConnection = psycopg2.connect(
@@ -92,6 +99,16 @@ class Remote:
         )
         driver.autocommit = True
         return driver
+
+    def _how_to_name_it(self) -> str:
+        """What to do for want of the address; a file is read at each connection, an environment at the start alone."""
+        file = self._environment.get(ENV_FILE_VARIABLE)
+        if file:
+            return (
+                f"write a line {self._variable}=postgresql://USER:PASSWORD@HOST/DATABASE into {file}, which is read at "
+                "each connection."
+            )
+        return f"set the environment variable {self._variable} for it, and start it again."
 
 
 def find_address(variable: str, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -109,8 +126,12 @@ def _in_file(path: Path, variable: str) -> str | None:
     """The value of a line `VARIABLE=value`, with or without quotes around it."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+        mode = path.stat().st_mode
     except OSError:
         return None
+    if mode & _OTHERS and path not in _told:
+        _told.add(path)
+        log.warning("others may read a file of passwords: chmod 600", file=str(path), mode=f"{mode & 0o777:o}")
     for line in lines:
         name, separator, value = line.strip().removeprefix("export ").partition("=")
         if separator and name.strip() == variable:

@@ -10,6 +10,7 @@ from shared.batches.claims import Answers, Claim, finish
 from shared.jobs.deadlines import DEADLINE_PASSED, LateJob, late_jobs, read_taken, take_late
 from shared.postgres.engine import autocommit
 from shared.retention.statements import insist, upkeep_transaction
+from shared.sentences import count_of
 from worker.scoring.key_hashes import KeyHashes, found_by
 from worker.sources.key_columns import keys_of, named
 from worker.upkeep.duty import Clock
@@ -34,7 +35,8 @@ class Deadlines:
             return ""
         hashes = KeyHashes(engine)
         rows = sum([_end(engine, job, hashes) for job in late])
-        return f"{rows:,} rows of {len(late):,} jobs were not answered by their deadline"
+        were = "was" if rows == 1 else "were"
+        return f"{count_of(rows, 'row')} of {count_of(len(late), 'job')} {were} not answered by their deadline"
 
 
 def _end(engine: Engine, job: LateJob, hashes: KeyHashes) -> int:

@@ -17,6 +17,7 @@ from shared.retention.page_deletion import BeforeGoing
 from shared.retention.report import Report
 from shared.retention.rules.errors import RetentionBusy
 from shared.retention.run import SETTLE_SECONDS, run_retention
+from shared.sentences import count_of
 from worker.upkeep.duty import Clock
 from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.rewriting import PageRewriter
@@ -114,5 +115,6 @@ def _words(report: Report) -> str:
     if not report.models and not report.partitions and not report.thinned_rows:
         return ""
     document = report.to_json()
-    words = f"{document['answers']:,} answers of {document['jobs']:,} jobs went, {len(report.partitions)} partitions"
-    return f"{words}, {report.thinned_rows:,} rows of pages that are held" if report.thinned_rows else words
+    words = f"{count_of(document['answers'], 'answer')} of {count_of(document['jobs'], 'job')} went, "
+    words += count_of(len(report.partitions), "partition")
+    return f"{words}, {count_of(report.thinned_rows, 'row')} of pages that are held" if report.thinned_rows else words

@@ -14,7 +14,7 @@ from model.files.arrow_table import ArrowTable
 from shared.files import moments
 from shared.files.column_types import Dress, Misfit, read_value
 from shared.files.csv_table import CsvTable
-from shared.files.refusals import CellFault, TableRefused
+from shared.files.refusals import CellFault, PlacesRefused, TableRefused
 from shared.files.table import Column, OpenTypes, infer
 from shared.models.feature import FeatureKind, FeatureSpec, shown
 from shared.models.signature import Signature
@@ -97,7 +97,7 @@ class TableRows:
         except TableRefused as refused:
             faults += faults_of(refused)
         if faults:
-            raise UploadRefused(faults[:MOST_FAULTS])
+            raise UploadRefused(sorted(faults, key=lambda fault: fault.line)[:MOST_FAULTS])
 
     @property
     def _wanted(self) -> list[str]:
@@ -109,10 +109,11 @@ class TableRows:
         if isinstance(table, ArrowTable):
             for name in wanted:
                 table.type_of(name)
+        if not isinstance(table, CsvTable):
             yield from table.cells(wanted)
             return
         positions = [table.names.index(name) for name in wanted]
-        for line, row in table.rows() if isinstance(table, CsvTable) else table.cells():
+        for line, row in table.rows():
             yield line, [row[position] for position in positions]
 
     def _row(self, line: int, cells: Sequence[Any], faults: list[LineFault]) -> TableRow:
@@ -211,6 +212,8 @@ def faults_of(refused: TableRefused, *, tells_values: bool = True) -> list[LineF
     """What is wrong with a table as faults of an upload: the text may name a line, or has several that do."""
     if isinstance(refused, OpenTypes):
         return [_of_cell(fault, tells_values) for fault in refused.problems]
+    if isinstance(refused, PlacesRefused):
+        return [_of_place(fault) for fault in refused.problems]
     words = in_fields(str(refused).removeprefix("nothing was imported: "))
     found = _LINE.match(words)
     said = retold(sentence_of(refused), found[2] if found else words)
@@ -222,6 +225,11 @@ def _of_cell(fault: CellFault, tells_values: bool) -> LineFault:
     reason = fault.reason if tells_values else without_value(fault.reason)
     said = retold(reason, in_fields(f"{column}{reason}"), name=fault.column)
     return LineFault(fault.line or 1, "open_type", said)
+
+
+def _of_place(fault: CellFault) -> LineFault:
+    column = f"{fault.column}: " if fault.column else ""
+    return LineFault(fault.line, "not_a_table", retold(fault.reason, f"{column}{fault.reason}"))
 
 
 def in_fields(words: str) -> str:

@@ -14,7 +14,7 @@ import typer
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import UsageProblem
 from cli.output.check_text import check_lines
-from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.output.console import AsJson, minute_text, plain_text, remark, say, say_json, say_table
 from shared.models.signature import LACKS
 
 app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
@@ -62,7 +62,7 @@ def show(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = None, api_
     elif number is None:
         say(plain_text(f"{found['name']}: {found['task']}, source {found['source'] or 'none'}. {found['description']}"))
         rows = [
-            (version["version"], _state(version), _threshold(version), version["created_at"][:16].replace("T", " "),
+            (version["version"], _state(version), _threshold(version), minute_text(version["created_at"]),
              version["file_format"], version["sha256"][:12])
             for version in found["all_versions"]
         ]  # fmt: skip

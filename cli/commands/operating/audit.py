@@ -19,10 +19,12 @@ from cli.arguments.moments import moment_ago
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, remark, say_json, say_table
 from shared.access.private_files import open_private
+from shared.sentences import count_of
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
 
+_OF_ALL = dict.fromkeys(("retention.set", "retention.floor"), "all models")  # where an act names none
 FOLLOW_SECONDS = 2.0  # between two looks
 
 app = typer.Typer(no_args_is_help=True, help="Who did what, when, and from where.")
@@ -51,7 +53,7 @@ def list_(
         return
     rows = [
         (act["at"][:19].replace("T", " "), act["actor"], act["key"] or act["actor_kind"], act["address"] or "",
-         act["action"], act["object"] or "", act["reason"] or "")
+         act["action"], act["object"] or _OF_ALL.get(act["action"], ""), act["reason"] or "")
         for act in acts
     ]  # fmt: skip
     say_table(("at (UTC)", "who", "by", "from", "what", "of", "reason"), rows)
@@ -79,7 +81,7 @@ def export(
             count += 1
             if follow:
                 target.flush()
-    remark(f"{count:,} lines")
+    remark(f"{count_of(count, 'line')}")
 
 
 def _acts(http: ApiClient, wanted: dict[str, str], *, follow: bool) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ import typer
 from cli.arguments.moments import moment_ahead, seconds_of
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import UsageProblem
-from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.output.console import AsJson, minute_text, plain_text, remark, say, say_json, say_table
 from shared.access.roles import ALL_ROLES, LONGEST_OWNER
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, replace and revoke API keys.")
@@ -101,7 +101,7 @@ def list_(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText =
         return
     rows = [
         (key["prefix"], key["owner"], _roles(key["roles"]), ", ".join(key["models"] or ["all"]),
-         _day(key["created_at"]), _day(key["last_used_at"]), _end(key), key["note"] or "")
+         minute_text(key["created_at"]), minute_text(key["last_used_at"]), _end(key), key["note"] or "")
         for key in keys
     ]  # fmt: skip
     say_table(("prefix", "owner", "roles", "models", "created", "last used", "ends", "note"), rows)
@@ -125,7 +125,7 @@ def rotate(
         say_json(made)
         return
     say(plain_text(made["key"]))
-    until = made["old_expires_at"][:16].replace("T", " ")
+    until = minute_text(made["old_expires_at"])
     remark(f"Keep it: only its hash is stored. {made['old_prefix']} goes on until {until} (UTC).")
 
 
@@ -144,9 +144,5 @@ def _roles(roles: list[str]) -> str:
     return "admin" if "admin" in roles else ", ".join(roles)
 
 
-def _day(moment: str | None) -> str:
-    return moment[:16].replace("T", " ") if moment else ""
-
-
 def _end(key: dict[str, Any]) -> str:
-    return f"revoked {_day(key['revoked_at'])}" if key["revoked_at"] else _day(key["expires_at"])
+    return f"revoked {minute_text(key['revoked_at'])}" if key["revoked_at"] else minute_text(key["expires_at"])

@@ -8,7 +8,7 @@ import typer
 
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import UsageProblem
-from cli.output.console import AsJson, plain_text, say, say_json, say_table
+from cli.output.console import AsJson, minute_text, plain_text, say, say_json, say_table
 
 QUEUES = ("interactive", "plan", "bulk")
 
@@ -66,7 +66,13 @@ def pauses(as_json: AsJson = False, api_url: ApiUrl = None, api_key: ApiKeyText 
         say("nothing is paused")
     else:
         rows = [
-            (item["queue"] or "all", item["model"] or "all", item["reason"], item["actor"], item["created_at"][:16])
+            (
+                item["queue"] or "all",
+                item["model"] or "all",
+                item["reason"],
+                item["actor"],
+                minute_text(item["created_at"]),
+            )
             for item in found
         ]
         say_table(("queue", "model", "reason", "by", "since (UTC)"), rows)

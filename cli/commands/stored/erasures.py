@@ -13,8 +13,9 @@ import typer
 from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, client_order
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import ExitStatus, FileRefused
-from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.output.console import AsJson, minute_text, plain_text, remark, say, say_json, say_table
 from shared.access.private_files import open_private
+from shared.sentences import count_of
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
@@ -82,7 +83,7 @@ def export(
     # A file about a person is for nobody else, and no other file is written over.
     with open_private(output, "x") as stream:
         stream.write(text)
-    remark(f"{len(document['predictions']):,} predictions written to {plain_text(output)}")
+    remark(f"{count_of(len(document['predictions']), 'prediction')} written to {plain_text(output)}")
 
 
 @app.command("list")
@@ -100,10 +101,10 @@ def list_(
         return
     rows = [
         (item["id"], item["kind"], item["source"], item["status"], item["pages"], item["answers"],
-         item["created_at"][:16], (item["compacted_at"] or "")[:16], item["reason"])
+         minute_text(item["created_at"]), minute_text(item["compacted_at"]), item["reason"])
         for item in found
     ]  # fmt: skip
-    headers = ("erasure", "", "source", "status", "pages", "answers", "asked", "compacted", "reason")
+    headers = ("erasure", "", "source", "status", "pages", "answers", "asked (UTC)", "compacted (UTC)", "reason")
     say_table(headers, rows, right=frozenset({"pages", "answers"}))
 
 
@@ -129,11 +130,8 @@ def replay(
     if as_json:
         say_json(ended)
     for item in () if as_json else ended:
-        say(
-            f"{item['answers']:,} persons found again in {item['pages']:,} pages; the upkeep process erases them"
-            if item["status"] == "done"
-            else plain_text(item["error"])
-        )
+        found = f"{count_of(item['answers'], 'person')} found again in {count_of(item['pages'], 'page')}"
+        say(f"{found}; the upkeep process erases them" if item["status"] == "done" else plain_text(item["error"]))
     return ExitStatus.DONE if all(item["status"] == "done" for item in ended) else ExitStatus.NOT_SUCCEEDED
 
 
@@ -178,7 +176,8 @@ def _say(erasure: dict[str, Any]) -> None:
     if erasure["status"] == "failed":
         remark(plain_text(erasure["error"]))
     elif erasure["status"] == "done":
-        say(f"erased: {erasure['answers']:,} answers in {erasure['pages']:,} pages (erasure {erasure['id']})")
+        answers, pages = count_of(erasure["answers"], "answer"), count_of(erasure["pages"], "page")
+        say(f"erased: {answers} in {pages} (erasure {erasure['id']})")
         if not erasure["compacted_at"]:
             remark("Her old bytes leave the table files with the next compaction: predictq compact, or tonight")
     else:

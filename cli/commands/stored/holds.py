@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
+from cli.arguments.client_key import Composite, read_key
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
-from cli.errors import UsageProblem
-from cli.output.console import AsJson, plain_text, say, say_json, say_table
+from cli.output.console import AsJson, minute_text, plain_text, say, say_json, say_table
+from cli.output.job_text import client_text
 
 app = typer.Typer(no_args_is_help=True, help="Legal holds: what must stay, whatever its age.")
 
@@ -23,13 +23,18 @@ def add(
         list[str] | None, typer.Option(help="Hold this client: KEY, or COLUMN=VALUE for each part of a composite key.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="The source that the client's key is of; default: all.")] = None,
-    composite: Annotated[bool, typer.Option("--composite", help="The client's key has several parts.")] = False,
+    composite: Composite = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold a model, a job or a client: nothing of it goes by age or is erased until the hold is released."""
-    document = {"model": model, "job_id": job, "client_id": _key(client, composite=composite), "source": source}
+    document = {
+        "model": model,
+        "job_id": job,
+        "client_id": read_key(client, composite=composite) if client else None,
+        "source": source,
+    }
     named = {name: value for name, value in document.items() if value is not None}
     with api_client(api_url, api_key, quiet=as_json) as http:
         hold = http.call("POST", "/v1/holds", {**named, "reason": reason})
@@ -47,8 +52,8 @@ def list_(api_url: ApiUrl = None, api_key: ApiKeyText = None, as_json: AsJson = 
     if as_json:
         say_json(holds)
         return
-    rows = [(hold["id"], _what(hold), hold["reason"], hold["actor"], hold["created_at"][:16]) for hold in holds]
-    say_table(("hold", "what", "reason", "by", "since"), rows)
+    rows = [(hold["id"], _what(hold), hold["reason"], hold["actor"], minute_text(hold["created_at"])) for hold in holds]
+    say_table(("hold", "what", "reason", "by", "since (UTC)"), rows)
 
 
 @app.command()
@@ -67,23 +72,10 @@ def release(
         say(f"hold {hold} is released")
 
 
-def _key(parts: list[str] | None, *, composite: bool) -> str | dict[str, str] | None:
-    if not parts:
-        return None
-    if not composite:
-        if len(parts) > 1:
-            raise UsageProblem("--client names one client; for a key of several parts add --composite")
-        return parts[0]
-    pairs = [part.partition("=") for part in parts]
-    if any(not name or not sign for name, sign, _ in pairs):
-        raise UsageProblem("with --composite each --client is COLUMN=VALUE")
-    return {name: value for name, _, value in pairs}
-
-
 def _what(hold: dict[str, Any]) -> str:
     if hold["model"] is not None:
         return f"model {plain_text(hold['model'])}"
     if hold["job_id"] is not None:
         return f"job {hold['job_id']}"
     source = f" of {hold['source']}" if hold["source"] else ""
-    return f"client {json.dumps(hold['client_id'], ensure_ascii=False)}{source}"
+    return f"client {client_text(hold['client_id'])}{source}"

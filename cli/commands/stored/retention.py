@@ -11,6 +11,7 @@ import typer
 
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from shared.sentences import count_of
 
 if TYPE_CHECKING:
     from cli.connection.client import ApiClient
@@ -111,14 +112,15 @@ def _kept(period: str) -> str:
 def _say_report(report: dict[str, Any]) -> None:
     would = "would go" if report["dry_run"] else "went"
     if report["thinned_rows"]:
-        say(f"{report['thinned_rows']:,} rows {would} out of pages that stay for the sake of held clients.")
+        say(f"{count_of(report['thinned_rows'], 'row')} {would} out of pages that stay for the sake of held clients.")
     if not report["answers"] and not report["partitions"]:
         if not report["thinned_rows"]:
             say("Nothing is due.")
     else:
         say(
-            f"{report['answers']:,} answers of {report['jobs']:,} jobs in {report['pages']:,} pages {would}: "
-            f"{size_text(report['bytes'])}, {len(report['partitions'])} partitions whole."
+            f"{count_of(report['answers'], 'answer')} of {count_of(report['jobs'], 'job')} "
+            f"in {count_of(report['pages'], 'page')} {would}: "
+            f"{size_text(report['bytes'])}, {count_of(len(report['partitions']), 'partition')} whole."
         )
         rows = [
             (one["model"], f"{one['jobs']:,}", f"{one['answers']:,}", f"{one['pages']:,}", size_text(one["bytes"]))
@@ -127,7 +129,7 @@ def _say_report(report: dict[str, Any]) -> None:
         headers = ("model", "jobs", "answers", "pages", "size")
         say_table(headers, rows, right=frozenset(headers[1:]))
     if report["waiting"]:
-        remark(f"{report['waiting']:,} answers are due and wait until all of their partition is.")
+        remark(f"{count_of(report['waiting'], 'answer is', 'answers are')} due, to go when all of their partition is.")
 
 
 def size_text(size: float) -> str:

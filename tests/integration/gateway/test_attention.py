@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from cli.doctor.examinations import _examine_attention, _examine_pauses
+from cli.doctor.examinations import _examine_attention, _examine_pauses, _examine_sources
 from shared.batches.claims import claim, record_failure
 from shared.config import Settings
 from shared.postgres.engine import autocommit
@@ -66,7 +66,9 @@ def test_each_matter_has_a_code_its_figures_and_words(gateway: Gateway, engine: 
     assert {"failing", "source_away", "paused"} <= set(found)
     assert found["paused"]["detail"] == "the queue bulk is paused by olga: month end"
     told = {finding.name: finding for finding in _examine_attention(engine, settings)}
-    assert not told["source away"].ok
+    assert "source away" not in told  # doctor says it in the line of the sources
+    said = _examine_sources(engine)
+    assert (said.ok, said.detail) == (False, "clients does not answer")
     assert "paused" not in told  # doctor says it once, with when, and how to resume
     (pause,) = _examine_pauses(engine)
     assert pause.detail.startswith("the queue bulk is paused since ")

@@ -45,7 +45,7 @@ def assert_refused(answer: httpx.Response, words: str) -> None:
 
 
 CHANGES = {
-    "gone": ("ALTER TABLE {table} DROP COLUMN age", "needs 1 features that the source clients does not have: age"),
+    "gone": ("ALTER TABLE {table} DROP COLUMN age", "needs 1 feature that the source clients does not have: age"),
     "of another type": (
         "ALTER TABLE {table} DROP COLUMN age, ADD COLUMN age text",
         "was registered when age of the source clients had another type",

@@ -75,7 +75,7 @@ def test_answers_in_time_stay_and_the_rest_ends(ready: Engine) -> None:
     job_id = submit(ready, 30)
     answer(ready, take(ready))
     held = take(ready)
-    assert run_late(ready) == "20 rows of 1 jobs were not answered by their deadline"
+    assert run_late(ready) == "20 rows of 1 job were not answered by their deadline"
     job = assert_ended(ready, job_id, JobStatus.SUCCEEDED, succeeded=10, failed=20)
     assert str(job.error_detail).startswith("not answered by the deadline, 20")
     assert codes(ready, job_id) == [None] * 10 + ["deadline_passed"] * 20

@@ -57,6 +57,15 @@ def tables(engine: Engine) -> set[str]:
     return {row[0] for row in found}
 
 
+def test_the_source_of_an_import_says_how_many_rows_it_has(engine: Engine, run: Import) -> None:
+    """After each: those that came before are counted, too."""
+    for content, rows in ((PEOPLE, 2), (PEOPLE.replace("P-2", "P-3"), 3)):
+        run(content, key=["no"])
+        assert query(engine, "SELECT measured FROM predictq.sources WHERE name = 'people'") == [
+            ({"rows": rows, "is_exact": True},)
+        ]
+
+
 def test_a_carriage_return_in_a_text_is_kept(engine: Engine, run: Import) -> None:
     """Within quotes it is as good as any other character."""
     assert run('no,note\r\nP-1,"a\rb"\r\nP-2,"c\r\nd\ne"\r\n', key=["no"]) == ImportReport(2, 0, 0)

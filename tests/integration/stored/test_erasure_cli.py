@@ -79,7 +79,7 @@ def test_a_person_goes_with_one_command(
 
         submit_bulk(engine, [PERSON])
         replayed = run("erasures", "replay", str(tmp_path / LOG_NAME))
-        assert "1 persons found again" in replayed.stdout
+        assert "1 person found again" in replayed.stdout
         nonsense = tmp_path / "nonsense.log"
         nonsense.write_text("x\n")
         assert "Line 1" in run("erasures", "replay", str(nonsense), status=1).stderr

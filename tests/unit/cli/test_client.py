@@ -16,6 +16,7 @@ import pytest
 from cli.connection.address import ApiAddress
 from cli.connection.client import ApiClient
 from cli.errors import GatewayAway, GatewayRefused
+from cli.watching import wait_for, watch
 from devstack.servers.ports import free_port
 
 JOB = {"id": "1", "kind": "single", "status": "queued"}
@@ -106,7 +107,7 @@ def test_a_busy_gateway_is_asked_again_under_the_same_idempotency_key(gateway: G
     assert client.predict(1, wait=True) == JOB
     assert len(gateway.asked) == 5
     assert len(keys_of(gateway)) == 1
-    assert gateway.asked[0][2]["Prefer"] == "wait=30"
+    assert gateway.asked[0][2]["Prefer"] == "wait=3"
     assert gateway.asked[0][2]["Authorization"] == "Bearer pq_secret"
 
 
@@ -234,3 +235,39 @@ def test_results_cut_short_are_an_error(gateway: Gateway, client: ApiClient) -> 
     gateway.answers = [Answer(200, b"a,b\n", {"Content-Length": "1000", "Connection": "close"})]
     with pytest.raises(GatewayAway):
         client.results("1", io.BytesIO(), "text/csv", lambda _size: None)
+
+
+def test_the_rows_with_an_error_alone_are_asked_for(gateway: Gateway) -> None:
+    """All of them, or those with one code; without the word the whole job is."""
+    gateway.answers = [Answer(body=b"request_id\n")]
+    with ApiClient(ApiAddress(gateway.url, "k")) as client:
+        for errors in (None, "only", "unknown_client"):
+            assert client.results("7", io.BytesIO(), "text/csv", lambda _: None, errors=errors)
+    paths = [path for _, path, *_ in gateway.asked]
+    assert paths == ["/v1/jobs/7/results" + query for query in ("", "?errors=only", "?errors=unknown_client")]
+
+
+@pytest.mark.parametrize(("quiet", "said"), [(False, 1), (True, 0)])
+def test_a_long_wait_is_said_once(
+    gateway: Gateway, client: ApiClient, capsys: pytest.CaptureFixture[str], quiet: bool, said: int
+) -> None:
+    """On standard error, with where the reason is told; JSON stays alone."""
+    running = Answer(body=JOB)
+    gateway.answers = [running, running, running, Answer(body=JOB | {"status": "succeeded"})]
+    assert wait_for(client, JOB, quiet=quiet)["status"] == "succeeded"
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("still waits") == captured.err.count("predictq doctor") == said
+
+
+def test_progress_names_the_whole_job(
+    gateway: Gateway, client: ApiClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is shown may be copied: a part of an id is no job."""
+    monkeypatch.setattr("cli.output.progress.PLAIN_SECONDS", 0)
+    job_id = "01a21dcb-a9f2-7e47-ae3c-d4eff2f2641a"
+    done = {"id": job_id, "status": "succeeded", "request_counts": dict.fromkeys(("total", "succeeded"), 1)}
+    done["request_counts"] |= {"failed": 0, "cancelled": 0}
+    gateway.answers = [Answer(body=done)]
+    watch(client, done | {"status": "running"}, quiet=False)
+    assert f"job {job_id}: 1 of 1 row" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cli.arguments.client_key import read_key
 from cli.arguments.raw_body import raw_body
 from cli.commands.submit import _predict, _predict_raw, key_problem
 from cli.errors import FileRefused, GatewayRefused, UsageProblem
@@ -155,3 +156,27 @@ def test_a_typed_reference_is_a_text_where_keys_are() -> None:
     assert _predict_raw(RawTexts(), {"features": RAW, "client_id": 7}, "7") == {"features": RAW, "client_id": "7"}
     with pytest.raises(GatewayRefused):
         _predict_raw(RawTexts(), {"features": RAW, "client_id": 7}, None)
+
+
+@pytest.mark.parametrize(
+    ("parts", "composite", "key"),
+    [
+        (["7"], False, "7"),
+        (["sku=12"], False, "sku=12"),
+        (["region=A", "meter=1"], False, {"region": "A", "meter": "1"}),
+        (["region=A", "meter=1"], True, {"region": "A", "meter": "1"}),
+        (["note=a=b", "meter="], False, {"note": "a=b", "meter": ""}),
+        (["region=A"], True, {"region": "A"}),
+    ],
+)
+def test_a_key_of_several_columns_is_typed_alike_everywhere(parts: list[str], composite: bool, key: object) -> None:
+    """What `predict` takes, `clients` and `holds` take: one value is a text, several are columns with theirs."""
+    assert read_key(parts, composite=composite) == key
+
+
+@pytest.mark.parametrize("parts", [["FR", "17"], ["country=FR", "17"], ["=FR", "no=17"], ["no=17", "no=18"], []])
+def test_what_names_no_one_client_is_refused_without_the_key(parts: list[str]) -> None:
+    """The words say how a key is typed."""
+    with pytest.raises(UsageProblem, match="name one client") as refused:
+        read_key(parts, composite=False)
+    assert "17" not in str(refused.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,13 +21,15 @@ from cli.commands.again import _listed
 from cli.commands.jobs import _rows
 from cli.commands.models.registry import next_step
 from cli.commands.operating.workers import _row as worker_row
+from cli.commands.stored.holds import _what as held
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.output import progress as progress_module
+from cli.output.check_text import check_lines
 from cli.output.job_text import cause_lines, counts_text, job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
-from tests.support import loaded_of
+from tests.support import ROOT, loaded_of
 
 
 def test_no_command_waits_for_the_libraries_of_another() -> None:
@@ -78,6 +81,10 @@ def test_the_ending_of_a_file_of_results_says_what_is_written(tmp_path: Path) ->
     told = predictq("results", "x", "-o", "tout.xls", cwd=tmp_path)
     assert told.returncode == 2
     assert ".csv, .ndjson, .jsonl, .parquet, .arrow, .feather, .xlsx" in told.stderr
+    lost = predictq("results", "x", "-o", "nulle/part/x.csv", cwd=tmp_path)
+    assert (lost.returncode, "-o nulle/part/x.csv: there is no folder nulle/part" in lost.stderr) == (2, True)
+    errors = predictq("results", "x", "--errors", "only", "-o", "tout.xlsx", cwd=tmp_path)
+    assert (errors.returncode, "with --errors the file is one of .csv, .ndjson" in errors.stderr) == (2, True)
     table = tmp_path / "tout.csv"
     table.write_text('request_id,error_detail\n1-0,"two\nlines"\n1-1,\n')
     assert _rows(table, ".csv") == 2
@@ -109,7 +116,10 @@ def test_a_job_says_why_rows_failed() -> None:
     errors = [
         {"code": "missing_feature", "count": 3270, "samples": [{"request_id": "1-0", "detail": "no column solde"}]}
     ]
-    assert cause_lines(errors, "j") == ["  3,270 missing_feature: no column solde", "  All of them: predictq results j"]
+    assert cause_lines(errors, "j") == [
+        "  3,270 missing_feature: no column solde",
+        "  All of them: predictq results j --errors only",
+    ]
     assert cause_lines([], "j") == []
 
 
@@ -163,7 +173,7 @@ def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
     captured = capsys.readouterr()
     assert captured.out == ""
     first, second = captured.err.splitlines()
-    assert first.startswith("scoring: 50 rows of 200 rows, ")
+    assert first.startswith("scoring: 50 of 200 rows, ")
     assert first.endswith(" s left")
     assert second.startswith("sending: 2.0 MB, ")
     assert "\x1b" not in captured.err
@@ -236,7 +246,7 @@ def test_progress_in_a_terminal_is_a_bar_with_amount_and_rate(unit: str, monkeyp
         meter(4000)
     text = screen.getvalue()
     assert "scoring" in text
-    assert ("4.0 kB of 4.0 kB" if unit == "bytes" else "4,000 rows of 4,000 rows") in text
+    assert ("4.0 kB of 4.0 kB" if unit == "bytes" else "4,000 of 4,000 rows") in text
 
 
 def test_the_demonstrations_directory_is_new_each_time_and_gone_unless_it_failed(tmp_path: Path) -> None:
@@ -315,3 +325,52 @@ def test_a_worker_s_line_names_the_first_versions_that_it_has_loaded(count: int,
         "started_at": "2026-01-31T12:00:00Z",
     }  # fmt: skip
     assert worker_row(worker)[4] == said
+
+
+def test_a_failed_job_says_how_many_rows_failed() -> None:
+    """Before why; what ended before any row was scored has no counts."""
+    none = {"total": 5, "succeeded": 0, "failed": 5, "cancelled": 0}
+    error = {"detail": "there is no such client"}
+    said = job_line(job(status="failed", request_counts=none, error=error))
+    assert said.endswith("0 of 5 scored, 5 failed in 2.0 s (2 rows/s); there is no such client")
+    planned = job_line(job(status="failed", request_counts={**none, "total": None, "failed": 0}, error=error))
+    assert planned == "job j [red]failed[/]: there is no such client"
+
+
+@pytest.mark.parametrize(
+    ("client", "said"), [("P-1", "client P-1"), ('["FR","17"]', 'client ["FR","17"]'), ("a [b]", "client a [b]")]
+)
+def test_a_hold_shows_a_key_as_it_is(client: str, said: str) -> None:
+    """A composite one, too: it has its quotes, and no others."""
+    assert held({"model": None, "job_id": None, "client_id": client, "source": None}) == said
+
+
+def test_one_thing_is_no_plural() -> None:
+    """The words of a check of one row."""
+    report: dict[str, Any] = {
+        "answered": 0, "rows": 1, "seconds_per_row": 0.0, "errors": {"invalid_feature": 1}, "first_errors": {},
+        "nulls": {}, "unknown_categories": {"city": 1}, "labels": {}, "quantiles": {}, "differences": {},
+    }  # fmt: skip
+    text = "\n".join(check_lines(report))
+    assert "1 row invalid_feature" in text
+    assert "city: 1 row has a category" in text
+    assert "0 of 1 row answered" in text
+
+
+_PLURAL = re.compile(
+    r"\{[^{}]*(?::,|len\([^{}]*\))\} (?:rows|columns|features|jobs|clients|pages|batches|files|persons)\b"
+)
+_OF_LIMITS = re.compile(r"(?:most|may have|more than|over|holds|hold|of|quota of|has|different texts in) $|^ *f?\"$")
+
+
+@pytest.mark.parametrize("place", ["cli", "devstack", "shared/models", "shared/watching", "model", "worker"])
+def test_a_number_of_things_is_written_by_the_one_who_knows_the_plural(place: str) -> None:
+    """See count_of of shared.sentences; a limit is many of them."""
+    wrong = [
+        f"{path}: {found[0]}"
+        for path in sorted((ROOT / place).rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        for found in _PLURAL.finditer(line)
+        if not _OF_LIMITS.search(line[: found.start()])
+    ]
+    assert not wrong

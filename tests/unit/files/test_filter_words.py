@@ -51,3 +51,22 @@ def test_limits_of_two_kinds_are_a_range() -> None:
     expected = {"age": {"gte": "30", "lt": "40"}, "city": ["Lyon", "Nice"]}
     assert where_of([*limits, *words]) == expected
     assert read_condition(["age>=30", "age<40", "city=Lyon", "city=Nice"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "example"),
+    [
+        ("double precision", "3000,5", "3000.5"),
+        ("numeric", "beaucoup", "3000.5"),
+        ("timestamp", "01/02/2024", "2026-01-31T12:00:00 or 2026-01-31"),
+        ("timestamptz", "01/02/2024", "2026-01-31T12:00:00Z"),
+        ("date", "01/02/2024", "2025-01-31"),
+    ],
+)
+def test_a_refused_value_of_a_filter_shows_what_to_type(kind: str, typed: str, example: str) -> None:
+    """And what it shows is taken."""
+    with pytest.raises(Unfit) as refused:
+        value_text(kind, typed)
+    assert str(refused.value).endswith(example)
+    for shown in example.split(" or "):
+        assert value_text(kind, shown)

@@ -192,6 +192,45 @@ def test_what_a_workbook_hides_or_lacks_is_refused_with_its_place(tmp_path: Path
         rows_of(path)
 
 
+def _spoil(sheet: Any) -> None:
+    """What is wrong in a column beside those that are read."""
+    sheet["G2"], sheet["G3"] = "=1+1", "#DIV/0!"
+    sheet.merge_cells("G3:G4")
+
+
+def test_what_is_in_a_column_that_nobody_reads_refuses_no_workbook(tmp_path: Path) -> None:
+    """Columns that are neither key nor feature are left out, whatever is in them."""
+    rows = [[*NAMES, "note"], [*ROW, "a"], [*ROW, "b"], [*ROW, None]]
+    path = workbook(tmp_path / "a.xlsx", rows, edit=_spoil)
+    assert rows_of(path) == [("007", FEATURES)] * 3
+
+
+def _hide(sheet: Any) -> None:
+    for line in (2, 4):
+        sheet[f"C{line}"] = "=1+1"
+    sheet.row_dimensions[3].hidden = True
+
+
+def test_of_a_workbook_twenty_faults_are_told_at_once(tmp_path: Path) -> None:
+    """What is hidden together, and then errors of Excel beside values that do not fit, by line."""
+    hidden = workbook(tmp_path / "hidden.xlsx", [NAMES, *[ROW] * 3], edit=_hide)
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(hidden)
+    assert [fault.line for fault in refused.value.faults] == [2, 3, 4]
+    wrong = [["007", "forty", *ROW[2:]], [*ROW[:2], "#REF!", *ROW[3:]]]
+    path = workbook(tmp_path / "wrong.xlsx", [NAMES, *wrong * 15])
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(path)
+    assert [fault.line for fault in refused.value.faults] == list(range(2, 22))
+    few = workbook(tmp_path / "few.xlsx", [NAMES, *wrong])
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(few)
+    assert [str(fault) for fault in refused.value.faults] == [
+        "line 2: age must be a whole number; got 'forty'",
+        "line 3: Prime €: the cell holds an error of Excel, #REF!",
+    ]
+
+
 def test_a_named_sheet_is_taken(tmp_path: Path) -> None:
     """And one that is hidden needs its name."""
 
@@ -338,3 +377,10 @@ def test_a_file_without_the_key_is_told_the_name_that_the_key_has_in_the_source(
         assert isinstance(fault.detail, Sentence)
         assert (fault.detail.reason, fault.detail.about["name"]) == ("no_key_column", name)
         assert f"`columns` {name.split(', ')[0]}=NAME" in fault.detail
+
+
+def test_a_text_in_a_cell_of_a_number_is_told_of_no_decimal_point() -> None:
+    """Excel writes numbers as the reader's country does."""
+    with pytest.raises(ValueRefused) as refused:
+        value_of_cell(FeatureSpec("income", FeatureKind.NUMBER, "float64"), "beaucoup")
+    assert refused.value.detail == "income must be a number; got 'beaucoup'"

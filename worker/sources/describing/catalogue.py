@@ -85,7 +85,7 @@ def find_relation(driver: PsycopgConnection, written: str) -> Relation:
         lines = grant_lines(schema, name, [column.name for column in columns], current_role(driver))
         raise SourceRefused(
             f"{schema}.{name} is there, and the worker's database role may not use its schema. Its owner can allow "
-            f"that, for all columns or for those that are needed (predictq psql, on the stack's own): {' '.join(lines)}"
+            f"that, for all columns or for those that are needed: {' '.join(lines)}"
         )
     primary, unique, indexes = _indexes(driver, oid)
     return Relation(oid, schema, name, KINDS[kind], rows, has_row_security, columns, primary, unique, indexes)

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
+from shared.sentences import count_of
 from shared.sources.description import rows_of_a_page
 from shared.sources.errors import SourceRefused
 from shared.sources.key_types import KEY_TYPES
@@ -88,9 +89,11 @@ class _Description:
             self._notes.append(f"It is a {self._found.kind}, which carries no NOT NULL: every column may be null.")
         hidden = [column.name for column in self._found.columns if not column.is_readable]
         if hidden and self._takes_all:
+            hidden_columns = count_of(len(hidden), "column is", "columns are")
+            them = "it" if len(hidden) == 1 else "them"
             self._notes.append(
-                f"{len(hidden)} columns are hidden from the worker's database role. To have them as features, too, let "
-                f"it read them and check the source again: {self._grants(hidden)[1]}"
+                f"{hidden_columns} hidden from the worker's database role. To have {them} for features, too, let the "
+                f"role read {them} and check the source again: {self._grants(hidden)[1]}"
             )
         if not self._columns:
             self._notes.append("No column can be a feature: models of this source could be fed by uploads alone.")
