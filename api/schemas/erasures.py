@@ -122,6 +122,20 @@ class Erasure(Shape):
     compacted_at: Time | None
 
 
+class OtherSource(Shape):
+    """Another source where the client may stand: an erasure there is asked for by itself."""
+
+    source: str | None = Field(description="Null: models without a source; ask with `no_source`.")
+    is_same_table: bool = Field(description="Whether it is over the same table as the erasure's source.")
+    answers: int = Field(description="Stored under the same key. Whether they are hers, only you know.")
+
+
+class AskedErasure(Erasure):
+    """An erasure that was asked for, and what it does not reach."""
+
+    elsewhere: list[OtherSource]
+
+
 class ErasureList(Shape):
     """The newest erasures."""
 

@@ -106,7 +106,7 @@ def _words_of_xgboost(words: Any, name: str) -> list[Any]:
         f"The file does not hold the categories of {name!r} as they were: this release of XGBoost garbles words with "
         "letters beyond a to z. Name all features in order with --signature FILE, and their categories in the order of "
         f'the training: {{"features": [{{"name": "{name}", "kind": "category", "dtype": "category", "categories": '
-        '["north", "south"]}, …]}'
+        '["north", "south"], "nullable": true}, …]}'
     )
 
 

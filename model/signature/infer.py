@@ -83,7 +83,7 @@ def infer_signature(
         specs = [as_onnx_takes(estimator, spec) for spec in specs]
         notes += _open_words(specs)
     elif is_booster(estimator):
-        specs = [_as_boosters_take(spec) for spec in specs]
+        specs = [as_boosters_take(spec) for spec in specs]
     return Inferred(Signature(tuple(specs)), notes)
 
 
@@ -214,7 +214,7 @@ def _open_words(specs: Sequence[FeatureSpec]) -> list[str]:
     return [f"a graph does not tell which words it knows: unknown ones are not counted ({', '.join(texts[:10])})"]
 
 
-def _as_boosters_take(spec: FeatureSpec) -> FeatureSpec:
+def as_boosters_take(spec: FeatureSpec) -> FeatureSpec:
     """A boolean that may be missing as 1, 0 and NaN: they take no objects."""
     return replace(spec, dtype="float64") if spec.dtype == "object" and spec.kind is FeatureKind.BOOLEAN else spec
 

@@ -88,9 +88,21 @@ def _feature(name: str, column: pd.Series) -> FeatureSpec | str:
         column, known = column.astype(object), known.astype(object)
     if _holds_lists(known):
         return "neither numbers, words, booleans nor times"
-    if known.nunique() == 1:
-        return f"the same in every row: {str(known.iloc[0])[:40]!r}"
+    if known.nunique() == 1 and not _is_word_or_gap(column, known):
+        return _constant(column, known)
     return _kind(name, column, known)
+
+
+def _is_word_or_gap(column: pd.Series, known: pd.Series) -> bool:
+    """Whether a gap says something: of words it is learnt from as another word, elsewhere it is imputed."""
+    return len(known) < len(column) and set(map(type, known)) == {str}
+
+
+def _constant(column: pd.Series, known: pd.Series) -> str:
+    value, gaps = f"{str(known.iloc[0])[:40]!r}", 1 - len(known) / len(column)
+    if not gaps:
+        return f"the same in every row: {value}"
+    return f"the same in every row that has a value: {value}; the other {gaps:.1%} are imputed"
 
 
 def _kind(name: str, column: pd.Series, known: pd.Series) -> FeatureSpec | str:

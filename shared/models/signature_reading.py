@@ -78,6 +78,19 @@ def read_features(data: object) -> tuple[FeatureSpec, ...]:
     return tuple(_spec(item) for item in items)
 
 
+def open_gaps(data: Mapping[str, Any]) -> frozenset[str]:
+    """The features of a signature that is one, in JSON, which do not say whether they may be missing.
+
+    What names a dtype that cannot hold a missing value has said so.
+    """
+    return frozenset(item["name"] for item in data["features"] if item.get("nullable") is None and _can_have_gap(item))
+
+
+def _can_have_gap(item: Mapping[str, Any]) -> bool:
+    dtype, categories = item.get("dtype"), item.get("categories") or ()
+    return not dtype or dtype_flaw(FeatureKind(item["kind"]), dtype, nullable=True, categories=categories) is None
+
+
 def _spec(item: Mapping[str, Any]) -> FeatureSpec:
     values = {key: value for key, value in item.items() if value is not None}
     kind = FeatureKind(values["kind"])

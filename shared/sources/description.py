@@ -11,9 +11,9 @@ from shared.sources.source import KeyColumn, Source, SourceColumn
 PAGE_BYTES = 8_000_000  # of features in a page, which a worker opens as a whole
 CHOSEN_COLUMNS = "chosen_columns"  # a setting of a source: those that were named; absent where all are its columns
 _MEASURED = (
-    "kind", "rows", "is_exact", "seconds", "is_indexed", "notes", "not_features", "left_out", "row_bytes",
-    "column_bytes",
-)  # fmt: skip
+    *("kind", "rows", "is_exact", "seconds", "is_indexed", "notes", "not_features", "left_out"),
+    *("row_bytes", "column_bytes", "labels"),
+)
 
 
 def source_from(

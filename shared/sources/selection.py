@@ -7,7 +7,7 @@ added: no others, for what can be compared can be found out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +20,7 @@ from shared.sources.source import Source
 from shared.sources.sql import SQL_TYPES, key_sql, quoted, relation
 
 _MOST_COLUMNS = 20  # that a refusal names
+_MOST_LABELS = 20
 _RANGES = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 
 # As literals that mean the same whatever standard_conforming_strings says.
@@ -37,6 +38,7 @@ def conditions(where: Mapping[str, Any], source: Source) -> tuple[list[str], dic
     Each column equals its value, or one of a list, or lies within a range: `{"gte": 30, "lt": 40}`. null is a value.
     """
     kinds = _comparable(source)
+    labels = source.measured.get("labels") or {}
     parameters: dict[str, Any] = {"yes": True}  # the driver reads %% as % only where there is a parameter
     found = ["%(yes)s"]
     for number, (name, value) in enumerate(where.items()):
@@ -49,6 +51,7 @@ def conditions(where: Mapping[str, Any], source: Source) -> tuple[list[str], dic
                 found.append(_range(name, kind, value, f"value{number}", parameters))
             else:
                 found.append(_equality(name, kind, value, f"value{number}", parameters))
+                _check_labels(value, labels.get(name))
         except Unfit as error:
             raise FilterRefused(name, retold(sentence_of(error), f"{name} {error}", name=name[:100])) from None
     return found, parameters
@@ -147,6 +150,16 @@ def _equality(name: str, kind: str, value: Any, parameter: str, parameters: dict
     return f"({condition} OR {column} IS NULL)" if None in values else f"({condition})"
 
 
+def _check_labels(value: Any, labels: Sequence[str] | None) -> None:
+    """Raise Unfit for a word that is no label of an enum, as the last look at the source found them."""
+    wanted = {item for item in (value if isinstance(value, list) else [value]) if item is not None}
+    if not labels or wanted <= set(labels):
+        return
+    shown = ", ".join(labels[:_MOST_LABELS]) + (", …" if len(labels) > _MOST_LABELS else "")
+    text = f"must be one of {shown}; a label that is new counts after predictq sources check"
+    raise Unfit(Sentence(text, "not_of_list", values=list(labels[:_MOST_LABELS])))
+
+
 def _range(name: str, kind: str, value: Mapping[str, Any], parameter: str, parameters: dict[str, Any]) -> str:
     if not value or not set(value) <= set(_RANGES):
         raise Unfit(f"must be compared with a value, a list, or a range of {', '.join(_RANGES)}")
@@ -169,7 +182,7 @@ def _sides(name: str, kind: str) -> tuple[str, str]:
     column = _for_driver(f"c.{quoted(name)}")
     if kind == "citext":  # its own operator is in some schema or other
         return f"pg_catalog.lower({column}::pg_catalog.text)", "pg_catalog.text"
-    if kind == "enum":  # a word that is none of its own is no error
+    if kind == "enum":  # a label that has gone since the last look at the source is no error
         return f"{column}::pg_catalog.text", "pg_catalog.text"
     return column, SQL_TYPES[kind]
 

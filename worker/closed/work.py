@@ -14,6 +14,7 @@ from model.code.importing import install_code
 from model.formats import FORMATS
 from shared.models.registry import ModelVersion
 from shared.models.signature import Signature
+from shared.models.signature_reading import open_gaps
 from shared.models.task import Task
 from shared.sources.source import SourceColumn
 from shared.status import RowError
@@ -48,6 +49,7 @@ def prepare_file(asked: dict[str, Any], content: bytes, code: bytes = b"") -> di
             formats=tuple(asked.get("formats") or FORMATS),
             code=code or None,
             others=dict(asked.get("others") or {}),
+            open_gaps=() if given is None else open_gaps(given),
         )
     )
     return {**artefact.metadata.to_json(), "reference": _reference_json(artefact)}

@@ -22,7 +22,7 @@ from model.seals.seal import check_said
 from shared.files.model_size import size_refusal
 from shared.models.model_list import describe_model
 from shared.models.new_version import NewVersion
-from shared.models.no_features import no_features
+from shared.models.no_features import adding_command, no_features
 from shared.models.registry import ModelVersion, get_version, is_registered, read_artefact, read_code, register_version
 from shared.models.signature import Signature
 from shared.models.task import Task
@@ -130,7 +130,8 @@ def read_prepared(
     """What a closed process has found out about a file. Code of the file ran there: nothing of it is taken unread."""
     try:
         reference = read_reference(found["reference"]["features"], found["reference"]["answers"])
-        findings = [str(finding) for finding in found["findings"]]
+        signature = Signature.from_json(found["signature"])
+        findings = [*(str(finding) for finding in found["findings"]), *_how_to_add(source, signature)]
         file_format = str(found["file_format"])
         files = read_pack(code) if code else {}
         new = NewVersion(
@@ -138,7 +139,7 @@ def read_prepared(
             task=Task(found["task"]),
             source_id=None if source is None else source.id,
             sha256=_sha256(content),
-            signature=Signature.from_json(found["signature"]),
+            signature=signature,
             classes=list(found["classes"]),
             threshold=None if found["threshold"] is None else float(found["threshold"]),
             metadata={
@@ -158,6 +159,12 @@ def read_prepared(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ErrandRefused("model_refused", "The process that opened the file gave no answer to be read.") from error
     return new, reference
+
+
+def _how_to_add(source: Source | None, signature: Signature) -> list[str]:
+    """What to type where features are columns of the source's table that are no features there."""
+    command = None if source is None else adding_command(source, signature.names)
+    return [] if command is None else [f"a source of the table in which all its columns are features: {command}"]
 
 
 def _how_opened(file_format: str, files: Mapping[str, str]) -> list[str]:

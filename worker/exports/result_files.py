@@ -101,6 +101,10 @@ class ExportRefused(PredictqError):
 
 def _cell(sheet: Any, value: Any) -> Any:
     """A value as Excel keeps it: texts as texts, whatever they begin with, and no digit lost."""
+    if isinstance(value, float):
+        cell = WriteOnlyCell(sheet, repr(value))  # openpyxl itself writes 16 digits, and some doubles need 17
+        cell.data_type = "n"
+        return cell
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _EXACT_IN_EXCEL:
         value = str(value)
     if not isinstance(value, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,9 +14,11 @@ from model.formats import FORMATS, ONNX, format_of, open_file
 from model.metadata import ArtefactMetadata
 from model.onnx_model import OnnxModel
 from model.servable import Servable, ordered_classes, own_threshold, servable
-from model.signature.infer import Column, as_onnx_takes, infer_signature, lacking_words
+from model.signature.category_types import is_booster
+from model.signature.infer import Column, as_boosters_take, as_onnx_takes, infer_signature, lacking_words
 from model.signature.learnt_types import otherwise_learnt
 from shared.files.model_size import size_refusal
+from shared.models.feature import dtype_flaw
 from shared.models.signature import FeatureSpec, Signature, find_feature, missing_columns
 from shared.models.task import Task
 from worker.models.gaps import settle_gaps
@@ -34,7 +36,8 @@ class Offer:
     are the source's; None where features come with each call. `allow` names types of a skops file that are trusted.
     `force`: why it is registered in spite of the trial's doubts. A file of another form than `formats` is not opened.
     `code` is the pack of the modules that it brings, which are importable already. `others` are columns of the source's
-    table that are no features there: why, by name.
+    table that are no features there: why, by name. `open_gaps` are features of `signature` of which nothing is said of
+    whether they may be missing: that is found out by trying.
     """
 
     content: bytes
@@ -49,6 +52,7 @@ class Offer:
     formats: Sequence[str] = FORMATS
     code: bytes | None = None
     others: Mapping[str, str] = field(default_factory=dict)
+    open_gaps: Collection[str] = ()
 
 
 def prepare(offer: Offer) -> Artefact:
@@ -91,7 +95,8 @@ def prepare(offer: Offer) -> Artefact:
         code_sha256=None if offer.code is None else hashlib.sha256(offer.code).hexdigest(),
     )
     artefact = Artefact(offer.content, metadata, offer.code)
-    settled = settle_gaps(wrap(estimator, artefact, version=0), said=_said(offer))
+    settled = settle_gaps(wrap(estimator, artefact, version=0), said=_said(offer) - set(offer.open_gaps))
+    settled = _without_open_gaps(offer, estimator, settled)
     return with_trial(replace(artefact, metadata=replace(metadata, signature=settled)), force=offer.force)
 
 
@@ -122,7 +127,7 @@ def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
     except ModelRefused:
         if offer.signature is None:
             raise
-        return _taken(estimator, offer.signature.features), _lacking(offer, offer.signature)
+        return _taken(estimator, _with_open_gaps(offer, estimator)), _lacking(offer, offer.signature)
     if offer.signature is None:
         return inferred.signature, inferred.notes
     strange = [name for name in offer.signature.names if name not in inferred.signature.names]
@@ -131,8 +136,34 @@ def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:
             f"The signature names {', '.join(map(repr, strange))}, and the model has no such feature. It has "
             f"{', '.join(map(repr, inferred.signature.names[:20]))}."
         )
-    features = tuple(find_feature(offer.signature.features, spec.name) or spec for spec in inferred.signature.features)
+    said = _with_open_gaps(offer, estimator)
+    features = tuple(find_feature(said, spec.name) or spec for spec in inferred.signature.features)
     return _taken(estimator, features), inferred.notes
+
+
+def _with_open_gaps(offer: Offer, estimator: Any) -> tuple[FeatureSpec, ...]:
+    """What is said of the features, those as nullable of which it is to be found out, unless their column never is."""
+    never = {column.name for column in offer.columns or () if not column.nullable}
+    wanted = set(offer.open_gaps) - never
+    said = () if offer.signature is None else offer.signature.features
+    return tuple(_with_gap(estimator, spec) if spec.name in wanted else spec for spec in said)
+
+
+def _with_gap(estimator: Any, spec: FeatureSpec) -> FeatureSpec:
+    fits = dtype_flaw(spec.kind, spec.dtype, nullable=True, categories=spec.categories) is None
+    found = replace(spec, nullable=True, dtype=spec.dtype if fits else "")
+    return as_boosters_take(found) if is_booster(estimator) else found
+
+
+def _without_open_gaps(offer: Offer, estimator: Any, settled: Signature) -> Signature:
+    """The features whose gap the model does not answer, again as they were said."""
+    said = () if offer.signature is None else _taken(estimator, offer.signature.features).features
+    return Signature(
+        tuple(
+            (not spec.nullable and spec.name in offer.open_gaps and find_feature(said, spec.name)) or spec
+            for spec in settled.features
+        )
+    )
 
 
 def _taken(estimator: Any, features: Sequence[FeatureSpec]) -> Signature:

@@ -16,31 +16,42 @@ from api.http.openapi import PROBLEMS
 from api.http.root_path import rooted
 from api.schemas import erasures as schemas
 from shared.erasure.errors import ErasureUnknown
-from shared.erasure.keys import client_key, read_source
+from shared.erasure.keys import ClientKey, client_key, read_source
+from shared.erasure.other_sources import OtherSource, other_sources
 from shared.erasure.records import ErasureRecord, list_erasures, read_erasure, request_erasure, request_replay
+from shared.postgres.engine import transaction
 
 router = APIRouter(tags=["erasures"], route_class=WideRoute, responses=PROBLEMS)
 
 ErasureId = Annotated[str, Path(description="The erasure.", json_schema_extra={"format": "uuid"})]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most to give.")]
 
+_QUEUE_SECONDS = 4.0  # for a thread, as any call waits
+
 
 @router.post("/v1/erasures", status_code=202, summary="Erase a client")
 async def erase(
     request: Request, response: Response, services: CurrentServices, caller: AdminCaller, body: schemas.ErasureOrder
-) -> schemas.Erasure:
-    """All that is held of one client goes, page by page; the rows of her predictions stay as `erased`.
+) -> schemas.AskedErasure:
+    """All that is held of one client of a source goes, page by page; the rows of her predictions stay as `erased`.
 
+    `elsewhere` are other sources over the same table, and those that have answers for the same key: they keep theirs.
     A legal hold refuses it; how long answers must be kept does not. Needs an admin key.
     """
 
+    def look_elsewhere() -> list[OtherSource]:
+        with transaction(services.downloads.engine) as connection:
+            return other_sources(connection, _key(connection, body))
+
     def ask(connection: Connection) -> ErasureRecord:
-        key = client_key(read_source(connection, body.source, no_source=body.no_source), body.client_id)
-        asked = request_erasure(connection, key, reason=body.reason, actor=caller.actor)
+        asked = request_erasure(connection, _key(connection, body), reason=body.reason, actor=caller.actor)
         _record(connection, request, caller, "erasure.ask", asked)
         return asked
 
-    return _accepted(response, await services.quick.write(ask))
+    elsewhere = await services.downloads.run_long(look_elsewhere, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
+    accepted = _accepted(response, await services.quick.write(ask))
+    others = [schemas.OtherSource.model_validate(other, from_attributes=True) for other in elsewhere]
+    return schemas.AskedErasure(**accepted.model_dump(), elsewhere=others)
 
 
 @router.post("/v1/erasures/replay", status_code=202, summary="Erase again after a restore")
@@ -73,6 +84,10 @@ async def read_one(services: CurrentServices, _: AdminCaller, erasure_id: Erasur
     except ValueError:
         raise ErasureUnknown(erasure_id) from None
     return _shape(await services.quick.read(lambda connection: read_erasure(connection, wanted)))
+
+
+def _key(connection: Connection, body: schemas.ErasureOrder) -> ClientKey:
+    return client_key(read_source(connection, body.source, no_source=body.no_source), body.client_id)
 
 
 def _accepted(response: Response, asked: ErasureRecord) -> schemas.Erasure:

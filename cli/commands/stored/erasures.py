@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -42,22 +43,24 @@ def erase(
     api_key: ApiKeyText = None,
     as_json: AsJson = False,
 ) -> int:
-    """Erase one client from all that predictq holds. The rows of her predictions stay, as erased."""
+    """Erase one client of a source from all that predictq holds. The rows of her predictions stay, as erased."""
     order = {**client_order(key, source, composite=composite, no_source=no_source), "reason": reason}
     with api_client(api_url, api_key, quiet=as_json) as http:
         erasure = http.call("POST", "/v1/erasures", order)
+        elsewhere = erasure.pop("elsewhere")
         if wait or compact_too:
             erasure = _ended(http, erasure["id"])
     if compact_too and erasure["status"] == "done":
-        left = _compact(quiet=as_json)
+        left = _compact(quiet=as_json, under=_place(erasure["source"]))
         with api_client(api_url, api_key, quiet=as_json) as http:
             erasure = http.call("GET", f"/v1/erasures/{erasure['id']}")
     else:
         left = {}
     if as_json:
-        say_json({**erasure, "not_compacted": left})
+        say_json({**erasure, "elsewhere": elsewhere, "not_compacted": left})
     else:
         _say(erasure)
+        _say_elsewhere(elsewhere)
     return ExitStatus.NOT_SUCCEEDED if erasure["status"] == "failed" or left else ExitStatus.DONE
 
 
@@ -143,7 +146,7 @@ def compact(as_json: AsJson = False) -> int:
     return ExitStatus.NOT_SUCCEEDED if left else ExitStatus.DONE
 
 
-def _compact(*, quiet: bool) -> dict[str, str]:
+def _compact(*, quiet: bool, under: str = "the sources that they were erased from") -> dict[str, str]:
     from cli.connection.database import database  # noqa: PLC0415 - SQLAlchemy takes 0.2 s to import
     from shared.erasure.compact import Compacted  # noqa: PLC0415
     from shared.erasure.compact import compact as run  # noqa: PLC0415
@@ -158,7 +161,8 @@ def _compact(*, quiet: bool) -> dict[str, str]:
     for table, why in report.left.items():
         remark(f"{table} is left: {why}")
     if not quiet and report.is_complete:
-        say("no byte of an erased client is left in the table files" if report.compacted else "nothing to compact")
+        gone = plain_text(f"no byte of an erased client is left in the table files under {under}")
+        say(gone if report.compacted else "nothing to compact")
     return report.left
 
 
@@ -182,3 +186,21 @@ def _say(erasure: dict[str, Any]) -> None:
             remark("Her old bytes leave the table files with the next compaction: predictq compact, or tonight")
     else:
         say(f"erasure {erasure['id']} is {erasure['status']}. See how it stands with: predictq erasures list")
+
+
+def _say_elsewhere(others: list[dict[str, Any]]) -> None:
+    """What the erasure does not reach, and what to type. The key stands in no line."""
+    for other in others:
+        table = " over the same table" if other["is_same_table"] else ""
+        answers = f"{other['answers']:,} answers" if other["answers"] else "no answer"
+        named = ["--no-source"] if other["source"] is None else ["--source", other["source"]]
+        remark(
+            plain_text(
+                f"Not erased: {_place(other['source'])}{table} has {answers} for the same key. If that is the same "
+                f"client: predictq clients erase KEY {shlex.join(named)} --reason …"
+            )
+        )
+
+
+def _place(source: str | None) -> str:
+    return "no source" if source is None else f"source {source}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from xml.etree import ElementTree as ET
 
 import openpyxl
+import orjson
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -115,8 +119,6 @@ def test_texts_that_look_like_formulas_stay_texts(tmp_path: Any) -> None:
     row = dict.fromkeys(("probability", "threshold", "error_detail", "key", "value"))
     row |= {"request_id": "1-0", "client_id": "=1+1", "label": "+x", "model_version": 1, "model": "@m\x01"}
     lines = io.BytesIO()
-    import orjson
-
     lines.write(orjson.dumps({**row, "error_code": None}) + b"\n")
     lines.seek(0)
     target = tmp_path / "a.xlsx"
@@ -124,6 +126,31 @@ def test_texts_that_look_like_formulas_stay_texts(tmp_path: Any) -> None:
         assert write_rows(lines, file, "xlsx") == 1
     cells = next(iter(openpyxl.load_workbook(target).active.iter_rows(min_row=2)))
     assert [(cell.value, cell.data_type) for cell in cells if cell.value][1:3] == [("=1+1", "s"), ("+x", "s")]
+
+
+def test_doubles_keep_their_last_digit_in_excel(tmp_path: Any) -> None:
+    """The text in the sheet's XML is the number itself, also where that needs 17 digits or an exponent."""
+    from worker.exports.result_files import write_rows
+
+    draw = random.Random(7)
+    given = [0.023060146676727032, 5e-324, 1e22, 0.1, 1.0, *(draw.random() for _ in range(2000))]
+    given += [draw.random() * 10.0 ** draw.randint(-300, 300) for _ in range(2000)]
+    row: dict[str, Any] = dict.fromkeys(("label", "threshold", "error_code", "error_detail", "key", "value"))
+    row |= {"request_id": "1-0", "client_id": 1, "model_version": 1, "model": "m"}
+    lines = io.BytesIO(b"".join(orjson.dumps({**row, "probability": p, "threshold": p}) + b"\n" for p in given))
+    target = tmp_path / "a.xlsx"
+    with target.open("wb") as file:
+        assert write_rows(lines, file, "xlsx") == len(given)
+    with zipfile.ZipFile(target) as archive, archive.open("xl/worksheets/sheet1.xml") as sheet:
+        names = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+        cells = {str(cell.get("r")): cell for cell in ET.parse(sheet).iter(f"{names}c")}
+    (header, *_) = openpyxl.load_workbook(target).active.iter_rows(max_row=1)
+    columns = [cell.column_letter for cell in header if cell.value in ("probability", "threshold")]
+    assert len(columns) == 2
+    for column in columns:
+        found = [cells[f"{column}{place}"] for place in range(2, len(given) + 2)]
+        assert [float(str(cell.findtext(f"{names}v"))) for cell in found] == given
+        assert {cell.get("t") for cell in found} == {"n"}
 
 
 def test_a_key_of_several_columns_is_spelt_as_in_csv(tmp_path: Any) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
+from shared.errors import FilterRefused
 from shared.sources.description import source_from
 from shared.sources.errors import SourceRefused
+from shared.sources.selection import check_filter
 from tests.integration.sources.source_support import fetch, run
 from worker.sources.describing import looks
 from worker.sources.describing.description import describe
@@ -24,7 +26,7 @@ def test_a_table_is_described_from_its_catalogue(driver: PsycopgConnection) -> N
     run(
         driver,
         """CREATE SCHEMA crm; CREATE DOMAIN percent AS numeric(5,2) NOT NULL; CREATE DOMAIN rate AS percent;
-        CREATE TYPE mood AS ENUM ('a'); CREATE EXTENSION citext;
+        CREATE TYPE mood AS ENUM ('a'); ALTER TYPE mood ADD VALUE 'b' BEFORE 'a'; CREATE EXTENSION citext;
         CREATE TABLE crm.policyholders (policy_no text PRIMARY KEY, age smallint NOT NULL, share rate, m mood, c citext,
             pad char(4), at timestamptz, doc jsonb, raw bytea, gone integer, took interval, list integer[]);
         ALTER TABLE crm.policyholders DROP COLUMN gone; COMMENT ON COLUMN crm.policyholders.age IS 'in years';
@@ -60,6 +62,12 @@ def test_a_table_is_described_from_its_catalogue(driver: PsycopgConnection) -> N
     source = source_from("policyholders", None, found)
     assert source.key_form.storage == "text"
     assert source.measured["rows"] == 200
+    assert source.measured["labels"] == {"m": ["b", "a"]}
+    check_filter({"m": ["a", None]}, source)
+    check_filter({"m": None}, source)
+    for unknown in ("c", ["a", "c"]):
+        with pytest.raises(FilterRefused, match=r"m must be one of b, a; .*predictq sources check"):
+            check_filter({"m": unknown}, source)
 
 
 TABLE = "(k integer PRIMARY KEY, v integer NOT NULL)"

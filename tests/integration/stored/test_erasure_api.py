@@ -67,7 +67,9 @@ def test_the_way_of_an_erasure(gateway: Gateway, engine: Engine, scorer: Scorer,
     answer = gateway.post("/v1/erasures", json={"client_id": str(PERSON), "reason": "art. 17"})
     assert answer.status_code == 202
     place = answer.headers["Location"]
-    assert gateway.get(place).json() == {**answer.json(), "status": "queued"}
+    asked = answer.json()
+    assert asked.pop("elsewhere") == []
+    assert gateway.get(place).json() == {**asked, "status": "queued"}
     assert ErasureDuty(tmp_path).run(as_upkeep(engine)) == "1 erasures ended"
     done = gateway.get(place).json()
     assert (done["status"], done["pages"], done["answers"], done["source"]) == ("done", 1, 1, "clients")
@@ -82,6 +84,38 @@ def test_the_way_of_an_erasure(gateway: Gateway, engine: Engine, scorer: Scorer,
     assert (row["client_id"], row["probability"], row["error_code"]) == (None, None, "erased")
     for document in (done, gone.json(), again.json(), row):
         assert str(PERSON) not in json.dumps(document)
+
+
+def test_an_erasure_names_the_sources_that_it_does_not_reach(gateway: Gateway, engine: Engine, tmp_path: Path) -> None:
+    """One over a view has answers for her key, whatever its type; one over the same table is named with none, too."""
+    for name, storage, keys in (
+        ("a view", "text", [str(PERSON), "2", str(PERSON)]),
+        ("same table", "int8", [2]),
+        ("others", "int8", [1, 2]),
+        ("pairs", "text", ['["1","2"]']),
+    ):
+        add_page(engine, add_source(engine, name, storage, ["a", "b"] if name == "pairs" else ["id"]), storage, keys)
+    with transaction(engine) as connection:
+        connection.execute(
+            text("""UPDATE predictq.sources o SET relation_schema = s.relation_schema, relation_name = s.relation_name
+                    FROM predictq.sources s WHERE o.name = 'same table' AND s.name = 'clients'""")
+        )
+    order = {"client_id": PERSON, "source": "clients", "reason": "art. 17"}
+    answer = gateway.post("/v1/erasures", json=order)
+    assert answer.status_code == 202
+    named = [
+        {"source": "a view", "is_same_table": False, "answers": 2},
+        {"source": "same table", "is_same_table": True, "answers": 0},
+    ]
+    assert answer.json()["elsewhere"] == named
+    assert str(PERSON) not in answer.text
+    ErasureDuty(tmp_path).run(as_upkeep(engine))
+    assert len(places(engine, key_of(engine, str(PERSON), "a view"))) == 1  # as was said
+
+    back = gateway.post("/v1/erasures", json={**order, "client_id": str(PERSON), "source": "a view"}).json()[
+        "elsewhere"
+    ]
+    assert back == []  # under `clients` nothing is left of her
 
 
 @pytest.mark.parametrize(

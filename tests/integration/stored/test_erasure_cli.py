@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.erasure.kept_hashes import LOG_NAME
 from shared.status import Queue
 from tests.integration.gateway.api_support import new_key, running_gateway
-from tests.integration.stored.erasure_support import PERSON, ask, erasure, everything, key_of
+from tests.integration.stored.erasure_support import PERSON, add_page, add_source, ask, erasure, everything, key_of
 from tests.integration.worker.scoring_support import score
 from tests.support import OWNER, ROOT, add_clients, add_model, environment, stop, submit_bulk, wait_until
 from worker.scoring.scorer import Scorer
@@ -46,6 +46,7 @@ def test_a_person_goes_with_one_command(
     add_clients(engine, 1, first=PERSON)
     submit_bulk(engine, [1, PERSON, 2])
     score(scorer, Queue.BULK)
+    add_page(engine, add_source(engine, "her view", "int8"), "int8", [PERSON])
     with running_gateway(settings, new_key(engine, OWNER, is_admin=True)) as gateway:
         known = {
             **os.environ,
@@ -61,18 +62,25 @@ def test_a_person_goes_with_one_command(
             return done
 
         file = tmp_path / "client.json"
-        run("clients", "export", str(PERSON), "--output", str(file))
+        run("clients", "export", str(PERSON), "--output", str(file), "--source", "clients")
         assert len(json.loads(file.read_text())["predictions"]) == 1
         assert file.stat().st_mode & 0o777 == 0o600
-        run("clients", "export", str(PERSON), "--output", str(file), status=1)  # nothing is written over
-        refused = run("clients", "erase", "5x", "--reason", "r", status=1)
+        run(
+            "clients", "export", str(PERSON), "--output", str(file), "--source", "clients", status=1
+        )  # nothing is written over
+        refused = run("clients", "erase", "5x", "--source", "clients", "--reason", "r", status=1)
         assert "5x" not in refused.stderr
 
-        erased = run("clients", "erase", "-", "--reason", "art. 17", "--compact", text=f"{PERSON}\n")
+        order = ("clients", "erase", "-", "--reason", "art. 17", "--compact", "--source")
+        erased = run(*order, "clients", text=f"{PERSON}\n")
         assert "1 answers in 1 pages" in erased.stdout
-        assert "no byte of an erased client is left" in erased.stdout
+        assert "no byte of an erased client is left in the table files under source clients\n" in erased.stdout
+        assert "source her view has 1 answers for the same key" in erased.stderr
+        assert "predictq clients erase KEY --source 'her view' --reason" in erased.stderr
         assert str(PERSON) not in erased.stdout + erased.stderr
-        (listed,) = json.loads(run("erasures", "list", "--json").stdout)
+        again = run(*order, "her view", text=f"{PERSON}\n")
+        assert "Not erased" not in again.stderr
+        (_, listed) = json.loads(run("erasures", "list", "--json").stdout)
         assert listed["status"] == "done"
         assert listed["compacted_at"] is not None
         assert "nothing to compact" in run("compact").stdout

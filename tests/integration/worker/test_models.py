@@ -279,3 +279,4 @@ def test_a_feature_that_is_the_key_is_said_to_be_it(engine: Engine, source: Sour
     content = dumped(make_pipeline(OneHotEncoder(handle_unknown="ignore"), LR()).fit(frame, LABELS))
     findings = register(engine, source, content, "keyed")["findings"]
     assert any("the source lacks 1 of the model's features: 'no' (it is part of the key" in one for one in findings)
+    assert any(one.endswith(f"--table {source.schema}.people --key no --column no") for one in findings)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
+from typer.testing import CliRunner
 
-from shared.models.no_features import no_features
+from cli.commands import sources
+from cli.main import app
+from shared.models.no_features import adding_command, no_features
 from shared.models.signature import LACKS, FeatureKind, FeatureSpec, Signature
 from shared.sources.source import KeyColumn, Source, SourceColumn
 from tests.unit.models.test_models_of_others import registered
@@ -31,10 +40,9 @@ SOURCE = Source(
 )
 
 REASONS = {
-    "country": "part of the key, which is no feature by itself: add a source of the table with --column",
-    "region": "there for filters alone: add a source of the table with --column for each feature",
-    "age": "left out by --column: add a source of the table with --column for each feature, this one too: "
-    "predictq sources add NAME --table sales.orders",
+    "country": "part of the key, which is no feature by itself",
+    "region": "there for filters alone",
+    "age": "left out by --column",
     "photo": "of the type bytea, and no feature can be: make a view that casts it",
     "Salary": 'may not read it: GRANT SELECT ("Salary") ON sales.orders to its role, then predictq sources check shop',
 }
@@ -57,3 +65,34 @@ def test_what_the_source_lacks_is_said_with_its_reason(name: str, is_given: bool
     (lacks,) = [finding for finding in findings if finding.startswith(LACKS)]
     assert f"1 of the model's features: {name!r} (" in lacks
     assert REASONS[name] in lacks
+
+
+def test_what_is_to_be_typed_for_such_a_column_is_what_the_command_line_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the source's own address and key, and every feature that the table has, whatever is in the names."""
+    asked: list[dict[str, Any]] = []
+
+    class Gateway:
+        def call(self, _method: str, _path: str, body: dict[str, Any]) -> dict[str, Any]:
+            asked.append(body)
+            return {}
+
+    @contextlib.contextmanager
+    def gateway(*_: object, **__: object) -> Iterator[Gateway]:
+        yield Gateway()
+
+    monkeypatch.setattr(sources, "api_client", gateway)
+    source = replace(
+        SOURCE, relation="it's", url_variable="SHOP_URL", filters=(SourceColumn("région", "text"), *SOURCE.filters)
+    )
+    assert adding_command(source, ["pay", "nowhere"]) is None
+    command = adding_command(source, ["pay", "country", "Order No", "nowhere", "region", "age"])
+    assert command is not None
+    name, *words = shlex.split(command)
+    assert name == "predictq"
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    (body,) = asked
+    assert (body["name"], body["table"], body["url_variable"]) == ("shop-features", "sales.it's", "SHOP_URL")
+    assert (body["key"], body["filters"]) == (["country", "Order No"], ["région"])
+    assert body["columns"] == ["pay", "country", "Order No", "region", "age"]
+    assert '\'"sales"."it.s"\'' in str(adding_command(replace(source, relation="it.s"), ["region"]))

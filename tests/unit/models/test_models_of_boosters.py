@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from model.formats import JOBLIB, ONNX, format_of
 from model.onnx_model import OnnxModel
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, SignatureRefused
 from tests.unit.models.test_models_of_others import (
+    COLUMNS,
     FRAME,
     FULL,
     LABELS,
@@ -30,6 +32,7 @@ from tests.unit.models.test_models_of_others import (
     registered,
     table_of,
 )
+from worker.closed.work import prepare_file
 from worker.models.check import check_model
 from worker.models.loaded_model import load_model
 
@@ -94,6 +97,39 @@ def test_words_that_xgboost_garbles_are_not_taken_for_its_categories() -> None:
         assert re.search(r"categories of 'city' as they were.*--signature FILE", str(refusal))  # noqa: PT017
     else:
         assert inferred == tuple(words)
+
+
+@pytest.mark.parametrize("make", [lightgbm, xgboost])
+def test_whether_a_named_feature_may_be_missing_is_found_out_where_it_is_not_said(make: Any) -> None:
+    """A booster takes gaps, of a flag as NaN among numbers; what is said stays, and so does a column without gaps."""
+    columns = [column for column in COLUMNS if column.name in (*NUMBERS, *WORDS, "over")]
+    model = make("LGBMClassifier" if make is lightgbm else "XGBClassifier").fit(with_categories(FRAME), LABELS)
+    words = {name: sorted(FRAME[name].dropna().unique(), reverse=True) for name in WORDS}
+    features: list[dict[str, Any]] = [{"name": NUMBERS[0], "kind": "number"}, {"name": NUMBERS[1], "kind": "integer"}]
+    features += [{"name": name, "kind": "integer", "nullable": False} for name in NUMBERS[2:]]
+    features += [{"name": "over", "kind": "boolean"}]
+    features += [{"name": name, "kind": "category", "dtype": "category", "categories": words[name]} for name in WORDS]
+    asked = {"name": "theirs", "signature": {"features": features}}
+    found = {item["name"]: item for item in prepare_file(asked, dumped(model))["signature"]["features"]}
+    assert {name: item["nullable"] for name, item in found.items()} == {name: name not in NUMBERS[2:] for name in found}
+    assert (found[NUMBERS[1]]["dtype"], found["over"]["dtype"]) == ("float64", "float64")
+    never = [asdict(Column(column.name, column.type, nullable=column.name != WORDS[0])) for column in columns]
+    found = {
+        item["name"]: item for item in prepare_file({**asked, "columns": never}, dumped(model))["signature"]["features"]
+    }
+    assert (found[WORDS[0]]["nullable"], found[WORDS[1]]["nullable"]) == (False, True)
+
+
+def test_a_named_feature_whose_gap_is_not_answered_stays_as_it_was_said() -> None:
+    """Also in a type that could hold a gap."""
+    model = LogisticRegression().fit(FULL.to_numpy(), LABELS)
+    features = [{"name": name, "kind": "integer"} for name in FULL.columns]
+    features[0]["dtype"] = "float64"
+    found = prepare_file({"name": "theirs", "signature": {"features": features}}, dumped(model))["signature"][
+        "features"
+    ]
+    assert [item["nullable"] for item in found] == [False] * len(features)
+    assert [item["dtype"] for item in found] == ["float64", *["int64"] * (len(features) - 1)]
 
 
 def test_a_raw_booster_is_refused_with_the_name_of_what_to_save() -> None:

@@ -8,6 +8,7 @@ import pytest
 from model.errors import DataRefused
 from model.training.columns import choose_columns, training_frame
 from model.training.csv_file import read_rows
+from model.training.encoding import for_linear
 from shared.models.signature import FeatureKind
 
 
@@ -35,6 +36,19 @@ def test_columns_are_read_as_what_they_hold(tmp_path: Path) -> None:
     assert rows["left"].tolist() == ["Yes", "No", "Yes"]
 
 
+def test_a_column_with_one_word_and_gaps_is_learnt_from(tmp_path: Path) -> None:
+    """A gap is a word of its own there, as in `Y` or nothing; without gaps it is left out."""
+    lines = "".join(f"{n % 7},{'Y' if n % 5 == 0 else ''},FR,{n % 2}\n" for n in range(1, 60))
+    rows = read_rows(written(tmp_path, "count,called,land,y\n" + lines), "y")
+    columns = choose_columns(rows, "y")
+    (called,) = [spec for spec in columns.features if spec.name == "called"]
+    assert (called.kind, called.categories, called.nullable) == (FeatureKind.CATEGORY, ("Y",), True)
+    assert columns.left_out == {"land": "the same in every row: 'FR'"}
+    encode = for_linear(columns.features)
+    encoded = encode.fit_transform(training_frame(rows, columns.features))
+    assert sorted(set(map(tuple, encoded[:, 1:].tolist()))) == [(0.0, 1.0), (1.0, 0.0)]
+
+
 def test_what_is_chosen_has_the_types_of_its_signature(tmp_path: Path) -> None:
     """What the estimator is fitted on is what a worker gives it later."""
     lines = "".join(f"{n % 7},{n / 3:.2f},{'ab'[n % 2]},{'true' if n % 3 else ''},{n % 2}\n" for n in range(1, 60))
@@ -46,7 +60,8 @@ def test_what_is_chosen_has_the_types_of_its_signature(tmp_path: Path) -> None:
         "price": (FeatureKind.NUMBER, True),
         "word": (FeatureKind.CATEGORY, False),
     }
-    assert columns.left_out["flag"] == "the same in every row: 'True'"
+    said = "the same in every row that has a value: 'True'; the other 32.2% are imputed"
+    assert columns.left_out["flag"] == said
     frame = training_frame(rows, columns.features)
     assert [str(dtype) for dtype in frame.dtypes] == ["float64", "float64", "object"]
 

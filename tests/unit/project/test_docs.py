@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,16 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_no_page_waits_to_be_filled_in(page: Path) -> None:
     """No page holds a mark in the place of words or a table that were to come."""
     assert re.findall(r"@@\w*|\bTODO\b|\bTBD\b", page.read_text(encoding="utf-8")) == []
+
+
+def test_what_a_models_libraries_are_installed_with_is_told_where_models_are_registered() -> None:
+    """Each extra with the libraries in it, as `pyproject.toml` has them."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    page = (DOCS / "your-data.md").read_text("utf-8")
+    for extra, words in (("boosters", ("LightGBM", "XGBoost", "CatBoost", "imbalanced-learn")), ("onnx", ("ONNX",))):
+        (line,) = [line for line in page.splitlines() if f"--editable '.[{extra}]'" in line]
+        assert all(word in line for word in words)
+        assert len(extras[extra]) == len(words)
 
 
 def test_the_proofs_of_the_torture_are_told() -> None:

@@ -40,6 +40,7 @@ class CatalogueColumn:
     comment: str | None
     is_readable: bool
     is_deterministic: bool  # whether its collation takes texts for equal only where they are the same
+    labels: tuple[str, ...] = ()  # of an enum, in its order
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ def _parsed(written: str) -> list[str]:
 
 
 def _typed(row: tuple[Any, ...], kind: str) -> tuple[Any, ...]:
-    name, base, base_schema, base_kind, words, is_required, comment, is_readable, is_deterministic = row
+    name, base, base_schema, base_kind, words, is_required, comment, is_readable, is_deterministic, labels = row
     known = _BASE_TYPES.get(base) if base_schema == "pg_catalog" else None
     if base_kind == "e":
         known = "enum"
@@ -147,7 +148,7 @@ def _typed(row: tuple[Any, ...], kind: str) -> tuple[Any, ...]:
         known = "citext"
     # A view carries no NOT NULL, and a foreign table's is a promise that nobody keeps.
     nullable = not is_required or kind in ("v", "m", "f")
-    return name, known or words, known is not None, nullable, comment, is_readable, is_deterministic
+    return name, known or words, known is not None, nullable, comment, is_readable, is_deterministic, tuple(labels)
 
 
 def _indexes(
@@ -195,7 +196,8 @@ WITH RECURSIVE bases AS (
 SELECT a.attname::text, b.typname::text, n.nspname::text, b.typtype::text,
        pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull OR b.is_required,
        pg_catalog.col_description(a.attrelid, a.attnum),
-       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), coalesce(l.collisdeterministic, true)
+       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), coalesce(l.collisdeterministic, true),
+       ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder)
 FROM pg_catalog.pg_attribute a
 JOIN bases b ON b.attnum = a.attnum AND b.typtype <> 'd'
 JOIN pg_catalog.pg_namespace n ON n.oid = b.typnamespace

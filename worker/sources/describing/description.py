@@ -22,6 +22,8 @@ from worker.sources.describing.parts import column_json
 from worker.sources.describing.rights import current_role, gateway_role, grant_lines, may_read
 from worker.sources.failures import source_failure
 
+_MOST_LABELS = 1000  # of one column: filters on one that has more are not checked
+
 
 def describe(
     driver: PsycopgConnection,
@@ -111,6 +113,7 @@ class _Description:
             "key": [{"name": column.name, "type": column.type} for column in self._key],
             "columns": [column_json(column, fractions.get(column.name)) for column in self._columns],
             "filters": [column_json(column, None) for column in self._filters],
+            "labels": self._labels(),
             "not_features": self._not_features(),
             "left_out": self._left_out(),
             "rows": rows,
@@ -199,6 +202,11 @@ class _Description:
 
     def _is_asked(self, name: str) -> bool:
         return self._takes_all or name in self._asked
+
+    def _labels(self) -> dict[str, list[str]]:
+        """The labels of each enum that a filter may name, where they are not too many to be kept."""
+        used = (*self._columns, *self._filters)
+        return {column.name: list(column.labels) for column in used if 0 < len(column.labels) <= _MOST_LABELS}
 
     def _not_features(self) -> list[dict[str, str]]:
         """The columns that cannot be features, each with the reason."""
