@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 from collections.abc import Callable, Sequence
 from typing import IO
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from api.jobs.downloads import Download
 from api.server.database_threads import DatabaseThreads
 from shared.config import Settings
-from shared.postgres.engine import autocommit
+from shared.postgres.engine import autocommit, driver_connection
 
 Copy = Callable[[Connection, IO[bytes]], None]
 
@@ -33,16 +34,21 @@ def test_a_caller_who_takes_her_time_holds_no_thread(settings: Settings) -> None
     with_threads(settings, run)
 
 
-def test_a_connection_whose_download_failed_is_not_used_again(settings: Settings) -> None:
-    """The error is told, and whoever comes next gets another connection."""
+def test_a_connection_that_a_download_left_within_a_copy_is_not_used_again(settings: Settings) -> None:
+    """The error is told, and whoever comes next gets another connection and waits for no rows."""
+
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "no room for this page")
 
     def fail(connection: Connection, target: IO[bytes]) -> Sequence[Copy]:
-        connection.execute(text("SELECT 1 / 0"))
+        with driver_connection(connection).cursor() as cursor:
+            cursor.copy_expert("COPY (SELECT generate_series(1, 10000000)) TO STDOUT", Full())
         return []
 
     async def run(threads: DatabaseThreads) -> None:
         before = await threads.run(lambda: backend(threads))
-        with pytest.raises(DBAPIError, match="division by zero"):
+        with pytest.raises(OSError, match="no room for this page"):
             await Download(threads).begin(fail)
         assert await threads.run(lambda: backend(threads)) != before
 

@@ -72,7 +72,7 @@ def test_what_is_chosen_has_the_types_of_its_signature(tmp_path: Path) -> None:
         ("", "is empty"),
         ("a,b\n", "has no row below its header"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, and the header names 2 columns"),
-        ("a,b\n1,2\n1\n", "line 3 has 1 fields"),
+        ("a,b\n1,2\n1\n", "line 3 has 1 field,"),
         ("a,a\n1,2\n", "the column a occurs twice"),
         ('a,b\n1,"2\n', "is not a CSV file"),
         ("age,y\n" + "30,1\n" * 19 + "N/A,0\n", "row 20: age is 'N/A', and a number in 95% of the rows.*--drop age"),
