@@ -111,6 +111,7 @@ def _jobs(api: httpx.Client) -> Iterator[Any]:
     yield api.get("/v1/jobs?limit=2").json()
     yield api.post("/v1/jobs/cancel", json={"name": "nobody's"}).json()
     yield api.post("/v1/jobs/count", json={"where": {"department": "Sales"}}).json()
+    yield api.get("/v1/filter-columns").json()
 
 
 def _refusals(api: httpx.Client) -> Iterator[Any]:
@@ -120,6 +121,9 @@ def _refusals(api: httpx.Client) -> Iterator[Any]:
     yield api.post("/v1/jobs", content="client_id\nabc\n", headers={"Content-Type": "text/csv"}).json()
     open_job = api.post("/v1/jobs", json={"all": True, "name": "too early"}).json()["id"]
     yield api.get(f"/v1/jobs/{open_job}/results").json()
+    cancelled = api.post("/v1/jobs", json={"all": True, "name": "a mistake"}).json()["id"]
+    api.post(f"/v1/jobs/{cancelled}/cancel")
+    yield api.get(f"/v1/jobs/{cancelled}").json()
     yield api.get("/problems/backlogged").json()
 
 

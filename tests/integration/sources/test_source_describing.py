@@ -238,7 +238,7 @@ def test_a_role_that_may_read_the_named_columns_and_nothing_else_is_enough(drive
     assert limited["not_features"] == [{"name": "secret", "type": "text", "why": "the worker may not read it"}]
     assert limited["left_out"] == []
     assert any("Row security" in note for note in limited["notes"])
-    assert any("let it read them" in note and 'GRANT SELECT ("secret")' in note for note in limited["notes"])
+    assert any("let the role read it" in note and 'GRANT SELECT ("secret")' in note for note in limited["notes"])
     with pytest.raises(SourceRefused, match=r"may not read secret of.*GRANT SELECT"):
         describe(driver, "crm.t", columns=["secret"])
     run(driver, 'RESET ROLE; REVOKE SELECT ("k", "a") ON crm.t FROM reader; SET ROLE reader')

@@ -73,7 +73,7 @@ def test_a_person_goes_with_one_command(
 
         order = ("clients", "erase", "-", "--reason", "art. 17", "--compact", "--source")
         erased = run(*order, "clients", text=f"{PERSON}\n")
-        assert "1 answers in 1 pages" in erased.stdout
+        assert "1 answer in 1 page" in erased.stdout
         assert "no byte of an erased client is left in the table files under source clients\n" in erased.stdout
         assert "source her view has 1 answers for the same key" in erased.stderr
         assert "predictq clients erase KEY --source 'her view' --reason" in erased.stderr

@@ -172,11 +172,11 @@ def test_the_command_line_says_it_in_words(settings: Settings, gateway: Gateway,
     refused = predictq(settings, gateway, "retention", "set", "1 month")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "below the floor" in refused.stderr
-    assert "2 answers of 1 jobs" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
+    assert "2 answers of 1 job in 1 page" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
     assert "hold 1 stands" in predictq(settings, gateway, "holds", "add", "--client", "2", "--reason", "lawsuit").stdout
-    assert 'client "2"' in predictq(settings, gateway, "holds", "list").stdout
+    assert "client 2 " in predictq(settings, gateway, "holds", "list").stdout
     rows = predictq(settings, gateway, "retention", "run", "--dry-run").stdout
-    assert "1 rows would go out of pages that stay" in rows  # the other client's
+    assert "1 row would go out of pages that stay" in rows  # the other client's
     assert "Nothing is due" not in rows
     assert "hold 2 stands" in predictq(settings, gateway, "holds", "add", "--client", "1", "--reason", "lawsuit").stdout
     assert "Nothing is due" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
