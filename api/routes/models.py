@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -21,7 +21,7 @@ from shared.errors import NoLiveModel
 from shared.jobs.accepting.model_choice import is_model_name
 from shared.models.model_list import ModelSummary, describe_model, list_models
 from shared.models.promotion import check_promotion
-from shared.models.promotion_history import last_promoter, list_promotions, previous_version
+from shared.models.promotion_history import last_promoters, list_promotions, previous_version
 from shared.models.registry import (
     ModelVersion,
     find_version,
@@ -74,7 +74,7 @@ async def read_model(services: CurrentServices, caller: ReadCaller, name: Name) 
 
     def read(connection: Connection) -> schemas.ModelWithVersions:
         (model,) = list_models(connection, name)
-        versions = [_shape(connection, version) for version in list_versions(connection, name)]
+        versions = _shapes(connection, list_versions(connection, name))
         promotions = [
             schemas.PromotionRecord.model_validate(one, from_attributes=True)
             for one in list_promotions(connection, name)
@@ -263,11 +263,26 @@ def _summary(model: ModelSummary) -> schemas.Model:
 
 
 def _shape(connection: Connection, version: ModelVersion) -> schemas.ModelVersion:
-    source = connection.execute(
-        text("SELECT name FROM predictq.sources WHERE id = :id"), {"id": version.source_id}
-    ).scalar_one_or_none()
-    found = {"source": source, "promoted_by": last_promoter(connection, version.id)}
-    names = [name for name in schemas.ModelVersion.model_fields if name not in found]
-    return schemas.ModelVersion.model_validate(
-        {**{name: getattr(version, name) for name in names}, **found}, from_attributes=True
-    )
+    (shape,) = _shapes(connection, [version])
+    return shape
+
+
+def _shapes(connection: Connection, versions: Sequence[ModelVersion]) -> list[schemas.ModelVersion]:
+    named = connection.execute(_SOURCE_NAMES, {"ids": [version.source_id for version in versions]})
+    sources: dict[int | None, str] = {row.id: row.name for row in named}
+    promoters = last_promoters(connection, [version.id for version in versions])
+    names = [name for name in schemas.ModelVersion.model_fields if name not in ("source", "promoted_by")]
+    return [
+        schemas.ModelVersion.model_validate(
+            {
+                **{name: getattr(version, name) for name in names},
+                "source": sources.get(version.source_id),
+                "promoted_by": promoters.get(version.id),
+            },
+            from_attributes=True,
+        )
+        for version in versions
+    ]
+
+
+_SOURCE_NAMES = text("SELECT id, name FROM predictq.sources WHERE id = ANY (CAST(:ids AS integer[]))")

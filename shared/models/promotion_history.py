@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,11 +35,16 @@ WHERE p.model = :model ORDER BY p.id DESC LIMIT :most
 """)
 
 
-def last_promoter(connection: Connection, version_id: int) -> str | None:
-    """Who made a version live last; None where nobody has, or where it is not known who."""
-    asked = text("SELECT actor FROM predictq.promotions WHERE model_version_id = :id ORDER BY id DESC LIMIT 1")
-    found: str | None = connection.execute(asked, {"id": version_id}).scalar_one_or_none()
-    return found
+def last_promoters(connection: Connection, version_ids: Sequence[int]) -> dict[int, str | None]:
+    """Who made each version live last; None where it is not known who. Versions that never were live are left out."""
+    found = connection.execute(_LAST_PROMOTERS, {"ids": list(version_ids)})
+    return {row.model_version_id: row.actor for row in found}
+
+
+_LAST_PROMOTERS = text("""
+SELECT DISTINCT ON (model_version_id) model_version_id, actor FROM predictq.promotions
+WHERE model_version_id = ANY (CAST(:ids AS integer[])) ORDER BY model_version_id, id DESC
+""")
 
 
 def previous_version(connection: Connection, model: str) -> ModelVersion:
