@@ -82,11 +82,11 @@ def understood(look: dict[str, Any]) -> str:
     if look["encoding"] in _ENCODINGS:
         words.append(_ENCODINGS[look["encoding"]])
     words += sorted({column["written"] for column in look["columns"] if column["written"]})
-    rows = f"{count_of(look['rows'], 'row')}" if look["is_whole"] else f"more than {look['rows']:,} rows"
+    rows = count_of(look["rows"], "row") if look["is_whole"] else f"more than {look['rows']:,} rows"
     keys = [column["name"] for column in look["columns"] if column["use"] == "key"]
     features = sum(column["use"] == "feature" for column in look["columns"])
     uses = [f"key {', '.join(keys)}"] if keys else []
-    uses += [f"{count_of(features, 'feature')}"] if features else []
+    uses += [count_of(features, "feature")] if features else []
     ignored = [column["name"] for column in look["columns"] if column["use"] == "ignored"]
     uses += [f"not used: {', '.join(ignored)[:200]}"] if ignored else []
     return plain_text(f"{', '.join(words)}: {rows}; {'; '.join(uses)}")

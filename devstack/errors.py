@@ -1,5 +1,6 @@
 """What can go wrong with the embedded stack; each error says what to do about it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.errors import PredictqError
@@ -72,6 +73,11 @@ class PortTaken(EmbeddedError):
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} on 127.0.0.1 is taken: free it, or ask for another one")
+
+
+def advice_in(told: str, known: Mapping[str, str]) -> str:
+    """What to do about the first phrase of `known` that a program told; empty where there is none."""
+    return next((fix for phrase, fix in known.items() if phrase in told), "")
 
 
 class CommandFailed(EmbeddedError):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from devstack.errors import CommandFailed, WrongOwner
+from devstack.errors import CommandFailed, WrongOwner, advice_in
 from devstack.servers.accounts import Account
 from shared.database_role import DatabaseRole
 
@@ -117,5 +117,5 @@ def _run(command: list[str], cwd: Path, account: Account | None, text: str = "")
         extra_groups=[] if account else None,
     )
     if result.returncode != 0 or "ERROR:" in result.stdout:  # the single-user server ends with 0 all the same
-        advice = next((fix for phrase, fix in ADVICE.items() if phrase in result.stdout), "")
+        advice = advice_in(result.stdout, ADVICE)
         raise CommandFailed(Path(command[0]).name, result.returncode, result.stdout, advice)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from devstack.errors import ChildFailed
+from devstack.errors import ChildFailed, advice_in
 from devstack.files import open_private_log
 from devstack.supervision import die_with_parent
 from devstack.supervision.child import Child, nothing
@@ -115,8 +115,7 @@ class ChildProcess:
     def failure(self, what: str) -> ChildFailed:
         """An error that says `what`, shows the log and advises."""
         tail = self.tail()
-        advice = next((fix for phrase, fix in self.child.advice.items() if phrase in tail), "")
-        return ChildFailed(self.child.name, what, tail, advice, self.child.log_path)
+        return ChildFailed(self.child.name, what, tail, advice_in(tail, self.child.advice), self.child.log_path)
 
     def _signal_and_wait(self, number: signal.Signals, seconds: float, hurry: Callable[[], bool]) -> None:
         if self.popen is None or not self.is_running:

@@ -81,7 +81,7 @@ def export(
             count += 1
             if follow:
                 target.flush()
-    remark(f"{count_of(count, 'line')}")
+    remark(count_of(count, "line"))
 
 
 def _acts(http: ApiClient, wanted: dict[str, str], *, follow: bool) -> Iterator[dict[str, Any]]:
