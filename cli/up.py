@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from devstack.stack import Plan, Running, running_stack
 from devstack.state import StackState
 from devstack.supervision.recovery import Event
 from devstack.supervision.supervisor import StopRequested
+from shared.settings.unknown import unknown_variables
 
 NEXT = (
     "predictq sources add NAME --table SCHEMA.TABLE --key COLUMN   (or predictq clients import FILE.csv)",
@@ -32,6 +34,8 @@ def run_until_stopped(plan: Plan, *, as_json: bool) -> None:
 
     Being stopped in good order is a success; a signal while it comes up is raised as StopRequested.
     """
+    for words in unknown_variables(os.environ):
+        remark(f"[yellow]![/] {plain_text(words)}")
     started = time.monotonic()
     is_up = False
     try:

@@ -93,6 +93,8 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         engine = make_engine(settings, application_name="predictq-up")
         stack.callback(engine.dispose)
         tell(_migrated(engine, servers, settings))
+        if plan.example and _has_model(engine):
+            tell(_left_out(plan.example, with_rows=plan.rows is not None))
         make_private_directory(plan.directory / "logs")
         kept = {
             "PREDICTQ_ERASURE_DIRECTORY": str(plan.directory),
@@ -163,6 +165,14 @@ def _migrated(engine: Engine, servers: Servers, settings: Settings) -> str:
     redis = f"{'your ' if servers.own_redis else ''}{_redis_version(settings)}"
     was = "" if before == after else f" (was {before or 'empty'})"
     return f"{postgres}, {redis}, schema {after}{was}" + (f". {note}" if note else "")
+
+
+def _left_out(example: str, *, with_rows: bool) -> str:
+    """That an example is not brought, or not all of it, to a stack that is in use."""
+    wanted = ("train",) if with_rows else ("load", "train")
+    commands = " and ".join(f"predictq example {part} {example}" for part in wanted)
+    what = "no model" if with_rows else "neither data nor models"
+    return f"a model is live here: {what} of {example} brought ({commands} would)"
 
 
 def _redis_version(settings: Settings) -> str:

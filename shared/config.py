@@ -12,7 +12,9 @@ from pydantic_settings import SettingsConfigDict
 from shared.addresses import postgres_address, redis_address
 from shared.database_role import DatabaseRole
 from shared.errors import PredictqError
-from shared.wire_settings import WireSettings
+from shared.settings.caps import CapSettings
+from shared.settings.sign_in import SignInSettings
+from shared.settings.wire import WireSettings
 
 
 class SettingsRefused(PredictqError):
@@ -26,7 +28,7 @@ class Environment(StrEnum):
     PRODUCTION = "production"  # anything that others depend on
 
 
-class Settings(WireSettings):
+class Settings(WireSettings, SignInSettings, CapSettings):
     """Everything that can be tuned. Variables carry the prefix PREDICTQ_, but for the two URLs."""
 
     model_config = SettingsConfigDict(
@@ -63,39 +65,6 @@ class Settings(WireSettings):
     )
     api_hosts: str = Field(
         "", description="Names of its host under which the API is called, with commas between; empty: any."
-    )
-    oidc_issuer: str = Field(
-        "",
-        pattern=r"^(https?://[!-~]+)?$",
-        description="The identity provider whose tokens count, as https://login.example.org; empty: none.",
-    )
-    oidc_audience: str = Field("", description="What a token must name as its audience: this service, to the provider.")
-    oidc_client_id: str = Field(
-        "",
-        pattern=r"^[ -~]*$",
-        description="What the provider knows the screens as: people then sign in by it; empty: by keys and links.",
-    )
-    oidc_client_secret: SecretStr | None = Field(
-        None, description="The secret that goes with it, for the gateway alone; empty: the provider asks for none."
-    )
-    oidc_scopes: str = Field(
-        "openid profile",
-        pattern=r"^openid( [!-~]+)*$",
-        description="What the screens ask the provider for, with spaces between: some give groups for a scope alone.",
-    )
-    oidc_algorithms: str = Field(
-        "RS256,ES256",
-        pattern=r"^(RS|PS|ES)(256|384|512)(,(RS|PS|ES)(256|384|512))*$",
-        description="How a token may be signed, with commas between.",
-    )
-    oidc_groups_claim: str = Field(
-        "groups", min_length=1, description="Where a token says who is in which group; with dots for what lies deeper."
-    )
-    oidc_groups: str = Field(
-        "", description="What members of a group may do, as JSON: a list of {group, owner, roles, models}."
-    )
-    oidc_clock_skew_seconds: float = Field(
-        60, ge=0, le=600, description="How far the clock of the identity provider may be from this one."
     )
     auth_disabled: bool = Field(False, description="Accept calls without a key, as owner `anonymous`.")
 
@@ -140,20 +109,6 @@ class Settings(WireSettings):
     )
     max_filter_values: int = Field(10_000, ge=1, description="Values that one filter may compare with, in all.")
     max_listed_jobs: int = Field(1000, ge=1, le=1000, description="Jobs that one list may give at a time.")
-    key_waiters: int = Field(500, ge=1, description="Calls with `Prefer: wait` that one API key may have open.")
-    all_waiters: int = Field(4000, ge=1, description="The same for all keys together.")
-    key_streams: int = Field(100, ge=1, description="Streams of events that one API key may have open.")
-    all_streams: int = Field(1000, ge=1, description="The same for all keys together.")
-    key_uploads: int = Field(4, ge=1, description="Uploads that one API key may send at a time.")
-    all_uploads: int = Field(32, ge=1, description="The same for all keys together.")
-    owner_upload_bytes: int = Field(
-        2_000_000_000, ge=1_000_000, description="Bytes of files sent for a worker that are kept of one owner."
-    )
-    owner_exports: int = Field(4, ge=1, description="Files of answers that workers may be writing for one owner.")
-    key_downloads: int = Field(4, ge=1, description="Downloads of results that one API key may have open.")
-    all_downloads: int = Field(32, ge=1, description="The same for all keys together.")
-    key_lists: int = Field(16, ge=1, description="Lists and parts of results that one API key may ask for at a time.")
-    all_lists: int = Field(128, ge=1, description="The same for all keys together.")
     api_pool_size: int = Field(10, ge=5, le=100, description="PostgreSQL connections of one gateway process.")
     root_path: str = Field(
         "",
@@ -265,10 +220,6 @@ class Settings(WireSettings):
     def _refuse_unsafe(self) -> Self:
         if self.environment is Environment.PRODUCTION and self.auth_disabled:
             raise ValueError("PREDICTQ_AUTH_DISABLED is for PREDICTQ_ENVIRONMENT=development only")
-        if self.oidc_issuer and not self.oidc_audience:
-            raise ValueError("PREDICTQ_OIDC_AUDIENCE must be set: else a token for any other service would count")
-        if self.oidc_client_id and not self.oidc_issuer:
-            raise ValueError("PREDICTQ_OIDC_ISSUER must be set where PREDICTQ_OIDC_CLIENT_ID is")
         if self.oidc_issuer.startswith("http:") and not self.is_development:
             raise ValueError("PREDICTQ_OIDC_ISSUER must begin with https://")
         if self.batch_timeout_seconds < self.lease_seconds / 3:

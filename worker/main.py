@@ -25,6 +25,7 @@ from shared.messaging.messages import make_redis
 from shared.messaging.own_keys import mend_keys
 from shared.messaging.screening import FLOWERS, PING
 from shared.postgres.engine import make_engine
+from shared.settings.unknown import warn_of_unknown_variables
 from shared.status import SCORING_QUEUES, Queue
 from worker import metrics
 from worker.celery.consumer import PromptConsumer
@@ -172,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = load_settings().as_role(DatabaseRole.WORKER)
         configure_logging(settings, service="worker")
+        warn_of_unknown_variables(os.environ)
         takes = None if options.models is None else [name.strip() for name in options.models.split(",")]
         status = run(settings, concurrency=options.concurrency, queues=queues, name=options.name, takes=takes)
     except PredictqError as error:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import ctypes
 import gc
+import os
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from api.server.wire.tls import Certificate, CertificateRefused
 from shared.config import Settings, SettingsRefused, load_settings
 from shared.database_role import DatabaseRole
 from shared.logging import configure_logging
+from shared.settings.unknown import warn_of_unknown_variables
 
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of glibc's mallopt
 # A thread that reads for one caller waits so long for the interpreter while the loop is busy with another's body: 5 ms
@@ -49,6 +51,7 @@ def main() -> None:
     except SettingsRefused as error:
         sys.exit(f"predictq api: {error}")
     configure_logging(settings, service="api")
+    warn_of_unknown_variables(os.environ)
     # uvicorn ends in good order and then sends itself the signal again: that is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from shlex import quote
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.connection.address import ApiAddress, fill_environment, known_gateway
 from cli.connection.database import require_schema
@@ -26,6 +28,7 @@ from shared.pauses import list_pauses, resume_command
 from shared.postgres.engine import make_engine, transaction
 from shared.postgres.schema import SCHEMA_REVISION
 from shared.sentences import count_of
+from shared.settings.unknown import unknown_variables
 from shared.sources.source import list_sources
 from shared.watching.attention import Concern, away_sources, read_attention, words_of
 from sql.refusals import check_nothing_lacks
@@ -48,7 +51,8 @@ def examine() -> list[Finding]:
     settings = load_settings()
     engine = make_engine(settings, application_name="predictq-doctor")
     try:
-        return [*_examine_database(engine, settings), *_examine_redis(settings), *_examine_gateway()]
+        database = list(_examine_database(engine, settings))
+        return [*database, *_examine_variables(engine), *_examine_redis(settings), *_examine_gateway()]
     finally:
         engine.dispose()
 
@@ -178,6 +182,17 @@ def _examine_attention(engine: Engine, settings: Settings) -> Iterator[Finding]:
             detail, advice = words_of(need)
             is_ok = need.code is Concern.LATE  # nothing is broken: there is much to do
             yield Finding(need.code.value.replace("_", " "), ok=is_ok, detail=detail, advice=advice)
+
+
+def _examine_variables(engine: Engine) -> Iterator[Finding]:
+    """Misspelt settings in this command's environment."""
+    try:
+        with transaction(engine) as connection:
+            of_sources = [source.url_variable for source in list_sources(connection) if source.url_variable]
+    except (PredictqError, SQLAlchemyError):
+        of_sources = []  # no database or no tables: said by other findings
+    for words in unknown_variables(os.environ, of_sources=of_sources):
+        yield Finding("setting", ok=False, detail=words, advice="correct it or take it away: docs/operations.md")
 
 
 def _examine_redis(settings: Settings) -> Iterator[Finding]:

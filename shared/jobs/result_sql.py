@@ -30,6 +30,11 @@ class JobShape:
         """Whether a key is more than one column."""
         return self.key_columns is not None and len(self.key_columns) > 1
 
+    @property
+    def key_parts(self) -> list[str]:
+        """The names of the columns of a composite key; none of another one."""
+        return [str(column["name"]) for column in self.key_columns or ()] if self.has_composite_keys else []
+
 
 class Page(NamedTuple):
     """The rows of one batch that are to be read: from `first` on, before `last`."""
@@ -58,6 +63,7 @@ class Page(NamedTuple):
             "negative_text": class_name(negative),
             "positive_text": class_name(positive),
             **{f"class_{number}": class_name(name) for number, name in enumerate(shape.classes)},
+            **{f"part_{number}": name for number, name in enumerate(shape.key_parts)},
         }
 
 
@@ -82,7 +88,8 @@ ORDER BY u.n
 def statement(shape: JobShape, page: Page, *, as_json: bool) -> str:
     """The statement for the rows of a page, for the driver; client ids and labels as JSON values, or as text.
 
-    Its columns are RESULT_COLUMNS; of a multiclass model then `probabilities`, an object, or a column per class.
+    Its columns are RESULT_COLUMNS; of a multiclass model then `probabilities`, an object, or a column per class; at
+    last, as text, a column for each part of a composite key.
     """
     error = ("NULL::text", "NULL::text") if page.is_clean else ("e.code", "e.detail")
     columns = [
@@ -96,6 +103,7 @@ def statement(shape: JobShape, page: Page, *, as_json: bool) -> str:
         f"{_key(page)} AS key",
         f"{'u.value' if shape.task is Task.REGRESSION else 'NULL::float8'} AS value",
         *_scores(shape, as_json=as_json),
+        *([] if as_json else _key_parts(shape, page)),
     ]
     arrays = ['o."values"', "o.labels", *([f"p.keys_{page.storage}"] if page.storage else [])]
     cuts = ", ".join(f"unnest({array}[%(first)s + 1 : %(last)s])" for array in arrays)
@@ -137,6 +145,7 @@ def error_statement(shape: JobShape, page: Page, *, as_json: bool) -> str:
         f"{_key(page)} AS key",
         "NULL::float8 AS value",
         *(scores if shape.task is Task.MULTICLASS else []),
+        *([] if as_json else _key_parts(shape, page)),
     ]
     key = f"p.keys_{page.storage}[e.row + 1] AS key, " if page.storage else ""
     spelled = "\nLEFT JOIN LATERAL jsonb_each(p.spelled) s (row, value) ON s.row = (u.n - 1)::text"
@@ -175,6 +184,17 @@ def _client(shape: JobShape, page: Page, *, as_json: bool) -> str:
 
 def _key(page: Page) -> str:
     return "CASE WHEN s.row IS NOT NULL THEN u.key::text END" if page.storage and page.has_spellings else "NULL::text"
+
+
+def _key_parts(shape: JobShape, page: Page) -> list[str]:
+    """Each part of a composite key as the source has it, to be joined by; as written where no row can have it."""
+    if page.storage != "text":
+        return [f"NULL::text AS part_{number}" for number in range(len(shape.key_parts))]
+    written = "s.value ->> %(part_{0})s" if page.has_spellings else "NULL"
+    return [
+        f"coalesce(u.key::jsonb ->> {number}, {written.format(number)}) AS part_{number}"
+        for number in range(len(shape.key_parts))
+    ]
 
 
 def _answer(shape: JobShape, *, as_json: bool) -> list[str]:

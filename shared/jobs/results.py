@@ -60,8 +60,17 @@ def readable(connection: Connection, job_id: UUID) -> Readable | None:
 
 
 def result_columns(shape: JobShape) -> tuple[str, ...]:
-    """The columns of a job's results as CSV has them: those of all jobs, then the probability of each class."""
-    return (*RESULT_COLUMNS, *(f"probability_{class_name(item)}" for item in _classes(shape)))
+    """The columns of a job's results as CSV has them.
+
+    Those of all jobs, then the probability of each class, then the parts of a composite key.
+    """
+    classes = (f"probability_{class_name(item)}" for item in _classes(shape))
+    return (*RESULT_COLUMNS, *classes, *map(key_part_column, shape.key_parts))
+
+
+def key_part_column(name: str) -> str:
+    """What the column of a table of results is called that has one part of a composite key."""
+    return f"key_{name}"
 
 
 def _classes(shape: JobShape) -> Sequence[Any]:

@@ -17,6 +17,7 @@ _AWAY_CODES = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "
 LOCKED = "55P03"
 CANCELLED = "57014"  # by a time-out, or by somebody
 READ_ONLY = "25006"  # a write to a standby, or in a transaction that only reads
+_OF_ONE_STATEMENT = frozenset({CANCELLED, "53200"})  # 53200: no memory was left for it
 _QUOTING_CLASSES = frozenset({"22", "23"})  # errors of these repeat values
 _LONGEST = 300
 
@@ -41,6 +42,15 @@ def is_outage(error: BaseException) -> bool:
     if cause.pgcode is None:
         return isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError)
     return cause.pgcode in _AWAY_CODES or cause.pgcode[:2] in _AWAY_CLASSES
+
+
+def gave_up_statement(error: BaseException) -> bool:
+    """Whether PostgreSQL is there and gave up this one statement, for its time or its memory.
+
+    That passes as a rule; where it comes again and again, it may be the statement's own fault.
+    """
+    cause = driver_error(error)
+    return cause is not None and cause.pgcode in _OF_ONE_STATEMENT
 
 
 def reason(error: BaseException) -> str:

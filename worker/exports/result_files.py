@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import IO, Any
 
@@ -15,12 +15,14 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.utils.escape import escape
 
 from shared.errors import PredictqError
-from shared.jobs.results import RESULT_COLUMNS
+from shared.jobs.results import RESULT_COLUMNS, key_part_column
 
 _EXACT_IN_EXCEL = 10**15  # whole numbers from here on lose digits when a workbook is opened
 _LONGEST_CELL = 32_767  # characters
 _ROWS = 50_000  # of one piece
 _MOST_EXCEL_ROWS = 1_048_575  # beside the header
+
+_WHOLE = frozenset({"smallint", "integer", "bigint"})  # types of a key's columns, as PostgreSQL names them
 
 _TYPES = {
     "request_id": pa.string(),
@@ -35,27 +37,35 @@ _TYPES = {
 }
 
 
-def write_rows(lines: IO[bytes], target: IO[bytes], kind: str) -> int:
+def write_rows(
+    lines: IO[bytes], target: IO[bytes], kind: str, *, key_columns: Sequence[Mapping[str, Any]] | None = None
+) -> int:
     """Write NDJSON rows, which can be read twice, as `parquet`, `arrow` or `xlsx`; returns how many.
 
-    Client ids are whole numbers where all of them are, else texts. Raises ExportRefused where Excel cannot hold them.
+    Client ids are whole numbers where all of them are, else texts. Where a key has several columns, as `key_columns` of
+    its source says, each is a column at the end. Raises ExportRefused where Excel cannot hold the rows.
     """
-    schema = _schema(lines)
+    parts = {str(part["name"]): _part_type(part) for part in key_columns or ()} if len(key_columns or ()) > 1 else {}
+    schema = _schema(lines, parts)
     lines.seek(0)
     if kind == "xlsx":
-        return _write_excel(lines, target, schema)
+        return _write_excel(lines, target, schema, parts)
     writer: Any
     sink = pa.PythonFile(target, "w")  # never closed here: that would close `target`
     writer = pq.ParquetWriter(sink, schema) if kind == "parquet" else pa.ipc.new_file(sink, schema)
     count = 0
     with writer:
-        for table in _tables(lines, schema):
+        for table in _tables(lines, schema, parts):
             writer.write_table(table)
             count += table.num_rows
     return count
 
 
-def _schema(lines: IO[bytes]) -> pa.Schema:
+def _part_type(part: Mapping[str, Any]) -> pa.DataType:
+    return pa.int64() if part["type"] in _WHOLE else pa.string()
+
+
+def _schema(lines: IO[bytes], parts: Mapping[str, pa.DataType]) -> pa.Schema:
     """The columns, from all rows: what client ids and labels are, and the classes of a model of more than two."""
     kinds: dict[str, set[type]] = {"client_id": set(), "label": set()}
     classes: dict[str, None] = {}
@@ -67,7 +77,8 @@ def _schema(lines: IO[bytes]) -> pa.Schema:
         classes.update(dict.fromkeys(row.get("probabilities") or ()))
     types = _TYPES | {name: _common(found) for name, found in kinds.items()}
     fields = [pa.field(name, types[name]) for name in RESULT_COLUMNS]
-    return pa.schema([*fields, *(pa.field(f"probability_{name}", pa.float64()) for name in classes)])
+    scores = [pa.field(f"probability_{name}", pa.float64()) for name in classes]
+    return pa.schema([*fields, *scores, *(pa.field(key_part_column(name), kind) for name, kind in parts.items())])
 
 
 def _common(kinds: set[type]) -> pa.DataType:
@@ -78,21 +89,41 @@ def _common(kinds: set[type]) -> pa.DataType:
     return pa.float64() if kinds in ({float}, {int, float}) else pa.string()
 
 
-def _tables(lines: IO[bytes], schema: pa.Schema) -> Iterator[pa.Table]:
+def _tables(lines: IO[bytes], schema: pa.Schema, parts: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
     iterator = iter(lines)
     while piece := list(islice(iterator, _ROWS)):
-        rows = [_plain(orjson.loads(line), schema) for line in piece]
+        rows = [_plain(orjson.loads(line), schema, parts) for line in piece]
         yield pa.Table.from_pylist(rows, schema=schema)
 
 
-def _plain(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
-    found = dict(row)
+def _plain(row: Mapping[str, Any], schema: pa.Schema, parts: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    found = dict(row) | _key_parts(row, parts)
     for name in ("client_id", "label"):
         if schema.field(name).type == pa.string() and found[name] is not None and not isinstance(found[name], str):
             found[name] = json.dumps(found[name], ensure_ascii=False)  # as PostgreSQL writes it in CSV
     for name, value in (found.pop("probabilities", None) or {}).items():
         found[f"probability_{name}"] = value
     return found
+
+
+def _key_parts(row: Mapping[str, Any], parts: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    """The parts of a composite key by column, as the source has them; of a key that fits none, as it was written."""
+    if not parts or row["client_id"] is None:
+        return {}
+    given = row["client_id"] if isinstance(row["client_id"], dict) else {}
+    values = json.loads(row["key"]) if row["key"] is not None else [given.get(name) for name in parts]
+    return {
+        key_part_column(name): _part(value, kind) for (name, kind), value in zip(parts.items(), values, strict=True)
+    }
+
+
+def _part(value: Any, kind: pa.DataType) -> Any:
+    if kind == pa.int64():
+        try:
+            return int(value)
+        except (TypeError, ValueError):
+            return None  # no key of the source: the row's error says so
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 class ExportRefused(PredictqError):
@@ -114,12 +145,12 @@ def _cell(sheet: Any, value: Any) -> Any:
     return cell
 
 
-def _write_excel(lines: IO[bytes], target: IO[bytes], schema: pa.Schema) -> int:
+def _write_excel(lines: IO[bytes], target: IO[bytes], schema: pa.Schema, parts: Mapping[str, pa.DataType]) -> int:
     book = Workbook(write_only=True)
     sheet = book.create_sheet("results")
     sheet.append(schema.names)
     count = 0
-    for table in _tables(lines, schema):
+    for table in _tables(lines, schema, parts):
         count += table.num_rows
         if count > _MOST_EXCEL_ROWS:
             raise ExportRefused(f"An Excel sheet holds {_MOST_EXCEL_ROWS:,} rows: take Parquet or CSV instead.")

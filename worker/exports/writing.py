@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from shared.exports import end_export, write_pieces
-from shared.jobs.results import copy_results, readable
+from shared.jobs.results import copy_results, read_shape, readable
 from shared.postgres.engine import autocommit, transaction
 from worker.exports.result_files import write_rows
 from worker.temporary_room import named_when_full
@@ -22,12 +22,14 @@ def write_export(engine: Engine, arguments: dict[str, Any]) -> dict[str, Any]:
     # Files without a name: nothing stays where this process is killed.
     with named_when_full(), TemporaryFile(prefix="predictq-export-") as target:
         with TemporaryFile(prefix="predictq-export-") as lines:
+            key_columns = None
             with autocommit(engine) as connection:
                 extent = readable(connection, job_id)
                 if extent is not None:
                     copy_results(connection, job_id, end=extent.end, target=lines, as_json=True)
+                    key_columns = read_shape(connection, job_id).key_columns
             lines.seek(0)
-            rows = write_rows(lines, target, kind)
+            rows = write_rows(lines, target, kind, key_columns=key_columns)
         target.seek(0)
         size = write_pieces(engine, export_id, target)
     end = partial(end_export, size=size, rows=rows, is_whole=extent is not None and extent.complete)

@@ -22,7 +22,7 @@ from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.models.signature import Signature
 from shared.pages.errors import PageTooLarge
-from shared.postgres.outages import is_outage
+from shared.postgres.outages import gave_up_statement, is_outage
 from shared.status import Queue, RowError
 from worker import metrics
 from worker.celery.notifier import Notifier
@@ -46,6 +46,7 @@ log = get_logger(__name__)
 
 _RETRY_SECONDS = 2.0  # pause before a batch is tried again
 _WAITING_SECONDS = 30.0  # for which a batch is left that no worker can load, and has not waited for long yet
+_GIVEN_UP_ATTEMPTS = 30  # then a statement that PostgreSQL gave up each time is the batch's own fault
 _NOBODY = "no worker that runs has the libraries that this model version needs"
 
 
@@ -166,15 +167,18 @@ class Scorer:
             try:
                 counts = self._answer(claims)
             except Exception as error:
-                if isinstance(error, DatabaseUnavailable) and is_outage(error):
+                is_given_up = isinstance(error, DatabaseUnavailable) and gave_up_statement(error)
+                if isinstance(error, DatabaseUnavailable) and is_outage(error) and not is_given_up:
                     raise
                 if len(claims) > 1:
                     # Something of one batch: the others must not pay for it.
                     return [outcome for held in claims for outcome in self._score([held])]
                 is_away = isinstance(error, SourceAway) and not isinstance(error, SourceGivenUp)
-                is_early = claims[0].attempt <= self.settings.max_attempts
+                most = _GIVEN_UP_ATTEMPTS if is_given_up else self.settings.max_attempts
+                is_early = claims[0].attempt <= most
                 if is_away or (is_early and not isinstance(error, SourceGivenUp | PageTooLarge)):
-                    self._give_back(claims[0], error)
+                    pause = self.settings.lease_seconds if is_given_up else _RETRY_SECONDS
+                    self._give_back(claims[0], error, pause)
                     return ["failed"]
                 # It will not get better: rows that are never answered would break the promise.
                 counts = self._refuse(claims, final_error(claims[0], error))
@@ -191,12 +195,12 @@ class Scorer:
         self._measure(held, counts, seconds)
         return "finished"
 
-    def _give_back(self, held: Claim, error: Exception) -> None:
+    def _give_back(self, held: Claim, error: Exception, pause: float) -> None:
         """Not the rows' fault and not an outage: keep the reason where people look, and try again later."""
         cause = cause_of(error)
         log.error("batch failed", batch_id=held.batch_id, attempt=held.attempt, reason=cause, where=place_of(error))
         is_counted = not isinstance(error, SourceAway)
-        record_failure(self.engine, held, cause, retry_after_seconds=_RETRY_SECONDS, is_counted=is_counted)
+        record_failure(self.engine, held, cause, retry_after_seconds=pause, is_counted=is_counted)
 
     def _answer(self, claims: Sequence[Claim]) -> dict[int, Counts]:
         held = claims[0]

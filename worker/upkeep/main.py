@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.postgres.engine import make_engine
 from shared.postgres.turns import Turn, try_turn
+from shared.settings.unknown import warn_of_unknown_variables
 from worker.upkeep.duties import long_duties, prompt_duties
 from worker.upkeep.duty import database_clock
 from worker.upkeep.rounds import Rounds
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = load_settings().as_role(DatabaseRole.UPKEEP)
         configure_logging(settings, service="upkeep")
+        warn_of_unknown_variables(os.environ)
         run(settings, stopped)
     except PredictqError as error:
         sys.exit(f"upkeep: {error}")

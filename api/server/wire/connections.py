@@ -10,7 +10,7 @@ from api.server.wire.descriptors import room_for
 from api.server.wire.pace import Pace
 from api.server.wire.proxies import TrustedProxies, origin_of
 from api.server.wire.reasons import Reason
-from shared.wire_settings import WireSettings
+from shared.settings.wire import WireSettings
 
 if TYPE_CHECKING:
     from api.server.wire.link import Link

@@ -7,7 +7,7 @@ import httptools
 from api.server.wire.heads import Fields, Header, check_beginning, check_fields, check_host, long_line, without_upgrade
 from api.server.wire.reasons import Reason
 from api.server.wire.refusals import Refusal
-from shared.wire_settings import WireSettings
+from shared.settings.wire import WireSettings
 
 _END = b"\r\n\r\n"
 _VERSIONS = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}

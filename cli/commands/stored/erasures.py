@@ -192,7 +192,7 @@ def _say_elsewhere(others: list[dict[str, Any]]) -> None:
     """What the erasure does not reach, and what to type. The key stands in no line."""
     for other in others:
         table = " over the same table" if other["is_same_table"] else ""
-        answers = f"{other['answers']:,} answers" if other["answers"] else "no answer"
+        answers = count_of(other["answers"], "answer") if other["answers"] else "no answer"
         named = ["--no-source"] if other["source"] is None else ["--source", other["source"]]
         remark(
             plain_text(

@@ -75,7 +75,7 @@ def test_a_person_goes_with_one_command(
         erased = run(*order, "clients", text=f"{PERSON}\n")
         assert "1 answer in 1 page" in erased.stdout
         assert "no byte of an erased client is left in the table files under source clients\n" in erased.stdout
-        assert "source her view has 1 answers for the same key" in erased.stderr
+        assert "source her view has 1 answer for the same key" in erased.stderr
         assert "predictq clients erase KEY --source 'her view' --reason" in erased.stderr
         assert str(PERSON) not in erased.stdout + erased.stderr
         again = run(*order, "her view", text=f"{PERSON}\n")

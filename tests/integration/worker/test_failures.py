@@ -240,6 +240,42 @@ def test_a_process_apart_that_cannot_start_gives_the_batch_back(
     assert job_of(engine, accepted.job_id).succeeded == 1
 
 
+@pytest.mark.parametrize("state", ["53200", "57014"])  # no memory, and too long
+def test_a_batch_whose_statement_is_given_up_each_time_ends_in_a_stated_error(
+    engine: Engine, scorer: Scorer, state: str
+) -> None:
+    """It is tried for minutes, for that may pass; its neighbours are answered; then its rows say so."""
+    add_clients(engine, 2)
+    add_model(engine)
+    accepted = submit_bulk(engine, [1])
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    IF NEW.features IS NOT NULL AND NEW.batch_id = {accepted.batch_ids[0]}
+                    THEN RAISE SQLSTATE '{state}' USING MESSAGE = 'given up'; END IF;
+                    RETURN NEW; END $$;
+                CREATE TRIGGER refuse BEFORE INSERT ON predictq.batch_outputs FOR EACH ROW EXECUTE FUNCTION refuse()"""
+        )
+    assert scorer.work(Queue.BULK) == ["failed"]
+    with transaction(engine) as connection:
+        kept = connection.execute(text("SELECT last_error FROM predictq.prediction_batches")).scalar_one()
+    assert kept.endswith(": given up")
+    good = submit_bulk(engine, [2])
+    assert scorer.work(Queue.BULK) == ["finished"]
+    assert job_of(engine, good.job_id).succeeded == 1
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.prediction_batches SET attempts = 29"))
+    expire(engine)
+    assert scorer.work(Queue.BULK) == ["failed"]
+    expire(engine)
+    assert scorer.work(Queue.BULK) == ["finished"]
+    (row,) = results(engine, accepted)
+    assert (row.error_code, row.error_detail) == (
+        "batch_failed",
+        f"batch {accepted.batch_ids[0]} could not be scored",
+    )
+
+
 def submit_with(engine: Engine, version: int) -> Accepted:
     """A bulk job of client 1 for an earlier version."""
     with transaction(engine) as connection:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import orjson
+import pandas as pd
 import pytest
+from pyarrow import parquet
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
@@ -19,6 +22,7 @@ from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.accepting.key_pages import ListedKeys
 from shared.jobs.accepting.model_choice import ModelChoice
 from shared.jobs.accepting.singles import Accepted, Target, accept_singles
+from shared.jobs.results import copy_results, read_shape, readable
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.pages.errors import PageTooLarge
@@ -32,6 +36,7 @@ from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, wait_until
+from worker.exports.result_files import write_rows
 from worker.scoring.scorer import Scorer
 from worker.sources import reading
 from worker.sources.circuit import Circuit
@@ -128,6 +133,40 @@ def test_clients_of_a_source_elsewhere_are_scored(
     assert [row.error_code for row in rows][2:] == ["unknown_client"] * (len(asked) - 2)
     assert unknown is None or rows[-1].client_id == unknown
     driver.close()
+
+
+def test_tables_of_results_have_a_column_for_each_part_of_a_composite_key(
+    engine: Engine, scorer: Scorer, far: str
+) -> None:
+    """In CSV, its rows with errors, and Parquet: as the source has them. In JSON the key is an object."""
+    driver = connect(far)
+    run(driver, TABLE.format(name="t", key="k text, n integer, PRIMARY KEY (k, n)"))
+    run(driver, "INSERT INTO t VALUES ('é', 2, 30, 7, 'Sales', true)")
+    driver.close()
+    things = add(engine, far, "t", key=("k", "n"))
+    serve(engine, things)
+    asked = [{"n": "2", "k": "é"}, {"k": "é", "n": 2}, {"k": "a,b", "n": 7}]
+    expected = [("é", 2), ("é", 2), ("a,b", 7)]
+    accepted = bulk(engine, things, asked)
+    assert score(scorer, Queue.BULK) == ["finished"]
+    lines, whole, errors, target = BytesIO(), BytesIO(), BytesIO(), BytesIO()
+    with autocommit(engine) as connection:
+        extent = readable(connection, accepted.job_id)
+        assert extent is not None
+        copy_results(connection, accepted.job_id, end=extent.end, target=lines, as_json=True)
+        copy_results(connection, accepted.job_id, end=extent.end, target=whole)
+        copy_results(connection, accepted.job_id, end=extent.end, target=errors, only_errors=True)
+        key_columns = read_shape(connection, accepted.job_id).key_columns
+    for document, rows in ((whole, expected), (errors, expected[-1:])):
+        table = pd.read_csv(BytesIO(document.getvalue()))
+        assert list(zip(table["key_k"], table["key_n"], strict=True)) == rows
+    found = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [row["client_id"] for row in found] == asked
+    assert not any(name.startswith("key_") for row in found for name in row)
+    lines.seek(0)
+    assert write_rows(lines, target, "parquet", key_columns=key_columns) == 3
+    table = parquet.read_table(BytesIO(target.getvalue())).to_pandas()
+    assert list(zip(table["key_k"], table["key_n"], strict=True)) == expected
 
 
 def test_a_filter_on_a_source_elsewhere_is_planned_and_scored(

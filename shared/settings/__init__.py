@@ -1,0 +1,1 @@
+"""Parts of the settings, and variables that are none."""
