@@ -5,7 +5,6 @@ Types and operators are written with their schema: a search_path may hide them b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -59,16 +58,6 @@ def relation(source: Source) -> str:
 def quoted(name: str) -> str:
     """A name as an identifier, whatever stands in it."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def array_text(values: Sequence[str]) -> str:
-    """PostgreSQL's text of an array of these texts."""
-    if not values:
-        return "{}"
-    joined = '","'.join(values)
-    if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
-        joined = '","'.join(value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return '{"' + joined + '"}'
 
 
 # Of the transaction alone: nobody's settings may change a text, or how a text is read.

@@ -9,9 +9,10 @@ import orjson
 from psycopg2.extensions import QuotedString
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
+from shared.postgres.arrays import array_text
 from shared.postgres.source_time_outs import LOCK, STATEMENT, time_out
 from shared.sources.source import Source
-from shared.sources.sql import SETTINGS, KeySql, array_text, relation
+from shared.sources.sql import SETTINGS, KeySql, relation
 from worker.sources.columns import INTEGERS, ReadingPlan
 from worker.sources.key_columns import Keys
 

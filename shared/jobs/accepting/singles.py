@@ -28,6 +28,8 @@ from shared.jobs.accepting.erased_keys import erased_key_sql
 from shared.jobs.accepting.model_choice import DEFAULT, ModelChoice
 from shared.jobs.accepting.singles_sql import ANYBODY, accept_statement
 from shared.pages.request_id import RequestId
+from shared.postgres.arrays import nullable_array_text
+from shared.postgres.prepared import run_prepared
 from shared.sources.keys import ClientKey
 from shared.sources.lookup import Lookup
 from shared.status import Queue
@@ -91,13 +93,15 @@ def accept_singles(
     """
     if not jobs:
         return []
-    # What brings its features is a batch of its own: it does not wait with others for their source.
-    targets = list(dict.fromkeys(map(_batch_of, jobs)))
+    # What brings its features is a batch of its own: it does not wait with others for their source. In one order, for
+    # each order is a statement to be planned.
+    targets = sorted(set(map(_batch_of, jobs)), key=_in_order)
     conditions = tuple(
         target.lookup.condition if look_up and target.lookup is not None else ANYBODY for target, _ in targets
     )
-    rows = connection.execute(accept_statement(conditions), _values(jobs, targets))
-    accepted = {job_id: rest for job_id, *rest in rows}
+    arrays = {name: nullable_array_text(values) for name, values in _values(jobs, targets).items()}
+    rows = run_prepared(connection, accept_statement(conditions), arrays)
+    accepted = {row[0]: row[1:] for row in rows}
     left = [job for job in jobs if job.job_id not in accepted]
     refusals = {job.job_id: _explain(connection, job, look_up=look_up) for job in left}
     answers: list[Accepted | PredictqError] = []
@@ -117,7 +121,14 @@ def _batch_of(job: SingleJob) -> tuple[Target, bool]:
     return job.target, job.features is not None
 
 
-def _values(jobs: Sequence[SingleJob], targets: Sequence[tuple[Target, bool]]) -> dict[str, Any]:
+def _in_order(batch: tuple[Target, bool]) -> tuple[Any, ...]:
+    target, has_features = batch
+    condition = target.lookup.condition if target.lookup else ""
+    choice = target.choice
+    return choice.model or "", choice.version or 0, target.source_id or 0, has_features, target.storage, condition
+
+
+def _values(jobs: Sequence[SingleJob], targets: Sequence[tuple[Target, bool]]) -> dict[str, list[Any]]:
     numbers = {target: number for number, target in enumerate(targets, start=1)}
     return {
         "job_ids": [str(job.job_id) for job in jobs],

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from sqlalchemy import TextClause, text
-
 from shared.jobs.accepting.erased_keys import erased_key_sql
+from shared.postgres.prepared import PreparedStatement
 from shared.status import Queue
+
+_PARAMETERS = {
+    "job_ids": "uuid[]",
+    "owners": "text[]",
+    "targets": "integer[]",
+    "keys_int8": "bigint[]",
+    "keys_uuid": "uuid[]",
+    "keys_text": "text[]",
+    "spelled": "text[]",
+    "features": "text[]",
+    "keys": "text[]",
+    "hashes": "text[]",
+    "versions": "integer[]",
+    "models": "text[]",
+    "numbers": "integer[]",
+    "sources": "integer[]",
+    "have_features": "boolean[]",
+}
+_P = {name: f"${number}" for number, name in enumerate(_PARAMETERS, start=1)}
 
 # Nothing of a job that is refused is stored: who may come in is known before the first insert.
 _ACCEPT_SINGLES = f"""
 WITH input AS (
-    SELECT * FROM unnest(CAST(:job_ids AS uuid[]), CAST(:owners AS text[]), CAST(:targets AS integer[]),
-                         CAST(:keys_int8 AS bigint[]), CAST(:keys_uuid AS uuid[]), CAST(:keys_text AS text[]),
-                         CAST(:spelled AS text[]), CAST(:features AS text[]), CAST(:keys AS text[]),
-                         CAST(:hashes AS text[]), CAST(:versions AS integer[]))
+    SELECT * FROM unnest({_P["job_ids"]}, {_P["owners"]}, {_P["targets"]}, {_P["keys_int8"]}, {_P["keys_uuid"]},
+                         {_P["keys_text"]}, {_P["spelled"]}, {_P["features"]}, {_P["keys"]}, {_P["hashes"]},
+                         {_P["versions"]})
         WITH ORDINALITY AS i(job_id, owner, target, key_int8, key_uuid, key_text, spelled, features, key, payload_hash,
                              checked_version, n)
 ), target AS MATERIALIZED (
     SELECT t.n, t.has_features, v.id AS model_version_id, v.model, v.version, v.requirements, v.source_id
-    FROM unnest(CAST(:models AS text[]), CAST(:numbers AS integer[]), CAST(:sources AS integer[]),
-                CAST(:have_features AS boolean[]))
+    FROM unnest({_P["models"]}, {_P["numbers"]}, {_P["sources"]}, {_P["have_features"]})
         WITH ORDINALITY AS t (model, number, source_id, has_features, n)
     JOIN predictq.models m ON CASE WHEN t.model IS NULL THEN m.is_default ELSE m.name = t.model END
     JOIN predictq.model_versions v
@@ -76,16 +92,16 @@ _LIMIT = f"SET LOCAL statement_timeout = {int(_LOOK_UP_SECONDS * 1000)}; "
 
 
 @lru_cache(maxsize=256)
-def accept_statement(conditions: tuple[str, ...]) -> TextClause:
+def accept_statement(conditions: tuple[str, ...]) -> PreparedStatement:
     """The statement for a group whose targets, in this order, are asked by these conditions on `i`.
 
-    Where it asks a source it has a second, which is said in the same message and ends with it.
+    It takes arrays as PostgreSQL's texts. Where it asks a source it has a second, which is said in the same message and
+    ends with it.
     """
     if len(conditions) == 1:
         is_known = conditions[0]
     else:
         cases = " ".join(f"WHEN {number} THEN {condition}" for number, condition in enumerate(conditions, start=1))
         is_known = f"CASE i.target {cases} END"
-    # A colon in a user's name would be taken for a parameter.
-    statement = _ACCEPT_SINGLES.replace("{is_known}", is_known.replace(":", "\\:"))
-    return text(statement if set(conditions) <= {ANYBODY} else _LIMIT + statement)
+    settings = "" if set(conditions) <= {ANYBODY} else _LIMIT
+    return PreparedStatement(_ACCEPT_SINGLES.replace("{is_known}", is_known), _PARAMETERS, settings)
