@@ -6,7 +6,7 @@ batch; those that bring their features share another, which waits for no source.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -100,8 +100,8 @@ def accept_singles(
         target.lookup.condition if look_up and target.lookup is not None else ANYBODY for target, _ in targets
     )
     arrays = {name: nullable_array_text(values) for name, values in _values(jobs, targets).items()}
-    rows = run_prepared(connection, accept_statement(conditions), arrays)
-    accepted = {row[0]: row[1:] for row in rows}
+    rows: Iterable[Any] = run_prepared(connection, accept_statement(conditions), arrays)
+    accepted = {job_id: rest for job_id, *rest in rows}
     left = [job for job in jobs if job.job_id not in accepted]
     refusals = {job.job_id: _explain(connection, job, look_up=look_up) for job in left}
     answers: list[Accepted | PredictqError] = []
