@@ -36,6 +36,7 @@ from worker.scoring.batch_input import BatchInput
 from worker.scoring.feature_reader import Rows, read_keys, read_rows
 from worker.scoring.key_hashes import KeyHashes
 from worker.scoring.lease_keeper import LeaseKeeper
+from worker.scoring.measuring import count_errors, measure
 from worker.scoring.passing_on import PassingOn
 from worker.scoring.prediction import Predict, predict_rows, storable
 from worker.scoring.reasons import cause_of, final_error, place_of
@@ -192,7 +193,7 @@ class Scorer:
             )
             return "fenced"
         self.notifier.batch_done(Notice(held.batch_id, held.job_id, held.request_count))
-        self._measure(held, counts, seconds)
+        measure(held, counts, seconds)
         return "finished"
 
     def _give_back(self, held: Claim, error: Exception, pause: float) -> None:
@@ -278,27 +279,9 @@ class Scorer:
                 columns=None if columns is None else [column.part(first, last) for column in columns],
             )
             pages.append((held, page))
-            self._count_errors(held, own)
+            count_errors(own, is_last=held.attempt >= self.settings.max_attempts)
             first = last
         return finish(self.engine, pages)
-
-    def _count_errors(self, held: Claim, answers: Answers) -> None:
-        for error in answers.errors.values():
-            metrics.ROW_ERRORS.labels(error.code.value).inc()
-            if held.attempt >= self.settings.max_attempts and error.code in _POISON:
-                metrics.DEAD_LETTERS.inc()
-
-    @staticmethod
-    def _measure(held: Claim, counts: Counts, seconds: float) -> None:
-        queue = (Queue.BULK if held.job_id else Queue.INTERACTIVE).value
-        metrics.SCORED_ROWS.labels(queue).inc(counts.succeeded)
-        metrics.BATCH_ROWS.observe(held.request_count)
-        metrics.CLAIM_TO_FINISH.labels(queue).observe(seconds)
-        metrics.WAITED.labels(queue).observe(held.waited_seconds)
-        metrics.LOADED_VERSION.set(held.model_version_id)
-
-
-_POISON = frozenset({RowError.MODEL_FAILED, RowError.MODEL_UNAVAILABLE, RowError.SOURCE_FAILED, RowError.BATCH_FAILED})
 
 
 def _alike(held: Claim) -> tuple[bool, int, int]:
