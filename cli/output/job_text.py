@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -47,7 +48,9 @@ def answer_text(result: Mapping[str, Any]) -> str:
 
 
 def client_text(value: Any) -> str:
-    """A client's key as people read it: a text as it is, the object of a composite key as JSON."""
+    """A client's key or a label as people read it: a text as it is, a key of several columns as it is typed."""
+    if isinstance(value, dict):
+        return shlex.join(f"{column}={part}" for column, part in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -26,7 +26,7 @@ from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.output import progress as progress_module
 from cli.output.check_text import check_lines
-from cli.output.job_text import cause_lines, counts_text, job_line, summary_lines, trace_lines
+from cli.output.job_text import answer_text, cause_lines, client_text, counts_text, job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
 from tests.support import ROOT, loaded_of
@@ -307,11 +307,20 @@ def test_a_deadline_is_a_length_or_a_moment() -> None:
         ([1, 2], 2, "1, 2"),
         (["P-1", "P-2"], 3, "P-1, P-2, …"),
         ([{"country": "FR", "no": 17}, {"country": "DE", "no": 4}], 2, "country=FR no=17, country=DE no=4"),
+        ([{"shop": "Lyon 3e", "day": "2024-02-29"}], 1, "'shop=Lyon 3e' day=2024-02-29"),
     ],
 )
 def test_first_keys_are_listed_as_they_are_typed(keys: list[Any], count: int, said: str) -> None:
     """One of several columns as `predict` takes it; dots where there are more."""
     assert _listed(keys, count) == said
+
+
+def test_a_key_of_several_columns_is_shown_as_it_is_typed() -> None:
+    """In an answer and in its trace, so that it can be copied into the next command."""
+    key = {"shop": "Lyon 3e", "no": 17}
+    result = {"client_id": key, "value": 4.5, "model": "sales", "model_version": 1}
+    assert answer_text(result) == "client 'shop=Lyon 3e' no=17: [bold]4.5[/] (sales:1)"
+    assert (client_text("P-1"), client_text(True), client_text(7)) == ("P-1", "true", "7")
 
 
 @pytest.mark.parametrize(
