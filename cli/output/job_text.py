@@ -38,13 +38,19 @@ def answer_text(result: Mapping[str, Any]) -> str:
     who = f"client {plain_text(client_text(result['client_id']))}: " if result.get("client_id") is not None else ""
     made = f"({plain_text(result['model'])}:{result['model_version']})"
     if result.get("value") is not None:
-        return f"{who}[bold]{result['value']:.6g}[/] {made}"
+        return f"{who}[bold]{number_text(result['value'])}[/] {made}"
     label = plain_text(client_text(result["label"]))
     if result.get("threshold") is None:
         return f"{who}[bold]{label}[/], probability {result['probability']:.4f} {made}"
     sign = "≥" if result["probability"] >= result["threshold"] else "<"
     verdict = f"probability {result['probability']:.4f} {sign} threshold {result['threshold']:.4f} → label "
     return f"{who}{verdict}[bold]{label}[/] {made}"
+
+
+def number_text(value: float, digits: int = 6) -> str:
+    """A number to so many digits, and all those before its point: an amount of millions has no exponent."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < 1e15 else text
 
 
 def client_text(value: Any) -> str:

@@ -315,6 +315,21 @@ def test_first_keys_are_listed_as_they_are_typed(keys: list[Any], count: int, sa
     assert _listed(keys, count) == said
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1234567.891, "1234568"),
+        (-98765432.1, "-98765432"),
+        (787.7554, "787.755"),
+        (0.0000012, "1.2e-06"),
+        (1e18, "1e+18"),
+    ],
+)
+def test_a_large_amount_has_no_exponent(value: float, said: str) -> None:
+    """Where people read an answer; the files of results have every digit."""
+    assert f"[bold]{said}[/]" in answer_text({"value": value, "model": "severity", "model_version": 1})
+
+
 def test_a_key_of_several_columns_is_shown_as_it_is_typed() -> None:
     """In an answer and in its trace, so that it can be copied into the next command."""
     key = {"shop": "Lyon 3e", "no": 17}
