@@ -236,6 +236,17 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         assert f" {name} " in result.stdout
 
 
+def test_what_takes_seconds_each_has_a_time_left_and_no_rate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The steps of a training: none of them a second would be said."""
+    moments = iter((0.0, 20.0))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(moments))
+    with progress("training on people", 3, unit="steps") as meter:
+        meter(1)
+    assert capsys.readouterr().err == "training on people: 1 of 3 steps, 40 s left\n"
+
+
 @pytest.mark.parametrize("unit", ["rows", "bytes"])
 def test_progress_in_a_terminal_is_a_bar_with_amount_and_rate(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """How much, of how much, and how fast; the bar is gone when the work is done."""
