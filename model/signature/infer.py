@@ -143,7 +143,7 @@ def _names_of_columns(estimator: Any, columns: Sequence[Column] | None) -> list[
     if wants_series(estimator) and len(texts) == 1:
         return texts
     how_many = "its features" if width is None else f"its {width} features" if width != 1 else "its one feature"
-    example = '{"name": "size", "kind": "integer"}' if columns is None else '{"name": "size"}, {"name": "age"}'
+    example = '{"name": "size", "kind": "integer"}' if columns is None else '{"name": "size"}, {"name": "height"}'
     raise ModelRefused(
         f"The file does not say what {how_many} are called: it was fitted without column names. Name them in order "
         f'with --signature FILE: {{"features": [{example}, …]}}'
