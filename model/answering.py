@@ -122,6 +122,8 @@ def _regression(answers: Any, rows: int) -> Prediction:
     array = _numbers(answers, "predict")
     if array.shape == (rows, 1):
         array = array[:, 0]
+    if array.ndim == 2 and array.shape[0] == rows and array.shape[1] > 1:
+        raise WrongAnswer(f"predict answers with {array.shape[1]} numbers a row: save one model for each of them")
     if array.shape != (rows,):
         raise WrongAnswer(f"predict answered with shape {array.shape} for {rows} rows")
     return Prediction(np.ascontiguousarray(array))

@@ -14,6 +14,7 @@ from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.commands.jobs import JobId
 from cli.commands.submit import Model, checked_idempotency_key, finish
 from cli.output.console import AsJson, plain_text, say, say_json
+from cli.output.job_text import client_text
 from shared.sentences import count_of
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the job is finished.")]
@@ -85,8 +86,4 @@ def count(
 
 def _listed(keys: Sequence[Any], count: int) -> str:
     """Some keys in one line; one of several columns as `predict` takes it."""
-    return ", ".join(map(_written, keys)) + (", …" if count > len(keys) else "")
-
-
-def _written(key: Any) -> str:
-    return " ".join(f"{name}={part}" for name, part in key.items()) if isinstance(key, dict) else str(key)
+    return ", ".join(map(client_text, keys)) + (", …" if count > len(keys) else "")

@@ -15,6 +15,7 @@ import typer
 from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, client_order
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
+from cli.output.job_text import number_text
 from shared.sentences import count_of
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _outcome(answer: dict[str, Any]) -> str:
     if answer["error"] is not None:
         return str(answer["error"]["code"])
     if answer.get("value") is not None:
-        return f"{answer['value']:.6g}"
+        return number_text(answer["value"])
     if answer.get("probability") is None:
         return str(answer["state"])
     return f"{answer['label']} ({answer['probability']:.4f})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cli.output.job_text import number_text
 from shared.sentences import count_of
 
 
@@ -21,7 +22,8 @@ def check_lines(report: Mapping[str, Any]) -> list[str]:
     if report["labels"]:
         lines.append("labels: " + ", ".join(f"{label} {count:,}" for label, count in report["labels"].items()))
     if report["quantiles"]:
-        lines.append("answers: " + ", ".join(f"{share} {value:.4g}" for share, value in report["quantiles"].items()))
+        shares = report["quantiles"].items()
+        lines.append("answers: " + ", ".join(f"{share} {number_text(value, 4)}" for share, value in shares))
     if report["first_errors"].get("labels"):
         lines.append(report["first_errors"]["labels"])
     for way, difference in report["differences"].items():

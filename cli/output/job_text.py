@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -37,7 +38,7 @@ def answer_text(result: Mapping[str, Any]) -> str:
     who = f"client {plain_text(client_text(result['client_id']))}: " if result.get("client_id") is not None else ""
     made = f"({plain_text(result['model'])}:{result['model_version']})"
     if result.get("value") is not None:
-        return f"{who}[bold]{result['value']:.6g}[/] {made}"
+        return f"{who}[bold]{number_text(result['value'])}[/] {made}"
     label = plain_text(client_text(result["label"]))
     if result.get("threshold") is None:
         return f"{who}[bold]{label}[/], probability {result['probability']:.4f} {made}"
@@ -46,8 +47,16 @@ def answer_text(result: Mapping[str, Any]) -> str:
     return f"{who}{verdict}[bold]{label}[/] {made}"
 
 
+def number_text(value: float, digits: int = 6) -> str:
+    """A number to so many digits, and all those before its point: an amount of millions has no exponent."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < 1e15 else text
+
+
 def client_text(value: Any) -> str:
-    """A client's key as people read it: a text as it is, the object of a composite key as JSON."""
+    """A client's key or a label as people read it: a text as it is, a key of several columns as it is typed."""
+    if isinstance(value, dict):
+        return shlex.join(f"{column}={part}" for column, part in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

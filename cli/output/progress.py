@@ -53,6 +53,11 @@ def amount_of(done: float, total: float | None, unit: str) -> str:
     return f"{amount(done, unit) if unit == 'bytes' else f'{done:,.0f}'} of {amount(total, unit)}"
 
 
+def _rate(speed: float, unit: str) -> str:
+    """So many in a second; nothing where that would be none, as for the steps of a training."""
+    return f"{amount(speed, unit)}/s" if speed >= 1 else ""
+
+
 class _Amount(ProgressColumn):
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -65,7 +70,7 @@ class _Amount(ProgressColumn):
 class _Rate(_Amount):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{amount(speed, self._unit)}/s" if speed else "", style="dim")
+        return Text(_rate(speed or 0, self._unit), style="dim")
 
 
 class _PlainMeter:
@@ -81,4 +86,5 @@ class _PlainMeter:
         self._told = now
         rate = done / (now - self._start)
         left = f", {(self._total - done) / rate:.0f} s left" if self._total and rate else ""
-        remark(f"{self._what}: {amount_of(done, self._total, self._unit)}, {amount(rate, self._unit)}/s{left}")
+        speed = f", {_rate(rate, self._unit)}" if _rate(rate, self._unit) else ""
+        remark(f"{self._what}: {amount_of(done, self._total, self._unit)}{speed}{left}")

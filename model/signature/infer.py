@@ -97,13 +97,14 @@ def column_feature(column: Column, *, nullable: bool = True, categories: tuple[s
         _kind_of_column(column.name, column),
         nullable=nullable,
         categories=categories,
-        dtype=_time_dtype(column.type) if KINDS.get(column.type) is FeatureKind.DATETIME else "",
+        dtype=time_dtype(column.type) if KINDS.get(column.type) is FeatureKind.DATETIME else "",
         column_type=column.type,
         description=plain_comment(column.comment),
     )
 
 
-def _time_dtype(column_type: str | None) -> str:
+def time_dtype(column_type: str | None) -> str:
+    """What the estimator gets of a column of dates or times: with its zone only where the column has one."""
     return "datetime64[us, UTC]" if column_type == "timestamptz" else "datetime64[us]"
 
 
@@ -142,9 +143,10 @@ def _names_of_columns(estimator: Any, columns: Sequence[Column] | None) -> list[
     if wants_series(estimator) and len(texts) == 1:
         return texts
     how_many = "its features" if width is None else f"its {width} features" if width != 1 else "its one feature"
+    example = '{"name": "size", "kind": "integer"}' if columns is None else '{"name": "size"}, {"name": "height"}'
     raise ModelRefused(
         f"The file does not say what {how_many} are called: it was fitted without column names. Name them in order "
-        'with --signature FILE: {"features": [{"name": "size", "kind": "integer"}, …]}'
+        f'with --signature FILE: {{"features": [{example}, …]}}'
     )
 
 
@@ -176,7 +178,7 @@ def _spec(name: str, column: Column | None, seen: list[Sight], listed: CategoryL
     if listed:
         dtype = listed.dtype
     elif kind is FeatureKind.DATETIME:
-        dtype = _time_dtype(None if column is None else column.type)
+        dtype = time_dtype(None if column is None else column.type)
     is_text = kind is FeatureKind.CATEGORY
     is_object = kind is FeatureKind.BOOLEAN or (is_text and not listed)
     return FeatureSpec(

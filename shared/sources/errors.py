@@ -43,9 +43,10 @@ class SourceInUse(SourceError):
     """Live model versions read the source. `models` are their names."""
 
     def __init__(self, name: str, models: Sequence[str]) -> None:
+        which = f"{'s' if len(models) > 1 else ''} of {', '.join(models)} read{'' if len(models) > 1 else 's'} it"
         super().__init__(
-            f"The source {name!r} cannot be removed: {', '.join(models)} reads it and is live. "
-            "Promote a version of another source first, or retire the model."
+            f"The source {name!r} cannot be removed: the live version{which}. A live version cannot be retired: first "
+            "promote one that reads another source, as by predictq models register MODEL FILE --source OTHER --promote"
         )
         self.models = tuple(models)
 

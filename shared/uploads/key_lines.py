@@ -95,7 +95,7 @@ class KeyCollector:
         try:
             key = parse(value)
         except KeyRefused as refused:
-            self.refuse(line, refused.detail)
+            self.refuse(line, f"client_id {refused.detail}")
             return
         if key.spelled is not None:
             self._spelled[len(self._elements)] = key.spelled

@@ -12,6 +12,7 @@ import pyarrow as pa
 from model.artefact import Artefact
 from model.code.importing import install_code
 from model.formats import FORMATS
+from model.signature.said import with_kinds_of_columns
 from shared.models.registry import ModelVersion
 from shared.models.signature import Signature
 from shared.models.signature_reading import open_gaps
@@ -34,13 +35,14 @@ def prepare_file(asked: dict[str, Any], content: bytes, code: bytes = b"") -> di
     """
     if code:
         install_code(code)
-    given, columns = asked.get("signature"), asked.get("columns")
+    columns = None if asked.get("columns") is None else [SourceColumn(**column) for column in asked["columns"]]
+    given = with_kinds_of_columns(asked.get("signature"), columns)
     artefact = prepare(
         Offer(
             content,
             asked["name"],
             None if given is None else Signature.from_json(given),
-            columns=None if columns is None else [SourceColumn(**column) for column in columns],
+            columns=columns,
             source_id=asked.get("source_id"),
             positive=asked.get("positive"),
             threshold=asked.get("threshold"),

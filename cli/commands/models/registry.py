@@ -60,7 +60,8 @@ def show(model: ModelName, as_json: AsJson = False, api_url: ApiUrl = None, api_
     if as_json:
         say_json(found)
     elif number is None:
-        say(plain_text(f"{found['name']}: {found['task']}, source {found['source'] or 'none'}. {found['description']}"))
+        about = f". {found['description']}" if found["description"] else ""
+        say(plain_text(f"{found['name']}: {found['task']}, source {found['source'] or 'none'}{about}"))
         rows = [
             (version["version"], _state(version), _threshold(version), minute_text(version["created_at"]),
              version["file_format"], version["sha256"][:12])

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from devstack.servers.postgres import EmbeddedPostgres
 from model.artefact import build_artefact
-from shared.models.registry import promote_version
+from shared.errors import ModelRefused
+from shared.models.registry import promote_version, retire_version
 from shared.postgres.engine import transaction
 from shared.sources.errors import SourceExists, SourceInUse, SourceRefused, SourceUnknown
 from shared.sources.keys import KeyColumn, KeyForm, KeyRefused
@@ -172,11 +173,16 @@ def test_a_removed_source_stays_readable_and_can_come_back(engine: Engine) -> No
 
 
 def test_a_source_that_a_live_model_reads_is_not_removed(engine: Engine) -> None:
-    """The model is named."""
-    add_model(engine)
+    """The model is named, with what can be done: a live version is not retired."""
+    version = add_model(engine)
     with transaction(engine) as connection, pytest.raises(SourceInUse) as caught:
         remove_source(connection, "clients")
-    assert len(caught.value.models) == 1
+    (model,) = caught.value.models
+    assert f"the live version of {model} reads it." in str(caught.value)
+    assert str(caught.value).endswith("predictq models register MODEL FILE --source OTHER --promote")
+    assert "live versions of a, b read it." in str(SourceInUse("clients", ["a", "b"]))
+    with transaction(engine) as connection, pytest.raises(ModelRefused, match="is live"):
+        retire_version(connection, version)
 
 
 def test_the_source_of_the_live_version_counts(engine: Engine) -> None:

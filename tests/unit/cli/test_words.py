@@ -26,7 +26,7 @@ from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.output import progress as progress_module
 from cli.output.check_text import check_lines
-from cli.output.job_text import cause_lines, counts_text, job_line, summary_lines, trace_lines
+from cli.output.job_text import answer_text, cause_lines, client_text, counts_text, job_line, summary_lines, trace_lines
 from cli.output.progress import progress
 from devstack.start_work import StartWork, StartWorkFailed
 from tests.support import ROOT, loaded_of
@@ -236,6 +236,17 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         assert f" {name} " in result.stdout
 
 
+def test_what_takes_seconds_each_has_a_time_left_and_no_rate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The steps of a training: none of them a second would be said."""
+    moments = iter((0.0, 20.0))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(moments))
+    with progress("training on people", 3, unit="steps") as meter:
+        meter(1)
+    assert capsys.readouterr().err == "training on people: 1 of 3 steps, 40 s left\n"
+
+
 @pytest.mark.parametrize("unit", ["rows", "bytes"])
 def test_progress_in_a_terminal_is_a_bar_with_amount_and_rate(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """How much, of how much, and how fast; the bar is gone when the work is done."""
@@ -307,11 +318,35 @@ def test_a_deadline_is_a_length_or_a_moment() -> None:
         ([1, 2], 2, "1, 2"),
         (["P-1", "P-2"], 3, "P-1, P-2, …"),
         ([{"country": "FR", "no": 17}, {"country": "DE", "no": 4}], 2, "country=FR no=17, country=DE no=4"),
+        ([{"shop": "Lyon 3e", "day": "2024-02-29"}], 1, "'shop=Lyon 3e' day=2024-02-29"),
     ],
 )
 def test_first_keys_are_listed_as_they_are_typed(keys: list[Any], count: int, said: str) -> None:
     """One of several columns as `predict` takes it; dots where there are more."""
     assert _listed(keys, count) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1234567.891, "1234568"),
+        (-98765432.1, "-98765432"),
+        (787.7554, "787.755"),
+        (0.0000012, "1.2e-06"),
+        (1e18, "1e+18"),
+    ],
+)
+def test_a_large_amount_has_no_exponent(value: float, said: str) -> None:
+    """Where people read an answer; the files of results have every digit."""
+    assert f"[bold]{said}[/]" in answer_text({"value": value, "model": "severity", "model_version": 1})
+
+
+def test_a_key_of_several_columns_is_shown_as_it_is_typed() -> None:
+    """In an answer and in its trace, so that it can be copied into the next command."""
+    key = {"shop": "Lyon 3e", "no": 17}
+    result = {"client_id": key, "value": 4.5, "model": "sales", "model_version": 1}
+    assert answer_text(result) == "client 'shop=Lyon 3e' no=17: [bold]4.5[/] (sales:1)"
+    assert (client_text("P-1"), client_text(True), client_text(7)) == ("P-1", "true", "7")
 
 
 @pytest.mark.parametrize(

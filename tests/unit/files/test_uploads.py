@@ -23,7 +23,7 @@ from shared.uploads.key_lines import are_plain, array_element
 from shared.uploads.reader import KeyReader
 from shared.uploads.refusals import UploadRefused
 
-WHOLE = f"must be a whole number from {-(2**63) + 1} to {2**63 - 1}, or its digits as a string"
+WHOLE = f"client_id must be a whole number from {-(2**63) + 1} to {2**63 - 1}, or its digits as a string"
 INTEGER = KeyForm((KeyColumn("client_id", "bigint"),))
 NAMED = KeyForm((KeyColumn("policy_no", "bigint"),))
 
@@ -173,7 +173,7 @@ def test_a_column_name_over_several_lines_is_refused() -> None:
         (b"1\n" + b"9" * 5000 + b"\n", "line 2: " + "9" * 40 + " is too large a number"),
         (b'1\n{"client_id":null}\n', "line 2: has no client_id"),
         (b"1\nnull\n", f"line 2: {WHOLE}"),
-        (b"1\n[1]\n", "line 2: must be one value: the key is the column client_id"),
+        (b"1\n[1]\n", "line 2: client_id must be one value: the key is the column client_id"),
         (b"1 2\n", "line 1: '1 2' is not JSON"),
     ],
 )
@@ -271,7 +271,7 @@ def test_text_keys_are_elements_of_an_array() -> None:
     assert found[-1].spelled == {0: "P-1", 2: "Œ"}
     reader = KeyReader.of_ndjson(TextKey("policy_no"))
     found = [*reader.feed(b'"P-1"\n{"policy_no":"p-2"}\n{"client_id":"p-3"}\n4\n' * 1)]
-    with pytest.raises(UploadRefused, match="line 4: is no text"):
+    with pytest.raises(UploadRefused, match="line 4: client_id is no text"):
         list(reader.finish())
 
 

@@ -20,7 +20,7 @@ from shared.jobs.accepting.key_pages import KeyPage
 from shared.sources.keys import KeyColumn, KeyForm
 from shared.uploads.reader import KeyReader
 
-WHOLE = f"must be a whole number from {-(2**63) + 1} to {2**63 - 1}, or its digits as a string"
+WHOLE = f"client_id must be a whole number from {-(2**63) + 1} to {2**63 - 1}, or its digits as a string"
 INTEGER = KeyForm((KeyColumn("client_id", "bigint"),))
 
 

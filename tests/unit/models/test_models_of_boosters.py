@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from model.errors import ArtefactIncompatible, ModelRefused
 from model.formats import JOBLIB, ONNX, format_of
 from model.onnx_model import OnnxModel
+from model.signature.said import with_kinds_of_columns
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, SignatureRefused
 from tests.unit.models.test_models_of_others import (
     COLUMNS,
@@ -130,6 +131,29 @@ def test_a_named_feature_whose_gap_is_not_answered_stays_as_it_was_said() -> Non
     ]
     assert [item["nullable"] for item in found] == [False] * len(features)
     assert [item["dtype"] for item in found] == ["float64", *["int64"] * (len(features) - 1)]
+
+
+def test_a_named_feature_that_says_no_kind_has_that_of_its_column() -> None:
+    """A model that was fitted on numpy is served with its names alone; without a column the kind is asked for."""
+    model = LogisticRegression().fit(FULL.to_numpy(), LABELS)
+    said = {"features": [{"name": name} for name in FULL.columns]}
+    types = dict(zip(FULL.columns, ["integer", "numeric", "timestamptz"], strict=True))
+    columns = [asdict(Column(name, type_, nullable=False)) for name, type_ in types.items()]
+
+    kinds = with_kinds_of_columns(said, [Column(**column) for column in columns])["features"]
+    assert [item["kind"] for item in kinds] == ["integer", "number", "datetime"]
+    assert kinds[2]["dtype"] == "datetime64[us, UTC]"
+
+    columns[2]["type"] = "real"
+    found = prepare_file({"name": "theirs", "signature": said, "columns": columns}, dumped(model))["signature"]
+    assert [(item["name"], item["kind"], item["dtype"]) for item in found["features"]] == [
+        (name, kind, dtype)
+        for name, kind, dtype in zip(
+            FULL.columns, ["integer", "number", "number"], ["int64", "float64", "float64"], strict=True
+        )
+    ]
+    with pytest.raises(SignatureRefused, match="kind is one of"):
+        prepare_file({"name": "theirs", "signature": said, "columns": columns[:2]}, dumped(model))
 
 
 def test_a_raw_booster_is_refused_with_the_name_of_what_to_save() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -204,6 +206,20 @@ def test_what_a_models_libraries_are_installed_with_is_told_where_models_are_reg
         (line,) = [line for line in page.splitlines() if f"--editable '.[{extra}]'" in line]
         assert all(word in line for word in words)
         assert len(extras[extra]) == len(words)
+
+
+def test_what_is_shown_for_a_frame_of_pandas_finds_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of docs/your-data.md are run with the address that `predictq url --database` prints."""
+    page = (DOCS / "your-data.md").read_text("utf-8").partition("A frame of pandas goes")[2]
+    lines = re.findall(r"^    (.*)$", page.partition("\nThen ")[0].partition("The driver is named")[0], re.MULTILINE)
+    printed = subprocess.CompletedProcess([], 0, stdout="postgresql://predictq:a@127.0.0.1:1/predictq\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: printed)
+    frame = mock.Mock()
+
+    exec("\n".join(lines), {"frame": frame})
+
+    (table, engine), _ = frame.to_sql.call_args
+    assert (table, engine.driver, engine.url.host) == ("subscribers", "psycopg2", "127.0.0.1")
 
 
 def test_the_proofs_of_the_torture_are_told() -> None:
