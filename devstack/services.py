@@ -52,7 +52,7 @@ class Services:
         """The gateway on `host`, one that leads to 127.0.0.1, too; ready when it answers, with a live model or none."""
         arguments = ["api", "--host", host, "--port", str(port), *(tls.arguments if tls else ())]
         ready = partial(answers, port, "/health/live", is_secure=tls is not None)
-        return self._child("gateway", arguments, ready, role=DatabaseRole.GATEWAY)
+        return self._child("gateway", arguments, ready, role=DatabaseRole.GATEWAY, port=port)
 
     def flower(self, port: int, password: str) -> Child:
         """Flower on 127.0.0.1:`port`. It keeps nothing, and takes long to say goodbye: it is ended at once."""
@@ -61,6 +61,7 @@ class Services:
             ["devstack.flower", str(port)],
             lambda: answers(port, "/healthcheck"),
             role=None,
+            port=port,
             stop_signal=Signals.SIGKILL,
         )
         # The user's own settings of Flower win, but for the password: `up` prints the one that holds.
@@ -86,6 +87,7 @@ class Services:
         ready: Callable[[], bool],
         *,
         role: DatabaseRole | None,
+        port: int | None = None,
         stop_signal: Signals = Signals.SIGTERM,
         stop_timeout: float = 10.0,
     ) -> Child:
@@ -99,6 +101,7 @@ class Services:
             stop_signal=stop_signal,
             stop_timeout=stop_timeout,
             advice=TAKEN,
+            port=port,
         )
 
     def _environment_of(self, role: DatabaseRole | None) -> dict[str, str]:

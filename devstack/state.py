@@ -10,6 +10,7 @@ import psutil
 from devstack.errors import NotRunning
 from devstack.files import make_private_directory, write_private
 from devstack.lock import DirectoryLock, is_held
+from devstack.supervision.listeners import listens
 
 STATE_FILE = "stack.json"
 
@@ -107,7 +108,6 @@ def _listens(pid: int, port: int | None) -> bool:
 
 def _has_port(process: psutil.Process, port: int | None) -> bool:
     try:
-        found = process.net_connections("tcp")
+        return listens(process, port)
     except psutil.Error:  # gone, or another account's: not a gateway of ours
         return False
-    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)

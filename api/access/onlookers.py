@@ -12,6 +12,8 @@ from api.http.host_names import require_host
 from api.http.requests import address_of
 from api.server.services import services_of
 
+_OF_PROXIES = {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
+
 
 async def require_onlooker(request: Request) -> None:
     """Raise Unauthorised, Problem 421 where a stranger's page in a browser of this machine asks, or 429 for guesses."""
@@ -29,8 +31,12 @@ async def require_onlooker(request: Request) -> None:
 
 
 def _is_of_this_machine(request: Request) -> bool:
-    """Whether the call comes from here. Not where a proxy says that it brings somebody, trusted or not."""
-    if request.client is None or {"x-forwarded-for", "forwarded"} & set(request.headers):
+    """Whether the call comes from here. Not where a proxy says that it brings somebody, trusted or not.
+
+    Whichever of their headers it is: not every proxy writes X-Forwarded-For, and some can be told by a caller, with
+    `Connection: X-Forwarded-For`, to take it away again.
+    """
+    if request.client is None or any(name in _OF_PROXIES or name.startswith("x-forwarded") for name in request.headers):
         return False
     try:
         return ip_address(request.client.host).is_loopback

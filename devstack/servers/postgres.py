@@ -116,6 +116,7 @@ class EmbeddedPostgres(EmbeddedServer):
             before_start=self._before_start,
             after_stop=self._release,
             advice=ADVICE,
+            port=self.address.port,
         )
 
     def _set_up(self) -> None:

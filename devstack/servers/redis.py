@@ -101,6 +101,7 @@ class EmbeddedRedis(EmbeddedServer):
             before_start=self._before_start,
             after_stop=self._release,
             advice=ADVICE,
+            port=self.address.port,
         )
 
     def _before_start(self) -> None:

@@ -20,7 +20,8 @@ class Child:
     `before_start` runs ahead of every start, `after_stop` once the child has been stopped for good. `advice`
     maps a phrase in the log to the likely fix, told when the child fails. `force_signal` is tried when
     `stop_signal` was not enough; SIGKILL follows in any case. `account` is the user to run as, None for the
-    present one.
+    present one. `port` is where the program listens: before it does, nobody else who may answer there is asked for
+    anything, nor shown a password.
     """
 
     name: str
@@ -36,3 +37,4 @@ class Child:
     before_start: Callable[[], None] = nothing
     after_stop: Callable[[], None] = nothing
     advice: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None

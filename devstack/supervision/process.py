@@ -13,6 +13,7 @@ from devstack.errors import ChildFailed, advice_in
 from devstack.files import open_private_log
 from devstack.supervision import die_with_parent
 from devstack.supervision.child import Child, nothing
+from devstack.supervision.listeners import may_listen
 from devstack.supervision.log_keeper import LogKeeper
 
 TAIL_LINES, TAIL_BYTES = 15, 65_536
@@ -64,12 +65,20 @@ class ChildProcess:
     def wait_ready(self, timeout: float) -> None:
         """Return once the child says it is ready; see `start` for the errors."""
         deadline = time.monotonic() + timeout
-        while not self.child.ready():
+        while not self.is_ready():
             if not self.is_running:
                 raise self.failure(f"ended with status {self.exit_status()} while starting")
             if time.monotonic() > deadline:
                 raise self.failure(f"was not ready within {timeout:g} s")
             time.sleep(POLL_SECONDS)
+
+    def is_ready(self) -> bool:
+        """Whether the child says so; one with a port is asked once it is the child that listens there.
+
+        Whoever took the port first may answer as the child would, and would be given passwords and keys of the stack.
+        """
+        port = self.child.port
+        return (port is None or (self.popen is not None and may_listen(self.popen.pid, port))) and self.child.ready()
 
     def exit_status(self) -> int | None:
         """The exit status (negative: the signal that ended it), or None while it runs or before it ran."""

@@ -59,7 +59,7 @@ class WatchedChild:
                 self._restart(now)
         elif not self.process.is_running:
             self._crashed(now, f"ended with status {self.process.exit_status()}")
-        elif not self._ready and self.process.child.ready():
+        elif not self._ready and self.process.is_ready():
             self._ready = True
             self.tell(Event.READY)
 

@@ -48,7 +48,7 @@ class ArrowTable:
                     number += 1
                     yield number, row
         except (pa.ArrowException, OSError) as error:
-            raise TableRefused(f"{self._path} cannot be read after row {number} ({type(error).__name__})") from None
+            raise TableRefused(f"{self._path} cannot be read after row {number} ({_why(error)})") from None
 
     def _open(self, wanted: Sequence[str] | None = None) -> tuple[Any, Callable[[], Iterator[Any]]]:
         import pyarrow as pa  # noqa: PLC0415 - a second and 100 MB that CSV can do without
@@ -66,7 +66,11 @@ class ArrowTable:
                 stream = ipc.open_stream(source)
                 return stream.schema, lambda: iter(stream)
         except (pa.ArrowException, OSError) as error:
-            raise TableRefused(f"{self._path} cannot be read ({type(error).__name__})") from None
+            raise TableRefused(f"{self._path} cannot be read ({_why(error)})") from None
+
+
+def _why(error: Exception) -> str:
+    return "it takes too much memory" if isinstance(error, MemoryError) else type(error).__name__
 
 
 def _type(field: Any) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import IO, Any
+from xml.etree.ElementTree import ParseError  # the error alone: openpyxl reads what workbooks have of XML
 
 from model.files.excel_facts import hidden_facts
 from shared.files.refusals import MOST_FAULTS, CellFault, PlacesRefused, TableRefused
@@ -132,7 +133,7 @@ def _open(file: Path | IO[bytes]) -> Iterator[Any]:
 
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
+    except (zipfile.BadZipFile, ParseError, KeyError, ValueError, OSError, TypeError) as error:
         raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     try:
         yield book

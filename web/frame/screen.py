@@ -190,6 +190,9 @@ async def _caller(request: Request) -> Caller | None:
 
 def own_path(given: str) -> str:
     """`given` where it is a path of ours, else the first screen: no form and no link leads to another site."""
-    parts = urlsplit(given)
+    try:
+        parts = urlsplit(given)
+    except ValueError:  # as of //[: what no browser could follow
+        return "/"
     is_ours = given.startswith("/") and not given.startswith(("//", "/\\")) and not parts.netloc and "\\" not in given
     return given if is_ours and given.isprintable() else "/"

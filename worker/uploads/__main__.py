@@ -64,7 +64,9 @@ def _become_opener(kind: str, asked: dict[str, Any], directory: Path) -> None:
         message.seek(0)
         os.dup2(message.fileno(), 0)
     command = [sys.executable, "-m", "worker.uploads.opener", kind, str(directory)]
-    os.execve(sys.executable, command, closed_environment())  # noqa: S606 - ourselves, and no shell
+    # The stacks and buffers of a thread for each core would count as memory that the file takes.
+    environment = closed_environment() | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves, and no shell
 
 
 if __name__ == "__main__":

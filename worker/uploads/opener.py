@@ -3,7 +3,7 @@
 Libraries that read tables have run code out of files before. This process has no network, no secrets, and nothing to
 read but its libraries and that file. `look` prints `{"result": …}`, what `worker.uploads.look` tells. `rows` prints a
 line `{"rows": …}` and then the rows, as `worker.uploads.lines` writes them. Both print `{"code": …, "detail": …}` in
-place of it where the file is refused.
+place of it where the file is refused, also for the memory that it takes: ten kilobytes of Parquet can hold gigabytes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import os
+import resource
 import sys
 import traceback
 from pathlib import Path
@@ -19,10 +20,14 @@ from typing import IO, Any
 from worker.closed.__main__ import close_in
 from worker.closed.message import read_message
 
+MOST_MEMORY_BYTES = 768 * 2**20  # of this process, in all; its libraries take 130 MB
+_TOO_MUCH = f"the file takes more than {MOST_MEMORY_BYTES >> 20} MB of memory to read: cut it, or save it as CSV"
+
 
 def main() -> None:
     """Answer, and end."""
     close_in(Path(sys.argv[2]), *map(Path, mimetypes.knownfiles))  # which openpyxl reads when it is loaded
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library may print: that must not get between
     try:
@@ -43,18 +48,24 @@ def _answer(kind: str, output: IO[bytes]) -> None:
     asked: dict[str, Any] = read_message(sys.stdin.buffer)[0]
     context = UploadContext.from_json(asked["context"])
     if kind == "look":
-        output.write(json.dumps({"result": look(context)}).encode())
+        try:
+            answer: dict[str, Any] = {"result": look(context)}
+        except MemoryError:
+            answer = {"code": "file_refused", "detail": _TOO_MUCH}
+        output.write(json.dumps(answer).encode())
         return
+    skip = int(asked["skip"])
     try:
         rows = table_rows(context, tells_values=False)
-        skip = int(asked["skip"])
         # What is planned already was checked as a whole then: a file does not change.
         count = skip or check_rows(rows, most=int(asked["most"]))
-        output.write(json.dumps({"rows": count}).encode() + b"\n")
-        output.flush()
-        write_lines(rows, output, skip=skip)
-    except UploadRefused as refused:
-        output.write(json.dumps({"code": "upload_refused", "detail": str(refused)}).encode() + b"\n")
+    except (UploadRefused, MemoryError) as refused:
+        detail = str(refused) if isinstance(refused, UploadRefused) else _TOO_MUCH
+        output.write(json.dumps({"code": "upload_refused", "detail": detail}).encode() + b"\n")
+        return
+    output.write(json.dumps({"rows": count}).encode() + b"\n")
+    output.flush()
+    write_lines(rows, output, skip=skip)
 
 
 if __name__ == "__main__":

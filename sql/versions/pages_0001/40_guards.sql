@@ -31,6 +31,15 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON predictq.model_versions
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON predictq.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION predictq.refuse_change();
 
+-- Whose a job is, is not changed by anybody, not by retention or erasure either: its answers would be another owner's.
+CREATE FUNCTION predictq.refuse_other_owner() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the owner of a job is refused another: its answers are for whoever asked'
+        USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER same_owner BEFORE UPDATE OF owner ON predictq.jobs
+    FOR EACH ROW EXECUTE FUNCTION predictq.refuse_other_owner();
+
 CREATE FUNCTION predictq.refuse_model_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.id, NEW.model, NEW.version, NEW.title, NEW.sha256, NEW.digest, NEW.signature, NEW.classes, NEW.threshold,

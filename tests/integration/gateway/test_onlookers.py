@@ -51,6 +51,14 @@ def test_behind_a_trusted_proxy_the_caller_counts_and_not_the_proxy(settings: Se
             assert gateway.get("/metrics", headers={"X-Forwarded-For": said}).status_code == 401
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via", "CF-Connecting-IP"])
+def test_a_proxy_on_this_machine_is_known_by_any_of_its_headers(settings: Settings, header: str) -> None:
+    """Also one that names no address in X-Forwarded-For, or that a caller made leave it out."""
+    with running_gateway(settings) as gateway:
+        for path in PATHS:
+            assert gateway.get(path, headers={header: "203.0.113.9"}).status_code == 401
+
+
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/models", "/v1/jobs/01a208a7-76d9-74fb-a6a9-68511ddfcb4b"])
 def test_the_api_answers_by_its_own_names_where_they_are_set(settings: Settings, path: str) -> None:
     """Any name without the setting; with it no other, on the busiest calls as well."""

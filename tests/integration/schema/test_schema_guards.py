@@ -106,6 +106,16 @@ def test_a_job_is_not_deleted(answered: Engine) -> None:
     assert one(answered, "SELECT count(*) FROM predictq.jobs") == 2
 
 
+@pytest.mark.parametrize("in_partition", [False, True], ids=["table", "partition"])
+def test_a_job_stays_its_owners(answered: Engine, in_partition: bool) -> None:
+    """Whoever rewrote that would read another's answers: not even upkeep may, whichever table is named."""
+    name = partition_of(answered, "jobs") if in_partition else "predictq.jobs"
+    refused(answered, f"UPDATE {name} SET owner = 'somebody else'", "owner of a job")
+    with pytest.raises(DBAPIError, match="owner of a job"):
+        run(answered, "SET LOCAL predictq.upkeep = on", f"UPDATE {name} SET owner = 'somebody else'")
+    run(answered, f"UPDATE {name} SET name = 'May'")
+
+
 def test_what_was_done_stays_in_the_audit_log(answered: Engine) -> None:
     """A line of the audit log is neither changed nor removed."""
     run(answered, "INSERT INTO predictq.audit_log (actor_kind, actor, action) VALUES ('key', 'me', 'test')")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from sqlalchemy import Engine
 from uuid_utils.compat import uuid7
 
@@ -18,8 +21,10 @@ from shared.uploaded_files import add_piece, begin_file, end_file
 from shared.uploads.table_order import TableOrder
 from tests.integration.jobs.test_table_uploads import workbook
 from tests.integration.worker.test_closed_process import attempts, network, secrets
-from tests.support import OWNER, ROOT, add_clients, add_model, environment
+from tests.support import OWNER, ROOT, add_clients, add_model, environment, wait_until
 from worker.errands.apart import do_apart
+from worker.planning.failures import UploadRefusedAtPlan
+from worker.planning.upload_pages import UploadReader
 
 # In the place of the library that opens workbooks, as if a file had made that do its will.
 _LIBRARY = """
@@ -50,6 +55,28 @@ def sent(engine: Engine, content: bytes) -> TableOrder:
         add_piece(connection, upload_id, 0, content)
         end_file(connection, upload_id, size=len(content), sha256=sha256(content).hexdigest())
     return TableOrder(upload_id)
+
+
+def test_a_small_file_that_holds_a_lot_is_refused(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kilobytes of Parquet with most of a gigabyte in them: the worker has no memory for it, and says so at once."""
+    version = add_model(engine)
+    add_clients(engine, 1)
+    table = pa.table({"client_id": ["1", "2" * 700_000_000]})
+    target = io.BytesIO()
+    parquet.write_table(table, target, compression="zstd")
+    order = sent(engine, target.getvalue())
+    assert len(target.getvalue()) < 100_000
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    asked = {"order": order.to_json(), "owner": OWNER, "version_id": version}
+    seen = do_apart("look_at_upload")(asked)
+    assert "too much memory" in str(seen["problems"])
+    with UploadReader(order, owner=OWNER, version_id=version, skip=0, most=10, spool_bytes=2**20) as reader:
+        wait_until(lambda: reader.spool.is_ended, seconds=60, what="the refusal")
+        with pytest.raises(UploadRefusedAtPlan, match="too much memory"):
+            reader.check()
 
 
 def test_whoever_takes_over_the_reader_of_a_table_reaches_nothing(

@@ -1,9 +1,11 @@
 """The small parts of the embedded stack, without its servers."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,39 @@ def test_a_child_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(ChildFailed, match=r"not ready within 0\.2 s"):
         process.start(timeout=0.2)
     assert not process.is_running
+
+
+def test_a_stranger_on_the_port_is_asked_for_nothing(tmp_path: Path) -> None:
+    """Whoever took the port before the child did is not taken for it, and gets no password and no key."""
+    asked: list[str] = []
+
+    def ready() -> bool:
+        asked.append("with the password")
+        return True
+
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        child = replace(python_child(tmp_path, "import time; time.sleep(60)", ready), port=port)
+        with pytest.raises(ChildFailed, match="not ready within"):
+            ChildProcess(child).start(timeout=0.5)
+        assert asked == []
+        watched = WatchedChild(replace(child, port=None), lambda *_: None)
+        watched.start(0.0, timeout=10)
+        asked.clear()
+        watched.process.child = child
+        assert not watched.process.is_ready()
+        assert asked == []
+        watched.process.stop()
+
+
+def test_a_child_is_ready_once_it_listens_on_its_port(tmp_path: Path) -> None:
+    """Then it is asked."""
+    port = free_port()
+    code = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    process = ChildProcess(replace(python_child(tmp_path, code), port=port))
+    process.start()
+    assert not is_free(port)
+    process.stop()
 
 
 def test_a_child_that_ignores_its_signal_is_killed(tmp_path: Path) -> None:

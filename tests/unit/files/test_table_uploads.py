@@ -340,6 +340,22 @@ def test_a_bomb_of_entities_is_refused(tmp_path: Path) -> None:
         rows_of(bad)
 
 
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/styles.xml", "[Content_Types].xml"])
+@pytest.mark.parametrize("content", [b"<a", b"", b"\x00", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&d;</a>"])
+def test_a_workbook_with_a_part_that_is_no_xml_is_refused(tmp_path: Path, part: str, content: bytes) -> None:
+    """As the file's fault, at once: not as a failure of the program, which would be tried again."""
+    good, bad = tmp_path / "good.xlsx", tmp_path / "bad.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(NAMES)
+    book.save(good)
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+        assert part in source.namelist()
+        for name in source.namelist():
+            target.writestr(name, content if name == part else source.read(name))
+    with pytest.raises(UploadRefused):
+        rows_of(bad)
+
+
 @pytest.mark.parametrize(
     ("kind", "cell", "expected"),
     [
