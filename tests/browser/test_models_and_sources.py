@@ -204,7 +204,7 @@ def test_types_that_a_skops_file_needs_are_named_and_can_be_trusted(page: Page, 
     refusal = page.get_by_role("alert")
     expect(refusal).to_contain_text("TreePredictor", timeout=SLOW_MS)
     expect(page.get_by_label("Model", exact=True)).to_have_value("trees")
-    page.get_by_label("Types of a skops file that you trust").fill(_TREES)
+    page.get_by_label("Trusted types, of skops").fill(_TREES)
     page.get_by_label("File").set_input_files(file)
     page.get_by_role("button", name="Register", exact=True).click(timeout=SLOW_MS)
     expect(page).to_have_url(re.compile("/models/trees$"), timeout=SLOW_MS)
