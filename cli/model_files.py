@@ -13,6 +13,7 @@ from urllib.parse import quote
 from cli.errors import FileRefused, UsageProblem
 from cli.output.progress import progress
 from shared.files.model_size import size_refusal
+from shared.jobs.accepting.model_choice import is_model_name
 from shared.models.signature_reading import SignatureRefused, read_signature_text
 
 if TYPE_CHECKING:  # httpx takes 0.1 s to import, which `predictq --help` must not wait for
@@ -94,8 +95,10 @@ def register(
 ) -> Json:
     """Send the file, and the code that it brings, and have it registered; returns the version and what was found.
 
-    Raises FileRefused where it is too large, before any of it is sent.
+    Raises FileRefused where it is too large, or the name is none of a model, before any of it is sent.
     """
+    if not is_model_name(model):
+        raise FileRefused(f"{model[:100]!r} is no name of a model: it begins with a letter, and has no colon or slash")
     size = file.path.stat().st_size
     refusal = size_refusal(size)
     if refusal:

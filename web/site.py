@@ -10,7 +10,8 @@ from starlette.requests import Request
 from api.http.negotiation import choose
 from api.http.problems import Problem
 from web.frame import static_files
-from web.screens import answer, audit, clients, find, keys, live, models, overview, pauses, preferences, sources, try_it
+from web.screens import answer, clients, find, live, models, overview, pauses, preferences, sources, try_it
+from web.screens.administration import audit, kept, keys
 from web.screens.jobs import acts as job_acts
 from web.screens.jobs import exports
 from web.screens.jobs import listing as jobs
@@ -35,6 +36,7 @@ _SCREENS = (
     models,
     sources,
     keys,
+    kept,
     audit,
     find,
     live,

@@ -33,6 +33,7 @@ from shared.models.registry import (
     retire_version,
     set_default,
 )
+from shared.sentences import Sentence
 from shared.sources.source import read_source
 
 _REGISTER_SECONDS = 180.0  # a large forest takes its time
@@ -123,9 +124,8 @@ async def register(
     Opening runs code of the file, unless it is skops or ONNX: hence the admin key.
     """
     if not is_model_name(name):
-        raise Invalid(
-            Flaw("/path/name", "invalid_model", "a model's name begins with a letter and has no colon or slash")
-        )
+        wrong = Sentence("a model's name begins with a letter and has no colon or slash", "invalid_model")
+        raise Invalid(Flaw("/path/name", "invalid_model", wrong))
     source = None
     if body.source is not None:
         wanted = body.source

@@ -28,7 +28,7 @@ KEY_TYPES = ("smallint", "integer", "bigint", "numeric", "text", "uuid", "date")
 _MARK = "Made by predictq clients import"  # the table's comment: only such tables are written to
 _PIECE_ROWS = 1_000
 _SHOWN = 20
-_NAME = re.compile(r"[A-Za-z][^\x00-\x1f\x7f-\x9f]*")  # what the table of sources takes in any locale
+_NAME = re.compile(r"[^\W\d_][^\x00-\x1f\x7f-\x9f]*")
 _TYPE_NAMES = {
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz",
@@ -75,7 +75,7 @@ class DuplicateKeys(PredictqError):
 def require_name(name: str) -> None:
     """Raises TableRefused where a source cannot be called so."""
     if not _NAME.fullmatch(name) or len(name) > 100 or len(name.encode()) > MOST_NAME_BYTES:
-        rule = "a letter from A to Z comes first, and 63 bytes are the most; --source names it"
+        rule = "a letter comes first, and 63 bytes are the most; --source names it"
         raise TableRefused(f"a source cannot be called {name[:80]!r}: {rule}")
 
 

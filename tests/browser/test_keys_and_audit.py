@@ -103,7 +103,8 @@ def test_the_audit_log_shows_who_did_what(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "title"), [("/keys", "Clés"), ("/keys/new", "Nouvelle clé"), ("/audit", "Journal d’audit")]
+    ("path", "title"),
+    [("/keys", "Clés"), ("/keys/new", "Nouvelle clé"), ("/audit", "Journal d’audit"), ("/kept", "Conservation")],
 )
 def test_both_screens_speak_french_and_fit_a_telephone(visit: Visit, path: str, title: str) -> None:
     """Nothing stands out of a window of 390 pixels, in the dark, without a script."""
@@ -118,7 +119,7 @@ def test_others_than_administrators_see_neither(stack: Up, page: Page, visit: Vi
     other = visit(key=make(page, "sales", "read"))
     other.goto("/")
     assert other.locator("nav a[href='/keys']").count() == 0
-    for path in ("/keys", "/keys/new", "/audit"):
+    for path in ("/keys", "/keys/new", "/audit", "/kept"):
         answer = other.goto(path)
         assert answer is not None
         assert answer.status == 403

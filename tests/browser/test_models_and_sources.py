@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import skops.io
 from playwright.sync_api import Page, expect
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from tests.browser.conftest import Visit
@@ -20,6 +21,7 @@ from tests.e2e.support import Up
 from web.words.language import choose_language
 
 HOSTILE = "<script>alert(1)</script>"
+_TREES = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 SLOW_MS = 60_000  # a worker starts a process to open a file
 
 
@@ -189,3 +191,21 @@ def test_others_see_models_and_change_nothing(stack: Up, visit: Visit) -> None:
         answer = page.goto(path)
         assert answer is not None
         assert answer.status == 403
+
+
+def test_types_that_a_skops_file_needs_are_named_and_can_be_trusted(page: Page, tmp_path: Path) -> None:
+    """The refusal says which; the form takes one a line."""
+    rows = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rows.integers(20, 60, 300), "monthly_income": rows.integers(1000, 9000, 300)})
+    model = HistGradientBoostingClassifier(max_iter=3).fit(frame, (frame["age"] > 40).astype(int))
+    file = tmp_path / "trees.skops"
+    file.write_bytes(skops.io.dumps(model))
+    register(page, file, "trees")
+    refusal = page.get_by_role("alert")
+    expect(refusal).to_contain_text("TreePredictor", timeout=SLOW_MS)
+    expect(page.get_by_label("Model", exact=True)).to_have_value("trees")
+    page.get_by_label("Trusted types, of skops").fill(_TREES)
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Register", exact=True).click(timeout=SLOW_MS)
+    expect(page).to_have_url(re.compile("/models/trees$"), timeout=SLOW_MS)
+    assert find_barriers(page) == []

@@ -26,6 +26,7 @@ PLACES = (
     Place("/sources", N_("Sources"), roles=("admin",)),
     Place("/try", N_("Try it"), roles=("read", "predict")),
     Place("/keys", N_("Keys"), roles=("admin",)),
+    Place("/kept", N_("Retention"), roles=("admin",)),
     Place("/audit", N_("Audit log"), roles=("admin",)),
 )
 

@@ -27,6 +27,7 @@ _FEW = 3  # figures of the live version and of the one that would take its place
 _OPEN = ("queued", "running")  # both kinds of jobs keep the version that they were accepted for
 _MOST_OPEN = 100  # that are counted of each
 _FORMATS = ["skops", "onnx"]
+_NO_NAME = {"errors": [{"reason": "invalid_model", "about": {}}]}
 _WITHOUT_CODE = (400, 404, 409, 413, 422, 503)
 
 _LIVE = State("✓", N_("live"), "good")
@@ -64,6 +65,8 @@ async def register(screen: Screen) -> Response:
         return await _offer(screen, screen.say(N_("Choose a file.")))
     if file.size > MOST_BYTES:
         return await _offer(screen, screen.say(N_("The file is too large for this form. Use the command line.")))
+    if "/" in screen.given("name"):  # no call can say it
+        return await _offer(screen, told_refusal(screen.language, _NO_NAME))
     try:
         with current().paused():
             made = await _register(screen, file)
@@ -176,7 +179,7 @@ async def _go_live(screen: Screen, act: str) -> Response:
 async def _offer(screen: Screen, refusal: str) -> Response:
     sources = await screen.api.get("/v1/sources")
     names = [source["name"] for source in sources["sources"]]
-    wish = {name: screen.given(name) for name in ("name", "source", "positive", "threshold", "description")}
+    wish = {name: screen.given(name) for name in ("name", "source", "positive", "threshold", "description", "allow")}
     return await screen.show(
         "model_register.html",
         status=422 if refusal else 200,
@@ -200,6 +203,7 @@ async def _register(screen: Screen, file: UploadFile) -> Any:
         "positive": screen.given("positive") or None,
         "threshold": _number(screen),
         "description": screen.given("description") or None,
+        "allow": [line.strip() for line in screen.given("allow").splitlines() if line.strip()] or None,
     }
     name = path_part(screen.given("name"))
     return await screen.api.post(

@@ -53,6 +53,7 @@ _REASONS = {
     "no_feature_columns": N_("the file lacks columns for features of the model: %(names)s; it has: %(has)s"),
     "no_such_column": N_("the file has no column “%(name)s” for %(wanted)s; it has: %(has)s"),
     "no_key_column": N_("no column is called %(name)s; the file has: %(has)s"),
+    "invalid_model": N_("A model’s name begins with a letter, and has no colon and no slash."),
     "job-unknown": N_("There is no job %(id)s."),
     "prediction-unknown": N_("There is no prediction %(id)s. A request id looks like 1042-7."),
     "model-unknown": N_("There is no model “%(name)s”."),

@@ -19,7 +19,10 @@ COMMENT ON TABLE predictq.database_roles IS
 
 CREATE TABLE predictq.sources (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name text NOT NULL UNIQUE CHECK (name ~ '^[[:alpha:]]' AND length(name) <= 100 AND name !~ '[[:cntrl:]]'),
+    -- Which characters beyond ASCII are letters depends on the locale of the database: the program tells.
+    name text NOT NULL UNIQUE CHECK (
+        (name ~ '^[A-Za-z]' OR ascii(name) > 127) AND length(name) <= 100 AND name !~ '[[:cntrl:]]'
+    ),
     url_variable text,
     relation_schema text NOT NULL,
     relation_name text NOT NULL,
@@ -43,7 +46,9 @@ COMMENT ON TABLE predictq.sources IS
     'when, and nothing of it is claimed before probe_at.';
 
 CREATE TABLE predictq.models (
-    name text PRIMARY KEY CHECK (name ~ '^[[:alpha:]]' AND length(name) <= 100 AND name !~ '[[:cntrl:]]'),
+    name text PRIMARY KEY CHECK (
+        (name ~ '^[A-Za-z]' OR ascii(name) > 127) AND length(name) <= 100 AND name !~ '[[:cntrl:]]'
+    ),
     task text NOT NULL CHECK (task IN ('binary', 'multiclass', 'regression')),
     source_id integer REFERENCES predictq.sources,
     live_version_id integer,

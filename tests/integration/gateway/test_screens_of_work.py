@@ -16,6 +16,7 @@ from shared.postgres.engine import autocommit
 from shared.status import Queue
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
 from tests.integration.gateway.test_screens import browser_of, bulk
+from tests.integration.jobs.jobs_support import answer, take
 from tests.support import OWNER, add_clients, add_model, submit_singles
 
 
@@ -211,3 +212,79 @@ def test_a_job_whose_rows_were_all_cancelled_says_so(gateway: Gateway, engine: E
     page = gateway.get(f"/jobs/{job}").text
     assert "All rows were cancelled; none was answered." in page
     assert "There is no row." not in page
+
+
+def test_the_screen_of_a_failed_row_says_how_it_ended(gateway: Gateway, engine: Engine) -> None:
+    """Not that it was answered with features; and its job leads to the model."""
+    (single,) = submit_singles(engine, [9])
+    answer(engine, take(engine, Queue.INTERACTIVE), errors=1)
+    page = gateway.get(f"/jobs/{single.job_id}").text
+    assert '<a href="/models/default">default 1</a>' in page
+    request_id = gateway.get(f"/v1/jobs/{single.job_id}").json()["request_id"]
+    page = gateway.get(f"/answers/{request_id}").text
+    assert "ended in an error" in page
+    assert "with these features" not in page
+
+
+def test_a_column_of_errors_is_there_where_a_row_has_one(gateway: Gateway, engine: Engine) -> None:
+    """Else it takes room from the clients' keys on a telephone."""
+    job = bulk(engine)
+    answer_batches(engine)
+    assert '<th scope="col">Error</th>' not in gateway.get(f"/jobs/{job}").text
+    failed = bulk(engine)
+    answer(engine, take(engine), errors=1)
+    assert '<th scope="col">Error</th>' in gateway.get(f"/jobs/{failed}").text
+
+
+def test_the_screen_of_a_model_leads_to_what_is_done_with_it(gateway: Gateway, engine: Engine) -> None:
+    """To trying it while a version is live, and to its jobs; its name stands there whole."""
+    page = gateway.get("/models/default").text
+    assert 'href="/try?model=default"' in page
+    assert 'href="/jobs?model=default"' in page
+    name = "étude " + "x" * 90 + " end"
+    with autocommit(engine) as connection:
+        connection.execute(text("INSERT INTO predictq.models (name, task) VALUES (:name, 'binary')"), {"name": name})
+    page = gateway.get(f"/models/{name}").text
+    assert f'<h1><span dir="auto">{name}</span>' in page
+    assert "/try?model=" not in page
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "1st"])
+def test_a_name_that_no_model_can_have_is_refused_in_the_readers_language(
+    gateway: Gateway, engine: Engine, name: str
+) -> None:
+    """Whatever the path that it would make; what was typed is there still."""
+    with browser_of(gateway, new_key(engine, OWNER, is_admin=True), "fr") as browser:
+        form = browser.get("/models/register").text
+        fields = {"form_token": re.findall(r'name="form_token" value="([^"]+)"', form)[0], "name": name}
+        page = browser.post("/models/register", data=fields, files={"file": ("m.skops", b"x")})
+    assert page.status_code == 422
+    assert "Le nom d’un modèle commence par une lettre" in page.text
+    assert f'value="{name}"' in page.text
+
+
+def test_what_is_kept_is_shown_to_administrators(gateway: Gateway, engine: Engine) -> None:
+    """The periods as the API has them, holds with their reasons, and what each model takes; to nobody else."""
+    assert gateway.get("/kept", headers={"Accept": "text/html"}).status_code == 403
+    bulk(engine)
+    answer_batches(engine)
+    key = new_key(engine, OWNER, is_admin=True)
+    with browser_of(gateway, key) as browser:
+        assert "Nothing is held." in browser.get("/kept").text
+        assert 'href="/kept"' in browser.get("/").text
+    for path, body in (
+        ("/v1/retention", {"keep_for": "2 years", "model": "default"}),
+        ("/v1/holds", {"model": "default", "reason": "case <b>7</b>"}),
+        ("/v1/holds", {"client_id": 5, "source": "clients", "reason": "case 8"}),
+    ):
+        method = "PUT" if path == "/v1/retention" else "POST"
+        assert gateway.request(method, path, json=body, headers=bearer(key)).status_code < 300
+    with browser_of(gateway, key, "fr") as browser:
+        page = browser.get("/kept").text
+    assert "<td>24 mois</td>" in page
+    assert "sans limite" in page
+    assert "au moins 6 mois" in page
+    assert "case &lt;b&gt;7&lt;/b&gt;" in page
+    assert '<span class="code">5</span> <span class="quiet">source clients</span>' in page
+    stored = gateway.get("/v1/storage", headers=bearer(key)).json()["months"]
+    assert f'<td class="number">{sum(month["answers"] for month in stored)}</td>' in page

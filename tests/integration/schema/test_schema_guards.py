@@ -123,6 +123,13 @@ def test_what_was_done_stays_in_the_audit_log(answered: Engine) -> None:
         refused(answered, statement.format("predictq.audit_log"), "append-only")
 
 
+_NAMED = (
+    "INSERT INTO predictq.models (name, task) VALUES ('{name}', 'binary')",
+    """INSERT INTO predictq.sources (name, relation_schema, relation_name, key_columns, key_storage)
+    VALUES ('{name}', 'public', 't{number}', '[]', 'int8')""",
+)
+
+
 def test_models_are_immutable_and_one_is_live(answered: Engine) -> None:
     """What makes a version's answers never changes; it goes out of service, and only then without its bytes."""
     refused(answered, "UPDATE predictq.model_versions SET threshold = 0.4", "immutable: register a new version")
@@ -135,6 +142,15 @@ def test_models_are_immutable_and_one_is_live(answered: Engine) -> None:
     )
     run(answered, "UPDATE predictq.model_versions SET state = 'checked', checked_at = now()")
     run(answered, "UPDATE predictq.model_versions SET state = 'retired', retired_at = now(), artefact = NULL")
+
+
+@pytest.mark.parametrize("statement", _NAMED)
+def test_a_name_may_begin_with_any_letter(engine: Engine, statement: str) -> None:
+    """In a database of any locale, of which C knows the letters of ASCII alone."""
+    for number, name in enumerate(("churn", "étude", "Ökonomie", "客户")):
+        run(engine, statement.format(name=name, number=number))
+    for name in ("", "1st", "_x", " x", "<b>", "a\nb", "x" * 101):
+        refused(engine, statement.format(name=name, number=9), "check constraint")
 
 
 _OUTPUT = """

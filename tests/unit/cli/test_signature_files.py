@@ -44,3 +44,12 @@ def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
         file.truncate(200_000_001)  # a hole: it takes no room
     with pytest.raises(FileRefused, match=r"forest\.joblib: The file has 200 MB; the most is 200 MB\. .* compress=3"):
         register(Silent(), "forest", ModelFile(path, {}), {}, quiet=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:1", "1st", ""])
+def test_a_name_that_no_model_can_have_is_refused_before_anything_is_sent(tmp_path: Path, name: str) -> None:
+    """With a slash the gateway would look for another route, and say that there is none."""
+    path = tmp_path / "model.joblib"
+    path.write_bytes(b"x")
+    with pytest.raises(FileRefused, match="begins with a letter, and has no colon or slash"):
+        register(Silent(), name, ModelFile(path, {}), {}, quiet=True)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Screens of administrators: API keys, the audit log, and what is kept."""
