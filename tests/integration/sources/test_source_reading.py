@@ -218,6 +218,40 @@ def test_big_whole_numbers_are_exact(driver: PsycopgConnection) -> None:
     assert found.misfits == {2: "w", 3: "w"}
 
 
+@pytest.mark.parametrize("first", ["\ufeffa", "\ufeff\ufeffa", "a"])
+def test_a_key_may_begin_with_the_mark_of_a_file(driver: PsycopgConnection, first: str) -> None:
+    """A file that was loaded with it left it in the first key: that is another client than the one without."""
+    keys = ["a", "\ufeffa", "\ufeff\ufeffa"]
+    run(driver, "CREATE TABLE t (k text, v integer)")
+    for key in sorted(keys, key=lambda key: key != first):  # the first row is the first that is read
+        run(driver, "INSERT INTO t VALUES (%s, %s)", key, len(key))
+    things = source("t", {"k": "text"}, {"v": "integer"})
+    assert values(read_features(driver, things, numbers("v"), wanted(keys))) == [1, 2, 3]
+    assert values(read_features(driver, things, numbers("v"), wanted([first]))) == [len(first)]
+
+
+def test_no_function_or_type_of_a_search_path_stands_in_for_ours(driver: PsycopgConnection, address: str) -> None:
+    """A schema that comes before the catalogue may have some of the same name."""
+    run(
+        driver,
+        """CREATE TABLE t (k integer, b boolean, n numeric(9,2), d date);
+        INSERT INTO t VALUES (1, true, 5, '2025-02-01');
+        CREATE SCHEMA mine; CREATE DOMAIN mine.text AS varchar(2);
+        CREATE FUNCTION mine.trim_scale(numeric) RETURNS numeric LANGUAGE sql AS 'SELECT 7.00';
+        ALTER DATABASE strange SET search_path = mine, pg_catalog""",
+    )
+    odd = connect(address)
+    kinds = {"b": "boolean", "n": "numeric", "d": "date"}
+    whole: Any = (
+        FeatureSpec("b", FeatureKind.CATEGORY),
+        FeatureSpec("n", FeatureKind.INTEGER),
+        a_time("d", "datetime64[us, UTC]"),
+    )
+    found = read_features(odd, source("t", {"k": "integer"}, kinds), Signature(whole), wanted([1]))
+    odd.close()
+    assert [values(found, place)[0] for place in range(3)] == ["true", 5, datetime(2025, 2, 1, tzinfo=UTC)]
+
+
 def test_empty_texts_and_null_are_apart(driver: PsycopgConnection) -> None:
     """Whatever stands in a text: words that mean NULL elsewhere, line ends, quotes, blanks."""
     texts = ["", "NULL", "NaN", "\\N", "\\.", " ", "a\nb", "a\r\nb", 'q"q', "é,è", "\r", "None", "nan", "\t"]
