@@ -6,6 +6,7 @@ Gateway and worker share it, so it has no third-party import.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from shared.sentences import Sentence, retold
 
 INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
 EXACT_INTEGER = 2**53  # beyond it a double does not hold every whole number
+_LOST_DIGITS = re.compile(r"[.,][0-9]{6}[0-9]*[1-9]")
 _FLOAT32_MOST = 3.4028235677973362e38  # from here on a float32 is infinite
 
 
@@ -251,9 +253,16 @@ def _datetime_detail(spec: FeatureSpec, value: object) -> str | None:
         found = datetime.fromisoformat(value)
     except ValueError:
         return wanted
+    if is_finer_than_microseconds(value):
+        return retold(wanted, f"{wanted}, to the microsecond at most")
     if (found.tzinfo is not None) != has_zone:
         return retold(wanted, f"{wanted}: {'its time zone is missing' if has_zone else 'without a time zone'}")
     return None
+
+
+def is_finer_than_microseconds(written: str) -> bool:
+    """Whether a time in ISO 8601 has digits, other than zeros, that Python would leave off without a word."""
+    return _LOST_DIGITS.search(written) is not None
 
 
 def _range_detail(spec: FeatureSpec, value: object, is_quoted: bool) -> str | None:

@@ -43,9 +43,11 @@ _DEFAULTS = (
 )
 
 # How PostgreSQL writes values as text: its own defaults, whatever the role or the database has. With fewer digits a
-# probability would come out rounded, and a threshold that is read back would be another than was registered.
+# probability would come out rounded, and a threshold that is read back would be another than was registered. With
+# array_nulls off, the row of a page that has no key, label or answer would be refused, or be the word NULL.
 _TEXTS = (
-    "-c extra_float_digits=1 -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex -c client_encoding=UTF8"
+    "-c extra_float_digits=1 -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex -c client_encoding=UTF8 "
+    "-c array_nulls=on"
 )
 
 # Time-outs as above, from the server's side. Without them a worker that was cut off inside a transaction kept its batch
@@ -56,6 +58,9 @@ _SESSION = (
 )
 
 
+_ON_DISK = """
+CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END
+"""
 _KNOWS_TRANSACTION_TIMEOUT = 170_000  # PostgreSQL 17
 
 
@@ -89,20 +94,23 @@ def make_engine(
         pool_pre_ping=False,  # a round trip per use; a lost connection is answered by retry or 503 instead
     )
     event.listen(engine, "handle_error", _leave_read_only)
-    event.listen(engine, "connect", _unlimit_transactions)
+    event.listen(engine, "connect", _keep_promises)
     return engine
 
 
-def _unlimit_transactions(driver: PsycopgConnection, _record: object) -> None:
-    """Let transactions take their time, whatever the role has: a bulk job or an upload is one, and may be long.
+def _keep_promises(driver: PsycopgConnection, _record: object) -> None:
+    """Let transactions take their time, and have a commit be on the disk, whatever the role or the database has.
 
-    No start-up option, because servers before 17 refuse a connection that names a setting which they do not know.
+    A bulk job or an upload is one transaction, and may be long. With synchronous_commit off, what was answered with 202
+    would be gone after a crash of the server. No start-up options: servers before 17 refuse a connection that names a
+    setting which they do not know, and who waits for standbys, too, must keep that.
     """
-    if driver.info.server_version < _KNOWS_TRANSACTION_TIMEOUT:
-        return
+    settings = [_ON_DISK]
+    if driver.info.server_version >= _KNOWS_TRANSACTION_TIMEOUT:
+        settings.append("set_config('transaction_timeout', '0', false)")
     driver.autocommit = True
     with driver.cursor() as cursor:
-        cursor.execute("SET transaction_timeout = 0")
+        cursor.execute(f"SELECT {', '.join(settings)}")
     driver.autocommit = False
 
 

@@ -18,7 +18,10 @@ LOCKED = "55P03"
 CANCELLED = "57014"  # by a time-out, or by somebody
 READ_ONLY = "25006"  # a write to a standby, or in a transaction that only reads
 _OF_ONE_STATEMENT = frozenset({CANCELLED, "53200"})  # 53200: no memory was left for it
-_QUOTING_CLASSES = frozenset({"22", "23"})  # errors of these repeat values
+# Of these classes the server's words name connections, rights, relations and columns. Those of others may repeat
+# values: of data and constraints, of functions and views that raise what their authors wrote, of foreign servers.
+_PLAIN_CLASSES = frozenset({"08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"})
+_FOREIGN = "HV"  # a foreign server that is away, for one
 _LONGEST = 300
 
 
@@ -53,6 +56,11 @@ def gave_up_statement(error: BaseException) -> bool:
     return cause is not None and cause.pgcode in _OF_ONE_STATEMENT
 
 
+def may_be_of_one_row(error: psycopg2.Error) -> bool:
+    """Whether the values of one row may have raised it, in a view, a function or a cast: others can be read then."""
+    return error.pgcode is not None and error.pgcode[:2] not in _PLAIN_CLASSES | {_FOREIGN}
+
+
 def reason(error: BaseException) -> str:
     """What happened, in one line without values, keys, statements and addresses.
 
@@ -63,11 +71,18 @@ def reason(error: BaseException) -> str:
         return type(error).__name__
     if cause.pgcode is None:
         return "the connection was lost or refused"
-    name = lookup(cause.pgcode).__name__
-    if cause.pgcode[:2] in _QUOTING_CLASSES:
+    name = _name_of(cause)
+    if cause.pgcode[:2] not in _PLAIN_CLASSES:
         return f"{name} (SQLSTATE {cause.pgcode})"
     message = (cause.diag.message_primary or "").partition("\n")[0]
     return f"{name}: {message}"[:_LONGEST]
+
+
+def _name_of(error: psycopg2.Error) -> str:
+    try:
+        return lookup(error.pgcode or "").__name__
+    except KeyError:  # a code that somebody's function made up
+        return type(error).__name__
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -10,15 +10,17 @@ from shared.models.signature import Signature
 from shared.sources.source import Source
 from shared.sources.sql import quoted
 
+_TEXT = "pg_catalog.text"  # with its schema, as every function is: a search_path may hide them behind others
+
 
 def feature_sql(column: str, kind: str, spec: FeatureSpec) -> str:
     """The expression for a column, itself an expression, of the type `kind`."""
     if spec.kind is FeatureKind.DATETIME:
         return _time(column, kind, has_zone=spec.dtype.endswith("UTC]"))
     if kind == "boolean" and spec.kind is not FeatureKind.BOOLEAN:
-        return f"{column}::text" if spec.kind is FeatureKind.CATEGORY else f"{column}::integer"
+        return f"{column}::{_TEXT if spec.kind is FeatureKind.CATEGORY else 'pg_catalog.int4'}"
     if kind == "numeric" and spec.kind is FeatureKind.INTEGER:
-        return f"trim_scale({column})"
+        return f"pg_catalog.trim_scale({column})"
     return column
 
 
@@ -27,7 +29,7 @@ def _time(column: str, kind: str, *, has_zone: bool) -> str:
         return column if has_zone else f"({column} AT TIME ZONE 'UTC')"
     if not has_zone:
         return column
-    return f"({column}::timestamp AT TIME ZONE 'UTC')"
+    return f"({column}::pg_catalog.timestamp AT TIME ZONE 'UTC')"
 
 
 def values_in_json(source: Source, signature: Signature) -> dict[str, str]:
@@ -39,5 +41,5 @@ def values_in_json(source: Source, signature: Signature) -> dict[str, str]:
             expression = feature_sql(f"c.{quoted(column.name)}", column.type, spec)
             # A char(n) is a text to JSON as it is; cast to one it would lose the blanks that a reading by key keeps.
             is_cast = spec.kind is FeatureKind.CATEGORY and column.type != "char"
-            found[spec.name] = f"({expression})::text" if is_cast else expression
+            found[spec.name] = f"({expression})::{_TEXT}" if is_cast else expression
     return found

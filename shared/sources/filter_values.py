@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from shared.models.feature import is_finer_than_microseconds
 from shared.sentences import Sentence
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
 
@@ -55,7 +56,8 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
 
     def text(value: object) -> str:
         try:
-            found = datetime.fromisoformat(value) if isinstance(value, str) else None
+            is_exact = isinstance(value, str) and not is_finer_than_microseconds(value)
+            found = datetime.fromisoformat(str(value)) if is_exact else None
             if found is not None and found.tzinfo is not None and has_zone:
                 found = found.astimezone(UTC)  # PostgreSQL knows no zone that is 16 hours or more from it
         except (ValueError, OverflowError):

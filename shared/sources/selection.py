@@ -24,6 +24,7 @@ _MOST_LABELS = 20
 _RANGES = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 
 # As literals that mean the same whatever standard_conforming_strings says.
+_AND = "OPERATOR(pg_catalog.||)"
 _BACKSLASH, _BACKSLASHES, _QUOTE, _QUOTED = r"E'\\'", r"E'\\\\'", "'\"'", r"""E'\\"'"""
 
 
@@ -89,17 +90,30 @@ def selection_query(
         places = []
         for number, (part, kind) in enumerate(zip(source.key_form.parts(after), key.types, strict=True)):
             parameters[f"after{number}"] = part
-            places.append(f"%(after{number})s::{kind}")
-        above = ">" if "citext" in [column.type for column in source.key] else "OPERATOR(pg_catalog.>)"
-        if len(key.columns) == 1:
-            above = key.equals[0].replace(".=)", ".>)")
-        found.append(f"({', '.join(columns)}) {above} ({', '.join(places)})")
+            places.append(f"%(after{number})s::{_for_driver(kind)}")
+        found.append(_after(columns, list(map(_for_driver, key.equals)), places))
     given = f", {_for_driver(_quoted_element(_object(features)))}" if features else ""
     query = (
         f"SELECT {_for_driver(_element(source, key.texts))}{given} FROM {_for_driver(relation(source))} c "
         f"WHERE {' AND '.join(found)} ORDER BY {', '.join(columns)}"
     )
     return query, parameters
+
+
+def _after(columns: Sequence[str], equals: Sequence[str], places: Sequence[str]) -> str:
+    """The condition that a key lies behind a place in key order, with the operators of each column's own type.
+
+    Rows are compared by one operator for all columns. Of citext it is in another schema: found by a search_path, or not
+    found and taken for that of texts, by which capitals come before small letters.
+    """
+    above = [operator.replace(".=)", ".>)") for operator in equals]
+    if len(set(above)) == 1:
+        return f"({', '.join(columns)}) {above[0]} ({', '.join(places)})"
+    ways = []
+    for last in range(len(columns)):
+        same = [f"{columns[n]} {equals[n]} {places[n]}" for n in range(last)]
+        ways.append(" AND ".join([*same, f"{columns[last]} {above[last]} {places[last]}"]))
+    return f"(({') OR ('.join(ways)}))"
 
 
 def count_query(source: Source, where: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -198,15 +212,15 @@ def _element(source: Source, texts: tuple[str, ...]) -> str:
     ]
     whole = parts[0]
     if len(parts) > 1:
-        members = " || ',' || ".join(f"pg_catalog.to_json({part})::pg_catalog.text" for part in parts)
-        whole = f"'[' || {members} || ']'"
+        members = [f"pg_catalog.to_json({part})::pg_catalog.text" for part in parts]
+        whole = _joined(["'['", f" {_AND} ',' {_AND} ".join(members), "']'"])
     return _quoted_element(whole)
 
 
 def _quoted_element(text: str) -> str:
     """An SQL text as an element of an array."""
     escaped = f"pg_catalog.replace(pg_catalog.replace({text}, {_BACKSLASH}, {_BACKSLASHES}), {_QUOTE}, {_QUOTED})"
-    return f"{_QUOTE} || {escaped} || {_QUOTE}"
+    return _joined([_QUOTE, escaped, _QUOTE])
 
 
 def _object(features: Mapping[str, str]) -> str:
@@ -215,5 +229,9 @@ def _object(features: Mapping[str, str]) -> str:
     for name, expression in features.items():
         label = json.dumps(name).replace("\\", "\\\\").replace("'", "''")
         value = f"coalesce(pg_catalog.to_json({expression})::pg_catalog.text, 'null')"
-        members.append(f"E'{label}:' || {value}")
-    return "'{' || " + " || ',' || ".join(members) + " || '}'"
+        members.append(f"E'{label}:' {_AND} {value}")
+    return _joined(["'{'", f" {_AND} ',' {_AND} ".join(members), "'}'"])
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return f" {_AND} ".join(texts)

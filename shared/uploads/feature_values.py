@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.models.feature import INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec, category_of, is_storable, shown
+from shared.models.feature import (
+    INT8_MAX,
+    INT8_MIN,
+    FeatureKind,
+    FeatureSpec,
+    category_of,
+    is_finer_than_microseconds,
+    is_storable,
+    shown,
+)
 from shared.models.signature import Signature
 from shared.sentences import Sentence
 from shared.uploads.key_lines import BLANKS
@@ -172,10 +181,12 @@ def _moment(spec: FeatureSpec, value: Any) -> str:
         found = datetime.fromisoformat(value) if isinstance(value, str) and value.isascii() else None
     except ValueError:
         found = None
-    if found is None or (found.tzinfo is not None) != has_zone:
+    is_finer = found is not None and is_finer_than_microseconds(value)
+    if found is None or is_finer or (found.tzinfo is not None) != has_zone:
         example = "2026-11-26T14:30:00Z" if has_zone else "2026-11-26T14:30:00"
         zone = "with its time zone" if has_zone else "without a time zone"
-        raise ValueRefused(spec, f"a time {zone} as ISO 8601 writes it, such as {example}", value)
+        exact = ", to the microsecond at most" if is_finer else ""
+        raise ValueRefused(spec, f"a time {zone} as ISO 8601 writes it, such as {example}{exact}", value)
     return str(value)
 
 

@@ -109,8 +109,8 @@ def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str 
     mine, theirs = _numbers(served), _numbers(own)
     with np.errstate(all="ignore"):
         apart = np.abs(mine - theirs) / np.maximum(np.abs(theirs), np.finfo(float).tiny)
-    # One unit of rounding near 0 is a large share of it and no difference.
-    is_apart = (apart > TOLERANCE) & (np.abs(mine - theirs) > TOLERANCE * 1e-3)
+    # One unit of rounding near 0 is a large share of it and no difference. No number beside a number is one.
+    is_apart = ~((apart <= TOLERANCE) | (np.abs(mine - theirs) <= TOLERANCE * 1e-3))
     labels = _label_numbers(model, served) != _label_numbers(model, own)
     if not is_apart.any() and not labels.any():
         return None

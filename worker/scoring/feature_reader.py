@@ -131,11 +131,16 @@ def _refusals(found: Found, wanted: npt.NDArray[np.intp] | None, places: npt.NDA
             name = found.misfits[int(places[row])]
             detail = f"the source's value of {name} is none that the model can take"
             refused[int(row)] = Refusal(RowError.INVALID_FEATURE, detail)
-    for numbers, why in ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID)):
+    own = [(np.array([number]), _failure(why)) for number, why in found.failed.items()]
+    for numbers, why in ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID), *own):
         if len(numbers):
             rows = numbers if wanted is None else np.flatnonzero(np.isin(wanted, numbers))
             refused.update(dict.fromkeys(map(int, rows), why))
     return refused
+
+
+def _failure(why: str) -> Refusal:
+    return Refusal(RowError.SOURCE_FAILED, f"the source fails for this client: {why}")
 
 
 def _without_source(keys: Keys, signature: Signature) -> Rows:

@@ -19,6 +19,7 @@ from worker.sources.columns import ColumnPlan, ReadingPlan
 
 _BLOCK_BYTES = 1 << 24
 _INT64_END = 2.0**63
+_MARK = "\ufeff".encode()
 _KEY = "\0"  # the column of keys: no feature is called so
 
 Misfits = dict[int, str]  # the feature whose value does not fit, by row
@@ -52,6 +53,8 @@ def _table(features: list[pa.Array], plan: ReadingPlan) -> pa.Table:
 
 
 def _read(data: memoryview, options: dict[str, Any]) -> pa.Table:
+    if data[:3] == _MARK:  # Arrow takes it for a file's and drops it, once; here it is of the first key
+        data = memoryview(_MARK + bytes(data))
     if len(data) >= _BLOCK_BYTES:  # one block all the same: one dictionary per column, and no row across two
         names = options["read_options"].column_names
         read = pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +20,8 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 from shared.models.signature import Signature
 from shared.pages.errors import PageTooLarge
 from shared.pages.layout import MOST_BYTES
-from shared.postgres.outages import driver_error
+from shared.postgres.outages import may_be_of_one_row, reason
+from shared.postgres.source_time_outs import STATEMENT, time_out
 from shared.sources.source import Source
 from shared.sources.sql import KeySql, key_sql
 from worker.sources.citext import Citext
@@ -28,6 +32,7 @@ from worker.sources.key_columns import Keys, found_places
 from worker.sources.statements import copy_by_keys, key_is_number, probe, session
 
 _REFUSED_VALUES = "22"  # class of errors about values: a key may be none of its type
+_MOST_FAILURES = 1_100  # of statements in a search for such rows: all of the largest commit group are found with fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Found:
     refused: npt.NDArray[np.intp]  # wanted keys that cannot be asked for
     misfits: Misfits = field(default_factory=dict)  # the feature whose value does not fit, by row of `features`
     lacking: str | None = None  # the first feature that the source has no column for
+    failed: dict[int, str] = field(default_factory=dict)  # wanted keys whose rows raise an error, and which
 
 
 def read_features(
@@ -47,7 +53,8 @@ def read_features(
 ) -> Found:
     """The features of the wanted keys, as they are now: in one statement, so from one snapshot.
 
-    The keys are distinct, and whole numbers rise: see wanted_keys.
+    The keys are distinct, and whole numbers rise: see wanted_keys. Clients whose rows raise an error in the source,
+    as a view does that divides by zero, are found and left out, for they must not cost the others their answers.
     `driver` commits by itself. `citext` is needed where the key has that type. Raises SourceAway, SourceFailed, and
     PageTooLarge where it is more text than can be a page.
     """
@@ -60,9 +67,11 @@ def read_features(
         data = _copy(driver, source, key, plan, wanted)
     except psycopg2.Error as error:
         refused = _refused_keys(driver, source, key, wanted, error)
-        if not len(refused):
-            raise source_failure(source.name, error) from None
-        return _without(driver, source, signature, wanted, refused, citext)
+        if len(refused):
+            return _without(driver, source, signature, wanted, refused, citext)
+        failed = _failing_keys(driver, source, key, plan, wanted, error)
+        found = _without(driver, source, signature, wanted, np.array(sorted(failed), np.intp), citext, is_failed=True)
+        return replace(found, failed=found.failed | failed)
     return _sorted_out(source, plan, wanted, data)
 
 
@@ -135,45 +144,110 @@ def _without(
     source: Source,
     signature: Signature,
     wanted: Keys,
-    refused: npt.NDArray[np.intp],
+    left_out: npt.NDArray[np.intp],
     citext: Citext | None,
+    *,
+    is_failed: bool = False,
 ) -> Found:
-    """The same for the keys that can be asked for."""
-    kept = np.setdiff1d(np.arange(len(wanted)), refused)
-    asked: Any = wanted[kept] if isinstance(wanted, np.ndarray) else wanted.take(pa.array(kept))
-    found = read_features(driver, source, signature, asked, citext=citext)
+    """The same for the other keys: those that are left out cannot be asked for, or `is_failed`."""
+    kept = np.setdiff1d(np.arange(len(wanted)), left_out)
+    found = read_features(driver, source, signature, _chosen(wanted, kept), citext=citext)
     places = np.full(len(wanted), -1, np.intp)
     places[kept] = found.places
-    both = np.union1d(refused, kept[found.refused])
-    return Found(found.features, places, kept[found.ambiguous], both, found.misfits, found.lacking)
+    refused = kept[found.refused] if is_failed else np.union1d(left_out, kept[found.refused])
+    failed = {int(kept[number]): why for number, why in found.failed.items()}
+    return replace(found, places=places, ambiguous=kept[found.ambiguous], refused=refused, failed=failed)
+
+
+def _chosen(wanted: Keys, numbers: npt.NDArray[np.intp]) -> Keys:
+    return wanted[numbers] if isinstance(wanted, np.ndarray) else wanted.take(pa.array(numbers))
 
 
 def _refused_keys(
     driver: PsycopgConnection, source: Source, key: KeySql, wanted: Keys, error: psycopg2.Error
 ) -> npt.NDArray[np.intp]:
-    """The keys that the source takes for no values of the type, found by halving; none where it is something else."""
-    if error.pgcode is None or not error.pgcode.startswith(_REFUSED_VALUES):
+    """The keys that the source takes for no values of the type; none where it is something else."""
+    if not _is_refused_value(error):
         return np.empty(0, np.intp)
-    try:
-        return np.array(_search(driver, source, key, wanted, np.arange(len(wanted))), np.intp)
-    except psycopg2.Error as other:
-        raise source_failure(source.name, other) from None
 
-
-def _search(
-    driver: PsycopgConnection, source: Source, key: KeySql, wanted: Keys, numbers: npt.NDArray[np.intp]
-) -> list[int]:
-    asked: Any = wanted[numbers] if isinstance(wanted, np.ndarray) else wanted.take(pa.array(numbers))
-    try:
+    def ask(asked: Keys) -> None:
         with driver.cursor() as cursor:
             cursor.execute(session(source) + probe(driver, key, asked))
-    except psycopg2.Error as error:
-        cause = driver_error(error)
-        if cause is None or cause.pgcode is None or not cause.pgcode.startswith(_REFUSED_VALUES):
-            raise
+
+    refused = _Search(source, wanted, ask, _is_refused_value).among(np.arange(len(wanted)))
+    return np.array(sorted(refused), np.intp)
+
+
+def _is_refused_value(error: psycopg2.Error) -> bool:
+    return error.pgcode is not None and error.pgcode.startswith(_REFUSED_VALUES)
+
+
+def _failing_keys(
+    driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys, error: psycopg2.Error
+) -> dict[int, str]:
+    """The keys whose rows raise an error, and which. Raises SourceAway, SourceFailed where that is not found out."""
+    if not may_be_of_one_row(error):
+        raise source_failure(source.name, error) from None
+
+    def ask(asked: Keys) -> None:
+        with driver.cursor() as cursor:
+            cursor.copy_expert(session(source) + copy_by_keys(driver, source, key, plan, asked), _Nowhere())
+
+    search = _Search(source, wanted, ask, may_be_of_one_row, most_failures=_MOST_FAILURES)
+    failed = search.among(np.arange(len(wanted)), error)
+    if len(failed) in (0, len(wanted)):  # it comes and goes, or is of all: the batch is tried again
+        raise source_failure(source.name, error) from None
+    return failed
+
+
+class _Nowhere(io.BytesIO):
+    """What was read only to see whether it can be."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+class _Search:
+    """Finds by halving the keys for which `ask` fails with an error of this kind.
+
+    A search that takes too long, or more failures than it may, is given up.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        wanted: Keys,
+        ask: Callable[[Keys], None],
+        is_of_kind: Callable[[psycopg2.Error], bool],
+        *,
+        most_failures: float = math.inf,
+    ) -> None:
+        self._source = source
+        self._wanted = wanted
+        self._ask = ask
+        self._is_of_kind = is_of_kind
+        self._most_failures = most_failures
+        self._failures = 0
+        self._ends_at = time.monotonic() + (time_out(source.settings, STATEMENT) or math.inf)
+
+    def among(self, numbers: npt.NDArray[np.intp], known: psycopg2.Error | None = None) -> dict[int, str]:
+        """Those of these keys, and the error of each. `known` is the error of all. Raises SourceAway, SourceFailed."""
+        error = known or self._error(_chosen(self._wanted, numbers))
+        if error is None:
+            return {}
         if len(numbers) == 1:
-            return [int(numbers[0])]
+            return {int(numbers[0]): reason(error)}
+        self._failures += 1
+        if self._failures > self._most_failures or time.monotonic() > self._ends_at:
+            raise source_failure(self._source.name, error) from None
         middle = len(numbers) // 2
-        first = _search(driver, source, key, wanted, numbers[:middle])
-        return first + _search(driver, source, key, wanted, numbers[middle:])
-    return []
+        return self.among(numbers[:middle]) | self.among(numbers[middle:])
+
+    def _error(self, asked: Keys) -> psycopg2.Error | None:
+        try:
+            self._ask(asked)
+        except psycopg2.Error as error:
+            if not self._is_of_kind(error):
+                raise source_failure(self._source.name, error) from None
+            return error
+        return None

@@ -178,6 +178,29 @@ def test_no_role_limits_transactions(engine: Engine) -> None:
         assert connection.execute(text("SHOW transaction_timeout")).scalar_one() == "0"
 
 
+@pytest.mark.parametrize(("set_to", "used"), [("off", "on"), ("remote_apply", "remote_apply"), ("local", "local")])
+def test_a_commit_is_on_the_disk_whatever_the_database_says(engine: Engine, set_to: str, used: str) -> None:
+    """Else a crash of the server would take what was answered with 202. What waits for standbys, too, stays."""
+    _set_for_database(engine, f"synchronous_commit = {set_to}")
+    with autocommit(engine) as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == used
+
+
+def test_null_is_no_word_in_an_array_whatever_the_database_says(engine: Engine) -> None:
+    """A row of a page that has no key, no label or no answer is NULL there."""
+    _set_for_database(engine, "array_nulls = off")
+    with autocommit(engine) as connection:
+        assert connection.execute(text("SELECT CAST('{1,NULL}' AS float8[])")).scalar_one() == [1.0, None]
+        assert connection.execute(text("SELECT CAST('{a,NULL}' AS text[])")).scalar_one() == ["a", None]
+
+
+def _set_for_database(engine: Engine, setting: str) -> None:
+    with autocommit(engine) as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text(f"ALTER DATABASE {name} SET {setting}"))
+    engine.dispose()
+
+
 def _is_there(engine: Engine, backend: int) -> bool:
     query = text("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)")
     with engine.connect() as connection:

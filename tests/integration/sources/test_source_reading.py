@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
+from devstack.servers.postgres import EmbeddedPostgres
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.sql import key_sql
 from tests.integration.sources.source_support import connect, fetch, numbers, run, source, values, wanted, words
@@ -216,6 +218,40 @@ def test_big_whole_numbers_are_exact(driver: PsycopgConnection) -> None:
     assert found.misfits == {2: "w", 3: "w"}
 
 
+@pytest.mark.parametrize("first", ["\ufeffa", "\ufeff\ufeffa", "a"])
+def test_a_key_may_begin_with_the_mark_of_a_file(driver: PsycopgConnection, first: str) -> None:
+    """A file that was loaded with it left it in the first key: that is another client than the one without."""
+    keys = ["a", "\ufeffa", "\ufeff\ufeffa"]
+    run(driver, "CREATE TABLE t (k text, v integer)")
+    for key in sorted(keys, key=lambda key: key != first):  # the first row is the first that is read
+        run(driver, "INSERT INTO t VALUES (%s, %s)", key, len(key))
+    things = source("t", {"k": "text"}, {"v": "integer"})
+    assert values(read_features(driver, things, numbers("v"), wanted(keys))) == [1, 2, 3]
+    assert values(read_features(driver, things, numbers("v"), wanted([first]))) == [len(first)]
+
+
+def test_no_function_or_type_of_a_search_path_stands_in_for_ours(driver: PsycopgConnection, address: str) -> None:
+    """A schema that comes before the catalogue may have some of the same name."""
+    run(
+        driver,
+        """CREATE TABLE t (k integer, b boolean, n numeric(9,2), d date);
+        INSERT INTO t VALUES (1, true, 5, '2025-02-01');
+        CREATE SCHEMA mine; CREATE DOMAIN mine.text AS varchar(2);
+        CREATE FUNCTION mine.trim_scale(numeric) RETURNS numeric LANGUAGE sql AS 'SELECT 7.00';
+        ALTER DATABASE strange SET search_path = mine, pg_catalog""",
+    )
+    odd = connect(address)
+    kinds = {"b": "boolean", "n": "numeric", "d": "date"}
+    whole: Any = (
+        FeatureSpec("b", FeatureKind.CATEGORY),
+        FeatureSpec("n", FeatureKind.INTEGER),
+        a_time("d", "datetime64[us, UTC]"),
+    )
+    found = read_features(odd, source("t", {"k": "integer"}, kinds), Signature(whole), wanted([1]))
+    odd.close()
+    assert [values(found, place)[0] for place in range(3)] == ["true", 5, datetime(2025, 2, 1, tzinfo=UTC)]
+
+
 def test_empty_texts_and_null_are_apart(driver: PsycopgConnection) -> None:
     """Whatever stands in a text: words that mean NULL elsewhere, line ends, quotes, blanks."""
     texts = ["", "NULL", "NaN", "\\N", "\\.", " ", "a\nb", "a\r\nb", 'q"q', "é,è", "\r", "None", "nan", "\t"]
@@ -330,6 +366,66 @@ def test_settings_of_a_database_change_nothing(driver: PsycopgConnection, addres
     odd.close()
     read = [values(found, number)[0] for number in range(5)]
     assert read == [0.30000000000000004, 0.64, naive(2025, 2, 1), datetime(1900, 1, 1, tzinfo=UTC), "é€"]
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        ({"k": "integer"}, list(range(1, 401))),
+        ({"s": "text"}, [f"c{n}" for n in range(400, 0, -1)]),
+        ({"s": "text", "k": "integer"}, [f'["c{n}","{n}"]' for n in range(1, 401)]),
+    ],
+    ids=["number", "text", "composite"],
+)
+def test_a_client_whose_row_raises_an_error_costs_no_other_its_features(
+    driver: PsycopgConnection, key: dict[str, str], asked: list[Any]
+) -> None:
+    """A view divides by zero for one, and a function of its owner raises for another. Neither quotes a value."""
+    run(
+        driver,
+        """CREATE TABLE t AS SELECT n AS k, 'c' || n AS s, n % 100 AS d FROM generate_series(1, 400) n;
+        CREATE FUNCTION choosy(n integer) RETURNS integer LANGUAGE plpgsql STABLE AS
+        $$BEGIN IF n = 77 THEN RAISE 'secret-%', n USING ERRCODE = 'UE001'; END IF; RETURN n; END$$;
+        CREATE VIEW v AS SELECT k, s, 100 / d AS share, choosy(k) AS own FROM t""",
+    )
+    columns = {"share": "integer", "own": "integer"}
+    found = read_features(driver, source("v", key, columns), numbers("share", "own"), wanted(asked))
+    names = [str(one) for one in asked]
+    number_of = {
+        n: next(i for i, name in enumerate(names) if str(n) in re.findall("[0-9]+", name)) for n in range(401)[1:]
+    }
+    failing = {number_of[n]: "DivisionByZero (SQLSTATE 22012)" for n in (100, 200, 300, 400)}
+    why = found.failed.pop(number_of[77])
+    assert found.failed == failing
+    assert "UE001" in why
+    assert "secret" not in why
+    read = values(found, 1)
+    assert {n for n in range(1, 401) if read[number_of[n]] != n} == {77, 100, 200, 300, 400}
+    assert not len(found.refused)
+
+
+def test_an_error_of_all_rows_is_the_sources(driver: PsycopgConnection) -> None:
+    """The batch is tried again then: whoever owns the view may mend it."""
+    run(driver, "CREATE TABLE t AS SELECT n AS k FROM generate_series(1, 5) n")
+    run(driver, "CREATE VIEW v AS SELECT k, 1 / (k - k) AS share FROM t")
+    with pytest.raises(SourceFailed, match="DivisionByZero"):
+        read_features(driver, source("v", {"k": "integer"}, {"share": "integer"}), numbers("share"), wanted([1, 2, 3]))
+
+
+def test_a_byte_that_is_no_letter_costs_its_own_row(source_postgres: EmbeddedPostgres) -> None:
+    """A database of SQL_ASCII keeps any bytes, and PostgreSQL refuses to send those that are no UTF-8."""
+    admin = connect(source_postgres.url)
+    run(admin, "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    driver = connect(source_postgres.url.rpartition("/")[0] + "/bytes")
+    run(driver, "SET client_encoding = 'SQL_ASCII'; CREATE TABLE t (k integer, v text)")
+    run(driver, r"INSERT INTO t VALUES (1, 'a'), (2, E'caf\xe9'), (3, 'c')")
+    run(driver, "SET client_encoding = 'UTF8'")
+    found = read_features(driver, source("t", {"k": "integer"}, {"v": "text"}), words("v"), wanted([1, 2, 3]))
+    assert values(found) == ["a", None, "c"]
+    assert list(found.failed) == [1]
+    driver.close()
+    run(admin, "DROP DATABASE bytes WITH (FORCE)")
+    admin.close()
 
 
 def test_two_rows_of_one_key_are_ambiguous(driver: PsycopgConnection) -> None:

@@ -125,6 +125,32 @@ def test_composite_keys_are_planned_as_arrays(driver: PsycopgConnection) -> None
     assert planned(driver, things, {}, after=keys[9]) == keys[10:]
 
 
+def test_composite_keys_with_citext_are_planned_on_after_any_of_them(driver: PsycopgConnection) -> None:
+    """Wherever the extension is: by the order of texts capitals come first, and some clients would be passed over."""
+    run(driver, "CREATE SCHEMA apart; CREATE EXTENSION citext SCHEMA apart")
+    run(driver, "CREATE TABLE t (a apart.citext, b integer, PRIMARY KEY (a, b))")
+    for word in ("a", "B", "c", "D"):
+        run(driver, "INSERT INTO t VALUES (%s, 1), (%s, 2)", word, word)
+    things = source("t", {"a": "citext", "b": "integer"}, {})
+    expected = [f'["{word}","{number}"]' for word in "abcd" for number in (1, 2)]
+    assert planned(driver, things, {}) == expected
+    for number, key in enumerate(expected):
+        assert planned(driver, things, {}, after=key) == expected[number + 1 :]
+
+
+def test_no_operator_of_a_search_path_stands_in_for_ours(driver: PsycopgConnection) -> None:
+    """A schema that comes before the catalogue may have one of the same name: keys would be cut off."""
+    run(
+        driver,
+        """CREATE TABLE t (a text, b integer, PRIMARY KEY (a, b)); INSERT INTO t VALUES ('x', 1), ('y', 2);
+        CREATE SCHEMA mine;
+        CREATE FUNCTION mine.first_of(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+        CREATE OPERATOR mine.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = mine.first_of);
+        ALTER DATABASE strange SET search_path = mine, pg_catalog""",
+    )
+    assert planned(driver, source("t", {"a": "text", "b": "integer"}, {}), {}) == ['["x","1"]', '["y","2"]']
+
+
 FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({}, [1, 2, 3]),
     ({"k": 2}, [2]),

@@ -7,6 +7,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sklearn
@@ -172,6 +173,26 @@ def test_a_model_that_hangs_or_dies_while_it_is_loaded_is_stated_at_the_last_att
     assert (row.error_code, row.error_detail) == ("model_unavailable", words)
     with pytest.raises(LiveModelFails, match=r"the work of \w+:\d+, which is live, fails: The model"):
         _model(engine)
+
+
+def test_a_model_is_loaded_under_the_watch_that_ends_what_hangs(
+    engine: Engine, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the last attempt it is loaded in the scoring process: for a batch, and for a promotion."""
+    add_clients(engine, 1)
+    add_model(engine)
+    watched = []
+    load = scorer.models.get
+
+    def get(*given: Any, **more: Any) -> Any:
+        watched.append(scorer.keeper._call_started is not None)
+        return load(*given, **more)
+
+    monkeypatch.setattr(scorer.models, "get", get)
+    submit_bulk(engine, [1])
+    assert scorer.work(Queue.BULK) == ["finished"]
+    assert watched
+    assert all(watched)
 
 
 @pytest.mark.parametrize("change", ["threshold = 0.9", "classes = '[1, 0]'", "signature = '{SIGNATURE}'"])

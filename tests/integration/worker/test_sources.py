@@ -190,15 +190,19 @@ def test_a_filter_on_a_source_elsewhere_is_planned_and_scored(
     driver.close()
 
 
-@pytest.mark.parametrize("fault", ["raises", "gone", "too many columns"])
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [("raises", "InvalidTextRepresentation"), ("gone", "UndefinedTable"), ("too many columns", "TooManyColumns")],
+)
 def test_an_error_of_the_server_about_a_batch_ends_in_a_stated_error(
-    engine: Engine, scorer: Scorer, database_url: str, fault: str
+    engine: Engine, scorer: Scorer, database_url: str, fault: str, name: str
 ) -> None:
     """It is no outage: it would come again for ever. The text that callers get repeats no value."""
     names = [f"f{n}" for n in range(1700)] if fault == "too many columns" else ["v"]
     driver = connect(database_url)
     run(driver, "CREATE TABLE base (k integer PRIMARY KEY, v text); INSERT INTO base VALUES (1, 'hidden-7')")
     run(driver, "CREATE VIEW t AS SELECT k, v::integer AS v FROM base WHERE v IS NULL")
+    run(driver, "GRANT SELECT ON t TO PUBLIC")
     things = add(engine, database_url, "t", variable=None, key=("k",))
     if fault == "raises":
         run(driver, "CREATE OR REPLACE VIEW t AS SELECT k, v::integer AS v FROM base")
@@ -213,11 +217,41 @@ def test_an_error_of_the_server_about_a_batch_ends_in_a_stated_error(
     assert outcomes == ["failed", "failed", "failed", "finished"]
     (row,) = results(engine, accepted)
     assert row.error_code == "source_failed"
-    assert "hidden" not in (row.error_detail or "")
+    assert name in row.error_detail
+    assert "hidden" not in row.error_detail
     with autocommit(engine) as connection:
         assert not list(
             connection.execute(text("SELECT away_since FROM predictq.sources WHERE away_since IS NOT NULL"))
         )
+    driver.close()
+
+
+def test_a_row_that_raises_an_error_costs_no_other_caller_her_answer(
+    engine: Engine, scorer: Scorer, database_url: str
+) -> None:
+    """Neither in a bulk batch nor in a commit group; what the view's function says of it stays in the source."""
+    driver = connect(database_url)
+    run(driver, TABLE.format(name="base", key="k integer PRIMARY KEY"))
+    run(driver, "INSERT INTO base SELECT n, 30, 5, 'Sales', true FROM generate_series(1, 20) n")
+    run(
+        driver,
+        "CREATE VIEW t AS SELECT k, age, 35 / monthly_income AS monthly_income, department, over_time FROM base",
+    )
+    things = add(engine, database_url, "t", variable=None, key=("k",))
+    serve(engine, things)
+    run(driver, "UPDATE base SET monthly_income = 0 WHERE k % 5 = 0; GRANT SELECT ON t TO PUBLIC")
+    target = Target(ModelChoice("far"), "int8", None, things.id)
+    jobs = [single_job(engine, key, target=target) for key in (1, 5, 2)]
+    with transaction(engine) as connection:
+        accepted = accept_singles(connection, jobs, look_up=False)
+    assert score(scorer, Queue.INTERACTIVE) == ["finished"]
+    rows = [results(engine, job)[0] for job in accepted if isinstance(job, Accepted)]
+    assert [row.error_code for row in rows] == [None, "source_failed", None]
+    assert rows[1].error_detail == "the source fails for this client: DivisionByZero (SQLSTATE 22012)"
+    listed = bulk(engine, things, list(range(1, 21)))
+    assert score(scorer, Queue.BULK) == ["finished"]
+    failed = [row.client_id for row in results(engine, listed) if row.error_code]
+    assert failed == [5, 10, 15, 20]
     driver.close()
 
 

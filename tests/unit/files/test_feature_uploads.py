@@ -110,6 +110,10 @@ def test_a_key_comes_along() -> None:
         ("1,,oui,,", "is member must be true or false; got 'oui'"),
         ("1,,,,31/01/2026", f"since must be {A_TIME}; got '31/01/2026'"),
         ("1,,,,2026-01-31T12:00:00Z", f"since must be {A_TIME}; got '2026-01-31T12:00:00Z'"),
+        (
+            "1,,,,2026-01-31T12:00:00.1234567",
+            f"since must be {A_TIME}, to the microsecond at most; got '2026-01-31T12:00:00.1234567'",
+        ),
         ("1,,,", "has 4 fields where the first record has 5"),
     ],
 )

@@ -160,11 +160,12 @@ def test_a_spec_that_cannot_hold_its_gaps_is_not_made() -> None:
         (FeatureSpec("n", FeatureKind.INTEGER), [2**63 - 1, -(2**63), 3.0], [2**63, 3.5, 1e19, "3", True]),
         (FeatureSpec("n", FeatureKind.INTEGER, nullable=True), [2**53, -(2**53), None], [2**53 + 1, -(2**53) - 1]),
         (FeatureSpec("f", FeatureKind.NUMBER, dtype="float32"), [3.4e38, 1], [3.5e38, math.inf, math.nan]),
-        (FeatureSpec("t", FeatureKind.DATETIME), ["2026-11-26", "2026-11-26T10:00:00.5"], ["now", "2026-11-26T10:00Z"]),
+        (FeatureSpec("t", FeatureKind.DATETIME), ["2026-11-26", "2026-11-26T10:00:00.5", "2026-11-26T10:00:00.1234560"],
+         ["now", "2026-11-26T10:00Z", "2026-11-26T10:00:00.1234567"]),
         (
             FeatureSpec("t", FeatureKind.DATETIME, dtype="datetime64[us, UTC]"),
             ["2026-11-26T10:00Z", "2026-11-26T10:00:00+02:00"],
-            ["2026-11-26T10:00", "2026-13-26T10:00Z"],
+            ["2026-11-26T10:00", "2026-13-26T10:00Z", "2026-11-26T10:00:00,00000001Z"],
         ),
     ],
 )  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import psycopg2
 import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.errors import DatabaseUnavailable
-from shared.postgres.outages import driver_error, is_outage, reason
+from shared.postgres.outages import driver_error, is_outage, may_be_of_one_row, reason
 
 
 def raised(error: Exception, cause: BaseException | None = None) -> Exception:
@@ -28,6 +30,15 @@ class Told(psycopg2.OperationalError):
     def pgcode(self) -> str:  # type: ignore[override]
         """SQLSTATE."""
         return self._code
+
+
+class Raised(Told):
+    """The same with the words that the server says first."""
+
+    @property
+    def diag(self) -> SimpleNamespace:  # type: ignore[override]
+        """The parts of its message."""
+        return SimpleNamespace(message_primary="secret-1")
 
 
 @pytest.mark.parametrize(
@@ -61,3 +72,19 @@ def test_a_reason_repeats_no_value() -> None:
     assert reason(Told("22P02")) == "InvalidTextRepresentation (SQLSTATE 22P02)"
     assert "secret" not in reason(psycopg2.OperationalError("connection to secret-1 failed"))
     assert driver_error(ValueError()) is None
+
+
+@pytest.mark.parametrize("code", ["22012", "23514", "21000", "38000", "39004", "P0001", "XX001", "UE001", "HV000"])
+def test_what_authors_of_views_and_functions_raise_is_told_by_its_code(code: str) -> None:
+    """Their words may quote a row, and callers who share a batch read the reason. A code may be one of their own."""
+    found = reason(Raised(code))
+    assert found.endswith(f"(SQLSTATE {code})")
+    assert "secret" not in found
+    assert may_be_of_one_row(Raised(code)) == (code != "HV000")
+
+
+@pytest.mark.parametrize("code", ["42703", "42P01", "42501", "57014", "40001", "53200"])
+def test_what_is_no_fault_of_a_row_is_told_in_the_words_of_the_server(code: str) -> None:
+    """Which column is gone, or which right is lacking: whoever owns the source must learn it."""
+    assert reason(Raised(code)).endswith(": secret-1")
+    assert not may_be_of_one_row(Raised(code))
