@@ -19,6 +19,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from devstack.gateway_tls import GatewayTls
+from devstack.servers.ports import listens
 from devstack.supervision.child import Child
 from shared.config import Settings
 from shared.database_role import DatabaseRole
@@ -51,7 +52,7 @@ class Services:
     def gateway(self, port: int, host: str = "127.0.0.1", tls: GatewayTls | None = None) -> Child:
         """The gateway on `host`, one that leads to 127.0.0.1, too; ready when it answers, with a live model or none."""
         arguments = ["api", "--host", host, "--port", str(port), *(tls.arguments if tls else ())]
-        ready = partial(answers, port, "/health/live", is_secure=tls is not None)
+        ready = partial(_ours_answers, port, "/health/live", is_secure=tls is not None)
         return self._child("gateway", arguments, ready, role=DatabaseRole.GATEWAY)
 
     def flower(self, port: int, password: str) -> Child:
@@ -59,7 +60,7 @@ class Services:
         child = self._child(
             "flower",
             ["devstack.flower", str(port)],
-            lambda: answers(port, "/healthcheck"),
+            partial(_ours_answers, port, "/healthcheck"),
             role=None,
             stop_signal=Signals.SIGKILL,
         )
@@ -118,6 +119,11 @@ def secrets_of_others(role: DatabaseRole | None) -> set[str]:
 def module_command(module: str, *arguments: str) -> list[str]:
     """The command line of one of our modules. -P: a file of the user's called api.py must not stand in for it."""
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def _ours_answers(port: int, path: str, *, is_secure: bool = False) -> bool:
+    """Whether a program of this stack answers there: another stack's may have taken the port since it was chosen."""
+    return answers(port, path, is_secure=is_secure) and listens(os.getpid(), port)
 
 
 def answers(port: int, path: str, *, is_secure: bool = False) -> bool:

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
-
 from devstack.errors import NotRunning
 from devstack.files import make_private_directory, write_private
 from devstack.lock import DirectoryLock, is_held
+from devstack.servers.ports import listens
 
 STATE_FILE = "stack.json"
 
@@ -34,7 +33,7 @@ class StackState:
 
     def has_its_gateway(self) -> bool:
         """Whether a program of this very stack listens at `api_url`: while it is down, a stranger's may."""
-        return _listens(self.pid, urlsplit(self.api_url).port)
+        return listens(self.pid, urlsplit(self.api_url).port)
 
 
 class StateDirectory:
@@ -93,21 +92,3 @@ def load_state(directory: Path) -> StackState:
     except FileNotFoundError:
         raise NotRunning(directory) from None
     return state
-
-
-def _listens(pid: int, port: int | None) -> bool:
-    """Whether process `pid`, or one that it started, listens on `port`."""
-    try:
-        supervisor = psutil.Process(pid)
-        family = [supervisor, *supervisor.children(recursive=True)]
-    except psutil.Error:
-        return False
-    return any(_has_port(process, port) for process in family)
-
-
-def _has_port(process: psutil.Process, port: int | None) -> bool:
-    try:
-        found = process.net_connections("tcp")
-    except psutil.Error:  # gone, or another account's: not a gateway of ours
-        return False
-    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)

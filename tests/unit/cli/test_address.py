@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 
@@ -20,7 +21,9 @@ from cli.connection.address import api_address, choose_directory, fill_environme
 from cli.errors import GatewayDown, NoStack
 from cli.main import app
 from devstack.errors import NotRunning
+from devstack.services import Services, answers
 from devstack.state import StackState, StateDirectory, load_state
+from shared.config import load_settings
 
 
 @pytest.fixture
@@ -193,3 +196,50 @@ def test_every_command_takes_a_directory() -> None:
         return ([] if has else [name]) + [one for sub in below for one in lacking(below[sub], f"{name} {sub}")]
 
     assert lacking(root, "predictq") == []
+
+
+ANSWERING = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+import os, sys
+if {detached} and os.fork():
+    os._exit(0)
+if {detached}:
+    os.setsid()
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_stack_is_not_up_because_another_program_answers_at_its_port(tmp_path: Path, is_ours: bool) -> None:
+    """A port that was free when it was chosen may be taken a moment later, by another stack's gateway or Flower."""
+    settings = load_settings(database_url="postgresql://u:p@127.0.0.1:1/d", redis_url="redis://127.0.0.1:1/0")
+    services = Services(settings, {}, tmp_path)
+    command = [sys.executable, "-c", ANSWERING.replace("{detached}", str(not is_ours))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        listening = next(one for one in psutil.process_iter() if _listens_at(one, port))
+        try:
+            assert answers(port, "/health/live")
+            assert services.gateway(port).ready() is is_ours
+            assert services.flower(port, "password").ready() is is_ours
+        finally:
+            listening.kill()
+
+
+def _listens_at(process: psutil.Process, port: int) -> bool:
+    try:
+        return any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in process.net_connections())
+    except psutil.Error:
+        return False
