@@ -15,6 +15,7 @@ import psutil
 import pytest
 import typer
 
+from cli import main
 from cli.arguments.directory_option import add_directory_option
 from cli.commands.operating.shell import url
 from cli.connection.address import api_address, choose_directory, fill_environment, find_stack, known_gateway
@@ -22,6 +23,7 @@ from cli.errors import GatewayDown, NoStack
 from cli.main import app
 from devstack.errors import NotRunning
 from devstack.services import Services, answers
+from devstack.stack import Plan
 from devstack.state import StackState, StateDirectory, load_state
 from shared.config import load_settings
 
@@ -243,3 +245,18 @@ def _listens_at(process: psutil.Process, port: int) -> bool:
         return any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in process.net_connections())
     except psutil.Error:
         return False
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_stack_is_started_where_the_directory_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """`predictq --directory D up` is `predictq up --directory D`, and does not start another stack here."""
+    plans: list[Plan] = []
+    monkeypatch.setattr("cli.up.run_until_stopped", lambda plan, **_: plans.append(plan))
+    place = ["--directory", str(tmp_path / "d")]
+    try:
+        main._command()([*place, "up"] if before else ["up", *place], standalone_mode=False)
+    finally:
+        choose_directory(None)
+    assert [plan.directory for plan in plans] == [(tmp_path / "d").resolve()]
