@@ -193,7 +193,7 @@ class ResultPage(Shape):
 
 
 class Trace(Shape):
-    """Everything that made one answer; from `worker` on null until there is one."""
+    """Everything that made one answer; from `worker` on null where there is none."""
 
     request_id: str = Field(examples=["1042-7"])
     job_id: UUID
@@ -207,6 +207,7 @@ class Trace(Shape):
     code_sha256: str | None = Field(description="Of the code that the version brings.")
     version_digest: str
     batch_id: int
+    state: Literal["open", "answered", "cancelled"] = Field(description="A stated error is an answer, too.")
     accepted_at: Time
     attempts: int
     worker: str | None

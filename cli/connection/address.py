@@ -42,6 +42,11 @@ def choose_directory(directory: Path | None) -> None:
     _chosen.set(directory)
 
 
+def chosen_directory() -> Path | None:
+    """What `--directory` before the command has named; None where nothing has."""
+    return _chosen.get()
+
+
 def find_stack(start: Path | None = None) -> StackState | None:
     """The running stack of the chosen directory, else of `start` (default: here) or the nearest directory above it."""
     if chosen := _chosen.get():

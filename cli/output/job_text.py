@@ -110,7 +110,7 @@ def trace_lines(trace: Mapping[str, Any]) -> list[str]:
     features = trace.get("features") or {}
     if trace.get("features_left_out"):
         lines.append("  features are left out: your API key lacks the role 'features'")
-    if features:
+    if any(value is not None for value in features.values()):  # else nothing was scored: nobody had this key
         lines.append(f"  features as scored, from {trace['features_from']}:")
         lines += _in_columns([f"{name}={_value_text(value)}" for name, value in features.items()])
     return lines
@@ -129,10 +129,10 @@ def _facts(trace: Mapping[str, Any]) -> list[tuple[str, str | None]]:
 
 
 def _outcome(trace: Mapping[str, Any]) -> str:
-    if trace.get("error_code"):
-        return plain_text(f"{trace['error_code']}: {trace['error_detail']}")
-    if trace.get("probability") is None and trace.get("value") is None:
-        return "not scored yet"
+    if error := trace["error"]:
+        return plain_text(f"none, {error['code']}: {error['detail']}")
+    if trace["state"] != "answered":
+        return "none: the row was cancelled" if trace["state"] == "cancelled" else "not scored yet"
     return answer_text({**trace, "client_id": None})
 
 

@@ -21,7 +21,7 @@ from shared.pages.request_id import RequestId, parse_request_id
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Everything that made one answer. The fields from `worker` on are None until the request is answered."""
+    """Everything that made one answer. The fields from `worker` on are None where the request has none."""
 
     request_id: str
     job_id: UUID
@@ -36,6 +36,7 @@ class Trace:
     code_sha256: str | None  # of the code that the version brings
     version_digest: str
     batch_id: int
+    state: str  # open, answered (an error is an answer, too) or cancelled
     accepted_at: datetime
     attempts: int
     worker: str | None
@@ -66,7 +67,10 @@ SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id,
            AS client_id,
        CASE WHEN k.spelled IS NOT NULL THEN coalesce(k.key_int8::text, k.key_uuid::text, k.key_text) END AS key,
        v.model, v.version AS model_version, v.task, v.sha256 AS model_sha256, v.code_sha256, v.digest AS version_digest,
-       r.batch_id, r.created_at AS accepted_at,
+       r.batch_id,
+       CASE WHEN o.batch_id IS NOT NULL THEN 'answered'
+            WHEN w.batch_id IS NOT NULL OR CAST(:row AS integer) = ANY (b.cancelled_rows) THEN 'cancelled'
+            ELSE 'open' END AS state, r.created_at AS accepted_at,
        coalesce(o.attempts, b.attempts, 0) AS attempts, coalesce(o.worker, b.worker) AS worker,
        o."values"[CAST(:row AS integer) + 1] AS value,
        CASE WHEN v.task = 'multiclass' THEN
@@ -82,9 +86,7 @@ SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id,
                 THEN 'request' ELSE s.name END AS features_from,
        o.features, v.signature, v.classes, o.fence, coalesce(o.claimed_at, b.claimed_at) AS claimed_at,
        o.created_at AS answered_at,
-       CAST(:row AS integer) = ANY (coalesce(
-           (SELECT e.erased_rows FROM predictq.batch_outputs e WHERE e.batch_id = r.batch_id), b.erased_rows
-       )) IS TRUE AS is_erased
+       CAST(:row AS integer) = ANY (coalesce(w.erased_rows, b.erased_rows)) IS TRUE AS is_erased
 FROM predictq.batch_requests r
 JOIN predictq.jobs j ON j.id = CAST(:job_id AS uuid)
 JOIN predictq.model_versions v ON v.id = j.model_version_id
@@ -95,10 +97,14 @@ CROSS JOIN LATERAL (
            r.spelled -> CAST(CAST(:row AS integer) AS text) AS spelled
 ) k
 LEFT JOIN predictq.prediction_batches b ON b.id = r.batch_id
-LEFT JOIN predictq.batch_outputs o ON o.batch_id = r.batch_id AND j.status IS DISTINCT FROM 'cancelled'
+LEFT JOIN predictq.batch_outputs w ON w.batch_id = r.batch_id
+-- What a job had answered before it was cancelled stays its answer. A batch that was cancelled whole has no values.
+LEFT JOIN LATERAL (
+    SELECT w.* WHERE w."values" IS NOT NULL AND CAST(:row AS integer) = ANY (w.cancelled_rows) IS NOT TRUE
+) o ON true
 LEFT JOIN LATERAL (SELECT array_position(o.error_rows, CAST(:row AS integer)) AS position) e ON true
 WHERE r.batch_id = :batch_id AND CAST(:row AS integer) < r.request_count
-  AND (o.gone_rows IS NULL OR CAST(:row AS integer) <> ALL (o.gone_rows)) AND j.owner = :owner
+  AND (w.gone_rows IS NULL OR CAST(:row AS integer) <> ALL (w.gone_rows)) AND j.owner = :owner
 """)
 
 

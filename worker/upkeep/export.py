@@ -19,7 +19,7 @@ from shared.access.private_files import make_private_folders, open_private
 from shared.postgres.engine import transaction
 from shared.retention.partitions.ranges import BatchRange
 from shared.retention.rules.errors import ExportFailed
-from worker.upkeep.export_rows import ExportedJob, page_table
+from worker.upkeep.export_rows import ExportedJob, features_of, page_table
 
 _DIGESTS = "SHA256SUMS"
 _PAGES_AT_ONCE = 32
@@ -74,7 +74,7 @@ class Exporter:
         self.files.append(path)
 
     def _tables(self, batch_ids: Sequence[int]) -> Iterator[pa.Table]:
-        features: pa.DataType | None = None
+        features = self._features_type(batch_ids)
         for start in range(0, len(batch_ids), _PAGES_AT_ONCE):
             with transaction(self.engine) as connection:
                 pages: Sequence[Any] = connection.execute(
@@ -84,11 +84,13 @@ class Exporter:
                     _JOBS, {"ids": sorted({id_ for page in pages for id_ in page.job_ids if id_})}
                 )
                 jobs = {row.id: ExportedJob(row.owner, row.name, row.where) for row in found}
-            tables = [page_table(page, jobs) for page in pages]
-            for table in tables:
-                if features is None and not pa.types.is_null(table.schema.field("features").type):
-                    features = table.schema.field("features").type
-            yield pa.concat_tables([_with_features(table, features) for table in tables])
+            yield pa.concat_tables([_with_features(page_table(page, jobs), features) for page in pages])
+
+    def _features_type(self, batch_ids: Sequence[int]) -> pa.DataType | None:
+        """Of the first page that has some; known before one is written, for pages of cancelled batches have none."""
+        with transaction(self.engine) as connection:
+            page = connection.execute(_FIRST_FEATURES, {"ids": list(batch_ids)}).one_or_none()
+        return None if page is None else features_of(page).type
 
     def _free_path(self, name: str) -> Path:
         path = self.directory / f"{name}.parquet"
@@ -151,6 +153,11 @@ FROM predictq.batch_outputs o
 JOIN predictq.model_versions v ON v.id = o.model_version_id
 LEFT JOIN predictq.batch_requests r ON r.batch_id = o.batch_id
 WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) ORDER BY o.batch_id
+""")
+_FIRST_FEATURES = text("""
+SELECT o.features, o.request_count, v.signature
+FROM predictq.batch_outputs o JOIN predictq.model_versions v ON v.id = o.model_version_id
+WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) AND o.features IS NOT NULL ORDER BY o.batch_id LIMIT 1
 """)
 _JOBS = text("""
 SELECT j.id::text, j.owner, j.name, j.selection -> 'where' AS "where" FROM predictq.jobs j

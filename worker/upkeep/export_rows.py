@@ -59,7 +59,7 @@ def page_table(page: Any, jobs: Mapping[str, ExportedJob]) -> pa.Table:
             "accepted_at": pa.array([page.accepted_at] * count, _TIME),
             "claimed_at": pa.array([page.claimed_at] * count, _TIME),
             "answered_at": pa.array([page.answered_at] * count, _TIME),
-            "features": _features(page),
+            "features": features_of(page),
             "owner": pa.array([job.owner for job in of_row], pa.string()),
             "job_name": pa.array([job.name for job in of_row], pa.string()),
             "job_filter": pa.array([_json(job.where) for job in of_row], pa.string()),
@@ -103,7 +103,8 @@ def _probabilities(page: Any) -> dict[str, pa.Array]:
     }
 
 
-def _features(page: Any) -> pa.Array:
+def features_of(page: Any) -> pa.Array:
+    """The features of a page by name, a struct for each row; nulls where it has none, as of a cancelled batch."""
     names = [feature["name"] for feature in page.signature["features"]]
     if page.features is None or not names:
         return pa.nulls(page.request_count)

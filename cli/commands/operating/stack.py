@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection.address import STACK_DIRECTORY
+from cli.connection.address import STACK_DIRECTORY, chosen_directory
 from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json
 from shared.database_role import DatabaseRole
@@ -43,9 +43,10 @@ def up(
         Path | None, typer.Option(help="The authority that signed it, where this machine does not know it (PEM).")
     ] = None,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower, to watch Celery.")] = True,
-    directory: Annotated[Path, typer.Option(file_okay=False, help="Where data, logs and addresses are kept.")] = Path(
-        STACK_DIRECTORY
-    ),
+    directory: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, show_default=STACK_DIRECTORY, help="Where data, logs and addresses are kept."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run everything until Ctrl-C: PostgreSQL, Valkey (a Redis), gateway, worker and Flower.
@@ -61,7 +62,7 @@ def up(
     elif rows is not None:
         raise UsageProblem("--rows says how many rows of an example: name one, with --example hr_attrition")
     plan = Plan(
-        directory.resolve(),
+        _own_directory(directory),
         workers,
         flower=flower,
         port=port,
@@ -72,6 +73,11 @@ def up(
         tls=_gateway_tls(tls_cert, tls_key, tls_ca),
     )
     run_until_stopped(plan, as_json=as_json)
+
+
+def _own_directory(given: Path | None) -> Path:
+    """Where a stack is started: as `--directory` says, after the command or before it."""
+    return (given or chosen_directory() or Path(STACK_DIRECTORY)).resolve()
 
 
 def _gateway_tls(certificate: Path | None, key: Path | None, authority: Path | None) -> GatewayTls | None:
@@ -87,14 +93,15 @@ def _gateway_tls(certificate: Path | None, key: Path | None, authority: Path | N
 def demo(
     clients: Annotated[int, typer.Option(min=1, help="How many sample clients to score.")] = 50_000,
     workers: Workers = PROCESSORS,
-    directory: Annotated[Path, typer.Option(file_okay=False, help="In which the demonstration has its own.")] = Path(
-        STACK_DIRECTORY
-    ),
+    directory: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, show_default=STACK_DIRECTORY, help="In which the demonstration has its own."),
+    ] = None,
 ) -> None:
     """Run everything once from an empty directory: load, train, predict, score in bulk, trace; then stop."""
     from cli.demo import run_demo
 
-    run_demo(directory.resolve(), clients, workers)
+    run_demo(_own_directory(directory), clients, workers)
 
 
 def worker(

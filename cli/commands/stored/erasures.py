@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,7 +104,8 @@ def list_(
         say_json(found)
         return
     rows = [
-        (item["id"], item["kind"], item["source"], item["status"], item["pages"], item["answers"],
+        (item["id"], item["kind"], item["source"], item["status"], item["pages"],
+         None if item["kind"] == "replay" else item["answers"],  # it counts persons, who stand in lines of their own
          minute_text(item["created_at"]), minute_text(item["compacted_at"]), item["reason"])
         for item in found
     ]  # fmt: skip
@@ -133,9 +135,19 @@ def replay(
     if as_json:
         say_json(ended)
     for item in () if as_json else ended:
-        found = f"{count_of(item['answers'], 'person')} found again in {count_of(item['pages'], 'page')}"
-        say(f"{found}; the upkeep process erases them" if item["status"] == "done" else plain_text(item["error"]))
+        say(_replayed(item) if item["status"] == "done" else plain_text(item["error"]))
     return ExitStatus.DONE if all(item["status"] == "done" for item in ended) else ExitStatus.NOT_SUCCEEDED
+
+
+def _replayed(item: Mapping[str, Any]) -> str:
+    """Who was found. Nobody may mean that another secret made the hashes, which nothing else would tell."""
+    gone_through = f"{count_of(item['pages'], 'page')} gone through"
+    if item["answers"]:
+        return f"{count_of(item['answers'], 'person')} found again, {gone_through}; the upkeep process erases them"
+    return (
+        f"nobody found again, {gone_through}. If somebody should be there, see that the erasures.secret of the upkeep "
+        "process is the one that was kept with this log, and that the source has the name that it had"
+    )
 
 
 def compact(as_json: AsJson = False) -> int:

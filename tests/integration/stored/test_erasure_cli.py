@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,7 +88,13 @@ def test_a_person_goes_with_one_command(
 
         submit_bulk(engine, [PERSON])
         replayed = run("erasures", "replay", str(tmp_path / LOG_NAME))
-        assert "1 person found again" in replayed.stdout
+        assert re.search(r"^1 person found again, \d+ pages? gone through;", replayed.stdout)
+        strange = tmp_path / "strange.log"  # as one is whose secret is not here
+        strange.write_text(json.dumps({"source": "clients", "hash": "0" * 64}) + "\n")
+        assert "nobody found again" in (nobody := run("erasures", "replay", str(strange)).stdout)
+        assert "erasures.secret" in nobody
+        (line, _) = [line for line in run("erasures", "list").stdout.splitlines() if " replay " in line]
+        assert re.search(r" done +\d+ +\d{4}-", line)  # pages, and then the time: no person is shown as an answer
         nonsense = tmp_path / "nonsense.log"
         nonsense.write_text("x\n")
         assert "Line 1" in run("erasures", "replay", str(nonsense), status=1).stderr

@@ -304,6 +304,38 @@ def test_an_export_has_all_that_was_stored(engine: Engine, tmp_path: Path) -> No
     assert rows["31"]["job_id"] == str(bare.job_ids[0])
 
 
+def test_a_job_that_was_cancelled_early_is_exported_with_what_others_answered(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many pages in a row without features, as of batches that were cancelled, come before the first that has some."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from worker.pages.encode import encode_features
+    from worker.pages.from_arrow import from_arrow
+    from worker.upkeep import export
+    from worker.upkeep.retention import carry_out
+
+    monkeypatch.setattr(export, "_PAGES_AT_ONCE", 2)
+    version = add_version(engine, features=["town"])
+    stored = store_bulk(engine, OLD, [[1], [2], [3], [4]], version)
+    features = encode_features([from_arrow(pa.array(["Ulm"], pa.string()))], 1)
+    with transaction(engine) as connection:
+        connection.execute(text("SET LOCAL predictq.upkeep = on"))
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '13 months'"))
+        connection.execute(
+            text("UPDATE predictq.batch_outputs SET features = :features WHERE batch_id = :id"),
+            {"features": features, "id": stored.batch_ids[2]},
+        )
+    exporter = export.Exporter(as_upkeep(engine), tmp_path)
+    carry_out(
+        as_upkeep(engine), database_clock(engine), actor_kind="test", actor="t", before_going=exporter, settle_seconds=0
+    )
+    (file,) = exporter.files
+    assert [row["features"] for row in pq.read_table(file).to_pylist()] == [None, None, {"town": "Ulm"}, None]
+    assert count_rows(engine)["batch_outputs"] == 0
+
+
 @pytest.mark.parametrize("duty", [Retention, AskedRetention])
 def test_what_goes_by_itself_is_exported_where_a_directory_is_set(
     engine: Engine, tmp_path: Path, duty: type[Retention | AskedRetention]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from shared.jobs.records import cancel_job
 from shared.jobs.trace import read_trace
 from shared.postgres.engine import transaction
 from shared.status import Queue
@@ -82,6 +83,33 @@ def test_a_trace_tells_where_its_features_came_from(engine: Engine, scorer: Scor
     assert (known.job_kind, known.features) == ("bulk", features_of(1))
     assert unknown.error_code == "unknown_client"
     assert unknown.features is None or set(unknown.features.values()) == {None}
+
+
+def test_what_a_job_had_answered_before_it_was_cancelled_keeps_its_trace(engine: Engine, scorer: Scorer) -> None:
+    """Of a cancelled bulk job, and of single jobs that shared a batch; a cancelled row says that it was."""
+    add_clients(engine, 3)
+    add_model(engine)
+    bulk, singles = submit_bulk(engine, [1, 2, 3], batch_rows=2), submit_singles(engine, [1, 2])
+    (alone,) = submit_singles(engine, [3])
+    assert {trace_of(engine, job.request_id).state for job in (*singles, alone)} == {"open"}
+    with transaction(engine) as connection:
+        cancel_job(connection, singles[1].job_id, OWNER)
+        cancel_job(connection, alone.job_id, OWNER)
+    assert trace_of(engine, singles[1].request_id).state == "cancelled"  # its batch is open, for the other one
+    score(scorer)
+    scorer.work(Queue.BULK)
+    with transaction(engine) as connection:
+        cancel_job(connection, bulk.job_id, OWNER)
+    first, second = bulk.batch_ids
+    answered = (f"{first}-0", f"{first}-1", singles[0].request_id)
+    for request_id, client in zip(answered, (1, 2, 1), strict=True):
+        trace = trace_of(engine, request_id)
+        assert (trace.state, trace.features) == ("answered", features_of(client))
+        assert trace.probability == right_answer(**features_of(client))
+        assert trace.answered_at is not None
+    for gone in (f"{second}-0", singles[1].request_id, alone.request_id):
+        trace = trace_of(engine, gone)
+        assert (trace.state, trace.probability, trace.features, trace.answered_at) == ("cancelled", None, None, None)
 
 
 def _delete(connection: Connection) -> None:

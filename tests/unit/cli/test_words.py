@@ -150,13 +150,16 @@ def test_a_trace_in_words_without_an_answer_and_with_an_error() -> None:
     trace = {
         "request_id": 1, "job_id": "j", "client_id": None, "client_version": None, "model_version": 2,
         "model": "m[x]", "model_sha256": "a" * 64, "worker": None, "batch_id": 1, "features": None,
-        "probability": None, "error_code": None, "error_detail": None, **moments,
+        "probability": None, "error": None, "state": "open", **moments,
     }  # fmt: skip
     text = "\n".join(trace_lines(trace))
     assert "not scored yet" in text
     assert "worker" not in text
-    failed = "\n".join(trace_lines({**trace, "error_code": "missing_feature", "error_detail": "age is missing"}))
+    error = {"code": "missing_feature", "detail": "age is missing"}
+    failed = "\n".join(trace_lines({**trace, "state": "answered", "error": error, "features": {"age": None}}))
     assert "missing_feature: age is missing" in failed
+    assert "features" not in failed
+    assert "the row was cancelled" in "\n".join(trace_lines({**trace, "state": "cancelled"}))
 
 
 def test_progress_elsewhere_than_in_a_terminal_is_a_plain_line_now_and_then(
