@@ -12,6 +12,7 @@ import typer
 
 from cli.arguments.directory_option import add_directory_option
 from cli.arguments.flags import show_flags_as_flags
+from cli.arguments.version_option import add_version_option
 from cli.commands import again, clients, example, jobs, sources, submit
 from cli.commands.models import comparing as model_versions
 from cli.commands.models import registry as models
@@ -110,6 +111,7 @@ def main() -> int:
 def _command() -> Any:
     command = typer.main.get_command(app)
     add_directory_option(command)
+    add_version_option(command)
     show_flags_as_flags(command)
     return command
 

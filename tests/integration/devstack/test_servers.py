@@ -100,6 +100,17 @@ def test_the_password_is_needed_and_kept_private(postgres: EmbeddedPostgres) -> 
     assert (postgres.data_dir / "address.json").stat().st_mode & 0o077 == 0
 
 
+def test_the_log_of_postgres_has_no_statement_whatever_ends_it(postgres: EmbeddedPostgres) -> None:
+    """Of an error nothing is written, and of a connection that somebody ends its end alone."""
+    with pytest.raises(psycopg2.Error, match="division by zero"):
+        query(postgres, "SELECT 1 / 0 AS planted_4711")
+    with pytest.raises((psycopg2.OperationalError, psycopg2.InterfaceError)):
+        query(postgres, "SELECT pg_terminate_backend(pg_backend_pid()), 'planted_4711'")
+    log = postgres.log_path.read_text()
+    assert "terminating connection due to administrator command" in log
+    assert "planted_4711" not in log
+
+
 def test_a_wrong_setting_fails_with_the_log_and_the_fix(tmp_path: Path) -> None:
     """A server that cannot start says why and what to do."""
     server = EmbeddedPostgres(tmp_path / "postgres", settings={**SMALL, "shared_buffers": "plenty"})

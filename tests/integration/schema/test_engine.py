@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from psycopg2.errors import DivisionByZero
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable
@@ -205,3 +206,15 @@ def _is_there(engine: Engine, backend: int) -> bool:
     query = text("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)")
     with engine.connect() as connection:
         return bool(connection.execute(query, {"pid": backend}).scalar_one())
+
+
+@pytest.mark.parametrize("use", [autocommit, transaction])
+def test_what_an_error_says_holds_no_value_of_its_statement(
+    engine: Engine, use: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    """Nor does its traceback, unless the server quotes the line itself: values are client keys and features."""
+    planted = f"planted-{4711}"  # a traceback quotes the lines of this test, too
+    with pytest.raises(DBAPIError) as raised, use(engine) as connection:
+        connection.execute(text("SELECT 1 / 0, CAST(:planted AS text)"), {"planted": planted})
+    assert "division by zero" in str(raised.value)
+    assert planted not in "".join(traceback.format_exception(raised.value))

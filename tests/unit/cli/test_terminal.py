@@ -98,3 +98,10 @@ def test_what_nobody_foresaw_is_one_line_and_a_private_file(
     assert str(kept) in said
     assert "Traceback" in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_it_says_which_version_it_is(tmp_path: Path) -> None:
+    """Whatever else is asked, and where there is no stack."""
+    done = predictq("--version", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"predictq \d+\.\d+\.\d+\S*, Python 3\.\d+\.\d+\n", done.stdout)

@@ -187,6 +187,16 @@ def test_a_compiled_form_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPat
     assert loaded(pipeline, signature).linear is None
 
 
+def test_a_model_whose_answers_are_all_0_or_1_is_left_to_scikit_learn() -> None:
+    """Among such rows no comparison could see a fault of the compiled form."""
+    frame, labels = training(2)
+    pipeline = make_pipeline(StandardScaler(), LR()).fit(frame[["age", "pay"]], labels)
+    signature = signature_of(frame[["age", "pay"]], holes=False, closed=False)
+    assert loaded(pipeline, signature).linear is not None
+    pipeline[-1].intercept_ += 1000.0
+    assert loaded(pipeline, signature).linear is None
+
+
 def test_rows_drawn_for_the_check_are_not_saturated() -> None:
     """At least half of them are far from 0 and 1, for features of any scale without bounds in the signature."""
     for scale in (1e-6, 1.0, 1e6):
