@@ -15,8 +15,8 @@ from cli.arguments.flags import show_flags_as_flags
 from cli.arguments.version_option import add_version_option
 from cli.commands import again, clients, example, jobs, sources, submit
 from cli.commands.models import comparing as model_versions
+from cli.commands.models import going_live, seals, train
 from cli.commands.models import registry as models
-from cli.commands.models import seals, train
 from cli.commands.operating import audit, doctor, keys, pauses, screens, shell, stack, workers
 from cli.commands.stored import erasures, holds, retention, storage
 from cli.errors import ExitStatus, UsageProblem
@@ -65,9 +65,11 @@ app.command(rich_help_panel=KEEPING)(train.train)
 app.add_typer(example.app, name="example", rich_help_panel=KEEPING)
 models.app.command("diff")(model_versions.diff)
 models.app.command("environment")(model_versions.environment)
+models.app.command("withdraw")(going_live.withdraw)
+models.app.command("retire")(going_live.retire)
 app.add_typer(models.app, name="models", rich_help_panel=KEEPING)
-app.command(rich_help_panel=KEEPING)(models.promote)
-app.command(rich_help_panel=KEEPING)(models.rollback)
+app.command(rich_help_panel=KEEPING)(going_live.promote)
+app.command(rich_help_panel=KEEPING)(going_live.rollback)
 app.add_typer(sources.app, name="sources", rich_help_panel=KEEPING)
 app.add_typer(seals.app, name="seals", rich_help_panel=KEEPING)
 app.add_typer(keys.app, name="keys", rich_help_panel=KEEPING)

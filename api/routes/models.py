@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from api.access.auth import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller, require_role
@@ -15,13 +15,14 @@ from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.http.validation import PlainNumber
+from api.routes.version_shapes import version_shape, version_shapes
 from api.schemas import models as schemas
 from api.server.services import Services
 from shared.errors import NoLiveModel
 from shared.jobs.accepting.model_choice import is_model_name
 from shared.models.model_list import ModelSummary, describe_model, list_models
 from shared.models.promotion import check_promotion
-from shared.models.promotion_history import last_promoters, list_promotions, previous_version
+from shared.models.promotion_history import list_promotions, previous_version
 from shared.models.registry import (
     ModelVersion,
     find_version,
@@ -32,6 +33,7 @@ from shared.models.registry import (
     promote_version,
     retire_version,
     set_default,
+    withdraw_model,
 )
 from shared.sentences import Sentence
 from shared.sources.source import read_source
@@ -75,7 +77,7 @@ async def read_model(services: CurrentServices, caller: ReadCaller, name: Name) 
 
     def read(connection: Connection) -> schemas.ModelWithVersions:
         (model,) = list_models(connection, name)
-        versions = _shapes(connection, list_versions(connection, name))
+        versions = version_shapes(connection, list_versions(connection, name))
         promotions = [
             schemas.PromotionRecord.model_validate(one, from_attributes=True)
             for one in list_promotions(connection, name)
@@ -112,7 +114,9 @@ async def read_version(
 ) -> schemas.ModelVersion:
     """A version with its signature, its classes and what is known of its file."""
     caller.need_model(name)
-    return await services.quick.read(lambda connection: _shape(connection, find_version(connection, name, number)))
+    return await services.quick.read(
+        lambda connection: version_shape(connection, find_version(connection, name, number))
+    )
 
 
 @router.post("/v1/models/{name}/versions", status_code=201, summary="Register a file as a version")
@@ -144,7 +148,9 @@ async def register(
     def note(connection: Connection) -> schemas.Registered:
         version = get_version(connection, int(found["version_id"]))
         record(connection, request, caller, "model.register", version.label, after={"digest": version.digest})
-        return schemas.Registered(version=_shape(connection, version), findings=list(found.get("findings") or []))
+        return schemas.Registered(
+            version=version_shape(connection, version), findings=list(found.get("findings") or [])
+        )
 
     return await services.quick.write(note)
 
@@ -193,6 +199,31 @@ async def rollback(
     return await _promote(request, services, caller, body, lambda connection: previous_version(connection, name))
 
 
+@router.post("/v1/models/{name}/withdraw", summary="Take a model out of service")
+async def withdraw(
+    request: Request, services: CurrentServices, caller: OperateCaller, name: Name, body: schemas.Withdrawal
+) -> schemas.ModelVersion:
+    """Leave a model without a live version: new jobs of it are refused until one is promoted; accepted ones go on."""
+    caller.need_model(name)
+
+    def end(connection: Connection) -> schemas.ModelVersion:
+        found = withdraw_model(connection, name)
+        after = {"live": None}
+        record(
+            connection,
+            request,
+            caller,
+            "model.withdraw",
+            name,
+            before={"live": found.label},
+            after=after,
+            reason=body.reason,
+        )
+        return version_shape(connection, get_version(connection, found.id))
+
+    return await _write(services, end)
+
+
 @router.post("/v1/models/{name}/versions/{number}/retire", summary="Free the bytes of a version")
 async def retire(
     request: Request, services: CurrentServices, caller: OperateCaller, name: Name, number: Number
@@ -203,7 +234,7 @@ async def retire(
     def end(connection: Connection) -> schemas.ModelVersion:
         found = retire_version(connection, find_version(connection, name, number).id)
         record(connection, request, caller, "model.retire", found.label)
-        return _shape(connection, found)
+        return version_shape(connection, found)
 
     return await _write(services, end)
 
@@ -240,7 +271,7 @@ async def _promote(
             after={"live": live.label},
             reason=reason,
         )
-        return _shape(connection, live)
+        return version_shape(connection, live)
 
     return await _write(services, make_live)
 
@@ -260,29 +291,3 @@ async def _write(services: Services, change: Callable[[Connection], schemas.Answ
 
 def _summary(model: ModelSummary) -> schemas.Model:
     return schemas.Model.model_validate(model, from_attributes=True)
-
-
-def _shape(connection: Connection, version: ModelVersion) -> schemas.ModelVersion:
-    (shape,) = _shapes(connection, [version])
-    return shape
-
-
-def _shapes(connection: Connection, versions: Sequence[ModelVersion]) -> list[schemas.ModelVersion]:
-    named = connection.execute(_SOURCE_NAMES, {"ids": [version.source_id for version in versions]})
-    sources: dict[int | None, str] = {row.id: row.name for row in named}
-    promoters = last_promoters(connection, [version.id for version in versions])
-    names = [name for name in schemas.ModelVersion.model_fields if name not in ("source", "promoted_by")]
-    return [
-        schemas.ModelVersion.model_validate(
-            {
-                **{name: getattr(version, name) for name in names},
-                "source": sources.get(version.source_id),
-                "promoted_by": promoters.get(version.id),
-            },
-            from_attributes=True,
-        )
-        for version in versions
-    ]
-
-
-_SOURCE_NAMES = text("SELECT id, name FROM predictq.sources WHERE id = ANY (CAST(:ids AS integer[]))")

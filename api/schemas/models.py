@@ -123,6 +123,12 @@ class Promotion(Shape):
     reason: str | None = Field(default=None, max_length=500)
 
 
+class Withdrawal(Shape):
+    """Why a model is taken out of service."""
+
+    reason: str = Field(min_length=3, max_length=500)
+
+
 class Figure(Shape):
     """A figure of a model with its 95 % interval, as its training found it."""
 

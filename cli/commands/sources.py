@@ -162,9 +162,9 @@ def remove(name: Name, api_url: ApiUrl = None, api_key: ApiKeyText = None) -> No
 
 def _say_found(source: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     kind = found.get("kind") or "table"
-    rows = "row" if found.get("rows") == 1 else "rows"
+    noun = "row" if found.get("rows") == 1 else "rows"
     width = f" of some {found['row_bytes']:,} bytes" if found.get("row_bytes") else ""
-    say(plain_text(f"{kind} {_table(source)}: {_rows_text(found)} {rows}{width}, key {_key(source)}"))
+    say(plain_text(f"{kind} {_table(source)}: {_rows_text(found)} {noun}{width}, key {_key(source)}"))
     columns: Sequence[Mapping[str, Any]] = found["columns"]
     fractions: Mapping[str, float] = found.get("null_fractions") or {}
     rows = [

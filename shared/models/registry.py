@@ -153,6 +153,18 @@ WHERE name = :model
 """)
 
 
+def withdraw_model(connection: Connection, model: str) -> ModelVersion:
+    """Take the live version of a model out of service: new jobs of the model are refused, accepted ones are answered.
+
+    Returns what was live. It stays the default model, if it was that: calls that name none must not get another's
+    answers. Raises ModelUnknown, and NoLiveModel.
+    """
+    connection.execute(_LOCK_MODELS)
+    found = live_version(connection, model)
+    connection.execute(text("UPDATE predictq.models SET live_version_id = NULL WHERE name = :name"), {"name": model})
+    return found
+
+
 def set_default(connection: Connection, model: str) -> None:
     """Make `model` the one that calls mean which name none. Raises ModelUnknown."""
     require_model(connection, model)
@@ -170,7 +182,7 @@ def retire_version(connection: Connection, version_id: int) -> ModelVersion:
     connection.execute(_LOCK_MODELS)
     found = get_version(connection, version_id)
     if found.is_live:
-        raise ModelRefused(f"{found.label} is live. Promote another version first.")
+        raise ModelRefused(f"{found.label} is live. Promote another version first, or withdraw the model.")
     is_busy = connection.execute(
         text("SELECT 1 FROM predictq.prediction_batches WHERE model_version_id = :id LIMIT 1"), {"id": version_id}
     ).first()
@@ -236,9 +248,17 @@ def live_version(connection: Connection, model: str | None = None) -> ModelVersi
         return _model(row)
     if model is not None:
         require_model(connection, model)
-    elif connection.execute(text("SELECT 1 FROM predictq.models WHERE live_version_id IS NOT NULL LIMIT 1")).first():
+        raise NoLiveModel(model)
+    default = connection.execute(_DEFAULT).one()
+    if default.is_any_live and default.name is None:
         raise ModelRequired
-    raise NoLiveModel(model)
+    raise NoLiveModel(default.name if default.is_any_live else None)
+
+
+_DEFAULT = text("""
+SELECT (SELECT name FROM predictq.models WHERE is_default) AS name,
+       EXISTS (SELECT FROM predictq.models WHERE live_version_id IS NOT NULL) AS is_any_live
+""")
 
 
 def live_versions(connection: Connection) -> list[ModelVersion]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
 from shared.errors import PredictqError
 from shared.sentences import Sentence, retold
@@ -45,8 +46,9 @@ class SourceInUse(SourceError):
     def __init__(self, name: str, models: Sequence[str]) -> None:
         which = f"{'s' if len(models) > 1 else ''} of {', '.join(models)} read{'' if len(models) > 1 else 's'} it"
         super().__init__(
-            f"The source {name!r} cannot be removed: the live version{which}. A live version cannot be retired: first "
-            "promote one that reads another source, as by predictq models register MODEL FILE --source OTHER --promote"
+            f"The source {name!r} cannot be removed: the live version{which}. First promote one that reads another, as "
+            "by predictq models register MODEL FILE --source OTHER --promote, or take the model out of service: "
+            f"predictq models withdraw {quote(models[0])} --reason REASON"
         )
         self.models = tuple(models)
 

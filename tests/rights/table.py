@@ -68,6 +68,7 @@ CALLS = (
     Call("POST", "/v1/models/{name}/promote", _OPERATE, SHARED, "403"),
     Call("POST", "/v1/models/{name}/versions/{number}/promote", _OPERATE, SHARED, "403"),
     Call("POST", "/v1/models/{name}/rollback", _OPERATE, SHARED, "403"),
+    Call("POST", "/v1/models/{name}/withdraw", _OPERATE, SHARED, "403"),
     Call("POST", "/v1/models/{name}/versions/{number}/retire", _OPERATE, SHARED, "403"),
     Call("GET", "/v1/sources", _ADMIN, SHARED),
     Call("POST", "/v1/sources", _ADMIN, SHARED),
@@ -159,6 +160,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "models default": ("PATCH /v1/models/{name}",),
     "models describe": ("PATCH /v1/models/{name}",),
     "models retire": (f"POST {_VERSION}/retire",),
+    "models withdraw": ("POST /v1/models/{name}/withdraw",),
     "promote": ("POST /v1/models/{name}/promote", f"POST {_VERSION}/promote"),
     "rollback": ("POST /v1/models/{name}/rollback",),
     "train": (

@@ -200,6 +200,7 @@ def _models(shell: Shell) -> None:
     shell.run("promote", "other:2")
     shell.run("rollback", "other")
     shell.run("models retire", "other:2")
+    shell.run("models withdraw", "other", "--reason", "the end of the tests")
 
 
 def _signature(shell: Shell) -> Any:

@@ -24,6 +24,7 @@ ACTIONS = {
     "model.promote": N_("made a version live"),
     "model.register": N_("registered a version"),
     "model.retire": N_("retired a version"),
+    "model.withdraw": N_("took a model out of service"),
     "pause.begin": N_("paused work"),
     "pause.end": N_("resumed work"),
     "retention.ask": N_("asked for a run of retention"),

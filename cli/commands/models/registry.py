@@ -1,4 +1,4 @@
-"""`predictq models` and what belongs to it, `promote` and `rollback`."""
+"""`predictq models`: what is registered, and registering one."""
 
 # ruff: noqa: PLC0415 - scikit-learn takes 2 s to import, SQLAlchemy 0.2 s: `predictq --help` must not wait for them
 
@@ -207,54 +207,6 @@ def describe(
     with api_client(api_url, api_key, quiet=False) as client:
         client.call("PATCH", model_path(name, None), {"description": text})
     say(f"{plain_text(name)}: {plain_text(text)}")
-
-
-@app.command()
-def retire(
-    version: Annotated[str, typer.Argument(help="A version that is not live: churn:3.")],
-    api_url: ApiUrl = None,
-    api_key: ApiKeyText = None,
-) -> None:
-    """Forget the file of a version. What it answered stays readable; it can never be live again."""
-    name, number = named_model(version)
-    if number is None:
-        raise UsageProblem(f"{version!r} names no version: write {name}:3")
-    with api_client(api_url, api_key, quiet=False) as client:
-        client.call("POST", f"{model_path(name, number)}/retire", {})
-    say(f"{plain_text(version)} is retired")
-
-
-def promote(
-    model: Annotated[str, typer.Argument(help="A model, for its newest version, or a version such as churn:3.")],
-    force: Annotated[str | None, typer.Option(help="Why it goes live though its source lacks what it needs.")] = None,
-    as_json: AsJson = False,
-    api_url: ApiUrl = None,
-    api_key: ApiKeyText = None,
-) -> None:
-    """Make a model version the live one. Accepted jobs keep theirs; workers need no restart."""
-    name, number = named_model(model)
-    _change_live(f"{model_path(name, number)}/promote", force, as_json=as_json, url=api_url, key=api_key)
-
-
-def rollback(
-    model: Annotated[str, typer.Argument(help="The model.")],
-    force: Annotated[str | None, typer.Option(help="Why it goes live though its source lacks what it needs.")] = None,
-    as_json: AsJson = False,
-    api_url: ApiUrl = None,
-    api_key: ApiKeyText = None,
-) -> None:
-    """Make the version live again that was live before the present one."""
-    name, _ = named_model(model)
-    _change_live(f"{model_path(name, None)}/rollback", force, as_json=as_json, url=api_url, key=api_key)
-
-
-def _change_live(path: str, force: str | None, *, as_json: bool, url: str | None, key: str | None) -> None:
-    with api_client(url, key, quiet=as_json) as client:
-        version = client.call("POST", path, {"force": force} if force else {})
-    if as_json:
-        say_json(version)
-    else:
-        say(f"{plain_text(version['model'])}:{version['version']} is live")
 
 
 def named_model(text: str) -> tuple[str, int | None]:

@@ -8,10 +8,14 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from model.artefact import build_artefact
+from model.registration import new_version
 from shared.config import Settings
+from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit
 from shared.sources.source import Source, read_source
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.models import SIGNATURE, TestModel
 from tests.roles import as_worker
 from tests.support import add_clients, add_model
 from worker.sources.errands import SourceErrands
@@ -81,3 +85,31 @@ def test_a_version_whose_source_was_removed_does_not_go_live(gateway: Gateway, e
     with engine.begin() as connection:
         connection.execute(text("UPDATE predictq.sources SET removed_at = NULL WHERE name = 'clients'"))
     assert gateway.post("/v1/models/default/rollback", json={}).json()["version"] == 1
+
+
+def test_a_model_is_taken_out_of_service_and_comes_back(gateway: Gateway, engine: Engine) -> None:
+    """New jobs of it are refused, also those that name no model, whatever else is live; accepted ones stay."""
+    accepted = gateway.post("/v1/predict", json={"client_id": 1})
+    assert accepted.status_code == 202
+    assert gateway.post("/v1/models/default/withdraw", json={}).status_code == 422
+    withdrawn = gateway.post("/v1/models/default/withdraw", json={"reason": "biased"})
+    assert (withdrawn.status_code, withdrawn.json()["version"], withdrawn.json()["is_live"]) == (200, 2, False)
+    with engine.begin() as connection:
+        artefact = build_artefact(TestModel(), SIGNATURE, 0.5, name="other")
+        other = new_version(artefact, source_id=read_source(connection, "clients").id, model="other")
+        promote_version(connection, register_version(connection, other).id)
+    for body in ({"client_id": 1}, {"client_id": 1, "model": "default"}):
+        refused = gateway.post("/v1/predict", json=body)
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/no-live-model")
+        assert refused.json()["detail"].startswith("No version of model default is live. Promote one")
+    assert gateway.post("/v1/models/default/withdraw", json={"reason": "again"}).status_code == 503
+    assert gateway.get(accepted.headers["location"]).json()["status"] == "queued"
+    (act,) = [line for line in gateway.get("/v1/audit").json()["acts"] if line["action"] == "model.withdraw"]
+    assert (act["object"], act["before"], act["after"], act["reason"]) == (
+        "default",
+        {"live": "default:2"},
+        {"live": None},
+        "biased",
+    )
+    assert gateway.post("/v1/models/default/versions/2/promote", json={}).status_code == 200
+    assert gateway.post("/v1/predict", json={"client_id": 1}).json()["model_version"] == 2

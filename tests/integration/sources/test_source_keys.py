@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from devstack.servers.postgres import EmbeddedPostgres
 from model.artefact import build_artefact
 from shared.errors import ModelRefused
-from shared.models.registry import promote_version, retire_version
+from shared.models.registry import promote_version, retire_version, withdraw_model
 from shared.postgres.engine import transaction
 from shared.sources.errors import SourceExists, SourceInUse, SourceRefused, SourceUnknown
 from shared.sources.keys import KeyColumn, KeyForm, KeyRefused
@@ -179,10 +179,14 @@ def test_a_source_that_a_live_model_reads_is_not_removed(engine: Engine) -> None
         remove_source(connection, "clients")
     (model,) = caught.value.models
     assert f"the live version of {model} reads it." in str(caught.value)
-    assert str(caught.value).endswith("predictq models register MODEL FILE --source OTHER --promote")
+    assert str(caught.value).endswith(f"out of service: predictq models withdraw {model} --reason REASON")
     assert "live versions of a, b read it." in str(SourceInUse("clients", ["a", "b"]))
     with transaction(engine) as connection, pytest.raises(ModelRefused, match="is live"):
         retire_version(connection, version)
+    with transaction(engine) as connection:
+        assert withdraw_model(connection, model).id == version
+        assert remove_source(connection, "clients").is_removed
+        assert retire_version(connection, version).retired_at is not None
 
 
 def test_the_source_of_the_live_version_counts(engine: Engine) -> None:
