@@ -123,6 +123,18 @@ async def rollback(screen: Screen) -> Response:
     return await _go_live(screen, "rollback")
 
 
+@routes.get("/models/{name}/withdraw", role="operate")
+async def ask_withdraw(screen: Screen) -> Response:
+    """The same for taking the model out of service."""
+    return await _ask(screen, "withdraw", "")
+
+
+@routes.post("/models/{name}/withdraw", role="operate")
+async def withdraw(screen: Screen) -> Response:
+    """Leave the model without a live version."""
+    return await _go_live(screen, "withdraw")
+
+
 def state_of_version(version: Mapping[str, Any]) -> State:
     """How a version stands, for people."""
     return _LIVE if version["is_live"] else _STATES[version["state"]]
@@ -148,7 +160,7 @@ async def _ask(screen: Screen, act: str, refusal: str) -> Response:
         live=live,
         act=act,
         refusal=refusal,
-        is_live_already=version["is_live"],
+        is_live_already=version["is_live"] and act != "withdraw",
         open_jobs=len(open_jobs),
         has_more=len(open_jobs) >= _MOST_OPEN,
         beside=beside,
@@ -224,6 +236,8 @@ def _path(screen: Screen) -> str:
 
 
 def _chosen(screen: Screen, found: Mapping[str, Any], act: str) -> Any:
+    if act == "withdraw":
+        return next((one for one in found["all_versions"] if one["is_live"]), None)
     number = _before(found) if act == "rollback" else screen.query("version") or screen.given("version")
     return next((one for one in found["all_versions"] if str(one["version"]) == str(number)), None)
 

@@ -56,6 +56,37 @@ def test_an_answer_says_who_made_its_version_live(gateway: Gateway, engine: Engi
 
 
 @pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        (
+            "en",
+            ("Take default out of service", "What was typed is not the model’s name", "took a model out of service"),
+        ),
+        ("fr", ("Mettre default hors service", "n’est pas le nom du modèle", "a mis un modèle hors service")),
+    ],
+)
+def test_a_model_is_taken_out_of_service_with_its_name_and_a_reason(
+    gateway: Gateway, engine: Engine, language: str, words: tuple[str, ...]
+) -> None:
+    """Then no version is live and no button offers it; the audit log has a line."""
+    title, refusal, act = words
+    path = "/models/default/withdraw"
+    with browser_of(gateway, new_key(engine, "root", is_admin=True), language) as browser:
+        assert f'href="{path}"' in browser.get("/models/default").text
+        page = browser.get(path).text
+        assert f"<h1>{title}</h1>" in page
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', page))
+        typed = {"form_token": token, "reason": "biased", "confirmed": "defualt"}
+        refused = browser.post(path, data=typed)
+        assert (refused.status_code, refusal in refused.text) == (422, True)
+        assert gateway.get("/v1/models/default").json()["live_version"] == 1
+        assert browser.post(path, data={**typed, "confirmed": "default"}).status_code == 303
+        assert gateway.get("/v1/models/default").json()["live_version"] is None
+        assert f'href="{path}"' not in browser.get("/models/default").text
+        assert act in browser.get("/audit").text
+
+
+@pytest.mark.parametrize(
     ("language", "groups"),
     [
         ("en", ("Key columns", "Features", "Only for filters")),
