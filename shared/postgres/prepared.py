@@ -25,9 +25,11 @@ _PARAMETER = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\$(\d+)""")  # names
 class PreparedStatement:
     """A statement with parameters $1, $2, … of these names and types, in order.
 
-    `settings` are SET LOCAL statements that go before it, each with its semicolon.
+    `title` is a word for what it does, which PostgreSQL shows in its name. `settings` are SET LOCAL statements that go
+    before it, each with its semicolon.
     """
 
+    title: str
     body: str
     parameters: Mapping[str, str]
     settings: str = ""
@@ -35,7 +37,7 @@ class PreparedStatement:
     @cached_property
     def name(self) -> str:
         """The same for the same statement, wherever it is made ready."""
-        return f"predictq_{hashlib.sha256(self.body.encode()).hexdigest()[:24]}"
+        return f"predictq_{self.title}_{hashlib.sha256(self.body.encode()).hexdigest()[:24]}"
 
     @cached_property
     def preparation(self) -> str:

@@ -104,4 +104,4 @@ def accept_statement(conditions: tuple[str, ...]) -> PreparedStatement:
         cases = " ".join(f"WHEN {number} THEN {condition}" for number, condition in enumerate(conditions, start=1))
         is_known = f"CASE i.target {cases} END"
     settings = "" if set(conditions) <= {ANYBODY} else _LIMIT
-    return PreparedStatement(_ACCEPT_SINGLES.replace("{is_known}", is_known), _PARAMETERS, settings)
+    return PreparedStatement("accept", _ACCEPT_SINGLES.replace("{is_known}", is_known), _PARAMETERS, settings)

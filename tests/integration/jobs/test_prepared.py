@@ -16,6 +16,7 @@ from shared.postgres.engine import autocommit
 from shared.postgres.prepared import PreparedStatement, run_prepared
 
 NAMED = PreparedStatement(
+    "read",
     """SELECT t."a$1%s" || ' $2 100%' || n FROM things t CROSS JOIN unnest($1) AS given (n) WHERE t.k = ANY ($2)""",
     {"texts": "text[]", "keys": "integer[]"},
     "SET LOCAL statement_timeout = 1000; ",
@@ -80,7 +81,7 @@ def test_behind_a_pooler_it_goes_as_a_plain_statement(connection: Connection) ->
 def test_a_connection_keeps_a_few_plans(connection: Connection) -> None:
     """What comes later goes as a plain statement."""
     for number in range(40):
-        statement = PreparedStatement(f"SELECT {number} + $1", {"one": "integer"})
+        statement = PreparedStatement("add", f"SELECT {number} + $1", {"one": "integer"})
         assert run_prepared(connection, statement, {"one": 1}).scalar_one() == number + 1
     assert kept(connection) == 16
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from tests.torture.faults.base import Fault, Missed, Tools
 from tests.torture.machinery.proxy import Trap
 
-ACCEPT = b"kept_keys AS"  # in the one statement that accepts single jobs, and commits them
+ACCEPT = b"EXECUTE predictq_accept_"  # the one statement that accepts single jobs, and commits them
 _PUBLISH = b"LPUSH"
 
 
