@@ -170,7 +170,7 @@ def test_a_key_for_another_model_meets_what_its_line_says(gateway: Gateway, engi
     bodies: dict[str, dict[str, Any]] = {
         "/v1/predict": {"client_id": 1}, "/v1/predict_raw": {"features": {}}, "/v1/jobs": {"client_ids": [1]},
         "/v1/jobs/count": {}, "/v1/clients/features": {"client_id": 1, "model": "default"},
-        "/v1/pauses": {"model": "default", "reason": "x"},
+        "/v1/pauses": {"model": "default", "reason": "x"}, "/v1/models/default/withdraw": {"reason": "the end"},
     }  # fmt: skip
     wrong = []
     for call in (call for call in CALLS if call.models in ("403", "404")):
