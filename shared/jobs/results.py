@@ -17,24 +17,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from shared.errors import JobUnknown
+from shared.jobs.result_columns import result_columns
 from shared.jobs.result_sql import JobShape, Page, error_statement, statement
-from shared.models.task import Task, class_name
+from shared.models.task import Task
 from shared.pages.request_id import RequestId, parse_request_id
 from shared.postgres.engine import driver_connection
-
-RESULT_COLUMNS = (
-    "request_id",
-    "client_id",
-    "probability",
-    "label",
-    "threshold",
-    "model_version",
-    "error_code",
-    "error_detail",
-    "model",
-    "key",
-    "value",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +44,6 @@ def readable(connection: Connection, job_id: UUID) -> Readable | None:
         return None if row.is_open else Readable(0, complete=True)
     end = row.last_batch_id + 1 if row.first_open is None else min(row.last_batch_id + 1, row.first_open)
     return Readable(end, complete=not row.is_open)
-
-
-def result_columns(shape: JobShape) -> tuple[str, ...]:
-    """The columns of a job's results as CSV has them.
-
-    Those of all jobs, then the probability of each class, then the parts of a composite key.
-    """
-    classes = (f"probability_{class_name(item)}" for item in _classes(shape))
-    return (*RESULT_COLUMNS, *classes, *map(key_part_column, shape.key_parts))
-
-
-def key_part_column(name: str) -> str:
-    """What the column of a table of results is called that has one part of a composite key."""
-    return f"key_{name}"
-
-
-def _classes(shape: JobShape) -> Sequence[Any]:
-    return shape.classes if shape.task is Task.MULTICLASS else ()
 
 
 _SHAPE = text("""

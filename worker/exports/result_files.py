@@ -15,7 +15,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.utils.escape import escape
 
 from shared.errors import PredictqError
-from shared.jobs.results import RESULT_COLUMNS, key_part_column
+from shared.jobs.result_columns import RESULT_COLUMNS, key_part_column
 
 _EXACT_IN_EXCEL = 10**15  # whole numbers from here on lose digits when a workbook is opened
 _LONGEST_CELL = 32_767  # characters
