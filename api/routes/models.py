@@ -208,7 +208,6 @@ async def withdraw(
 
     def end(connection: Connection) -> schemas.ModelVersion:
         found = withdraw_model(connection, name)
-        after = {"live": None}
         record(
             connection,
             request,
@@ -216,7 +215,7 @@ async def withdraw(
             "model.withdraw",
             name,
             before={"live": found.label},
-            after=after,
+            after={"live": None},
             reason=body.reason,
         )
         return version_shape(connection, get_version(connection, found.id))

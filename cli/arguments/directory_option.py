@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.arguments.declared import parameter_of
 from cli.connection.address import choose_directory
 
 OPTION = "--directory"
@@ -14,7 +15,7 @@ OPTION = "--directory"
 
 def add_directory_option(command: Any) -> None:
     """Let `command`, and all below it, be told by `--directory` which stack is meant."""
-    _add(command, _parameter())
+    _add(command, parameter_of(_declared, OPTION))
 
 
 def _add(command: Any, parameter: Any) -> None:
@@ -41,9 +42,3 @@ def _declared(
     ] = None,
 ) -> None:
     """The option as Typer reads it."""
-
-
-def _parameter() -> Any:
-    app = typer.Typer(add_completion=False)
-    app.command()(_declared)
-    return next(known for known in typer.main.get_command(app).params if OPTION in known.opts)

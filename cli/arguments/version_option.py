@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.arguments.declared import parameter_of
 from cli.output.console import say
 
 OPTION = "--version"
@@ -15,7 +16,7 @@ OPTION = "--version"
 
 def add_version_option(command: Any) -> None:
     """Let `command` say which version it is, and do nothing else then."""
-    command.params.append(_parameter())
+    command.params.append(parameter_of(_declared, OPTION))
 
 
 def _say_version(is_asked: bool) -> None:
@@ -38,9 +39,3 @@ def _declared(
     ] = False,
 ) -> None:
     """The option as Typer reads it."""
-
-
-def _parameter() -> Any:
-    app = typer.Typer(add_completion=False)
-    app.command()(_declared)
-    return next(known for known in typer.main.get_command(app).params if OPTION in known.opts)

@@ -9,14 +9,13 @@ from sqlalchemy import Engine
 from cli.commands.stored.retention import size_text
 from cli.doctor.finding import Finding
 from shared.postgres.engine import transaction
-from shared.storage.disk import Disk, read_disk
+from shared.storage.disk import SOON_DAYS, Disk, read_disk
 from shared.storage.upkeep_state import UpkeepState, read_upkeep_state
 from shared.storage.usage import read_lately
 
 RUN = "predictq upkeep"
 _DAY = 86_400.0
 _LEAST_DAYS = 14.0  # of partitions ahead
-_DISK_DAYS = 30.0
 
 
 def examine_upkeep(engine: Engine, disk_bytes: int) -> Iterator[Finding]:
@@ -60,7 +59,7 @@ def examine_disk(disk: Disk) -> Finding:
     if disk.free_bytes is None:
         return Finding("disk", ok=True, detail=f"{growth}; its size is not known (set PREDICTQ_DISK_BYTES)")
     detail = f"{size_text(disk.free_bytes)} free, {growth}"
-    if disk.days_left is None or disk.days_left >= _DISK_DAYS:
+    if disk.days_left is None or disk.days_left >= SOON_DAYS:
         return Finding("disk", ok=True, detail=detail)
     detail += f": full in {disk.days_left:.0f} days"
     advice = 'make room, or keep answers for less: predictq retention set "13 months"'

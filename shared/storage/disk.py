@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+SOON_DAYS = 30.0  # a disk that lasts for less than this needs a person
 _DAYS = 30
 
 

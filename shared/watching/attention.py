@@ -19,14 +19,13 @@ from shared.pauses import list_pauses, resume_command
 from shared.sentences import count_of
 from shared.sources.source import list_sources
 from shared.status import Queue
-from shared.storage.disk import read_disk
+from shared.storage.disk import SOON_DAYS, read_disk
 from shared.storage.upkeep_state import read_upkeep_state
 from shared.storage.usage import read_lately
 from shared.watching.workers import living_workers, why_nobody
 
 _WAITED_SECONDS = 10.0  # before a batch that nobody can load is worth a word
 _DAY = 86_400.0
-_DISK_DAYS = 30.0
 _MOST_NAMES = 10
 _ADD_WORKER = "predictq worker --concurrency 2"
 
@@ -167,7 +166,7 @@ WHERE away_since IS NOT NULL AND removed_at IS NULL ORDER BY away_since
 
 def _storage(connection: Connection, disk_bytes: int) -> Iterator[NeedsPerson]:
     disk = read_disk(connection, read_lately(connection), disk_bytes)
-    if disk.days_left is not None and disk.days_left < _DISK_DAYS:
+    if disk.days_left is not None and disk.days_left < SOON_DAYS:
         about = {"free_bytes": disk.free_bytes, "bytes_per_day": disk.bytes_per_day, "days": disk.days_left}
         yield NeedsPerson(Concern.DISK, None, about)
     upkeep = read_upkeep_state(connection)

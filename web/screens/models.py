@@ -145,7 +145,7 @@ async def _ask(screen: Screen, act: str, refusal: str) -> Response:
     version = _chosen(screen, found, act)
     if version is None:
         raise ApiRefused(404, {"detail": screen.say(N_("There is no such version to go to."))})
-    live = next((one for one in found["all_versions"] if one["is_live"]), None)
+    live = _live(found)
     open_jobs = [
         job
         for status in _OPEN
@@ -237,9 +237,13 @@ def _path(screen: Screen) -> str:
 
 def _chosen(screen: Screen, found: Mapping[str, Any], act: str) -> Any:
     if act == "withdraw":
-        return next((one for one in found["all_versions"] if one["is_live"]), None)
+        return _live(found)
     number = _before(found) if act == "rollback" else screen.query("version") or screen.given("version")
     return next((one for one in found["all_versions"] if str(one["version"]) == str(number)), None)
+
+
+def _live(found: Mapping[str, Any]) -> Any:
+    return next((one for one in found["all_versions"] if one["is_live"]), None)
 
 
 def _before(found: Mapping[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from shared.retention.rules.period import FOR_EVER
+from shared.storage.disk import SOON_DAYS
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.words.catalogues import N_
@@ -18,7 +19,6 @@ from web.words.language import Language, in_english
 
 routes = ScreenRoutes()
 
-_SOON_DAYS = 31.0  # as early as a person is told of it on the overview
 _PERIOD = re.compile(r"(?:(\d+) months)?(?: ?(\d+) days)?")  # as the rules are told
 
 
@@ -41,7 +41,7 @@ async def kept(screen: Screen) -> Response:
         holds=(await screen.api.get("/v1/holds"))["holds"],
         storage=storage,
         stores=by_model(storage["months"]),
-        is_nearly_full=days is not None and days < _SOON_DAYS,
+        is_nearly_full=days is not None and days < SOON_DAYS,
         period=lambda said: told_period(screen.language, said),
     )
 
