@@ -22,11 +22,11 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Request, Security
 
-from api.access.auth import Caller
+from api.access.auth import Caller, Validity
 from api.http.openapi import API_KEY
 from api.http.requests import address_of
 from api.server.services import Services, services_of
-from shared.errors import JobUnknown
+from shared.errors import DatabaseUnavailable, JobUnknown
 
 
 # Coroutines, although nothing is awaited: FastAPI runs plain functions in a thread, which costs more than they do.
@@ -47,6 +47,20 @@ async def current_caller(
 
 
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
+
+
+def current_validity(request: Request, services: Services, caller: Caller) -> Validity:
+    """Whether the key or the session that this call came with still counts; while nobody can tell, it does."""
+    header = request.headers.get("authorization", "").encode("latin-1")
+    validity = services.auth.validity_of(caller, header or None, address_of(request))
+
+    async def is_valid() -> bool:
+        try:
+            return await validity.is_valid()
+        except DatabaseUnavailable:
+            return True
+
+    return Validity(validity.came_with, is_valid)
 
 
 def require_role(*roles: str) -> Callable[[Caller], Awaitable[Caller]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,8 +15,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.access.auth import Validity
 from api.server.database_threads import DatabaseThreads, repeated_once
+from shared.logging import get_logger
 from shared.postgres.engine import autocommit
+
+log = get_logger(__name__)
 
 Answer = TypeVar("Answer")
 Copy = Callable[[Connection, IO[bytes]], None]
@@ -25,6 +30,7 @@ _PIECE = 64 * 1024  # bytes handed over at once
 _IN_MEMORY = 128 * 1024  # bytes of a page before a file is made
 _QUEUE_SECONDS = 4.0  # that a download may wait for a thread: its first byte comes as soon as any other answer
 _NEXT_SECONDS = 60.0  # the same for its later pages
+_LOOK_SECONDS = 3.0  # between two looks whether the caller still may
 STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up
 
 
@@ -38,16 +44,22 @@ class _Page:
         self.file.close()
 
 
+class NoLongerAllowed(ClientDisconnect):
+    """The key or session of a download counts no more: the connection is broken off, as though its caller had left."""
+
+
 class Download:
     """What `begin(connection, target)` and the copies that it returns write, one after the other.
 
     Each has a thread and a connection of `threads` while PostgreSQL speaks, in the share of `owner`. No transaction
-    lasts from one to the next: answers never change.
+    lasts from one to the next: answers never change. It goes on for as long as `validity` says that the caller may.
     """
 
-    def __init__(self, threads: DatabaseThreads, owner: str | None = None) -> None:
+    def __init__(self, threads: DatabaseThreads, owner: str | None = None, validity: Validity | None = None) -> None:
         self._threads = threads
         self._owner = owner
+        self._validity = validity
+        self._looked_at = time.monotonic()
         self._page: _Page | None = None
         self._copies: Sequence[Copy] = ()
 
@@ -56,14 +68,24 @@ class Download:
         self._page, self._copies = await self._fill(begin, _QUEUE_SECONDS)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """All bytes in order. Raises what a copy raises."""
+        """All bytes in order. Raises what a copy raises, and NoLongerAllowed."""
         while self._page is not None:
             while piece := self._page.file.read(_PIECE):
+                await self._check()
                 yield piece
             self._page = None
             if self._copies:
                 copy, *self._copies = self._copies
                 self._page, _ = await self._fill(copy, _NEXT_SECONDS)
+
+    async def _check(self) -> None:
+        now = time.monotonic()
+        if self._validity is None or now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        if not await self._validity.is_valid():
+            log.info("download broken off, for its key or session counts no more", owner=self._owner)
+            raise NoLongerAllowed
 
     async def _fill(self, copy: Callable[[Connection, IO[bytes]], Answer], seconds: float) -> tuple[_Page, Answer]:
         return await self._threads.run_long(

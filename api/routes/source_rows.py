@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import Connection
 
-from api.access.dependencies import AdminCaller, CurrentServices
+from api.access.dependencies import AdminCaller, CurrentServices, current_validity
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
@@ -70,7 +70,7 @@ async def fetch(request: Request, services: CurrentServices, caller: AdminCaller
         lambda connection: record(connection, request, caller, "source.fetch", found.source, after=about)
     )
     return await download_response(
-        Download(services.downloads, caller.owner),
+        Download(services.downloads, caller.owner, current_validity(request, services, caller)),
         partial(begin_copies, found.id, found.size),
         MEDIA_TYPE,
         {"X-Predictq-Rows": str(found.rows), "Content-Length": str(found.size)},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import resource
 import sys
 import time
@@ -16,9 +17,12 @@ from tests.hostile import attacks
 from tests.hostile.attack import ATTACKS
 from tests.hostile.attacker import Attacker, Target
 
+_NICENESS = 10  # strangers have processors of their own; here they share those of the gateway and of the neighbour
+
 
 def main() -> None:
     """Do the attacks named, one after the other. Says `ready` before, and waits on stdin after the last one."""
+    os.nice(_NICENESS)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the gateway's limits are tried, and not ours
     attacks.load()

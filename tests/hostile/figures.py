@@ -79,7 +79,9 @@ Written by `make hostile`: {attacks} attacks on a real gateway, worker, PostgreS
 cores, each for {seconds:g} s, while a well-behaved neighbour goes on calling. What must hold of each: no connection is
 left open once its caller has hung up, the gateway never takes more than 200 MB, its event loop never stands still for
 more than 20 ms, none of the neighbour's calls is refused, and their p99 is at most 50 ms or three times that of calm.
-The short form is a part of `make test`.
+The short form is a part of `make test`. Strangers have machines of their own: here they share the cores with what they
+attack, so their processes have a lower priority (`nice`), which costs the gateway and its neighbour what they send, and
+not what it takes to send it.
 
 *Answers* are the statuses that the attack got; 0 means that the connection was ended without one. *Connections* are
 those open when the attack ended, and those left some seconds after its callers hung up. *Stall* is the longest time

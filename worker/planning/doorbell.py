@@ -53,6 +53,15 @@ class Doorbell:
         except RedisError as error:
             self._fall_silent(error)
 
+    def plans_wait(self) -> None:
+        """Wake a lane: a plan that was passed over can be taken now."""
+        if self._is_silent():
+            return
+        try:
+            publish_work(self._redis, 1, Queue.PLAN)
+        except RedisError as error:
+            self._fall_silent(error)
+
     def job_changed(self, notice: Notice) -> None:
         """Wake whoever watches a job: its total is known, or it has ended."""
         if self._is_silent():

@@ -32,9 +32,12 @@ _CANCEL_EVERY_SECONDS = 0.2  # one that came before its statement has no effect
 OpenSource = Callable[[Source], AbstractContextManager[PsycopgConnection]]
 
 
-def make_opener(settings: Settings, name: str) -> OpenSource:
-    """What opens a connection to a source, in autocommit, for one reading: the next plan is long to come."""
-    engine = make_engine(settings, application_name=name[:63])
+def make_opener(settings: Settings, name: str, *, pool_size: int = 1) -> OpenSource:
+    """What opens a connection to a source, in autocommit, for one reading: the next plan is long to come.
+
+    So many at once are in predictq's own database at most.
+    """
+    engine = make_engine(settings, application_name=name[:63], pool_size=pool_size)
 
     @contextmanager
     def opened(source: Source) -> Iterator[PsycopgConnection]:

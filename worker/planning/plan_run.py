@@ -43,7 +43,7 @@ _PAUSE_SECONDS = 5.0  # without room, until the claim is given back
 class Tools:
     """What a planner process has: built once, by its entry module."""
 
-    engine: Engine  # two connections: the plan's own, and the heartbeat's
+    engine: Engine  # a connection for each plan at once, and one for their heartbeats
     open_source: OpenSource
     doorbell: Doorbell
     settings: Settings

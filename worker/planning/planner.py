@@ -17,6 +17,7 @@ from worker.planning.failures import (
     UploadRefusedAtPlan,
     planning_failure,
 )
+from worker.planning.in_hand import PlansInHand
 from worker.planning.plan_run import PlanRun, Tools
 from worker.sources.circuit import Circuit
 
@@ -27,31 +28,44 @@ _RETRY_SECONDS = 2.0  # pause before a plan is tried again
 
 
 class Planner:
-    """Plans one job after the other. Any number may run at once, on any number of machines."""
+    """Plans one job after the other. Any number may run at once, on any number of machines.
 
-    def __init__(self, tools: Tools) -> None:
+    Those of one process are its lanes: they share what they have `in_hand`.
+    """
+
+    def __init__(self, tools: Tools, in_hand: PlansInHand | None = None) -> None:
         self._tools = tools
+        self._in_hand = in_hand or PlansInHand()
 
     def run(self) -> None:
         """Plan until told to stop; the plan in hand is given back."""
         while not self._tools.stopped.is_set():
             try:
-                is_busy = self.plan_next()
+                self.plan_next(patience_seconds=_ASK_SECONDS)
             except DatabaseUnavailable as error:
                 log.warning("plans are left to their leases", reason=str(error))
-                is_busy = False
-            if not is_busy:
                 self._tools.doorbell.wait(_ASK_SECONDS)
 
-    def plan_next(self) -> bool:
+    def plan_next(self, *, patience_seconds: float = 0) -> bool:
         """Carry out the plan whose turn it is. Returns whether there was one, with room for its rows.
 
-        Raises DatabaseUnavailable: a plan in hand then waits for its lease to run out.
+        Where there is none, wait for so long that somebody says there is. Raises DatabaseUnavailable: a plan in hand
+        then waits for its lease to run out.
         """
-        work = self._claim()
-        if work is None:
-            return False
-        held, selection = work
+        with self._in_hand.seeking:
+            work = None if self._tools.stopped.is_set() else self._claim()
+            if work is None:
+                if patience_seconds:
+                    self._tools.doorbell.wait(patience_seconds)
+                return False
+        try:
+            self._carry_out(*work)
+        finally:
+            if self._in_hand.leave(work[1]):
+                self._tools.doorbell.plans_wait()
+        return True
+
+    def _carry_out(self, held: Claim, selection: Selection) -> None:
         run = PlanRun(self._tools, held, selection)
         try:
             self._refuse_to_try_for_ever(held)
@@ -64,15 +78,15 @@ class Planner:
         except Exception as error:
             log.exception("plan failed", batch_id=held.batch_id, job_id=str(held.job_id), attempt=run.attempt)
             self._fail(held, planning_failure(error), attempt=run.attempt)
-        return True
 
     def _claim(self) -> tuple[Claim, Selection] | None:
-        """The next plan that there is room for; owners take turns, and those who have none are passed over.
+        """The next plan that there is room for; owners take turns.
 
-        Their plans wait in the queue, as they did, until the next look: that is the pause of a plan without room. An
-        owner who comes for a second time says that all had their turn.
+        Passed over are those who have no room, and those whose plan another lane has in hand. Their plans wait in the
+        queue, as they did, until the next look: that is the pause of a plan without room. An owner who comes for a
+        second time says that all had their turn.
         """
-        tools, without_room = self._tools, set[str]()
+        tools, passed_over = self._tools, set[str]()
         lease = tools.settings.lease_seconds
         # A plan needs no model, so no worker is asked what it can load.
         every = waiting_requirements(tools.engine, Queue.PLAN)
@@ -84,12 +98,12 @@ class Planner:
                 selection = read_selection(tools.engine, held)
             except FenceLost:
                 continue  # cancelled just now
-            if tools.room(selection.owner) > 0:
+            if tools.room(selection.owner) > 0 and self._in_hand.take(selection):
                 return held, selection
             give_back_plan(tools.engine, held)
-            if selection.owner in without_room:
+            if selection.owner in passed_over:
                 break
-            without_room.add(selection.owner)
+            passed_over.add(selection.owner)
         return None
 
     def _refuse_to_try_for_ever(self, held: Claim) -> None:

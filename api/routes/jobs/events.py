@@ -8,14 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api.access.auth import Caller, Validity
-from api.access.dependencies import CurrentServices, JobId, ReadCaller
+from api.access.auth import Caller
+from api.access.dependencies import CurrentServices, JobId, ReadCaller, current_validity
 from api.http.model_route import ModelRoute
 from api.http.openapi import EVENTS, PROBLEMS
-from api.http.requests import address_of
 from api.jobs.event_stream import Follower
 from api.server.services import Services
-from shared.errors import DatabaseUnavailable
 
 MOST_NAMED = 100  # jobs that one stream may name
 
@@ -67,14 +65,4 @@ async def events(
 
 def follower_of(request: Request, services: Services, caller: Caller) -> Follower:
     """Who follows: the caller, for as long as her key counts."""
-    header = request.headers.get("authorization", "").encode("latin-1")
-
-    validity = services.auth.validity_of(caller, header or None, address_of(request))
-
-    async def is_valid() -> bool:
-        try:
-            return await validity.is_valid()
-        except DatabaseUnavailable:
-            return True  # nobody can tell at the moment
-
-    return Follower(caller, Validity(validity.came_with, is_valid))
+    return Follower(caller, current_validity(request, services, caller))

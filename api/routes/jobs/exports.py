@@ -6,10 +6,10 @@ from functools import partial
 from typing import IO, Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import Connection
 
-from api.access.dependencies import CurrentServices, JobId, ReadCaller
+from api.access.dependencies import CurrentServices, JobId, ReadCaller, current_validity
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NO_WORKER, NOT_READY, Problem
@@ -67,7 +67,7 @@ async def export(
     response_class=Response,
     responses={200: {"content": {media_type: {} for media_type in FORMATS.values()}, "description": "The file."}},
 )
-async def fetch(services: CurrentServices, caller: ReadCaller, export_id: ExportId) -> Response:
+async def fetch(request: Request, services: CurrentServices, caller: ReadCaller, export_id: ExportId) -> Response:
     """The file, streamed; 409 while a worker still writes it."""
 
     def read(connection: Connection) -> Export:
@@ -83,7 +83,7 @@ async def fetch(services: CurrentServices, caller: ReadCaller, export_id: Export
     if not found.is_complete:
         raise Problem(EXPORT_NOT_READY, "A worker still writes the file.")
     return await download_response(
-        Download(services.downloads, caller.owner),
+        Download(services.downloads, caller.owner, current_validity(request, services, caller)),
         partial(begin_copies, found.id, found.size),
         FORMATS[found.format],
         _headers(found),

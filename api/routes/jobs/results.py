@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.auth import Caller
-from api.access.dependencies import parse_job_id
+from api.access.dependencies import current_validity, parse_job_id
 from api.http import openapi
 from api.http.cursors import bad_cursor, limit_of, make_cursor, next_link, read_cursor
 from api.http.direct_route import DirectRoute
@@ -56,7 +56,7 @@ async def results(request: Request) -> Response:
     if media_type == _JSON:
         return await _page(request, job_id, extent, caller, errors)
     return await download_response(
-        Download(services.downloads, caller.owner),
+        Download(services.downloads, caller.owner, current_validity(request, services, caller)),
         partial(
             begin_copy,
             job_id=job_id,

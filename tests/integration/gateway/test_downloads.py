@@ -8,14 +8,19 @@ import io
 from collections.abc import Callable, Sequence
 from typing import IO
 
+import httpx
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from api.jobs.downloads import Download
 from api.server.database_threads import DatabaseThreads
+from shared.access.api_keys import revoke_key
 from shared.config import Settings
-from shared.postgres.engine import autocommit, driver_connection
+from shared.postgres.engine import autocommit, driver_connection, transaction
+from tests.integration.gateway.api_support import answer_batches, bearer, new_key, running_gateway
+from tests.support import add_model
 
+ROWS = 400_000  # of a file that no buffer between gateway and caller holds
 Copy = Callable[[Connection, IO[bytes]], None]
 
 
@@ -88,6 +93,34 @@ def test_a_caller_who_leaves_while_a_page_is_copied_leaves_nothing(settings: Set
         assert await threads.run(lambda: backend(threads))
 
     with_threads(settings, run)
+
+
+def test_a_download_ends_with_its_key(settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a caller has not taken when her key is revoked she does not get; another's goes on."""
+    monkeypatch.setattr("api.jobs.downloads._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("api.access.auth._REMEMBER_SECONDS", 0.0)
+    add_model(engine)
+    add_model(engine)
+    with running_gateway(settings, new_key(engine, "alice")) as gateway:
+        second = bearer(new_key(engine, "alice"))
+        content = "".join(f"{number}\n" for number in range(1, ROWS + 1)).encode()
+        headers = {"Content-Type": "text/csv"}
+        results = gateway.post("/v1/jobs", content=content, headers=headers).headers["location"] + "/results"
+        answer_batches(engine)
+        csv = {"Accept": "text/csv"}
+        with (
+            gateway.stream("GET", results, headers=csv) as hers,
+            gateway.stream("GET", results, headers=csv | second) as other,
+        ):
+            taken = hers.iter_raw()
+            next(taken)
+            with transaction(engine) as connection:
+                revoke_key(connection, gateway.headers["authorization"].removeprefix("Bearer ")[:11])
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in taken:
+                    pass
+            rows = sum(piece.count(b"\n") for piece in other.iter_raw())
+        assert rows == ROWS + 1
 
 
 def pages(*contents: bytes) -> Callable[[Connection, IO[bytes]], Sequence[Copy]]:

@@ -50,6 +50,15 @@ def plan_of(engine: Engine, job_id: UUID) -> Any:
         ).one_or_none()
 
 
+def total_of(engine: Engine, job_id: UUID) -> int | None:
+    """Rows of a job, whoever it belongs to; None while they are counted."""
+    with autocommit(engine) as connection:
+        total: int | None = connection.execute(
+            text("SELECT request_count FROM predictq.jobs WHERE id = :id"), {"id": str(job_id)}
+        ).scalar_one()
+        return total
+
+
 def keys_of(engine: Engine, job_id: UUID) -> list[int]:
     """All keys that were planned, in the order of their batches and rows."""
     with autocommit(engine) as connection:

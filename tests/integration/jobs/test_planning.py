@@ -29,6 +29,7 @@ from tests.integration.jobs.planning_support import (
     planner_process,
     readings,
     select,
+    total_of,
     waiting_rows,
 )  # fmt: skip
 from tests.support import OWNER, add_clients, add_model, job_of, stop, wait_until, worker_process
@@ -223,7 +224,7 @@ def test_an_owner_without_room_holds_up_nobody(engine: Engine, settings: Setting
         jobs = [select(engine) for _ in range(4)]
         wait_until(lambda: waiting_rows(engine) >= 1_000, what="her limit")
         other = select(engine, {"age": 20}, owner="other")
-        wait_until(lambda: _total(engine, other) == 75, what="the other owner's plan")
+        wait_until(lambda: total_of(engine, other) == 75, what="the other owner's plan")
         before, since = _claims(engine), datetime.now(UTC)
         while (datetime.now(UTC) - since).total_seconds() < 3:
             assert waiting_rows(engine) <= 1_000 + 2 * 500
@@ -235,14 +236,6 @@ def test_an_owner_without_room_holds_up_nobody(engine: Engine, settings: Setting
     for job_id in jobs:
         assert keys_of(engine, job_id) == list(range(1, 3_001))
         assert job_of(engine, job_id).status is JobStatus.SUCCEEDED
-
-
-def _total(engine: Engine, job_id: UUID) -> int | None:
-    with engine.begin() as connection:
-        total: int | None = connection.execute(
-            text("SELECT request_count FROM predictq.jobs WHERE id = :id"), {"id": str(job_id)}
-        ).scalar_one()
-        return total
 
 
 def _claims(engine: Engine) -> int:
