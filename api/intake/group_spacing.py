@@ -10,7 +10,7 @@ _FULL = 8  # jobs in a group after which the next one waits the whole linger
 _ENOUGH = 32  # jobs in a group that already cost little each
 _COMPANY = 16  # jobs that are never too few to be committed together
 _ON_TIME = 0.02  # seconds in which an idle worker answers a group
-_LONGEST = 5  # lingers between two groups when answers are late,
+_LONGEST = 4  # lingers between two groups when answers are late,
 _LONGEST_SECONDS = 0.25  # and no more than this where lingers are long: calls have a deadline
 _LOST = 5.0  # seconds after which an answer is no longer waited for: its notice may be lost
 
@@ -20,7 +20,7 @@ class GroupSpacing:
 
     While workers keep up, the linger bounds the wait, in proportion for groups of a few. While they do not, because
     they score bulk batches too or because groups come faster than they are scored, small groups would only add to the
-    queue: the next waits as long as the oldest group has waited for its answer, up to five lingers, and grows.
+    queue: the next waits as long as the oldest group has waited for its answer, up to four lingers, and grows.
     """
 
     def __init__(self, linger_seconds: float) -> None:

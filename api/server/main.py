@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import gc
 import os
 import signal
@@ -15,6 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from api.server.app import create_app
+from api.server.memory import keep_little
 from api.server.services import Services
 from api.server.wire.connections import Connections
 from api.server.wire.descriptors import raise_limit
@@ -25,7 +24,6 @@ from shared.database_role import DatabaseRole
 from shared.logging import configure_logging
 from shared.settings.unknown import warn_of_unknown_variables
 
-_ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of glibc's mallopt
 # A thread that reads for one caller waits so long for the interpreter while the loop is busy with another's body: 5 ms
 # by default, at each of its steps. Beside thirteen attacks the p99 of a neighbour's calls went from 65 to 60 ms by it.
 _SWITCH_SECONDS = 0.0005
@@ -63,7 +61,7 @@ def main() -> None:
     server = make_server(settings, host=options.host, port=options.port, uds=options.uds, certificate=certificate)
     sys.setswitchinterval(_SWITCH_SECONDS)
     _collect_less()
-    _give_memory_back()
+    keep_little()
     server.run()
 
 
@@ -72,17 +70,6 @@ def _collect_less() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
-
-
-def _give_memory_back() -> None:
-    """Two arenas in place of one for each thread, and large buffers apart: glibc keeps what has been large for good.
-
-    Four hostile callers at once made 239 MB of the gateway without it, and 188 MB with it. Elsewhere it does nothing.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        set_option = ctypes.CDLL(None).mallopt
-        set_option(_ARENA_MAX, 2)
-        set_option(_MMAP_THRESHOLD, 1 << 20)
 
 
 def make_server(

@@ -34,6 +34,7 @@ from api.jobs.waiting import Waiting
 from api.server.background import Background
 from api.server.database_clock import DatabaseClock
 from api.server.database_threads import LOCK_SECONDS, DatabaseThreads
+from api.server.memory import MemoryKeeper
 from api.server.turns import Turns
 from api.server.wire.connections import Connections
 from api.watch.metrics import Metrics
@@ -199,6 +200,7 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
         "stall_watch": stall_watch,
         "job_events": job_events,
         "key_use": KeyUse(auth, quick),
+        "memory": MemoryKeeper(),
     }
     state = _State(
         admission,

@@ -53,7 +53,8 @@ class WireSettings(BaseSettings):
         100,
         ge=1,
         le=1_000_000,
-        description="Calls of an address that may be refused in a second; beyond them its connections are read later.",
+        description="Calls of an address that may be refused in a second, or ask for health or metrics; beyond them "
+        "its connections are read later.",
     )
     refused_body_bytes: int = Field(
         64 * 1024, ge=0, le=10_000_000, description="Bytes that are still read of a body whose call has its answer."

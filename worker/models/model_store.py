@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from model.artefact import Artefact
 from shared.models.registry import live_version
 from shared.postgres.engine import transaction
+from shared.process_memory import own_bytes
 from worker import metrics
-from worker.memory import own_bytes
 from worker.models.load_trial import try_loading
 from worker.models.loaded_model import LoadedModel, load_model
 from worker.models.seals import NO_SEALS, SealGuard

@@ -13,9 +13,9 @@ from typing import TypeVar
 from model.answering import Prediction, WrongAnswer
 from model.errors import ArtefactError, ArtefactIncompatible
 from shared.logging import get_logger
+from shared.process_memory import own_bytes
 from worker.closed.message import write_message
 from worker.closed.process import can_close, closed_environment, end_group, how_closed
-from worker.memory import own_bytes
 from worker.models.stored_version import StoredVersion
 from worker.models.unknown_words import KnownWords
 from worker.own_code.answers import MOST_LINE, MOST_WORDS, read_head, read_numbers

@@ -229,14 +229,15 @@ class Connection(Link):
             self.resume_reading()
         else:
             self._wait_for_next()
-            if exchange.is_refused and not self.is_trusted:
-                self._take_rest_in(self.connections.pace.wait(origin_of(self.client[0]), self._loop.time()))
+            if exchange.paced and not self.is_trusted:
+                self._take_rest_in_turn(exchange.paced)
             else:
                 self._take_rest()
 
-    def _take_rest_in(self, seconds: float) -> None:
+    def _take_rest_in_turn(self, reason: Reason) -> None:
+        seconds = self.connections.paces[reason].wait(origin_of(self.client[0]), self._loop.time())
         if seconds:
-            self.connections.refusals[Reason.REFUSED_OFTEN] += 1
+            self.connections.refusals[reason] += 1
             self._is_held = True
             self._loop.call_later(seconds, self._let_go)
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from api.server.wire.descriptors import room_for
 from api.server.wire.pace import Pace
 from api.server.wire.proxies import TrustedProxies, origin_of
-from api.server.wire.reasons import Reason
+from api.server.wire.reasons import PACED, Reason
 from shared.settings.wire import WireSettings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Connections:
         self.most = max(
             1, room_for(settings.max_connections + settings.health_connections) - settings.health_connections
         )
-        self.pace = Pace(settings.refusals_per_second)
+        self.paces = {reason: Pace(settings.refusals_per_second) for reason in PACED}
         self._open: set[Link] = set()
         self._by_address: Counter[str] = Counter()
         self._is_ticking = False
@@ -92,7 +92,8 @@ class Connections:
         for connection in tuple(self._open):
             connection.excuse(stood)
             connection.look(now, elapsed - stood)
-        self.pace.forget(now)
-        self._is_ticking = bool(self._open or self.pace)
+        for pace in self.paces.values():
+            pace.forget(now)
+        self._is_ticking = bool(self._open or any(self.paces.values()))
         if self._is_ticking:
             loop.call_later(self._tick_seconds, self._tick, loop)

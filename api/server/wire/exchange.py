@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message
 
+from api.server.wire.reasons import Reason
 from shared.logging import get_logger
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ log = get_logger(__name__)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 _CLOSE = b"connection: close\r\n"
+# What needs no key, and takes more than a look: under a root path, too. Whether the process is up may always be asked.
+_WATCHED = ("/health", "/health/ready", "/metrics", "/openapi.json")
 _GONE: Message = {"type": "http.disconnect"}
 _WITHOUT_BODY = (204, 304)
 _BROKEN: list[Message] = [
@@ -46,7 +49,7 @@ class Exchange:
         self.keeps_alive = keeps_alive
         self.expects_continue = expects
         self.started = False
-        self.is_refused = False  # whether its answer is the caller's fault
+        self.paced: Reason | None = None  # why there may be so many of these calls in a second
         self.is_answered = False
         self.is_gone = False  # whether nobody waits for the answer any more
 
@@ -132,7 +135,10 @@ class Exchange:
             lines += _CLOSE
         head = b"".join((self._connection.status_line(status), lines, b"\r\n"))
         self.started = True
-        self.is_refused = 400 <= status < 500
+        if 400 <= status < 500:
+            self.paced = Reason.REFUSED_OFTEN
+        elif self.path.endswith(_WATCHED) and "/v1/" not in self.path:
+            self.paced = Reason.WATCHED_OFTEN
         self.expects_continue = False
         if length is None or not has_body:
             self._body_left = -1 if has_body else 0

@@ -23,4 +23,8 @@ class Reason(StrEnum):
     GATEWAY_FULL = "too_many_connections"
     ADDRESS_FULL = "too_many_connections_of_an_address"
     REFUSED_OFTEN = "refused_often"  # the next call of the connection was read later
+    WATCHED_OFTEN = "watched_often"  # the same, after what needs no key: health, metrics, the OpenAPI document
     NO_TLS = "no_tls"  # the handshake failed or took too long
+
+
+PACED = (Reason.REFUSED_OFTEN, Reason.WATCHED_OFTEN)  # of an address there may be so many calls in a second

@@ -206,12 +206,31 @@ def test_whoever_is_refused_too_often_is_read_later(engine_and_settings: tuple[E
             often.send(refused * 5 + wire.get())  # what came at once is slowed as well
             assert [often.answer().status for _ in range(6)] == [404] * 5 + [200]
         assert time.monotonic() - began > 44 / 20
-        slowed = _refused_often(wire)
+        slowed = _read_later(wire, "refused_often")
         assert slowed >= 20  # the others waited for an answer themselves
         with wire.connect() as good, wire.connect(source="127.0.0.3") as proxy:
             assert [good.send(wire.get()).answer().status for _ in range(50)] == [200] * 50
             assert [proxy.send(refused).answer().status for _ in range(50)] == [404] * 50
-        assert _refused_often(wire) == slowed
+        assert _read_later(wire, "refused_often") == slowed
+
+
+def test_whoever_asks_too_often_for_what_needs_no_key_is_read_later(
+    engine_and_settings: tuple[Engine, Settings],
+) -> None:
+    """Health, metrics and the OpenAPI document; whether the process is up may always be asked."""
+    with gateway_with(engine_and_settings, refusals_per_second=20, trusted_proxies="127.0.0.3") as wire:
+        began = time.monotonic()
+        with wire.connect() as often:
+            for path in ("/health", "/health/ready", "/metrics", "/openapi.json") * 15:
+                assert often.send(wire.get(path, host="localhost")).answer().status == 200
+        assert time.monotonic() - began > 39 / 20
+        slowed = _read_later(wire, "watched_often")
+        assert slowed >= 20
+        with wire.connect() as good, wire.connect(source="127.0.0.3") as proxy:
+            assert [good.send(wire.get("/health/live")).answer().status for _ in range(50)] == [200] * 50
+            assert [proxy.send(wire.get("/health")).answer().status for _ in range(50)] == [200] * 50
+        assert _read_later(wire, "watched_often") - slowed <= 1  # the look at the metrics itself
+        assert _read_later(wire, "refused_often") == 0
 
 
 def test_who_hangs_up_while_read_later_leaves_room(engine_and_settings: tuple[Engine, Settings]) -> None:
@@ -224,9 +243,9 @@ def test_who_hangs_up_while_read_later_leaves_room(engine_and_settings: tuple[En
                 assert often.send(refused).answer().status == 404
 
 
-def _refused_often(wire: WireGateway) -> int:
+def _read_later(wire: WireGateway, reason: str) -> int:
     figures = wire.gateway.get("/metrics").text
-    found = re.search(r'predictq_wire_refusals_total\{reason="refused_often"\} (\d+)', figures)
+    found = re.search(rf'predictq_wire_refusals_total\{{reason="{reason}"\}} (\d+)', figures)
     assert found, figures
     return int(found[1])
 

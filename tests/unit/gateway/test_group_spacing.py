@@ -25,7 +25,7 @@ def test_the_linger_grows_with_the_last_group(size: int, seconds: float) -> None
 
 
 def test_late_answers_space_small_groups_out(clock: list[float]) -> None:
-    """The next group waits as long as the oldest is late, up to five lingers; one that is large enough does not."""
+    """The next group waits as long as the oldest is late, up to four lingers; one that is large enough does not."""
     groups = GroupSpacing(LINGER)
     groups.sent([1])
     clock[0] += 0.015
@@ -34,7 +34,7 @@ def test_late_answers_space_small_groups_out(clock: list[float]) -> None:
     clock[0] += 0.02
     assert groups.spacing(1) == pytest.approx(0.015)
     clock[0] += 1
-    assert groups.spacing(1) == pytest.approx(5 * LINGER)
+    assert groups.spacing(1) == pytest.approx(4 * LINGER)
     assert groups.spacing(100) == pytest.approx(LINGER)
 
 
