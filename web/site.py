@@ -51,9 +51,9 @@ def add_screens(app: FastAPI) -> None:
     """Serve the screens under `/`."""
     app.state.screens = frozenset(path for module in _SCREENS for path in module.routes.paths)
     app.state.drawing = asyncio.Lock()
-    for module in _SCREENS:
-        app.include_router(module.routes.router)
-    app.include_router(static_files.router)
+    for module in _SCREENS:  # and not by `include_router`: see api.server.app
+        app.router.routes.extend(module.routes.router.routes)
+    app.router.routes.extend(static_files.router.routes)
 
 
 def is_for_people(request: Request) -> bool:
