@@ -9,15 +9,17 @@ import argparse
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice, repeat
 from multiprocessing import get_context
+from pathlib import Path
 
 from tests.mutants.mutations import Mutant, sample
 from tests.mutants.outcomes import read_outcomes
 from tests.mutants.runs import SURVIVED, try_mutants
-from tests.mutants.targets import TARGETS
+from tests.mutants.targets import TARGETS, Target
 
 _GOAL = 0.85
 
@@ -34,12 +36,23 @@ def main() -> None:
     _say(f"{len(mutants)} mutants, {len(waiting)} of them to be tested")
     if waiting:
         end = time.monotonic() + options.seconds
-        parts = [waiting[number :: options.processes] for number in range(options.processes)]
+        parts = _shared_out(waiting, targets, options.processes)
         with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
-            for fault in pool.map(try_mutants, filter(None, parts), repeat(targets), repeat(end)):
+            for fault in pool.map(try_mutants, parts, repeat(targets), repeat(end), repeat(options.again)):
                 if fault:
                     sys.exit(fault)
     sys.exit(_report(mutants, read_outcomes()))
+
+
+def _shared_out(mutants: Sequence[Mutant], targets: Mapping[Path, Target], processes: int) -> list[list[Mutant]]:
+    """A part for each process, about alike: all of one target in one, for its tests are run once without a mutant."""
+    by_target: dict[Target, list[Mutant]] = defaultdict(list)
+    for mutant in mutants:
+        by_target[targets[mutant.path]].append(mutant)
+    parts: list[list[Mutant]] = [[] for _ in range(processes)]
+    for of_one in sorted(by_target.values(), key=len, reverse=True):
+        min(parts, key=len).extend(of_one)
+    return [part for part in parts if part]
 
 
 def _report(mutants: Sequence[Mutant], known: Mapping[str, str]) -> int:
@@ -65,7 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only in modules whose path has this, or one of these with commas")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after about so long; another run goes on")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many are tested at once")
-    parser.add_argument("--again", action="store_true", help="test those again that survived: after adding tests")
+    parser.add_argument("--again", action="store_true", help="test those again that survived, by all tests")
     return parser.parse_args()
 
 

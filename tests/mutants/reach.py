@@ -72,15 +72,21 @@ class Recorder:
 
 
 class ReachFirst:
-    """A plugin of pytest: tests that reach the mutant come first, and none may take much longer than without it."""
+    """A plugin of pytest: tests that reach the mutant come first, and none may take much longer than without it.
 
-    def __init__(self, reach: Reach, path: Path, line: int) -> None:
+    Where some do, the others are left out, unless `with_others`: they may reach it in a process that they start.
+    """
+
+    def __init__(self, reach: Reach, path: Path, line: int, *, with_others: bool = False) -> None:
         self._seconds = reach.seconds
         self._tests = reach.of(path, line)
+        self._with_others = with_others or not self._tests
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Module by module, for their fixtures may be the module's; the shortest first that have such a test."""
+        if not self._with_others:
+            items[:] = [item for item in items if item.nodeid in self._tests]
         shortest: dict[str, float] = {}
         for item in items:
             if item.nodeid in self._tests:

@@ -84,9 +84,13 @@ class Runner:
         outcome = self._fork(tests, None, _BASELINE_SECONDS, lambda: Recorder(paths, file))
         return outcome, None if outcome.is_killed else Reach.read(file)
 
-    def run(self, tests: Sequence[str], mutant: Mutant, reach: Reach, seconds: float) -> Outcome:
-        """Run these tests with the mutant in the place of its module, first those that reach it."""
-        return self._fork(tests, mutant, seconds, lambda: ReachFirst(reach, mutant.path, mutant.line))
+    def run(
+        self, tests: Sequence[str], mutant: Mutant, reach: Reach, seconds: float, *, with_others: bool = False
+    ) -> Outcome:
+        """Run these tests with the mutant in the place of its module: those that reach it, then perhaps the others."""
+        return self._fork(
+            tests, mutant, seconds, lambda: ReachFirst(reach, mutant.path, mutant.line, with_others=with_others)
+        )
 
     def _fork(
         self, tests: Sequence[str], mutant: Mutant | None, seconds: float, make_plugin: Callable[[], object]
@@ -172,7 +176,9 @@ def warm_runner() -> Iterator[Runner]:
             postgres.destroy()
 
 
-def try_mutants(mutants: Sequence[Mutant], targets: Mapping[Path, Target], end: float) -> str:
+def try_mutants(
+    mutants: Sequence[Mutant], targets: Mapping[Path, Target], end: float, with_others: bool = False
+) -> str:
     """Test these until `end`, with servers of this process's own, and keep what is seen.
 
     Returns the output of tests that fail without any mutant, which ends the run; otherwise nothing.
@@ -190,7 +196,7 @@ def try_mutants(mutants: Sequence[Mutant], targets: Mapping[Path, Target], end: 
                 reaches[target] = (reach, outcome.seconds)
                 _say(f"{outcome.seconds:.1f} s without a mutant: {' '.join(target.tests)}")
             reach, seconds = reaches[target]
-            outcome = runner.run(target.tests, mutant, reach, 10 + _PATIENCE * seconds)
+            outcome = runner.run(target.tests, mutant, reach, 10 + _PATIENCE * seconds, with_others=with_others)
             keep_outcome(mutant.id, outcome.word)
             where = f"{mutant.path}:{mutant.line}"
             _say(f"{outcome.word:>14} {outcome.seconds:5.1f} s  {where}  {mutant.before}  →  {mutant.after}")
