@@ -18,7 +18,6 @@ log = get_logger(__name__)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 _CLOSE = b"connection: close\r\n"
-# What needs no key, and takes more than a look: under a root path, too. Whether the process is up may always be asked.
 _WATCHED = ("/health", "/health/ready", "/metrics", "/openapi.json")
 _GONE: Message = {"type": "http.disconnect"}
 _WITHOUT_BODY = (204, 304)
@@ -137,7 +136,7 @@ class Exchange:
         self.started = True
         if 400 <= status < 500:
             self.paced = Reason.REFUSED_OFTEN
-        elif self.path.endswith(_WATCHED) and "/v1/" not in self.path:
+        elif _needs_no_key(self.path):
             self.paced = Reason.WATCHED_OFTEN
         self.expects_continue = False
         if length is None or not has_body:
@@ -177,6 +176,11 @@ class Exchange:
         else:
             for message in _BROKEN:
                 await self.send(message)
+
+
+def _needs_no_key(path: str) -> bool:
+    """What anybody may ask for, and takes more than a look; under a root path, too. Not whether the process is up."""
+    return "/v1/" not in path and (path.endswith(_WATCHED) or "/docs/assets/" in path)
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
