@@ -92,6 +92,7 @@ TARGETS = [
         (
             "tests/unit/files/test_uploads.py",
             "tests/unit/files/test_feature_uploads.py",
+            "tests/unit/files/test_table_uploads.py",
             "tests/unit/gateway/test_uploads.py",
         ),
     ),

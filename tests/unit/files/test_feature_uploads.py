@@ -246,6 +246,22 @@ def test_the_outcome_does_not_depend_on_how_the_bytes_come(content: bytes, is_cs
         assert outcome(piece) == outcome(None)
 
 
+@pytest.mark.parametrize("is_csv", [True, False])
+def test_a_file_of_several_blocks_is_read_whole(is_csv: bool) -> None:
+    """Its rows come while it is still sent, whatever stands at the end of a block; blank lines are counted."""
+    blank = "\n" if is_csv else " \n"
+    line = "41,1.5,true,Orly,2026-01-31T12:00:00\n" if is_csv else json.dumps(ROW) + "\n"
+    rows = 3 * blocks.BLOCK_BYTES // len(line)
+    content = ((HEADER + "\n" if is_csv else "") + (line + blank) * rows).encode()
+    make: Callable[..., KeyReader] = KeyReader.of_csv_features if is_csv else KeyReader.of_ndjson_features
+    reader = make(REFERENCES, SIGNATURE)
+    parts = list(reader.feed(content))
+    assert sum(part.count for part in parts) > rows // 2
+    parts += reader.finish()
+    assert (sum(part.count for part in parts), sum(part.blank_lines for part in parts)) == (rows, rows)
+    assert {row for part in parts for row in part.given.splitlines()} == set(parts[0].given.splitlines())
+
+
 def test_others_have_their_turn() -> None:
     """Between two steps two thousand values are read, however many rows a block has."""
     reader = KeyReader.of_csv_features(REFERENCES, SIGNATURE)
