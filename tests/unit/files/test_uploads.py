@@ -335,6 +335,19 @@ def test_no_more_than_a_block_is_parsed_at_a_time() -> None:
     assert max(len(keys.lines) for keys in steps) <= BLOCK_BYTES
 
 
+@pytest.mark.parametrize("header", [b"", b"client_id\n"])
+def test_a_file_of_several_blocks_is_read_whole(header: bytes) -> None:
+    """With and without a header, which the first block alone has."""
+    numbers = range(1_000_000, 1_030_000)
+    assert csv_ids(header + b"".join(b"%d\n" % number for number in numbers)) == list(numbers)
+
+
+def test_a_line_without_its_second_field_is_refused_in_any_block() -> None:
+    """What follows a thousand records of two fields has two, even where it looks like a list of keys."""
+    content = b"client_id,note\n" + b"1234567,x\n" * 10_000 + b"12\n" * 50_000
+    assert csv_refusal(content)[0].startswith("line 10002: ")
+
+
 ids = st.lists(st.integers(1, (2**63 - 1)), max_size=30)
 
 
