@@ -90,9 +90,7 @@ TARGETS = [
     Target(
         ("shared/uploads/*.py",),
         (
-            "tests/unit/files/test_uploads.py",
-            "tests/unit/files/test_feature_uploads.py",
-            "tests/unit/files/test_table_uploads.py",
+            "tests/unit/files",
             "tests/unit/gateway/test_uploads.py",
         ),
     ),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from api.http.problems import Invalid
 from api.intake.uploads import Upload
 from shared.sources.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
-from shared.uploads import blocks
+from shared.uploads import blocks, csv_records
 from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.key_lines import are_plain, array_element
 from shared.uploads.reader import KeyReader
@@ -333,6 +333,19 @@ def test_no_more_than_a_block_is_parsed_at_a_time() -> None:
     steps = list(reader.feed(b"1234567\n" * 100_000))
     assert len(steps) in {12, 13}
     assert max(len(keys.lines) for keys in steps) <= BLOCK_BYTES
+
+
+@given(st.text('a,"\n\r').map(str.encode))
+@example(b'1,"a\nb"\n2,"c\n')
+def test_a_block_ends_behind_the_last_line_end_outside_quotes(block: bytes) -> None:
+    """Found from the back by counting; here by reading on from the front."""
+    is_inside, end = False, 0
+    for place, letter in enumerate(block):
+        if letter == ord('"'):
+            is_inside = not is_inside
+        elif letter == ord("\n") and not is_inside:
+            end = place + 1
+    assert csv_records.end_of_records(block) == end
 
 
 @pytest.mark.parametrize("header", [b"", b"client_id\n"])
