@@ -95,8 +95,13 @@ class NoLiveModel(PredictqError):
     """No version is live, of the model that was named or of any, so nothing can be scored."""
 
     def __init__(self, model: str | None = None) -> None:
-        whose = "No model" if model is None else f"No version of model {model}"
-        text = f"{whose} is live. Promote one: predictq promote {model or 'NAME'}"
+        if model is None:
+            text = "No model is live. An operator promotes one: predictq promote NAME"
+        else:
+            text = (
+                f"No version of model {model} is live: none was promoted yet, or it was taken out of service. Ask who "
+                f"runs it; predictq models show {model} has its versions."
+            )
         super().__init__(Sentence(text, "" if model is None else "no-live-version", name=model))
         self.model = model
 

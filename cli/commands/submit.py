@@ -147,7 +147,7 @@ def bulk(
             job = client.submit_where(condition, key=key, **said)
         if watch:
             job = watching.watch(client, job, quiet=as_json)
-        if where and not as_json and job["request_counts"]["total"] == 0:
+        if where and not as_json and job["status"] == "succeeded" and job["request_counts"]["total"] == 0:
             remark("No client fits the filter.")
         finish(client, job, waited=watch, as_json=as_json)
 

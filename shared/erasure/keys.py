@@ -72,14 +72,15 @@ _SOURCE = "SELECT id, name, key_storage, key_columns FROM predictq.sources"
 
 
 def read_source(connection: Connection, name: str | None, *, no_source: bool = False) -> KeySource:
-    """The source of this name, removed ones included: their pages stay. No name: the only source there is.
+    """The source of this name, removed ones included: their pages stay. No name: the only source that is in use.
 
     With `no_source` that of models which have none. Raises SourceUnknown or SourceNotNamed.
     """
     if no_source:
         return NO_SOURCE
     if name is None:
-        rows = connection.execute(text(f"{_SOURCE} ORDER BY name")).all()
+        in_use = connection.execute(text(f"{_SOURCE} WHERE removed_at IS NULL ORDER BY name")).all()
+        rows = in_use or connection.execute(text(f"{_SOURCE} ORDER BY name")).all()
         if len(rows) != 1:
             raise SourceNotNamed([row.name for row in rows])
         return _source(rows[0])

@@ -25,7 +25,7 @@ class OtherSource:
 def other_sources(connection: Connection, key: ClientKey) -> list[OtherSource]:
     """The other sources in which an erasure of this client changes nothing, though she may stand there.
 
-    Removed sources are among them: their pages stay. What is still to be answered is not counted.
+    Removed sources with answers are among them: their pages stay. What is still to be answered is not counted.
     """
     secret = read_installation(connection).hash_secret
     tables = set(connection.execute(_SAME_TABLE, {"id": key.source.id}).scalars())
@@ -62,5 +62,5 @@ _SAME_TABLE = text("""
 SELECT o.id FROM predictq.sources s JOIN predictq.sources o ON o.id <> s.id
     AND o.relation_schema = s.relation_schema AND o.relation_name = s.relation_name
     AND o.url_variable IS NOT DISTINCT FROM s.url_variable
-WHERE s.id = :id
+WHERE s.id = :id AND o.removed_at IS NULL
 """)

@@ -16,6 +16,7 @@ _AWAY_CLASSES = frozenset({"08", "40", "53", "58"})
 _AWAY_CODES = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25006", "25P03", "25P04"})
 LOCKED = "55P03"
 CANCELLED = "57014"  # by a time-out, or by somebody
+MISFIT = frozenset({"42501", "42P01", "42703", "3F000"})  # a right, a relation, a column or a schema is not there
 READ_ONLY = "25006"  # a write to a standby, or in a transaction that only reads
 _OF_ONE_STATEMENT = frozenset({CANCELLED, "53200"})  # 53200: no memory was left for it
 # Of these classes the server's words name connections, rights, relations and columns. Those of others may repeat

@@ -55,6 +55,7 @@ TARGETS = [
     Target(
         tuple(f"api/access/{name}.py" for name in ("admission", "auth", "caps", "failed_keys", "idempotency")),
         (
+            "tests/unit/access/test_admission.py",
             "tests/unit/access/test_caps.py",
             "tests/unit/access/test_failed_keys.py",
             "tests/unit/gateway/test_parts.py",
@@ -76,6 +77,7 @@ TARGETS = [
             "tests/integration/access/test_admission.py",
             "tests/integration/jobs/test_feature_uploads.py",
             "tests/integration/jobs/test_table_uploads.py",
+            "tests/integration/gateway/test_promotion.py",
         ),
     ),
     Target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.errors import FilterRefused, PredictqError
 from shared.jobs.planning import JobError
 from shared.postgres.outages import LOCKED, driver_error, is_outage, reason
-from worker.sources.failures import SourceAway
+from worker.sources.failures import SourceAway, advice
 from worker.temporary_room import NoTemporaryRoom
 
 
@@ -53,8 +53,8 @@ class PlanGivenBack(PredictqError):
     """Somebody else plans on later: this planner stops, or there is no room for more rows now."""
 
 
-def source_failure(error: Exception) -> PlanFailed:
-    """What a failed reading of the source is called."""
+def source_failure(name: str, error: Exception) -> PlanFailed:
+    """What a failed reading of the source `name` is called."""
     if isinstance(error, PlanFailed):
         return error
     if isinstance(error, SourceAway):
@@ -68,7 +68,9 @@ def source_failure(error: Exception) -> PlanFailed:
         )
     if is_outage(error):
         return PlanFailed(JobError.SOURCE_UNAVAILABLE, "The source does not answer.")
-    return PlanFailed(JobError.PLANNING_FAILED, _reason(error))
+    said = _reason(error)
+    told = advice(name, error)
+    return PlanFailed(JobError.PLANNING_FAILED, f"The source {name} cannot be read: {said}.{told}" if told else said)
 
 
 def planning_failure(error: Exception) -> PlanFailed:

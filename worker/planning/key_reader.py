@@ -113,7 +113,7 @@ class KeyReader:
         """Raise PlanFailed where the reading failed, or gave nothing for too long although there is space for more."""
         spool = self.spool
         if spool.failure is not None:
-            raise source_failure(spool.failure) from spool.failure
+            raise source_failure(self._source.name, spool.failure) from spool.failure
         if not spool.is_ended and time.monotonic() - spool.last_arrival > self._stall_seconds:
             raise SourceStalled(self._stall_seconds)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.errors import PredictqError
-from shared.postgres.outages import CANCELLED, LOCKED, READ_ONLY, driver_error, is_outage, reason
+from shared.postgres.outages import CANCELLED, LOCKED, MISFIT, READ_ONLY, driver_error, is_outage, reason
 
 
 class SourceAway(PredictqError):
@@ -31,4 +31,12 @@ def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
         return SourceFailed(f"The source {name} did not answer in time.")
     if code != READ_ONLY and is_outage(error):
         return SourceAway(f"The source {name} does not answer: {reason(error)}.")
-    return SourceFailed(f"The source {name} cannot be read: {reason(error)}.")
+    return SourceFailed(f"The source {name} cannot be read: {reason(error)}.{advice(name, error)}")
+
+
+def advice(name: str, error: Exception) -> str:
+    """What to do where a right, the relation or a column is gone: a sentence with a blank before it, or nothing."""
+    cause = driver_error(error)
+    if cause is None or cause.pgcode not in MISFIT:
+        return ""
+    return f" An admin sees what to do with: predictq sources check {name}"

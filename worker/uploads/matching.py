@@ -86,8 +86,10 @@ def _unwanted(wanted: str) -> LineFault:
 
 
 def _no_key(names: Sequence[str], form: KeyForm) -> LineFault:
-    wanted = " or ".join(", ".join(group) for group in key_names(form))
-    detail = f"no column is called {wanted}; the file has {', '.join(names)[:_SHOWN]}"
     own = key_names(form)[-1]
-    text = f"{detail}. Say which has the key: `columns` {own[0]}=NAME"
-    return LineFault(1, "missing_column", Sentence(text, "no_key_column", name=", ".join(own), has=names))
+    lacking = [name for name in own if _alike(name, names) is None] or list(own)
+    wanted = ", ".join(lacking) if len(own) > 1 else " or ".join(group[0] for group in key_names(form))
+    detail = f"no column is called {wanted}; the file has {', '.join(names)[:_SHOWN]}"
+    its = "it" if len(lacking) < len(own) else "the key"
+    text = f"{detail}. Say which has {its}: `columns` {lacking[0]}=NAME"
+    return LineFault(1, "missing_column", Sentence(text, "no_key_column", name=", ".join(lacking), has=names))

@@ -205,11 +205,12 @@ def _say_elsewhere(others: list[dict[str, Any]]) -> None:
     for other in others:
         table = " over the same table" if other["is_same_table"] else ""
         answers = count_of(other["answers"], "answer") if other["answers"] else "no answer"
+        what = "Not erased" if other["answers"] else "Note"
         named = ["--no-source"] if other["source"] is None else ["--source", other["source"]]
         remark(
             plain_text(
-                f"Not erased: {_place(other['source'])}{table} has {answers} for the same key. If that is the same "
-                f"client: predictq clients erase KEY {shlex.join(named)} --reason …"
+                f"{what}: {_place(other['source'])}{table} has {answers} for the "
+                f"same key. If that is the same client: predictq clients erase KEY {shlex.join(named)} --reason …"
             )
         )
 

@@ -101,7 +101,7 @@ def test_a_model_is_taken_out_of_service_and_comes_back(gateway: Gateway, engine
     for body in ({"client_id": 1}, {"client_id": 1, "model": "default"}):
         refused = gateway.post("/v1/predict", json=body)
         assert (refused.status_code, refused.json()["type"]) == (503, "/problems/no-live-model")
-        assert refused.json()["detail"].startswith("No version of model default is live. Promote one")
+        assert refused.json()["detail"].startswith("No version of model default is live: none was promoted yet")
     assert gateway.post("/v1/models/default/withdraw", json={"reason": "again"}).status_code == 503
     assert gateway.get(accepted.headers["location"]).json()["status"] == "queued"
     (act,) = [line for line in gateway.get("/v1/audit").json()["acts"] if line["action"] == "model.withdraw"]

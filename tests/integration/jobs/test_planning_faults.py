@@ -128,11 +128,28 @@ def test_a_plan_that_never_succeeds_ends_its_job(engine: Engine, settings: Setti
         wait_until(lambda: job_of(engine, job_id).status.is_terminal, what="end")
         job = job_of(engine, job_id)
         assert (job.status, job.error_code, job.total) == (JobStatus.FAILED, "planning_failed", 0)
-        assert job.error_detail == 'UndefinedTable: relation "predictq_data.clients" does not exist'
+        assert job.error_detail == (
+            'The source clients cannot be read: UndefinedTable: relation "predictq_data.clients" does not exist. '
+            "An admin sees what to do with: predictq sources check clients"
+        )
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE predictq_data.gone RENAME TO clients"))
         other = select(engine)
         wait_until(lambda: job_of(engine, other).total == 100, what="the next job")
+
+
+def test_a_right_that_was_taken_away_is_told_with_what_helps(engine: Engine, settings: Settings) -> None:
+    """The command that prints the GRANT, and not PostgreSQL's words alone."""
+    add_clients(engine, 100)
+    with engine.begin() as connection:
+        connection.execute(text("REVOKE ALL ON predictq_data.clients FROM predictq_worker"))
+    with planner_process(settings.model_copy(update={"max_attempts": 1})):
+        job_id = select(engine)
+        wait_until(lambda: job_of(engine, job_id).status.is_terminal, what="end")
+    assert job_of(engine, job_id).error_detail == (
+        "The source clients cannot be read: InsufficientPrivilege: permission denied for table clients. "
+        "An admin sees what to do with: predictq sources check clients"
+    )
 
 
 def test_the_words_of_a_failure_hold_no_value(engine: Engine) -> None:
@@ -140,7 +157,7 @@ def test_the_words_of_a_failure_hold_no_value(engine: Engine) -> None:
     with engine.connect() as connection, pytest.raises(DataError) as refused:
         connection.execute(text("SELECT CAST('secret' AS integer)"))
     assert "secret" in str(refused.value)
-    failures = planning_failure(refused.value), source_failure(refused.value)
+    failures = planning_failure(refused.value), source_failure("clients", refused.value)
     assert {str(failure) for failure in failures} == {"InvalidTextRepresentation (SQLSTATE 22P02)"}
 
 

@@ -395,6 +395,13 @@ def test_a_file_without_the_key_is_told_the_name_that_the_key_has_in_the_source(
         assert f"`columns` {name.split(', ')[0]}=NAME" in fault.detail
 
 
+def test_a_file_with_a_part_of_the_key_is_told_the_part_that_lacks() -> None:
+    """Not the one that it has."""
+    pair = KeyForm((KeyColumn("branch", "text"), KeyColumn("no", "text")))
+    (fault,) = match_columns(["branch", "bar"], pair, None, {}).faults
+    assert str(fault.detail) == "no column is called no; the file has branch, bar. Say which has it: `columns` no=NAME"
+
+
 def test_a_text_in_a_cell_of_a_number_is_told_of_no_decimal_point() -> None:
     """Excel writes numbers as the reader's country does."""
     with pytest.raises(ValueRefused) as refused:

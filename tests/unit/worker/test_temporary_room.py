@@ -53,7 +53,7 @@ def test_a_plan_without_room_fails_with_the_words(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(NoTemporaryRoom) as raised:
         spool.write(b"1\n")
     spool.discard()
-    failure = source_failure(raised.value)
+    failure = source_failure("clients", raised.value)
     assert failure.code is JobError.PLANNING_FAILED
     assert WORDS in str(failure)
 

@@ -1,0 +1,80 @@
+"""Room for work: what waits, what was accepted since, and what is being accepted count alike."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from api.access.admission import Admission
+from api.access.auth import Caller
+from shared.config import Settings
+from shared.errors import Backlogged, JobTooLarge, QuotaExceeded
+
+ANN, BEN, CLEO = (Caller(owner, ("bulk",)) for owner in ("ann", "ben", "cleo"))
+
+
+@pytest.fixture
+def admission() -> Admission:
+    """Of a service in which 1,000 rows may wait, and 800 of one owner. It asks no database."""
+    settings = Settings(
+        database_url="postgresql://nobody@localhost/none",
+        redis_url="redis://localhost:1",
+        max_waiting_rows=1_000,
+        owner_max_waiting_rows=800,
+    )
+    nothing = cast("Any", None)
+    return Admission(settings, nothing, nothing, nothing)
+
+
+def test_what_is_being_accepted_takes_room_from_everybody(admission: Admission) -> None:
+    """Until its block ends; then only if it was kept."""
+    with admission.room(ANN) as room:
+        room.take(700)
+        with pytest.raises(Backlogged):
+            admission.check(BEN, 301)
+        admission.check(BEN, 300)
+    admission.check(BEN, 800)
+    with admission.room(ANN) as room:
+        room.take(700)
+        room.keep()
+    with pytest.raises(Backlogged):
+        admission.check(BEN, 301)
+    admission.check(BEN, 300)
+
+
+def test_an_owner_has_her_own_limit(admission: Admission) -> None:
+    """Over all of her jobs, or that of her key; a job above it can never come in."""
+    admission.add("ann", 500)
+    admission.check(ANN, 300)
+    with pytest.raises(QuotaExceeded):
+        admission.check(ANN, 301)
+    with pytest.raises(JobTooLarge):
+        admission.check(BEN, 801)
+    with pytest.raises(QuotaExceeded):
+        admission.check(Caller("ann", ("bulk",), max_waiting_rows=600), 101)
+    admission.check(Caller("ann", ("bulk",), max_waiting_rows=900), 301)
+
+
+def test_whoever_has_little_waiting_is_let_in_all_the_same(admission: Admission) -> None:
+    """Two owners cannot fill the service: a hundredth of it is for each."""
+    admission.add("ann", 500)
+    admission.add("ben", 500)
+    admission.check(CLEO, 10)
+    with pytest.raises(Backlogged):
+        admission.check(CLEO, 11)
+
+
+def test_a_room_that_is_refused_keeps_what_it_had(admission: Admission) -> None:
+    """So a job whose size is found out on the way does not lose its place."""
+    with admission.room(ANN) as room:
+        room.take(300)
+        with pytest.raises(QuotaExceeded), admission.room(ANN) as other:
+            other.take(501)
+        with pytest.raises(JobTooLarge):
+            room.take(801)
+        assert room.rows == 300
+        with pytest.raises(QuotaExceeded):
+            admission.check(ANN, 501)
+        room.take(100)
+        admission.check(ANN, 700)
