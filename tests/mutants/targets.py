@@ -92,7 +92,10 @@ TARGETS = [
     Target(
         ("shared/uploads/*.py",),
         (
-            "tests/unit/files",
+            "tests/unit/files/test_category_words.py",
+            "tests/unit/files/test_feature_uploads.py",
+            "tests/unit/files/test_table_uploads.py",
+            "tests/unit/files/test_uploads.py",
             "tests/unit/gateway/test_uploads.py",
         ),
     ),
