@@ -143,7 +143,7 @@ def test_a_right_that_was_taken_away_is_told_with_what_helps(engine: Engine, set
     add_clients(engine, 100)
     with engine.begin() as connection:
         connection.execute(text("REVOKE ALL ON predictq_data.clients FROM predictq_worker"))
-    with planner_process(settings.model_copy(update={"max_attempts": 1})):
+    with planner_process(settings.model_copy(update={"max_attempts": 2})):
         job_id = select(engine)
         wait_until(lambda: job_of(engine, job_id).status.is_terminal, what="end")
     assert job_of(engine, job_id).error_detail == (
