@@ -13,6 +13,7 @@ _COMMANDS = (
     (re.compile(r"(?:POST )?/v1/predict\b"), "predictq predict"),
     (re.compile(r"(?:POST )?/v1/jobs\b"), "predictq bulk"),
     (re.compile(r"`columns`"), "--column"),
+    (re.compile(r"\bas `source`"), "by --source NAME"),
     (re.compile(r"`rows` (?=\d)"), "--rows "),
     (re.compile(r"`(sheet|separator|decimal|dates|encoding)`"), r"--\1"),
 )

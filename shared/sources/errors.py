@@ -57,6 +57,6 @@ class SourceNotNamed(SourceError):
     """A call that names no source, where there is none or more than one. `names` are those there are."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        which = f"say which (--source NAME): {', '.join(names)}" if names else "there is none yet"
+        which = f"say which as `source`: {', '.join(names)}" if names else "there is none yet"
         super().__init__(f"A client is one of a source, and {which}.")
         self.names = tuple(names)

@@ -19,7 +19,7 @@ def canonical_key(connection: Connection, written: Any, source: str | None) -> s
     if source is not None:
         return client_key(read_source(connection, source), written).text
     if isinstance(written, dict):
-        raise HoldRefused("A composite key needs its source: name it (--source NAME).")
+        raise HoldRefused("A composite key needs its source: name it as `source`.")
     if isinstance(written, bool) or not isinstance(written, int | str):
         raise HoldRefused("A client key is a whole number, a text, or an object of these if it is composite.")
     return _bounded(str(written))

@@ -11,6 +11,7 @@ import pytest
 
 from cli.output.console import plain_text
 from cli.output.words import START_IT, as_commands, database_advice
+from shared.sources.errors import SourceNotNamed
 from tests.support import ROOT
 from tests.unit.cli.test_words import predictq
 
@@ -60,6 +61,12 @@ def test_the_command_line_names_no_call_of_the_gateway() -> None:
     found = list(texts_of_errors())
     left = [text for text in found if re.search(r"/v1/|\b(GET|POST|PUT|DELETE)\b", as_commands(text))]
     assert left == []
+
+
+def test_the_member_of_a_body_is_the_option_of_a_command() -> None:
+    """What a call is told to name as `source`, a command names by an option."""
+    told = as_commands(str(SourceNotNamed(["hospitals", "stays"])))
+    assert told == "A client is one of a source, and say which by --source NAME: hospitals, stays."
 
 
 def test_advice_fits_what_the_server_said() -> None:
