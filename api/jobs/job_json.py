@@ -89,7 +89,10 @@ def _client(job: JobRecord) -> dict[str, Any]:
 def _result(job: JobRecord) -> dict[str, Any] | None:
     if job.value is None:
         return None
-    return {**_client(job), **answer_json(job), "model": job.model, "model_version": job.model_version}
+    result = {**_client(job), **answer_json(job), "model": job.model, "model_version": job.model_version}
+    if job.unknown_categories:
+        result["unknown_categories"] = job.unknown_categories
+    return result
 
 
 def answer_json(answer: JobRecord) -> dict[str, Any]:

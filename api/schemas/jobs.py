@@ -103,6 +103,9 @@ class Result(Shape):
     value: float | None = None
     model: str
     model_version: int
+    unknown_categories: list[str] | None = Field(
+        default=None, description="The features of which the model did not learn this value, and scored it as none."
+    )
 
 
 class RowProblem(Shape):
@@ -218,6 +221,10 @@ class Trace(Shape):
     value: float | None
     features_from: str | None = Field(description="`request`, or the name of the source.")
     features: dict[str, Any] | None = Field(description="By name, exactly as they were scored.")
+    unknown_categories: list[str] | None = Field(
+        description="The features of which the model did not learn this value, and scored it as none it knows. "
+        "Null where there is no answer, and where an earlier release did not note it of each row."
+    )
     features_left_out: bool = Field(description="Whether they are null because the key lacks the role `features`.")
     fence: int | None
     claimed_at: Time | None

@@ -30,7 +30,7 @@ from shared.postgres.schema import SCHEMA_REVISION
 from shared.sentences import count_of
 from shared.settings.unknown import unknown_variables
 from shared.sources.source import list_sources
-from shared.watching.attention import Concern, away_sources, read_attention, words_of
+from shared.watching.attention import Concern, away_sources, read_attention, refusing_sources, words_of
 from sql.refusals import check_nothing_lacks
 
 PING_SECONDS = 2.0
@@ -110,10 +110,14 @@ def _model(engine: Engine) -> str:
 
 
 def _examine_sources(engine: Engine) -> Finding:
-    """Which sources there are, and which of them do not answer."""
+    """Which sources there are, and which of them do not answer or refuse to be read."""
     with transaction(engine) as connection:
         found = [source.name for source in list_sources(connection)]
         away = [need.about["source"] for need in away_sources(connection)]
+        refusing = refusing_sources(connection)
+    if refusing and not away:
+        detail, advice = words_of(refusing[0])
+        return Finding("sources", ok=False, detail=detail, advice=advice)
     if away:
         answering = [name for name in found if name not in away]
         detail = f"{_some(away)} {'does' if len(away) == 1 else 'do'} not answer"

@@ -23,7 +23,8 @@ def job_line(job: Mapping[str, Any]) -> str:
     """A job in one line: for a single one its answer, for a bulk one its counts and its rate."""
     head = f"job {job['id']} {status_text(job['status'])}"
     if job.get("result"):
-        return f"{head}: {answer_text(job['result'])}, request {job['request_id']}"
+        answer = f"{head}: {answer_text(job['result'])}, request {job['request_id']}"
+        return "\n  ".join([answer, *_not_learnt(job["result"])])
     if job.get("error"):
         counted = job["request_counts"]["succeeded"] or job["request_counts"]["failed"]
         counts = f"{counts_text(job)}; " if job["kind"] == "bulk" and counted else ""
@@ -45,6 +46,17 @@ def answer_text(result: Mapping[str, Any]) -> str:
     sign = "≥" if result["probability"] >= result["threshold"] else "<"
     verdict = f"probability {result['probability']:.4f} {sign} threshold {result['threshold']:.4f} → label "
     return f"{who}{verdict}[bold]{label}[/] {made}"
+
+
+def _not_learnt(answer: Mapping[str, Any]) -> list[str]:
+    """Of which features an answer has a category that its model did not learn, in words."""
+    features = answer.get("unknown_categories")
+    if not features:
+        return []
+    names = ", ".join(map(plain_text, features))
+    if len(features) == 1:
+        return [f"{names}: no category that the model learnt, and scored as none of them"]
+    return [f"{names}: no categories that the model learnt, and scored as none of them"]
 
 
 def number_text(value: float, digits: int = 6) -> str:
@@ -113,6 +125,7 @@ def trace_lines(trace: Mapping[str, Any]) -> list[str]:
     if any(value is not None for value in features.values()):  # else nothing was scored: nobody had this key
         lines.append(f"  features as scored, from {trace['features_from']}:")
         lines += _in_columns([f"{name}={_value_text(value)}" for name, value in features.items()])
+    lines += [f"  {line}" for line in _not_learnt(trace)]
     return lines
 
 

@@ -66,6 +66,7 @@ class JobRecord:
     deadline: datetime | None = None
     asked: AskedFor | None = None  # of a bulk job
     cancelled_by: str | None = None  # who, as the audit log names her
+    unknown_categories: Sequence[str] = ()  # features of which the model has not learnt this category
 
     @property
     def probability(self) -> float | None:
@@ -103,7 +104,8 @@ class JobRecord:
 def _record(row: Any) -> JobRecord:
     (job_id, kind, owner, status, model, version, total, succeeded, failed, cancelled, created, started, finished,
      stopped, error_code, error_detail, snapshots, batch_id, row_number, key_int8, client, key, task, value, label,
-     threshold, classes, scores, name, deadline, asked_for, asked_where, asked_job, cancelled_by) = row  # fmt: skip
+     threshold, classes, scores, name, deadline, asked_for, asked_where, asked_job, cancelled_by,
+     unknown) = row  # fmt: skip
     return JobRecord(
         job_id,
         kind,
@@ -135,6 +137,7 @@ def _record(row: Any) -> JobRecord:
         deadline,
         None if asked_for is None else AskedFor(asked_for, asked_where, asked_job),
         cancelled_by,
+        unknown or (),
     )
 
 

@@ -49,6 +49,7 @@ class Trace:
     error_detail: str | None
     features_from: str | None  # "request", or the name of the source
     features: dict[str, Any] | None  # by name, exactly as they were scored
+    unknown_categories: list[str] | None  # features of which the model has not learnt the value; None if nobody noted
     fence: int | None
     claimed_at: datetime | None
     answered_at: datetime | None
@@ -84,7 +85,10 @@ SELECT r.batch_id || '-' || CAST(:row AS integer) AS request_id, j.id AS job_id,
             WHEN r.given[CAST(:row AS integer) + 1] IS NOT NULL
                 AND {ROWS_WERE_WRITTEN}
                 THEN 'request' ELSE s.name END AS features_from,
-       o.features, v.signature, v.classes, o.fence, coalesce(o.claimed_at, b.claimed_at) AS claimed_at,
+       o.features,
+       CASE WHEN o."values"[CAST(:row AS integer) + 1] IS NOT NULL THEN
+           predictq.unknown_categories(o.notes, CAST(:row AS integer)) END AS unknown_categories,
+       v.signature, v.classes, o.fence, coalesce(o.claimed_at, b.claimed_at) AS claimed_at,
        o.created_at AS answered_at,
        CAST(:row AS integer) = ANY (coalesce(w.erased_rows, b.erased_rows)) IS TRUE AS is_erased
 FROM predictq.batch_requests r

@@ -52,6 +52,7 @@ class Source:
     is_removed: bool = False
     is_away: bool = False  # it did not answer when it was asked last
     is_given_up: bool = False  # and that for too long: its rows end in an error
+    is_refusing: bool = False  # a right, the relation or a column was gone when it was read last
 
     @cached_property
     def key_form(self) -> KeyForm:
@@ -65,7 +66,8 @@ class Source:
 
 _SOURCES = """
 SELECT id, name, url_variable, relation_schema, relation_name, key_columns, columns, filters, settings, is_scan,
-       measured, removed_at IS NOT NULL AS is_removed, away_since IS NOT NULL AS is_away, is_given_up
+       measured, removed_at IS NOT NULL AS is_removed, away_since IS NOT NULL AS is_away, is_given_up,
+       refused_since IS NOT NULL AS is_refusing
 FROM predictq.sources
 """
 
@@ -139,6 +141,7 @@ def _source(row: Any) -> Source:
         is_removed=row.is_removed,
         is_away=row.is_away,
         is_given_up=row.is_given_up,
+        is_refusing=row.is_refusing,
     )
 
 
@@ -181,14 +184,14 @@ ON CONFLICT (name) DO NOTHING RETURNING id
 _REVIVE = text("""
 UPDATE predictq.sources SET url_variable = :variable, relation_schema = :schema, relation_name = :relation,
     columns = CAST(:columns AS jsonb), filters = CAST(:filters AS jsonb), settings = CAST(:settings AS jsonb),
-    measured = CAST(:measured AS jsonb), is_scan = :is_scan, removed_at = NULL
+    measured = CAST(:measured AS jsonb), is_scan = :is_scan, removed_at = NULL, refused_since = NULL
 WHERE name = :name AND removed_at IS NOT NULL AND key_columns = CAST(:key AS jsonb) AND key_storage = :storage
 RETURNING id
 """)
 
 _UPDATE = text("""
 UPDATE predictq.sources SET columns = CAST(:columns AS jsonb), filters = CAST(:filters AS jsonb),
-    settings = CAST(:settings AS jsonb), measured = CAST(:measured AS jsonb), is_scan = :is_scan
+    settings = CAST(:settings AS jsonb), measured = CAST(:measured AS jsonb), is_scan = :is_scan, refused_since = NULL
 WHERE id = :id
 """)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from shlex import quote
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -39,6 +40,7 @@ class Concern(StrEnum):
     STALLED = "stalled"  # rows wait and none is answered
     LATE = "late"  # rows are answered, and others wait for long
     SOURCE_AWAY = "source_away"  # a source does not answer
+    SOURCE_REFUSES = "source_refuses"  # a right, the relation or a column of a source was gone when it was read last
     SOURCE_CHANGED = "source_changed"  # a live version needs what its source has no more, or has otherwise
     DISK = "disk"  # full within a month at the present rate
     UPKEEP = "upkeep"  # it has not run for a day, or a duty of it fails
@@ -133,8 +135,16 @@ def away_sources(connection: Connection) -> list[NeedsPerson]:
     ]
 
 
+def refusing_sources(connection: Connection) -> list[NeedsPerson]:
+    """A concern for each source in use that could not be read for a right, its relation or a column that is gone."""
+    return [
+        NeedsPerson(Concern.SOURCE_REFUSES, row.since, {"source": row.name}) for row in connection.execute(_REFUSING)
+    ]
+
+
 def _sources(connection: Connection) -> Iterator[NeedsPerson]:
     yield from away_sources(connection)
+    yield from refusing_sources(connection)
     sources = {source.id: source for source in list_sources(connection)}
     for version in live_versions(connection):
         source = sources.get(version.source_id or 0)
@@ -161,6 +171,12 @@ def _sources(connection: Connection) -> Iterator[NeedsPerson]:
 _AWAY = text("""
 SELECT name, away_since AS since, is_given_up FROM predictq.sources
 WHERE away_since IS NOT NULL AND removed_at IS NULL ORDER BY away_since
+""")
+
+
+_REFUSING = text("""
+SELECT name, refused_since AS since FROM predictq.sources
+WHERE refused_since IS NOT NULL AND removed_at IS NULL ORDER BY refused_since
 """)
 
 
@@ -203,12 +219,8 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"{batches} of {label} {fail}: {about['error']}", "read the workers' logs"
         case Concern.STALLED | Concern.LATE:
             return _words_of_waiting(need)
-        case Concern.SOURCE_AWAY:
-            return f"the source {about['source']} does not answer", f"predictq sources check {about['source']}"
-        case Concern.SOURCE_CHANGED:
-            names = ", ".join([*about["lacking"], *about["changed"]])
-            label, check = f"{about['model']}:{about['version']}", f"predictq sources check {about['source']}"
-            return f"{label} is live, and {about['source']} lacks or has otherwise: {names}", check
+        case Concern.SOURCE_AWAY | Concern.SOURCE_REFUSES | Concern.SOURCE_CHANGED:
+            return _words_of_source(need), f"predictq sources check {quote(about['source'])}"
         case Concern.DISK:
             return f"the disk is full in {about['days']:.0f} days", "predictq storage"
         case Concern.UPKEEP:
@@ -219,6 +231,16 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"{what} is paused by {about['actor']}: {about['reason']}", resume_command(
                 about["queue"], about["model"]
             )
+
+
+def _words_of_source(need: NeedsPerson) -> str:
+    about, name = need.about, need.about["source"]
+    if need.code is Concern.SOURCE_AWAY:
+        return f"the source {name} does not answer"
+    if need.code is Concern.SOURCE_REFUSES:
+        return f"the source {name} cannot be read: a right, its table or a column is gone"
+    names = ", ".join([*about["lacking"], *about["changed"]])
+    return f"{about['model']}:{about['version']} is live, and {name} lacks or has otherwise: {names}"
 
 
 def _words_of_waiting(need: NeedsPerson) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -41,7 +41,7 @@ async def answer(screen: Screen) -> Response:
         title=_own_title(version),
         label=shown_label(screen.language, trace["label"]),
         chart=answer_chart(screen, trace),
-        features=feature_rows(screen, version, trace["features"]),
+        features=feature_rows(screen, version, trace["features"], not_learnt=trace["unknown_categories"] or ()),
         link=screen.address(f"/answers/{path_part(request_id)}"),
         now=screen.now(),
         figure_names=FIGURES,
@@ -84,9 +84,13 @@ def answer_chart(screen: Screen, answer: Mapping[str, Any]) -> Markup:
 
 
 def feature_rows(
-    screen: Screen, version: Mapping[str, Any], features: Mapping[str, Any] | None
+    screen: Screen,
+    version: Mapping[str, Any],
+    features: Mapping[str, Any] | None,
+    *,
+    not_learnt: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """The features in the model's order, with what is known of each."""
+    """The features in the model's order, with what is known of each; `not_learnt`: of which the model knows no such."""
     if features is None or all(value is None for value in features.values()):  # a client whom nobody found
         return []
     return [
@@ -94,6 +98,7 @@ def feature_rows(
             **spec,
             "value": features.get(spec["name"]),
             "shown": shown_value(screen.language, spec, features.get(spec["name"])),
+            "is_learnt": spec["name"] not in not_learnt,
         }
         for spec in version["signature"]["features"]
     ]

@@ -183,7 +183,7 @@ async def _compare(screen: Screen, client_hash: str, request_id: str) -> dict[st
     if trace["features"] is None:
         return None
     version = await version_of(screen, trace)
-    features = feature_rows(screen, version, trace["features"])
+    features = feature_rows(screen, version, trace["features"], not_learnt=trace["unknown_categories"] or ())
     if version["source"] is None:
         others, why = None, screen.say("The model has no source: callers bring the features.")
     else:

@@ -107,6 +107,15 @@ def _source_away(language: Language, about: Mapping[str, Any]) -> Said:
     )
 
 
+def _source_refuses(language: Language, about: Mapping[str, Any]) -> Said:
+    return Said(
+        language.say(N_("The source %(source)s refuses to be read"), source=about["source"]),
+        language.say(N_("A right, its table or a column is gone, and its rows get an error. Check the source.")),
+        language.say(N_("Look at the source")),
+        path="/sources",
+    )
+
+
 def _source_changed(language: Language, about: Mapping[str, Any]) -> Said:
     names = ", ".join([*about["lacking"], *about["changed"]])
     return Said(
@@ -175,6 +184,7 @@ _WORDS: dict[str, Words] = {
     "stalled": _stalled,
     "late": _late,
     "source_away": _source_away,
+    "source_refuses": _source_refuses,
     "source_changed": _source_changed,
     "disk": _disk,
     "upkeep": _upkeep,

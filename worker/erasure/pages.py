@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from shared.status import RowError
 from worker.pages.key_filter import build_filter
 from worker.pages.key_hash import hash_numbers, hash_texts
 from worker.pages.rewrite import rewrite_without
+from worker.pages.row_bits import without_rows
 
 log = get_logger(__name__)
 
@@ -58,7 +60,7 @@ _LOCK = text("""
 SELECT o."values" IS NOT NULL AS has_values, o.labels IS NOT NULL AS has_labels, o.request_count,
        cardinality(o.scores) AS scores, o.error_rows, o.error_codes, o.error_details,
        coalesce(o.cancelled_rows, '{}') AS cancelled_rows, coalesce(o.erased_rows, '{}') AS erased_rows, o.features,
-       o.key_filter IS NOT NULL AS has_filter
+       o.key_filter IS NOT NULL AS has_filter, o.notes
 FROM predictq.batch_outputs o WHERE o.batch_id = :batch_id FOR UPDATE
 """)
 
@@ -82,6 +84,10 @@ def _erase_answers(
     if page.features is not None:
         changes.append("features = :features")
         values["features"] = _without(page.features, rows, batch_id)
+    if page.notes and "unknown_rows" in page.notes:
+        changes.append("notes = CAST(:notes AS jsonb)")
+        unknown = {feature: without_rows(bits, rows) for feature, bits in page.notes["unknown_rows"].items()}
+        values["notes"] = json.dumps({**page.notes, "unknown_rows": unknown})
     if page.has_filter:
         changes.append("key_filter = :key_filter")
         values["key_filter"] = psycopg2.Binary(build_filter(_remaining(connection, key, hashes, batch_id)))

@@ -18,7 +18,7 @@ from model.servable import goes_by_distance, label_threshold
 from shared.models.task import Task, class_name
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
-from worker.models.unknown_words import count_unknown
+from worker.models.unknown_words import find_unknown
 from worker.pages.decode import decode_features
 from worker.pages.encode import encode_features
 from worker.scoring.answers import StatedError
@@ -90,7 +90,8 @@ def check_model(
 
 def _compare(model: LoadedModel, features: pa.Table, served: Prediction, report: CheckReport) -> None:
     columns = input_columns(features, model.signature)
-    report.unknown_categories = count_unknown(columns, model.signature, model.known_words)
+    unknown = find_unknown(columns, model.signature, model.known_words)
+    report.unknown_categories = {feature: len(found) for feature, found in unknown.items()}
     stored = decode_features(encode_features(columns, features.num_rows))
     frame = to_frame(columns, model.signature)
     ways = {

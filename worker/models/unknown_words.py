@@ -1,4 +1,4 @@
-"""Words that an encoder does not know and passes over: counted, so that nothing is zero without a word."""
+"""Words that an encoder does not know and passes over: found, so that nothing is zero without a word."""
 
 from __future__ import annotations
 
@@ -6,42 +6,70 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model.signature.inside import categories_of, sights
 from shared.models.signature import FeatureKind, Signature
 from shared.pages.layout import Missing
 from worker.pages.columns import FeatureColumn
 
-KnownWords = Mapping[int, frozenset[str]]  # by the feature's place in the signature
+# By the feature's place in the signature: the texts, or the numbers, that its encoder has learnt.
+KnownWords = Mapping[int, frozenset[str] | frozenset[int | float]]
 
 
 def known_words(estimator: Any, signature: Signature) -> KnownWords:
-    """The words that the encoder of each open text feature knows; features that no encoder sees are left out."""
-    found: dict[int, frozenset[str]] = {}
-    places = {spec.name: place for place, spec in enumerate(signature.features) if spec.kind is FeatureKind.CATEGORY}
+    """What the encoder of each open feature knows, words or numbers; features that no encoder sees are left out."""
+    found: dict[int, frozenset[Any]] = {}
+    places = {spec.name: place for place, spec in enumerate(signature.features) if spec.kind in _KNOWN_AS}
     for sight in sights(estimator, signature.names):
         place = places.get(sight.feature)
-        categories = categories_of(sight)
-        if place is None or signature.features[place].categories or not categories:
+        if place is None or signature.features[place].categories:
             continue
-        words = frozenset(str(word) for word in categories if isinstance(word, str))
-        found[place] = found.get(place, words) & words
+        known_as = _KNOWN_AS[signature.features[place].kind]
+        words = frozenset(_plain(word) for word in categories_of(sight) if isinstance(word, known_as) and word == word)
+        if words:
+            found[place] = found.get(place, words) & words
     return found
 
 
-def count_unknown(columns: Sequence[FeatureColumn], signature: Signature, known: KnownWords) -> dict[str, int]:
-    """By feature, in how many rows stands a word that its encoder does not know. Features without such are left out."""
-    counts: dict[str, int] = {}
+_NUMBERS = (int, float, np.number, np.bool_)
+_KNOWN_AS: dict[FeatureKind, type | tuple[type, ...]] = {
+    FeatureKind.CATEGORY: str,
+    FeatureKind.INTEGER: _NUMBERS,
+    FeatureKind.NUMBER: _NUMBERS,
+    FeatureKind.BOOLEAN: _NUMBERS,
+}
+
+
+def _plain(word: Any) -> Any:
+    """As JSON can say it, for the process of a model that brings code of its own."""
+    if isinstance(word, str):
+        return str(word)
+    return word.item() if isinstance(word, np.generic) else word
+
+
+def find_unknown(
+    columns: Sequence[FeatureColumn], signature: Signature, known: KnownWords
+) -> dict[str, npt.NDArray[np.intp]]:
+    """By feature, the numbers of the rows that have a word which its encoder does not know.
+
+    Features without such are left out.
+    """
+    found: dict[str, npt.NDArray[np.intp]] = {}
     for place, words in known.items():
-        column = columns[place]
-        if column.words is None:
-            continue
-        is_strange = np.array([word not in words for word in column.words.to_pylist()], dtype=np.bool_)
-        if not is_strange.any():
-            continue
-        states = column.states()
-        codes = column.values if states is None else column.values[states == Missing.PRESENT]
-        count = int(is_strange[codes].sum())
-        if count:
-            counts[signature.features[place].name] = count
-    return counts
+        column, states = columns[place], columns[place].states()
+        present = np.arange(len(column)) if states is None else np.flatnonzero(states == Missing.PRESENT)
+        rows = present[_are_strange(column, present, words)]
+        if len(rows):
+            found[signature.features[place].name] = rows
+    return found
+
+
+def _are_strange(
+    column: FeatureColumn, present: npt.NDArray[np.intp], words: frozenset[Any]
+) -> npt.NDArray[np.bool_] | slice:
+    """Which of the cells at `present` hold something else."""
+    if column.words is None:
+        return np.isin(column.values[present], np.array(list(words)), invert=True)
+    are_strange = np.array([word not in words for word in column.words.to_pylist()], dtype=np.bool_)
+    return are_strange[column.values[present]] if are_strange.any() else slice(0)

@@ -7,8 +7,8 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from model.answering import Prediction, WrongAnswer
 from model.errors import ArtefactError, ArtefactIncompatible
@@ -103,7 +103,7 @@ class CodeProcess:
             head = read_head(self._pipes.read_line(_MOST_KNOWN, deadline), 0)
             if "error" in head:
                 raise ArtefactError(str(head["words"])[:MOST_WORDS])
-            return {int(place): frozenset(map(str, words)) for place, words in head["known_words"].items()}
+            return _read_known(head["known_words"])
 
         try:
             return self._guarded(exchange, f"The model was not loaded within {seconds:g} s.")
@@ -149,3 +149,12 @@ def _error(what: str, words: str) -> Exception:
     if what == "ended":
         return PredictionFailed(words)
     return ValueError(what)
+
+
+def _read_known(said: Mapping[str, Iterable[Any]]) -> KnownWords:
+    """The words and numbers that the encoders know. Raises ValueError where they are anything else."""
+    known = {int(place): frozenset(words) for place, words in said.items()}
+    for words in known.values():
+        if not (all(isinstance(word, str) for word in words) or all(isinstance(word, (int, float)) for word in words)):
+            raise ValueError("words and numbers in one")
+    return known

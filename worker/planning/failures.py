@@ -45,6 +45,10 @@ class PlanSourceAway(PlanFailed):
         super().__init__(JobError.SOURCE_UNAVAILABLE, detail)
 
 
+class PlanSourceRefuses(PlanFailed):
+    """A right, the relation or a column of the source is gone."""
+
+
 class UploadRefusedAtPlan(PlanFailed):
     """The file of a job is none that it can be made of, or is gone. No other attempt can help."""
 
@@ -70,7 +74,9 @@ def source_failure(name: str, error: Exception) -> PlanFailed:
         return PlanFailed(JobError.SOURCE_UNAVAILABLE, "The source does not answer.")
     said = _reason(error)
     told = advice(name, error)
-    return PlanFailed(JobError.PLANNING_FAILED, f"The source {name} cannot be read: {said}.{told}" if told else said)
+    if not told:
+        return PlanFailed(JobError.PLANNING_FAILED, said)
+    return PlanSourceRefuses(JobError.PLANNING_FAILED, f"The source {name} cannot be read: {said}.{told}")
 
 
 def planning_failure(error: Exception) -> PlanFailed:

@@ -91,7 +91,7 @@ class PlanRun:
             if reader.spool.is_cut_short:
                 raise PlanGivenBack("the source was read so far; somebody reads on from there")
             total = end_plan(tools.engine, held, is_new_reading=self._is_new_reading)
-        if source is not None and source.is_away:
+        if source is not None and (source.is_away or source.is_refusing):
             Circuit(tools.engine, tools.settings.patience_seconds).close(source.id)
         log.info("job planned", job_id=str(held.job_id), rows=total)
         tools.doorbell.job_changed(Notice(held.batch_id, held.job_id))

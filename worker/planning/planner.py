@@ -13,6 +13,7 @@ from worker.planning.failures import (
     PlanFailed,
     PlanGivenBack,
     PlanSourceAway,
+    PlanSourceRefuses,
     TooManyRows,
     UploadRefusedAtPlan,
     planning_failure,
@@ -123,6 +124,8 @@ class Planner:
     def _fail(self, held: Claim, failure: PlanFailed, *, attempt: int) -> None:
         try:
             is_away = isinstance(failure, PlanSourceAway) and not self._is_given_up(held)
+            if isinstance(failure, PlanSourceRefuses):
+                self._note_refusal(held)
         except FenceLost as end:  # cancelled meanwhile
             self._leave(held, end)
             return
@@ -138,6 +141,12 @@ class Planner:
             self._leave(held, end)
         else:
             self._tools.doorbell.job_changed(Notice(held.batch_id, held.job_id))
+
+    def _note_refusal(self, held: Claim) -> None:
+        tools = self._tools
+        source_id = read_selection(tools.engine, held).source_id
+        if source_id is not None:
+            Circuit(tools.engine, tools.settings.patience_seconds).refuse(source_id)
 
     def _is_given_up(self, held: Claim) -> bool:
         """Whether the source of a plan has been away for too long. Nobody claims its work while it is looked for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,9 +17,10 @@ from shared.models.signature import Signature
 from shared.pages.layout import MOST_SCORED_BYTES
 from shared.status import RowError
 from worker.models.frame import input_columns
-from worker.models.unknown_words import KnownWords, count_unknown
+from worker.models.unknown_words import KnownWords, find_unknown
 from worker.pages.columns import FeatureColumn
 from worker.pages.encode import encode_features
+from worker.pages.row_bits import pack_rows
 from worker.scoring.feature_reader import Rows
 from worker.scoring.key_hashes import Hasher, found_by
 
@@ -84,7 +85,7 @@ def make_page(
 ) -> Page:
     """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order.
 
-    `threshold` is of binary models. Words that are not among `known_words` are counted in the page's notes. `columns`
+    `threshold` is of binary models. Words that are not among `known_words` are noted, with their rows. `columns`
     are the features of `rows` as `input_columns` makes them, where somebody has made them already.
     """
     numbers = sorted(answers.errors)
@@ -99,7 +100,7 @@ def make_page(
     index = found_by(rows.named_keys(), claim.source_id, len(rows), hasher)
     if columns is None and rows.features.num_columns:
         columns = input_columns(rows.features, signature)
-    unknown = count_unknown(columns, signature, known_words) if columns and known_words else None
+    unknown = find_unknown(columns, signature, known_words) if columns and known_words else None
     return Page(
         values=float_array(values),
         threshold=threshold,
@@ -112,9 +113,19 @@ def make_page(
         features=None if columns is None else encode_features(columns, len(rows), most_bytes=MOST_SCORED_BYTES),
         key_filter=index.key_filter,
         key_hashes=index.key_hashes,
-        notes=orjson.dumps({"unknown_categories": unknown}).decode() if unknown else None,
+        notes=_notes(unknown, len(rows)) if unknown else None,
         seed=os.urandom(_SEED_BYTES),
     )
+
+
+def _notes(unknown: Mapping[str, npt.NDArray[np.intp]], rows: int) -> str:
+    """What a page notes of values that its model did not learn: by feature how many, and in which rows."""
+    return orjson.dumps(
+        {
+            "unknown_categories": {feature: len(found) for feature, found in unknown.items()},
+            "unknown_rows": {feature: pack_rows(found, rows) for feature, found in unknown.items()},
+        }
+    ).decode()
 
 
 def label_array(labels: npt.NDArray[np.int16]) -> str:

@@ -1,5 +1,7 @@
 """Sources that are away: nobody claims their work meanwhile, and one process at a time looks whether they are back.
 
+One that answers and refuses, for a right, its relation or a column is gone, is noted alone: its rows end in an error.
+
 The state is in PostgreSQL, for all processes: the claim passes over a source until its next probe is due. The pauses
 grow. When it has been away for too long its rows end in a stated error, still with a probe now and then.
 """
@@ -34,8 +36,13 @@ class Circuit:
             values = {"id": source_id, "patience": self.patience_seconds, "is_probe": is_probe}
             return bool(connection.execute(_OPEN, values).scalar_one_or_none())
 
+    def refuse(self, source_id: int) -> None:
+        """A right, the relation or a column of a source is gone: noted for those who can do something about it."""
+        with autocommit(self.engine) as connection:
+            connection.execute(_REFUSE, {"id": source_id})
+
     def close(self, source_id: int) -> None:
-        """A source that was away has answered."""
+        """A source that was away, or that refused, was read."""
         with autocommit(self.engine) as connection:
             connection.execute(_CLOSE, {"id": source_id})
 
@@ -57,7 +64,10 @@ UPDATE predictq.sources SET
 WHERE id = :id RETURNING is_given_up
 """)
 
+_REFUSE = text("""
+UPDATE predictq.sources SET refused_since = clock_timestamp() WHERE id = :id AND refused_since IS NULL
+""")
 _CLOSE = text("""
-UPDATE predictq.sources SET away_since = NULL, probe_at = NULL, probes = 0, is_given_up = false
-WHERE id = :id AND away_since IS NOT NULL
+UPDATE predictq.sources SET away_since = NULL, probe_at = NULL, probes = 0, is_given_up = false, refused_since = NULL
+WHERE id = :id AND (away_since IS NOT NULL OR refused_since IS NOT NULL)
 """)

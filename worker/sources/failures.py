@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from shared.errors import PredictqError
 from shared.postgres.outages import CANCELLED, LOCKED, MISFIT, READ_ONLY, driver_error, is_outage, reason
 
@@ -21,6 +23,10 @@ class SourceFailed(PredictqError):
     """The source answered that it cannot give what was asked: a column is gone, a view raises, it takes too long."""
 
 
+class SourceRefuses(SourceFailed):
+    """A right, the relation or a column of it is gone: an admin has to do something about it."""
+
+
 def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
     """What a failed reading of the source `name` is called."""
     cause = driver_error(error)
@@ -31,7 +37,8 @@ def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
         return SourceFailed(f"The source {name} did not answer in time.")
     if code != READ_ONLY and is_outage(error):
         return SourceAway(f"The source {name} does not answer: {reason(error)}.")
-    return SourceFailed(f"The source {name} cannot be read: {reason(error)}.{advice(name, error)}")
+    kind = SourceRefuses if code in MISFIT else SourceFailed
+    return kind(f"The source {name} cannot be read: {reason(error)}.{advice(name, error)}")
 
 
 def advice(name: str, error: Exception) -> str:
@@ -39,4 +46,4 @@ def advice(name: str, error: Exception) -> str:
     cause = driver_error(error)
     if cause is None or cause.pgcode not in MISFIT:
         return ""
-    return f" An admin sees what to do with: predictq sources check {name}"
+    return f" An admin sees what to do with: predictq sources check {quote(name)}"

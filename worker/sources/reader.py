@@ -20,7 +20,7 @@ from shared.sources.source import Source, get_source
 from worker.sources.circuit import Circuit
 from worker.sources.citext import Citext, find_citext, has_citext
 from worker.sources.connections import Remote
-from worker.sources.failures import SourceAway, SourceGivenUp, source_failure
+from worker.sources.failures import SourceAway, SourceGivenUp, SourceRefuses, source_failure
 from worker.sources.key_columns import Keys
 from worker.sources.reading import Found, read_features
 
@@ -74,7 +74,12 @@ class SourceReader:
             if is_given_up:
                 raise SourceGivenUp(source.name) from None
             raise
-        if source.is_away:
+        except SourceRefuses:
+            if not source.is_refusing:
+                self._circuit.refuse(source_id)
+                self._known.pop(source_id, None)
+            raise
+        if source.is_away or source.is_refusing:
             self._circuit.close(source_id)
             self._known.pop(source_id, None)
         return found

@@ -38,12 +38,14 @@ CREATE TABLE predictq.sources (
     away_since timestamptz,
     probe_at timestamptz,
     probes integer NOT NULL DEFAULT 0,
-    is_given_up boolean NOT NULL DEFAULT false
+    is_given_up boolean NOT NULL DEFAULT false,
+    refused_since timestamptz
 );
 COMMENT ON TABLE predictq.sources IS
     'Where features come from: a relation, its key and its columns. url_variable names the environment variable that '
     'holds the address of a source elsewhere; null means this database. Of one that does not answer, away_since says since '
-    'when, and nothing of it is claimed before probe_at.';
+    'when, and nothing of it is claimed before probe_at. Of one of which a right, the relation or a column is gone, '
+    'refused_since says since when.';
 
 CREATE TABLE predictq.models (
     name text PRIMARY KEY CHECK (

@@ -6,6 +6,18 @@ CREATE INDEX jobs_open_bulk ON predictq.jobs (owner, id) WHERE kind = 'bulk' AND
 CREATE INDEX prediction_batches_job_begun ON predictq.prediction_batches (job_id)
     WHERE job_id IS NOT NULL AND status = 'running';
 
+-- Of which features a row has a category that its model did not learn; null where the page does not say it of each row.
+CREATE FUNCTION predictq.unknown_categories(p_notes jsonb, p_row integer) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN p_notes -> 'unknown_categories' IS NULL THEN '{}'
+    WHEN p_notes -> 'unknown_rows' IS NOT NULL THEN ARRAY(
+        SELECT feature FROM jsonb_each_text(p_notes -> 'unknown_rows') AS noted (feature, bits)
+        WHERE get_bit(decode(bits, 'base64'), p_row) = 1 ORDER BY feature)
+END;
+COMMENT ON FUNCTION predictq.unknown_categories IS
+    'The features of which a row of a page has a category that its model did not learn, out of the notes of the page.';
+
 CREATE FUNCTION predictq.read_jobs(p_ids uuid[])
 RETURNS TABLE (
     job_id uuid, kind text, owner text, status text, model text, model_version integer, total bigint, succeeded bigint,
@@ -13,7 +25,7 @@ RETURNS TABLE (
     cancelled_at timestamptz, error_code text, error_detail text, snapshots integer, batch_id bigint, row_number integer,
     client_id bigint, client jsonb, key text, task text, value double precision, label jsonb,
     threshold double precision, classes jsonb, scores double precision[], name text, deadline timestamptz,
-    asked_for text, asked_where jsonb, asked_job uuid, cancelled_by text)
+    asked_for text, asked_where jsonb, asked_job uuid, cancelled_by text, unknown_categories text[])
 LANGUAGE plpgsql STABLE ROWS 10
 -- Indexes alone: the plan is kept, and the tables that it was made for may have been empty.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -61,7 +73,9 @@ BEGIN
            CASE WHEN v.task = 'multiclass' AND a.value IS NOT NULL THEN
                o.scores[j.row_number * jsonb_array_length(v.classes) + 1
                         : (j.row_number + 1) * jsonb_array_length(v.classes)] END,
-           j.name, j.deadline, NULL::text, NULL::jsonb, NULL::uuid, j.cancelled_by
+           j.name, j.deadline, NULL::text, NULL::jsonb, NULL::uuid, j.cancelled_by,
+           CASE WHEN o.notes IS NOT NULL AND a.value IS NOT NULL THEN
+               predictq.unknown_categories(o.notes, j.row_number) END
     FROM unnest(p_ids) AS wanted (id)
     CROSS JOIN LATERAL (
         SELECT j.* FROM predictq.jobs j WHERE j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id LIMIT 1
@@ -97,7 +111,7 @@ BEGIN
            NULL::double precision, NULL::jsonb, NULL::double precision[], j.name, j.deadline, j.asked_for,
            -- A filter may have ten thousand values: then whoever asks how the job stands is spared them.
            CASE WHEN pg_column_size(j.selection) <= 2000 THEN nullif(j.selection -> 'where', '{}') END, j.asked_job,
-           j.cancelled_by
+           j.cancelled_by, NULL::text[]
     FROM unnest(p_ids) AS wanted (id)
     CROSS JOIN LATERAL (
         SELECT j.* FROM predictq.jobs j WHERE j.id = wanted.id AND j.id >= v_first_id AND j.id <= v_last_id LIMIT 1

@@ -13,6 +13,7 @@ from cli.doctor.examinations import _examine_attention, _examine_pauses, _examin
 from shared.batches.claims import claim, record_failure
 from shared.config import Settings
 from shared.postgres.engine import autocommit
+from shared.sources.source import read_source, update_source
 from shared.status import Queue
 from shared.watching.workers import Worker, beat
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
@@ -115,6 +116,23 @@ def test_a_live_version_whose_source_lacks_a_column_is_named(gateway: Gateway, e
                     SELECT jsonb_agg(c) FROM jsonb_array_elements(columns) c WHERE c ->> 'name' <> 'age')""")
         )
     assert needs(gateway)["source_changed"]["about"]["lacking"] == ["age"]
+
+
+def test_a_source_that_refuses_is_told_of_until_it_is_checked(gateway: Gateway, engine: Engine) -> None:
+    """By doctor in the line of the sources, as well, with the command that says what lacks."""
+    add_model(engine)
+    alive(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.sources SET refused_since = now()"))
+        source = read_source(connection, "clients")
+    found = needs(gateway)["source_refuses"]
+    assert found["detail"] == "the source clients cannot be read: a right, its table or a column is gone"
+    said = _examine_sources(engine)
+    assert (said.ok, said.detail, said.advice) == (False, found["detail"], "predictq sources check clients")
+    with engine.begin() as connection:
+        update_source(connection, source)
+    assert needs(gateway) == {}
+    assert _examine_sources(engine).ok
 
 
 def test_only_operators_are_told(gateway: Gateway, engine: Engine) -> None:

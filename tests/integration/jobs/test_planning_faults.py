@@ -16,8 +16,9 @@ from sqlalchemy.exc import DataError
 
 from shared.access.api_keys import create_key
 from shared.config import Settings
-from shared.postgres.engine import transaction
+from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus
+from shared.watching.attention import refusing_sources
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.planning_support import (
     answer_all,
@@ -146,10 +147,22 @@ def test_a_right_that_was_taken_away_is_told_with_what_helps(engine: Engine, set
     with planner_process(settings.model_copy(update={"max_attempts": 2})):
         job_id = select(engine)
         wait_until(lambda: job_of(engine, job_id).status.is_terminal, what="end")
+        assert refusing(engine) == ["clients"]
+        with engine.begin() as connection:
+            connection.execute(text("GRANT SELECT ON predictq_data.clients TO predictq_worker"))
+        other = select(engine)
+        wait_until(lambda: job_of(engine, other).total == 100, what="the next job")
+        wait_until(lambda: refusing(engine) == [], what="the source to be read")
     assert job_of(engine, job_id).error_detail == (
         "The source clients cannot be read: InsufficientPrivilege: permission denied for table clients. "
         "An admin sees what to do with: predictq sources check clients"
     )
+
+
+def refusing(engine: Engine) -> list[str]:
+    """The sources that doctor and screens name."""
+    with autocommit(engine) as connection:
+        return [need.about["source"] for need in refusing_sources(connection)]
 
 
 def test_the_words_of_a_failure_hold_no_value(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, event, text
 from uuid_utils.compat import uuid7
@@ -23,6 +24,7 @@ from shared.config import Settings
 from shared.erasure.client_holds import holds_on
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureInterrupted
 from shared.erasure.keys import ClientKey
+from shared.erasure.open_batches import UPKEEP
 from shared.erasure.records import refuse_held
 from shared.errors import Erased
 from shared.jobs.accepting.bulk import accept_keys
@@ -60,6 +62,7 @@ from tests.support import (
     wait_until,
 )
 from worker.erasure.runner import Eraser
+from worker.pages.row_bits import pack_rows
 from worker.scoring.scorer import Scorer
 
 
@@ -241,6 +244,7 @@ from shared.config import load_settings
 from shared.database_role import DatabaseRole
 from shared.postgres.engine import make_engine
 from worker.erasure.runner import Eraser
+from worker.pages.row_bits import pack_rows
 settings = load_settings().as_role(DatabaseRole.UPKEEP)
 Eraser(make_engine(settings, application_name="upkeep"), None).erase(UUID(sys.argv[1]))
 """
@@ -461,6 +465,33 @@ def test_keys_of_other_types(engine: Engine, storage: str, given: str, stored: s
         ).one()
     assert page.spelled == {"0": "another"}
     assert [place.rows for place in places(engine, key_of(engine, others[0], "other"))] == [(0,), (0,)]
+
+
+@pytest.mark.parametrize("rows", [3, 200])
+def test_what_her_model_did_not_know_goes_with_her(engine: Engine, rows: int) -> None:
+    """That a row of hers had an unknown category is forgotten; that others had one is not, nor how many there were."""
+    add_model(engine)
+    source = add_source(engine, "other", "text")
+    add_page(engine, source, "text", [*(f"k{n}" for n in range(rows - 1)), "hers"])
+    notes = {
+        "unknown_categories": {"a": 2, "b": 1},
+        "unknown_rows": {"a": pack_rows(np.array([1, rows - 1]), rows), "b": pack_rows(np.array([1]), rows)},
+    }
+    with transaction(engine) as connection:
+        connection.execute(UPKEEP)
+        connection.execute(text("UPDATE predictq.batch_outputs SET notes = :notes"), {"notes": json.dumps(notes)})
+
+    def noted() -> list[Any]:
+        query = text("SELECT predictq.unknown_categories(notes, n) FROM predictq.batch_outputs, unnest(:rows) n")
+        with transaction(engine) as connection:
+            return list(connection.execute(query, {"rows": [0, 1, rows - 1]}).scalars())
+
+    assert noted() == [[], ["a", "b"], ["a"]]
+    erase(engine, key_of(engine, "hers", "other"))
+    assert noted() == [[], ["a", "b"], []]
+    with transaction(engine) as connection:
+        counts = connection.execute(text("SELECT notes -> 'unknown_categories' FROM predictq.batch_outputs"))
+        assert counts.scalar_one() == notes["unknown_categories"]
 
 
 def test_asking_twice_is_asking_once(engine: Engine, key: ClientKey) -> None:

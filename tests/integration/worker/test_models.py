@@ -20,11 +20,12 @@ from sklearn.preprocessing import OneHotEncoder
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
+from api.jobs.job_json import job_json
 from model.errors import ArtefactIncompatible, ModelRefused
 from shared.jobs.accepting.bulk import BulkJob, accept_keys
 from shared.jobs.accepting.key_pages import ListedKeys
 from shared.jobs.accepting.model_choice import ModelChoice
-from shared.jobs.accepting.singles import Target
+from shared.jobs.accepting.singles import Target, accept_singles
 from shared.models.registry import promote_version
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
@@ -32,9 +33,9 @@ from shared.sources.source import Source, add_source
 from shared.status import Queue
 from shared.uploaded_files import add_piece, begin_file, end_file
 from tests.integration.sources.source_support import connect
-from tests.integration.worker.scoring_support import results, score
+from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.roles import as_worker
-from tests.support import OWNER
+from tests.support import OWNER, job_of, single_job
 from tests.unit.models.test_model_artefact import made_with
 from tests.unit.models.test_models_of_others import LABELS, LR, PULL, SERVED, THREE, dumped, fitted, people, prepared
 from worker.closed.process import run_closed
@@ -184,7 +185,32 @@ def test_a_model_of_each_task_is_registered_checked_and_scored(
         np.testing.assert_allclose(said, own if task == "regression" else own[:, 1], rtol=1e-9)
     with autocommit(engine) as connection:
         notes = connection.execute(text("SELECT notes FROM predictq.batch_outputs ORDER BY batch_id")).scalars().all()
-    assert notes == [{"unknown_categories": {"city": 1}}, None, None]
+    assert [note and note["unknown_categories"] for note in notes] == [{"city": 1}, None, None]
+    told = [trace_of(engine, row.request_id).unknown_categories for row in (rows[6], rows[7], rows[-1])]
+    assert told == [[], ["city"], []]
+
+
+def test_a_single_job_says_of_which_features_it_knows_no_such_category(
+    engine: Engine, scorer: Scorer, source: Source
+) -> None:
+    """Three jobs in one page: the one of the unknown city says so, and the job without an answer says nothing."""
+    answer = register(engine, source, TASKS["binary"][0](), "theirs")
+    with transaction(engine) as connection:
+        promote_version(connection, answer["version_id"])
+    target = Target(ModelChoice("theirs"), source.key_form.storage, None, source.id)
+    keys = [source.key_form.parse(key) for key in ("P-6", "P-7", "P-none")]
+    jobs = [replace(single_job(engine, None, target=target), key=key) for key in keys]
+    with autocommit(engine) as connection:
+        accepted = accept_singles(connection, jobs)
+    assert len({one.request_id.batch_id for one in accepted}) == 1
+    assert set(score(scorer, Queue.INTERACTIVE)) == {"finished"}
+    ended = [job_of(engine, one.job_id) for one in accepted]
+    assert [list(job.unknown_categories) for job in ended] == [[], ["city"], []]
+    assert [job_json(job)["result"] and job_json(job)["result"].get("unknown_categories") for job in ended] == [
+        None, ["city"], None,
+    ]  # fmt: skip
+    traced = [trace_of(engine, one.request_id).unknown_categories for one in accepted]
+    assert traced == [[], ["city"], None]
 
 
 def test_a_refusal_reaches_the_caller_and_leaves_nothing(engine: Engine, source: Source) -> None:

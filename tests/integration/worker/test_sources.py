@@ -30,6 +30,7 @@ from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
 from shared.sources.source import Source, add_source
 from shared.status import JobStatus, Queue
+from shared.watching.attention import refusing_sources
 from tests.integration.jobs.planning_support import planner_process
 from tests.integration.sources.source_support import connect, fetch, run, values, wanted, words
 from tests.integration.worker.scoring_support import results, score, trace_of
@@ -361,6 +362,34 @@ def test_processes_that_find_a_source_away_at_once_are_one_finding(engine: Engin
     assert circuit.take_probe(1)
     circuit.open(1, is_probe=True)
     assert 1 < pause() <= 2
+
+
+def test_a_source_whose_table_is_gone_is_noted_until_it_is_read_again(engine: Engine, scorer: Scorer, far: str) -> None:
+    """Its rows end in an error at once, and whoever can do something about it is told, until it is mended."""
+    driver = connect(far)
+    run(
+        driver, TABLE.format(name="t", key="k integer PRIMARY KEY") + "; INSERT INTO t VALUES (1, 30, 7, 'Sales', true)"
+    )
+    things = add(engine, far, "t")
+    serve(engine, things)
+
+    def refusing() -> list[str]:
+        with autocommit(engine) as connection:
+            return [need.about["source"] for need in refusing_sources(connection)]
+
+    run(driver, "ALTER TABLE t RENAME TO elsewhere")
+    job = bulk(engine, things, [1])
+    while "finished" not in (done := score(scorer, Queue.BULK)):
+        assert set(done) == {"failed"}
+        change(engine, "UPDATE predictq.prediction_batches SET lease_until = now()")
+    (row,) = results(engine, job)
+    assert row.error_code is not None
+    assert refusing() == [things.name]
+    run(driver, "ALTER TABLE elsewhere RENAME TO t")
+    again = bulk(engine, things, [1])
+    assert score(scorer, Queue.BULK) == ["finished"]
+    (row,) = results(engine, again)
+    assert (row.error_code, refusing()) == (None, [])
 
 
 def test_a_lock_is_waited_for_as_long_as_the_most_impatient_says(engine: Engine) -> None:

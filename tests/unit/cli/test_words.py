@@ -132,6 +132,17 @@ def test_a_job_says_which_values_its_model_did_not_know() -> None:
     assert summary_lines(None, "j") == []
 
 
+def test_an_answer_says_which_categories_its_model_did_not_know() -> None:
+    """At the terminal as in the API, of a single job and of a trace; nothing of an answer without such."""
+    result = {"client_id": 5, "value": 4.5, "model": "sales", "model_version": 1, "unknown_categories": ["[city]"]}
+    said = job_line(job(kind="single", request_id="7-0", result=result))
+    line = "\\[city]: no category that the model learnt, and scored as none of them"
+    assert said.splitlines()[1:] == [f"  {line}"]
+    two = job_line(job(kind="single", request_id="7-0", result={**result, "unknown_categories": ["a", "b"]}))
+    assert two.splitlines()[1] == "  a, b: no categories that the model learnt, and scored as none of them"
+    assert "\n" not in job_line(job(kind="single", request_id="7-0", result={**result, "unknown_categories": None}))
+
+
 def test_jobs_in_words() -> None:
     """A bulk job tells its counts and rate, a single one its answer, its error, or that it waits."""
     assert counts_text(job()) == "2,990 of 3,000 scored, 10 failed in 2.0 s (1,500 rows/s)"
