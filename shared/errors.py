@@ -7,7 +7,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from shared.models.feature import FeatureProblem
-from shared.sentences import Sentence
+from shared.sentences import Sentence, those_there_are
 from shared.told_errors import words_of
 
 
@@ -115,10 +115,10 @@ class ModelRequired(PredictqError):
 
 
 class ModelUnknown(PredictqError):
-    """No model has this name."""
+    """No model has this name; `others` are those that there are, for whoever may know of them."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(Sentence(f"There is no model {name[:100]!r}.", name=name[:100]))
+    def __init__(self, name: str, others: Sequence[str] = ()) -> None:
+        super().__init__(Sentence(f"There is no model {name[:100]!r}.{those_there_are(others)}", name=name[:100]))
 
 
 class ModelChanged(PredictqError):

@@ -5,10 +5,11 @@ It is a text, and goes wherever texts go. What shows it in another language take
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _LONGEST = 200  # characters of a value that is told beside the sentence
+_MOST_NAMED = 10  # of what there is in place of something else
 
 
 class Sentence(str):
@@ -74,3 +75,11 @@ def _short(value: Any) -> Any:
 def count_of(number: int, one: str, many: str | None = None) -> str:
     """`1 row`, `2,000 rows`: `number` of what is called `one`; `many` is the word for several without a mere s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def those_there_are(names: Sequence[str]) -> str:
+    """A sentence of what there is, with a blank before it, where a name is none of these; nothing if these are many."""
+    if not 1 <= len(names) <= _MOST_NAMED:
+        return ""
+    shown = ", ".join(name[:100] for name in names)
+    return f" There is {shown}." if len(names) == 1 else f" There are {shown}."

@@ -91,15 +91,15 @@ class ModelDirectory:
         if choice.model is not None:
             caller.need_model(choice.model)
         if choice.version is None:
-            served = await self.live(choice.model)
+            served = await self._live(choice.model, caller)
             caller.need_model(served.version.model)
             return served
         if not caller.may("operate"):
             raise Problem(FORBIDDEN, "To name a version of a model takes a key with the role 'operate'.")
         return await self._version(choice)
 
-    async def live(self, model: str | None = None) -> ServedModel:
-        """The live version of a model, of the default one without a name. Raises what `find` does."""
+    async def _live(self, model: str | None, caller: Caller) -> ServedModel:
+        """The live version of a model, of the default one without a name."""
         if time.monotonic() >= self._until:
             self._known = await self._reads.submit(None)
             self._until = time.monotonic() + _REMEMBER_SECONDS
@@ -108,7 +108,7 @@ class ModelDirectory:
         if wanted is None:
             raise ModelRequired if any(known.served.values()) else NoLiveModel()
         if wanted not in known.served:
-            raise ModelUnknown(wanted)
+            raise ModelUnknown(wanted, [name for name in known.served if caller.may_use(name)])
         served = known.served[wanted]
         if served is None:
             raise NoLiveModel(wanted)

@@ -133,7 +133,7 @@ async def register(
     source = None
     if body.source is not None:
         wanted = body.source
-        source = await services.quick.read(lambda connection: read_source(connection, wanted))
+        source = await services.quick.read(lambda connection: read_source(connection, wanted, tells_others=True))
     asked = {
         **body.model_dump(mode="json", exclude={"source"}),
         "model": name,

@@ -63,13 +63,13 @@ async def add(
 @router.get("/v1/sources/{name}", summary="A source")
 async def read_one(services: CurrentServices, _: AdminCaller, name: Name) -> schemas.Source:
     """A source with its key, its columns and what was measured."""
-    return _shape(await services.quick.read(lambda connection: read_source(connection, name)))
+    return _shape(await services.quick.read(lambda connection: read_source(connection, name, tells_others=True)))
 
 
 @router.post("/v1/sources/{name}/check", summary="Check a source")
 async def check(request: Request, services: CurrentServices, caller: AdminCaller, name: Name) -> dict[str, Any]:
     """Read the catalogue again: what changed since, and which live versions that breaks."""
-    source = await services.quick.read(lambda connection: read_source(connection, name))
+    source = await services.quick.read(lambda connection: read_source(connection, name, tells_others=True))
     found: dict[str, Any] = await services.errands.run("check_source", caller.owner, {"source_id": source.id})
     after = {"changes": found["changes"][:_SHOWN_CHANGES]}
     await services.quick.write(

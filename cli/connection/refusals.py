@@ -10,6 +10,7 @@ from cli.output.words import as_commands
 _BUSY = (429, 503)  # the gateway names the seconds after which to come again
 _SOON = ("idempotency-key-in-flight", "model-changed")  # of 409
 _SHOWN_FLAWS = 5
+_LISTED_BY = {"model-unknown": "`predictq models list`", "source-unknown": "`predictq sources list`"}
 
 
 def is_passing(response: httpx.Response, *, is_submission: bool) -> bool:
@@ -35,6 +36,9 @@ def refusal_of(response: httpx.Response) -> GatewayRefused:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     if response.status_code == 401:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key, the very first one with `--first`."
+    for kind, command in _LISTED_BY.items():
+        if str(problem.get("type", "")).endswith(f"/{kind}"):
+            detail += f" {command} shows those that there are."
     flaws = problem.get("errors") or []
     told = [flaw for flaw in flaws if flaw.get("detail") and flaw["detail"] not in detail]
     more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in told[:_SHOWN_FLAWS])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from shlex import quote
 
 from shared.errors import PredictqError
-from shared.sentences import Sentence, retold
+from shared.sentences import Sentence, retold, those_there_are
 
 
 class SourceError(PredictqError):
@@ -22,10 +22,11 @@ class KeyRefused(SourceError):
 
 
 class SourceUnknown(SourceError):
-    """No source has this name or number."""
+    """No source has this name or number; `others` are those that there are, for whoever may know of them."""
 
-    def __init__(self, name: object) -> None:
-        super().__init__(Sentence(f"There is no source {str(name)[:100]!r}.", name=str(name)[:100]))
+    def __init__(self, name: object, others: Sequence[str] = ()) -> None:
+        shown = str(name)[:100]
+        super().__init__(Sentence(f"There is no source {shown!r}.{those_there_are(others)}", name=shown))
 
 
 class SourceExists(SourceError):

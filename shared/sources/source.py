@@ -72,10 +72,14 @@ FROM predictq.sources
 """
 
 
-def read_source(connection: Connection, name: str) -> Source:
-    """The source of this name. Raises SourceUnknown, also where it was removed."""
-    row = connection.execute(text(f"{_SOURCES} WHERE name = :name AND removed_at IS NULL"), {"name": name})
-    return _only(row.one_or_none(), name)
+def read_source(connection: Connection, name: str, *, tells_others: bool = False) -> Source:
+    """The source of this name. Raises SourceUnknown, also of a removed one, with `tells_others` naming the others."""
+    row = connection.execute(
+        text(f"{_SOURCES} WHERE name = :name AND removed_at IS NULL"), {"name": name}
+    ).one_or_none()
+    if row is None and tells_others:
+        raise SourceUnknown(name, [source.name for source in list_sources(connection)])
+    return _only(row, name)
 
 
 def get_source(connection: Connection, source_id: int) -> Source:

@@ -102,6 +102,19 @@ def test_a_key_limited_to_a_model_does_nothing_with_others(gateway: Gateway, eng
     assert {answer["model"] for answer in found["answers"]} == {SAMPLE_MODEL}
 
 
+def test_a_model_that_is_not_there_is_answered_with_those_that_the_key_may_use(
+    gateway: Gateway, engine: Engine
+) -> None:
+    """A misspelt name is seen at once; a key for one that is still to come learns of no other."""
+    asked = {"client_id": 1, "model": "not-there"}
+    answer = gateway.post("/v1/predict", json=asked)
+    names = ", ".join(sorted((SAMPLE_MODEL, OTHER)))
+    assert (answer.status_code, answer.json()["detail"]) == (404, f"There is no model 'not-there'. There are {names}.")
+    for models, said in ((("not-there",), ""), (("not-there", OTHER), f" There is {OTHER}.")):
+        refused = gateway.post("/v1/predict", json=asked, headers=limited(engine, *models))
+        assert refused.json()["detail"] == f"There is no model 'not-there'.{said}"
+
+
 def test_the_default_model_is_no_way_around_the_limit(gateway: Gateway, engine: Engine) -> None:
     """A call that names no model means the default one, which this key is not for."""
     refused = gateway.post("/v1/predict", json={"client_id": 1}, headers=limited(engine, OTHER))

@@ -176,6 +176,7 @@ def test_rows_are_their_owners_and_of_named_columns_alone(gateway: Gateway, engi
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/column-unknown")
     assert "'country' is its key" in refused.json()["detail"]
     assert gateway.post("/v1/sources/none/rows", json={}).status_code == 404
+    assert gateway.get("/v1/sources/thngs").json()["detail"] == "There is no source 'thngs'. There are clients, things."
     with autocommit(engine) as connection:
         acts = connection.execute(text("SELECT object, after FROM predictq.audit_log WHERE action = 'source.read'"))
         assert [(act.object, act.after["columns"]) for act in acts] == [("things", ["size"])]

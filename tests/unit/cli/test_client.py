@@ -195,6 +195,17 @@ def test_a_refused_key_tells_how_to_get_one(gateway: Gateway, client: ApiClient)
         client.trace(1)
 
 
+@pytest.mark.parametrize(("kind", "command"), [("model", "predictq models list"), ("source", "predictq sources list")])
+def test_an_unknown_name_tells_how_to_see_the_known_ones(
+    gateway: Gateway, client: ApiClient, kind: str, command: str
+) -> None:
+    """Whoever misspelt one sees it there."""
+    problem = {"type": f"/problems/{kind}-unknown", "title": "There is none", "detail": "There is no 'chrun'."}
+    gateway.answers = [Answer(404, problem)]
+    with pytest.raises(GatewayRefused, match=f"There is no 'chrun'. `{command}` shows those that there are"):
+        client.trace(1)
+
+
 def test_an_upload_is_streamed_and_sent_whole_again_after_a_pause(
     gateway: Gateway, client: ApiClient, tmp_path: Path
 ) -> None:
