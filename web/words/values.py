@@ -18,6 +18,8 @@ KINDS = {  # of values that a feature may have; the types of programs stand besi
     "datetime": N_("date and time"),
 }
 
+_GROUPED = 10_000  # a shorter whole number may be a year
+
 
 def shown_value(language: Language, spec: Mapping[str, Any], value: Any) -> str:
     """A value in the reader's language; a dash where it is missing. No digit is lost: it may have to be defended."""
@@ -26,9 +28,10 @@ def shown_value(language: Language, spec: Mapping[str, Any], value: Any) -> str:
     if isinstance(value, bool):
         return language.say("yes") if value else language.say("no")
     if isinstance(value, int):
-        return language.numbers.whole(value)
+        return str(value) if abs(value) < _GROUPED else language.numbers.whole(value)
     if isinstance(value, float):
-        return language.numbers.exact(value)
+        is_short = value.is_integer() and 0 < abs(value) < _GROUPED
+        return str(int(value)) if is_short else language.numbers.exact(value)
     if spec["kind"] == "datetime" and (at := _moment(value)) is not None:
         if spec.get("dtype", "").endswith("UTC]"):  # a moment, no time on a wall
             return language.moments.to_the_digit(at.replace(tzinfo=UTC))

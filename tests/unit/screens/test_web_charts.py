@@ -157,6 +157,8 @@ def test_values_keep_their_digits() -> None:
     assert shown_value(english, spec, 0.1 + 0.2) == "0.30000000000000004"
     assert shown_value(french, spec, 1234.5).replace("\u202f", " ") == "1 234,5"
     assert shown_value(french, spec, None) == "–"
+    assert [shown_value(french, spec, year) for year in (1999, 2021.0, -300, 0)] == ["1999", "2021", "-300", "0"]
+    assert [shown_value(english, spec, count) for count in (10_000, 12345.0)] == ["10,000", "12,345"]
     assert shown_value(french, {"kind": "boolean"}, True) == "oui"
     assert shown_value(english, {"kind": "datetime"}, "2024-01-31T00:00:00") == "2024-01-31"
     assert is_same({"kind": "datetime"}, "2024-01-31T00:00:00", "2024-01-31")
