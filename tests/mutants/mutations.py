@@ -15,6 +15,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
+from tests.mutants.difference import running
 from tests.mutants.operators import LeaveOutCall, ReturnNone
 
 _SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|COPY|SET LOCAL|VALUES|RETURNING|ORDER BY)\b")
@@ -91,7 +92,7 @@ def _make(place: Place, operator: type[Operator], occurrence: int) -> Mutant | N
     if mutated is None:
         return None
     try:
-        if _running(mutated) == _running(code):
+        if running(mutated) == running(code):
             return None
         compile(mutated, str(place.path), "exec")
     except SyntaxError:
@@ -103,19 +104,6 @@ def _make(place: Place, operator: type[Operator], occurrence: int) -> Mutant | N
         return None  # whether a class is frozen, or has slots
     line = next((n for n, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), len(after) - 1)
     return Mutant(place.path, line + 1, before[line].strip(), after[line].strip(), mutated)
-
-
-def _running(code: str) -> str:
-    """The module without its annotations, which nothing evaluates, and without docstrings."""
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-        elif isinstance(node, ast.AnnAssign):
-            node.annotation = ast.Constant(None)
-    return ast.dump(tree)
 
 
 def _in_sql(code: str, line: int) -> bool:
