@@ -112,6 +112,14 @@ class DatabaseThreads:
         future.add_done_callback(lambda _: _release(held))
         return await asyncio.shield(future)
 
+    def open_first(self) -> None:
+        """Let a thread open its connection now: the first call of a kind waited 20 ms and more for that."""
+        self.executor.submit(self._open)
+
+    def _open(self) -> None:
+        with contextlib.suppress(DatabaseUnavailable, DBAPIError), autocommit(self.engine):
+            pass  # whoever calls next is told what is wrong
+
     def backend_of(self, thread: int | None) -> int | None:
         """The process of PostgreSQL that serves one of these threads, or served it last."""
         return None if thread is None else self._backends.get(thread)

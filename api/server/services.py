@@ -228,6 +228,8 @@ async def running_services(settings: Settings, connections: Connections) -> Asyn
     )
     models = ModelDirectory(quick)
     publisher.start()
+    for threads in (singles, quick, lists, bulk, downloads):
+        threads.open_first()
     for name, task in background.items():
         task.start(name)
     try:
