@@ -78,6 +78,7 @@ TARGETS = [
             "tests/integration/jobs/test_feature_uploads.py",
             "tests/integration/jobs/test_table_uploads.py",
             "tests/integration/gateway/test_promotion.py",
+            "tests/integration/access/test_roles.py",
         ),
     ),
     Target(
@@ -92,6 +93,7 @@ TARGETS = [
     Target(
         ("shared/uploads/*.py",),
         (
+            "tests/unit/files/test_quick_ways.py",
             "tests/unit/files/test_category_words.py",
             "tests/unit/files/test_feature_uploads.py",
             "tests/unit/files/test_table_uploads.py",
@@ -114,10 +116,15 @@ TARGETS = [
             "tests/unit/worker/test_matrix.py",
             "tests/unit/worker/test_linear.py",
             "tests/unit/models/test_own_attributes.py",
+            "tests/unit/models/test_models_of_others.py",
         ),
     ),
     Target(
         ("worker/models/linear/*.py",),
-        ("tests/unit/worker/test_linear.py", "tests/unit/models/test_model_artefact.py"),
+        (
+            "tests/unit/worker/test_linear.py",
+            "tests/unit/models/test_model_artefact.py",
+            "tests/unit/models/test_models_of_others.py",
+        ),
     ),
 ]
