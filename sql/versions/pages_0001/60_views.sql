@@ -98,10 +98,13 @@ JOIN LATERAL predictq.request_rows(p.job_ids, p.keys_int8, p.keys_uuid, p.keys_t
 COMMENT ON VIEW predictq.prediction_trace IS
     'Each answer with its request and its model. The features as scored are in the page: predictq trace ID shows them.';
 
+-- What is no id names no answer, as an id that nobody has.
+CREATE FUNCTION predictq.is_request_id(request_id text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN request_id ~ '^[0-9]{1,18}-[0-9]{1,9}$';
 CREATE FUNCTION predictq.batch_of(request_id text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN split_part(request_id, '-', 1)::bigint;
+    RETURN CASE WHEN predictq.is_request_id(request_id) THEN split_part(request_id, '-', 1)::bigint END;
 CREATE FUNCTION predictq.row_of(request_id text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN split_part(request_id, '-', 2)::integer;
+    RETURN CASE WHEN predictq.is_request_id(request_id) THEN split_part(request_id, '-', 2)::integer END;
 
 CREATE FUNCTION predictq.prediction(request_id text) RETURNS SETOF predictq.prediction_outputs
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 AS $$

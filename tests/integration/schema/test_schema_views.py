@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from shared.jobs.accepting.singles import Accepted
-from shared.postgres.engine import transaction
+from shared.postgres.engine import autocommit, transaction
 from shared.status import Queue
 from tests.compose.stack import ROWS_PER_WORKER
 from tests.integration.jobs.jobs_support import cancel, take
@@ -312,3 +312,12 @@ def test_the_queries_of_the_upgrade_page_give_what_they_say(story: Story) -> Non
     assert [row["request_id"] for row in found] == ids_of(story.bulk, 2, 1)
     assert {row["owner"] for row in found} == {OWNER}
     assert {row["client_id"] for row in rows(story.engine, waiting)} == {"8"}
+
+
+@pytest.mark.parametrize("function", ["prediction", "prediction_trace"])
+def test_what_is_no_id_names_no_answer(engine: Engine, function: str) -> None:
+    """As an id that nobody has: a query over a column of ids that people wrote goes on."""
+    written = ["", "x", "1042", "1042-", "-7", "1042-7-1", "1042-7 ", "9" * 30 + "-0", "1-" + "9" * 12, "1042-7"]
+    query = text(f"SELECT count(*) FROM unnest(:written) w, predictq.{function}(w)")
+    with autocommit(engine) as connection:
+        assert connection.execute(query, {"written": written}).scalar_one() == 0
