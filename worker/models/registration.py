@@ -177,15 +177,25 @@ def _otherwise_learnt(offer: Offer, estimator: Any, signature: Signature) -> lis
     """What no row of the source can match, where that is accepted. Raises ModelRefused, with `can_force`."""
     if offer.columns is None:
         return []
-    found = otherwise_learnt(estimator, signature)
+    found = otherwise_learnt(estimator, signature, {column.name: column.type for column in offer.columns})
     if found and offer.force is None:
+        remedy = _KEEP_WORDS if all(each.is_flag for each in found) else _TRAIN_ALIKE
         raise ModelRefused(
-            f"No row of the source can match: {'; '.join(found[:3])}. Train it on what the column holds "
-            "(pd.read_csv(…, dtype={NAME: str}) keeps texts), or give it a view that casts the column. To register it "
+            f"No row of the source can match: {'; '.join(each.words for each in found[:3])}. {remedy} To register it "
             'all the same: --force "REASON".',
             can_force=True,
         )
-    return [f"{words}; registered all the same: {offer.force}" for words in found]
+    return [f"{each.words}; registered all the same: {offer.force}" for each in found]
+
+
+_TRAIN_ALIKE = (
+    "Train it on what the column holds (of pd.read_csv, dtype={NAME: str} keeps texts and parse_dates=[NAME] makes "
+    "dates), or give it a view that casts the column."
+)
+_KEEP_WORDS = (
+    "Train it on True and False, or let the source have the words: predictq clients import FILE --types NAME=text, or "
+    "a view."
+)
 
 
 def _lacking(offer: Offer, signature: Signature) -> list[str]:

@@ -26,8 +26,10 @@ def known_words(estimator: Any, signature: Signature) -> KnownWords:
         if place is None or signature.features[place].categories:
             continue
         known_as = _KNOWN_AS[signature.features[place].kind]
-        words = frozenset(_plain(word) for word in categories_of(sight) if isinstance(word, known_as) and word == word)
-        if words:
+        learnt = categories_of(sight)
+        words = frozenset(_plain(word) for word in learnt if isinstance(word, known_as) and word == word)
+        # An encoder of texts knows no number and no flag; one that learnt numbers as categories gets their texts.
+        if words or any(isinstance(word, str) for word in learnt):
             found[place] = found.get(place, words) & words
     return found
 

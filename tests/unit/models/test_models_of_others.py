@@ -293,6 +293,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "of a notebook": (lambda: b"c__main__\nOwn\n.", "'Own' was defined in the script or notebook.*cloudpickle"),
     "a word as a number": (lambda: encoded_codes("city", [75001, 13002]), r"learnt numbers \(13002, .*'city'.*is text"),
     "a number as a word": (lambda: encoded_codes("age", ["30", "40"]), r"learnt texts \('30', .*'age'.*is integer"),
+    "a flag as a word": (lambda: encoded_codes("over", ["yes", "no"]),
+                         r"learnt texts \('no', 'yes'\) for 'over', whose column is boolean.*--types NAME=text"),
+    "a day as a word": (lambda: encoded_codes("joined", ["2024-01-31", "2024-02-01"]),
+                        r"learnt texts \('2024-01-31', .*'joined'.*parse_dates=\[NAME\]"),
     "unknown types": (lambda: skops.io.dumps(TestModel()), "--allow tests.models.TestModel"),
     "a column of another type": (lambda: LR().fit(FULL.rename(columns={"age": "blob"}), LABELS), "of the type bytea"),
 }  # fmt: skip
@@ -339,6 +343,22 @@ def test_an_encoder_of_another_type_can_be_forced_with_a_reason() -> None:
     assert caught.value.can_force
     findings = registered(encoded_codes("city", [75001, 13002]), force="a trial").metadata.findings
     assert any("learnt numbers (" in finding and "registered all the same: a trial" in finding for finding in findings)
+
+
+def test_a_flag_that_was_said_to_be_a_text_has_the_texts_of_flags() -> None:
+    """Of these true and false match; yes and no do not, and are refused as without a word of hers."""
+    said = Signature((FeatureSpec("over", FeatureKind.CATEGORY),))
+    with pytest.raises(ModelRefused, match=r"learnt texts .*'over', whose column is boolean"):
+        registered(encoded_codes("over", ["yes", "no"]), signature=said)
+    assert registered(encoded_codes("over", ["true", "false"]), signature=said).metadata.signature.names == ("over",)
+
+
+def test_an_encoder_that_knows_no_value_of_a_column_is_told_of_each() -> None:
+    """Where it was forced all the same: nothing is zero without a word."""
+    model = load_model(registered(encoded_codes("over", ["yes", "no"]), force="a trial"), 1)
+    rows = people(3)
+    report = check_model(model, table_of(model.signature, rows))
+    assert report.unknown_categories == {"over": int(rows.over.notna().sum())}
 
 
 @pytest.mark.parametrize("gap", [None, np.nan])
