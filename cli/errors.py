@@ -100,7 +100,7 @@ class NoStack(PredictqError):
 
     def __init__(self, what: str, variable: str = "") -> None:
         super().__init__(
-            f"no {what}: run this beside a running `predictq up` (in its directory or below), or name its directory by "
+            f"no {what}: run this where a running `predictq up` was started, or below, or name its directory by "
             "--directory" + (f", or set {variable}" if variable else "")
         )
 

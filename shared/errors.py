@@ -64,7 +64,9 @@ class ClientUnknown(PredictqError):
     """A single prediction names a client that its source does not have. The key stands in no text: texts reach logs."""
 
     def __init__(self, source: str) -> None:
-        super().__init__(f"The source {source} has no client with this key. Its features can be sent instead.")
+        super().__init__(
+            f"The source {source} has no client with this key. Its features can be sent instead: POST /v1/predict_raw."
+        )
 
 
 class SourceTooSlow(PredictqError):
@@ -146,7 +148,10 @@ class NothingToRollBack(PredictqError):
     """No other version of the model was live before."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(Sentence(f"No other version of model {model} was live before the present one.", name=model))
+        text = (
+            f"No other version of model {model} was live before, so none can come back. Promote one."
+        )
+        super().__init__(Sentence(text, name=model))
 
 
 class ModelRefused(PredictqError):

@@ -16,6 +16,8 @@ from shared.errors import PredictqError
 from shared.sentences import Sentence
 
 _WAIT_SECONDS = 40.0  # a worker has 30 for what it does
+_LATE = "No worker has done this in time. Is one running? See predictq doctor."
+_LATE_BEGUN = "A worker has begun this and is not through with it. Ask again later, for less if that can be said."
 _QUEUE_SECONDS = 10.0  # for which an errand may wait for a worker
 _FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.05, 0.25
 
@@ -57,8 +59,7 @@ class Errands:
             if errand is not None and errand.is_ended:
                 return errand
             if errand is None or waited > seconds or (errand.status == "queued" and waited > _QUEUE_SECONDS):
-                text = "No worker has done this in time. Is one running? See predictq doctor."
-                raise Problem(NO_WORKER, Sentence(text))
+                raise Problem(NO_WORKER, Sentence(_LATE_BEGUN if errand and errand.status == "running" else _LATE))
 
     def _withdraw(self, errand_id: UUID) -> None:
         """Take an errand back that nobody waits for any more, unless a worker has it; its caller does not wait."""

@@ -108,7 +108,7 @@ class ModelDirectory:
         if wanted is None:
             raise ModelRequired if any(known.served.values()) else NoLiveModel()
         if wanted not in known.served:
-            raise ModelUnknown(wanted, [name for name in known.served if caller.may_use(name)])
+            raise ModelUnknown(wanted, sorted(name for name in known.served if caller.may_use(name)))
         served = known.served[wanted]
         if served is None:
             raise NoLiveModel(wanted)

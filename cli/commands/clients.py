@@ -65,7 +65,8 @@ def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
         with database() as engine:
             plan, report = import_table(engine, file, options, on_plan=show, quiet=as_json)
     except CellsRefused as error:
-        _show_problems(error.problems, error.count, as_json=as_json)
+        if as_json or error.count > 1:  # a single one is in the error
+            _show_problems(error.problems, error.count, as_json=as_json)
         raise
     if as_json:
         columns = {column.name: column.type for column in plan.columns}

@@ -31,5 +31,7 @@ def check_lines(report: Mapping[str, Any]) -> list[str]:
     if not report["answered"]:
         lines.append("no row was answered, so nothing was compared; predictq sources check SOURCE says what changed")
     elif report["is_equal"]:
-        lines.append("every answer equals the estimator's own")
+        left = report["rows"] - report["answered"]
+        but = f"; {count_of(left, 'row has', 'rows have')} none" if left else ""
+        lines.append(f"every answer equals the estimator's own{but}")
     return lines

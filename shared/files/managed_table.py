@@ -161,10 +161,13 @@ def _pieces(rows: Iterable[tuple[int, list[str]]]) -> Iterator[bytes]:
 
 def _require_keys(connection: Connection, key: Mapping[str, str]) -> None:
     """Each row has a whole key, and no two have the same. `key` has the staged column of each."""
-    missing = " OR ".join(f"{column} IS NULL" for column in key.values())
-    line = _run(connection, f"SELECT min(line) FROM incoming WHERE {missing}").scalar()
-    if line is not None:
-        what = f"line {line} has no {', '.join(key)}, which is the key"
+    missing = [f"{column} IS NULL" for column in key.values()]
+    query = f"SELECT line, {', '.join(missing)} FROM incoming WHERE {' OR '.join(missing)} ORDER BY line LIMIT 1"
+    found = _run(connection, query).one_or_none()
+    if found is not None:
+        line, gaps = found.line, [bool(gap) for gap in tuple(found)[1:]]
+        lacking = ", ".join(name for name, is_gap in zip(key, gaps, strict=True) if is_gap)
+        what = f"line {line} has no {lacking}, which is {'the key' if len(key) == 1 else 'of the key'}"
         raise TableRefused(f"nothing was imported: {what}. Fill it in, or name another key: --key COLUMN")
     twice = _run(
         connection,

@@ -130,6 +130,7 @@ def test_a_second_file_is_read_by_the_types_of_the_table(engine: Engine, run: Im
     ("content", "options", "expected"),
     [
         ("id,n\n1,5\n,6\n", {}, "line 3 has no id, which is the key"),
+        ("a,b,n\n1,2,5\n1,,6\n", {"key": ["a", "b"]}, "line 3 has no b, which is of the key"),
         ("id,n\n1,5\n1,6\n", {}, r"the key \(id\) of line 2 stands again on line 3"),
         ("a,n\n1,5\n", {}, "which column names the client.*--key COLUMN"),
         ("id,n\n1,5\n", {"key": ["x"]}, "--key x: the file has no such column"),

@@ -406,6 +406,17 @@ def test_one_thing_is_no_plural() -> None:
     assert "0 of 1 row answered" in text
 
 
+@pytest.mark.parametrize(("rows", "more"), [(3, ""), (4, "; 1 row has none"), (1_003, "; 1,000 rows have none")])
+def test_rows_without_an_answer_are_told_beside_equal_ones(rows: int, more: str) -> None:
+    """The last line is what is read."""
+    report = {"answered": 3, "rows": rows, "seconds_per_row": 0.0, "is_equal": True}
+    empty = dict.fromkeys(
+        ("errors", "first_errors", "nulls", "unknown_categories", "labels", "quantiles", "differences")
+    )
+    said = check_lines({**{name: {} for name in empty}, **report})
+    assert said[-1] == f"every answer equals the estimator's own{more}"
+
+
 _PLURAL = re.compile(
     r"\{[^{}]*(?::,|len\([^{}]*\))\} (?:rows|columns|features|jobs|clients|pages|batches|files|persons)\b"
 )
