@@ -148,9 +148,7 @@ class NothingToRollBack(PredictqError):
     """No other version of the model was live before."""
 
     def __init__(self, model: str) -> None:
-        text = (
-            f"No other version of model {model} was live before, so none can come back. Promote one."
-        )
+        text = f"No other version of model {model} was live before, so none can come back. Promote one."
         super().__init__(Sentence(text, name=model))
 
 

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Place:
     family: str
     line: int
     column: int
+    name: str  # of the place among all, the same as long as its line stands in its module, wherever that is
     choices: tuple[tuple[type[Operator], int], ...]  # an operator and which of its occurrences
 
 
@@ -51,29 +53,40 @@ class Mutant:
 def sample(paths: Sequence[Path], seed: int, only: Sequence[str] = ("",)) -> Iterator[Mutant]:
     """Mutants of these modules in an order that follows from the seed; at most one in each place.
 
-    Only of modules whose path contains one of `only`: these come in the same order as in the sample of all.
+    Only of modules whose path contains one of `only`: these come in the same order as in the sample of all. A place has
+    its number by itself, so that a change of one module leaves the sample of the others as it is.
     """
-    shuffled = [place for path in sorted(paths) for place in _places(path)]
-    random.Random(seed).shuffle(shuffled)
-    for place in shuffled:
+    places = [place for path in sorted(paths) for place in _places(path)]
+    for place in sorted(places, key=lambda place: _number(seed, place.name)):
         if not any(words in str(place.path) for words in only):
             continue
         choices = list(place.choices)
-        random.Random(f"{seed}-{place.path}-{place.line}-{place.column}-{place.family}").shuffle(choices)
+        random.Random(_number(seed, place.name)).shuffle(choices)
         mutant = next((made for choice in choices if (made := _make(place, *choice)) is not None), None)
         if mutant is not None:
             yield mutant
 
 
 def _places(path: Path) -> list[Place]:
-    tree = get_ast(path.read_text(encoding="utf-8"))
+    code = path.read_text(encoding="utf-8")
+    tree, lines = get_ast(code), [line.strip() for line in code.splitlines()]
     found: dict[tuple[str, int, int], list[tuple[type[Operator], int]]] = {}
     for name, operator in _operators():
         occurrences = (position for node in ast_nodes(tree) for position in operator().mutation_positions(node))
         for occurrence, ((line, column), _) in enumerate(occurrences):
             family = name.partition("/")[2].partition("_")[0]
             found.setdefault((family, line, column), []).append((operator, occurrence))
-    return [Place(path, *where, choices=tuple(choices)) for where, choices in sorted(found.items())]
+    places, names = [], Counter[str]()
+    for where, choices in sorted(found.items()):
+        family, line, column = where
+        name = f"{path} {family} {lines[line - 1]}"
+        names[name] += 1
+        places.append(Place(path, family, line, column, f"{name} {names[name]}", tuple(choices)))
+    return places
+
+
+def _number(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
 def _operators() -> Iterator[tuple[str, type[Operator]]]:
