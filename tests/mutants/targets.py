@@ -44,6 +44,7 @@ TARGETS = [
         ("shared/pages/*.py", "worker/pages/*.py"),
         (
             "tests/unit/pages/test_arrow.py",
+            "tests/unit/pages/test_page_parts.py",
             "tests/unit/pages/test_codec.py",
             "tests/unit/pages/test_keys.py",
             "tests/unit/pages/test_rewrite.py",
@@ -92,6 +93,8 @@ TARGETS = [
     Target(
         ("shared/uploads/*.py",),
         (
+            "tests/unit/files/test_quick_keys.py",
+            "tests/unit/files/test_cell_values.py",
             "tests/unit/files/test_category_words.py",
             "tests/unit/files/test_feature_uploads.py",
             "tests/unit/files/test_table_uploads.py",
