@@ -105,6 +105,8 @@ TARGETS = [
     Target(
         ("worker/uploads/*.py",),
         (
+            "tests/unit/files/test_table_columns.py",
+            "tests/unit/files/test_table_looks.py",
             "tests/unit/files/test_table_uploads.py",
             "tests/unit/worker/test_upload_reader.py",
             "tests/integration/worker/test_closed_uploads.py",
