@@ -116,6 +116,7 @@ TARGETS = [
     Target(
         ("worker/models/loaded_model.py", "worker/models/matrix.py"),
         (
+            "tests/unit/worker/test_compiled_parts.py",
             "tests/unit/worker/test_matrix.py",
             "tests/unit/worker/test_linear.py",
             "tests/unit/models/test_own_attributes.py",
@@ -123,6 +124,10 @@ TARGETS = [
     ),
     Target(
         ("worker/models/linear/*.py",),
-        ("tests/unit/worker/test_linear.py", "tests/unit/models/test_model_artefact.py"),
+        (
+            "tests/unit/worker/test_compiled_parts.py",
+            "tests/unit/worker/test_linear.py",
+            "tests/unit/models/test_model_artefact.py",
+        ),
     ),
 ]
