@@ -68,6 +68,10 @@ TARGETS = [
     Target(
         ("api/intake/*.py",),
         (
+            "tests/unit/gateway/test_selections.py",
+            "tests/unit/gateway/test_single_jobs.py",
+            "tests/unit/gateway/test_bulk_jobs.py",
+            "tests/unit/gateway/test_warm_ups.py",
             "tests/unit/gateway/test_group_spacing.py",
             "tests/unit/gateway/test_job_ids.py",
             "tests/unit/gateway/test_model_directory.py",
