@@ -34,7 +34,11 @@ TARGETS = [
     ),
     Target(
         ("shared/batches/sweep.py", "worker/upkeep/sweeper.py"),
-        ("tests/unit/worker/test_small.py", "tests/integration/queues/test_sweep.py"),
+        (
+            "tests/unit/worker/test_sweeper.py",
+            "tests/unit/worker/test_small.py",
+            "tests/integration/queues/test_sweep.py",
+        ),
     ),
     Target(
         ("shared/batches/row_accounting.py",),
@@ -59,6 +63,7 @@ TARGETS = [
             "tests/unit/access/test_admission.py",
             "tests/unit/access/test_caps.py",
             "tests/unit/access/test_failed_keys.py",
+            "tests/unit/access/test_remembered_keys.py",
             "tests/unit/gateway/test_parts.py",
             "tests/integration/access/test_admission.py",
             "tests/integration/gateway/test_refusals.py",
