@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -187,21 +187,26 @@ def test_a_table_that_does_not_answer_is_not_asked_for_five_seconds(
 
 def test_the_end_waits_for_jobs_that_were_handed_in(intake: Intake, rows: Rows) -> None:
     """They are accepted by then, and their callers hear of it."""
+    go = threading.Event()
 
     def meet(_number: int, _jobs: Sequence[SingleJob], _look_up: bool) -> None:
-        time.sleep(0.05)
+        assert go.wait(5)
 
     rows.meet = meet
     (job,) = jobs(1)
 
-    async def run() -> bool:
-        task = asyncio.create_task(intake.accept_single(CALLER, job))
+    async def run() -> None:
+        caller = asyncio.create_task(intake.accept_single(CALLER, job))
         await asyncio.sleep(0)
-        await intake.drain()
-        await asyncio.sleep(0)
-        return task.done() and task.result() == accepted(job)
+        end = asyncio.create_task(intake.drain())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        is_early = end.done()
+        go.set()
+        await end
+        assert (await caller, is_early) == (accepted(job), False)
 
-    assert asyncio.run(run())
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("is_known", [True, False])
