@@ -34,7 +34,11 @@ TARGETS = [
     ),
     Target(
         ("shared/batches/sweep.py", "worker/upkeep/sweeper.py"),
-        ("tests/unit/worker/test_small.py", "tests/integration/queues/test_sweep.py"),
+        (
+            "tests/unit/worker/test_sweeper.py",
+            "tests/unit/worker/test_small.py",
+            "tests/integration/queues/test_sweep.py",
+        ),
     ),
     Target(
         ("shared/batches/row_accounting.py",),
@@ -44,6 +48,7 @@ TARGETS = [
         ("shared/pages/*.py", "worker/pages/*.py"),
         (
             "tests/unit/pages/test_arrow.py",
+            "tests/unit/pages/test_page_parts.py",
             "tests/unit/pages/test_codec.py",
             "tests/unit/pages/test_keys.py",
             "tests/unit/pages/test_rewrite.py",
@@ -58,6 +63,7 @@ TARGETS = [
             "tests/unit/access/test_admission.py",
             "tests/unit/access/test_caps.py",
             "tests/unit/access/test_failed_keys.py",
+            "tests/unit/access/test_remembered_keys.py",
             "tests/unit/gateway/test_parts.py",
             "tests/integration/access/test_admission.py",
             "tests/integration/gateway/test_refusals.py",
@@ -67,6 +73,10 @@ TARGETS = [
     Target(
         ("api/intake/*.py",),
         (
+            "tests/unit/gateway/test_selections.py",
+            "tests/unit/gateway/test_single_jobs.py",
+            "tests/unit/gateway/test_bulk_jobs.py",
+            "tests/unit/gateway/test_warm_ups.py",
             "tests/unit/gateway/test_group_spacing.py",
             "tests/unit/gateway/test_job_ids.py",
             "tests/unit/gateway/test_model_directory.py",
@@ -93,7 +103,8 @@ TARGETS = [
     Target(
         ("shared/uploads/*.py",),
         (
-            "tests/unit/files/test_quick_ways.py",
+            "tests/unit/files/test_quick_keys.py",
+            "tests/unit/files/test_cell_values.py",
             "tests/unit/files/test_category_words.py",
             "tests/unit/files/test_feature_uploads.py",
             "tests/unit/files/test_table_uploads.py",
@@ -104,6 +115,8 @@ TARGETS = [
     Target(
         ("worker/uploads/*.py",),
         (
+            "tests/unit/files/test_table_columns.py",
+            "tests/unit/files/test_table_looks.py",
             "tests/unit/files/test_table_uploads.py",
             "tests/unit/worker/test_upload_reader.py",
             "tests/integration/worker/test_closed_uploads.py",
@@ -113,6 +126,7 @@ TARGETS = [
     Target(
         ("worker/models/loaded_model.py", "worker/models/matrix.py"),
         (
+            "tests/unit/worker/test_compiled_parts.py",
             "tests/unit/worker/test_matrix.py",
             "tests/unit/worker/test_linear.py",
             "tests/unit/models/test_own_attributes.py",
@@ -122,6 +136,7 @@ TARGETS = [
     Target(
         ("worker/models/linear/*.py",),
         (
+            "tests/unit/worker/test_compiled_parts.py",
             "tests/unit/worker/test_linear.py",
             "tests/unit/models/test_model_artefact.py",
             "tests/unit/models/test_models_of_others.py",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from api.access import admission as admission_module
 from api.access.admission import Admission
 from api.access.auth import Caller
 from shared.config import Settings
-from shared.errors import Backlogged, JobTooLarge, QuotaExceeded
+from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExceeded
 
 ANN, BEN, CLEO = (Caller(owner, ("bulk",)) for owner in ("ann", "ben", "cleo"))
 
@@ -78,3 +81,34 @@ def test_a_room_that_is_refused_keeps_what_it_had(admission: Admission) -> None:
             admission.check(ANN, 501)
         room.take(100)
         admission.check(ANN, 700)
+
+
+def test_what_waits_is_asked_for_once_a_second(admission: Admission, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often there is time for it, and also while the database does not answer."""
+    asked: list[DatabaseUnavailable | None] = []
+    noted: list[DatabaseUnavailable | None] = []
+    away = DatabaseUnavailable(ConnectionError("away"))
+
+    async def sample() -> None:
+        asked.append(away if not asked else None)
+        await asyncio.sleep(0)
+        if len(asked) == 1:
+            raise away
+
+    monkeypatch.setattr(admission, "sample", sample)
+    log = SimpleNamespace(note=noted.append, note_success=lambda: noted.append(None))
+    monkeypatch.setattr(admission, "_outage_log", log)
+
+    async def run(seconds: float, until: int) -> None:
+        monkeypatch.setattr(admission_module, "_SAMPLE_SECONDS", seconds)
+        task = asyncio.create_task(admission.run())
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+            if len(noted) >= until:
+                break
+        task.cancel()
+
+    asyncio.run(run(60.0, until=2))
+    assert noted == [away]
+    asyncio.run(run(0.0, until=3))
+    assert noted == [away, None, None]

@@ -60,6 +60,16 @@ def test_a_lost_notice_is_not_waited_for(clock: list[float]) -> None:
     assert list(groups._unanswered) == [2], "without Redis, what is remembered must not grow"
 
 
+@pytest.mark.parametrize(("seconds", "is_waited_for"), [(4.9, True), (5.1, False)])
+def test_a_lone_group_is_waited_for_five_seconds(clock: list[float], seconds: float, is_waited_for: bool) -> None:
+    """Though no other is sent meanwhile."""
+    groups = GroupSpacing(LINGER)
+    groups.sent([1])
+    clock[0] += seconds
+    assert (groups.spacing(1) > 0) is is_waited_for
+    assert (groups.enough(3) == 32) is is_waited_for
+
+
 def test_a_long_linger_leaves_calls_their_deadline(clock: list[float]) -> None:
     """Five lingers of a second would be longer than a call may take."""
     for linger, longest in ((1.0, 1.0), (0.2, 0.25)):

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from api.access.auth import Caller
+from api.http.problems import Problem
 from api.intake import model_directory
 from shared.jobs.accepting.model_choice import ModelChoice
 from shared.models.model_list import ModelInUse
@@ -53,3 +55,19 @@ def test_a_version_that_calls_name_is_read_anew_after_a_while(monkeypatch: pytes
         monkeypatch.setattr(model_directory, "_REMEMBER_SECONDS", seconds)
         asyncio.run(directory._version(choice))
         assert len(asked) == times
+
+
+def test_a_version_is_named_by_those_who_operate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others call a model by its name alone."""
+    named: list[ModelChoice] = []
+
+    async def version(_: Any, choice: ModelChoice) -> Any:
+        named.append(choice)
+        return SimpleNamespace()
+
+    monkeypatch.setattr(model_directory.ModelDirectory, "_version", version)
+    directory = model_directory.ModelDirectory(cast("Any", SimpleNamespace(executor=None)))
+    with pytest.raises(Problem, match="takes a key with the role 'operate'"):
+        asyncio.run(directory.find(Caller("o", ("predict",)), "churn:3"))
+    asyncio.run(directory.find(Caller("o", ("operate",)), "churn:3"))
+    assert named == [ModelChoice.parse("churn:3")]

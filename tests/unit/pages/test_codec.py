@@ -337,26 +337,3 @@ def test_the_example_of_the_documentation_is_a_page() -> None:
     documented = (Path(__file__).resolve().parents[3] / "docs" / "page-format.md").read_text(encoding="utf-8")
     assert len(lines) == 3
     assert "".join(f"    {line}\n" for line in lines) in documented
-
-
-def test_a_frame_has_a_checksum_of_its_own() -> None:
-    """A bit that turned on a disk is noticed, though what it says could be read."""
-    page = encode_features([from_arrow(pa.array([f"word {row}" for row in range(100)]))], 100)
-    assert zstandard.get_frame_parameters(page[2:]).has_checksum
-
-
-def test_moments_are_cells_to_the_microsecond() -> None:
-    """As numpy's own, not as numbers."""
-    moments = np.array(["2024-05-06T07:08:09.000010", "NaT"], "datetime64[us]")
-    cells = FeatureColumn(Dtype.DATETIME, moments).to_objects()
-    assert (cells[0], type(cells[0]), cells[1]) == (moments[0], np.datetime64, None)
-
-
-@pytest.mark.parametrize("rows", [3, 70])
-def test_a_column_of_texts_without_any_comes_back_as_texts(rows: int) -> None:
-    """Each of its cells is None."""
-    column = FeatureColumn(
-        Dtype.TEXT, np.zeros(rows, np.int32), np.full(rows, Missing.NONE, np.uint8), pa.array([], "string")
-    )
-    (back,) = decode_features(encode_features([column], rows))
-    assert (back.dtype, back.values.dtype, back.to_objects()) == (Dtype.TEXT, np.int32, [None] * rows)

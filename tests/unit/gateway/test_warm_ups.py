@@ -1,0 +1,76 @@
+"""Before a version goes live: how long the gateway waits for workers to load it, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from api.intake import warm_up
+from api.intake.warm_up import WarmUps
+from shared.errors import ModelRefused
+from shared.models.warm_up import WarmUp
+
+PROCESSES = 2
+Progress = Callable[[float], WarmUp]  # by the seconds that have been waited
+
+
+def waited(monkeypatch: pytest.MonkeyPatch, progress: Progress) -> float:
+    """For how many seconds the gateway waited, by a clock that goes on by one at each look."""
+    now = [0.0]
+
+    class Threads:
+        async def read(self, _: Any) -> WarmUp:
+            now[0] += 1
+            return progress(now[0])
+
+    monkeypatch.setattr(warm_up, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(warm_up.time, "monotonic", lambda: now[0])
+    version = SimpleNamespace(id=7, label="churn:3")
+    asyncio.run(WarmUps(cast("Any", Threads()))._wait(cast("Any", version), PROCESSES))
+    return now[0]
+
+
+@pytest.mark.parametrize(
+    ("progress", "seconds"),
+    [
+        (lambda _: WarmUp(PROCESSES, 0, []), 1),
+        (lambda now: WarmUp(1, 1, []) if now < 5 else WarmUp(2, 0, []), 5),
+        (lambda now: WarmUp(0, 2, []) if now < 5 else WarmUp(1, 0, ["no room"]), 5),
+        (lambda now: WarmUp(0, 1, ["no room"]) if now < 15 else WarmUp(1, 0, ["no room"]), 15),
+        (lambda _: WarmUp(0, 0, []), 11),
+        (lambda _: WarmUp(0, 1, []), 21),
+        (lambda _: WarmUp(1, 0, []), 21),
+    ],
+)
+def test_the_gateway_waits_until_all_have_tried(
+    monkeypatch: pytest.MonkeyPatch, progress: Progress, seconds: float
+) -> None:
+    """Ten seconds where nobody says a word, and twenty where some do and not all."""
+    assert waited(monkeypatch, progress) == seconds
+
+
+@pytest.mark.parametrize(
+    ("progress", "seconds"),
+    [
+        (lambda _: WarmUp(0, 0, ["no room"]), 1),
+        (lambda now: WarmUp(0, int(now < 5), ["no room"]), 5),
+        (lambda _: WarmUp(0, 1, ["no room"]), 21),
+    ],
+)
+def test_a_version_that_only_failed_to_load_does_not_go_live(
+    monkeypatch: pytest.MonkeyPatch, progress: Progress, seconds: float
+) -> None:
+    """As soon as nobody is at it any more, and after twenty seconds in any case."""
+    last: list[float] = []
+
+    def noted(now: float) -> WarmUp:
+        last.append(now)
+        return progress(now)
+
+    with pytest.raises(ModelRefused, match="No process that tried could load churn:3: no room"):
+        waited(monkeypatch, noted)
+    assert last[-1] == seconds
