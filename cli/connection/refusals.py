@@ -36,9 +36,9 @@ def refusal_of(response: httpx.Response) -> GatewayRefused:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     if response.status_code == 401:
         detail += " Set PREDICTQ_API_KEY; `predictq keys create NAME` makes a key, the very first one with `--first`."
-    for kind, command in _LISTED_BY.items():
-        if str(problem.get("type", "")).endswith(f"/{kind}") and detail.count("There ") < 2:  # else they are named
-            detail += f" {command} shows those that there are."
+    command = _LISTED_BY.get(str(problem.get("type", "")).rpartition("/")[2])
+    if command and detail.count("There ") < 2:  # else they are named
+        detail += f" {command} shows those that there are."
     flaws = problem.get("errors") or []
     told = [flaw for flaw in flaws if flaw.get("detail") and flaw["detail"] not in detail]
     more = "; ".join(f"{flaw.get('pointer') or ''} {flaw['detail']}".strip() for flaw in told[:_SHOWN_FLAWS])

@@ -59,19 +59,22 @@ def find_unknown(
     """
     found: dict[str, npt.NDArray[np.intp]] = {}
     for place, words in known.items():
-        column, states = columns[place], columns[place].states()
-        present = np.arange(len(column)) if states is None else np.flatnonzero(states == Missing.PRESENT)
-        rows = present[_are_strange(column, present, words)]
+        rows = _strange_rows(columns[place], words)
         if len(rows):
             found[signature.features[place].name] = rows
     return found
 
 
-def _are_strange(
-    column: FeatureColumn, present: npt.NDArray[np.intp], words: frozenset[Any]
-) -> npt.NDArray[np.bool_] | slice:
-    """Which of the cells at `present` hold something else."""
-    if column.words is None:
-        return np.isin(column.values[present], np.array(list(words)), invert=True)
-    are_strange = np.array([word not in words for word in column.words.to_pylist()], dtype=np.bool_)
-    return are_strange[column.values[present]] if are_strange.any() else slice(0)
+def _strange_rows(column: FeatureColumn, words: frozenset[Any]) -> npt.NDArray[np.intp]:
+    """The rows whose cell holds something else; one that holds nothing does not."""
+    are_strange = None
+    if column.words is not None:
+        are_strange = np.array([word not in words for word in column.words.to_pylist()], dtype=np.bool_)
+        if not are_strange.any():  # as nearly always, and then no row need be looked at
+            return np.empty(0, np.intp)
+    states = column.states()
+    present = np.arange(len(column)) if states is None else np.flatnonzero(states == Missing.PRESENT)
+    values = column.values[present]
+    chosen = np.isin(values, np.array(list(words)), invert=True) if are_strange is None else are_strange[values]
+    rows: npt.NDArray[np.intp] = present[chosen]
+    return rows
