@@ -23,7 +23,9 @@ class Anchor:
     """What the parts of an estimator tell of one feature's values. Empty where they tell nothing."""
 
     ranges: list[tuple[float, float]] = field(default_factory=list)
-    markers: list[float] = field(default_factory=list)  # single numbers that mean something: gaps, categories
+    markers: list[float] = field(default_factory=list)  # single numbers that mean something: gaps, what fills them
+    numbers: list[float] = field(default_factory=list)  # that an encoder has learnt as categories
+    is_closed: bool = False  # that encoder refuses any other number
     words: list[str] = field(default_factory=list)
     vocabulary: list[str] = field(default_factory=list)  # of a text, word by word
 
@@ -64,7 +66,8 @@ def _note(sight: Sight, anchor: Anchor) -> None:
         if isinstance(category, str):
             anchor.words.append(str(category))
         elif _is_number(category):
-            anchor.markers.append(float(category))
+            anchor.numbers.append(float(category))
+            anchor.is_closed |= getattr(sight.part, "handle_unknown", None) == "error"
     vocabulary = getattr(sight.part, "vocabulary_", None)
     if isinstance(vocabulary, dict):
         anchor.vocabulary += [str(word) for word in list(vocabulary)[:_MOST_WORDS]]

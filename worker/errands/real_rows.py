@@ -23,6 +23,7 @@ from worker.sources.reader import SourceReader
 from worker.sources.sampling import Sample, sample_rows
 
 _ROWS = 200
+_LEAST_ANSWERED = 0.5  # of them; below it a person has to decide
 _MOST_SECONDS = 60.0  # that opening and trying may have taken
 _CALLERS_SECONDS = 165.0  # for all of it: the caller waits three minutes
 _STATEMENT_SECONDS = 25.0  # other errands wait meanwhile, whatever time-out the source has
@@ -34,7 +35,8 @@ def look_at_rows(
     """What was seen of the first rows of the source, for a person. `began`, of time.monotonic: the errand.
 
     A source that is away, empty or without the model's columns says so and hinders nothing. Raises ModelRefused where
-    rows are answered otherwise than the estimator answers, or none is, and whatever the process says of its end.
+    rows are answered otherwise than the estimator answers, or fewer than half are answered at all, and whatever the
+    process says of its end.
     """
     if missing_columns(new.signature, [column.name for column in source.columns]):
         return []  # said already, with the names
@@ -79,9 +81,9 @@ def _seen(report: Mapping[str, Any], source: str) -> list[str]:
         f"{count_of(count, 'row')} {code}, one with: {report['first_errors'].get(code, '')}"
         for code, count in report["errors"].items()
     )
-    if not answered:
+    if answered < _LEAST_ANSWERED * rows:
         raise ModelRefused(
-            f"None of {rows} rows of {source} is answered: {errors}. Mend the model or the source, or register it all "
+            f"{_answered(answered, rows, source)}: {errors}. Mend the model or the source, or register it all "
             'the same with --force "REASON".',
             can_force=True,
         )
@@ -95,3 +97,8 @@ def _seen(report: Mapping[str, Any], source: str) -> list[str]:
     return [f"{answered} of {rows} rows of {source} answered, each as the estimator itself answers"] + (
         [f"of {source}: {errors}"] if errors else []
     )
+
+
+def _answered(count: int, rows: int, source: str) -> str:
+    words = {0: "None", 1: "Only one"}.get(count, f"Only {count}")
+    return f"{words} of {rows} rows of {source} {'is' if count < 2 else 'are'} answered"

@@ -60,7 +60,7 @@ def _values(
         return random.random(rows) < 0.5
     if spec.kind is FeatureKind.DATETIME:
         return (random.integers(*_YEARS, rows) * 1_000_000).astype("datetime64[us]")
-    values = _within(spec, _numbers(spec, rows, random, anchor, is_far))
+    values = _within(spec, _of_categories(_numbers(spec, rows, random, anchor, is_far), random, anchor))
     return np.rint(values).astype(np.int64) if spec.kind is FeatureKind.INTEGER else values
 
 
@@ -86,6 +86,14 @@ def _numbers(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: 
     else:
         return _over_the_range(spec, rows, random)
     return _with_ends(spec, _with_markers(values, random, anchor), random, is_far)
+
+
+def _of_categories(values: Any, random: np.random.Generator, anchor: Anchor) -> Any:
+    """Numbers that are categories: as with words, one row in ten has another, unless that would be refused."""
+    if not anchor.numbers:
+        return values
+    is_known = np.full(len(values), fill_value=True) if anchor.is_closed else random.random(len(values)) < 0.9
+    return np.where(is_known, random.choice(anchor.numbers, len(values)), values)
 
 
 def _with_markers(values: Any, random: np.random.Generator, anchor: Anchor) -> Any:

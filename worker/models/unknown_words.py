@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from model.signature.inside import categories_of, sights
 from shared.models.signature import FeatureKind, Signature
 from shared.pages.layout import Missing
+from worker.models.frame import input_columns
 from worker.pages.columns import FeatureColumn
 
 # By the feature's place in the signature: the texts, or the numbers, that its encoder has learnt.
@@ -63,6 +65,11 @@ def find_unknown(
         if len(rows):
             found[signature.features[place].name] = rows
     return found
+
+
+def strange_features(rows: pa.Table, signature: Signature, known: KnownWords) -> list[str]:
+    """The features of a table in signature order that have such a word in any row."""
+    return list(find_unknown(input_columns(rows, signature), signature, known)) if known else []
 
 
 def _strange_rows(column: FeatureColumn, words: frozenset[Any]) -> npt.NDArray[np.intp]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from model.answering import Prediction, WrongAnswer
 from shared.logging import get_logger
+from shared.models.feature import shown
 from shared.models.signature import Signature
 from shared.models.task import Task
 from shared.status import RowError
@@ -21,18 +22,29 @@ from worker.scoring.row_checks import find_errors
 log = get_logger(__name__)
 
 Predict = Callable[[pa.Table], Prediction]
+Strange = Callable[[pa.Table], Sequence[str]]  # the features of a row whose value no encoder of the model knows
+
+_ENCODERS_WORDS = "unknown categor"  # of scikit-learn's, with handle_unknown="error"
 
 
 class PredictionFailed(Exception):
     """The model did not answer for these rows: it raised, hung, or ended its process."""
 
 
-def predict_rows(rows: Rows, signature: Signature, predict: Predict, *, task: Task = Task.BINARY) -> Answers:
+def predict_rows(
+    rows: Rows,
+    signature: Signature,
+    predict: Predict,
+    *,
+    task: Task = Task.BINARY,
+    strange: Strange | None = None,
+) -> Answers:
     """One answer or stated error per row.
 
     `predict` maps a table of n rows to n answers, or raises. A row for which it raises even when alone gets the error;
-    its neighbours get their answers. An answer of the wrong form for several rows is the model's fault, and so the
-    error of all of them. Raises ModelEnded where nothing can be asked any more: the batch is tried again.
+    its neighbours get their answers. Where an encoder refuses the row, `strange` names the features. An answer of the
+    wrong form for several rows is the model's fault, and so the error of all of them. Raises ModelEnded where nothing
+    can be asked any more: the batch is tried again.
     """
     answers = Answers.none_yet(len(rows))
     answers.errors.update(find_errors(rows, signature))
@@ -43,7 +55,7 @@ def predict_rows(rows: Rows, signature: Signature, predict: Predict, *, task: Ta
         raised: list[Exception] = []  # for a row alone
         table = rows.features if len(numbers) == len(rows) else rows.features.filter(pa.array(good))
         try:
-            _predict_part(table, numbers, predict, answers, raised)
+            _predict_part(table, numbers, predict, answers, raised, strange)
         except WrongAnswer as error:
             stated = StatedError(RowError.MODEL_FAILED, storable(str(error)))
             answers.errors.update(dict.fromkeys(map(int, numbers), stated))
@@ -54,7 +66,12 @@ def predict_rows(rows: Rows, signature: Signature, predict: Predict, *, task: Ta
 
 
 def _predict_part(
-    table: pa.Table, numbers: npt.NDArray[np.intp], predict: Predict, answers: Answers, raised: list[Exception]
+    table: pa.Table,
+    numbers: npt.NDArray[np.intp],
+    predict: Predict,
+    answers: Answers,
+    raised: list[Exception],
+    strange: Strange | None,
 ) -> None:
     try:
         prediction = _right_count(predict(table), table.num_rows)
@@ -62,14 +79,27 @@ def _predict_part(
         raise
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises must not cost its neighbours
         if table.num_rows == 1:
-            raised.append(error)
-            answers.errors[int(numbers[0])] = StatedError(RowError.MODEL_FAILED, _words(error))
+            unknown = _unknown(error, table, strange)
+            if unknown is None:
+                raised.append(error)
+            answers.errors[int(numbers[0])] = unknown or StatedError(RowError.MODEL_FAILED, _words(error))
             return
         middle = table.num_rows // 2
-        _predict_part(table.slice(0, middle), numbers[:middle], predict, answers, raised)
-        _predict_part(table.slice(middle), numbers[middle:], predict, answers, raised)
+        _predict_part(table.slice(0, middle), numbers[:middle], predict, answers, raised, strange)
+        _predict_part(table.slice(middle), numbers[middle:], predict, answers, raised, strange)
         return
     answers.put(numbers, prediction)
+
+
+def _unknown(error: Exception, row: pa.Table, strange: Strange | None) -> StatedError | None:
+    """The caller's value and not the model's fault: an encoder says so, and a value is one that it has not learnt."""
+    names = strange(row) if strange is not None and _ENCODERS_WORDS in str(error).lower() else []
+    if not names:
+        return None
+    return StatedError(
+        RowError.INVALID_FEATURE,
+        storable(f"the model's encoder does not know the value of {', '.join(map(shown, names))}"),
+    )
 
 
 def _right_count(prediction: Prediction, rows: int) -> Prediction:

@@ -28,7 +28,7 @@ from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
-from worker.models.unknown_words import KnownWords
+from worker.models.unknown_words import KnownWords, strange_features
 from worker.pages.columns import FeatureColumn
 from worker.scoring.answers import Answers, StatedError, make_page
 from worker.scoring.apart import open_apart
@@ -218,7 +218,13 @@ class Scorer:
         metadata = model.artefact.metadata
         rows = read_rows(self.sources, claims, metadata.signature)
         given = BatchInput(rows.features, model)
-        answers = predict_rows(rows, metadata.signature, self._watched(given.predict), task=metadata.task)
+        answers = predict_rows(
+            rows,
+            metadata.signature,
+            self._watched(given.predict),
+            task=metadata.task,
+            strange=lambda row: strange_features(row, metadata.signature, model.known_words),
+        )
         return self._finish(claims, rows, answers, metadata, known_words=model.known_words, columns=given.columns)
 
     def _is_last(self, held: Claim) -> bool:

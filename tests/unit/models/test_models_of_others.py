@@ -506,28 +506,6 @@ def test_words_that_boosting_itself_encodes_are_counted(chosen: Any) -> None:
     assert [inside[name, "HistGradientBoostingClassifier"] for name in ("city", *NUMBERS)] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("known", [[2001, 2002, 2003], [2001.5, 2002.5, 2003.5], [True]], ids=str)
-@pytest.mark.parametrize("encoder", [OneHotEncoder(handle_unknown="ignore"), "boosting"], ids=["one hot", "boosting"])
-def test_numbers_that_an_encoder_does_not_know_are_counted(encoder: Any, known: list[Any]) -> None:
-    """A number is a category where the model takes it as one; a gap is none, and what it knows is none."""
-    frame = FRAME[NUMBERS].assign(year=[known[row % len(known)] for row in range(len(FRAME))])
-    boosting = HistGradientBoostingClassifier(max_iter=10)
-    if encoder == "boosting":
-        frame["year"] = frame.year.astype(float)
-        estimator: Any = boosting.set_params(categorical_features=["year"])
-    else:
-        estimator = make_pipeline(ColumnTransformer([("year", encoder, ["year"])], remainder="passthrough"), boosting)
-    model = load_model(registered(estimator.fit(frame, LABELS)), 1)
-    rows = people(3)[NUMBERS].assign(year=known[0])
-    strange = not known[0] if known == [True] else 1990
-    rows["year"] = rows.year.astype(object)
-    rows.loc[:4, "year"] = strange
-    rows["year"] = rows.year.astype(bool if model.signature.features[-1].kind is FeatureKind.BOOLEAN else float)
-    report = check_model(model, table_of(model.signature, rows))
-    assert (report.unknown_categories, report.is_equal) == ({"year": 5}, True)
-    assert model.known_words == {len(NUMBERS): frozenset(known)}
-
-
 def test_another_patch_release_is_held_to_the_answers_that_were_kept() -> None:
     """The same to 1e-9, or refused with how many rows differ and by how much."""
     model = load_model(registered(SERVED["tutorial"]()), 1)

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from model.errors import ModelRefused
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.keys import KeyColumn
 from shared.sources.source import Source, SourceColumn
@@ -54,3 +55,31 @@ def test_a_check_that_its_caller_no_longer_waits_for_is_said(
         with pytest.raises(ErrandRefused):
             real_rows.look_at_rows(*given, began=time.monotonic() - began)
     assert asked == [25.0]
+
+
+@pytest.mark.parametrize(
+    ("answered", "begins"),
+    [(0, "None of 200 rows of people is"), (1, "Only one of 200 rows of people is"),
+     (99, "Only 99 of 200 rows of people are"), (100, None)],
+)  # fmt: skip
+def test_a_model_that_answers_few_of_the_rows_needs_a_reason(answered: int, begins: str | None) -> None:
+    """Half of them at least: what the others lack is said, and whoever knows better says why."""
+    report = {
+        "rows": 200,
+        "answered": answered,
+        "errors": {"missing_feature": 200 - answered},
+        "first_errors": {"missing_feature": "'age' is missing"},
+        "differences": {},
+    }
+    if begins is None:
+        said = real_rows._seen(report, "people")
+        assert said == [
+            "100 of 200 rows of people answered, each as the estimator itself answers",
+            "of people: 100 rows missing_feature, one with: 'age' is missing",
+        ]
+        return
+    with pytest.raises(
+        ModelRefused, match=rf"^{begins} answered: .* missing_feature, one with: 'age' is missing\."
+    ) as raised:
+        real_rows._seen(report, "people")
+    assert raised.value.can_force

@@ -1,0 +1,93 @@
+"""Models that take numbers as categories: a year, a level from 1 to 5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from model.answering import Prediction
+from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.status import RowError
+from tests.unit.models.test_models_of_others import (
+    COLUMNS,
+    FRAME,
+    LABELS,
+    LR,
+    NUMBERS,
+    Column,
+    people,
+    registered,
+    table_of,
+)
+from worker.models.check import check_model
+from worker.models.loaded_model import load_model
+from worker.scoring.answers import StatedError
+from worker.scoring.feature_reader import Rows
+from worker.scoring.prediction import predict_rows
+
+LEVELS = [f"level {place}" for place in range(5)]
+LEVELLED = [*COLUMNS, *(Column(name, "integer") for name in LEVELS)]
+
+
+@pytest.mark.parametrize("known", [[2001, 2002, 2003], [2001.5, 2002.5, 2003.5], [True]], ids=str)
+@pytest.mark.parametrize("encoder", [OneHotEncoder(handle_unknown="ignore"), "boosting"], ids=["one hot", "boosting"])
+def test_numbers_that_an_encoder_does_not_know_are_counted(encoder: Any, known: list[Any]) -> None:
+    """A number is a category where the model takes it as one; a gap is none, and what it knows is none."""
+    frame = FRAME[NUMBERS].assign(year=[known[row % len(known)] for row in range(len(FRAME))])
+    boosting = HistGradientBoostingClassifier(max_iter=10)
+    if encoder == "boosting":
+        frame["year"] = frame.year.astype(float)
+        estimator: Any = boosting.set_params(categorical_features=["year"])
+    else:
+        estimator = make_pipeline(ColumnTransformer([("year", encoder, ["year"])], remainder="passthrough"), boosting)
+    model = load_model(registered(estimator.fit(frame, LABELS)), 1)
+    rows = people(3)[NUMBERS].assign(year=known[0])
+    strange = not known[0] if known == [True] else 1990
+    rows["year"] = rows.year.astype(object)
+    rows.loc[:4, "year"] = strange
+    rows["year"] = rows.year.astype(bool if model.signature.features[-1].kind is FeatureKind.BOOLEAN else float)
+    report = check_model(model, table_of(model.signature, rows))
+    assert (report.unknown_categories, report.is_equal) == ({"year": 5}, True)
+    assert model.known_words == {len(NUMBERS): frozenset(known)}
+
+
+def levelled(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """With five levels from 1 to 5, as forms ask for them."""
+    random = np.random.default_rng(seed)
+    return rows[["age"]].assign(**{name: random.integers(1, 6, len(rows)) for name in LEVELS})
+
+
+@pytest.mark.parametrize("encoder", [OneHotEncoder(sparse_output=False), OrdinalEncoder()], ids=["one hot", "ordinal"])
+@pytest.mark.parametrize("last", [LR(), HistGradientBoostingClassifier(max_iter=10)], ids=["linear", "boosting"])
+def test_a_number_that_an_encoder_refuses_names_its_feature(encoder: Any, last: Any) -> None:
+    """The model is registered, tried on levels that there are; the row of another level says which feature it is."""
+    estimator = make_pipeline(ColumnTransformer([("levels", encoder, LEVELS)], remainder="passthrough"), last)
+    made = registered(estimator.fit(levelled(FRAME), LABELS), columns=LEVELLED)
+    assert not [finding for finding in made.metadata.findings if "refused" in finding]
+    assert {spec.name for spec in made.metadata.signature.features if spec.nullable} == set()
+    model = load_model(made, 1)
+    rows = levelled(people(3), 3)
+    rows.loc[7, ["level 1", "level 3"]] = 9
+    report = check_model(model, table_of(model.signature, rows))
+    assert (report.errors, report.is_equal) == ({"invalid_feature": 1}, True)
+    assert report.first_errors == {"invalid_feature": "the model's encoder does not know the value of level 1, level 3"}
+
+
+def test_a_fault_of_the_model_is_no_fault_of_a_value() -> None:
+    """An unknown number that the model passes over does not explain what else it raises."""
+
+    def predict(_: pa.Table) -> Prediction:
+        raise ValueError("something else")
+
+    rows = Rows(np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.bool_), pa.table({"year": [1990.0]}))
+    signature = Signature((FeatureSpec("year", FeatureKind.NUMBER),))
+    answers = predict_rows(rows, signature, predict, strange=lambda _: ["year"])
+    assert answers.errors == {0: StatedError(RowError.MODEL_FAILED, "the model raised ValueError")}
