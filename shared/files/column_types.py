@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.files import moments, numbers
+from shared.flag_words import flag_of
 from shared.sentences import Sentence
 
 NULL_WORDS = frozenset({"NA", "N/A", "#N/A", "NULL", "null", "NaN", "nan", "None"})  # beside nothing; not in texts
-BOOLEAN_PAIRS = (("true", "false"), ("yes", "no"), ("oui", "non"), ("vrai", "faux"), ("ja", "nein"))
-_WORDS = {word: value for pair in BOOLEAN_PAIRS for word, value in zip(pair, ("true", "false"), strict=True)}
 INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 TYPES = (*INTEGER_LIMITS, "numeric", "double precision", "boolean", "date", "timestamp", "timestamptz", "uuid", "text")
 ALIASES = {
@@ -100,11 +99,11 @@ def _double(text: str, dress: Dress) -> str:
 
 
 def _boolean(text: str, _: Dress) -> str:
-    word = _WORDS.get(text.casefold()) or {"1": "true", "0": "false"}.get(text)
-    if word is None:
+    value = flag_of(text)
+    if value is None:
         said = f"{text[:80]!r} is neither true nor false (yes/no, oui/non, 1/0)"
         raise Misfit(Sentence(said, "not_boolean", value=text[:80]))
-    return word
+    return "true" if value else "false"
 
 
 def _date(text: str, dress: Dress) -> str:

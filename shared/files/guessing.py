@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field
 
 from shared.files import moments, numbers
-from shared.files.column_types import BOOLEAN_PAIRS, INTEGER_LIMITS, NULL_WORDS, Dress
+from shared.files.column_types import INTEGER_LIMITS, NULL_WORDS, Dress
 from shared.files.refusals import CellFault
+from shared.flag_words import FLAG_PAIRS
 from shared.sentences import Sentence
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -99,7 +100,7 @@ class ColumnGuess:
             self._forms.discard("uuid")
         if "boolean" in self._forms:
             self._words.add(text.casefold())
-            if not any(self._words <= set(pair) for pair in BOOLEAN_PAIRS):
+            if not any(self._words <= set(pair) for pair in FLAG_PAIRS):
                 self._forms.discard("boolean")
         if self._forms & {"date", "moment"}:
             self._see_day(text)
@@ -149,7 +150,7 @@ class ColumnGuess:
             return self._decide_number(file_uses_comma)
         if self._forms & {"date", "moment"}:
             return self._decide_day()
-        if "boolean" in self._forms and any(self._words == set(pair) for pair in BOOLEAN_PAIRS):
+        if "boolean" in self._forms and any(self._words == set(pair) for pair in FLAG_PAIRS):
             return "boolean", Dress()
         if "boolean" in self._forms and self._words <= {"true", "false"}:
             return "boolean", Dress()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from shared.flag_words import SHOWN, flag_of
 from shared.models.feature import is_finer_than_microseconds
 from shared.sentences import Sentence
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
@@ -31,9 +32,10 @@ def value_text(kind: str, value: object) -> str:
 
 
 def _boolean(value: object) -> str:
-    if not isinstance(value, bool) and (not isinstance(value, str) or value.lower() not in ("true", "false")):
-        raise Unfit(Sentence("must be true or false", "not_boolean"))
-    return str(value).lower()
+    found = flag_of(value) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise Unfit(Sentence(f"must be {SHOWN if isinstance(value, str) else 'true or false'}", "not_boolean"))
+    return "true" if found else "false"
 
 
 def _number(value: object) -> str:

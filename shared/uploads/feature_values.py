@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from shared.flag_words import SHOWN, flag_of
 from shared.models.feature import (
     INT8_MAX,
     INT8_MIN,
@@ -32,7 +33,6 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?
 _MOST_LETTERS = 400  # of a number: reading a longer one is slow
 _NOT_OF_INTEGERS = str.maketrans("", "", "0123456789+-")
 _NOT_OF_NUMBERS = str.maketrans("", "", "0123456789+-.eE")
-_WORDS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False}
 _LONGEST_SHOWN = 40
 
 
@@ -169,7 +169,7 @@ def _finite(spec: FeatureSpec, value: float) -> float:
 
 
 def _boolean(spec: FeatureSpec, text: str) -> bool:
-    value = _WORDS.get(text.lower())
+    value = flag_of(text)
     if value is None:
         raise ValueRefused(spec, _WANTED[spec.kind], text)
     return value
@@ -193,7 +193,7 @@ def _moment(spec: FeatureSpec, value: Any) -> str:
 _WANTED = {
     FeatureKind.INTEGER: "a whole number",
     FeatureKind.NUMBER: "a number with a decimal point",
-    FeatureKind.BOOLEAN: "true or false",
+    FeatureKind.BOOLEAN: SHOWN,
 }
 _BY_KIND: dict[FeatureKind, Callable[[FeatureSpec, str], Any]] = {
     FeatureKind.INTEGER: _integer,

@@ -16,6 +16,7 @@ from shared.files.column_types import Dress, Misfit, read_value
 from shared.files.csv_table import CsvTable
 from shared.files.refusals import CellFault, PlacesRefused, TableRefused
 from shared.files.table import Column, OpenTypes, infer
+from shared.flag_words import SHOWN
 from shared.models.feature import FeatureKind, FeatureSpec, shown
 from shared.models.signature import Signature
 from shared.sentences import Sentence, retold, sentence_of, without_value
@@ -41,7 +42,7 @@ _LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
 _WANTED = {
     FeatureKind.INTEGER: "a whole number",
     FeatureKind.NUMBER: "a number",
-    FeatureKind.BOOLEAN: "true or false (yes/no, oui/non, 1/0)",
+    FeatureKind.BOOLEAN: SHOWN,
     FeatureKind.CATEGORY: "a text",
     FeatureKind.DATETIME: "a date or a time",
 }

@@ -131,11 +131,11 @@ def test_a_model_without_a_source_takes_any_key(settings: Settings, engine: Engi
 
 def test_a_refusal_names_line_and_column_and_leaves_nothing(gateway: Gateway, engine: Engine) -> None:
     """422, and no row anywhere."""
-    answer = gateway.post(PATH, content=(HEADER + "1,30,x,Sales,true\n2,30,1,Sales,ja\n").encode(), headers=CSV)
+    answer = gateway.post(PATH, content=(HEADER + "1,30,x,Sales,true\n2,30,1,Sales,jo\n").encode(), headers=CSV)
     assert answer.status_code == 422
     assert [(flaw["pointer"], flaw["code"], flaw["detail"]) for flaw in answer.json()["errors"]] == [
         ("/line/2", "invalid_feature", "line 2: monthly_income must be a whole number; got 'x'"),
-        ("/line/3", "invalid_feature", "line 3: over_time must be true or false; got 'ja'"),
+        ("/line/3", "invalid_feature", "line 3: over_time must be true or false (yes/no, oui/non, 1/0); got 'jo'"),
     ]
     with autocommit(engine) as connection:
         assert connection.execute(text("SELECT count(*) FROM predictq.jobs")).scalar_one() == 0

@@ -85,6 +85,12 @@ def test_texts_become_what_the_signature_says() -> None:
     assert (found.count, found.lines, found.spelled) == (2, b"", {})
 
 
+def test_flags_are_written_as_in_files_that_are_imported() -> None:
+    """In the languages of the import, in PostgreSQL's own letters, and in any case."""
+    found = of_csv("is member,age,income,city,since\nYes,,,,\nnon,,,,\nVRAI,,,,\nnein,,,,\nf,,,,\n1,,,,\n0,,,,\n")
+    assert [row["is member"] for row in features(found)] == [True, False, True, False, False, True, False]
+
+
 def test_a_key_comes_along() -> None:
     """`client_id` or the source's own column, by itself or of several columns; a model without a source takes any."""
     cells = "41,1.5,true,Orly,2026-01-31T12:00:00"
@@ -107,7 +113,7 @@ def test_a_key_comes_along() -> None:
         ('1,"1,5",,,', "income must be a number with a decimal point; got '1,5'"),
         ("1,nan,,,", "income must be a number with a decimal point; got 'nan'"),
         ("1,1e999,,,", "income must be a number that a double can hold; got 'inf'"),
-        ("1,,oui,,", "is member must be true or false; got 'oui'"),
+        ("1,,peut-être,,", "is member must be true or false (yes/no, oui/non, 1/0); got 'peut-être'"),
         ("1,,,,31/01/2026", f"since must be {A_TIME}; got '31/01/2026'"),
         ("1,,,,2026-01-31T12:00:00Z", f"since must be {A_TIME}; got '2026-01-31T12:00:00Z'"),
         (

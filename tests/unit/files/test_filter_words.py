@@ -20,10 +20,22 @@ def test_true_and_false_can_be_asked_for_in_columns_of_texts_and_of_truth_values
         assert value_text("boolean", where["flag"]) == word.lower()
 
 
-def test_another_word_is_no_truth_value() -> None:
+@pytest.mark.parametrize(
+    ("typed", "means"),
+    [("Yes", "true"), ("oui", "true"), ("NON", "false"), ("f", "false"), ("1", "true"), (False, "false")],
+)
+def test_a_flag_is_asked_for_by_the_words_that_files_have(typed: object, means: str) -> None:
+    """As imports and uploads read them."""
+    assert value_text("boolean", typed) == means
+
+
+@pytest.mark.parametrize(
+    ("typed", "more"), [("perhaps", r" \(yes/no, oui/non, 1/0\)"), ("", r" \(yes"), (1, "$"), (None, "$")]
+)
+def test_another_word_is_no_truth_value(typed: object, more: str) -> None:
     """It is refused, and not taken for false."""
-    with pytest.raises(Unfit):
-        value_text("boolean", "yes")
+    with pytest.raises(Unfit, match=f"^must be true or false{more}"):
+        value_text("boolean", typed)
 
 
 @pytest.mark.parametrize(
