@@ -96,7 +96,9 @@ class RunFailed(PredictqError):
 
 
 class NoStack(PredictqError):
-    """No stack was found and no address given."""
+    """No stack was found and no address given. `says_start`: its words have the command that starts one."""
+
+    says_start = False
 
     def __init__(self, what: str, variable: str = "") -> None:
         super().__init__(
@@ -110,4 +112,5 @@ class NoStack(PredictqError):
         error = cls(what)
         start = f"predictq up --directory {quote(str(directory))}"
         error.args = (f"no {what}: nothing runs in {directory}. Start it with: {start}",)
+        error.says_start = True
         return error

@@ -47,7 +47,8 @@ def examine() -> list[Finding]:
     try:
         fill_environment(redis=True)
     except NoStack as error:
-        return [Finding("stack", ok=False, detail=str(error), advice="predictq up")]
+        advice = None if error.says_start else "where none runs anywhere yet: predictq up"
+        return [Finding("stack", ok=False, detail=str(error), advice=advice)]
     settings = load_settings()
     engine = make_engine(settings, application_name="predictq-doctor")
     try:
@@ -115,14 +116,16 @@ def _examine_sources(engine: Engine) -> Finding:
         found = [source.name for source in list_sources(connection)]
         away = [need.about["source"] for need in away_sources(connection)]
         refusing = refusing_sources(connection)
-    if refusing and not away:
-        detail, advice = words_of(refusing[0])
-        return Finding("sources", ok=False, detail=detail, advice=advice)
-    if away:
-        answering = [name for name in found if name not in away]
-        detail = f"{_some(away)} {'does' if len(away) == 1 else 'do'} not answer"
-        detail += f"; {_some(answering)} {'does' if len(answering) == 1 else 'do'}" if answering else ""
-        return Finding("sources", ok=False, detail=detail, advice=f"predictq sources check {quote(away[0])}")
+    if away or refusing:
+        gone = [need.about["source"] for need in refusing]
+        fine = [name for name in found if name not in {*away, *gone}]
+        parts = [
+            f"{_some(away)} {'does' if len(away) == 1 else 'do'} not answer" if away else "",
+            f"{_some(fine)} {'does' if len(fine) == 1 else 'do'}" if away and fine else "",
+            f"{_some(gone)} cannot be read: a right, its table or a column is gone" if gone else "",
+        ]
+        detail = "; ".join(filter(None, parts))
+        return Finding("sources", ok=False, detail=detail, advice=f"predictq sources check {quote((away + gone)[0])}")
     if found:
         return Finding("sources", ok=True, detail=_some(found))
     advice = "predictq sources add NAME --table SCHEMA.TABLE --key COLUMN"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from cli.doctor.examinations import _examine_attention, _examine_pauses, _examin
 from shared.batches.claims import claim, record_failure
 from shared.config import Settings
 from shared.postgres.engine import autocommit
-from shared.sources.source import read_source, update_source
+from shared.sources.source import add_source, read_source, update_source
 from shared.status import Queue
 from shared.watching.workers import Worker, beat
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
@@ -38,6 +39,27 @@ def needs(gateway: Gateway) -> dict[str, dict[str, Any]]:
 def alive(engine: Engine, models: list[str] | None = None) -> None:
     with autocommit(engine) as connection:
         beat(connection, Worker("w@host", 1, ["bulk"], models, [""], {}))
+
+
+def test_doctor_names_every_source_that_is_away_or_refuses(engine: Engine) -> None:
+    """In one line, the ones that answer after them; what to type is for the first."""
+    with engine.begin() as connection:
+        clients = read_source(connection, "clients")
+        for name in ("crm", "erp", "old crm"):
+            add_source(connection, replace(clients, name=name))
+    assert _examine_sources(engine).detail == "clients, crm, erp, old crm"
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.sources SET refused_since = now() WHERE name IN ('crm', 'old crm')"))
+    said = _examine_sources(engine)
+    assert said.detail == "crm, old crm cannot be read: a right, its table or a column is gone"
+    assert (said.ok, said.advice) == (False, "predictq sources check crm")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.sources SET away_since = now() WHERE name = 'erp'"))
+    said = _examine_sources(engine)
+    assert said.detail == (
+        "erp does not answer; clients does; crm, old crm cannot be read: a right, its table or a column is gone"
+    )
+    assert said.advice == "predictq sources check erp"
 
 
 def test_each_matter_has_a_code_its_figures_and_words(gateway: Gateway, engine: Engine, settings: Settings) -> None:
@@ -128,7 +150,11 @@ def test_a_source_that_refuses_is_told_of_until_it_is_checked(gateway: Gateway, 
     found = needs(gateway)["source_refuses"]
     assert found["detail"] == "the source clients cannot be read: a right, its table or a column is gone"
     said = _examine_sources(engine)
-    assert (said.ok, said.detail, said.advice) == (False, found["detail"], "predictq sources check clients")
+    assert (said.ok, said.detail, said.advice) == (
+        False,
+        found["detail"].removeprefix("the source "),
+        "predictq sources check clients",
+    )
     with engine.begin() as connection:
         update_source(connection, source)
     assert needs(gateway) == {}

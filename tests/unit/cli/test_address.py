@@ -178,8 +178,9 @@ def test_a_chosen_directory_goes_over_place_and_environment(
         assert getattr(known_gateway(), "url", None) == state.api_url
         fill_environment(redis=True)
         assert (os.environ["DATABASE_URL"], os.environ["REDIS_URL"]) == (state.database_url, state.redis_url)
-    with pytest.raises(NoStack, match=r"nothing runs in .*predictq up --directory '.*my stack'"):
+    with pytest.raises(NoStack, match=r"nothing runs in .*predictq up --directory '.*my stack'") as raised:
         api_address(None, None)
+    assert raised.value.says_start  # doctor says it once
 
 
 def test_every_command_takes_a_directory() -> None:
