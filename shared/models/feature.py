@@ -131,6 +131,11 @@ class FeatureProblem:
     detail: str
 
 
+def may_be_rounded(value: object) -> bool:
+    """Whether a whole number that came as a double may be another than was written: from ±2⁵³ on."""
+    return type(value) is float and abs(value) >= EXACT_INTEGER
+
+
 def shown(name: str) -> str:
     """A feature's name at the begin of a sentence: quoted where a spreadsheet would take it for a formula."""
     return name if name[:1].isalpha() or name[:1] == "_" else repr(name)
@@ -188,6 +193,11 @@ def _integer_detail(spec: FeatureSpec, value: float) -> str | None:
             return _not_a_number(spec)
         text = f"{_not_a_number(spec)} from {INT8_MIN} to {INT8_MAX}"
         return Sentence(text, "not_whole", name=spec.name, minimum=INT8_MIN, maximum=INT8_MAX)
+    if may_be_rounded(value):
+        text = (
+            f"{shown(spec.name)} must be a whole number in plain digits: with a point or an exponent it may be rounded"
+        )
+        return Sentence(text, "not_whole", name=spec.name, minimum=spec.minimum, maximum=spec.maximum)
     if spec.is_exact_to_2_53 and abs(value) > EXACT_INTEGER:
         return f"{shown(spec.name)} is beyond ±2⁵³, and the model takes it as a double, which cannot hold it exactly"
     return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from shared.flag_words import SHOWN, flag_of
-from shared.models.feature import is_finer_than_microseconds
+from shared.models.feature import is_finer_than_microseconds, may_be_rounded
 from shared.sentences import Sentence
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
 
@@ -23,7 +23,9 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 def value_text(kind: str, value: object) -> str:
     """The text of a value for a column of this type. Raises Unfit."""
-    if kind in INTEGER_RANGES and isinstance(value, float) and value.is_integer():
+    if kind == "numeric" and may_be_rounded(value):
+        raise Unfit(Sentence("must be a string of its digits: beyond ±2⁵³ a number may be rounded", "not_number"))
+    if kind in INTEGER_RANGES and isinstance(value, float) and value.is_integer() and not may_be_rounded(value):
         value = int(value)  # 30.0 is a whole number in JSON
     reader = _READERS.get(kind) or KEY_TYPES.get(kind)
     if reader is None:

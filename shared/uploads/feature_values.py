@@ -21,6 +21,7 @@ from shared.models.feature import (
     category_of,
     is_finer_than_microseconds,
     is_storable,
+    may_be_rounded,
     shown,
 )
 from shared.models.signature import Signature
@@ -152,6 +153,8 @@ def _whole(spec: FeatureSpec, value: float) -> int:
         raise ValueRefused(spec, _WANTED[spec.kind], value)
     if not INT8_MIN <= value <= INT8_MAX:
         raise ValueRefused(spec, "a whole number of 64 bits", value)
+    if may_be_rounded(value):
+        raise ValueRefused(spec, "a whole number of 64 bits in plain digits, without point or exponent", value)
     return int(value)
 
 

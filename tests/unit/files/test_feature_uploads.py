@@ -33,6 +33,7 @@ SIGNATURE = Signature(
 INTEGER = KeyForm((KeyColumn("no", "bigint"),))
 COMPOSITE = KeyForm((KeyColumn("country", "text"), KeyColumn("no", "integer")))
 HEADER = "age,income,is member,city,since"
+DIGITS = "a whole number of 64 bits in plain digits, without point or exponent"
 A_TIME = "a time without a time zone as ISO 8601 writes it, such as 2026-11-26T14:30:00"
 ROW = {"age": 41, "income": 1.5, "is member": True, "city": "Orly", "since": "2026-01-31T12:00:00"}
 
@@ -136,6 +137,10 @@ def test_what_does_not_convert_is_named_by_line_and_column(row: str, detail: str
         ({"age": "41"}, "age must be a whole number; got '41'"),
         ({"age": True}, "age must be a whole number; got 'True'"),
         ({"age": 1.5}, "age must be a whole number; got '1.5'"),
+        ({"age": 2**64}, "age must be a whole number of 64 bits; got '1.8446744073709552e+19'"),
+        # A double of its own: what was written is not known any more.
+        ({"age": -(2**63) - 1}, f"age must be {DIGITS}; got '-9.223372036854776e+18'"),
+        ({"age": float(2**53)}, f"age must be {DIGITS}; got '9007199254740992.0'"),
         ({"income": "1"}, "income must be a number; got '1'"),
         ({"is member": 1}, "is member must be true or false; got '1'"),
         ({"city": 5}, "city must be a string; got '5'"),

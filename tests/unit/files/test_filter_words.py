@@ -29,6 +29,17 @@ def test_a_flag_is_asked_for_by_the_words_that_files_have(typed: object, means: 
     assert value_text("boolean", typed) == means
 
 
+def test_a_number_that_was_rounded_on_its_way_selects_nobody_else() -> None:
+    """Beyond ±2⁵³ and beyond 64 bits a reader of JSON makes a double of it: its digits as a string are exact."""
+    for kind in ("bigint", "numeric"):
+        assert value_text(kind, float(2**53 - 1)).removesuffix(".0") == str(2**53 - 1)
+        assert value_text(kind, str(2**53 + 1)) == str(2**53 + 1)
+        for value in (float(2**53), -float(2**63)):
+            with pytest.raises(Unfit, match="digits"):
+                value_text(kind, value)
+    assert value_text("double precision", 1e300) == "1e+300"
+
+
 @pytest.mark.parametrize(
     ("typed", "more"), [("perhaps", r" \(yes/no, oui/non, 1/0\)"), ("", r" \(yes"), (1, "$"), (None, "$")]
 )

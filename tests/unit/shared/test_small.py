@@ -105,6 +105,7 @@ def test_good_features_have_no_problem(change: dict[str, Any]) -> None:
         ({"age": "30"}, "invalid_feature", "age must be a whole number from 14 to 120"),
         ({"team": 30.5}, "invalid_feature", "team must be a whole number"),
         ({"team": 2**63}, "invalid_feature", "team must be a whole number from -9223372036854775808 to"),
+        ({"team": float(2**53)}, "invalid_feature", "team must be a whole number in plain digits: with a point"),
         ({"rank": -1.5}, "invalid_feature", "rank must be a whole number of at least 0"),
         ({"age": 13}, "invalid_feature", "age must be at least 14; got 13"),
         ({"age": 121}, "invalid_feature", "age must be at most 120; got 121"),
