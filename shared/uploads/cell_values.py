@@ -12,7 +12,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from shared.models.feature import EXACT_INTEGER, INT8_MAX, INT8_MIN, FeatureKind, FeatureSpec, is_storable
+from shared.models.feature import (
+    EXACT_INTEGER,
+    INT8_MAX,
+    INT8_MIN,
+    FeatureKind,
+    FeatureSpec,
+    is_storable,
+    may_be_rounded,
+)
 from shared.sources.errors import KeyRefused
 from shared.uploads.feature_values import ValueRefused, value_of_text, word_of
 
@@ -45,7 +53,7 @@ def key_text(cell: Any) -> str:
     if isinstance(cell, bool) or not isinstance(cell, str | int | float | Decimal | date):
         raise KeyRefused("must be a text, a whole number or a date")
     if isinstance(cell, float):
-        if not cell.is_integer() or abs(cell) > EXACT_INTEGER:
+        if not cell.is_integer() or may_be_rounded(cell):
             raise KeyRefused("is a number with a fraction, or one of more digits than the file keeps: make it a text")
         return str(int(cell))
     if isinstance(cell, datetime):
@@ -60,6 +68,8 @@ def _integer(spec: FeatureSpec, cell: Any) -> int:
         raise ValueRefused(spec, "a whole number", cell)
     if not INT8_MIN <= cell <= INT8_MAX:
         raise ValueRefused(spec, "a whole number of 64 bits", cell)
+    if may_be_rounded(cell):
+        raise ValueRefused(spec, "a whole number; this one has more digits than the file keeps: make it a text", cell)
     return int(cell)
 
 
@@ -85,7 +95,7 @@ def _category(spec: FeatureSpec, cell: Any) -> str:
     if isinstance(word, str):
         return word
     is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
-    if is_number and cell == cell // 1 and abs(cell) <= EXACT_INTEGER:
+    if is_number and cell == cell // 1 and abs(cell) < EXACT_INTEGER:
         return str(int(cell))
     raise ValueRefused(spec, "a text", cell)
 

@@ -25,7 +25,7 @@ MOMENT = dt.datetime.fromisoformat("2024-12-31T10:30")
         (" 007\t", "007"),
         (12, "12"),
         (12.0, "12"),
-        (float(2**53), str(2**53)),
+        (float(2**53 - 1), str(2**53 - 1)),
         (Decimal("1.50"), "1.50"),
         (Decimal("1E+3"), "1000"),
         (dt.date(2024, 12, 31), "2024-12-31"),
@@ -38,7 +38,7 @@ def test_a_cell_is_the_key_that_a_file_of_text_would_have(cell: Any, text: str) 
     assert key_text(cell) == text
 
 
-@pytest.mark.parametrize("cell", [True, 1.5, float(2**53 + 2), math.inf, b"7", [7]])
+@pytest.mark.parametrize("cell", [True, 1.5, float(2**53), math.inf, b"7", [7]])
 def test_a_cell_that_may_have_lost_something_is_no_key(cell: Any) -> None:
     """Nor is one that no key can be."""
     with pytest.raises(KeyRefused):
@@ -50,6 +50,14 @@ def test_a_whole_number_that_a_double_would_round_is_refused(cell: int) -> None:
     """Up as well as down."""
     with pytest.raises(ValueRefused, match="a double holds exactly"):
         value_of_cell(FeatureSpec("income", FeatureKind.NUMBER), cell)
+
+
+@pytest.mark.parametrize("cell", [True, "x", dt.date(2024, 12, 31)])
+@pytest.mark.parametrize("kind", [FeatureKind.NUMBER, FeatureKind.INTEGER])
+def test_what_is_no_number_becomes_none(kind: FeatureKind, cell: Any) -> None:
+    """A flag is no 1, and a day is no count of days."""
+    with pytest.raises(ValueRefused, match="number"):
+        value_of_cell(FeatureSpec("income", kind), cell)
 
 
 @pytest.mark.parametrize("letters", [str.lower, str.upper, str.title])

@@ -86,6 +86,15 @@ def test_texts_become_what_the_signature_says() -> None:
     assert (found.count, found.lines, found.spelled) == (2, b"", {})
 
 
+def test_a_record_is_told_all_that_is_wrong_with_it() -> None:
+    """Its key and each of its features, in one reading of the file."""
+    with pytest.raises(UploadRefused) as caught:
+        of_csv(f"no,{HEADER}\nx,4.5,a,,,\n", INTEGER)
+    assert [str(fault).partition(" must")[0] for fault in caught.value.faults] == [
+        "line 2: client_id", "line 2: age", "line 2: income"
+    ]  # fmt: skip
+
+
 def test_flags_are_written_as_in_files_that_are_imported() -> None:
     """In the languages of the import, in PostgreSQL's own letters, and in any case."""
     found = of_csv("is member,age,income,city,since\nYes,,,,\nnon,,,,\nVRAI,,,,\nnein,,,,\nf,,,,\n1,,,,\n0,,,,\n")
@@ -137,6 +146,7 @@ def test_what_does_not_convert_is_named_by_line_and_column(row: str, detail: str
         ({"age": "41"}, "age must be a whole number; got '41'"),
         ({"age": True}, "age must be a whole number; got 'True'"),
         ({"age": 1.5}, "age must be a whole number; got '1.5'"),
+        ({"age": 2**63}, f"age must be a whole number of 64 bits; got '{2**63}'"),
         ({"age": 2**64}, "age must be a whole number of 64 bits; got '1.8446744073709552e+19'"),
         # A double of its own: what was written is not known any more.
         ({"age": -(2**63) - 1}, f"age must be {DIGITS}; got '-9.223372036854776e+18'"),

@@ -367,6 +367,8 @@ def test_a_workbook_with_a_part_that_is_no_xml_is_refused(tmp_path: Path, part: 
         (FeatureKind.NUMBER, 2**53 + 1, None),
         (FeatureKind.NUMBER, float("inf"), None),
         (FeatureKind.INTEGER, 2**53 + 1, 2**53 + 1),
+        (FeatureKind.INTEGER, float(2**53 - 1), 2**53 - 1),
+        (FeatureKind.INTEGER, float(2**53), None),
         (FeatureKind.INTEGER, 1.5, None),
         (FeatureKind.INTEGER, True, None),
         (FeatureKind.BOOLEAN, 1, True),
@@ -391,7 +393,7 @@ def test_a_file_without_the_key_is_told_the_name_that_the_key_has_in_the_source(
     for form, name in ((TEXT_KEY, "no"), (pair, "branch, no")):
         (fault,) = match_columns(["foo", "bar"], form, None, {}).faults
         assert isinstance(fault.detail, Sentence)
-        assert (fault.detail.reason, fault.detail.about["name"]) == ("no_key_column", name)
+        assert (fault.line, fault.detail.reason, fault.detail.about["name"]) == (1, "no_key_column", name)
         assert f"`columns` {name.split(', ')[0]}=NAME" in fault.detail
 
 
