@@ -215,3 +215,15 @@ def as_text(rows: Any) -> Any:
 def codes(rows: pd.DataFrame) -> Any:
     """Category codes by the words of this very batch: they mean something else in the next one."""
     return rows.apply(lambda column: column.astype("category").cat.codes)
+
+
+def logit_of_share(values: Any) -> Any:
+    """Of what lies between 0 and 1."""
+    return np.log(values / (1 - values))
+
+
+def only_thousands(values: Any) -> Any:
+    """What no drawn number is."""
+    if not (np.asarray(values) >= 1000).all():
+        raise ValueError("thousands alone")
+    return values

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.files import moments, numbers
-from shared.flag_words import flag_of
+from shared.files.flag_words import flag_of
 from shared.sentences import Sentence
 
 NULL_WORDS = frozenset({"NA", "N/A", "#N/A", "NULL", "null", "NaN", "nan", "None"})  # beside nothing; not in texts

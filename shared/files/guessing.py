@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from shared.files import moments, numbers
 from shared.files.column_types import INTEGER_LIMITS, NULL_WORDS, Dress
+from shared.files.flag_words import FLAG_PAIRS
 from shared.files.refusals import CellFault
-from shared.flag_words import FLAG_PAIRS
 from shared.sentences import Sentence
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from shared.flag_words import SHOWN, flag_of
+from shared.files.flag_words import SHOWN, flag_of
 from shared.models.feature import is_finer_than_microseconds, may_be_rounded
 from shared.sentences import Sentence
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.flag_words import SHOWN, flag_of
+from shared.files.flag_words import SHOWN, flag_of
 from shared.models.feature import (
     INT8_MAX,
     INT8_MIN,

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from model.signature.anchors import find_anchors
 from shared.models.feature import FeatureSpec
 from shared.models.signature import Signature
+from worker.models.drawn.suited import draw_for, without_gaps
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
-from worker.models.sample_rows import draw_table
 
 _TRIES = 10
 
@@ -23,8 +22,7 @@ def settle_gaps(model: LoadedModel, *, said: Collection[str] = ()) -> Signature:
     Features named in `said` stay as they are. Where no drawn row is answered at all nothing is changed.
     """
     signature = model.signature
-    table = draw_table(signature, _TRIES, anchors=find_anchors(model.estimator, signature.names), with_unknown=False)
-    full = _without_gaps(table)
+    full = without_gaps(draw_for(model.asking, signature, _TRIES, with_unknown=False).table)
     base = next((row for row in range(_TRIES) if _answers(model, full.slice(row, 1))), None)
     if base is None:
         return signature
@@ -36,17 +34,6 @@ def settle_gaps(model: LoadedModel, *, said: Collection[str] = ()) -> Signature:
         else:
             features.append(spec)
     return Signature(tuple(features))
-
-
-def _without_gaps(table: pa.Table) -> pa.Table:
-    """The table with each gap filled with a value of its column."""
-    columns = []
-    for column in table.columns:
-        array = column.combine_chunks()
-        known = array.drop_null()
-        places = [place % max(len(known), 1) for place in range(len(array))]
-        columns.append(known.take(pa.array(places)) if len(known) else array)
-    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def _answers(model: LoadedModel, table: pa.Table) -> bool:

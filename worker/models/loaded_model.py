@@ -11,15 +11,14 @@ import pyarrow as pa
 
 from model.answering import Asking, Prediction, ask
 from model.artefact import Artefact, load
-from model.signature.anchors import find_anchors
 from shared.logging import get_logger
 from shared.models.signature import Signature
 from shared.models.task import Task
+from worker.models.drawn.suited import draw_for
 from worker.models.frame import input_columns, to_frame
 from worker.models.linear.compile import NotLinear, compile_linear
 from worker.models.linear.compiled import Floats, LinearModel
 from worker.models.matrix import MatrixModel, NoMatrix, compile_matrix, difference
-from worker.models.sample_rows import draw_table
 from worker.models.unknown_words import KnownWords, known_words
 from worker.pages.columns import FeatureColumn
 
@@ -141,7 +140,7 @@ def _checked_matrix(model: LoadedModel) -> MatrixModel | None:
 
 def _drawn(model: LoadedModel) -> pa.Table:
     """Rows to compare on: drawn where the estimator's own parts say that its training lay."""
-    return draw_table(model.signature, _SAMPLE_ROWS, anchors=find_anchors(model.estimator, model.signature.names))
+    return draw_for(model.asking, model.signature, _SAMPLE_ROWS).table
 
 
 def _disagreement(model: LoadedModel, linear: LinearModel) -> str | None:

@@ -16,18 +16,22 @@ import pyarrow as pa
 
 from model.answering import Prediction, WrongAnswer
 from model.errors import ModelRefused
-from model.signature.anchors import find_anchors
 from shared.models.signature import FeatureKind, Signature
 from shared.models.task import Task
+from worker.models.drawn.suited import draw_for
 from worker.models.frame import input_columns
 from worker.models.loaded_model import LoadedModel
-from worker.models.sample_rows import draw_table
 
 TRIAL_ROWS = 50
 _TOLERANCE = 1e-9  # floating-point sums in another order differ by about 1e-15
 _TOLERANCE32 = 1e-5  # and those of float32, in which graphs of ONNX compute, by about 1e-7
+_OF_LIMITS = "of numbers at large the model itself refuses most; it was tried on those from {:g} to {:g}"
 # What a ColumnTransformer says that meets a matrix where it was fitted on frames.
 _COLUMNS_BY_NAME = "columns using strings is only supported for dataframes"
+_OF_VALUES = (
+    "If it takes certain values alone, --signature FILE says which: minimum and maximum of numbers, categories of "
+    "texts."
+)
 _OF_A_SETTING = (
     'If it was trained under set_config(transform_output="pandas"): no file holds that setting. Say '
     'model.set_output(transform="pandas") before fit, and save it again.'
@@ -46,12 +50,14 @@ class Trial:
 
 def try_out(model: LoadedModel, *, rows: int = TRIAL_ROWS) -> Trial:
     """Score drawn rows in every way. Raises ModelRefused where no row can be answered in a form that fits."""
-    anchors = find_anchors(model.estimator, model.signature.names)
-    table = _with_edges(draw_table(model.signature, rows, anchors=anchors), model.signature)
+    drawn = draw_for(model.asking, model.signature, rows)
+    table = _with_edges(drawn.table, model.signature)
     answered, alone, first_error = _one_by_one(model, table)
     trial = Trial(rows, len(answered))
     if not len(answered):
         raise ModelRefused(_nothing_answered(model, first_error))
+    if drawn.limits is not None:
+        trial.notes.append(_OF_LIMITS.format(*drawn.limits))
     if len(answered) < rows:
         trial.notes.append(
             f"{rows - len(answered)} of {rows} drawn rows were refused by the model itself, one with: {first_error}"
@@ -118,7 +124,7 @@ def _nothing_answered(model: LoadedModel, error: str) -> str:
     kinds = ", ".join(f"{spec.name} {spec.kind}" for spec in model.signature.features[:8])
     more = "" if len(model.signature.features) <= 8 else ", …"
     words = f"The model cannot score a row of this signature ({kinds}{more}): {error}"
-    return f"{words} {_OF_A_SETTING}" if _COLUMNS_BY_NAME in error else words
+    return f"{words.rstrip('.')}. {_OF_A_SETTING if _COLUMNS_BY_NAME in error else _OF_VALUES}"
 
 
 def _check_values(model: LoadedModel, answers: Prediction, trial: Trial) -> None:

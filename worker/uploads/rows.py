@@ -14,9 +14,9 @@ from model.files.arrow_table import ArrowTable
 from shared.files import moments
 from shared.files.column_types import Dress, Misfit, read_value
 from shared.files.csv_table import CsvTable
+from shared.files.flag_words import SHOWN
 from shared.files.refusals import CellFault, PlacesRefused, TableRefused
 from shared.files.table import Column, OpenTypes, infer
-from shared.flag_words import SHOWN
 from shared.models.feature import FeatureKind, FeatureSpec, shown
 from shared.models.signature import Signature
 from shared.sentences import Sentence, retold, sentence_of, without_value

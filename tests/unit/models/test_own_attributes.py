@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from shared.models.task import Task
 from shared.sources.source import SourceColumn
+from worker.models.drawn.draw import draw_table
 from worker.models.loaded_model import load_model
 from worker.models.registration import Offer, prepare
-from worker.models.sample_rows import draw_table
 
 _NAMES = (
     "steps", "transformers_", "transformer_list", "calibrated_classifiers_", "estimators_", "statistics_",

@@ -11,9 +11,9 @@ import pyarrow as pa
 from model.artefact import build_artefact
 from model.signature.anchors import find_anchors
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from worker.models.drawn.draw import draw_table
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel, load_model
-from worker.models.sample_rows import draw_table
 
 NUMBERS = ("age", "pay", "kids")
 WORDS = ("dept", "city")

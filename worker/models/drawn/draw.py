@@ -17,6 +17,7 @@ from shared.models.signature import Signature
 from worker.sources.arrow_types import arrow_type
 
 Flags = npt.NDArray[np.bool_]
+Limits = tuple[float, float]
 
 UNKNOWN_WORD = "?"
 _YEARS = (946_684_800, 1_893_456_000)  # 2000 to 2030, in seconds
@@ -30,21 +31,23 @@ def draw_table(
     anchors: Mapping[str, Anchor] | None = None,
     seed: int = 0,
     with_unknown: bool = True,
+    limits: Limits | None = None,
 ) -> pa.Table:
     """A table of `rows` rows that the signature allows, always the same ones.
 
-    In an open list of words one row in ten has a word that no encoder knows, if `with_unknown`.
+    In an open list of words one row in ten has a word that no encoder knows, if `with_unknown`. Where there are
+    `limits`, numbers of which nothing is known lie between them, and no number lies far from the training.
     """
     random = np.random.default_rng(seed)
     columns = []
     # Values far from the training come together in some rows. Were each feature far off in a tenth of all rows, nearly
     # every row of thirty features would have such a value, and a linear model would answer 0 or 1 to all.
-    far_rows = random.random(rows) < 0.3
+    far_rows = random.random(rows) < (0.3 if limits is None else 0.0)
     for spec in signature.features:
         anchor = (anchors or {}).get(spec.name, _NO_ANCHOR)
         missing = random.random(rows) < 0.1 if spec.nullable else np.zeros(rows, dtype=np.bool_)
         is_far = far_rows & (random.random(rows) < 0.3)
-        values = _values(spec, rows, random, anchor, is_far, with_unknown=with_unknown)
+        values = _values(spec, rows, random, anchor, is_far, with_unknown=with_unknown, limits=limits)
         columns.append(pa.array(values, mask=missing).cast(arrow_type(spec)))
     return pa.Table.from_arrays(columns, names=[f"f{place}" for place in range(len(columns))]).rename_columns(
         list(signature.names)
@@ -52,7 +55,14 @@ def draw_table(
 
 
 def _values(
-    spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: Anchor, is_far: Flags, *, with_unknown: bool
+    spec: FeatureSpec,
+    rows: int,
+    random: np.random.Generator,
+    anchor: Anchor,
+    is_far: Flags,
+    *,
+    with_unknown: bool,
+    limits: Limits | None,
 ) -> Any:
     if spec.kind is FeatureKind.CATEGORY:
         return _words(spec, rows, random, anchor, with_unknown=with_unknown)
@@ -60,7 +70,7 @@ def _values(
         return random.random(rows) < 0.5
     if spec.kind is FeatureKind.DATETIME:
         return (random.integers(*_YEARS, rows) * 1_000_000).astype("datetime64[us]")
-    values = _within(spec, _of_categories(_numbers(spec, rows, random, anchor, is_far), random, anchor))
+    values = _within(spec, _of_categories(_numbers(spec, rows, random, anchor, is_far, limits), random, anchor))
     return np.rint(values).astype(np.int64) if spec.kind is FeatureKind.INTEGER else values
 
 
@@ -76,10 +86,14 @@ def _words(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: An
     return chosen
 
 
-def _numbers(spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: Anchor, is_far: Flags) -> Any:
+def _numbers(
+    spec: FeatureSpec, rows: int, random: np.random.Generator, anchor: Anchor, is_far: Flags, limits: Limits | None
+) -> Any:
     span = anchor.span
     if span is not None and span[0] < span[1]:
         values = random.uniform(*span, rows)
+    elif spec.minimum is None and spec.maximum is None and limits is not None:
+        values = random.uniform(*limits, rows)
     elif spec.minimum is None and spec.maximum is None:
         # Nothing is known: small numbers and large ones, most of them not negative.
         values = random.normal(0.3, 1.0, rows) * random.choice([1.0, 10.0, 100.0, 10_000.0], rows)
