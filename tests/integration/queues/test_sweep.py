@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from model.registration import SAMPLE_MODEL
 from shared.batches.claims import record_failure
-from shared.batches.sweep import backlog, missing_messages, owner_backlog
+from shared.batches.sweep import Backlog, backlog, missing_messages, owner_backlog
 from shared.jobs.accepting.bulk import accept_selection
 from shared.jobs.accepting.singles import Accepted
 from shared.postgres.engine import transaction
@@ -111,7 +111,8 @@ def test_a_plan_is_not_the_scoring_workers_to_sweep(ready: Engine) -> None:
 
 
 def test_the_backlog_counts_what_waits(ready: Engine) -> None:
-    """Batches and rows that have no answer yet, by queue and by owner."""
+    """Batches and rows that have no answer yet, by queue and by owner; nothing where nothing waits."""
+    assert backlog(ready) == [Backlog(queue, 0, 0, 0, 0.0) for queue in Queue]
     submit_bulk(ready, [1, 2, 3], batch_rows=2)
     singles = submit_singles(ready, [1, 2])
     take(ready, Queue.INTERACTIVE)

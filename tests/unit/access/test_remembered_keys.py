@@ -10,6 +10,7 @@ import pytest
 
 from api.access import auth
 from api.access.auth import Acting, Auth, Caller, Validity, acting_as
+from api.http.problems import Problem
 
 ANN = Caller("ann", ("predict",))
 
@@ -73,3 +74,31 @@ def test_what_look_ups_found_is_remembered_up_to_a_number(monkeypatch: pytest.Mo
         remember(one, key, is_good=False)
     remember(one, b"k", is_good=True)
     assert list(one._known) == [b"k"]
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_key_that_is_good_is_looked_up_whatever_came_from_its_address(is_good: bool) -> None:
+    """One that was never found is not, once its address has failed too often."""
+    one = make()
+
+    found = SimpleNamespace(id=1, owner="ann", roles=("predict",), max_waiting_rows=None, models=None)
+
+    async def look_up(_: str) -> Any:
+        return found if is_good else None
+
+    one._look_ups = cast("Any", SimpleNamespace(submit=look_up))
+    known = asyncio.run(one._look_up(b"digest", "pq_key"))
+    assert (known.caller is not None, b"digest" in one._good) == (is_good, is_good)
+    assert one.take_used() == ({1} if is_good else set())
+
+
+def test_who_lacks_a_role_is_told_what_gives_it() -> None:
+    """A person's group at the identity provider, and anybody else's key."""
+    with pytest.raises(Problem) as of_person:
+        Caller("ann", ("predict",), person="ann@example.org").need("admin")
+    assert of_person.value.detail == (
+        "This call needs the role 'admin'. Your group at the identity provider has predict."
+    )
+    with pytest.raises(Problem) as of_key:
+        ANN.need("admin", "operate")
+    assert of_key.value.detail == "This call needs a key with the role 'admin' or 'operate'; yours has predict."

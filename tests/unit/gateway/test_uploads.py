@@ -101,6 +101,19 @@ def test_the_digest_is_of_the_bytes_as_they_came() -> None:
     assert asyncio.run(whole(body_of(b"7\nfive\n6\n"))) != expected
 
 
+def test_a_body_ends_where_nothing_is_said_of_more() -> None:
+    """As ASGI has it: the next message would be that the caller has gone."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"7\n"}
+
+    async def run() -> tuple[bool, str]:
+        body = HashedBody(receive)
+        return await body.take_rest(most_bytes=100), body.digest()
+
+    assert asyncio.run(run()) == (True, hashlib.sha256(b"7\n").hexdigest())
+
+
 def test_a_body_without_end_is_not_waited_for() -> None:
     """After a refusal nobody counts its rows any more."""
     pieces = 0

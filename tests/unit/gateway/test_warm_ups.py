@@ -53,6 +53,18 @@ def test_the_gateway_waits_until_all_have_tried(
     assert waited(monkeypatch, progress) == seconds
 
 
+@pytest.mark.parametrize("processes", [[], [0]])
+def test_where_no_process_runs_none_is_asked_or_waited_for(processes: list[int]) -> None:
+    """A version goes live before there are workers, as on a new machine."""
+
+    class Threads:
+        async def read(self, _: Any) -> Any:
+            return [SimpleNamespace(processes=count) for count in processes]
+
+    # Whatever else were asked for is not there.
+    asyncio.run(WarmUps(cast("Any", Threads())).run(cast("Any", SimpleNamespace(id=7, label="churn:3"))))
+
+
 @pytest.mark.parametrize(
     ("progress", "seconds"),
     [
