@@ -377,3 +377,14 @@ def test_indecent_answers_are_found(change: dict[str, Any], promise: str) -> Non
     assert list(check_manners([decent], set())) == []
     assert promise in {violation.promise for violation in check_manners([decent | change], set())}
     assert list(check_manners([decent | {"seconds": 7.0}], {"f"})) == []
+
+
+@pytest.mark.parametrize(("client", "is_decent"), [(5, True), (6, False)])
+def test_a_key_of_somebody_erased_is_gone(client: int, is_decent: bool) -> None:
+    """And nobody else's is."""
+    answer = {"what": "answer", "status": 410, "retry_after": None, "seconds": 0.1, "path": "/v1/predict", "key": "k",
+              "fault": "f", "began_in": "f"}  # fmt: skip
+    events = [{"what": "ask", "key": "k", "clients": [client]}, answer, {"what": "erased", "client": 5}]
+    assert [found.promise for found in check_manners(events, set())] == (
+        [] if is_decent else ["callers see 202, or 503"]
+    )
