@@ -228,3 +228,35 @@ def test_how_an_acceptance_ended_that_nobody_waited_for_is_logged(
     with capture_logs() as logged:
         asyncio.run(run())
     assert [entry["outcome"] for entry in logged] == said
+
+
+@pytest.mark.parametrize(
+    ("is_awaited", "away_for", "looks"),
+    [(True, 3, 4), (True, 99, 5), (False, 99, 1)],
+    ids=["it comes back", "it stays away", "the caller has gone"],
+)
+def test_while_postgresql_is_away_a_job_is_looked_for_some_seconds(
+    monkeypatch: pytest.MonkeyPatch, intake: BulkIntake, is_awaited: bool, away_for: int, looks: int
+) -> None:
+    """By a clock that goes on by a quarter of that at each look; for nobody who has left."""
+    now, tried = [100.0], 0
+
+    def connect(_: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        now[0] += bulk_jobs._LOOK_UP_SECONDS / 4
+        if tried <= away_for:
+            raise AWAY
+        return nullcontext()
+
+    monkeypatch.setattr(bulk_jobs, "autocommit", connect)
+    monkeypatch.setattr(bulk_jobs, "read_jobs", lambda _connection, _ids: {})
+    monkeypatch.setattr(bulk_jobs, "monotonic", lambda: now[0])
+    attempt = bulk_jobs._Attempt()
+    attempt.is_awaited = is_awaited
+    if away_for < looks:
+        assert intake._look_up(attempt, JOB.job_id) is None
+    else:
+        with pytest.raises(DatabaseUnavailable):
+            intake._look_up(attempt, JOB.job_id)
+    assert tried == looks
