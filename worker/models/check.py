@@ -18,7 +18,7 @@ from model.servable import goes_by_distance, label_threshold
 from shared.models.task import Task, class_name
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
-from worker.models.unknown_words import find_unknown, strange_features
+from worker.models.unknown_words import find_unknown
 from worker.pages.decode import decode_features
 from worker.pages.encode import encode_features
 from worker.scoring.answers import StatedError
@@ -73,7 +73,7 @@ def check_model(
         model.signature,
         model.predict,
         task=model.task,
-        strange=lambda row: strange_features(row, model.signature, model.known_words),
+        strange=model.refused_values,
     )
     answers.errors.update({row: StatedError(why.code, why.detail) for row, why in refused.items()})
     report = CheckReport(rows, rows - len(answers.errors), (time.perf_counter() - started) / rows)

@@ -19,7 +19,7 @@ from worker.models.frame import input_columns, to_frame
 from worker.models.linear.compile import NotLinear, compile_linear
 from worker.models.linear.compiled import Floats, LinearModel
 from worker.models.matrix import MatrixModel, NoMatrix, compile_matrix, difference
-from worker.models.unknown_words import KnownWords, known_words
+from worker.models.unknown_words import KnownWords, known_words, refused_values
 from worker.pages.columns import FeatureColumn
 
 log = get_logger(__name__)
@@ -39,7 +39,8 @@ class LoadedModel:
     artefact: Artefact  # kept for the process apart, which loads it again
     linear: LinearModel | None  # the same sum without the pipeline's overhead, where the estimator is one
     matrix: MatrixModel | None = None  # its last step without frames, where what precedes it is known
-    known_words: KnownWords = field(default_factory=dict)  # of encoders that pass over words they do not know
+    known_words: KnownWords = field(default_factory=dict)  # of encoders, by the feature's place
+    closed: KnownWords = field(default_factory=dict)  # of those alone that refuse anything else
 
     @property
     def signature(self) -> Signature:
@@ -79,6 +80,10 @@ class LoadedModel:
         prediction = self.matrix.predict(columns) if self.matrix is not None else None
         return self.ask_estimator(columns) if prediction is None else prediction
 
+    def refused_values(self, features: pa.Table) -> dict[int, list[str]]:
+        """By row of a table in signature order, the features whose value an encoder of the estimator refuses."""
+        return refused_values(features, self.signature, self.closed)
+
     def ask_estimator(self, columns: Sequence[FeatureColumn]) -> Prediction:
         """The answers of the estimator itself, whatever there is of a compiled form."""
         return self.asking(to_frame(columns, self.signature))
@@ -92,7 +97,9 @@ def load_model(
     model = wrap(estimator, artefact, version)
     linear = _checked_linear(model)
     matrix = _checked_matrix(model) if linear is None else None
-    return replace(model, linear=linear, matrix=matrix, known_words=known_words(estimator, model.signature))
+    words = known_words(estimator, model.signature)
+    closed = known_words(estimator, model.signature, only_closed=True)
+    return replace(model, linear=linear, matrix=matrix, known_words=words, closed=closed)
 
 
 def wrap(estimator: Any, artefact: Artefact, version: int) -> LoadedModel:

@@ -19,13 +19,18 @@ from worker.pages.columns import FeatureColumn
 KnownWords = Mapping[int, frozenset[str] | frozenset[int | float]]
 
 
-def known_words(estimator: Any, signature: Signature) -> KnownWords:
-    """What the encoder of each open feature knows, words or numbers; features that no encoder sees are left out."""
+def known_words(estimator: Any, signature: Signature, *, only_closed: bool = False) -> KnownWords:
+    """What the encoder of each open feature knows, words or numbers; features that no encoder sees are left out.
+
+    `only_closed`: of those encoders alone that refuse a row with anything else.
+    """
     found: dict[int, frozenset[Any]] = {}
     places = {spec.name: place for place, spec in enumerate(signature.features) if spec.kind in _KNOWN_AS}
     for sight in sights(estimator, signature.names):
         place = places.get(sight.feature)
         if place is None or signature.features[place].categories:
+            continue
+        if only_closed and getattr(sight.part, "handle_unknown", None) != "error":
             continue
         known_as = _KNOWN_AS[signature.features[place].kind]
         learnt = categories_of(sight)
@@ -67,9 +72,13 @@ def find_unknown(
     return found
 
 
-def strange_features(rows: pa.Table, signature: Signature, known: KnownWords) -> list[str]:
-    """The features of a table in signature order that have such a word in any row."""
-    return list(find_unknown(input_columns(rows, signature), signature, known)) if known else []
+def refused_values(rows: pa.Table, signature: Signature, closed: KnownWords) -> dict[int, list[str]]:
+    """By row of a table in signature order, the features whose value is none of those that encoders take."""
+    found: dict[int, list[str]] = {}
+    for name, strange in find_unknown(input_columns(rows, signature), signature, closed).items():
+        for row in strange:
+            found.setdefault(int(row), []).append(name)
+    return found
 
 
 def _strange_rows(column: FeatureColumn, words: frozenset[Any]) -> npt.NDArray[np.intp]:

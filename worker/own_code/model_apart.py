@@ -41,6 +41,10 @@ class ModelApart:
         """Of encoders that pass over words they do not know."""
         return self._process.known_words
 
+    def refused_values(self, _features: pa.Table) -> dict[int, list[str]]:
+        """None: of what the code raises nothing but its type is told, so nothing says that an encoder refused."""
+        return {}
+
     def predict(self, features: pa.Table) -> Prediction:
         """The answers to the rows of a table in signature order.
 

@@ -28,7 +28,7 @@ from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.loadable import Loadable
 from worker.models.model_store import ModelStore
-from worker.models.unknown_words import KnownWords, strange_features
+from worker.models.unknown_words import KnownWords
 from worker.pages.columns import FeatureColumn
 from worker.scoring.answers import Answers, StatedError, make_page
 from worker.scoring.apart import open_apart
@@ -223,7 +223,7 @@ class Scorer:
             metadata.signature,
             self._watched(given.predict),
             task=metadata.task,
-            strange=lambda row: strange_features(row, metadata.signature, model.known_words),
+            strange=model.refused_values,
         )
         return self._finish(claims, rows, answers, metadata, known_words=model.known_words, columns=given.columns)
 
