@@ -227,3 +227,8 @@ def only_thousands(values: Any) -> Any:
     if not (np.asarray(values) >= 1000).all():
         raise ValueError("thousands alone")
     return values
+
+
+def numbers_of_sexes(rows: pd.DataFrame) -> Any:
+    """By a table of two words."""
+    return rows.apply(lambda column: column.map({"M": 0, "F": 1}))

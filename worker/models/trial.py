@@ -6,6 +6,7 @@ answers in another form than a page can hold, is refused now and not by a job.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,10 +29,7 @@ _TOLERANCE32 = 1e-5  # and those of float32, in which graphs of ONNX compute, by
 _OF_LIMITS = "of numbers at large the model itself refuses most; it was tried on those from {:g} to {:g}"
 # What a ColumnTransformer says that meets a matrix where it was fitted on frames.
 _COLUMNS_BY_NAME = "columns using strings is only supported for dataframes"
-_OF_VALUES = (
-    "If it takes certain values alone, --signature FILE says which: minimum and maximum of numbers, categories of "
-    "texts."
-)
+_OF_VALUES = "If it takes certain values alone, --signature FILE says which, such as: "
 _OF_A_SETTING = (
     'If it was trained under set_config(transform_output="pandas"): no file holds that setting. Say '
     'model.set_output(transform="pandas") before fit, and save it again.'
@@ -124,7 +122,16 @@ def _nothing_answered(model: LoadedModel, error: str) -> str:
     kinds = ", ".join(f"{spec.name} {spec.kind}" for spec in model.signature.features[:8])
     more = "" if len(model.signature.features) <= 8 else ", …"
     words = f"The model cannot score a row of this signature ({kinds}{more}): {error}"
-    return f"{words.rstrip('.')}. {_OF_A_SETTING if _COLUMNS_BY_NAME in error else _OF_VALUES}"
+    advice = _OF_A_SETTING if _COLUMNS_BY_NAME in error else _OF_VALUES + _said_values(model.signature)
+    return f"{words.rstrip('.')}. {advice}"
+
+
+def _said_values(signature: Signature) -> str:
+    """A file that says which values a feature takes, of a text where there is one: what maps words takes no other."""
+    open_texts = [spec for spec in signature.features if spec.kind is FeatureKind.CATEGORY and not spec.categories]
+    spec = (open_texts or list(signature.features))[0]
+    limits = {"categories": ["a", "b"]} if spec.kind is FeatureKind.CATEGORY else {"minimum": 0, "maximum": 100}
+    return json.dumps({"features": [{"name": spec.name, **limits}]}, ensure_ascii=False)
 
 
 def _check_values(model: LoadedModel, answers: Prediction, trial: Trial) -> None:

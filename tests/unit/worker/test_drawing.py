@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from model.errors import ModelRefused
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
-from tests.models import logit_of_share, only_thousands
+from tests.models import logit_of_share, numbers_of_sexes, only_thousands
 from tests.unit.models.test_models_of_others import LABELS, ROWS, Column, registered
 from worker.models.loaded_model import load_model
 from worker.models.references.rows import draw_reference
@@ -63,7 +63,22 @@ def test_a_model_that_takes_logarithms_is_tried_on_what_it_takes(function: Any, 
 def test_a_model_that_takes_none_of_them_says_what_helps() -> None:
     """And with what is said it is registered."""
     estimator = of_amounts(only_thousands, lambda random: random.uniform(1000, 2000, ROWS))
-    with pytest.raises(ModelRefused, match=r"ValueError: thousands alone\. .*--signature FILE says which"):
+    with pytest.raises(ModelRefused, match=r'thousands alone\. .*such as: .*"amount 0", "minimum": 0, "maximum": 100'):
         registered(estimator, columns=COLUMNS)
     said = Signature(tuple(FeatureSpec(name, FeatureKind.NUMBER, minimum=1000, maximum=2000) for name in AMOUNTS))
     assert registered(estimator, columns=COLUMNS, signature=said).metadata.signature.names == tuple(AMOUNTS)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_maps_words_says_what_helps() -> None:
+    """Its words are in a function, where nothing reads them."""
+    estimator = make_pipeline(FunctionTransformer(numbers_of_sexes), LogisticRegression())
+    frame = pd.DataFrame({"sex": ["M", "F"] * (ROWS // 2)})
+    columns = [Column("sex", "text")]
+    with pytest.raises(ModelRefused, match=r'such as: {"features": \[{"name": "sex", "categories": \["a", "b"\]}\]}'):
+        registered(estimator.fit(frame, LABELS), columns=columns)
+    said = Signature((FeatureSpec("sex", FeatureKind.CATEGORY, categories=("M", "F")),))
+    assert registered(estimator, columns=columns, signature=said).metadata.signature.features[0].categories == (
+        "M",
+        "F",
+    )
