@@ -68,6 +68,17 @@ def test_a_look_shows_columns_and_first_rows(tmp_path: Path) -> None:
     assert (seen["rows"], seen["is_whole"], seen["problems"]) == (2, True, [])
 
 
+def test_a_file_that_breaks_off_in_its_first_rows_still_shows_its_columns(tmp_path: Path) -> None:
+    """With what is wrong, and no examples."""
+    seen = look.look(context(tmp_path, "no;city;age\n007;Évreux\n"))
+    assert [(column["name"], column["examples"]) for column in seen["columns"]] == [
+        ("no", []),
+        ("city", []),
+        ("age", []),
+    ]
+    assert seen["problems"]
+
+
 def test_a_look_at_what_is_no_table_says_why(tmp_path: Path) -> None:
     """Beside what was wanted of it."""
     seen = look.look(context(tmp_path, b"PAR1 no parquet PAR1"))
