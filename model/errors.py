@@ -31,3 +31,7 @@ class ModelRefused(ArtefactError):
     def __init__(self, detail: str, *, can_force: bool = False) -> None:
         super().__init__(detail)
         self.can_force = can_force
+
+
+class NothingAnswered(ModelRefused):
+    """A model has answered none of the rows that were drawn for it: others may be more to its liking."""

@@ -20,6 +20,7 @@ from shared.models.task import Task
 from shared.sources.source import SourceColumn
 from shared.status import RowError
 from worker.models.check import check_model
+from worker.models.drawn.suited import Words
 from worker.models.loaded_model import load_model
 from worker.models.references.answers import Reference, is_another_patch
 from worker.models.references.rows import draw_reference
@@ -52,9 +53,10 @@ def prepare_file(asked: dict[str, Any], content: bytes, code: bytes = b"") -> di
             code=code or None,
             others=dict(asked.get("others") or {}),
             open_gaps=() if given is None else open_gaps(given),
+            words=asked.get("words"),
         )
     )
-    return {**artefact.metadata.to_json(), "reference": _reference_json(artefact)}
+    return {**artefact.metadata.to_json(), "reference": _reference_json(artefact, asked.get("words"))}
 
 
 def check_version(
@@ -71,8 +73,8 @@ def check_version(
     return check_model(model, features, refused).to_json()
 
 
-def _reference_json(artefact: Artefact) -> dict[str, Any]:
-    reference = draw_reference(load_model(artefact, version=0))
+def _reference_json(artefact: Artefact, words: Words | None) -> dict[str, Any]:
+    reference = draw_reference(load_model(artefact, version=0), words)
     answers = [[None if np.isnan(value) else value for value in row] for row in reference.answers.tolist()]
     return {"features": base64.b64encode(reference.features).decode(), "answers": answers}
 

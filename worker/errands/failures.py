@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from model.errors import ArtefactError
+from model.errors import ArtefactError, NothingAnswered
 from shared.errors import FilterRefused, ModelRefused, PredictqError, UploadUnknown
 from shared.postgres.outages import driver_error, reason
 from shared.sources.errors import SourceInUse, SourceRefused, SourceUnknown
@@ -29,7 +29,9 @@ class LeftToOthers(PredictqError):
         self.able = list(able)
 
 
+NOTHING_ANSWERED = "nothing_answered"  # no caller sees it: whoever registers tries other rows first
 _CODES: dict[type[Exception], str] = {
+    NothingAnswered: NOTHING_ANSWERED,
     SourceAway: "source_unavailable",
     SourceFailed: "source_failed",
     SourceRefused: "source_refused",

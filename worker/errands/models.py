@@ -32,11 +32,13 @@ from shared.sources.source import Source, get_source
 from shared.uploaded_files import find_file, read_file
 from worker.closed.process import Closed, how_closed, run_closed
 from worker.errands.able_workers import leave_to_able
-from worker.errands.failures import ErrandRefused
+from worker.errands.failures import NOTHING_ANSWERED, ErrandRefused
 from worker.errands.real_rows import look_at_rows
 from worker.errands.version_check import check_closed
 from worker.models.references.kept import KeptReference, fetch_reference, keep_reference, read_reference
 from worker.models.seals import NO_SEALS, SealGuard, keep_seal, positive_class
+from worker.sources.common_words import common_words
+from worker.sources.failures import SourceAway, SourceFailed
 from worker.sources.reader import SourceReader
 from worker.sources.sampling import sample_rows
 
@@ -79,7 +81,7 @@ class ModelErrands:
             "source_id": None if source is None else source.id,
             "others": {} if source is None else no_features(source),
         }
-        found = self._closed("prepare", asked, content, *([code] if code else []))
+        found = self._prepare(asked, content, code, source)
         new, reference = read_prepared(found, str(arguments["model"]), content, source, code)
         told = {name: arguments[name] for name in ("metrics", "curves") if arguments.get(name)}
         seen = [] if source is None else self._on_real_rows(source, new, reference, arguments.get("force"), began)
@@ -96,6 +98,28 @@ class ModelErrands:
                 describe_model(connection, version.model, str(arguments["description"]))
         findings = [*new.metadata["findings"], *([f"was there already, as {version.label}"] if was_there else [])]
         return {"version_id": version.id, "version": version.version, "findings": findings}
+
+    def _prepare(
+        self, asked: dict[str, Any], content: bytes, code: bytes | None, source: Source | None
+    ) -> dict[str, Any]:
+        """What a closed process finds out; where no drawn row is answered, once more with words that the source has."""
+        more = [code] if code else []
+        try:
+            return self._closed("prepare", asked, content, *more)
+        except ErrandRefused as refused:
+            if refused.code != NOTHING_ANSWERED:
+                raise
+            why = ErrandRefused("model_refused", str(refused))
+        try:
+            words = {} if source is None else common_words(self._sources, source)
+        except (SourceAway, SourceFailed):
+            words = {}
+        if not words:
+            raise why
+        try:
+            return self._closed("prepare", {**asked, "words": words}, content, *more)
+        except ErrandRefused as refused:
+            raise why if refused.code == NOTHING_ANSWERED else refused from None
 
     def _on_real_rows(
         self, source: Source, new: NewVersion, reference: KeptReference, force: str | None, began: float

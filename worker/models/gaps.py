@@ -9,20 +9,20 @@ import pyarrow as pa
 
 from shared.models.feature import FeatureSpec
 from shared.models.signature import Signature
-from worker.models.drawn.suited import draw_for, without_gaps
+from worker.models.drawn.suited import Words, draw_for, without_gaps
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
 
 _TRIES = 10
 
 
-def settle_gaps(model: LoadedModel, *, said: Collection[str] = ()) -> Signature:
+def settle_gaps(model: LoadedModel, *, said: Collection[str] = (), words: Words | None = None) -> Signature:
     """The signature in which only those features are nullable whose gap the model answers.
 
     Features named in `said` stay as they are. Where no drawn row is answered at all nothing is changed.
     """
     signature = model.signature
-    full = without_gaps(draw_for(model.asking, signature, _TRIES, with_unknown=False).table)
+    full = without_gaps(draw_for(model.asking, signature, _TRIES, with_unknown=False, words=words).table)
     base = next((row for row in range(_TRIES) if _answers(model, full.slice(row, 1))), None)
     if base is None:
         return signature

@@ -21,6 +21,7 @@ from shared.files.model_size import size_refusal
 from shared.models.feature import dtype_flaw
 from shared.models.signature import FeatureSpec, Signature, find_feature, missing_columns
 from shared.models.task import Task
+from worker.models.drawn.suited import Words
 from worker.models.gaps import settle_gaps
 from worker.models.loaded_model import LoadedModel, load_model, wrap
 from worker.models.trial import try_out
@@ -37,7 +38,8 @@ class Offer:
     `force`: why it is registered in spite of the trial's doubts. A file of another form than `formats` is not opened.
     `code` is the pack of the modules that it brings, which are importable already. `others` are columns of the source's
     table that are no features there: why, by name. `open_gaps` are features of `signature` of which nothing is said of
-    whether they may be missing: that is found out by trying.
+    whether they may be missing: that is found out by trying. `words`, by feature, are common in the source: they are
+    drawn where nothing in the file tells any.
     """
 
     content: bytes
@@ -53,6 +55,7 @@ class Offer:
     code: bytes | None = None
     others: Mapping[str, str] = field(default_factory=dict)
     open_gaps: Collection[str] = ()
+    words: Words | None = None
 
 
 def prepare(offer: Offer) -> Artefact:
@@ -95,9 +98,11 @@ def prepare(offer: Offer) -> Artefact:
         code_sha256=None if offer.code is None else hashlib.sha256(offer.code).hexdigest(),
     )
     artefact = Artefact(offer.content, metadata, offer.code)
-    settled = settle_gaps(wrap(estimator, artefact, version=0), said=_said(offer) - set(offer.open_gaps))
+    said = _said(offer) - set(offer.open_gaps)
+    settled = settle_gaps(wrap(estimator, artefact, version=0), said=said, words=offer.words)
     settled = _without_open_gaps(offer, estimator, settled)
-    return with_trial(replace(artefact, metadata=replace(metadata, signature=settled)), force=offer.force)
+    settled_one = replace(artefact, metadata=replace(metadata, signature=settled))
+    return with_trial(settled_one, force=offer.force, words=offer.words)
 
 
 def _threshold(
@@ -211,10 +216,10 @@ def _said(offer: Offer) -> frozenset[str]:
     return frozenset() if offer.signature is None else frozenset(offer.signature.names)
 
 
-def with_trial(artefact: Artefact, *, force: str | None = None) -> Artefact:
+def with_trial(artefact: Artefact, *, force: str | None = None, words: Words | None = None) -> Artefact:
     """The artefact with what its trial has found. Raises ModelRefused, with `can_force` where the trial only doubts."""
     model: LoadedModel = load_model(artefact, version=0)
-    trial = try_out(model)
+    trial = try_out(model, words=words)
     if trial.doubts and force is None:
         raise ModelRefused(
             f"This model's answers are not each row's own: {'; '.join(trial.doubts)}. Mend the model, or register it "

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.answering import Prediction, WrongAnswer
-from model.errors import ModelRefused
+from model.errors import ModelRefused, NothingAnswered
 from shared.models.signature import FeatureKind, Signature
 from shared.models.task import Task
-from worker.models.drawn.suited import draw_for
+from worker.models.drawn.suited import Words, draw_for
 from worker.models.frame import input_columns
 from worker.models.loaded_model import LoadedModel
 
@@ -46,14 +46,19 @@ class Trial:
     doubts: list[str] = field(default_factory=list)
 
 
-def try_out(model: LoadedModel, *, rows: int = TRIAL_ROWS) -> Trial:
-    """Score drawn rows in every way. Raises ModelRefused where no row can be answered in a form that fits."""
-    drawn = draw_for(model.asking, model.signature, rows)
+def try_out(model: LoadedModel, *, rows: int = TRIAL_ROWS, words: Words | None = None) -> Trial:
+    """Score drawn rows in every way, with `words` of the source where nothing else tells any.
+
+    Raises ModelRefused where no row can be answered in a form that fits, of it NothingAnswered where none is at all.
+    """
+    drawn = draw_for(model.asking, model.signature, rows, words=words)
     table = _with_edges(drawn.table, model.signature)
     answered, alone, first_error = _one_by_one(model, table)
     trial = Trial(rows, len(answered))
     if not len(answered):
-        raise ModelRefused(_nothing_answered(model, first_error))
+        raise NothingAnswered(_nothing_answered(model, first_error))
+    if words:
+        trial.notes.append("tried on words that many rows of the source have, for of others it answered none")
     if drawn.limits is not None:
         trial.notes.append(_OF_LIMITS.format(*drawn.limits))
     if len(answered) < rows:

@@ -10,13 +10,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
 import skops.io
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sqlalchemy import Engine, text
 from uuid_utils.compat import uuid7
 
@@ -43,7 +44,9 @@ from worker.closed.work import WORK
 from worker.errands import models as errands
 from worker.errands.failures import ErrandRefused
 from worker.errands.models import ModelErrands
+from worker.models.references.kept import fetch_reference
 from worker.models.stored_version import read_version
+from worker.pages.decode import decode_features
 from worker.scoring.scorer import Scorer
 from worker.sources.describing.description import describe
 
@@ -297,6 +300,49 @@ def test_what_was_seen_of_real_rows_is_said(engine: Engine, source: Source) -> N
         connection.execute(text("ALTER TABLE people RENAME TO elsewhere"))
     findings = register(engine, source, content, "theirs")["findings"]
     assert any(one.startswith("not tried on rows of people: ") for one in findings)
+
+
+def of_words(known: dict[str, int]) -> bytes:
+    """A model that maps the words of a column by a table that stands in a function."""
+
+    def numbers(rows: pd.DataFrame) -> Any:
+        return rows.apply(lambda column: column.map(known))
+
+    frame = pd.DataFrame({"dept": [list(known)[row % len(known)] for row in range(len(LABELS))]})
+    found: bytes = cloudpickle.dumps(make_pipeline(FunctionTransformer(numbers), LR()).fit(frame, LABELS))
+    return found
+
+
+def test_a_model_that_maps_words_is_tried_on_those_of_its_source(engine: Engine, source: Source) -> None:
+    """None of its parts tells them. What is kept with it has words that ten rows have, and no others."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE people SET dept = 'Anna Nowak' WHERE no IN ('P-1', 'P-2')"))
+        connection.execute(text("GRANT SELECT (salary) ON people TO predictq_worker"))
+    known = {"Sales": 0, "R&D": 1, "HR": 2}
+    arguments = {"model": "mapped", "owner": OWNER, "source_id": source.id}
+    errand = ModelErrands(as_worker(engine), run_closed)
+    answer = errand.register({**arguments, "upload_id": send(engine, of_words(known))})
+    assert "tried on words that many rows of the source have, for of others it answered none" in answer["findings"]
+    with autocommit(engine) as connection:
+        kept = fetch_reference(connection, answer["version_id"])
+    assert kept is not None
+    assert len(kept.answers) > 100
+    (column,) = decode_features(kept.features)
+    assert column.words is not None
+    assert set(column.words.to_pylist()) == set(known)
+    with pytest.raises(ErrandRefused, match=r'"name": "dept", "categories"') as refused:
+        errand.register({**arguments, "upload_id": send(engine, of_words({"Ventes": 0, "RH": 1}))})
+    assert refused.value.code == "model_refused"
+
+
+def test_a_source_that_is_away_lends_no_words(engine: Engine, source: Source) -> None:
+    """The refusal is that of the rows that were drawn without it."""
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE people RENAME TO elsewhere"))
+    arguments = {"model": "mapped", "upload_id": send(engine, of_words({"Sales": 0})), "owner": OWNER}
+    with pytest.raises(ErrandRefused, match=r"cannot score a row .*such as") as refused:
+        ModelErrands(as_worker(engine), run_closed).register({**arguments, "source_id": source.id})
+    assert refused.value.code == "model_refused"
 
 
 def test_a_feature_that_is_the_key_is_said_to_be_it(engine: Engine, source: Source) -> None:

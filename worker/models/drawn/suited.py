@@ -6,6 +6,7 @@ nearly every row, and be refused itself for what no client has.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from worker.models.frame import input_columns, to_frame
 # Of numbers of which nothing is known: at large; amounts and counts; shares.
 _WAYS: tuple[Limits | None, ...] = (None, (1.0, 100.0), (0.01, 0.99))
 _TRIED = 20
+Words = Mapping[str, Sequence[str]]
 _ENOUGH = 0.5  # of these answered: no other way is tried
 
 
@@ -31,9 +33,17 @@ class Drawn:
     limits: Limits | None
 
 
-def draw_for(asking: Asking, signature: Signature, rows: int, *, with_unknown: bool = True) -> Drawn:
-    """Rows that the signature allows, drawn in the first way of which the estimator answers half, or else the best."""
+def draw_for(
+    asking: Asking, signature: Signature, rows: int, *, with_unknown: bool = True, words: Words | None = None
+) -> Drawn:
+    """Rows that the signature allows, drawn in the first way of which the estimator answers half, or else the best.
+
+    `words`: of features of which the estimator's parts tell none.
+    """
     anchors = find_anchors(asking.estimator, signature.names)
+    for name, known in (words or {}).items():
+        if name in anchors and not (anchors[name].words or anchors[name].vocabulary):
+            anchors[name].words = list(known)
 
     def drawn(limits: Limits | None, count: int, *, strange: bool) -> pa.Table:
         return draw_table(signature, count, anchors=anchors, with_unknown=strange, limits=limits)
