@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.server.background import Background
 from api.server.database_clock import DatabaseClock
 from api.server.database_threads import DatabaseThreads

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.http.problems import AT_ONCE, Flaw, Problem
 from shared.config import Settings
 from shared.sentences import Sentence

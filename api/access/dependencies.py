@@ -22,7 +22,8 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Request, Security
 
-from api.access.auth import Caller, Validity
+from api.access.auth import Validity
+from api.access.caller import Caller
 from api.http.openapi import API_KEY
 from api.http.requests import address_of
 from api.server.services import Services, services_of

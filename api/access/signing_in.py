@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from api.access.auth import Caller, caller_of, member_caller, person_caller
+from api.access.caller import Caller, caller_of, member_caller, person_caller
 from api.access.oidc.person import Person
 from api.http.acts import record
 from api.http.cookie_names import session_token

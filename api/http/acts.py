@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.server.middleware import REQUEST_ID
 from shared.audit.writing import record_act
 

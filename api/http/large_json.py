@@ -10,7 +10,7 @@ from typing import IO, Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.caps import Cap
 from api.http.problems import MALFORMED, TOO_LARGE, Flaw, Invalid, Problem
 from api.http.requests import SMALL_BYTES, Start, checked_object, member_twice, too_large

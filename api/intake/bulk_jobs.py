@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from api.access.admission import Admission
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.idempotency import Idempotency
 from api.intake.publisher import Publisher
 from api.server.database_threads import DatabaseThreads, met_itself

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect
 from uuid_utils.compat import uuid7
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.http.problems import TOO_LARGE, Problem
 from api.http.requests import Headers, refuse_encoding
 from api.intake.uploads import HashedBody

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.http.problems import FORBIDDEN, Flaw, Invalid, Problem
 from api.server.coalescer import Coalescer
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from api.access.admission import REFUSALS, Admission
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.idempotency import Idempotency
 from api.http.problems import is_about_schema
 from api.intake.bulk_jobs import BulkIntake

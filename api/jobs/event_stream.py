@@ -16,7 +16,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access.auth import Caller, Validity
+from api.access.auth import Validity
+from api.access.caller import Caller
 
 BEAT_SECONDS = 15.0  # of silence, after which a comment shows both sides that the other is there
 _STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up

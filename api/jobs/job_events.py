@@ -15,7 +15,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from api.access.auth import Caller, Validity
+from api.access.auth import Validity
+from api.access.caller import Caller
 from api.access.caps import Cap
 from api.http.root_path import set_root
 from api.jobs.event_stream import BEAT_SECONDS, EventStream, Follower, JobState, Stream

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.caps import TooManyAtOnce
 from api.http.problems import FORBIDDEN, Problem, Unauthorised
 from api.http.requests import Headers, address_of, headers_of, idempotency_key, wait_seconds

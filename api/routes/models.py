@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller, require_role
 from api.http.acts import record
 from api.http.model_route import WideRoute

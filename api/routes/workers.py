@@ -8,7 +8,7 @@ from dataclasses import fields
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import CurrentServices, OperateCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS

@@ -58,7 +58,9 @@ TARGETS = [
         ),
     ),
     Target(
-        tuple(f"api/access/{name}.py" for name in ("admission", "auth", "caps", "failed_keys", "idempotency")),
+        tuple(
+            f"api/access/{name}.py" for name in ("admission", "auth", "caller", "caps", "failed_keys", "idempotency")
+        ),
         (
             "tests/unit/access/test_admission.py",
             "tests/unit/access/test_caps.py",

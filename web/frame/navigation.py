@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from web.words.catalogues import N_
 
 

@@ -15,7 +15,8 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.access.auth import Acting, Caller, Validity
+from api.access.auth import Acting, Validity
+from api.access.caller import Caller
 from api.access.signing_in import caller_of_session
 from api.http.cookie_names import session_token
 from api.http.host_names import require_host

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request, Response
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import CurrentServices, OperateCaller, require_role
 from api.http.acts import record
 from api.http.model_route import ModelRoute

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field, StrictBool
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import BulkCaller, CurrentServices, require_role
 from api.http.acts import record
 from api.http.model_route import WideRoute

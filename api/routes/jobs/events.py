@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import CurrentServices, JobId, ReadCaller, current_validity
 from api.http.model_route import ModelRoute
 from api.http.openapi import EVENTS, PROBLEMS

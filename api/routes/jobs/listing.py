@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import CurrentServices, JobId, ReadCaller, require_role
 from api.http.acts import record
 from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cursor

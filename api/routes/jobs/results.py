@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import current_validity, parse_job_id
 from api.http import openapi
 from api.http.cursors import bad_cursor, limit_of, make_cursor, next_link, read_cursor

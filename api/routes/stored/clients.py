@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, FeaturesCaller, ReadCaller
 from api.http.acts import record
 from api.http.model_route import ModelRoute

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import Connection
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http.acts import record
 from api.http.model_route import ModelRoute

@@ -10,7 +10,7 @@ import pytest
 
 from api.access import admission as admission_module
 from api.access.admission import Admission
-from api.access.auth import Caller
+from api.access.caller import Caller
 from shared.config import Settings
 from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExceeded
 

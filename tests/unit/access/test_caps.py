@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.caps import Cap, TooManyAtOnce
 
 ALICE, BOB, CAROL = (Caller(name, (), key_id=number) for number, name in enumerate(("alice", "bob", "carol")))

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from api.access import auth
-from api.access.auth import Acting, Auth, Caller, Validity, acting_as
+from api.access.auth import Acting, Auth, Validity, acting_as
+from api.access.caller import Caller
 from api.http.problems import Problem
 
 ANN = Caller("ann", ("predict",))

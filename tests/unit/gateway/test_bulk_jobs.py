@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from structlog.testing import capture_logs
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.idempotency import Idempotency
 from api.intake import bulk_jobs
 from api.intake.bulk_jobs import BulkIntake

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from api.access.auth import Caller, Validity
+from api.access.auth import Validity
+from api.access.caller import Caller
 from api.access.caps import Cap
 from api.access.oidc.fetch import ProviderAway
 from api.jobs.event_stream import Follower, Stream

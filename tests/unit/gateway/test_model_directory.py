@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.http.problems import Problem
 from api.intake import model_directory
 from shared.jobs.accepting.model_choice import ModelChoice

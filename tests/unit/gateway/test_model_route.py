@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.dependencies import AdminCaller, JobId, current_caller, require_role
 from api.http.model_route import ModelRoute
 from api.http.problems import Problem, problem_of, render

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.intake import single_jobs
 from api.intake.group_spacing import GroupSpacing
 from api.intake.single_jobs import Intake

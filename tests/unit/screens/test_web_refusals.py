@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from api.access.auth import Caller
+from api.access.caller import Caller
 from api.access.caps import TooManyAtOnce
 from api.http.problems import Problem, problem_of, render
 from shared.errors import (

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from api.access import signing_in
-from api.access.auth import caller_of
+from api.access.caller import caller_of
 from api.http.cookie_names import session_token
 from api.http.problems import Unauthorised
 from api.http.requests import address_of
