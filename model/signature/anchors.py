@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from model.signature.inside import Names, Sight, categories_of, sights
+from model.signature.inside import Names, Sight, categories_of, refuses_others, sights
 
 _OTHERWISE = (TypeError, ValueError, AttributeError, LookupError)
 _OF_THE_MIDST = ("mean", "median", "most_frequent")  # what gaps are filled with is a value as many rows have it
@@ -67,7 +67,7 @@ def _note(sight: Sight, anchor: Anchor) -> None:
             anchor.words.append(str(category))
         elif _is_number(category):
             anchor.numbers.append(float(category))
-            anchor.is_closed |= getattr(sight.part, "handle_unknown", None) == "error"
+            anchor.is_closed |= refuses_others(sight)
     vocabulary = getattr(sight.part, "vocabulary_", None)
     if isinstance(vocabulary, dict):
         anchor.vocabulary += [str(word) for word in list(vocabulary)[:_MOST_WORDS]]

@@ -86,6 +86,12 @@ def categories_of(sight: Sight) -> list[Any]:
         return []
 
 
+def refuses_others(sight: Sight) -> bool:
+    """Whether it is an encoder that refuses what it has not learnt."""
+    found = getattr(sight.part, "handle_unknown", None)
+    return isinstance(found, str) and found == "error"
+
+
 def _tuples(part: Any, name: str, width: int) -> list[Any]:
     """A list of tuples that an attribute holds; empty where it holds anything else."""
     found = getattr(part, name, None)

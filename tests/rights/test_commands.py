@@ -33,6 +33,7 @@ from tests.support import ROOT, add_clients, add_model, environment, stop, wait_
 # It runs others of these as processes of their own, each with the calls of its own line.
 _MADE_OF_OTHERS = {"example train": {"sources add", "models register"}}
 _WAIT_SECONDS = 1  # that a command waits within one call: so some take more
+_DEPARTMENTS = ("Sales", "Research & Development", "HR")  # the first two as the clients' table has them
 _FEATURES = {"age": 40, "monthly_income": 5000, "department": "Sales", "over_time": True}
 
 
@@ -210,7 +211,7 @@ def _signature(shell: Shell) -> Any:
 def _training(shell: Shell) -> None:
     options = ["--target", "over_time", "--splits", "2", "--source", "clients"]
     file = shell.directory / "training.csv"
-    rows = [f"{20 + n % 40},{3000 + 10 * n},{'Sales' if n % 3 else 'HR'},{n % 40 > 20}" for n in range(300)]
+    rows = [f"{20 + n % 40},{3000 + 10 * n},{_DEPARTMENTS[n % 3]},{n % 40 > 20}" for n in range(300)]
     file.write_text("\n".join(["age,monthly_income,department,over_time", *rows]))
     shell.run("train", str(file), *options, "--model", "learnt", "--promote")
     shell.run("train", *options, "--output", str(shell.directory / "learnt"))

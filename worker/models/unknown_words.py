@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.signature.inside import categories_of, sights
+from model.signature.inside import categories_of, refuses_others, sights
 from shared.models.signature import FeatureKind, Signature
 from shared.pages.layout import Missing
 from worker.models.frame import input_columns
@@ -30,7 +30,7 @@ def known_words(estimator: Any, signature: Signature, *, only_closed: bool = Fal
         place = places.get(sight.feature)
         if place is None or signature.features[place].categories:
             continue
-        if only_closed and getattr(sight.part, "handle_unknown", None) != "error":
+        if only_closed and not refuses_others(sight):
             continue
         known_as = _KNOWN_AS[signature.features[place].kind]
         learnt = categories_of(sight)
