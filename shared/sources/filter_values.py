@@ -23,8 +23,6 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 def value_text(kind: str, value: object) -> str:
     """The text of a value for a column of this type. Raises Unfit."""
-    if kind == "numeric" and may_be_rounded(value):
-        raise Unfit(Sentence("must be a string of its digits: beyond ±2⁵³ a number may be rounded", "not_number"))
     if kind in INTEGER_RANGES and isinstance(value, float) and value.is_integer() and not may_be_rounded(value):
         value = int(value)  # 30.0 is a whole number in JSON
     reader = _READERS.get(kind) or KEY_TYPES.get(kind)
@@ -46,6 +44,12 @@ def _number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise Unfit(Sentence("must be a finite number such as 3000.5", "not_number"))
     return repr(value)
+
+
+def _exact_number(value: object) -> str:
+    if may_be_rounded(value):
+        raise Unfit(Sentence("must be a string of its digits: beyond ±2⁵³ a number may be rounded", "not_number"))
+    return _number(value)
 
 
 def _is_finite(value: float) -> bool:
@@ -76,7 +80,7 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
 
 _READERS: dict[str, Callable[[object], str]] = {
     "boolean": _boolean,
-    "numeric": _number,
+    "numeric": _exact_number,
     "real": _number,
     "double precision": _number,
     "enum": KEY_TYPES["text"],

@@ -40,7 +40,6 @@ class LoadedModel:
     linear: LinearModel | None  # the same sum without the pipeline's overhead, where the estimator is one
     matrix: MatrixModel | None = None  # its last step without frames, where what precedes it is known
     known_words: KnownWords = field(default_factory=dict)  # of encoders, by the feature's place
-    closed: KnownWords = field(default_factory=dict)  # of those alone that refuse anything else
 
     @property
     def signature(self) -> Signature:
@@ -82,7 +81,8 @@ class LoadedModel:
 
     def refused_values(self, features: pa.Table) -> dict[int, list[str]]:
         """By row of a table in signature order, the features whose value an encoder of the estimator refuses."""
-        return refused_values(features, self.signature, self.closed)
+        closed = known_words(self.estimator, self.signature, only_closed=True)  # asked for only where one has refused
+        return refused_values(features, self.signature, closed)
 
     def ask_estimator(self, columns: Sequence[FeatureColumn]) -> Prediction:
         """The answers of the estimator itself, whatever there is of a compiled form."""
@@ -97,9 +97,7 @@ def load_model(
     model = wrap(estimator, artefact, version)
     linear = _checked_linear(model)
     matrix = _checked_matrix(model) if linear is None else None
-    words = known_words(estimator, model.signature)
-    closed = known_words(estimator, model.signature, only_closed=True)
-    return replace(model, linear=linear, matrix=matrix, known_words=words, closed=closed)
+    return replace(model, linear=linear, matrix=matrix, known_words=known_words(estimator, model.signature))
 
 
 def wrap(estimator: Any, artefact: Artefact, version: int) -> LoadedModel:
