@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -15,7 +15,11 @@ from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.errors import UsageProblem
 from cli.output.check_text import check_lines
 from cli.output.console import AsJson, minute_text, plain_text, remark, say, say_json, say_table
+from shared.errors import PredictqError
 from shared.models.signature import LACKS
+
+if TYPE_CHECKING:
+    from cli.connection.client import ApiClient
 
 app = typer.Typer(invoke_without_command=True, help="Show the registered models, or register one.")
 
@@ -132,19 +136,29 @@ def register(
     with api_client(api_url, api_key, quiet=as_json) as client:
         answer = send(client, model, found, options, code=packed, quiet=as_json)
         version = answer["version"]
+        if not as_json:
+            _say_version(version)
+            for finding in answer["findings"]:
+                remark(plain_text(finding))
+        label = f"{version['model']}:{version['version']}"
         if promote:
-            body = {"force": force} if force else {}
-            version = client.call("POST", f"{model_path(version['model'], version['version'])}/promote", body)
+            version = promote_registered(client, version, force)
     if as_json:
         say_json(version)
         return
-    _say_version(version)
-    for finding in answer["findings"]:
-        remark(plain_text(finding))
-    label = f"{version['model']}:{version['version']}"
     say(f"registered as {plain_text(label)}" + (" and live" if version["is_live"] else ""))
     if not version["is_live"]:
         remark(next_step(label, version["source"], answer["findings"]))
+
+
+def promote_registered(client: ApiClient, version: Mapping[str, Any], force: str | None) -> dict[str, Any]:
+    """Make a version live that has just been registered, and which stays registered where that is refused."""
+    path = model_path(version["model"], version["version"])
+    try:
+        return client.call("POST", f"{path}/promote", {"force": force} if force else {})
+    except PredictqError:
+        remark(f"{plain_text(version['model'])}:{version['version']} is registered, and is not live:")
+        raise
 
 
 def next_step(label: str, source: str | None, findings: Sequence[str]) -> str:

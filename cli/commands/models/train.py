@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
-from cli.commands.models.registry import Promote, model_path
+from cli.commands.models.registry import Promote, promote_registered
 from cli.errors import UsageProblem
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
 from shared.models.task import Task
@@ -71,10 +71,7 @@ def train(
 
     if model is None and (output is None or promote):
         raise UsageProblem("give --output DIRECTORY to keep the model, or --model NAME to register it")
-    if file is None and source is None:
-        raise UsageProblem("give a FILE.csv to learn from, or --source NAME to learn from its rows")
-    if file is not None and rows is not None:
-        raise UsageProblem("--rows is for the rows of --source; a FILE is read whole")
+    _check_where_from(file, source, rows)
     wish = Wish(target, task, positive, estimator, tuple(drop or ()), seed=seed, splits=splits)
     if model is not None:  # first, so that nobody trains for a minute to hear that there is no gateway
         with api_client(api_url, api_key, quiet=as_json) as client:
@@ -84,6 +81,8 @@ def train(
     else:
         with api_client(api_url, api_key, quiet=as_json) as client:
             result = train_on_source(client, str(source), wish, rows=rows, quiet=as_json)
+    if not as_json:
+        _say_trained(result)  # before it is registered, which may be refused
     version = None
     with tempfile.TemporaryDirectory(prefix="predictq-train-") as temporary:
         directory = output or Path(temporary)
@@ -92,14 +91,20 @@ def train(
             with api_client(api_url, api_key, quiet=as_json) as client:
                 version = send(client, model, find_model(directory), {"source": source}, quiet=as_json)["version"]
                 if promote:
-                    version = client.call("POST", f"{model_path(version['model'], version['version'])}/promote", {})
+                    version = promote_registered(client, version, None)
     if as_json:
         say_json({"task": result.target.task, "metrics": _figures_json(result), "version": version})
         return
-    _say_trained(result)
     if version:
         label = f"{version['model']}:{version['version']}"
         say(f"registered as {plain_text(label)}" + (" and live" if version["is_live"] else ""))
+
+
+def _check_where_from(file: Path | None, source: str | None, rows: int | None) -> None:
+    if file is None and source is None:
+        raise UsageProblem("give a FILE.csv to learn from, or --source NAME to learn from its rows")
+    if file is not None and rows is not None:
+        raise UsageProblem("--rows is for the rows of --source; a FILE is read whole")
 
 
 def _say_trained(result: TrainingResult) -> None:
