@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from web.words.catalogues import N_
 from web.words.language import Language
+from web.words.statuses import shown_queue
 
 ACTIONS = {
     "client.answers": N_("read all answers of a client"),
@@ -62,11 +65,25 @@ _KINDS = {
     "features": {"prediction": N_("prediction %(name)s"), "source": N_("source %(name)s")},
 }
 
+# As `shared.pauses` names what is paused: a queue, the work of a model, or that in a queue.
+_PAUSED = re.compile(r"(?:the work of (?P<model>.+?)(?: in (?=the queue )|$))?(?:the queue (?P<queue>[a-z]+))?")
+
 
 def shown_object(language: Language, action: str, written: str | None) -> str:
     """What an act was done to, as the log has it in English, in the reader's language."""
     if written in OBJECTS:
         return language.say(OBJECTS[written])
+    if action.startswith("pause.") and (paused := _PAUSED.fullmatch(written or "")) is not None:
+        return _shown_pause(language, paused["queue"], paused["model"])
     kind, _, name = (written or "").partition(" ")
     words = _KINDS.get(action.partition(".")[0], {}).get(kind)
     return language.say(words, name=name) if words and name else written or ""
+
+
+def _shown_pause(language: Language, queue: str | None, model: str | None) -> str:
+    shown = "" if queue is None else shown_queue(language, queue)
+    if model is None:
+        return shown
+    if queue is None:
+        return language.say(N_("the work of %(model)s"), model=model)
+    return language.say(N_("the work of %(model)s: %(queue)s"), model=model, queue=shown)

@@ -232,6 +232,11 @@ def test_what_an_act_was_done_to_is_said_in_french() -> None:
         ("features.read", "prediction 1-2"): "prédiction 1-2",
         ("model.change", "key figures"): "key figures",
         ("retention.floor", None): "",
+        ("pause.begin", "the queue bulk"): "travaux de masse",
+        ("pause.end", "the work of churn"): "les travaux de churn",
+        ("pause.begin", "the work of churn in the queue interactive"): "les travaux de churn : prédictions à l’unité",
+        ("pause.begin", "the work of the queue bulk"): "les travaux de the queue bulk",
+        ("pause.begin", "the work of a the queue bulk"): "les travaux de a the queue bulk",
     }
     assert {given: shown_object(in_french(), *given) for given in said} == said
 
