@@ -19,8 +19,8 @@ from shared.files.refusals import TableRefused
 from shared.files.table import MOST_NAME_BYTES, Column
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import transaction
-from shared.sources.errors import SourceExists, SourceRefused
-from shared.sources.source import KeyColumn, Source, SourceColumn, add_source
+from shared.sources.errors import SourceExists, SourceRefused, SourceUnknown
+from shared.sources.source import KeyColumn, Source, SourceColumn, add_source, read_source
 from shared.sources.sql import quoted
 
 SCHEMA = "predictq_data"
@@ -106,6 +106,8 @@ def import_rows(
             _create(connection, name, columns, key)
         elif present.types != {column.name: column.type for column in columns} or present.key != tuple(key):
             raise TableRefused(f"nothing was imported: the table {name} was changed meanwhile. Import the file again")
+        else:
+            _require_source(connection, name, columns, key)
         types = ", ".join(f"c{number} {column.type}" for number, column in enumerate(columns))
         _run(connection, f"CREATE TEMPORARY TABLE incoming (line bigint, {types}) ON COMMIT DROP")
         copy_in(connection, "COPY incoming FROM STDIN (FORMAT csv)", _pieces(rows))
@@ -126,6 +128,20 @@ def _create(connection: Connection, name: str, columns: Sequence[Column], key: S
     _run(connection, f"CREATE TABLE {table} ({types}, PRIMARY KEY ({', '.join(map(quoted, key))}))")
     _run(connection, f"COMMENT ON TABLE {table} IS '{_MARK}'")
     add_managed_source(connection, name, columns, key)
+
+
+def _require_source(connection: Connection, name: str, columns: Sequence[Column], key: Sequence[str]) -> None:
+    """The table is read by the source of its name; one that was removed comes back. Raises TableRefused."""
+    try:
+        source = read_source(connection, name)
+    except SourceUnknown:
+        add_managed_source(connection, name, columns, key)
+        return
+    if (source.url_variable, source.schema, source.relation) != (None, SCHEMA, name):
+        raise TableRefused(
+            f"nothing was imported: the source {name} is of {source.schema}.{source.relation} by now, and nothing reads "
+            f"{SCHEMA}.{name}. --source names another"
+        )
 
 
 def add_managed_source(connection: Connection, name: str, columns: Sequence[Column], key: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from shared.config import Settings
 from shared.files.managed_table import DuplicateKeys, ImportReport
 from shared.files.refusals import CellsRefused, TableRefused
 from shared.postgres.engine import transaction
+from shared.sources.source import read_source, remove_source
 
 Import = Callable[..., ImportReport]
 PEOPLE = "no;né le;prime;actif;ville\nP-1;31/12/1999;1 234,50;Oui;Évreux\nP-2;;;Non;\n"
@@ -114,6 +115,27 @@ def test_a_second_import_writes_what_differs(engine: Engine, run: Import) -> Non
     after = dict(query(engine, "SELECT no, ctid::text FROM predictq_data.people"))
     assert {key for key, place in places.items() if after[key] != place} == set()
     assert query(engine, "SELECT count(*) FROM predictq.sources WHERE name = 'people'") == [(1,)]
+
+
+def test_an_import_into_a_removed_source_brings_it_back(engine: Engine, run: Import) -> None:
+    """Otherwise nobody would read what was reported as imported."""
+    run(PEOPLE, key=["no"])
+    with transaction(engine) as connection:
+        number = remove_source(connection, "people").id
+    assert run(PEOPLE.replace("P-2", "P-3")) == ImportReport(1, 0, 1)
+    with transaction(engine) as connection:
+        source = read_source(connection, "people")
+    assert (source.id, source.measured) == (number, {"rows": 3, "is_exact": True})
+
+
+def test_a_table_whose_source_is_another_by_now_is_left_alone(engine: Engine, run: Import) -> None:
+    """The source of its name reads another relation: what was imported would be read by nobody."""
+    run(PEOPLE, key=["no"])
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.sources SET relation_name = 'others' WHERE name = 'people'"))
+    with pytest.raises(TableRefused, match=r"people is of predictq_data\.others by now, .* --source names another"):
+        run(PEOPLE.replace("P-2", "P-3"))
+    assert query(engine, "SELECT count(*) FROM predictq_data.people") == [(2,)]
 
 
 def test_a_second_file_is_read_by_the_types_of_the_table(engine: Engine, run: Import) -> None:
