@@ -139,8 +139,8 @@ def _require_source(connection: Connection, name: str, columns: Sequence[Column]
         return
     if (source.url_variable, source.schema, source.relation) != (None, SCHEMA, name):
         raise TableRefused(
-            f"nothing was imported: the source {name} is of {source.schema}.{source.relation} by now, and nothing reads "
-            f"{SCHEMA}.{name}. --source names another"
+            f"nothing was imported: the source {name} is of {source.schema}.{source.relation} by now, and nothing "
+            f"reads {SCHEMA}.{name}. --source names another"
         )
 
 

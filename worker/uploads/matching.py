@@ -36,13 +36,13 @@ def match_columns(
     faults += [_unwanted(wanted) for wanted in said if wanted not in _all_wanted(form, signature)]
     said = {wanted: column for wanted, column in said.items() if column in names}
     try:
-        key = _key(names, form, said)
+        key = _key(names, form, said, features=() if signature is None else signature.names)
     except UploadRefused as refused:
         key = None
         faults += refused.faults
     if signature is None:
         if key is None and not faults:
-            faults.append(_no_key(names, form))
+            faults.append(_no_key(names, form, {}))
         return MatchedColumns(key, {}, tuple(faults))
     features = {name: column for name in signature.names if (column := said.get(name) or _alike(name, names))}
     lacking = [name for name in signature.names if name not in features]
@@ -53,14 +53,23 @@ def match_columns(
     return MatchedColumns(key, features, tuple(faults))
 
 
-def _key(names: Sequence[str], form: KeyForm, said: Mapping[str, str]) -> tuple[str, ...] | None:
+def _key(
+    names: Sequence[str], form: KeyForm, said: Mapping[str, str], *, features: Sequence[str]
+) -> tuple[str, ...] | None:
     own = [column.name for column in form.columns]
     if len(own) == 1 and (column := said.get(own[0]) or said.get(CLIENT_ID)):
         return (column,)
     if all(name in said for name in own):
         return tuple(said[name] for name in own)
-    positions = find_columns(names, form, 1)
-    return None if positions is None else tuple(names[position] for position in positions)
+    if not any(name in said for name in own) and (positions := find_columns(names, form, 1)) is not None:
+        return tuple(names[position] for position in positions)
+    if len(own) == 1:
+        return None
+    parts = {name: said.get(name) or _alike(name, names) for name in own}
+    key = tuple(column for column in parts.values() if column is not None)
+    if len(key) < len(own) and any(column and (name in said or name not in features) for name, column in parts.items()):
+        raise UploadRefused([_no_key(names, form, said, unused=key if features else ())])  # and not rows without a key
+    return key if len(key) == len(own) else None
 
 
 def _alike(name: str, names: Sequence[str]) -> str | None:
@@ -85,11 +94,13 @@ def _unwanted(wanted: str) -> LineFault:
     return LineFault(1, "unknown_column", f"{wanted[:80]!r} is neither a feature of the model nor a part of the key")
 
 
-def _no_key(names: Sequence[str], form: KeyForm) -> LineFault:
+def _no_key(names: Sequence[str], form: KeyForm, said: Mapping[str, str], *, unused: Sequence[str] = ()) -> LineFault:
     own = key_names(form)[-1]
-    lacking = [name for name in own if _alike(name, names) is None] or list(own)
+    lacking = [name for name in own if name not in said and _alike(name, names) is None] or list(own)
     wanted = ", ".join(lacking) if len(own) > 1 else " or ".join(group[0] for group in key_names(form))
     detail = f"no column is called {wanted}; the file has {', '.join(names)[:_SHOWN]}"
     its = "it" if len(lacking) < len(own) else "the key"
     text = f"{detail}. Say which has {its}: `columns` {lacking[0]}=NAME"
+    if unused:
+        text += f", or leave {', '.join(unused)} out of the file"
     return LineFault(1, "missing_column", Sentence(text, "no_key_column", name=", ".join(lacking), has=names))
