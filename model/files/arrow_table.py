@@ -64,9 +64,20 @@ class ArrowTable:
                 return reader.schema, lambda: (reader.get_batch(n) for n in range(reader.num_record_batches))
             except pa.ArrowInvalid:
                 stream = ipc.open_stream(source)
-                return stream.schema, lambda: iter(stream)
+                return stream.schema, lambda: self._whole(stream, source)
         except (pa.ArrowException, OSError) as error:
             raise TableRefused(f"{self._path} cannot be read ({_why(error)})") from None
+
+    def _whole(self, stream: Any, source: Any) -> Iterator[Any]:
+        """The batches of a stream. Raises TableRefused without the mark at its end: its writer may have died before."""
+        read = source.tell()
+        for batch in stream:
+            read = source.tell()
+            yield batch
+        if source.tell() == read:  # the reader goes past the mark, where there is one
+            raise TableRefused(
+                f"{self._path} is not whole: the stream lacks its end. Write it anew, and close the writer"
+            )
 
 
 def _why(error: Exception) -> str:

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import feather, parquet
+from pyarrow import feather, ipc, parquet
 
 from cli.table_import import ImportOptions, open_table
+from model.files.arrow_table import ArrowTable
 from shared.files import numbers
 from shared.files.csv_table import CsvTable
 from shared.files.refusals import CellsRefused, TableRefused
@@ -353,6 +354,20 @@ def test_files_with_types_keep_them(tmp_path: Path, ending: str) -> None:
         "007",
     ]
     assert rows[1] == ["2", "", "", "", "", "", "", "", "1,5"]
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_stream_whose_writer_died_is_refused(tmp_path: Path, batches: int) -> None:
+    """Between two batches: what is there can be read, and is not all of it."""
+    path = tmp_path / "people.arrow"
+    with path.open("wb") as file, ipc.new_stream(file, arrow_table().schema) as writer:
+        for _ in range(batches):
+            writer.write_table(arrow_table())
+        dead = file.tell()
+    assert sum(1 for _ in ArrowTable(path).cells()) == 2 * batches
+    path.write_bytes(path.read_bytes()[:dead])
+    with pytest.raises(TableRefused, match=r"is not whole: the stream lacks its end\. Write it anew"):
+        list(ArrowTable(path).cells())
 
 
 def test_a_type_that_no_column_can_have_is_named(tmp_path: Path) -> None:
