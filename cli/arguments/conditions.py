@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ Where = Annotated[
     list[str] | None,
     typer.Option(
         help="COLUMN=VALUE or COLUMN>=VALUE, may be repeated; equal values of one column are alternatives. "
-        "COLUMN=null is NULL, COLUMN= an empty text; numbers as 3000.5, days as 2024-02-01."
+        "COLUMN=null is NULL, COLUMN= an empty text, COLUMN='\"null\"' the word; numbers as 3000.5, days as 2024-02-01."
     ),
 ]
 _COMPARED = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
@@ -43,5 +44,15 @@ def _condition(text: str) -> tuple[str, str, Any]:
         raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as tariff=basic")
     column, sign, value = found["column"].strip(), found["sign"], found["value"].strip()
     if sign == "=":
-        return column, EQUAL, None if value.lower() == _EMPTY else value
+        return column, EQUAL, None if value.lower() == _EMPTY else _unquoted(value)
     return column, _SIGNS[sign], value
+
+
+def _unquoted(value: str) -> str:
+    """What stands in double quotes, as JSON writes it: the word null, or a text with blanks at its ends."""
+    if not (len(value) > 1 and value[0] == value[-1] == '"'):
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value

@@ -55,6 +55,8 @@ def predictq(*arguments: str, cwd: Path, **variables: str) -> subprocess.Complet
         (["age=null"], {"age": None}),
         (["department=Research & Development"], {"department": "Research & Development"}),
         (["gender="], {"gender": ""}),
+        (['word="null"', 'word=" a "', 'word="5"'], {"word": ["null", " a ", "5"]}),
+        (['word="', 'word="a" and "b"', 'word=""'], {"word": ['"', '"a" and "b"', ""]}),
     ],
 )
 def test_filters_are_read_as_typed_values(pairs: list[str], condition: dict[str, Any]) -> None:
