@@ -178,6 +178,11 @@ def _type_detail(spec: FeatureSpec, value: object, is_quoted: bool) -> str | Non
 
 
 def _number_detail(spec: FeatureSpec, value: float) -> str | None:
+    if value != value:  # NaN alone is not itself, and stands in tables only: JSON has none
+        return (
+            f"{shown(spec.name)} is NaN, which is no number and no missing value: make it NULL in the source, or give "
+            "a view that does (nullif(column, 'NaN'))"
+        )
     if not _is_finite(value):
         return _not_a_number(spec)
     if spec.dtype == "float32" and abs(value) >= _FLOAT32_MOST:
