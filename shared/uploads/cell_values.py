@@ -46,8 +46,11 @@ def _of_text(spec: FeatureSpec, text: str) -> Any:
         raise ValueRefused(spec, "a number", text) from refused
 
 
-def key_text(cell: Any) -> str:
-    """A cell that is a client's key, as a file of text would have it; empty where there is none. Raises KeyRefused."""
+def key_text(cell: Any, *, keeps_blanks: bool = False) -> str:
+    """A cell that is a client's key, as a file of text would have it; empty where there is none. Raises KeyRefused.
+
+    `keeps_blanks`: a text stays as it is; otherwise without the blanks around it.
+    """
     if cell is None or (type(cell) is float and math.isnan(cell)):
         return ""
     if isinstance(cell, bool) or not isinstance(cell, str | int | float | Decimal | date):
@@ -60,7 +63,9 @@ def key_text(cell: Any) -> str:
         return cell.isoformat(sep=" ") if cell.time() != datetime.min.time() else cell.date().isoformat()
     if isinstance(cell, date):
         return cell.isoformat()
-    return f"{cell:f}" if isinstance(cell, Decimal) else str(cell).strip(" \t")
+    if isinstance(cell, Decimal):
+        return f"{cell:f}"
+    return str(cell) if keeps_blanks else str(cell).strip(" \t")
 
 
 def _integer(spec: FeatureSpec, cell: Any) -> int:

@@ -120,8 +120,8 @@ class CsvFeatures:
     def _take_key(self, rows: RowCollector, line: int, record: list[str]) -> None:
         if self._key is None:
             return
-        cells = [record[column].strip(BLANKS) for column in self._key]
-        if all(cells):
+        cells = [record[column] for column in self._key]
+        if all(cell.strip(BLANKS) for cell in cells):
             rows.take_key(line, partial(key_of_cells, self._form), cells)
         else:
             names = ", ".join(column.name for column in self._form.columns)

@@ -10,8 +10,10 @@ from typing import Any
 from shared.uploads import csv_records
 from shared.uploads.headings import find_columns, missing_columns
 from shared.uploads.key_lines import BLANKS, RECORDS_A_STEP, KeyCollector, KeyLines, highest_integer, integer_lines
-from shared.uploads.keys import ClientKey, KeyForm, KeyRefused
+from shared.uploads.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
 from shared.uploads.refusals import LineFault, UploadRefused
+
+TEXTS = frozenset({"text", "varchar", "char", "citext"})  # of which blanks are a part
 
 
 class CsvKeys:
@@ -110,19 +112,32 @@ class CsvKeys:
             detail = f"has {fields(len(record))} where the first record has {self._width}"
             keys.refuse(line, detail, "wrong_fields")
             return
-        cells = [record[column].strip(BLANKS) for column in self._columns or ()]
-        if not all(cells):
+        cells = [record[column] for column in self._columns or ()]
+        if not all(cell.strip(BLANKS) for cell in cells):
             keys.refuse(line, f"has no {', '.join(column.name for column in self._form.columns)}")
         else:
             keys.take(line, partial(key_of_cells, self._form), cells)
 
 
 def key_of_cells(form: KeyForm, cells: list[str]) -> ClientKey:
-    """The key whose columns are these fields, in key order. Raises KeyRefused."""
+    """The key whose columns are these fields, in key order, without the blanks around them. Raises KeyRefused."""
+    cells = [bare_cell(column, cell) for column, cell in zip(form.columns, cells, strict=True)]
     if len(cells) == 1:
         return form.parse_text(cells[0])
     names = [column.name for column in form.columns]
     return form.parse_fields(dict(zip(names, cells, strict=True)))
+
+
+def bare_cell(column: KeyColumn, cell: str) -> str:
+    """A field of a key without the blanks around it. Raises KeyRefused for a text: it may be another key with them."""
+    bare = cell.strip(BLANKS)
+    written = cell.rstrip(" ") if column.type == "char" else cell  # which PostgreSQL fills up with blanks itself
+    if bare != written and column.type in TEXTS:
+        raise KeyRefused(
+            "has a blank at an end, and may be another one without it: take it away, or send the keys as NDJSON, "
+            "Parquet, Arrow or Excel, where it counts"
+        )
+    return bare
 
 
 def fields(count: int) -> str:

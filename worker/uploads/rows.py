@@ -21,9 +21,9 @@ from shared.models.feature import FeatureKind, FeatureSpec, shown
 from shared.models.signature import Signature
 from shared.sentences import Sentence, retold, sentence_of, without_value
 from shared.uploads.cell_values import key_text, value_of_cell
+from shared.uploads.csv_keys import TEXTS, bare_cell
 from shared.uploads.feature_values import REASONS, ValueRefused, value_of_text
-from shared.uploads.key_lines import BLANKS
-from shared.uploads.keys import ClientKey, KeyForm, KeyRefused
+from shared.uploads.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
 from shared.uploads.refusals import MOST_FAULTS, LineFault, UploadRefused
 from worker.uploads.matching import MatchedColumns
 from worker.uploads.opening import OpenedFile
@@ -133,7 +133,7 @@ class TableRows:
     def _key(self, line: int, cells: Sequence[Any], faults: list[LineFault]) -> ClientKey | None:
         names = self.columns.key or ()
         try:
-            texts = [self._key_text(name, cell) for name, cell in zip(names, cells, strict=True)]
+            texts = [self._key_text(*part) for part in zip(names, self.form.columns, cells, strict=True)]
             if len(texts) == 1 or not all(texts):
                 return self.form.parse_text(texts[texts.index("")] if "" in texts else texts[0])
             own = [column.name for column in self.form.columns]
@@ -144,13 +144,13 @@ class TableRows:
             faults.append(LineFault(line, "invalid_client_id", said))
             return None
 
-    def _key_text(self, name: str, cell: Any) -> str:
+    def _key_text(self, name: str, part: KeyColumn, cell: Any) -> str:
         column = self.written.get(name)
         if column is None:
-            return key_text(cell)
-        kind = self.form.columns[(self.columns.key or ()).index(name)].type
-        # A key is what is written, 007 too. Only days have a spelling of their own in each country.
-        return read_value(cell, "date", column.dress) if kind == "date" else str(cell).strip(BLANKS)
+            return key_text(cell, keeps_blanks=part.type in TEXTS)
+        if part.type == "date":  # days alone have a spelling of their own in each country
+            return read_value(cell, "date", column.dress)
+        return bare_cell(part, str(cell))  # a key is what is written, 007 too
 
     def _value(self, spec: FeatureSpec, cell: Any) -> Any:
         column = self.written.get(self.columns.features[spec.name])
