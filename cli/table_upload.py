@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.arguments.quoted import QUOTED, unquoted
 from cli.connection.client import ApiClient
 from cli.errors import FileRefused, UsageProblem
 from cli.output.console import plain_text, remark
@@ -19,6 +21,7 @@ _FORMATS = {"xlsx": "workbook of Excel", "parquet": "Parquet", "arrow": "Arrow",
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ENCODINGS = {"cp1252": "Windows-1252", "utf-16": "UTF-16"}
 _SHOWN = 20
+_PAIR = re.compile(rf"\s*({QUOTED}|[^=]*?)\s*=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class TableOptions:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, equals, column = text.partition("=")
-    if not equals:
+    found = _PAIR.fullmatch(text)
+    if found is None:
         raise UsageProblem(f"--column {text}: write it as NAME=COLUMN, where COLUMN is the file's")
-    return name.strip(), column.strip()
+    return unquoted(found[1].strip()), unquoted(found[2].strip())
 
 
 def submit_table(

@@ -194,8 +194,8 @@ class FilterRefused(PredictqError):
 class NothingSelected(PredictqError):
     """A bulk job would hold no row."""
 
-    def __init__(self) -> None:
-        super().__init__(Sentence("The job holds no client id. Send at least one."))
+    def __init__(self, detail: str = "The job holds no client id. Send at least one.") -> None:
+        super().__init__(Sentence(detail))
 
 
 class IdempotencyKeyReused(PredictqError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from cli.arguments.quoted import QUOTED, unquoted
 from cli.errors import UsageProblem
 from shared.sources.filter_words import EQUAL, CannotSay, filter_of
 
@@ -19,10 +19,11 @@ Where = Annotated[
         "COLUMN=null is NULL, COLUMN= an empty text, COLUMN='\"null\"' the word; numbers as 3000.5, days as 2024-02-01."
     ),
 ]
-_COMPARED = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
+# A column whose name has a sign in it stands in double quotes.
+_COMPARED = re.compile(rf"\s*(?P<column>{QUOTED}|[^<>=]+?)(?P<gap>\s*)(?P<sign><=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
 _SIGNS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 _EMPTY = "null"
-_UNKNOWN_SIGN = re.compile(r"[^<>=]*?(!=|<>)")
+_UNKNOWN_SIGN = re.compile(rf"(?:\s*{QUOTED}\s*|[^<>=]*?)(!=|<>)")
 
 
 def read_condition(texts: Sequence[str]) -> dict[str, Any]:
@@ -42,17 +43,9 @@ def _condition(text: str) -> tuple[str, str, Any]:
     found = _COMPARED.fullmatch(text)
     if found is None:
         raise UsageProblem(f"--where {text}: write it as COLUMN=VALUE or COLUMN>=VALUE, such as tariff=basic")
-    column, sign, value = found["column"].strip(), found["sign"], found["value"].strip()
+    column, sign, value = unquoted(found["column"]), found["sign"], found["value"]
+    if found["gap"] or sign != "=":
+        value = value.lstrip()  # of `age < 40` the sign stands alone; other blanks are the value's
     if sign == "=":
-        return column, EQUAL, None if value.lower() == _EMPTY else _unquoted(value)
+        return column, EQUAL, None if value.lower() == _EMPTY else unquoted(value)
     return column, _SIGNS[sign], value
-
-
-def _unquoted(value: str) -> str:
-    """What stands in double quotes, as JSON writes it: the word null, or a text with blanks at its ends."""
-    if not (len(value) > 1 and value[0] == value[-1] == '"'):
-        return value
-    try:
-        return str(json.loads(value))
-    except ValueError:
-        return value

@@ -24,13 +24,15 @@ from api.intake.model_directory import ServedModel
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.schemas import jobs as schemas
 from api.server.deadline import current
-from shared.errors import OtherSource, SourceNeeded
+from shared.errors import NothingSelected, OtherSource, SourceNeeded
 from shared.jobs.accepting.bulk import BulkJob, accept_keys, accept_selection
 from shared.jobs.accepting.singles import Accepted
 from shared.jobs.again import EarlierJob, earlier_rows, read_earlier
 from shared.postgres.engine import transaction
 
 router = APIRouter(tags=["jobs"], route_class=ModelRoute, responses=PROBLEMS, dependencies=[BEARER])
+_NONE_FAILED = "No row of the job has an error that could be asked again: there is nothing to retry."
+_NONE_LEFT = "No row of the job is left that could be asked again."
 _CREATED: dict[str, Any] = {"status_code": 202, "response_model": None, "responses": {200: {"model": schemas.Job}}}
 
 
@@ -106,6 +108,8 @@ async def _rows_again(call: KeyedCall, job_id: UUID, earlier: EarlierJob, *, onl
         rows = await services.bulk.run_long(read, owner=owner)
     with ExitStack() as resources:
         resources.enter_context(rows)
+        if rows.count == 0:
+            raise NothingSelected(_NONE_FAILED if only_failed else _NONE_LEFT)
         accept = partial(accept_keys, job=job, keys=rows, count=rows.count)
         return await services.intake.bulk.accept(call.caller, job, rows.count, accept, resources.pop_all())
 

@@ -47,7 +47,9 @@ def test_the_failed_rows_are_asked_again(gateway: Gateway, engine: Engine) -> No
         answer(engine, held)
         if gateway.get(f"/v1/jobs/{new.json()['id']}").json()["status"] == "succeeded":
             break
-    assert gateway.post(f"/v1/jobs/{new.json()['id']}/retry").json()["type"] == "/problems/nothing-selected"
+    told = gateway.post(f"/v1/jobs/{new.json()['id']}/retry").json()
+    assert told["type"] == "/problems/nothing-selected"
+    assert told["detail"] == "No row of the job has an error that could be asked again: there is nothing to retry."
 
 
 def test_a_job_is_repeated(gateway: Gateway, engine: Engine) -> None:

@@ -28,6 +28,7 @@ from cli.output import progress as progress_module
 from cli.output.check_text import check_lines
 from cli.output.job_text import answer_text, cause_lines, client_text, counts_text, job_line, summary_lines, trace_lines
 from cli.output.progress import progress
+from cli.table_upload import _pair
 from devstack.start_work import StartWork, StartWorkFailed
 from tests.support import ROOT, loaded_of
 
@@ -56,12 +57,25 @@ def predictq(*arguments: str, cwd: Path, **variables: str) -> subprocess.Complet
         (["department=Research & Development"], {"department": "Research & Development"}),
         (["gender="], {"gender": ""}),
         (['word="null"', 'word=" a "', 'word="5"'], {"word": ["null", " a ", "5"]}),
+        (
+            ["word=grippe ", "word= grippe", "word = grippe ", "word= "],
+            {"word": ["grippe ", " grippe", "grippe ", " "]},
+        ),
+        (['"a=b"=3', '"x>=y" <= 4', '"say \\"a\\""=1'], {"a=b": "3", "x>=y": {"lte": "4"}, 'say "a"': "1"}),
         (['word="', 'word="a" and "b"', 'word=""'], {"word": ['"', '"a" and "b"', ""]}),
     ],
 )
 def test_filters_are_read_as_typed_values(pairs: list[str], condition: dict[str, Any]) -> None:
     """Null is no value; others go as they are written, true and 41 too: the column says what they are."""
     assert read_condition(pairs) == condition
+
+
+def test_a_column_of_a_file_is_said_with_its_feature() -> None:
+    """A name with a sign in it stands in double quotes."""
+    said = ["age=Âge du client", '"a=b"=x=y', "b = c"]
+    assert dict(map(_pair, said)) == {"age": "Âge du client", "a=b": "x=y", "b": "c"}
+    with pytest.raises(UsageProblem, match="write it as NAME=COLUMN"):
+        _pair("age")
 
 
 @pytest.mark.parametrize("pair", ["department", "=Sales"])
