@@ -71,8 +71,8 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
         except (ValueError, OverflowError):
             found = None
         if found is None or (found.tzinfo is not None) != has_zone:
-            also = "" if has_zone else f" or {_DAY}"
-            raise Unfit(Sentence(f"must be a time such as {example}{also}", "not_a_time", example=example))
+            wanted = f"with its time zone, such as {example}" if has_zone else f"such as {example} or {_DAY}"
+            raise Unfit(Sentence(f"must be a time {wanted}", "not_a_time", example=example))
         return found.isoformat(sep=" ")
 
     return text
