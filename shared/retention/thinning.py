@@ -20,10 +20,11 @@ from shared.pages.layout import SMALL_ROWS
 from shared.postgres.engine import transaction
 from shared.retention.cutoffs import DUE_VERSIONS, Cutoff, cutoff_arrays
 from shared.retention.daily_counts import count_rows_gone, delete_jobs
-from shared.retention.held import Kept, refuse_new_hold
+from shared.retention.held import Kept
 from shared.retention.page_deletion import BeforeGoing
 from shared.retention.partitions.ranges import BatchRange
 from shared.retention.rules.errors import DoesNotAddUp
+from shared.retention.standing_rules import StandingRules, refuse_changed_rules
 from shared.retention.statements import upkeep_transaction
 
 
@@ -48,7 +49,7 @@ class Thinned:
 def thin_pages(
     engine: Engine,
     batches: BatchRange,
-    cutoffs: Mapping[int, Cutoff],
+    rules: StandingRules,
     kept: Kept,
     rewriter: Rewriter,
     before_going: BeforeGoing | None,
@@ -60,12 +61,12 @@ def thin_pages(
     Raises HoldsChanged, DoesNotAddUp.
     """
     thinned = Thinned()
-    thick = list(rows_to_thin(engine, batches, cutoffs, kept))
+    thick = list(rows_to_thin(engine, batches, rules.cutoffs, kept))
     if before_going is not None:
         before_going(batches, thick)
     for batch_id in thick:
         with upkeep_transaction(engine) as connection:
-            refuse_new_hold(connection, kept.newest_hold)
+            refuse_changed_rules(connection, rules)
             thinned.rows += _thin(connection, batch_id, kept.rows.get(batch_id, frozenset()), rewriter)
             # What was written anew lies in the file beside what was before, until the next compaction.
             for parent in ("batch_outputs", "batch_requests"):
