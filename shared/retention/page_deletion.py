@@ -82,7 +82,7 @@ def delete_pages(
     """Delete pages of a range with their jobs; of a bulk job all its pages, in other ranges too.
 
     Stops at any time without harm: each step is a transaction of its own.
-    Raises DoesNotAddUp, HoldsChanged.
+    Raises DoesNotAddUp, HoldsChanged, PeriodsChanged.
     """
     deleted = Deleted()
     singles = [page for page in pages if page.job_id is None]

@@ -48,7 +48,7 @@ def run_retention(
     `before_going` is called with pages of a range before they go; what it raises ends the run with them in place.
     `rewriter` makes pages anew that stay for the sake of held rows; without one they stay as they are.
     Every step commits by itself, so the next run goes on with what an earlier one left.
-    Raises DoesNotAddUp, HoldsChanged, DatabaseBlocked, DatabaseUnavailable.
+    Raises DoesNotAddUp, HoldsChanged, PeriodsChanged, DatabaseBlocked, DatabaseUnavailable.
     """
     started = time.monotonic()
     dropped = drop_leaving(engine)

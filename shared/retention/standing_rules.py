@@ -1,6 +1,7 @@
 """The rules that a run of retention goes by: read before it looks, and held against those that stand at each step.
 
-The table of holds is locked meanwhile: who adds a hold waits for a step that is being taken, and the step for them.
+The table of holds is the lock of them all: who adds a hold or sets a period waits for a step that is being taken, and
+the step for them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from shared.retention.cutoffs import Cutoff, read_cutoffs
-from shared.retention.rules.errors import HoldsChanged
+from shared.retention.rules.errors import HoldsChanged, PeriodsChanged
 from shared.retention.rules.holds import no_hold_can_come, standing_holds
 
 
@@ -33,7 +34,14 @@ def read_standing_rules(connection: Connection, now: datetime) -> StandingRules:
 
 
 def refuse_changed_rules(connection: Connection, rules: StandingRules) -> None:
-    """Raise HoldsChanged where more must stay than by `rules`; until the commit no hold can come."""
+    """Raise HoldsChanged or PeriodsChanged where more must stay than by `rules`; until the commit nothing changes.
+
+    A hold that was released and a period that was shortened are for the next run.
+    """
     no_hold_can_come(connection)
     if standing_holds(connection) - rules.holds:
         raise HoldsChanged
+    cutoffs = read_cutoffs(connection, rules.now)
+    for version_id, cutoff in rules.cutoffs.items():
+        if version_id not in cutoffs or cutoffs[version_id].before < cutoff.before:
+            raise PeriodsChanged

@@ -58,7 +58,7 @@ def thin_pages(
 
     `before_going` is told of these pages first, with the rows that stay.
 
-    Raises HoldsChanged, DoesNotAddUp.
+    Raises HoldsChanged, PeriodsChanged, DoesNotAddUp.
     """
     thinned = Thinned()
     thick = list(rows_to_thin(engine, batches, rules.cutoffs, kept))

@@ -28,7 +28,7 @@ _ORDER = ("jobs", *PAGE_TABLES)
 def mark_leaving(engine: Engine, ranges: Sequence[DueRange], weeks: Sequence[WeekCount], rules: StandingRules) -> None:
     """Count these partitions as gone, in one transaction or not at all.
 
-    Raises DoesNotAddUp, HoldsChanged.
+    Raises DoesNotAddUp, HoldsChanged, PeriodsChanged.
     """
     jobs = _sums((c.accepted, c.succeeded, c.failed, c.cancelled) for week in weeks for c in week.counts)
     pages = _sums((c.rows, c.succeeded, c.failed, c.cancelled) for due in ranges for c in due.stored)

@@ -89,8 +89,13 @@ def standing_holds(connection: Connection) -> frozenset[int]:
 
 
 def no_hold_can_come(connection: Connection) -> None:
-    """Let nobody add a hold until the commit. Who was about to has: read them after this."""
+    """Let nobody add a hold or set a period until the commit. Who was about to has: read the rules after this."""
     connection.execute(text("LOCK TABLE predictq.holds IN SHARE MODE"))
+
+
+def wait_for_deletions(connection: Connection) -> None:
+    """Wait for steps of retention that are being taken, and hold off others until the commit: as an added hold does."""
+    connection.execute(text("LOCK TABLE predictq.holds IN ROW EXCLUSIVE MODE"))
 
 
 def release_hold(connection: Connection, hold_id: int) -> Hold:

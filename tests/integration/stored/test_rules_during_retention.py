@@ -1,4 +1,4 @@
-"""Holds that come while retention runs: whenever it is, nothing that must stay goes."""
+"""Holds and periods that come while retention runs: whenever it is, nothing that must stay goes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, text
 
 from shared.errors import DatabaseBlocked
 from shared.postgres.engine import transaction
-from shared.retention.rules.errors import HoldsChanged
+from shared.retention.rules.errors import HoldsChanged, PeriodsChanged
 from shared.retention.rules.holds import add_hold, list_holds, release_hold
-from shared.retention.rules.policy import read_policy, set_period
+from shared.retention.rules.policy import read_policy, set_floor, set_period
 from tests.integration.stored.test_upkeep_retention import MONDAY, let_go
 from tests.integration.stored.upkeep_support import Stored, add_version, close_range, count_rows, store_singles
 from tests.roles import as_upkeep
@@ -23,6 +23,11 @@ _RULES: dict[str, Rule] = {
     "model": lambda connection, _: add_hold(connection, reason="r", actor="ann", model="default"),
     "job": lambda connection, stored: add_hold(connection, reason="r", actor="ann", job_id=stored.job_ids[0]),
     "client": lambda connection, _: add_hold(connection, reason="r", actor="ann", client_key="1"),
+    "period of all": lambda connection, _: set_period(connection, "for ever"),
+    "period of a model": lambda connection, _: set_period(connection, "5 years", model="default"),
+    "floor": lambda connection, _: connection.execute(
+        text("UPDATE predictq.retention_default SET floor = interval '5 years'")
+    ),
 }
 
 
@@ -55,7 +60,7 @@ def test_a_rule_that_comes_before_any_statement_is_obeyed(engine: Engine, stored
         while not seen or "LOCK TABLE predictq.holds" not in seen[min(place, len(seen)) - 1]:
             place += 1
             seen.clear()
-            with suppress(HoldsChanged):
+            with suppress(HoldsChanged, PeriodsChanged):
                 let_go(engine)
             assert count_rows(engine)["jobs"] == 2, seen[place - 1]
             assert len(seen) >= place, "the run never came to its lock"
@@ -71,6 +76,9 @@ def _as_before(engine: Engine) -> None:
     with transaction(engine) as connection:
         for hold in list_holds(connection):
             release_hold(connection, hold.id)
+        set_floor(connection, "6 months")
+        set_period(connection, "13 months")
+        set_period(connection, None, model="default")
 
 
 def test_a_hold_with_a_lower_number_that_is_committed_later_is_seen(engine: Engine, stored: Stored) -> None:
@@ -86,7 +94,7 @@ def test_a_hold_with_a_lower_number_that_is_committed_later_is_seen(engine: Engi
     assert count_rows(engine)["jobs"] == 2
 
 
-@pytest.mark.parametrize("rule", _RULES)
+@pytest.mark.parametrize("rule", [name for name in _RULES if name != "floor"])
 def test_a_rule_that_is_about_to_be_committed_holds_off_the_deletion(engine: Engine, stored: Stored, rule: str) -> None:
     """A step does not overtake somebody who has said what must stay, and waits for the commit."""
     with engine.connect() as other:
@@ -95,6 +103,15 @@ def test_a_rule_that_is_about_to_be_committed_holds_off_the_deletion(engine: Eng
             let_go(engine)
         other.commit()
     assert count_rows(engine)["jobs"] == 2
+
+
+def test_a_raised_floor_holds_off_the_deletion(engine: Engine, stored: Stored) -> None:
+    """The floor is a rule like the others."""
+    with engine.connect() as other:
+        set_floor(other, "12 months")
+        with pytest.raises(DatabaseBlocked):
+            let_go(engine)
+    assert count_rows(engine)["jobs"] == len(stored.job_ids)
 
 
 def test_a_rule_that_lets_more_go_does_not_stop_a_run(engine: Engine, stored: Stored) -> None:
