@@ -93,9 +93,10 @@ def _thin(connection: Connection, batch_id: int, held: frozenset[int], rewriter:
     page = connection.execute(_PAGE, {"batch": batch_id}).one()
     left = set(range(page.request_count)) - set(page.gone_rows or ())
     gone = sorted(left - held)
-    failed, cancelled = _failed(page), _cancelled(page)
-    counts = [len(gone) - len(failed & set(gone)) - len(cancelled & set(gone)), len(failed & set(gone))]
-    counts.append(len(cancelled & set(gone)))
+    staying = _counts_of(connection, page, held & left)
+    counts = [own - kept for own, kept in zip((page.succeeded, page.failed, page.cancelled), staying, strict=True)]
+    if min(counts) < 0 or sum(counts) != len(gone):
+        raise DoesNotAddUp(f"{len(gone)} rows of page {batch_id}", counts)
     if page.job_id is None:
         deleted = delete_jobs(connection, [str(page.job_ids[row]) for row in gone]).rows
         if deleted != len(gone):
@@ -110,12 +111,20 @@ def _thin(connection: Connection, batch_id: int, held: frozenset[int], rewriter:
     return len(gone)
 
 
-def _failed(page: Any) -> set[int]:
-    return set(page.error_rows or ()) - _cancelled(page)
+def _counts_of(connection: Connection, page: Any, rows: Collection[int]) -> tuple[int, int, int]:
+    """How many of these rows, which stay, the page has counted as succeeded, failed, cancelled. All else goes.
 
-
-def _cancelled(page: Any) -> set[int]:
-    return set(range(page.request_count) if page.answers is None else page.cancelled_rows or ())
+    What goes is not counted by itself: an erased row has an error now, and is counted as what it was before.
+    """
+    if page.job_id is None:
+        # A job may be held whose client was erased before. Its own status still says as what it counts.
+        succeeded, failed, cancelled = connection.execute(
+            _STATUSES, {"ids": [str(page.job_ids[row]) for row in rows]}
+        ).one()
+        return succeeded, failed, cancelled
+    gave_up = set(range(page.request_count) if page.answers is None else page.cancelled_rows or ()) & set(rows)
+    erred = set(page.error_rows or ()) & set(rows) - gave_up
+    return len(rows) - len(erred) - len(gave_up), len(erred), len(gave_up)
 
 
 def _write(
@@ -179,11 +188,16 @@ WHERE (o.batch_id = ANY (CAST(:pages AS bigint[])) AND o.created_at < c.before)
 ORDER BY o.batch_id
 """
 _PAGE = text("""
-SELECT o.batch_id, o.job_id, o.request_count, o."values" AS answers, o.labels, o.scores, o.error_rows, o.error_codes,
-       o.error_details, o.cancelled_rows, o.gone_rows, o.features, o.key_filter, r.source_id, r.job_ids, r.keys_int8,
-       r.keys_uuid, r.keys_text, r.given, r.spelled
+SELECT o.batch_id, o.job_id, o.request_count, o.succeeded, o.failed, o.cancelled, o."values" AS answers, o.labels,
+       o.scores, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows, o.gone_rows, o.features, o.key_filter,
+       r.source_id, r.job_ids, r.keys_int8, r.keys_uuid, r.keys_text, r.given, r.spelled
 FROM predictq.batch_outputs o JOIN predictq.batch_requests r ON r.batch_id = o.batch_id
 WHERE o.batch_id = :batch FOR UPDATE OF o
+""")
+_STATUSES = text("""
+SELECT count(*) FILTER (WHERE status IS NULL), count(*) FILTER (WHERE status = 'failed'),
+       count(*) FILTER (WHERE status = 'cancelled')
+FROM predictq.jobs WHERE id = ANY (CAST(:ids AS uuid[]))
 """)
 _WRITE_OUTPUTS = text("""
 UPDATE predictq.batch_outputs SET
