@@ -108,8 +108,11 @@ VALUES (:id, 'replay', 'pages', CAST(:wanted AS text[]), :reason, :actor)
 """)
 
 
-def refuse_held(connection: Connection, key: ClientKey) -> None:
-    """Raise ClientHeld where a hold stands on the client, on a job of hers or on a model that has answered for her."""
+def refuse_held(connection: Connection, key: ClientKey, *, erasure_id: UUID | None = None) -> None:
+    """Raise ClientHeld where a hold stands on the client, on a job of hers or on a model that has answered for her.
+
+    Of an erasure that is under way, jobs that it has been through are hers, too, though they no longer have her key.
+    """
     held = holds_on(connection, key)
     if held:
         raise ClientHeld(held[0].id, "client")
@@ -121,17 +124,29 @@ def refuse_held(connection: Connection, key: ClientKey) -> None:
         "rows": [row for place in places for row in place.rows],
     }
     row = connection.execute(_HELD_PAGE, values).first()
+    if row is None and erasure_id is not None:
+        row = connection.execute(_HELD_JOB, {"id": str(erasure_id)}).first()
     if row is not None:
         raise ClientHeld(row.id, row.kind)
 
 
 _OTHER_HOLDS = text("SELECT FROM predictq.holds WHERE released_at IS NULL AND client_key IS NULL LIMIT 1")
-_HELD_PAGE = text("""
+_HELD = """
 SELECT h.id, CASE WHEN h.model IS NULL THEN 'job' ELSE 'model' END AS kind
-FROM unnest(CAST(:batch_ids AS bigint[]), CAST(:rows AS integer[])) AS p (batch_id, row)
-JOIN predictq.batch_requests r ON r.batch_id = p.batch_id
-JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[p.row + 1])
-JOIN predictq.model_versions v ON v.id = j.model_version_id
+FROM {her_jobs} JOIN predictq.model_versions v ON v.id = j.model_version_id
 JOIN predictq.holds h ON h.released_at IS NULL AND (h.job_id = j.id OR h.model = v.model)
 ORDER BY h.id LIMIT 1
-""")
+"""
+_HELD_PAGE = text(
+    _HELD.format(
+        her_jobs="""unnest(CAST(:batch_ids AS bigint[]), CAST(:rows AS integer[])) AS p (batch_id, row)
+JOIN predictq.batch_requests r ON r.batch_id = p.batch_id
+JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[p.row + 1])"""
+    )
+)
+_HELD_JOB = text(
+    _HELD.format(
+        her_jobs="(SELECT job_id FROM predictq.erasure_jobs WHERE erasure_id = CAST(:id AS uuid)) e "
+        "JOIN predictq.jobs j ON j.id = e.job_id"
+    )
+)
