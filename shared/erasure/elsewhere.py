@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.erasure.hold_guard import HoldGuard
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.naming import is_free_of, names_client, without_client
 from shared.erasure.request_rows import note_jobs

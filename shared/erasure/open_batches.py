@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from shared.erasure.hold_guard import HoldGuard
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.request_rows import erase_requests, note_jobs
 from shared.postgres.engine import autocommit, transaction

@@ -11,7 +11,7 @@ import psycopg2
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
-from shared.erasure.hold_guard import HoldGuard
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.open_batches import UPKEEP
 from shared.erasure.request_rows import erase_requests, mark_for_compaction, note_jobs

@@ -15,10 +15,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.audit.writing import record_act
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import delete_uploads, erase_elsewhere
 from shared.erasure.errors import ClientHeld, ErasureInterrupted
 from shared.erasure.find import hashed_pages, unhashed_pages
-from shared.erasure.hold_guard import HoldGuard
 from shared.erasure.kept_hashes import KeptHashes
 from shared.erasure.keys import ClientKey, source_by_id, stored_key
 from shared.erasure.open_batches import erase_open_batch, restart_plans, settle

@@ -20,8 +20,8 @@ from pyarrow import parquet
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import erase_elsewhere
-from shared.erasure.hold_guard import HoldGuard
 from shared.erasure.keys import client_key, read_source
 from shared.exports import ExportGone, ExportInterrupted, begin_export, copy_export_piece, end_export, write_pieces
 from shared.postgres.engine import autocommit, transaction

@@ -18,8 +18,8 @@ from sqlalchemy import Engine, text
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.config import Settings
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import delete_uploads
-from shared.erasure.hold_guard import HoldGuard
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue

@@ -20,8 +20,8 @@ from cli.connection.client import ApiClient
 from cli.errors import GatewayRefused
 from model.training.source_rows import read_source_rows
 from shared.config import Settings
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import erase_elsewhere
-from shared.erasure.hold_guard import HoldGuard
 from shared.erasure.keys import client_key, read_source
 from shared.exports import ExportGone
 from shared.postgres.engine import autocommit, transaction

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from shared.erasure.hold_guard import HoldGuard
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.postgres.engine import transaction
 from shared.retention.rules.holds import add_hold, release_hold
