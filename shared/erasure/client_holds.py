@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
-from shared.erasure.errors import ClientKeyRefused
+from shared.erasure.errors import ClientHeld, ClientKeyRefused
+from shared.erasure.find import find_client
 from shared.erasure.keys import NO_SOURCE, ClientKey, KeySource, client_key, list_key_sources
+from shared.installation import read_installation
+from shared.postgres.engine import transaction
+from shared.retention.rules.holds import no_hold_can_come, standing_holds
 
 
 def holds_on(connection: Connection, key: ClientKey) -> list[Any]:
@@ -36,3 +43,76 @@ _HOLDS = text("""
 SELECT id, reason, actor, created_at, source_id, client_key FROM predictq.holds
 WHERE released_at IS NULL AND client_key IS NOT NULL AND (source_id IS NULL OR source_id = :source_id) ORDER BY id
 """)
+
+
+def refuse_held(connection: Connection, key: ClientKey, *, erasure_id: UUID | None = None) -> None:
+    """Raise ClientHeld where a hold stands on the client, on a job of hers or on a model that has answered for her.
+
+    Of an erasure that is under way, jobs that it has been through are hers, too, though they no longer have her key.
+    """
+    held = holds_on(connection, key)
+    if held:
+        raise ClientHeld(held[0].id, "client")
+    if connection.execute(_OTHER_HOLDS).first() is None:
+        return
+    places = find_client(connection, key, read_installation(connection).hash_secret)
+    values = {
+        "batch_ids": [place.batch_id for place in places for _ in place.rows],
+        "rows": [row for place in places for row in place.rows],
+    }
+    row = connection.execute(_HELD_PAGE, values).first()
+    if row is None and erasure_id is not None:
+        row = connection.execute(_HELD_JOB, {"id": str(erasure_id)}).first()
+    if row is not None:
+        raise ClientHeld(row.id, row.kind)
+
+
+_OTHER_HOLDS = text("SELECT FROM predictq.holds WHERE released_at IS NULL AND client_key IS NULL LIMIT 1")
+_HELD = """
+SELECT h.id, CASE WHEN h.model IS NULL THEN 'job' ELSE 'model' END AS kind
+FROM {her_jobs} JOIN predictq.model_versions v ON v.id = j.model_version_id
+JOIN predictq.holds h ON h.released_at IS NULL AND (h.job_id = j.id OR h.model = v.model)
+ORDER BY h.id LIMIT 1
+"""
+_HELD_PAGE = text(
+    _HELD.format(
+        her_jobs="""unnest(CAST(:batch_ids AS bigint[]), CAST(:rows AS integer[])) AS p (batch_id, row)
+JOIN predictq.batch_requests r ON r.batch_id = p.batch_id
+JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[p.row + 1])"""
+    )
+)
+_HELD_JOB = text(
+    _HELD.format(
+        her_jobs="(SELECT job_id FROM predictq.erasure_jobs WHERE erasure_id = CAST(:id AS uuid)) e "
+        "JOIN predictq.jobs j ON j.id = e.job_id"
+    )
+)
+
+
+class HoldGuard:
+    """Gives the transactions of one erasure, as long as nothing of its client is held: a hold stops it between two."""
+
+    def __init__(self, engine: Engine, erasure_id: UUID, key: ClientKey) -> None:
+        self.engine = engine  # for what only reads
+        self.erasure_id = erasure_id
+        self.key = key
+        self._harmless: frozenset[int] = frozenset()  # holds that stand and are on others
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction in which something of her goes. Whoever adds a hold meanwhile waits for its commit.
+
+        Raises ClientHeld where a hold was added before.
+        """
+        with transaction(self.engine) as connection:  # to look for her may take long, so first without the lock
+            self._refuse_held(connection)
+        with transaction(self.engine) as connection:
+            no_hold_can_come(connection)
+            self._refuse_held(connection)
+            yield connection
+
+    def _refuse_held(self, connection: Connection) -> None:
+        standing = standing_holds(connection)
+        if not standing <= self._harmless:
+            refuse_held(connection, self.key, erasure_id=self.erasure_id)
+            self._harmless |= standing

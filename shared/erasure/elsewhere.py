@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.naming import is_free_of, names_client, without_client
 from shared.erasure.request_rows import note_jobs
@@ -17,18 +18,18 @@ from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.postgres.engine import transaction
 
 
-def erase_elsewhere(engine: Engine, erasure_id: UUID, key: ClientKey) -> None:
-    """Take the client out of everything that is no page. Doing it again changes nothing more."""
-    values = {"id": str(erasure_id)}
-    with transaction(engine) as connection:
+def erase_elsewhere(guard: HoldGuard) -> None:
+    """Take the client out of everything that is no page. Doing it again changes nothing more. Raises ClientHeld."""
+    key, values = guard.key, {"id": str(guard.erasure_id)}
+    with guard.transaction() as connection:
         named = _erase_selections(connection, key)
-        note_jobs(connection, erasure_id, named)
+        note_jobs(connection, guard.erasure_id, named)
         connection.execute(_FORGET_PAYLOADS, {**values, "named": [str(job_id) for job_id in named]})
         connection.execute(_FORGET_KEYS, values)
-    with transaction(engine) as connection:
+    with guard.transaction() as connection:
         _erase_words(connection, key, values)
-    delete_uploads(engine, key)
-    with transaction(engine) as connection:
+    delete_uploads(guard)
+    with guard.transaction() as connection:
         _erase_errands(connection, key)
         connection.execute(_EXPORTS, values)
 
@@ -150,13 +151,18 @@ def _mark(connection: Connection, partitions: Sequence[str]) -> None:
     )
 
 
-def delete_uploads(engine: Engine, key: ClientKey) -> None:
-    """Delete every upload that may hold her: all but plain texts in which nothing looks like her key."""
-    with transaction(engine) as connection:
+def delete_uploads(guard: HoldGuard) -> None:
+    """Delete every upload that may hold her: all but plain texts in which nothing looks like her key.
+
+    Raises ClientHeld.
+    """
+    with transaction(guard.engine) as connection:
         uploads = connection.execute(_UPLOADS).all()
     for upload in uploads:
-        with transaction(engine) as connection:
-            if may_hold(connection, upload, key):
+        with transaction(guard.engine) as connection:  # a long file is long looked through: nobody's hold waits for it
+            is_hers = may_hold(connection, upload, guard.key)
+        if is_hers:
+            with guard.transaction() as connection:
                 connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": upload.id})
 
 

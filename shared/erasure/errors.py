@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from shared.errors import PredictqError
+from shared.sentences import count_of
 
 
 class ErasureError(PredictqError):
@@ -35,11 +36,16 @@ class ErasureUnknown(ErasureError):
 class ClientHeld(ErasureError):
     """A legal hold keeps what is to be erased."""
 
-    def __init__(self, hold_id: int, kind: str) -> None:
-        super().__init__(
-            f"Hold {hold_id} on {_HELD[kind]} forbids this erasure. Nothing was erased. Release the hold first."
-        )
+    def __init__(self, hold_id: int, kind: str, *, erased: int | None = None) -> None:
+        """`erased`: how many answers were erased before the hold came; None where the erasure had not begun."""
+        done = "Nothing was erased."
+        if erased is not None:
+            done = (
+                f"It had begun: {count_of(erased, 'answer')} had been erased before the hold came, and nothing since."
+            )
+        super().__init__(f"Hold {hold_id} on {_HELD[kind]} forbids this erasure. {done} Release the hold first.")
         self.hold_id = hold_id
+        self.kind = kind
 
 
 _HELD = {

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.request_rows import erase_requests, note_jobs
 from shared.postgres.engine import autocommit, transaction
@@ -86,17 +87,20 @@ WHERE locktype = 'relation' AND relation = 'predictq.prediction_batches'::regcla
 """)
 
 
-def erase_open_batch(engine: Engine, erasure_id: UUID, key: ClientKey, batch_id: int) -> bool:
-    """Take her out of an open batch and put it back. False where it is open no more: then it is a page."""
-    with transaction(engine) as connection:
+def erase_open_batch(guard: HoldGuard, batch_id: int) -> bool:
+    """Take her out of an open batch and put it back. False where it is open no more: then it is a page.
+
+    Raises ClientHeld.
+    """
+    with guard.transaction() as connection:
         connection.execute(UPKEEP)
         if connection.execute(_LOCK, {"id": batch_id}).first() is None:
             return False
-        erased = erase_requests(connection, key, batch_id)
+        erased = erase_requests(connection, guard.key, batch_id)
         if erased is not None:
             connection.execute(_HAND_OUT_ANEW, {"id": batch_id, "rows": list(erased.rows)})
-            note_jobs(connection, erasure_id, erased.job_ids)
-            connection.execute(_COUNT, {"id": str(erasure_id), "answers": len(erased.rows)})
+            note_jobs(connection, guard.erasure_id, erased.job_ids)
+            connection.execute(_COUNT, {"id": str(guard.erasure_id), "answers": len(erased.rows)})
     return True
 
 

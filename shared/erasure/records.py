@@ -10,12 +10,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
-from shared.erasure.client_holds import holds_on
-from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureUnknown
-from shared.erasure.find import find_client
+from shared.erasure.client_holds import refuse_held
+from shared.erasure.errors import ClientKeyRefused, ErasureUnknown
 from shared.erasure.keys import ClientKey
 from shared.erasure.naming import names_client
-from shared.installation import read_installation
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +103,4 @@ def request_replay(
 _INSERT_REPLAY = text("""
 INSERT INTO predictq.erasures (id, kind, step, wanted, reason, actor)
 VALUES (:id, 'replay', 'pages', CAST(:wanted AS text[]), :reason, :actor)
-""")
-
-
-def refuse_held(connection: Connection, key: ClientKey) -> None:
-    """Raise ClientHeld where a hold stands on the client, on a job of hers or on a model that has answered for her."""
-    held = holds_on(connection, key)
-    if held:
-        raise ClientHeld(held[0].id, "client")
-    if connection.execute(_OTHER_HOLDS).first() is None:
-        return
-    places = find_client(connection, key, read_installation(connection).hash_secret)
-    values = {
-        "batch_ids": [place.batch_id for place in places for _ in place.rows],
-        "rows": [row for place in places for row in place.rows],
-    }
-    row = connection.execute(_HELD_PAGE, values).first()
-    if row is not None:
-        raise ClientHeld(row.id, row.kind)
-
-
-_OTHER_HOLDS = text("SELECT FROM predictq.holds WHERE released_at IS NULL AND client_key IS NULL LIMIT 1")
-_HELD_PAGE = text("""
-SELECT h.id, CASE WHEN h.model IS NULL THEN 'job' ELSE 'model' END AS kind
-FROM unnest(CAST(:batch_ids AS bigint[]), CAST(:rows AS integer[])) AS p (batch_id, row)
-JOIN predictq.batch_requests r ON r.batch_id = p.batch_id
-JOIN predictq.jobs j ON j.id = coalesce(r.job_id, r.job_ids[p.row + 1])
-JOIN predictq.model_versions v ON v.id = j.model_version_id
-JOIN predictq.holds h ON h.released_at IS NULL AND (h.job_id = j.id OR h.model = v.model)
-ORDER BY h.id LIMIT 1
 """)

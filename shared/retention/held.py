@@ -11,7 +11,6 @@ from sqlalchemy import Connection, text
 
 from shared.erasure.client_holds import spellings
 from shared.retention.partitions.ranges import BatchRange
-from shared.retention.rules.errors import HoldsChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,6 @@ class Kept:
     pages: frozenset[int] = frozenset()  # of single jobs, by batch id
     whole_jobs: frozenset[UUID] = frozenset()  # those of `jobs` that are held themselves: all their rows stay
     rows: Mapping[int, frozenset[int]] = field(default_factory=dict)  # held rows by batch id, of single and bulk jobs
-    newest_hold: int = 0  # the newest hold there was
 
 
 def read_kept(connection: Connection, ranges: Iterable[BatchRange]) -> Kept:
@@ -30,7 +28,6 @@ def read_kept(connection: Connection, ranges: Iterable[BatchRange]) -> Kept:
 
     The ranges must be all that have something due: a job that is held by a page in one keeps its pages in the others.
     """
-    newest = connection.execute(_NEWEST).scalar_one()  # first: a hold that comes meanwhile is noticed later
     clients = connection.execute(_CLIENT_HOLDS).all()
     held_jobs = [str(job_id) for job_id in connection.execute(_JOB_HOLDS).scalars()]
     keys_of = {
@@ -52,14 +49,7 @@ def read_kept(connection: Connection, ranges: Iterable[BatchRange]) -> Kept:
                 jobs.add(job_id)
     by_batch = {batch_id: frozenset(numbers) for batch_id, numbers in rows.items()}
     whole = frozenset(UUID(job_id) for job_id in held_jobs)
-    return Kept(frozenset(jobs), frozenset(pages), whole, by_batch, newest)
-
-
-def refuse_new_hold(connection: Connection, newest_hold: int) -> None:
-    """Raise HoldsChanged where a hold came since `newest_hold`; from here to the commit none can come."""
-    connection.execute(text("LOCK TABLE predictq.holds IN SHARE MODE"))
-    if connection.execute(_NEWEST).scalar_one() != newest_hold:
-        raise HoldsChanged
+    return Kept(frozenset(jobs), frozenset(pages), whole, by_batch)
 
 
 def _typed(keys: Iterable[str]) -> dict[str, object]:
@@ -84,7 +74,6 @@ def _is_integer(key: str) -> bool:
     return key.isascii() and key.removeprefix("-").isdigit() and len(key) <= 20
 
 
-_NEWEST = text("SELECT coalesce(max(id), 0) FROM predictq.holds")
 _CLIENT_HOLDS = text("""
 SELECT id, source_id, client_key FROM predictq.holds WHERE client_key IS NOT NULL AND released_at IS NULL
 """)

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, text
 
 from shared.postgres.engine import transaction
-from shared.retention.cutoffs import Cutoff, read_cutoffs
+from shared.retention.cutoffs import Cutoff
 from shared.retention.due import DueRange, is_untouched, read_due
 from shared.retention.held import Kept, read_kept
 from shared.retention.partitions.choice import Choice, RangeFacts, WeekFacts, choose
 from shared.retention.partitions.ranges import BatchRange, JobWeek, read_ranges, read_weeks
 from shared.retention.partitions.weeks import WeekCount, read_week
+from shared.retention.standing_rules import StandingRules, read_standing_rules
 
 _WEEK_OVER = timedelta(days=1)  # a gateway's clock may be behind
 _UNTOUCHED = RangeFacts(whole=False, whole_at_last=True, weight=0)
@@ -24,18 +25,22 @@ _UNTOUCHED = RangeFacts(whole=False, whole_at_last=True, weight=0)
 class Look:
     """What is due. `due` goes by the position of the range; ranges in which nothing can be due are absent."""
 
-    now: datetime
-    cutoffs: Mapping[int, Cutoff]
+    rules: StandingRules
     kept: Kept
     ranges: Sequence[BatchRange]
     due: Mapping[int, DueRange]
     weeks: Sequence[WeekCount]
 
+    @property
+    def cutoffs(self) -> Mapping[int, Cutoff]:
+        """Before when answers are due, by version id."""
+        return self.rules.cutoffs
+
     def choose(self, budget: int) -> Choice:
         """Which partitions can go whole."""
         ranges = [_facts(self.due.get(number)) for number in range(len(self.ranges))]
         weeks = [
-            WeekFacts(week.weights, can_go=not week.staying and week.week.end + _WEEK_OVER < self.now)
+            WeekFacts(week.weights, can_go=not week.staying and week.week.end + _WEEK_OVER < self.rules.now)
             for week in self.weeks
         ]
         return choose(ranges, weeks, budget=budget)
@@ -50,7 +55,8 @@ def _facts(due: DueRange | None) -> RangeFacts:
 def look_for_due(engine: Engine, now: datetime, *, settle_seconds: float) -> Look:
     """Read what is due at `now`. Each range and each week is read in a transaction of its own."""
     with transaction(engine) as connection:
-        cutoffs = read_cutoffs(connection, now)
+        rules = read_standing_rules(connection, now)  # first: a hold that comes while this looks ends the run
+        cutoffs = rules.cutoffs
         ranges = read_ranges(connection, settle_seconds=settle_seconds) if cutoffs else []
         touched = [number for number, one in enumerate(ranges) if not is_untouched(connection, one, cutoffs)]
         kept = read_kept(connection, [ranges[number] for number in touched])
@@ -58,7 +64,7 @@ def look_for_due(engine: Engine, now: datetime, *, settle_seconds: float) -> Loo
     latest = max((cutoff.before for cutoff in cutoffs.values()), default=now)
     due = {number: _read_due(engine, ranges[number], cutoffs, kept) for number in touched}
     old = [week for week in weeks if week.begin < latest]
-    return Look(now, cutoffs, kept, ranges, due, [_read_week(engine, week, ranges, cutoffs) for week in old])
+    return Look(rules, kept, ranges, due, [_read_week(engine, week, ranges, cutoffs) for week in old])
 
 
 def look_again(engine: Engine, look: Look, changed: Collection[str]) -> Look:

@@ -13,9 +13,9 @@ from shared.postgres.engine import transaction
 from shared.retention.cutoffs import DUE_VERSIONS, Cutoff, cutoff_arrays
 from shared.retention.daily_counts import DeletedJobs, delete_jobs
 from shared.retention.due import DUE_PAGE, ROWS, DueRange, staying_values
-from shared.retention.held import refuse_new_hold
 from shared.retention.partitions.ranges import BatchRange, JobWeek
 from shared.retention.rules.errors import DoesNotAddUp
+from shared.retention.standing_rules import StandingRules, refuse_changed_rules
 from shared.retention.statements import upkeep_transaction
 
 T = TypeVar("T")
@@ -72,11 +72,17 @@ def border_pages(connection: Connection, batches: BatchRange, weeks: Sequence[Jo
 
 
 def delete_pages(
-    engine: Engine, batches: BatchRange, pages: Sequence[Page], *, newest_hold: int, before_going: BeforeGoing | None
+    engine: Engine,
+    batches: BatchRange,
+    pages: Sequence[Page],
+    *,
+    rules: StandingRules,
+    before_going: BeforeGoing | None,
 ) -> Deleted:
     """Delete pages of a range with their jobs; of a bulk job all its pages, in other ranges too.
 
-    Stops at any time without harm: each step is a transaction of its own. Raises DoesNotAddUp, HoldsChanged.
+    Stops at any time without harm: each step is a transaction of its own.
+    Raises DoesNotAddUp, HoldsChanged, PeriodsChanged.
     """
     deleted = Deleted()
     singles = [page for page in pages if page.job_id is None]
@@ -84,19 +90,19 @@ def delete_pages(
     if before_going is not None:
         before_going(batches, [page.batch_id for page in singles] + _pages_of(engine, list(counts)))
     for step in _steps(singles, [page.rows for page in singles], ROWS_PER_STEP):
-        _delete_singles(engine, batches, step, newest_hold, deleted)
+        _delete_singles(engine, batches, step, rules, deleted)
     for job_ids in _steps(list(counts), list(counts.values()), _PAGES_PER_STEP):
-        _delete_bulk(engine, job_ids, newest_hold, deleted)
+        _delete_bulk(engine, job_ids, rules, deleted)
     if deleted.pages:
         _delete_hashes(engine, batches)
     return deleted
 
 
 def _delete_singles(
-    engine: Engine, batches: BatchRange, pages: Sequence[Page], newest_hold: int, deleted: Deleted
+    engine: Engine, batches: BatchRange, pages: Sequence[Page], rules: StandingRules, deleted: Deleted
 ) -> None:
     with upkeep_transaction(engine) as connection:
-        refuse_new_hold(connection, newest_hold)
+        refuse_changed_rules(connection, rules)
         values = {"ids": [page.batch_id for page in pages]}
         requests = batches.table("batch_requests")
         job_ids = connection.execute(text(_DELETE_REQUESTS.format(requests=requests)), values).scalars().all()
@@ -110,20 +116,22 @@ def _pages_of(engine: Engine, job_ids: Sequence[str]) -> list[int]:
         return list(connection.execute(_PAGES_OF_JOBS, {"ids": list(job_ids)}).scalars())
 
 
-def _delete_bulk(engine: Engine, job_ids: Sequence[str], newest_hold: int, deleted: Deleted) -> None:
+def _delete_bulk(engine: Engine, job_ids: Sequence[str], rules: StandingRules, deleted: Deleted) -> None:
     values = {"ids": list(job_ids)}
     with upkeep_transaction(engine) as connection:
-        refuse_new_hold(connection, newest_hold)
+        refuse_changed_rules(connection, rules)
         connection.execute(_DELETE_BULK_REQUESTS, values)
         pages, rows, tables = connection.execute(_DELETE_BULK_OUTPUTS, values).one()
         deleted.add(pages, rows, delete_jobs(connection, job_ids), set(tables or ()))
 
 
-def delete_empty_jobs(engine: Engine, week: JobWeek, cutoffs: Mapping[int, Cutoff], *, newest_hold: int) -> int:
+def delete_empty_jobs(engine: Engine, week: JobWeek, rules: StandingRules) -> int:
     """Delete bulk jobs of a week that are due and selected nobody, so that no page leads to them. Returns how many."""
     with upkeep_transaction(engine) as connection:
-        refuse_new_hold(connection, newest_hold)
-        found = connection.execute(text(_EMPTY_JOBS.format(table=week.table)), cutoff_arrays(cutoffs)).scalars().all()
+        refuse_changed_rules(connection, rules)
+        found = (
+            connection.execute(text(_EMPTY_JOBS.format(table=week.table)), cutoff_arrays(rules.cutoffs)).scalars().all()
+        )
         return delete_jobs(connection, found).jobs if found else 0
 
 

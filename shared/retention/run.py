@@ -48,7 +48,7 @@ def run_retention(
     `before_going` is called with pages of a range before they go; what it raises ends the run with them in place.
     `rewriter` makes pages anew that stay for the sake of held rows; without one they stay as they are.
     Every step commits by itself, so the next run goes on with what an earlier one left.
-    Raises DoesNotAddUp, HoldsChanged, DatabaseBlocked, DatabaseUnavailable.
+    Raises DoesNotAddUp, HoldsChanged, PeriodsChanged, DatabaseBlocked, DatabaseUnavailable.
     """
     started = time.monotonic()
     dropped = drop_leaving(engine)
@@ -102,7 +102,7 @@ class _Work:
     def thin(self, look: Look, rewriter: Rewriter) -> int:
         """Take out of pages that are held what is due and not held. Returns how many rows went."""
         return sum(
-            thin_pages(self._engine, one.batches, look.cutoffs, look.kept, rewriter, self._before_going).rows
+            thin_pages(self._engine, one.batches, look.rules, look.kept, rewriter, self._before_going).rows
             for one in look.due.values()
         )
 
@@ -123,13 +123,12 @@ class _Work:
         if self._before_going is not None:
             for one in ranges:
                 self._before_going(one.batches, [page.batch_id for page in self._due_pages(look, one)])
-        hold = look.kept.newest_hold
         for number, week in enumerate(look.weeks):
             if number not in choice.weeks:
-                delete_empty_jobs(self._engine, week.week, look.cutoffs, newest_hold=hold)
+                delete_empty_jobs(self._engine, week.week, look.rules)
         if not choice.ranges and not choice.weeks:
             return []
-        mark_leaving(self._engine, ranges, [look.weeks[number] for number in sorted(choice.weeks)], newest_hold=hold)
+        mark_leaving(self._engine, ranges, [look.weeks[number] for number in sorted(choice.weeks)], look.rules)
         return drop_leaving(self._engine)
 
     def require_gone(self, look: Look, expected: Choice) -> None:
@@ -144,9 +143,7 @@ class _Work:
             return due_pages(connection, due, look.cutoffs)
 
     def _delete(self, look: Look, due: DueRange, pages: Sequence[Page]) -> set[str]:
-        deleted = delete_pages(
-            self._engine, due.batches, pages, newest_hold=look.kept.newest_hold, before_going=self._before_going
-        )
+        deleted = delete_pages(self._engine, due.batches, pages, rules=look.rules, before_going=self._before_going)
         return deleted.tables
 
     def _again(self, look: Look, changed: Collection[str]) -> Look:

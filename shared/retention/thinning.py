@@ -20,10 +20,11 @@ from shared.pages.layout import SMALL_ROWS
 from shared.postgres.engine import transaction
 from shared.retention.cutoffs import DUE_VERSIONS, Cutoff, cutoff_arrays
 from shared.retention.daily_counts import count_rows_gone, delete_jobs
-from shared.retention.held import Kept, refuse_new_hold
+from shared.retention.held import Kept
 from shared.retention.page_deletion import BeforeGoing
 from shared.retention.partitions.ranges import BatchRange
 from shared.retention.rules.errors import DoesNotAddUp
+from shared.retention.standing_rules import StandingRules, refuse_changed_rules
 from shared.retention.statements import upkeep_transaction
 
 
@@ -48,7 +49,7 @@ class Thinned:
 def thin_pages(
     engine: Engine,
     batches: BatchRange,
-    cutoffs: Mapping[int, Cutoff],
+    rules: StandingRules,
     kept: Kept,
     rewriter: Rewriter,
     before_going: BeforeGoing | None,
@@ -57,15 +58,15 @@ def thin_pages(
 
     `before_going` is told of these pages first, with the rows that stay.
 
-    Raises HoldsChanged, DoesNotAddUp.
+    Raises HoldsChanged, PeriodsChanged, DoesNotAddUp.
     """
     thinned = Thinned()
-    thick = list(rows_to_thin(engine, batches, cutoffs, kept))
+    thick = list(rows_to_thin(engine, batches, rules.cutoffs, kept))
     if before_going is not None:
         before_going(batches, thick)
     for batch_id in thick:
         with upkeep_transaction(engine) as connection:
-            refuse_new_hold(connection, kept.newest_hold)
+            refuse_changed_rules(connection, rules)
             thinned.rows += _thin(connection, batch_id, kept.rows.get(batch_id, frozenset()), rewriter)
             # What was written anew lies in the file beside what was before, until the next compaction.
             for parent in ("batch_outputs", "batch_requests"):
@@ -92,9 +93,10 @@ def _thin(connection: Connection, batch_id: int, held: frozenset[int], rewriter:
     page = connection.execute(_PAGE, {"batch": batch_id}).one()
     left = set(range(page.request_count)) - set(page.gone_rows or ())
     gone = sorted(left - held)
-    failed, cancelled = _failed(page), _cancelled(page)
-    counts = [len(gone) - len(failed & set(gone)) - len(cancelled & set(gone)), len(failed & set(gone))]
-    counts.append(len(cancelled & set(gone)))
+    staying = _counts_of(connection, page, held & left)
+    counts = [own - kept for own, kept in zip((page.succeeded, page.failed, page.cancelled), staying, strict=True)]
+    if min(counts) < 0 or sum(counts) != len(gone):
+        raise DoesNotAddUp(f"{len(gone)} rows of page {batch_id}", counts)
     if page.job_id is None:
         deleted = delete_jobs(connection, [str(page.job_ids[row]) for row in gone]).rows
         if deleted != len(gone):
@@ -109,12 +111,20 @@ def _thin(connection: Connection, batch_id: int, held: frozenset[int], rewriter:
     return len(gone)
 
 
-def _failed(page: Any) -> set[int]:
-    return set(page.error_rows or ()) - _cancelled(page)
+def _counts_of(connection: Connection, page: Any, rows: Collection[int]) -> tuple[int, int, int]:
+    """How many of these rows, which stay, the page has counted as succeeded, failed, cancelled. All else goes.
 
-
-def _cancelled(page: Any) -> set[int]:
-    return set(range(page.request_count) if page.answers is None else page.cancelled_rows or ())
+    What goes is not counted by itself: an erased row has an error now, and is counted as what it was before.
+    """
+    if page.job_id is None:
+        # A job may be held whose client was erased before. Its own status still says as what it counts.
+        succeeded, failed, cancelled = connection.execute(
+            _STATUSES, {"ids": [str(page.job_ids[row]) for row in rows]}
+        ).one()
+        return succeeded, failed, cancelled
+    gave_up = set(range(page.request_count) if page.answers is None else page.cancelled_rows or ()) & set(rows)
+    erred = set(page.error_rows or ()) & set(rows) - gave_up
+    return len(rows) - len(erred) - len(gave_up), len(erred), len(gave_up)
 
 
 def _write(
@@ -178,11 +188,16 @@ WHERE (o.batch_id = ANY (CAST(:pages AS bigint[])) AND o.created_at < c.before)
 ORDER BY o.batch_id
 """
 _PAGE = text("""
-SELECT o.batch_id, o.job_id, o.request_count, o."values" AS answers, o.labels, o.scores, o.error_rows, o.error_codes,
-       o.error_details, o.cancelled_rows, o.gone_rows, o.features, o.key_filter, r.source_id, r.job_ids, r.keys_int8,
-       r.keys_uuid, r.keys_text, r.given, r.spelled
+SELECT o.batch_id, o.job_id, o.request_count, o.succeeded, o.failed, o.cancelled, o."values" AS answers, o.labels,
+       o.scores, o.error_rows, o.error_codes, o.error_details, o.cancelled_rows, o.gone_rows, o.features, o.key_filter,
+       r.source_id, r.job_ids, r.keys_int8, r.keys_uuid, r.keys_text, r.given, r.spelled
 FROM predictq.batch_outputs o JOIN predictq.batch_requests r ON r.batch_id = o.batch_id
 WHERE o.batch_id = :batch FOR UPDATE OF o
+""")
+_STATUSES = text("""
+SELECT count(*) FILTER (WHERE status IS NULL), count(*) FILTER (WHERE status = 'failed'),
+       count(*) FILTER (WHERE status = 'cancelled')
+FROM predictq.jobs WHERE id = ANY (CAST(:ids AS uuid[]))
 """)
 _WRITE_OUTPUTS = text("""
 UPDATE predictq.batch_outputs SET

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 import psycopg2
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.open_batches import UPKEEP
 from shared.erasure.request_rows import erase_requests, mark_for_compaction, note_jobs
 from shared.logging import get_logger
 from shared.pages.errors import PageDamaged
 from shared.pages.key_hash import HashKeys
-from shared.postgres.engine import transaction
 from shared.status import RowError
 from worker.pages.key_filter import build_filter
 from worker.pages.key_hash import hash_numbers, hash_texts
@@ -30,9 +29,13 @@ log = get_logger(__name__)
 _DETAIL = "the client was erased"
 
 
-def erase_page(engine: Engine, erasure_id: UUID, key: ClientKey, hashes: HashKeys, secret: bytes, batch_id: int) -> int:
-    """Erase the client from one page in one transaction; returns how many rows were hers. Again, it finds none."""
-    with transaction(engine) as connection:
+def erase_page(guard: HoldGuard, hashes: HashKeys, secret: bytes, batch_id: int) -> int:
+    """Erase the client from one page in one transaction; returns how many rows were hers. Again, it finds none.
+
+    Raises ClientHeld.
+    """
+    erasure_id, key = guard.erasure_id, guard.key
+    with guard.transaction() as connection:
         connection.execute(UPKEEP)
         # After a crash of the server the last pages may be as they were, and so may the place where this stands.
         connection.execute(text("SET LOCAL synchronous_commit = off"))

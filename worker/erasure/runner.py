@@ -15,13 +15,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.audit.writing import record_act
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import delete_uploads, erase_elsewhere
 from shared.erasure.errors import ClientHeld, ErasureInterrupted
 from shared.erasure.find import hashed_pages, unhashed_pages
 from shared.erasure.kept_hashes import KeptHashes
 from shared.erasure.keys import ClientKey, source_by_id, stored_key
 from shared.erasure.open_batches import erase_open_batch, restart_plans, settle
-from shared.erasure.records import refuse_held
+from shared.erasure.records import read_erasure
 from shared.installation import read_installation
 from shared.logging import get_logger
 from shared.pages.key_hash import hash_keys
@@ -33,10 +34,11 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An erasure under way."""
+    """An erasure under way. What it takes goes in transactions of `guard`."""
 
     id: UUID
     key: ClientKey
+    guard: HoldGuard
     step: str
     position: int
     last_batch_id: int | None
@@ -60,6 +62,7 @@ class Eraser:
     def erase(self, erasure_id: UUID) -> bool:
         """Do what is left of one erasure. False where it must be called again later, or was stopped.
 
+        A hold that has come ends it as failed, before it takes anything more.
         Raises ErasureInterrupted, whose text and context tell nothing of the client, and DatabaseUnavailable.
         """
         try:
@@ -68,6 +71,9 @@ class Eraser:
                 if not _STEPS[person.step](self, person):
                     return False
                 person = self._read(erasure_id)
+        except ClientHeld as held:
+            self._end_held(erasure_id, held)
+            return True
         except (SQLAlchemyError, psycopg2.Error, ValueError, TypeError, LookupError, OSError) as error:
             # The text of such an error may repeat a value of its statement, or of the page.
             raise ErasureInterrupted(erasure_id, error) from None
@@ -75,15 +81,9 @@ class Eraser:
 
     def _begin(self, erasure_id: UUID) -> Person | None:
         person = self._read(erasure_id)
-        if person is None or person.step != "open batches":
-            return person
-        try:
-            with transaction(self._engine) as connection:
-                refuse_held(connection, person.key)
+        if person is not None and person.step == "open batches":
+            with person.guard.transaction() as connection:
                 connection.execute(_RUNNING, {"id": str(erasure_id)})
-        except ClientHeld as error:  # a hold that came after the call was accepted
-            self._end(erasure_id, "failed", str(error))
-            return None
         return person
 
     def _read(self, erasure_id: UUID) -> Person | None:
@@ -92,11 +92,11 @@ class Eraser:
             if row is None:
                 return None
             key = stored_key(source_by_id(connection, row.source_id), row.client_key)
-        return Person(row.id, key, row.step, row.position, row.last_batch_id)
+        return Person(row.id, key, HoldGuard(self._engine, row.id, key), row.step, row.position, row.last_batch_id)
 
     def _open_batches(self, person: Person) -> bool:
         # First: a plan that is claimed anew would read her out of its file once more.
-        delete_uploads(self._engine, person.key)
+        delete_uploads(person.guard)
         restart_plans(self._engine, person.key)
         last = settle(self._engine, patience_seconds=self._patience)
         if last is None:
@@ -105,7 +105,7 @@ class Eraser:
         with transaction(self._engine) as connection:
             batches = unhashed_pages(connection, person.key, up_to=last)
         for batch_id in batches:
-            erase_open_batch(self._engine, person.id, person.key, batch_id)
+            erase_open_batch(person.guard, batch_id)
         return self._go_on(person, "pages", last_batch_id=last)
 
     def _pages(self, person: Person) -> bool:
@@ -117,11 +117,11 @@ class Eraser:
         for batch_id in sorted({*hashed, *cancelled}):
             if self._stopped.is_set():
                 return False
-            erase_page(self._engine, person.id, key, hashes, self._secret, batch_id)
+            erase_page(person.guard, hashes, self._secret, batch_id)
         return self._go_on(person, "elsewhere")
 
     def _elsewhere(self, person: Person) -> bool:
-        erase_elsewhere(self._engine, person.id, person.key)
+        erase_elsewhere(person.guard)
         return self._go_on(person, "forget")
 
     def _forget(self, person: Person) -> bool:
@@ -138,6 +138,12 @@ class Eraser:
                 _NEXT_STEP, {"id": str(person.id), "from": person.step, "to": step, "last_batch_id": last_batch_id}
             )
         return True
+
+    def _end_held(self, erasure_id: UUID, held: ClientHeld) -> None:
+        with transaction(self._engine) as connection:
+            record = read_erasure(connection, erasure_id)
+        erased = None if record.status == "queued" else record.answers
+        self._end(erasure_id, "failed", str(ClientHeld(held.hold_id, held.kind, erased=erased)))
 
     def _end(self, erasure_id: UUID, status: str, error: str | None) -> None:
         with transaction(self._engine) as connection:

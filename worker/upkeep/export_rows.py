@@ -86,7 +86,7 @@ def _label(page: Any, row: int, value: float | None) -> str | None:
     number = page.labels[row] if page.labels is not None else None
     if number is None and page.threshold is not None:
         number = int(value >= page.threshold)
-    return None if number is None else str(page.classes[number])
+    return None if number is None else class_name(page.classes[number])
 
 
 def _json(value: Any) -> str | None:

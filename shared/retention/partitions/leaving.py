@@ -16,17 +16,20 @@ from shared.errors import DatabaseBlocked
 from shared.postgres.engine import autocommit, transaction
 from shared.retention.daily_counts import add_daily_counts
 from shared.retention.due import DueRange
-from shared.retention.held import refuse_new_hold
 from shared.retention.partitions.ranges import PAGE_TABLES
 from shared.retention.partitions.weeks import WeekCount
 from shared.retention.rules.errors import DoesNotAddUp
+from shared.retention.standing_rules import StandingRules, refuse_changed_rules
 from shared.retention.statements import insist, upkeep_transaction
 
 _ORDER = ("jobs", *PAGE_TABLES)
 
 
-def mark_leaving(engine: Engine, ranges: Sequence[DueRange], weeks: Sequence[WeekCount], *, newest_hold: int) -> None:
-    """Count these partitions as gone, in one transaction or not at all. Raises DoesNotAddUp, HoldsChanged."""
+def mark_leaving(engine: Engine, ranges: Sequence[DueRange], weeks: Sequence[WeekCount], rules: StandingRules) -> None:
+    """Count these partitions as gone, in one transaction or not at all.
+
+    Raises DoesNotAddUp, HoldsChanged, PeriodsChanged.
+    """
     jobs = _sums((c.accepted, c.succeeded, c.failed, c.cancelled) for week in weeks for c in week.counts)
     pages = _sums((c.rows, c.succeeded, c.failed, c.cancelled) for due in ranges for c in due.stored)
     if jobs != pages:
@@ -34,7 +37,7 @@ def mark_leaving(engine: Engine, ranges: Sequence[DueRange], weeks: Sequence[Wee
     names = [week.week.name for week in weeks]
     names += [due.batches.name(parent) for due in ranges for parent in PAGE_TABLES]
     with upkeep_transaction(engine) as connection:
-        refuse_new_hold(connection, newest_hold)
+        refuse_changed_rules(connection, rules)
         add_daily_counts(connection, [count for week in weeks for count in week.counts])
         connection.execute(_MARK, {"names": names})
 

@@ -70,6 +70,13 @@ class HoldsChanged(RetentionError):
         super().__init__("A hold was added while retention ran, so it stopped. Run it again.")
 
 
+class PeriodsChanged(RetentionError):
+    """Answers must be kept for longer than when this run began. What it had not taken yet stays for the next run."""
+
+    def __init__(self) -> None:
+        super().__init__("A period was lengthened while retention ran, so it stopped. Run it again.")
+
+
 class RetentionBusy(RetentionError):
     """Another process runs retention now."""
 

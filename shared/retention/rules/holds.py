@@ -83,6 +83,21 @@ def add_hold(
     return get_hold(connection, connection.execute(_ADD, values).scalar_one())
 
 
+def standing_holds(connection: Connection) -> frozenset[int]:
+    """The numbers of the holds that stand."""
+    return frozenset(connection.execute(_STANDING).scalars())
+
+
+def no_hold_can_come(connection: Connection) -> None:
+    """Let nobody add a hold or set a period until the commit. Who was about to has: read the rules after this."""
+    connection.execute(text("LOCK TABLE predictq.holds IN SHARE MODE"))
+
+
+def wait_for_deletions(connection: Connection) -> None:
+    """Wait for steps of retention that are being taken, and hold off others until the commit: as an added hold does."""
+    connection.execute(text("LOCK TABLE predictq.holds IN ROW EXCLUSIVE MODE"))
+
+
 def release_hold(connection: Connection, hold_id: int) -> Hold:
     """End a hold; it forgets its client key. Returns it as it stood. Raises HoldUnknown."""
     hold = get_hold(connection, hold_id)
@@ -96,6 +111,7 @@ def release_hold(connection: Connection, hold_id: int) -> Hold:
 _MODEL = text("SELECT FROM predictq.models WHERE name = :model")
 _JOB = text("SELECT FROM predictq.jobs WHERE id = :job_id")
 _SOURCE = text("SELECT id FROM predictq.sources WHERE name = :source")
+_STANDING = text("SELECT id FROM predictq.holds WHERE released_at IS NULL")
 _ADD = text("""
 INSERT INTO predictq.holds (model, job_id, source_id, client_key, reason, actor)
 VALUES (:model, :job_id, :source_id, :client_key, :reason, :actor) RETURNING id

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from shared.errors import ModelUnknown
 from shared.retention.rules.errors import BelowFloor, FloorRefused
+from shared.retention.rules.holds import wait_for_deletions
 from shared.retention.rules.period import ENDLESS, FOR_EVER, PERIOD_SQL, parse_period
 
 
@@ -55,6 +56,7 @@ def set_period(connection: Connection, period: str | None, *, model: str | None 
     wanted = None if period is None else parse_period(period)
     if wanted is not None:
         _refuse_below_floor(connection, wanted)
+    wait_for_deletions(connection)  # from here on a run of retention that is at work sees the new period, and stops
     if model is None:
         connection.execute(_SET_DEFAULT, {"period": wanted})
     else:
@@ -76,6 +78,7 @@ def set_floor(connection: Connection, floor: str) -> Policy:
         raise FloorRefused(
             f"The floor cannot be {wanted}: a shorter period is set for {', '.join(shorter)}. Lengthen it first."
         )
+    wait_for_deletions(connection)
     connection.execute(_SET_FLOOR, {"floor": wanted})
     return read_policy(connection)
 

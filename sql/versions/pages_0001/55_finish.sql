@@ -41,6 +41,12 @@ BEGIN
         cancelled_count := cardinality(batch.cancelled_rows);
         FOREACH cancelled_row IN ARRAY batch.cancelled_rows LOOP
             all_values[cancelled_row + 1] := NULL;
+            IF p_labels IS NOT NULL THEN
+                p_labels[cancelled_row + 1] := NULL;
+            END IF;
+            FOR class_number IN 1..coalesce(cardinality(p_scores), 0) / batch.request_count LOOP
+                p_scores[cancelled_row * (cardinality(p_scores) / batch.request_count) + class_number] := NULL;
+            END LOOP;
         END LOOP;
         SELECT count(*) INTO failed_count FROM unnest(p_error_rows) e (number) WHERE e.number <> ALL (batch.cancelled_rows);
     END IF;

@@ -20,6 +20,7 @@ from pyarrow import parquet
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import erase_elsewhere
 from shared.erasure.keys import client_key, read_source
 from shared.exports import ExportGone, ExportInterrupted, begin_export, copy_export_piece, end_export, write_pieces
@@ -210,7 +211,7 @@ def test_an_erasure_deletes_the_exports_that_may_hold_her(gateway: Gateway, engi
         connection.execute(
             text("INSERT INTO predictq.erasure_jobs VALUES (:id, :job)"), {"id": str(erasure), "job": str(hers)}
         )
-    erase_elsewhere(engine, erasure, client_key(source, 1))
+    erase_elsewhere(HoldGuard(engine, erasure, client_key(source, 1)))
     assert [gateway.get(path).status_code for path in paths] == [404, 200]
     with pytest.raises(ExportGone):
         write_pieces(engine, begun, io.BytesIO(b"her"))

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.config import Settings
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import delete_uploads
 from shared.models.registry import promote_version, register_version
 from shared.postgres.engine import autocommit, transaction
@@ -254,7 +255,7 @@ def test_a_file_that_an_erasure_takes_while_it_is_sent(settings: Settings, engin
     def body() -> Iterator[bytes]:
         yield b"x" * PIECE_BYTES
         wait_until(lambda: _count(engine, "upload_pieces"), what="the first piece")
-        delete_uploads(as_upkeep(engine), key_of(engine, 1))
+        delete_uploads(HoldGuard(as_upkeep(engine), UUID(int=7), key_of(engine, 1)))
         yield rest
 
     with running_gateway(settings, new_key(engine, "tester")) as gateway:

@@ -20,6 +20,7 @@ from cli.connection.client import ApiClient
 from cli.errors import GatewayRefused
 from model.training.source_rows import read_source_rows
 from shared.config import Settings
+from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import erase_elsewhere
 from shared.erasure.keys import client_key, read_source
 from shared.exports import ExportGone
@@ -275,5 +276,5 @@ def test_an_erasure_deletes_rows_to_train_on(gateway: Gateway, engine: Engine, t
     do_errands(engine)
     with autocommit(engine) as connection:
         clients = read_source(connection, "clients")
-    erase_elsewhere(engine, UUID(int=7), client_key(clients, 1))
+    erase_elsewhere(HoldGuard(engine, UUID(int=7), client_key(clients, 1)))
     assert gateway.get(f"/v1/rows/{rows_id}").status_code == 404

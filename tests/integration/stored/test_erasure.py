@@ -21,11 +21,10 @@ from uuid_utils.compat import uuid7
 from shared.batches.claims import claim
 from shared.batches.row_accounting import read_row_account
 from shared.config import Settings
-from shared.erasure.client_holds import holds_on
+from shared.erasure.client_holds import holds_on, refuse_held
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureInterrupted
 from shared.erasure.keys import ClientKey
 from shared.erasure.open_batches import UPKEEP
-from shared.erasure.records import refuse_held
 from shared.errors import Erased
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
