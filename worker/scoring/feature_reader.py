@@ -33,6 +33,7 @@ class Refusal(NamedTuple):
 
 _SINGLE_LOCK_SECONDS = 1.0
 _AMBIGUOUS = Refusal(RowError.AMBIGUOUS_KEY, "the source has more than one row of this key")
+_IF_CHANGED = " (if the column's type was changed: predictq sources check)"
 _INVALID = Refusal(RowError.INVALID_KEY, "the source cannot have such a key")
 
 
@@ -129,7 +130,7 @@ def _refusals(found: Found, wanted: npt.NDArray[np.intp] | None, places: npt.NDA
     elif found.misfits:
         for row in np.flatnonzero(np.isin(places, list(found.misfits))):
             name = found.misfits[int(places[row])]
-            detail = f"the source's value of {name} is none that the model can take"
+            detail = f"the source's value of {name} is none that the model can take{_IF_CHANGED}"
             refused[int(row)] = Refusal(RowError.INVALID_FEATURE, detail)
     own = [(np.array([number]), _failure(why)) for number, why in found.failed.items()]
     for numbers, why in ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID), *own):
