@@ -206,6 +206,19 @@ def test_filters_select_by_equality_lists_null_and_ranges(
         assert cursor.fetchone() == (len(expected),)
 
 
+@pytest.mark.parametrize("key", [{"k": "integer"}, {"k": "integer", 'n"%': "text"}], ids=["one column", "composite"])
+def test_what_is_counted_before_a_job_is_what_it_has(driver: PsycopgConnection, key: dict[str, str]) -> None:
+    """Rows without a key, or without a part of it, are in no job."""
+    run(driver, """CREATE TABLE t (k integer, "n""%" text, age integer)""")
+    run(driver, "INSERT INTO t VALUES (1, 'a', 30), (NULL, 'b', 30), (3, NULL, 30), (NULL, NULL, 30), (5, 'e', 40)")
+    things = source("t", key, {"age": "integer"})
+    for where in ({}, {"age": 30}):
+        query, parameters = count_query(things, where)
+        with driver.cursor() as cursor:
+            cursor.execute(query, parameters)
+            assert cursor.fetchone() == (len(planned(driver, things, where)),)
+
+
 def test_a_filter_on_citext_compares_as_its_database_does(driver: PsycopgConnection) -> None:
     """Its locale says which letters have a small form, and not ours."""
     run(driver, "CREATE EXTENSION citext; CREATE TABLE t (k integer PRIMARY KEY, word citext)")
