@@ -17,7 +17,7 @@ from shared.sources.filter_values import ORDERED, value_text
 from shared.sources.key_types import Unfit
 from shared.sources.near_names import nearest
 from shared.sources.source import Source
-from shared.sources.sql import SQL_TYPES, key_sql, quoted, relation
+from shared.sources.sql import LOWEST_BIGINT, SQL_TYPES, key_sql, quoted, relation
 
 _MOST_COLUMNS = 20  # that a refusal names
 _MOST_LABELS = 20
@@ -124,7 +124,12 @@ def count_query(source: Source, where: Mapping[str, Any]) -> tuple[str, dict[str
 def _of_clients(where: Mapping[str, Any], source: Source) -> tuple[list[str], dict[str, Any]]:
     """The conditions of rows that a job has: those that `where` selects, and that have a key. Raises FilterRefused."""
     found, parameters = conditions(where, source)
-    return [*found, *(f"{_for_driver(f'c.{quoted(column.name)}')} IS NOT NULL" for column in source.key)], parameters
+    for column in source.key:
+        name = _for_driver(f"c.{quoted(column.name)}")
+        found.append(f"{name} IS NOT NULL")
+        if column.type == "bigint":
+            found.append(f"{name} OPERATOR(pg_catalog.<>) {LOWEST_BIGINT}")
+    return found, parameters
 
 
 def first_keys_query(
