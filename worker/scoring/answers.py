@@ -119,9 +119,7 @@ def make_page(
     )
 
 
-def _scored_ones(
-    unknown: Mapping[str, npt.NDArray[np.intp]], failed: Sequence[int]
-) -> Mapping[str, npt.NDArray[np.intp]]:
+def _scored_ones(unknown: dict[str, npt.NDArray[np.intp]], failed: Sequence[int]) -> dict[str, npt.NDArray[np.intp]]:
     """Without the rows that have an error: nothing was passed over there, for nothing was scored."""
     if not (unknown and failed):
         return unknown
