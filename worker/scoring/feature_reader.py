@@ -93,6 +93,7 @@ def read_rows(reader: SourceReader, claims: Sequence[Claim], signature: Signatur
     is_known = rows.is_known.copy()
     is_known[list(given)] = True
     refused = {row: why for row, why in rows.refused.items() if row not in given}
+    refused |= {row: _AMBIGUOUS for row, values in given.items() if values is None}
     # A table without columns has no number of rows either.
     features = _replace(rows.features, given, signature, refused) if signature.features else rows.features
     is_known[list(refused)] = False
@@ -149,9 +150,9 @@ def _without_source(keys: Keys, signature: Signature) -> Rows:
     return Rows(keys, np.zeros(len(keys), dtype=np.bool_), pa.table(columns))
 
 
-def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any]]:
-    """The features that came with calls, by row number over all claims."""
-    given: dict[int, dict[str, Any]] = {}
+def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any] | None]:
+    """The features that came with calls, by row number over all claims; None where a plan found several rows."""
+    given: dict[int, dict[str, Any] | None] = {}
     first = 0
     for claim in claims:
         for number, text in enumerate(claim.given or ()):
@@ -162,7 +163,7 @@ def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any]]:
 
 
 def _replace(
-    features: pa.Table, given: dict[int, dict[str, Any]], signature: Signature, refused: dict[int, Refusal]
+    features: pa.Table, given: dict[int, dict[str, Any] | None], signature: Signature, refused: dict[int, Refusal]
 ) -> pa.Table:
     """The same with the rows that came with calls put in. A row with a value that is none of its kind is refused."""
     rows = sorted(given)
@@ -172,7 +173,7 @@ def _replace(
     for spec, column in zip(signature.features, columns_of(features), strict=True):
         kind = arrow_type(spec)
         plain = pa.string() if spec.kind is FeatureKind.CATEGORY else kind
-        values = _column_of([given[row].get(spec.name) for row in rows], spec, plain, rows, refused)
+        values = _column_of([(given[row] or {}).get(spec.name) for row in rows], spec, plain, rows, refused)
         columns.append(pa_compute.replace_with_mask(column.cast(plain), pa.array(mask), values).cast(kind))
     return pa.Table.from_arrays(columns, names=list(signature.names))
 

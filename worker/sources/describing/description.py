@@ -258,7 +258,8 @@ class _Description:
         names = ", ".join(column.name for column in self._key)
         what = " and ".join(self._looks.unchecked)
         outcome = (
-            "Rows without a key are left out of every job and counted nowhere; of rows that share one any is read."
+            "Rows without a key are left out of every job and counted nowhere; rows that share one are not answered "
+            "(ambiguous_key)."
         )
         if not is_taken:
             raise SourceRefused(
