@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -157,9 +158,18 @@ def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any] | None]:
     for claim in claims:
         for number, text in enumerate(claim.given or ()):
             if text is not None:
-                given[first + number] = orjson.loads(text)
+                given[first + number] = _read(text)
         first += claim.request_count
     return given
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    """What was given. PostgreSQL writes the double -0.0 as -0, which orjson takes for a whole number without a sign."""
+    if ":-0," in text or ":-0}" in text:
+        found: dict[str, Any] = json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
+        return found
+    plain: dict[str, Any] | None = orjson.loads(text)
+    return plain
 
 
 def _replace(

@@ -539,13 +539,21 @@ def test_rows_that_share_a_key_are_ambiguous_however_they_are_read(
 def test_what_is_read_along_is_what_reading_by_key_makes_of_a_column_of_another_type(
     engine: Engine, settings: Settings, scorer: Scorer, far: str
 ) -> None:
-    """A flag as a number or a word, 0 and 1 as a flag, a number as a word; what is no flag costs its row."""
+    """A flag as a number or a word, 0 and 1 as a flag, a number as a word; what is no flag costs its row.
+
+    The sign of a zero stays.
+    """
     driver = connect(far)
-    run(driver, "CREATE TABLE t (k text, n boolean, w boolean, f integer, c integer, i numeric)")
+    run(
+        driver,
+        "CREATE TABLE t (k text, n boolean, w boolean, f integer, c integer, i numeric, z float8, r real, x text)",
+    )
     run(driver, "INSERT INTO t VALUES ('a', true, true, 1, 5, 7.0), ('b', false, false, 0, NULL, NULL)")
     run(driver, "INSERT INTO t VALUES ('c', true, true, 2, 5, 7), ('d', NULL, NULL, NULL, 5, 8)")
+    run(driver, "UPDATE t SET z = '-0', r = '-0', x = ':-0,' WHERE k <> 'b'; UPDATE t SET z = 0, r = 0 WHERE k = 'b'")
     things = add(engine, far, "t", key=("k",))
     kinds = [FeatureKind.INTEGER, FeatureKind.CATEGORY, FeatureKind.BOOLEAN, FeatureKind.CATEGORY, FeatureKind.INTEGER]
+    kinds += [FeatureKind.NUMBER, FeatureKind.NUMBER, FeatureKind.CATEGORY]
     features = [
         FeatureSpec(column.name, kind, nullable=True) for column, kind in zip(things.columns, kinds, strict=True)
     ]
