@@ -17,7 +17,7 @@ from shared.sources.filter_values import ORDERED, value_text
 from shared.sources.key_types import Unfit
 from shared.sources.near_names import nearest
 from shared.sources.source import Source
-from shared.sources.sql import SQL_TYPES, key_sql, quoted, relation
+from shared.sources.sql import LOWEST_BIGINT, SQL_TYPES, key_sql, quoted, relation
 
 _MOST_COLUMNS = 20  # that a refusal names
 _MOST_LABELS = 20
@@ -82,10 +82,9 @@ def selection_query(
     `after` is a canonical key.
     Returns SQL for the driver and its parameters. Raises FilterRefused.
     """
-    found, parameters = conditions(where, source)
+    found, parameters = _of_clients(where, source)
     key = key_sql(source.key, citext_schema)
     columns = [_for_driver(column) for column in key.columns]
-    found += [f"{column} IS NOT NULL" for column in columns]
     if after is not None:
         places = []
         for number, (part, kind) in enumerate(zip(source.key_form.parts(after), key.types, strict=True)):
@@ -118,8 +117,19 @@ def _after(columns: Sequence[str], equals: Sequence[str], places: Sequence[str])
 
 def count_query(source: Source, where: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The query that counts the clients that `where` selects. Raises FilterRefused."""
-    found, parameters = conditions(where, source)
+    found, parameters = _of_clients(where, source)
     return f"SELECT pg_catalog.count(*) FROM {_for_driver(relation(source))} c WHERE {' AND '.join(found)}", parameters
+
+
+def _of_clients(where: Mapping[str, Any], source: Source) -> tuple[list[str], dict[str, Any]]:
+    """The conditions of rows that a job has: those that `where` selects, and that have a key. Raises FilterRefused."""
+    found, parameters = conditions(where, source)
+    for column in source.key:
+        name = _for_driver(f"c.{quoted(column.name)}")
+        found.append(f"{name} IS NOT NULL")
+        if column.type == "bigint":
+            found.append(f"{name} OPERATOR(pg_catalog.<>) {LOWEST_BIGINT}")
+    return found, parameters
 
 
 def first_keys_query(
@@ -129,10 +139,9 @@ def first_keys_query(
 
     Each part of a key is a column, in its canonical form.
     """
-    found, parameters = conditions(where, source)
+    found, parameters = _of_clients(where, source)
     key = key_sql(source.key, citext_schema)
     columns = [_for_driver(column) for column in key.columns]
-    found += [f"{column} IS NOT NULL" for column in columns]
     texts = ", ".join(f"({_for_driver(part)})::pg_catalog.text" for part in key.texts)
     query = (
         f"SELECT {texts} FROM {_for_driver(relation(source))} c "

@@ -27,6 +27,7 @@ SQL_TYPES = {
     "timestamp": "pg_catalog.timestamp",
     "timestamptz": "pg_catalog.timestamptz",
 }
+LOWEST_BIGINT = "'-9223372036854775808'::pg_catalog.int8"  # no key: see shared.sources.key_types
 _TEXTS = {"numeric": "pg_catalog.trim_scale({})", "char": "{}::pg_catalog.text", "citext": "{}::pg_catalog.text"}
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from model.answering import Prediction
 from worker.models.frame import input_columns
 from worker.models.stored_version import StoredVersion
+from worker.models.unknown_words import KnownWords
 from worker.own_code.errors import ModelEnded
 from worker.own_code.process import CodeProcess
 from worker.pages.encode import encode_features
@@ -37,6 +38,11 @@ class CodeSearch:
     ) -> None:
         if self._process is not None:
             self._process.end()
+
+    @property
+    def known_words(self) -> KnownWords:
+        """Of encoders that pass over words they do not know."""
+        return self._process.known_words if self._process is not None else {}
 
     def predict(self, features: pa.Table) -> Prediction:
         """The answers to the rows. Raises PredictionFailed with the reason, WrongAnswer."""

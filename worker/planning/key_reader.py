@@ -88,6 +88,11 @@ class KeyReader:
         self.spool = KeySpool(spool_bytes, patience_seconds=_PATIENCE_SECONDS)
         self._thread = threading.Thread(target=self._run, name="key-reader", daemon=True)
 
+    @property
+    def reads_features(self) -> bool:
+        """Whether features are read along with the keys."""
+        return bool(self._features)
+
     def __enter__(self) -> KeyReader:
         """Begin to read."""
         self._thread.start()

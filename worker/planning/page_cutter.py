@@ -19,7 +19,7 @@ _TAKE_BYTES = 256 * 1024
 class PageCutter:
     """Takes pages out of a spool, in the order of keys. `planned` rows of the job were written before.
 
-    Lines that bring their features along make smaller pages where they are wide.
+    A job has each key once. Lines of one key follow each other, in one page or on both sides of its end.
     """
 
     def __init__(self, spool: KeySpool, *, planned: int, most_rows: int) -> None:
@@ -29,6 +29,7 @@ class PageCutter:
         self._cut = 0  # rows, of this spool
         self._text = b""  # taken from the spool, not cut yet
         self._lines = 0  # in it
+        self._last: bytes | None = None  # the last line that was cut off
         self._incomplete_since: float | None = None
 
     @property
@@ -65,7 +66,7 @@ class PageCutter:
             self._incomplete_since = now
         return now - self._incomplete_since >= (_LINGER_SECONDS if self.planned else _FIRST_LINGER_SECONDS)
 
-    def _take(self, rows: int) -> PlannedPage:
+    def _take(self, rows: int) -> PlannedPage | None:
         while self._lines < rows and (self._lines == 0 or len(self._text) < PAGE_BYTES):
             taken = self._spool.take(_TAKE_BYTES)
             self._text += taken
@@ -78,16 +79,16 @@ class PageCutter:
         *lines, self._text = self._text.split(b"\n", rows)
         self._lines -= rows
         self._cut += rows
-        self.planned += rows
         return lines
 
-    def _page(self, keys: list[bytes]) -> PlannedPage:
-        rows = len(keys)
-        if b"\t" not in keys[-1]:
-            return PlannedPage(b",".join(keys), rows, canonical(keys[-1]))
-        parts = [line.split(b"\t", 1) for line in keys]  # a tab within a value is written otherwise
-        names = [part[0] for part in parts]
-        return PlannedPage(b",".join(names), rows, canonical(names[-1]), b",".join(part[1] for part in parts))
+    def _page(self, lines: list[bytes]) -> PlannedPage | None:
+        """The page of these lines; None where all are of the key with which the page before ended."""
+        keys = list(dict.fromkeys(lines))
+        if keys[0] == self._last:
+            del keys[0]
+        self._last = lines[-1]
+        self.planned += len(keys)
+        return PlannedPage(b",".join(keys), len(keys), canonical(keys[-1])) if keys else None
 
 
 def canonical(line: bytes) -> str:

@@ -25,6 +25,7 @@ from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows
 from worker.planning.key_reader import KeyReader, OpenSource
 from worker.planning.lease_beat import LeaseBeat
 from worker.planning.page_cutter import PageCutter
+from worker.planning.scan_cutter import ScanCutter
 from worker.planning.upload_pages import UploadCutter, UploadReader
 from worker.sources.circuit import Circuit
 
@@ -127,8 +128,7 @@ class PlanRun:
         )
 
     def _write_what_is_read(self, beat: LeaseBeat, reader: Reader) -> None:
-        cut = PageCutter if self._selection.upload is None else UploadCutter
-        cutter = cut(reader.spool, planned=self._held.planned_rows, most_rows=self._page_rows())
+        cutter = self._cutter(reader)(reader.spool, planned=self._held.planned_rows, most_rows=self._page_rows())
         while not cutter.is_done:
             beat.check()
             self._check(reader)
@@ -141,6 +141,11 @@ class PlanRun:
                 self._tools.stopped.wait(_ROOM_SECONDS)
             else:
                 reader.spool.wait_for_more(_LOOK_SECONDS)
+
+    def _cutter(self, reader: Reader) -> type[PageCutter]:
+        if isinstance(reader, UploadReader):
+            return UploadCutter
+        return ScanCutter if reader.reads_features else PageCutter
 
     def _page_rows(self) -> int:
         """Rows of a page at most; those that come with their features are cut by their own width."""

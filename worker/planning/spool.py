@@ -65,6 +65,11 @@ class KeySpool(io.RawIOBase):
         self.failure: Exception | None = None
         self.incoming = io.BufferedWriter(self, _PIECE_BYTES)  # where the driver writes to
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the reading has ended, and all that it gave was taken in."""
+        return self.is_ended and self.failure is None and not self._drops
+
     def writable(self) -> bool:
         """For io: yes."""
         return True

@@ -116,6 +116,7 @@ class UploadCutter(PageCutter):
     """Cuts lines of a file, in its order: key, spelling, features."""
 
     def _page(self, lines: list[bytes]) -> PlannedPage:
+        self.planned += len(lines)
         keys, spellings, given = zip(*[line.split(b"\t", 2) for line in lines], strict=True)
         spelled = [b'"%d":%b' % (row, text) for row, text in enumerate(spellings) if text]
         return PlannedPage(

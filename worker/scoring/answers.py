@@ -85,8 +85,8 @@ def make_page(
 ) -> Page:
     """What is stored of the answers to one claim. `rows` and `answers` are of this claim alone, in its order.
 
-    `threshold` is of binary models. Words that are not among `known_words` are noted, with their rows. `columns`
-    are the features of `rows` as `input_columns` makes them, where somebody has made them already.
+    `threshold` is of binary models. Words of scored rows that are not among `known_words` are noted, with their rows.
+    `columns` are the features of `rows` as `input_columns` makes them, where somebody has made them already.
     """
     numbers = sorted(answers.errors)
     values, labels, scores = answers.values, answers.labels, answers.scores
@@ -100,7 +100,8 @@ def make_page(
     index = found_by(rows.named_keys(), claim.source_id, len(rows), hasher)
     if columns is None and rows.features.num_columns:
         columns = input_columns(rows.features, signature)
-    unknown = find_unknown(columns, signature, known_words) if columns and known_words else None
+    unknown = find_unknown(columns, signature, known_words) if columns and known_words else {}
+    unknown = _scored_ones(unknown, numbers)
     return Page(
         values=float_array(values),
         threshold=threshold,
@@ -116,6 +117,14 @@ def make_page(
         notes=_notes(unknown, len(rows)) if unknown else None,
         seed=os.urandom(_SEED_BYTES),
     )
+
+
+def _scored_ones(unknown: dict[str, npt.NDArray[np.intp]], failed: Sequence[int]) -> dict[str, npt.NDArray[np.intp]]:
+    """Without the rows that have an error: nothing was passed over there, for nothing was scored."""
+    if not (unknown and failed):
+        return unknown
+    scored = {feature: np.setdiff1d(rows, failed) for feature, rows in unknown.items()}
+    return {feature: rows for feature, rows in scored.items() if len(rows)}
 
 
 def _notes(unknown: Mapping[str, npt.NDArray[np.intp]], rows: int) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from model.answering import Prediction
 from worker.models.stored_version import StoredVersion
+from worker.models.unknown_words import KnownWords
 from worker.own_code.search import CodeSearch
 from worker.scoring.isolation import IsolatedModel
 
@@ -16,8 +17,12 @@ from worker.scoring.isolation import IsolatedModel
 class Apart(Protocol):
     """A model in a process apart."""
 
+    @property
+    def known_words(self) -> KnownWords:
+        """Of encoders that pass over words they do not know, as the process told when it had loaded the model."""
+
     def predict(self, features: pa.Table) -> Prediction:
-        """The answers to the rows. Raises PredictionFailed with the reason, WrongAnswer."""
+        """The answers to the rows. Raises PredictionFailed with the reason, EncoderRefused, WrongAnswer."""
 
 
 def open_apart(stored: StoredVersion, *, rows: int, seconds: float) -> AbstractContextManager[Apart]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,7 @@ class Refusal(NamedTuple):
 
 _SINGLE_LOCK_SECONDS = 1.0
 _AMBIGUOUS = Refusal(RowError.AMBIGUOUS_KEY, "the source has more than one row of this key")
+_IF_CHANGED = " (if the column's type was changed: predictq sources check)"
 _INVALID = Refusal(RowError.INVALID_KEY, "the source cannot have such a key")
 
 
@@ -92,6 +94,7 @@ def read_rows(reader: SourceReader, claims: Sequence[Claim], signature: Signatur
     is_known = rows.is_known.copy()
     is_known[list(given)] = True
     refused = {row: why for row, why in rows.refused.items() if row not in given}
+    refused |= {row: _AMBIGUOUS for row, values in given.items() if values is None}
     # A table without columns has no number of rows either.
     features = _replace(rows.features, given, signature, refused) if signature.features else rows.features
     is_known[list(refused)] = False
@@ -129,7 +132,7 @@ def _refusals(found: Found, wanted: npt.NDArray[np.intp] | None, places: npt.NDA
     elif found.misfits:
         for row in np.flatnonzero(np.isin(places, list(found.misfits))):
             name = found.misfits[int(places[row])]
-            detail = f"the source's value of {name} is none that the model can take"
+            detail = f"the source's value of {name} is none that the model can take{_IF_CHANGED}"
             refused[int(row)] = Refusal(RowError.INVALID_FEATURE, detail)
     own = [(np.array([number]), _failure(why)) for number, why in found.failed.items()]
     for numbers, why in ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID), *own):
@@ -148,20 +151,29 @@ def _without_source(keys: Keys, signature: Signature) -> Rows:
     return Rows(keys, np.zeros(len(keys), dtype=np.bool_), pa.table(columns))
 
 
-def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any]]:
-    """The features that came with calls, by row number over all claims."""
-    given: dict[int, dict[str, Any]] = {}
+def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any] | None]:
+    """The features that came with calls, by row number over all claims; None where a plan found several rows."""
+    given: dict[int, dict[str, Any] | None] = {}
     first = 0
     for claim in claims:
         for number, text in enumerate(claim.given or ()):
             if text is not None:
-                given[first + number] = orjson.loads(text)
+                given[first + number] = _read(text)
         first += claim.request_count
     return given
 
 
+def _read(text: str) -> dict[str, Any] | None:
+    """What was given. PostgreSQL writes the double -0.0 as -0, which orjson takes for a whole number without a sign."""
+    if ":-0," in text or ":-0}" in text:
+        found: dict[str, Any] = json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
+        return found
+    plain: dict[str, Any] | None = orjson.loads(text)
+    return plain
+
+
 def _replace(
-    features: pa.Table, given: dict[int, dict[str, Any]], signature: Signature, refused: dict[int, Refusal]
+    features: pa.Table, given: dict[int, dict[str, Any] | None], signature: Signature, refused: dict[int, Refusal]
 ) -> pa.Table:
     """The same with the rows that came with calls put in. A row with a value that is none of its kind is refused."""
     rows = sorted(given)
@@ -171,7 +183,7 @@ def _replace(
     for spec, column in zip(signature.features, columns_of(features), strict=True):
         kind = arrow_type(spec)
         plain = pa.string() if spec.kind is FeatureKind.CATEGORY else kind
-        values = _column_of([given[row].get(spec.name) for row in rows], spec, plain, rows, refused)
+        values = _column_of([(given[row] or {}).get(spec.name) for row in rows], spec, plain, rows, refused)
         columns.append(pa_compute.replace_with_mask(column.cast(plain), pa.array(mask), values).cast(kind))
     return pa.Table.from_arrays(columns, names=list(signature.names))
 

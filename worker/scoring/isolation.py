@@ -24,12 +24,12 @@ from model.errors import ArtefactError, ArtefactIncompatible
 from worker.models.frame import input_columns
 from worker.models.loaded_model import LoadedModel
 from worker.models.references.answers import Reference, load_proven
+from worker.models.unknown_words import KnownWords
 from worker.scoring.forks import ForkEnded, answer_of_fork, die_with_parent, exit_words
-from worker.scoring.prediction import PredictionFailed
+from worker.scoring.prediction import EncoderRefused, PredictionFailed, is_encoders
 
 _LENGTH = struct.Struct("!Q")
 _START_SECONDS = 60  # to import the libraries, and again to load the model, on a busy machine
-_READY = "ready"
 _LEAST_CALL_SECONDS = 5  # for a part of a batch, however small
 _MARGIN_SECONDS = 10  # for the host to tell that a call took too long
 SEARCH_SECONDS = 2700  # for all calls of one batch: well below the time limit of its task
@@ -75,6 +75,7 @@ class IsolatedModel:
         self._load_seconds = load_seconds
         self._reference = reference
         self._child: subprocess.Popen[bytes] | None = None
+        self.known_words: KnownWords = {}  # of the model's encoders, once it is loaded
 
     def __enter__(self) -> Self:
         """Start the process and load the model in it.
@@ -91,7 +92,7 @@ class IsolatedModel:
         self._stop()
 
     def predict(self, features: pa.Table) -> Prediction:
-        """The answers to the rows. Raises PredictionFailed with the reason, WrongAnswer."""
+        """The answers to the rows. Raises PredictionFailed with the reason, EncoderRefused, WrongAnswer."""
         seconds = self._time.for_rows(features.num_rows)
         try:
             child = self._child or self._start()
@@ -104,7 +105,7 @@ class IsolatedModel:
             raise PredictionFailed(str(error)) from None
         if isinstance(answer, str):
             raise PredictionFailed(answer)
-        if isinstance(answer, WrongAnswer):
+        if isinstance(answer, (WrongAnswer, EncoderRefused)):
             raise answer
         found: Prediction = answer
         return found
@@ -124,15 +125,16 @@ class IsolatedModel:
 
     def _await_model(self, child: subprocess.Popen[bytes]) -> None:
         try:
-            words = self._receive(child, self._load_seconds, "The model was not loaded within")
+            said = self._receive(child, self._load_seconds, "The model was not loaded within")
         except TimeoutError as error:
             self._stop()
             raise ArtefactIncompatible(f"{error}.") from None
         except EOFError:
             raise ArtefactIncompatible(f"The model ended the process that loaded it ({self._end()}).") from None
-        if words != _READY:
+        if isinstance(said, str):
             self._stop()
-            raise ArtefactError(words)
+            raise ArtefactError(said)
+        self.known_words = said
 
     def _receive(self, child: subprocess.Popen[bytes], seconds: float, words: str) -> Any:
         deadline = time.monotonic() + seconds
@@ -208,14 +210,14 @@ def serve() -> None:
 
 
 def _load(artefact: Artefact, reference: Reference | None, answers: IO[bytes]) -> LoadedModel | None:
-    """The model, or None after the reason was told."""
+    """The model, after what its encoders know was told; or None, after the reason was."""
     try:
         model = load_proven(artefact, 0, reference=reference)
     except Exception as error:  # noqa: BLE001 - told to the worker, which states it on the rows
         words = str(error) if isinstance(error, ArtefactError) else f"{type(error).__name__}: {str(error)[:500]}"
         _send(answers, words)
         return None
-    _send(answers, _READY)
+    _send(answers, dict(model.known_words))
     return model
 
 
@@ -234,6 +236,8 @@ def _answer(model: LoadedModel, features: pa.Table) -> Any:
     except WrongAnswer as error:
         return error
     except Exception as error:  # noqa: BLE001 - told to the worker, which isolates the row
+        if is_encoders(error) and (refused := model.refused_values(features)):
+            return EncoderRefused(refused)
         return f"the model raised {type(error).__name__}"  # its text may quote features
 
 

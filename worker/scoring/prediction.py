@@ -32,6 +32,18 @@ class PredictionFailed(Exception):
     """The model did not answer for these rows: it raised, hung, or ended its process."""
 
 
+class EncoderRefused(PredictionFailed):
+    """An encoder of the model refuses rows: by row of the table that was asked, the features whose value it refuses."""
+
+    def __init__(self, rows: Mapping[int, Sequence[str]]) -> None:
+        super().__init__(rows)  # as a pickle it is made of this again
+        self.rows = rows
+
+    def __str__(self) -> str:
+        """In words that quote no value."""
+        return "an encoder of the model refused a value"
+
+
 def predict_rows(
     rows: Rows,
     signature: Signature,
@@ -102,9 +114,16 @@ def _unknown(error: Exception, table: pa.Table, strange: Strange | None) -> dict
 
     All at once: one by one, a tenth of 10,000 rows would take thousands of calls to find.
     """
-    if strange is None or _ENCODERS_WORDS not in str(error).lower():
+    if isinstance(error, EncoderRefused):  # found where the model is
+        return {row: _refused(names) for row, names in error.rows.items()}
+    if strange is None or not is_encoders(error):
         return {}
     return {row: _refused(names) for row, names in strange(table).items()}
+
+
+def is_encoders(error: Exception) -> bool:
+    """Whether an encoder says that it has not learnt a value."""
+    return _ENCODERS_WORDS in str(error).lower()
 
 
 def _refused(names: Sequence[str]) -> StatedError:

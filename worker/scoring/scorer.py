@@ -239,7 +239,8 @@ class Scorer:
         rows = read_rows(self.sources, claims, metadata.signature)
         with open_apart(stored, rows=len(rows), seconds=self.settings.batch_timeout_seconds) as apart:
             answers = predict_rows(rows, metadata.signature, apart.predict, task=metadata.task)
-        return self._finish(claims, rows, answers, metadata)
+            known_words = apart.known_words
+        return self._finish(claims, rows, answers, metadata, known_words=known_words)
 
     def _watched(self, predict: Predict) -> Predict:
         def watched(table: pa.Table) -> Prediction:

@@ -15,8 +15,10 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.source import read_source, update_source
+from shared.status import Queue
 from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.support import add_clients, add_model, wait_until
+from worker.scoring.scorer import Scorer
 
 RAW = {"age": 30, "monthly_income": 2000, "department": "Sales", "over_time": True}
 
@@ -59,6 +61,34 @@ def test_a_source_that_is_read_as_a_whole_refuses_single_keys_with_a_way_out(gat
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/source-too-slow")
     assert "predictq sources check clients measures anew" in refused.json()["detail"]
     assert gateway.post("/v1/predict_raw", json={"features": RAW}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "for_gateway", ["", "CREATE POLICY low ON predictq_data.clients TO predictq_gateway USING (client_id < 5)"]
+)
+def test_clients_that_row_security_hides_from_the_gateway_alone_are_answered(
+    settings: Settings, engine: Engine, scorer: Scorer, for_gateway: str
+) -> None:
+    """The worker's word counts: whom it finds she has an answer, whom it does not find is an unknown client."""
+    add_model(engine)
+    add_clients(engine, 10)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "ALTER TABLE predictq_data.clients ENABLE ROW LEVEL SECURITY; "
+                "CREATE POLICY all_rows ON predictq_data.clients TO predictq_worker USING (client_id < 10);"
+                + for_gateway
+            )
+        )
+    found = []
+    with running_gateway(settings, new_key(engine, "alice")) as client:
+        for client_id in (5, 10, 99):
+            accepted = client.post("/v1/predict", json={"client_id": client_id})
+            assert accepted.status_code == 202, accepted.text
+            assert scorer.work(Queue.INTERACTIVE) == ["finished"]
+            found.append(client.get(accepted.headers["location"]).json())
+    assert [job["status"] for job in found] == ["succeeded", "failed", "failed"]
+    assert [job["error"]["code"] for job in found[1:]] == ["unknown_client"] * 2
 
 
 def test_the_result_is_in_the_job(gateway: Gateway, engine: Engine) -> None:

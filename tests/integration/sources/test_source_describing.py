@@ -169,6 +169,18 @@ def test_a_key_without_an_index_is_said_and_a_partial_one_is_no_proof(driver: Ps
         describe(driver, "t", key=["k"])
 
 
+@pytest.mark.parametrize("key", [["k"], ["n", "k"]], ids=["one column", "composite"])
+def test_the_lowest_bigint_is_no_key(driver: PsycopgConnection, key: list[str]) -> None:
+    """Calls cannot name it: a source that has it is refused, also when it is checked again."""
+    run(driver, f"CREATE TABLE t (k bigint, n integer, v integer, PRIMARY KEY ({', '.join(key)}))")
+    run(driver, "INSERT INTO t VALUES (-9223372036854775807, 1, 1), (9223372036854775807, 2, 2)")
+    assert names(describe(driver, "t"), "key") == key
+    run(driver, "INSERT INTO t VALUES (-9223372036854775808, 1, 1)")
+    for is_again in (False, True):
+        with pytest.raises(SourceRefused, match=r"lowest bigint.*which no key can have"):
+            describe(driver, "t", is_again=is_again)
+
+
 def test_a_source_that_is_read_as_a_whole_says_what_was_measured(
     driver: PsycopgConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

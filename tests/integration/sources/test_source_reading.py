@@ -308,6 +308,30 @@ def test_truth_values_are_read_from_what_stands_for_them(driver: PsycopgConnecti
     assert values(read_features(driver, things, numbers("a"), wanted([1, 2, 3]))) == [1.0, None, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "made", "read"),
+    [
+        ("smallint", "v::integer", [None, None]),
+        ("double precision", "v::integer", [None, None]),
+        ("text", "CASE WHEN v THEN 'yes' ELSE 'f' END", [None, False]),
+        ("text", "CASE WHEN v THEN '' ELSE 'F' END", [None, None]),
+        ("text", "CASE WHEN v THEN 't' ELSE 'f' END", [True, False]),
+        ("date", "date '2025-02-01' + v::integer", [None, None]),
+    ],
+)
+def test_what_is_no_flag_any_more_is_none(driver: PsycopgConnection, kind: str, made: str, read: list[Any]) -> None:
+    """A boolean column whose type was changed costs its rows, and NULL stays NULL: False would be a silent lie."""
+    run(driver, "CREATE TABLE t (k integer, v boolean); INSERT INTO t VALUES (1, true), (2, false)")
+    run(driver, f"ALTER TABLE t ALTER v TYPE {kind} USING {made}; INSERT INTO t VALUES (3, NULL)")
+    things = source("t", {"k": "integer"}, {"v": "boolean"})
+    spec = Signature((FeatureSpec("v", FeatureKind.BOOLEAN, nullable=True),))
+    found = read_features(driver, things, spec, wanted([1, 2, 3]))
+    assert values(found) == [*read, None]
+    assert {int(found.places.tolist().index(row)) for row in found.misfits} == {
+        number for number, value in enumerate(read) if value is None
+    }
+
+
 def test_times_are_read_in_utc_and_only_bad_ones_cost_their_row(driver: PsycopgConnection) -> None:
     """Infinite dates, dates before Christ and after 9999 are stated errors of their rows; all other cells are equal."""
     run(

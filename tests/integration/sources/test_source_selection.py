@@ -206,6 +206,33 @@ def test_filters_select_by_equality_lists_null_and_ranges(
         assert cursor.fetchone() == (len(expected),)
 
 
+@pytest.mark.parametrize("key", [{"k": "integer"}, {"k": "integer", 'n"%': "text"}], ids=["one column", "composite"])
+def test_what_is_counted_before_a_job_is_what_it_has(driver: PsycopgConnection, key: dict[str, str]) -> None:
+    """Rows without a key, or without a part of it, are in no job."""
+    run(driver, """CREATE TABLE t (k integer, "n""%" text, age integer)""")
+    run(driver, "INSERT INTO t VALUES (1, 'a', 30), (NULL, 'b', 30), (3, NULL, 30), (NULL, NULL, 30), (5, 'e', 40)")
+    things = source("t", key, {"age": "integer"})
+    for where in ({}, {"age": 30}):
+        query, parameters = count_query(things, where)
+        with driver.cursor() as cursor:
+            cursor.execute(query, parameters)
+            assert cursor.fetchone() == (len(planned(driver, things, where)),)
+
+
+@pytest.mark.parametrize("key", [{"k": "bigint"}, {"n": "integer", "k": "bigint"}], ids=["one column", "composite"])
+def test_a_key_that_no_call_can_name_is_in_no_job(driver: PsycopgConnection, key: dict[str, str]) -> None:
+    """The lowest bigint stands for no client: such a row is neither planned nor counted."""
+    run(driver, "CREATE TABLE t (k bigint, n integer, age integer)")
+    run(driver, "INSERT INTO t VALUES (-9223372036854775808, 1, 30), (-9223372036854775807, 1, 30), (7, 2, 30)")
+    things = source("t", key, {"age": "integer"})
+    found = planned(driver, things, {"age": 30})
+    assert len([things.key_form.parse(things.key_form.natural(text)) for text in found]) == 2
+    query, parameters = count_query(things, {})
+    with driver.cursor() as cursor:
+        cursor.execute(query, parameters)
+        assert cursor.fetchone() == (2,)
+
+
 def test_a_filter_on_citext_compares_as_its_database_does(driver: PsycopgConnection) -> None:
     """Its locale says which letters have a small form, and not ours."""
     run(driver, "CREATE EXTENSION citext; CREATE TABLE t (k integer PRIMARY KEY, word citext)")

@@ -193,6 +193,22 @@ def test_a_model_of_each_task_is_registered_checked_and_scored(
     assert told == [[], ["city"], []]
 
 
+def test_a_batch_that_is_scored_apart_notes_the_same_unknown_words(
+    engine: Engine, scorer: Scorer, source: Source
+) -> None:
+    """At its last attempt a batch is scored by another process, and its page says the same."""
+    answer = register(engine, source, TASKS["binary"][0](), "theirs")
+    with transaction(engine) as connection:
+        promote_version(connection, answer["version_id"])
+    for attempts in (3, 1):
+        own = scorer.settings.model_copy(update={"max_attempts": attempts})
+        ask(engine, replace(scorer, settings=own), source, "theirs")
+    with autocommit(engine) as connection:
+        notes = connection.execute(text("SELECT notes FROM predictq.batch_outputs ORDER BY batch_id")).scalars().all()
+    assert notes[3:] == notes[:3]
+    assert notes[0]["unknown_categories"] == {"city": 1}
+
+
 def test_a_single_job_says_of_which_features_it_knows_no_such_category(
     engine: Engine, scorer: Scorer, source: Source
 ) -> None:

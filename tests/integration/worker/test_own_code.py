@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import joblib
 import numpy as np
+import pandas as pd
 import psutil
 import pyarrow as pa
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sqlalchemy import Engine, text
 
 from model.artefact import Artefact
@@ -135,6 +142,20 @@ def test_bad_rows_are_found_among_good_ones(made: Made) -> None:
     }
     assert "exit status 9" in answers.errors[1].detail
     assert "did not answer within 5 s" in answers.errors[3].detail
+
+
+def test_what_its_encoders_know_is_told_at_the_last_attempt_too(made: Made) -> None:
+    """As by the process that is kept: a page notes the same of values that no encoder has learnt."""
+    frame = pd.DataFrame({"age": [30.0, 40.0, 50.0] * 20, "pay": np.arange(60.0)})
+    encoder = ColumnTransformer([("age", OneHotEncoder(handle_unknown="ignore"), ["age"])], remainder="passthrough")
+    buffer = io.BytesIO()
+    joblib.dump(make_pipeline(encoder, LinearRegression()).fit(frame, frame.pay), buffer)
+    code = made.stored.artefact.code
+    assert code is not None
+    metadata = ArtefactMetadata.from_json(run_closed("prepare", ASKED, buffer.getvalue(), code))
+    stored = StoredVersion(1, Artefact(buffer.getvalue(), metadata, code), metadata.digest)
+    with CodeSearch(stored, rows=1, call_timeout_seconds=60, load_seconds=60) as search:
+        assert search.known_words == {0: {30.0, 40.0, 50.0}}
 
 
 def test_code_that_hangs_is_ended_in_time(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

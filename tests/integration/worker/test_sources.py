@@ -506,16 +506,54 @@ def test_a_source_that_is_too_slow_by_key_is_read_along_with_its_keys(
     driver.close()
 
 
+@pytest.mark.parametrize("is_scan", [False, True])
+def test_rows_that_share_a_key_are_ambiguous_however_they_are_read(
+    engine: Engine, settings: Settings, scorer: Scorer, far: str, *, is_scan: bool
+) -> None:
+    """A view may get a second row of a key after it was added: a plan asks for the key once, and nobody is scored."""
+    driver = connect(far)
+    run(driver, TABLE.format(name="t", key="k text") + "; CREATE VIEW v AS SELECT * FROM t")
+    run(
+        driver,
+        "INSERT INTO t VALUES ('a', 30, 7, 'Sales', true), ('b', 30, 7, 'Sales', true), ('c', 30, 7, 'Sales', true)",
+    )
+    things = add(engine, far, "v", key=("k",))
+    serve(engine, things)
+    run(driver, "INSERT INTO t VALUES ('b', 40, 7, 'Sales', true)")
+    change(engine, f"UPDATE predictq.sources SET is_scan = {is_scan} WHERE id = {things.id}")
+    by_key = bulk(engine, things, ["a", "b", "c"])
+    job = BulkJob(uuid7(), OWNER, 10, Target(ModelChoice("far"), "text", None, things.id))
+    planned = accept_selection(engine, job, {})
+    with planner_process(settings):
+        wait_until(lambda: job_of(engine, planned.job_id).total is not None, what="a planned job")
+    score(scorer, Queue.BULK)
+    found = [
+        [(row.client_id, row.probability, row.error_code, row.error_detail) for row in results(engine, job)]
+        for job in (by_key, planned)
+    ]
+    assert found[0] == found[1]
+    assert [row[2] for row in found[0]] == [None, "ambiguous_key", None]
+    driver.close()
+
+
 def test_what_is_read_along_is_what_reading_by_key_makes_of_a_column_of_another_type(
     engine: Engine, settings: Settings, scorer: Scorer, far: str
 ) -> None:
-    """A flag as a number or a word, 0 and 1 as a flag, a number as a word; what is no flag costs its row."""
+    """A flag as a number or a word, 0 and 1 as a flag, a number as a word; what is no flag costs its row.
+
+    The sign of a zero stays.
+    """
     driver = connect(far)
-    run(driver, "CREATE TABLE t (k text, n boolean, w boolean, f integer, c integer, i numeric)")
+    run(
+        driver,
+        "CREATE TABLE t (k text, n boolean, w boolean, f integer, c integer, i numeric, z float8, r real, x text)",
+    )
     run(driver, "INSERT INTO t VALUES ('a', true, true, 1, 5, 7.0), ('b', false, false, 0, NULL, NULL)")
     run(driver, "INSERT INTO t VALUES ('c', true, true, 2, 5, 7), ('d', NULL, NULL, NULL, 5, 8)")
+    run(driver, "UPDATE t SET z = '-0', r = '-0', x = ':-0,' WHERE k <> 'b'; UPDATE t SET z = 0, r = 0 WHERE k = 'b'")
     things = add(engine, far, "t", key=("k",))
     kinds = [FeatureKind.INTEGER, FeatureKind.CATEGORY, FeatureKind.BOOLEAN, FeatureKind.CATEGORY, FeatureKind.INTEGER]
+    kinds += [FeatureKind.NUMBER, FeatureKind.NUMBER, FeatureKind.CATEGORY]
     features = [
         FeatureSpec(column.name, kind, nullable=True) for column, kind in zip(things.columns, kinds, strict=True)
     ]

@@ -524,10 +524,13 @@ def only_row(row: int, *, of: int) -> str:
 
 @pytest.mark.parametrize("name", ["tutorial", "three classes", "regression"])
 def test_a_page_holds_the_answers_of_each_task(name: str) -> None:
-    """Values, labels and scores as PostgreSQL takes them; a row with an error has none of them; notes count words."""
+    """Values, labels and scores as PostgreSQL takes them; a row with an error has none of them.
+
+    Notes count the words of rows that were scored.
+    """
     model = load_model(registered(SERVED[name]()), 1)
     rows = people(2).head(70)
-    rows["city"], rows.loc[1, "city"] = "A", "Nowhere"
+    rows["city"], rows.loc[[1, 5], "city"] = "A", "Nowhere"
     table = table_of(model.signature, rows)
     lost = Rows(np.arange(70, dtype=np.int64), np.arange(70) != 5, table)
     answers = predict_rows(lost, model.signature, model.predict, task=model.task)

@@ -31,6 +31,7 @@ from worker.models.check import check_model
 from worker.models.loaded_model import load_model
 from worker.scoring.answers import StatedError
 from worker.scoring.feature_reader import Rows
+from worker.scoring.isolation import IsolatedModel
 from worker.scoring.prediction import predict_rows
 
 LEVELS = [f"level {place}" for place in range(5)]
@@ -79,6 +80,25 @@ def test_a_number_that_an_encoder_refuses_names_its_feature(encoder: Any, last: 
     report = check_model(model, table_of(model.signature, rows))
     assert (report.errors, report.is_equal) == ({"invalid_feature": 1}, True)
     assert report.first_errors == {"invalid_feature": "the model's encoder does not know the value of level 1, level 3"}
+
+
+@pytest.mark.parametrize("handling", ["ignore", "error"])
+def test_a_process_apart_tells_of_the_same_values(handling: str) -> None:
+    """What is noted of a row, and whom it blames, does not hang on the attempt at which it was scored."""
+    encoders = ColumnTransformer([("levels", OneHotEncoder(handle_unknown=handling), LEVELS)], remainder="passthrough")
+    made = registered(make_pipeline(encoders, LR()).fit(levelled(FRAME), LABELS), columns=LEVELLED)
+    model = load_model(made, 1)
+    rows = levelled(people(3), 3).head(40)
+    rows.loc[[3, 30], "level 1"] = 9
+    table = table_of(model.signature, rows)
+    every = Rows(np.arange(40, dtype=np.int64), np.ones(40, dtype=np.bool_), table)
+    here = predict_rows(every, model.signature, model.predict, strange=model.refused_values)
+    with IsolatedModel(made, rows=40, call_timeout_seconds=60) as apart:
+        there = predict_rows(every, model.signature, apart.predict)
+        assert apart.known_words == model.known_words
+    assert model.known_words
+    assert (there.errors, sorted(there.errors)) == (here.errors, [3, 30] if handling == "error" else [])
+    np.testing.assert_allclose(there.values, here.values, rtol=1e-9)
 
 
 def test_many_refused_rows_cost_one_more_call() -> None:

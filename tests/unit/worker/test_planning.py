@@ -14,6 +14,7 @@ from shared.sources.source import Source
 from tests.support import loaded_of, wait_until
 from worker.planning import page_cutter, spool
 from worker.planning.page_cutter import FIRST_ROWS, PageCutter
+from worker.planning.scan_cutter import ScanCutter
 from worker.planning.spool import KeySpool
 
 MOST = 10_000
@@ -184,13 +185,62 @@ def test_wide_rows_that_are_read_along_make_small_pages(make_spool: MakeSpool) -
     keys.incoming.write(b"300\t%s\n" % (b"x" * 10_000_000))
     keys.incoming.flush()
     keys.end()
-    cutter = PageCutter(keys, planned=1_000, most_rows=MOST)
+    cutter = ScanCutter(keys, planned=1_000, most_rows=MOST)
     found = []
     while page := cutter.next_page():
         found.append((page.rows, len(page.given or b"")))
     assert sum(rows for rows, _ in found) == 301
     assert all(size < 1.1 * PAGE_BYTES for rows, size in found if rows > 1)
     assert len(found) <= 8
+
+
+SEVERAL = [1, 2, 2, 3, 4, 4, 4, 5, 6, 6]  # keys of lines, in order
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 10])
+@pytest.mark.parametrize("seen", range(len(SEVERAL) + 1))
+def test_a_key_of_several_rows_is_one_row_of_a_plan(make_spool: MakeSpool, most: int, seen: int) -> None:
+    """Wherever a page ends, and however many lines had come when it was cut; without features it is ambiguous."""
+    expected = {key: b'"null"' if SEVERAL.count(key) > 1 else b"f%d" % SEVERAL.index(key) for key in SEVERAL}
+    for cut, features in ((PageCutter, False), (ScanCutter, True)):
+        keys = make_spool()
+        cutter = cut(keys, planned=50_000, most_rows=most)
+        pages = []
+        for number, key in enumerate(SEVERAL):
+            if number == seen:
+                pages += list(iter(cutter.next_page, None))
+            keys.incoming.write(b"%d%s\n" % (key, b"\tf%d" % number if features else b""))
+            keys.incoming.flush()
+        keys.end()
+        while not cutter.is_done:
+            page = cutter.next_page()
+            pages += [page] if page else []
+        assert b",".join(page.keys or b"" for page in pages) == b",".join(b"%d" % key for key in expected)
+        assert [page.last_key for page in pages] == [(page.keys or b"").split(b",")[-1].decode() for page in pages]
+        assert cutter.planned == 50_000 + sum(page.rows for page in pages) == 50_006
+        assert max(page.rows for page in pages) <= most
+        if features:
+            assert b",".join(page.given or b"" for page in pages) == b",".join(expected.values())
+
+
+@pytest.mark.parametrize("how", ["dropped", "failed"])
+def test_the_last_key_of_a_reading_that_broke_off_is_read_again(make_spool: MakeSpool, how: str) -> None:
+    """More rows of it may have come: the next reading begins with it."""
+    keys = make_spool()
+    for line in (b"1\ta\n", b"2\tb\n", b"2\tc\n"):
+        keys.incoming.write(line)
+    keys.incoming.flush()
+    if how == "dropped":
+        keys.drop()
+        keys.end()
+    else:
+        keys.end(OSError())
+    cutter = ScanCutter(keys, planned=0, most_rows=10)
+    page = cutter.next_page()
+    assert page is not None
+    assert (page.keys, page.given) == (b"1", b"a")
+    assert cutter.next_page() is None
+    assert cutter.is_done
 
 
 def test_pages_follow_the_measured_width_of_the_features_that_a_model_reads() -> None:

@@ -242,6 +242,11 @@ class _Description:
                 f"Rows of {self._name} have no {names}{f' ({count:,} of them)' if count else ''}: a key is never null. "
                 "Choose other columns, or a view without these rows."
             )
+        if self._looks.has_lowest_keys(source):
+            raise SourceRefused(
+                f"A row of {self._name} has the lowest bigint, -9223372036854775808, in {names}, which no key can "
+                "have. Choose other columns, or a view without this row."
+            )
         if not self._is_unique_by_index() and self._looks.has_duplicates(source):
             raise SourceRefused(
                 f"Rows of {self._name} share one {names}: a key names one client. Choose more columns for the key, or "
@@ -253,7 +258,8 @@ class _Description:
         names = ", ".join(column.name for column in self._key)
         what = " and ".join(self._looks.unchecked)
         outcome = (
-            "Rows without a key are left out of every job and counted nowhere; of rows that share one any is read."
+            "Rows without a key are left out of every job and counted nowhere; rows that share one are not answered "
+            "(ambiguous_key)."
         )
         if not is_taken:
             raise SourceRefused(

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 
 from shared.models.signature import Signature
 from shared.sources.source import KeyColumn, Source
-from shared.sources.sql import key_sql, quoted, relation
+from shared.sources.sql import LOWEST_BIGINT, key_sql, quoted, relation
 from worker.sources.citext import Citext, find_citext, has_citext
 from worker.sources.describing.catalogue import Relation
 from worker.sources.describing.parts import measured_feature
@@ -50,6 +50,12 @@ class Looks:
         query = f"SELECT pg_catalog.count(*) FROM {relation(source)} c WHERE {_any_null(columns)}"
         found = self._try(query, "how many keys are null", seconds=_QUICK_SECONDS)
         return int(found[0][0]) if found else None
+
+    def has_lowest_keys(self, source: Source) -> bool:
+        """Whether a key has the lowest bigint, which is none. Where it takes too long that is noted: no job has it."""
+        lowest = [f"c.{quoted(key.name)} = {LOWEST_BIGINT}" for key in source.key if key.type == "bigint"]
+        query = f"SELECT true FROM {relation(source)} c WHERE {' OR '.join(lowest)} LIMIT 1"
+        return bool(lowest and self._try(query, "whether a key is the lowest bigint", seconds=_QUICK_SECONDS))
 
     def has_duplicates(self, source: Source) -> bool:
         """Whether two rows have one key."""
