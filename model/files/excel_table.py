@@ -12,6 +12,7 @@ from xml.etree.ElementTree import ParseError  # the error alone: openpyxl reads 
 
 from model.files.excel_facts import hidden_facts
 from shared.files.refusals import MOST_FAULTS, CellFault, PlacesRefused, TableRefused
+from shared.files.typed_text import TypedText
 from shared.sentences import Sentence, count_of
 
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
@@ -171,13 +172,13 @@ def _text(cell: Any) -> str:
     """A cell as the text that its type is guessed from."""
     if cell is None:
         return ""
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, bool):
-        return "true" if cell else "false"
+        return TypedText("true" if cell else "false")
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
+        return TypedText(str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell))
     if isinstance(cell, datetime):
         is_day = cell.time() == time()
-        return cell.date().isoformat() if is_day else cell.isoformat(sep=" ")
-    if isinstance(cell, date):
-        return cell.isoformat()
-    return str(cell)
+        return TypedText(cell.date().isoformat() if is_day else cell.isoformat(sep=" "))
+    return TypedText(cell.isoformat() if isinstance(cell, date) else cell)

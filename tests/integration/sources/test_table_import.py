@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from sqlalchemy import Engine, text
 
 from cli.main import main
@@ -236,3 +238,22 @@ def test_the_command_shows_what_it_understood_before_it_writes(
     assert "2 clients: 2 inserted, 0 updated, 0 unchanged" in report
     status, report, _ = command("--encoding", "cp1252", "--json")
     assert (status, json.loads(report)["unchanged"]) == (0, 2)
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "parquet"])
+def test_numbers_of_a_file_with_types_stay_what_they_are_in_each_import(
+    engine: Engine, tmp_path: Path, ending: str
+) -> None:
+    """`--decimal` is said of the texts beside them."""
+    path = tmp_path / f"people.{ending}"
+    columns: dict[str, list[Any]] = {"id": [1, 2], "rate": [0.125, 12.375], "fee": ["1,5", "2,25"]}
+    if ending == "parquet":
+        parquet.write_table(pa.table(columns), path)
+    else:
+        book = openpyxl.Workbook()
+        for row in (list(columns), *zip(*columns.values(), strict=True)):
+            book.active.append(row)
+        book.save(path)
+    assert import_file(engine, path, decimal=",") == ImportReport(2, 0, 0)
+    assert import_file(engine, path, decimal=",") == ImportReport(0, 0, 2)
+    assert query(engine, "SELECT rate FROM predictq_data.people ORDER BY id") == [(0.125,), (12.375,)]
