@@ -92,9 +92,9 @@ class ExcelTable:
             return CellFault(number, None, Sentence(text, "other_width", fields=len(row), wanted=width))
         for position in positions:
             cell = row[position] if position < len(row) else None
-            if isinstance(cell, str) and cell in _ERRORS:
+            if isinstance(cell, _ErrorCell):
                 name = self.names[position]
-                text = f"the cell holds an error of Excel, {cell}"
+                text = f"the cell holds an error of Excel, {cell}: correct it, or empty the cell"
                 return CellFault(number, name, Sentence(text, "excel_error", name=name, value=cell))
         return None
 
@@ -145,13 +145,23 @@ def _open(file: Path | IO[bytes]) -> Iterator[Any]:
 def _full_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
     """The rows that are not empty, each with its number and without the empty cells at its end."""
     sheet.reset_dimensions()  # what the file says of its size may be wrong
-    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+    for number, cells in enumerate(sheet.iter_rows(), 1):
+        row = list(map(_value, cells))
         width = max((n for n, cell in enumerate(row, 1) if cell is not None and cell != ""), default=0)
         if width:
             yield number, row[:width]
 
 
-_ERRORS = frozenset({"#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"})  # #N/A is a missing value
+class _ErrorCell(str):
+    """An error of Excel: `#N/A` where a look-up found nothing, not the text that somebody typed."""
+
+    __slots__ = ()
+
+
+def _value(cell: Any) -> Any:
+    """What Excel has in a cell."""
+    value = cell.value
+    return _ErrorCell(value) if cell.data_type == "e" and value is not None else value
 
 
 def _require_bounded(path: Path) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
 
+from cli.table_import import ImportOptions, open_table
 from shared.files.refusals import TableRefused
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import Signature
@@ -227,8 +228,37 @@ def test_of_a_workbook_twenty_faults_are_told_at_once(tmp_path: Path) -> None:
         rows_of(few)
     assert [str(fault) for fault in refused.value.faults] == [
         "line 2: age must be a whole number; got 'forty'",
-        "line 3: Prime €: the cell holds an error of Excel, #REF!",
+        "line 3: Prime €: the cell holds an error of Excel, #REF!: correct it, or empty the cell",
     ]
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#GETTING_DATA", "#DIV/0!", "#SPILL!"])
+@pytest.mark.parametrize("column", ["A", "C", "D"])
+def test_an_error_of_excel_is_told_by_the_type_of_its_cell(tmp_path: Path, column: str, error: str) -> None:
+    """In keys, numbers and words, also a new one of Excel; the same text in the row before is none."""
+
+    def edit(sheet: Any) -> None:
+        sheet["D2"], sheet["D2"].data_type = error, "s"
+        sheet[f"{column}3"], sheet[f"{column}3"].data_type = error, "e"
+
+    path = workbook(tmp_path / "a.xlsx", [NAMES, ROW, ROW], edit=edit)
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(path)
+    name = NAMES["ABCD".index(column)]
+    told = f"line 3: {name}: the cell holds an error of Excel, {error}: correct it, or empty the cell"
+    assert [str(fault) for fault in refused.value.faults] == [told]
+    with pytest.raises(TableRefused, match=f"{name}: the cell holds an error of Excel"):
+        list(open_table(path, ImportOptions()).rows())
+
+
+def test_a_text_that_looks_like_an_error_of_excel_is_a_word(tmp_path: Path) -> None:
+    """Whoever typed it meant it."""
+
+    def edit(sheet: Any) -> None:
+        sheet["D2"], sheet["D2"].data_type = "#N/A", "s"
+
+    path = workbook(tmp_path / "a.xlsx", [NAMES, ROW], edit=edit)
+    assert rows_of(path) == [("007", FEATURES | {"city": "#N/A"})]
 
 
 def test_a_named_sheet_is_taken(tmp_path: Path) -> None:
