@@ -16,6 +16,8 @@ _ROWS = 10_000  # at a time
 class ArrowTable:
     """A Parquet file, or one of Arrow's IPC format (.arrow, .feather)."""
 
+    may_use_comma = False
+
     def __init__(self, path: Path) -> None:
         """Reads the schema. Raises TableRefused."""
         self._path = path

@@ -29,6 +29,7 @@ class ExcelTable:
     """
 
     known_types: Mapping[str, str] = {}
+    may_use_comma = False
 
     def __init__(self, path: Path, *, sheet: str | None = None) -> None:
         """Raises TableRefused."""

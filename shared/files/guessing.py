@@ -155,6 +155,11 @@ class ColumnGuess:
         """Whether these can only be numbers with a decimal comma."""
         return "number" in self._forms and self._styles == {numbers.COMMA} and bool(self._known)
 
+    @property
+    def needs_point(self) -> bool:
+        """Whether these can only be numbers with a decimal point."""
+        return "number" in self._forms and self._styles == {numbers.POINT} and bool(self._known)
+
     def decide(self, file_uses_comma: bool) -> tuple[str, Dress] | CellFault:
         """The type and how it is written; or the value that leaves it open, with what to type."""
         if not (self._known or self._typed) or not self._forms:

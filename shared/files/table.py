@@ -36,6 +36,10 @@ class TableFile(Protocol):
     def known_types(self) -> Mapping[str, str]:
         """By name: what the file itself states. The others are guessed."""
 
+    @property
+    def may_use_comma(self) -> bool:
+        """Whether its numbers may well have a decimal comma, although none shows it."""
+
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """The rows with the number of their first line. Raises TableRefused."""
 
@@ -122,7 +126,8 @@ def infer(
             on_row(line)
             if is_enough():
                 break
-    file_uses_comma = any(guess.needs_comma for guess in guesses)
+    has_point = any(guess.needs_point for guess in guesses)
+    file_uses_comma = any(guess.needs_comma for guess in guesses) or (table.may_use_comma and not has_point)
     found = [
         _column(position, guess, types.get(guess.name), table.known_types.get(guess.name), file_uses_comma)
         for position, guess in enumerate(guesses)

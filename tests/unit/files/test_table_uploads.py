@@ -296,6 +296,11 @@ def test_the_error_of_a_job_repeats_no_value(tmp_path: Path) -> None:
             "line 2: Prime €: a value may be a fraction or thousands; say which it is: `decimal` , or `decimal` .",
         ),
         (
+            ["no;Prime €", "1;1.234", "2;12.500"],
+            TEXT_KEY,
+            "line 2: Prime €: a value may be a fraction or thousands; say which it is: `decimal` , or `decimal` .",
+        ),
+        (
             ["no;Prime €", "1;1,5", "2;2.5"],
             TEXT_KEY,
             "line 3: Prime €: a value is written with another decimal mark than the values before. Correct it",
