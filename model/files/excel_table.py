@@ -11,6 +11,7 @@ from typing import IO, Any
 from xml.etree.ElementTree import ParseError  # the error alone: openpyxl reads what workbooks have of XML
 
 from model.files.excel_facts import hidden_facts
+from model.files.excel_text import unescaped
 from shared.files.refusals import MOST_FAULTS, CellFault, PlacesRefused, TableRefused
 from shared.files.typed_text import TypedText
 from shared.sentences import Sentence, count_of
@@ -131,10 +132,10 @@ def sheet_names(path: Path) -> list[str]:
 
 @contextmanager
 def _open(file: Path | IO[bytes]) -> Iterator[Any]:
-    import openpyxl  # noqa: PLC0415 - half a second that other files can do without
+    from model.files.excel_book import open_book  # noqa: PLC0415 - half a second of openpyxl
 
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        book = open_book(file)
     except (zipfile.BadZipFile, ParseError, KeyError, ValueError, OSError, TypeError) as error:
         raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     try:
@@ -162,7 +163,9 @@ class _ErrorCell(str):
 def _value(cell: Any) -> Any:
     """What Excel has in a cell."""
     value = cell.value
-    return _ErrorCell(value) if cell.data_type == "e" and value is not None else value
+    if not isinstance(value, str):
+        return value
+    return _ErrorCell(value) if cell.data_type == "e" else unescaped(value)
 
 
 def _require_bounded(path: Path) -> None:
