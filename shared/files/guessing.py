@@ -45,6 +45,7 @@ class ColumnGuess:
     _styles: set[str] = field(default_factory=lambda: {numbers.POINT, numbers.COMMA})
     _orders: set[str] = field(default_factory=lambda: {moments.ISO, moments.DAY_FIRST, moments.MONTH_FIRST})
     _zoned: set[bool] = field(default_factory=set)
+    _has_day: bool = False
     _words: set[str] = field(default_factory=set)
     _ambiguous: tuple[int, str] | None = None
     _torn: tuple[int, str] | None = None  # a number in the other style than those before
@@ -144,9 +145,12 @@ class ColumnGuess:
         if "date" in self._forms and not days:
             self._forms.discard("date")
         found = {order: moment for order in self._orders if (moment := moments.read_moment(text, order))}
-        if "moment" in self._forms and not found:
-            self._forms.discard("moment")
         self._zoned |= {has_zone for _, has_zone in found.values()}
+        self._has_day = self._has_day or bool(days)
+        # A day among moments is its midnight, as Excel writes one; in what zone nobody knows.
+        is_moment = bool(days or found) and not (self._has_day and True in self._zoned)
+        if not is_moment:
+            self._forms.discard("moment")
         if days or found:
             self._orders = days | set(found)
 

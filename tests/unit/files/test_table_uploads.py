@@ -155,6 +155,14 @@ def test_csv_of_france_is_understood(tmp_path: Path) -> None:
     assert rows_of(path, has_features=False) == [("007", None), ("08", None)]
 
 
+def test_a_day_among_moments_does_not_hide_which_comes_first(tmp_path: Path) -> None:
+    """The order is seen in the others, and the day is its midnight."""
+    path = tmp_path / "a.csv"
+    lines = ("007;41;12,5;x;Oui;01/02/2024 10:30", "08;41;12,5;x;Oui;31/12/2024")
+    path.write_text("\n".join([";".join(NAMES), *lines]))
+    assert [found["since"] for _, found in rows_of(path)] == ["2024-02-01 10:30:00", "2024-12-31"]
+
+
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     """As the caller says; a wrong name is refused with those that there are."""
     path = workbook(tmp_path / "a.xlsx", [["Police", "Âge", *NAMES[2:]], ROW])

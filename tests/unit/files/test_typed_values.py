@@ -79,3 +79,13 @@ def test_a_typed_value_of_another_kind_makes_a_text_or_is_refused(tmp_path: Path
     assert read(path)[1]["p"] == ["1.5", "2024-01-02", "2"]
     with pytest.raises(TableRefused, match="line 3: p: '2024-01-02' is not a number"):
         read(path, ["p=double precision"], ",")
+
+
+def test_midnight_is_a_moment_among_moments(tmp_path: Path) -> None:
+    """Excel has one number for a day and its midnight; a column of days alone is one of days."""
+    midnight, later = dt.datetime.fromisoformat("2024-01-01"), dt.datetime.fromisoformat("2024-01-02T10:30")
+    path = write(tmp_path / "people.xlsx", {"seen": [midnight, later], "born": [midnight, midnight]})
+    assert read(path) == (
+        {"seen": "timestamp", "born": "date"},
+        {"seen": ["2024-01-01", "2024-01-02 10:30:00"], "born": ["2024-01-01", "2024-01-01"]},
+    )
