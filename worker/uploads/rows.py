@@ -173,15 +173,10 @@ class TableRows:
     def _see(self, table: CsvTable) -> dict[str, Column]:
         kinds = {self.columns.features[spec.name]: _type(spec) for spec in (self.signature or _NOTHING).features}
         for name, column in zip(self.columns.key or (), self.form.columns, strict=False):
-            if column.type != "date":
-                kinds.setdefault(name, "text")
+            kinds.setdefault(name, "date" if column.type == "date" else "text")
         ignored = {name: "text" for name in table.names if name not in self._wanted}
-        order = _ORDERS.get(self.dates or "")
         ends_at = math.inf if self.most_seconds is None else time.monotonic() + self.most_seconds
-        types = {
-            name: (kind, Dress(order=order) if order and kind.startswith("timestamp") else None)
-            for name, kind in {**kinds, **ignored}.items()
-        }
+        types = {name: (kind, self._said_of(name, kind)) for name, kind in {**kinds, **ignored}.items()}
         is_cut = False
 
         def is_enough() -> bool:
@@ -197,6 +192,13 @@ class TableRows:
             raise UploadRefused(faults_of(refused, tells_values=self.tells_values)) from None
         self.seen = count if is_cut else None
         return {column.name: column for column in columns}
+
+    def _said_of(self, name: str, kind: str) -> Dress | None:
+        """How the caller says that the days of a column are written; None of a column that has none."""
+        order = _ORDERS.get(self.dates or "")
+        of_key = dict(zip(self.columns.key or (), self.form.columns, strict=False))
+        has_days = kind.startswith("timestamp") or (name in of_key and of_key[name].type == "date")
+        return Dress(order=order) if order and has_days else None
 
 
 _NOTHING = Signature(())

@@ -163,6 +163,31 @@ def test_a_day_among_moments_does_not_hide_which_comes_first(tmp_path: Path) -> 
     assert [found["since"] for _, found in rows_of(path)] == ["2024-02-01 10:30:00", "2024-12-31"]
 
 
+DAY_KEY = KeyForm((KeyColumn("no", "date"),))
+
+
+@pytest.mark.parametrize(("dates", "expected"), [("dmy", "2024-02-01"), ("mdy", "2024-01-02")])
+def test_a_key_that_is_a_day_is_read_in_the_order_that_is_said(tmp_path: Path, dates: str, expected: str) -> None:
+    """The refusal advises it, and a text beside it in the key stays as it is written."""
+    path = tmp_path / "a.csv"
+    path.write_text("no\n01/02/2024\n")
+    with pytest.raises(UploadRefused, match="`dates` dmy or `dates` mdy"):
+        rows_of(path, DAY_KEY, has_features=False)
+    assert rows_of(path, DAY_KEY, has_features=False, dates=dates) == [(expected, None)]
+    path.write_text("no;name\n01/02/2024;01/02/2024\n")
+    pair = KeyForm((KeyColumn("no", "date"), KeyColumn("name", "text")))
+    assert rows_of(path, pair, has_features=False, dates=dates) == [(f'["{expected}","01/02/2024"]', None)]
+
+
+def test_one_key_that_is_no_day_does_not_spoil_the_others(tmp_path: Path) -> None:
+    """The order of the others is seen still, and it alone is a fault."""
+    path = tmp_path / "a.csv"
+    path.write_text("no\n31/12/2024\nx\n01/02/2024\n")
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(path, DAY_KEY, has_features=False)
+    assert [fault.line for fault in refused.value.faults] == [3]
+
+
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     """As the caller says; a wrong name is refused with those that there are."""
     path = workbook(tmp_path / "a.xlsx", [["Police", "Âge", *NAMES[2:]], ROW])
