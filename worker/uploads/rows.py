@@ -36,6 +36,7 @@ _TYPES = {
 }
 _ORDERS = {"dmy": moments.DAY_FIRST, "mdy": moments.MONTH_FIRST}
 _OF_TYPES = re.compile(r", or keep (the column|it) as text: --types '.*?'|; correct them, or keep it as text.*")
+_OF_COLUMN = re.compile(r"[:;] --types COLUMN=.*")  # an upload's columns have the types that the model wants
 _OF_DAYS = re.compile(r"--types '.*?=\w+:(dmy|mdy)'")
 _OPTION = re.compile(r"--(sheet|separator|decimal|encoding)\b")
 _LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
@@ -168,7 +169,8 @@ class TableRows:
             return Sentence(f"{shown(spec.name)} must be {_WANTED[spec.kind]}", REASONS[spec.kind], name=spec.name)
         if isinstance(error, ValueRefused):
             return error.detail
-        return retold(sentence_of(error), f"{shown(spec.name)}: {error}", name=spec.name)
+        words = in_fields(_OF_COLUMN.sub("", str(error)))
+        return retold(sentence_of(error), f"{shown(spec.name)}: {words}", name=spec.name)
 
     def _see(self, table: CsvTable) -> dict[str, Column]:
         kinds = {self.columns.features[spec.name]: _type(spec) for spec in (self.signature or _NOTHING).features}

@@ -82,6 +82,25 @@ def test_a_number_beyond_a_double_is_named_by_its_line(engine: Engine, run: Impo
     assert run(content, key=["no"], types=["x=numeric"]) == ImportReport(2, 0, 0)
 
 
+def test_a_second_import_rounds_no_number(engine: Engine, run: Import) -> None:
+    """What the table's doubles cannot hold is named by its line, and nothing is imported."""
+    run("no,x\nP-1,1.5\nP-2,2.5\n", key=["no"])
+    for number, words in (
+        ("9007199254740993", "a whole number of more digits than a double holds"),
+        ("-9007199254740993.0", "a whole number of more digits than a double holds"),
+        ("1e-400", "nearer to zero than what a double holds"),
+        ("-0." + "0" * 50 + "1e-400", "nearer to zero than what a double holds"),
+    ):
+        with pytest.raises(CellsRefused, match=rf"line 3: x: {number} is {words}: --types COLUMN=numeric"):
+            run(f"no,x\nP-1,7\nP-2,{number}\n", key=["no"])
+    assert query(engine, "SELECT x FROM predictq_data.people ORDER BY no") == [(1.5,), (2.5,)]
+    held = ("9007199254740992", "1e23", "5e-324", "0e-400", "0.1234567890123456789")
+    content = "no,x\n" + "".join(f"Q-{place},{number}\n" for place, number in enumerate(held))
+    assert run(content, key=["no"]) == ImportReport(5, 0, 0)
+    found = query(engine, "SELECT x FROM predictq_data.people WHERE no LIKE 'Q%' ORDER BY no")
+    assert found == [(float(number),) for number in held]
+
+
 def test_a_file_becomes_a_table_and_a_source(engine: Engine, run: Import) -> None:
     """Types, values and key as the file means them; the source names table and key."""
     assert run(PEOPLE, key=["no"]) == ImportReport(2, 0, 0)

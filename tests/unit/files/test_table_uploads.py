@@ -155,6 +155,24 @@ def test_csv_of_france_is_understood(tmp_path: Path) -> None:
     assert rows_of(path, has_features=False) == [("007", None), ("08", None)]
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        ("9007199254740993", "9007199254740993 is a whole number of more digits than a double holds"),
+        ("1e400", "1e400 is beyond what a double holds"),
+        ("12 €", "'12 €' is not a number"),
+        ("1.5", "'1.5' is not a number; `decimal` . reads it as one"),
+    ],
+)
+def test_a_number_that_does_not_fit_is_told_in_the_words_of_uploads(tmp_path: Path, number: str, told: str) -> None:
+    """Which have no types to say: the model has them."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{';'.join(NAMES)}\n007;41;{number};x;Oui;2024-12-31 10:30\n")
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(path, decimal=",")
+    assert str(refused.value) == f"line 2: Prime €: {told}"
+
+
 def test_a_day_among_moments_does_not_hide_which_comes_first(tmp_path: Path) -> None:
     """The order is seen in the others, and the day is its midnight."""
     path = tmp_path / "a.csv"
