@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def hidden_facts(path: Path, part: str, *, names: Sequence[str]) -> list[HiddenF
         with zipfile.ZipFile(path) as archive, archive.open(part) as sheet:
             while piece := sheet.read(_PIECE):
                 parser.Parse(piece, False)
-    except (expat.ExpatError, zipfile.BadZipFile, KeyError, OSError) as error:
+    except (expat.ExpatError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError) as error:
         raise TableRefused(f"{path} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     return facts.found
 

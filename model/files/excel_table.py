@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
@@ -19,6 +20,7 @@ from shared.sentences import Sentence, count_of
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
 MOST_RATIO = 200  # to one: what Excel writes packs 10 to 50 to one
 _SMALL = 10_000_000
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, ParseError, LookupError, ValueError, OSError, TypeError)
 
 
 class ExcelTable:
@@ -136,10 +138,12 @@ def _open(file: Path | IO[bytes]) -> Iterator[Any]:
 
     try:
         book = open_book(file)
-    except (zipfile.BadZipFile, ParseError, KeyError, ValueError, OSError, TypeError) as error:
+    except _UNREADABLE as error:
         raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     try:
         yield book
+    except _UNREADABLE as error:  # openpyxl reads a sheet when its rows are asked for
+        raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     finally:
         book.close()
 

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 
 from model.files.excel_table import ExcelTable
-from shared.files.refusals import PlacesRefused
+from shared.files.refusals import PlacesRefused, TableRefused
 
 PART = "xl/worksheets/sheet1.xml"
 NAMES = (
@@ -75,3 +75,20 @@ def test_rows_and_cells_in_order_are_read_with_their_gaps(tmp_path: Path) -> Non
         book.active.append(values)
     book.save(tmp_path / "wide.xlsx")
     assert list(ExcelTable(tmp_path / "wide.xlsx").cells(["c26", "c59"])) == [(2, [26, 59])]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "<row r='2'><c r='A2'></row>",
+        "<row r='x'><c r='A2'><v>1</v></c></row>",
+        "<row r='2'><c r='A2' t='s'><v>99</v></c></row>",
+        "<row r='2'><c r='A2'><v>one</v></c></row>",
+        "<row r='2'><c r='A2' t='b'><v>yes</v></c></row>",
+    ],
+)
+def test_a_sheet_that_cannot_be_read_to_its_end_is_refused(tmp_path: Path, rows: str) -> None:
+    """As the file's fault, by the reader of rows as by the one of what it hides."""
+    path = sheet(tmp_path / "a.xlsx", rows)
+    with pytest.raises(TableRefused, match="cannot be read as a workbook of Excel"):
+        list(ExcelTable(path).cells())
