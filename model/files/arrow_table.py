@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from shared.files.refusals import TableRefused
+from shared.files.typed_text import TypedText
 
 _ROWS = 10_000  # at a time
 
 
 class ArrowTable:
     """A Parquet file, or one of Arrow's IPC format (.arrow, .feather)."""
+
+    may_use_comma = False
 
     def __init__(self, path: Path) -> None:
         """Reads the schema. Raises TableRefused."""
@@ -120,13 +123,16 @@ def _writer(kind: Any) -> Callable[[Any], str]:
 
     kind = kind.value_type if is_a.is_dictionary(kind) else kind
     if is_a.is_boolean(kind):
-        return lambda value: "true" if value else "false"
+        return lambda value: TypedText("true" if value else "false")
     if is_a.is_timestamp(kind):
         return _moment
-    return repr if is_a.is_floating(kind) else str
+    if is_a.is_floating(kind):
+        return lambda value: TypedText(repr(value))
+    is_text = is_a.is_string(kind) or is_a.is_large_string(kind) or is_a.is_string_view(kind)
+    return str if is_text else TypedText
 
 
 def _moment(value: Any) -> str:
     if getattr(value, "nanosecond", 0):
         raise TableRefused(f"the moment {value} has nanoseconds, which PostgreSQL cannot keep: cut it to microseconds")
-    return str(value.isoformat(sep=" "))
+    return TypedText(value.isoformat(sep=" "))

@@ -1,9 +1,13 @@
-"""What a sheet of Excel hides from whoever reads its values: hidden rows, merged cells, formulas without a value."""
+"""What a sheet of Excel hides from whoever reads its values: hidden rows, merged cells, formulas without a value.
+
+And rows and cells out of order, which openpyxl leaves out.
+"""
 
 from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +18,8 @@ from shared.files.refusals import MOST_FAULTS, CellFault, TableRefused
 
 _PIECE = 1 << 18
 _CELL = re.compile(r"([A-Z]{1,3})([0-9]+)")
+_DIGITS = "0123456789"
+_OUT_OF_ORDER = "open it in Excel, save it and look for what is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ def hidden_facts(path: Path, part: str, *, names: Sequence[str]) -> list[HiddenF
         with zipfile.ZipFile(path) as archive, archive.open(part) as sheet:
             while piece := sheet.read(_PIECE):
                 parser.Parse(piece, False)
-    except (expat.ExpatError, zipfile.BadZipFile, KeyError, OSError) as error:
+    except (expat.ExpatError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError) as error:
         raise TableRefused(f"{path} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     return facts.found
 
@@ -53,6 +59,7 @@ class _Facts:
         self._names = names
         self._row = 0
         self._cell = ""
+        self._place = 0  # of the cell before in its row, from 1
         self._has_formula = self._has_value = self._is_in_value = False
 
     def start(self, element: str, attributes: dict[str, str]) -> None:
@@ -60,16 +67,14 @@ class _Facts:
         kind = element.rpartition(" ")[2]
         if kind == "c":
             self._cell, self._has_formula = attributes.get("r", ""), False
+            self._note_cell_order()
             self._has_value = attributes.get("t") == "str"  # a formula's text, which may be empty
         elif kind == "f":
             self._has_formula = True
         elif kind == "v":
             self._is_in_value = True
         elif kind == "row":
-            self._row = int(attributes.get("r", self._row + 1))
-            if attributes.get("hidden") in ("1", "true"):
-                words = "by a filter, perhaps. Show all rows, and delete those that are not meant"
-                self._note(None, CellFault(self._row, None, f"the row is hidden, {words}"))
+            self._start_row(attributes)
         elif kind == "mergeCell":
             self._note_merge(attributes.get("ref", ""))
 
@@ -88,6 +93,26 @@ class _Facts:
         self._counts[columns] += 1
         if self._counts[columns] <= MOST_FAULTS:
             self.found.append(HiddenFact(columns, fault))
+
+    def _start_row(self, attributes: dict[str, str]) -> None:
+        before, self._place = self._row, 0
+        self._row = int(attributes.get("r", self._row + 1))
+        if self._row <= before:
+            words = f"the file has this row after row {before}: {_OUT_OF_ORDER}"
+            self._note(None, CellFault(self._row, None, words))
+        if attributes.get("hidden") in ("1", "true"):
+            words = "by a filter, perhaps. Show all rows, and delete those that are not meant"
+            self._note(None, CellFault(self._row, None, f"the row is hidden, {words}"))
+
+    def _note_cell_order(self) -> None:
+        """Whatever column it is in: the cells that get lost are others."""
+        before = self._place
+        self._place = _position(self._cell.rstrip(_DIGITS).upper()) + 1 if self._cell else before + 1
+        if self._place <= before:
+            words = (
+                f"the file has the cell {self._cell[:40]} after another to the right of it, or twice: {_OUT_OF_ORDER}"
+            )
+            self._note(None, CellFault(self._row, self._column(self._cell), words))
 
     def _note_merge(self, ref: str) -> None:
         first = _CELL.match(ref)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
@@ -11,12 +12,15 @@ from typing import IO, Any
 from xml.etree.ElementTree import ParseError  # the error alone: openpyxl reads what workbooks have of XML
 
 from model.files.excel_facts import hidden_facts
+from model.files.excel_text import unescaped
 from shared.files.refusals import MOST_FAULTS, CellFault, PlacesRefused, TableRefused
+from shared.files.typed_text import TypedText
 from shared.sentences import Sentence, count_of
 
 MOST_BYTES = 1_000_000_000  # of the workbook's parts when unpacked
 MOST_RATIO = 200  # to one: what Excel writes packs 10 to 50 to one
 _SMALL = 10_000_000
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, ParseError, LookupError, ValueError, OSError, TypeError)
 
 
 class ExcelTable:
@@ -28,6 +32,7 @@ class ExcelTable:
     """
 
     known_types: Mapping[str, str] = {}
+    may_use_comma = False
 
     def __init__(self, path: Path, *, sheet: str | None = None) -> None:
         """Raises TableRefused."""
@@ -91,9 +96,9 @@ class ExcelTable:
             return CellFault(number, None, Sentence(text, "other_width", fields=len(row), wanted=width))
         for position in positions:
             cell = row[position] if position < len(row) else None
-            if isinstance(cell, str) and cell in _ERRORS:
+            if isinstance(cell, _ErrorCell):
                 name = self.names[position]
-                text = f"the cell holds an error of Excel, {cell}"
+                text = f"the cell holds an error of Excel, {cell}: correct it, or empty the cell"
                 return CellFault(number, name, Sentence(text, "excel_error", name=name, value=cell))
         return None
 
@@ -129,14 +134,16 @@ def sheet_names(path: Path) -> list[str]:
 
 @contextmanager
 def _open(file: Path | IO[bytes]) -> Iterator[Any]:
-    import openpyxl  # noqa: PLC0415 - half a second that other files can do without
+    from model.files.excel_book import open_book  # noqa: PLC0415 - half a second of openpyxl
 
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, ParseError, KeyError, ValueError, OSError, TypeError) as error:
+        book = open_book(file)
+    except _UNREADABLE as error:
         raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     try:
         yield book
+    except _UNREADABLE as error:  # openpyxl reads a sheet when its rows are asked for
+        raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
     finally:
         book.close()
 
@@ -144,13 +151,25 @@ def _open(file: Path | IO[bytes]) -> Iterator[Any]:
 def _full_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
     """The rows that are not empty, each with its number and without the empty cells at its end."""
     sheet.reset_dimensions()  # what the file says of its size may be wrong
-    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+    for number, cells in enumerate(sheet.iter_rows(), 1):
+        row = list(map(_value, cells))
         width = max((n for n, cell in enumerate(row, 1) if cell is not None and cell != ""), default=0)
         if width:
             yield number, row[:width]
 
 
-_ERRORS = frozenset({"#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"})  # #N/A is a missing value
+class _ErrorCell(str):
+    """An error of Excel: `#N/A` where a look-up found nothing, not the text that somebody typed."""
+
+    __slots__ = ()
+
+
+def _value(cell: Any) -> Any:
+    """What Excel has in a cell."""
+    value = cell.value
+    if not isinstance(value, str):
+        return value
+    return _ErrorCell(value) if cell.data_type == "e" else unescaped(value)
 
 
 def _require_bounded(path: Path) -> None:
@@ -171,13 +190,13 @@ def _text(cell: Any) -> str:
     """A cell as the text that its type is guessed from."""
     if cell is None:
         return ""
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, bool):
-        return "true" if cell else "false"
+        return TypedText("true" if cell else "false")
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
+        return TypedText(str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell))
     if isinstance(cell, datetime):
         is_day = cell.time() == time()
-        return cell.date().isoformat() if is_day else cell.isoformat(sep=" ")
-    if isinstance(cell, date):
-        return cell.isoformat()
-    return str(cell)
+        return TypedText(cell.date().isoformat() if is_day else cell.isoformat(sep=" "))
+    return TypedText(cell.isoformat() if isinstance(cell, date) else cell)

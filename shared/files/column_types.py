@@ -93,8 +93,18 @@ def _number(text: str, dress: Dress) -> str:
 
 def _double(text: str, dress: Dress) -> str:
     number = _number(text, dress)
-    if math.isinf(float(number)):
-        raise Misfit(f"{text[:80]} is beyond what a double holds: --types COLUMN=numeric takes it")
+    held = float(number)
+    whole, _, rest = number.partition(".")
+    is_whole = not rest.strip("0") and re.fullmatch(r"[+-]?[0-9]+", whole) is not None
+    wrong = ""
+    if math.isinf(held):
+        wrong = "is beyond what a double holds"
+    elif not held and numbers.significant_digits(number):
+        wrong = "is nearer to zero than what a double holds"
+    elif is_whole and int(held) != int(whole):
+        wrong = "is a whole number of more digits than a double holds"
+    if wrong:
+        raise Misfit(f"{text[:80]} {wrong}: --types COLUMN=numeric takes it")
     return number
 
 

@@ -53,6 +53,11 @@ class CsvTable:
                 Sentence(f"{path}: the file is empty; its first line must name the columns", "empty_file")
             )
 
+    @property
+    def may_use_comma(self) -> bool:
+        """See TableFile. Semicolons separate where commas are decimal marks: `1.234` are thousands there."""
+        return self.separator == ";"
+
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """See TableFile."""
         records = self._records()

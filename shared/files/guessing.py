@@ -9,6 +9,7 @@ from shared.files import moments, numbers
 from shared.files.column_types import INTEGER_LIMITS, NULL_WORDS, Dress
 from shared.files.flag_words import FLAG_PAIRS
 from shared.files.refusals import CellFault
+from shared.files.typed_text import TypedText
 from shared.sentences import Sentence
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -39,10 +40,12 @@ class ColumnGuess:
     null_words: int = 0
     odd: tuple[int, str] | None = None  # the value that made a text of what had been, or looks like, numbers or days
     _known: set[str] = field(default_factory=set)
+    _typed: set[str] = field(default_factory=set)  # a text `1.234` may be another number than a cell 1.234
     _forms: set[str] = field(default_factory=lambda: {"number", "uuid", "boolean", "date", "moment"})
     _styles: set[str] = field(default_factory=lambda: {numbers.POINT, numbers.COMMA})
     _orders: set[str] = field(default_factory=lambda: {moments.ISO, moments.DAY_FIRST, moments.MONTH_FIRST})
     _zoned: set[bool] = field(default_factory=set)
+    _has_day: bool = False
     _words: set[str] = field(default_factory=set)
     _ambiguous: tuple[int, str] | None = None
     _torn: tuple[int, str] | None = None  # a number in the other style than those before
@@ -62,9 +65,10 @@ class ColumnGuess:
         """The forms of a settled type whose values may be written in several ways; None for all others."""
         return next((forms for kinds, forms in _FORMS_OF_KINDS if self.kind in kinds), None)
 
-    def _fits_its_kind(self, text: str) -> bool:
+    def _fits_its_kind(self, text: str, *, is_typed: bool) -> bool:
         if self._reads == _NUMBER:
             styles = (numbers.POINT, numbers.COMMA) if self.decimal is None else (self.decimal,)
+            styles = (numbers.POINT,) if is_typed else styles
             return any(numbers.fits(text, style) for style in styles)
         orders = (moments.ISO, moments.DAY_FIRST, moments.MONTH_FIRST)
         return any(moments.read_date(text, order) or moments.read_moment(text, order) for order in orders)
@@ -75,7 +79,9 @@ class ColumnGuess:
         if not self._forms:  # a text, whatever else may come
             self.empty += not text
             return
-        if text in self._known:
+        is_typed = isinstance(text, TypedText)
+        known = self._typed if is_typed else self._known
+        if text in known:
             return
         stripped = text.strip(_BLANKS)
         if not stripped or stripped in NULL_WORDS:
@@ -84,17 +90,19 @@ class ColumnGuess:
             return
         if self.unit:
             stripped = numbers.without_unit(stripped, self.unit)
-        if self._reads is not None and not self._fits_its_kind(stripped):
+        if self._reads is not None and not self._fits_its_kind(stripped, is_typed=is_typed):
             return
-        if len(self._known) < _KNOWN_TEXTS:
-            self._known.add(text)
-        had_others = len(self._known) > 1
-        self._narrow(line, stripped)
+        if len(known) < _KNOWN_TEXTS:
+            known.add(text)
+        had_others = len(self._known) + len(self._typed) > 1
+        self._narrow(line, stripped, is_typed=is_typed)
         if not self._forms and (had_others or numbers.looks_like_one(stripped)):
             self.odd = (line, stripped)
 
-    def _narrow(self, line: int, text: str) -> None:
-        if "number" in self._forms:
+    def _narrow(self, line: int, text: str, *, is_typed: bool) -> None:
+        if "number" in self._forms and is_typed:
+            self._see_typed_number(text)
+        elif "number" in self._forms:
             self._see_number(line, text)
         if "uuid" in self._forms and not _UUID.fullmatch(text):
             self._forms.discard("uuid")
@@ -119,6 +127,12 @@ class ColumnGuess:
         for style in fitting:
             self._measure(numbers.plain(text, style))
 
+    def _see_typed_number(self, text: str) -> None:
+        if numbers.fits(text, numbers.POINT):
+            self._measure(text)
+        else:
+            self._forms.discard("number")
+
     def _measure(self, number: str) -> None:
         self._most_digits = max(self._most_digits, numbers.significant_digits(number))
         if re.fullmatch(r"[+-]?[0-9]+", number):
@@ -131,9 +145,12 @@ class ColumnGuess:
         if "date" in self._forms and not days:
             self._forms.discard("date")
         found = {order: moment for order in self._orders if (moment := moments.read_moment(text, order))}
-        if "moment" in self._forms and not found:
-            self._forms.discard("moment")
         self._zoned |= {has_zone for _, has_zone in found.values()}
+        self._has_day = self._has_day or bool(days)
+        # A day among moments is its midnight, as Excel writes one; in what zone nobody knows.
+        is_moment = bool(days or found) and not (self._has_day and True in self._zoned)
+        if not is_moment:
+            self._forms.discard("moment")
         if days or found:
             self._orders = days | set(found)
 
@@ -142,9 +159,14 @@ class ColumnGuess:
         """Whether these can only be numbers with a decimal comma."""
         return "number" in self._forms and self._styles == {numbers.COMMA} and bool(self._known)
 
+    @property
+    def needs_point(self) -> bool:
+        """Whether these can only be numbers with a decimal point."""
+        return "number" in self._forms and self._styles == {numbers.POINT} and bool(self._known)
+
     def decide(self, file_uses_comma: bool) -> tuple[str, Dress] | CellFault:
         """The type and how it is written; or the value that leaves it open, with what to type."""
-        if not self._known or not self._forms:
+        if not (self._known or self._typed) or not self._forms:
             return "text", Dress(self.decimal or numbers.POINT)
         if "number" in self._forms:
             return self._decide_number(file_uses_comma)
@@ -163,7 +185,7 @@ class ColumnGuess:
             reason = f"{text[:80]!r} is written with another decimal mark than the values before"
             words = f"{reason}. Correct it, or keep the column as text: --types '{name}=text'"
             return CellFault(line, name, Sentence(words, "other_decimal_mark", value=text[:80]))
-        style = next(iter(self._styles)) if len(self._styles) == 1 else numbers.POINT
+        style = next(iter(self._styles)) if self._known and len(self._styles) == 1 else numbers.POINT
         if len(self._styles) == 2 and self._ambiguous and ("," in self._ambiguous[1] or file_uses_comma):
             line, text = self._ambiguous
             words = "say which it is: --decimal , or --decimal ."
@@ -178,10 +200,10 @@ class ColumnGuess:
 
     def _is_whole(self, style: str) -> bool:
         """Whether all are whole numbers in this style; in the other one some were not."""
-        return len(self._known) < _KNOWN_TEXTS and all(
-            "." not in (number := numbers.plain(self._bare(text), style)) and "e" not in number.lower()
-            for text in self._known
-        )
+        if max(len(self._known), len(self._typed)) == _KNOWN_TEXTS:
+            return False
+        plain = (numbers.plain(self._bare(text), style) for text in self._known)
+        return all("." not in number and "e" not in number.lower() for number in (*plain, *self._typed))
 
     def _bare(self, text: str) -> str:
         return numbers.without_unit(text.strip(_BLANKS), self.unit) if self.unit else text.strip(_BLANKS)

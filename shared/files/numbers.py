@@ -11,7 +11,8 @@ _EXPONENT = r"(?:[eE][+-]?[0-9]{1,3})?"
 
 
 def _style(decimal: str, grouping: str) -> re.Pattern[str]:
-    thousands = rf"[0-9]{{1,3}}(?:([{grouping}{_SPACES}])[0-9]{{3}})(?:\1[0-9]{{3}})*"
+    # Nobody sets thousands apart behind a zero: 0.125 and 0,125 are fractions, and tell the decimal mark of their file.
+    thousands = rf"[1-9][0-9]{{0,2}}(?:([{grouping}{_SPACES}])[0-9]{{3}})(?:\1[0-9]{{3}})*"
     return re.compile(rf"{_SIGN}(?:[0-9]+|{thousands})?(?:{re.escape(decimal)}[0-9]+)?{_EXPONENT}")
 
 

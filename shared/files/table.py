@@ -11,17 +11,22 @@ from shared.files import moments, numbers
 from shared.files.column_types import ALIASES, INTEGER_LIMITS, TYPES, Dress, Misfit, read_value
 from shared.files.guessing import ColumnGuess
 from shared.files.refusals import MOST_FAULTS, CellFault, CellsRefused, TableRefused
+from shared.files.typed_text import TypedText
 from shared.sentences import Sentence
 
 MOST_NAME_BYTES = 63  # PostgreSQL cuts longer ones without a word
 _KNOWN_TEXTS = 5_000
+_OWN_DRESS = Dress()  # of values that their file types
 _OF_ONE_DRESS = frozenset({"text", "uuid", "boolean"})
 _NUMBERS = frozenset({*INTEGER_LIMITS, "numeric", "double precision"})
 _ORDERS = {"dmy": moments.DAY_FIRST, "mdy": moments.MONTH_FIRST, "iso": moments.ISO}
 
 
 class TableFile(Protocol):
-    """Rows of texts that can be read from the start again, and types where the file itself says them."""
+    """Rows of texts that can be read from the start again, and types where the file itself says them.
+
+    Where the file types a single value, its text is a `TypedText`.
+    """
 
     @property
     def names(self) -> Sequence[str]:
@@ -30,6 +35,10 @@ class TableFile(Protocol):
     @property
     def known_types(self) -> Mapping[str, str]:
         """By name: what the file itself states. The others are guessed."""
+
+    @property
+    def may_use_comma(self) -> bool:
+        """Whether its numbers may well have a decimal comma, although none shows it."""
 
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """The rows with the number of their first line. Raises TableRefused."""
@@ -117,7 +126,8 @@ def infer(
             on_row(line)
             if is_enough():
                 break
-    file_uses_comma = any(guess.needs_comma for guess in guesses)
+    has_point = any(guess.needs_point for guess in guesses)
+    file_uses_comma = any(guess.needs_comma for guess in guesses) or (table.may_use_comma and not has_point)
     found = [
         _column(position, guess, types.get(guess.name), table.known_types.get(guess.name), file_uses_comma)
         for position, guess in enumerate(guesses)
@@ -213,11 +223,14 @@ class _Reader:
     def __init__(self, column: Column) -> None:
         self.column = column
         self._known: dict[str, str] = {}
+        self._typed: dict[str, str] = {}
 
     def read(self, text: str) -> str:
-        value = self._known.get(text)
+        is_typed = isinstance(text, TypedText)
+        known = self._typed if is_typed else self._known
+        value = known.get(text)
         if value is None:
-            value = read_value(text, self.column.type, self.column.dress)
-            if len(self._known) < _KNOWN_TEXTS:
-                self._known[text] = value
+            value = read_value(text, self.column.type, _OWN_DRESS if is_typed else self.column.dress)
+            if len(known) < _KNOWN_TEXTS:
+                known[text] = value
         return value

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
-from openpyxl.utils.escape import escape
 
+from model.files.excel_text import escaped
 from shared.errors import PredictqError
 from shared.jobs.result_columns import RESULT_COLUMNS, key_part_column
 
 _EXACT_IN_EXCEL = 10**15  # whole numbers from here on lose digits when a workbook is opened
 _LONGEST_CELL = 32_767  # characters
+_LONGEST_ESCAPE = 7  # characters that stand for one
 _ROWS = 50_000  # of one piece
 _MOST_EXCEL_ROWS = 1_048_575  # beside the header
 
@@ -140,15 +141,23 @@ def _cell(sheet: Any, value: Any) -> Any:
         value = str(value)
     if not isinstance(value, str):
         return value
-    cell = WriteOnlyCell(sheet, escape(value)[:_LONGEST_CELL])
+    cell = WriteOnlyCell(sheet, _text_of_cell(value))
     cell.data_type = "s"  # a text that begins with = would be a formula
     return cell
+
+
+def _text_of_cell(text: str) -> str:
+    """A text as the workbook has it, cut where Excel cuts it, but within no escaped character."""
+    text = text[:_LONGEST_CELL]
+    while (excess := len(written := escaped(text)) - _LONGEST_CELL) > 0:
+        text = text[: -(excess // _LONGEST_ESCAPE + 1)]
+    return written
 
 
 def _write_excel(lines: IO[bytes], target: IO[bytes], schema: pa.Schema, parts: Mapping[str, pa.DataType]) -> int:
     book = Workbook(write_only=True)
     sheet = book.create_sheet("results")
-    sheet.append(schema.names)
+    sheet.append([_cell(sheet, name) for name in schema.names])  # of columns of keys, which may hold anything
     count = 0
     for table in _tables(lines, schema, parts):
         count += table.num_rows

@@ -36,6 +36,7 @@ _TYPES = {
 }
 _ORDERS = {"dmy": moments.DAY_FIRST, "mdy": moments.MONTH_FIRST}
 _OF_TYPES = re.compile(r", or keep (the column|it) as text: --types '.*?'|; correct them, or keep it as text.*")
+_OF_COLUMN = re.compile(r"[:;] --types COLUMN=.*")  # an upload's columns have the types that the model wants
 _OF_DAYS = re.compile(r"--types '.*?=\w+:(dmy|mdy)'")
 _OPTION = re.compile(r"--(sheet|separator|decimal|encoding)\b")
 _LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
@@ -168,20 +169,16 @@ class TableRows:
             return Sentence(f"{shown(spec.name)} must be {_WANTED[spec.kind]}", REASONS[spec.kind], name=spec.name)
         if isinstance(error, ValueRefused):
             return error.detail
-        return retold(sentence_of(error), f"{shown(spec.name)}: {error}", name=spec.name)
+        words = in_fields(_OF_COLUMN.sub("", str(error)))
+        return retold(sentence_of(error), f"{shown(spec.name)}: {words}", name=spec.name)
 
     def _see(self, table: CsvTable) -> dict[str, Column]:
         kinds = {self.columns.features[spec.name]: _type(spec) for spec in (self.signature or _NOTHING).features}
         for name, column in zip(self.columns.key or (), self.form.columns, strict=False):
-            if column.type != "date":
-                kinds.setdefault(name, "text")
+            kinds.setdefault(name, "date" if column.type == "date" else "text")
         ignored = {name: "text" for name in table.names if name not in self._wanted}
-        order = _ORDERS.get(self.dates or "")
         ends_at = math.inf if self.most_seconds is None else time.monotonic() + self.most_seconds
-        types = {
-            name: (kind, Dress(order=order) if order and kind.startswith("timestamp") else None)
-            for name, kind in {**kinds, **ignored}.items()
-        }
+        types = {name: (kind, self._said_of(name, kind)) for name, kind in {**kinds, **ignored}.items()}
         is_cut = False
 
         def is_enough() -> bool:
@@ -197,6 +194,13 @@ class TableRows:
             raise UploadRefused(faults_of(refused, tells_values=self.tells_values)) from None
         self.seen = count if is_cut else None
         return {column.name: column for column in columns}
+
+    def _said_of(self, name: str, kind: str) -> Dress | None:
+        """How the caller says that the days of a column are written; None of a column that has none."""
+        order = _ORDERS.get(self.dates or "")
+        of_key = dict(zip(self.columns.key or (), self.form.columns, strict=False))
+        has_days = kind.startswith("timestamp") or (name in of_key and of_key[name].type == "date")
+        return Dress(order=order) if order and has_days else None
 
 
 _NOTHING = Signature(())

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from sqlalchemy import Engine, text
 
 from cli.main import main
@@ -79,6 +81,25 @@ def test_a_number_beyond_a_double_is_named_by_its_line(engine: Engine, run: Impo
     with pytest.raises(CellsRefused, match="beyond what a double holds"):
         run(content, key=["no"], types=["x=double precision"])
     assert run(content, key=["no"], types=["x=numeric"]) == ImportReport(2, 0, 0)
+
+
+def test_a_second_import_rounds_no_number(engine: Engine, run: Import) -> None:
+    """What the table's doubles cannot hold is named by its line, and nothing is imported."""
+    run("no,x\nP-1,1.5\nP-2,2.5\n", key=["no"])
+    for number, words in (
+        ("9007199254740993", "a whole number of more digits than a double holds"),
+        ("-9007199254740993.0", "a whole number of more digits than a double holds"),
+        ("1e-400", "nearer to zero than what a double holds"),
+        ("-0." + "0" * 50 + "1e-400", "nearer to zero than what a double holds"),
+    ):
+        with pytest.raises(CellsRefused, match=rf"line 3: x: {number} is {words}: --types COLUMN=numeric"):
+            run(f"no,x\nP-1,7\nP-2,{number}\n", key=["no"])
+    assert query(engine, "SELECT x FROM predictq_data.people ORDER BY no") == [(1.5,), (2.5,)]
+    held = ("9007199254740992", "1e23", "5e-324", "0e-400", "0.1234567890123456789")
+    content = "no,x\n" + "".join(f"Q-{place},{number}\n" for place, number in enumerate(held))
+    assert run(content, key=["no"]) == ImportReport(5, 0, 0)
+    found = query(engine, "SELECT x FROM predictq_data.people WHERE no LIKE 'Q%' ORDER BY no")
+    assert found == [(float(number),) for number in held]
 
 
 def test_a_file_becomes_a_table_and_a_source(engine: Engine, run: Import) -> None:
@@ -258,3 +279,22 @@ def test_the_command_shows_what_it_understood_before_it_writes(
     assert "2 clients: 2 inserted, 0 updated, 0 unchanged" in report
     status, report, _ = command("--encoding", "cp1252", "--json")
     assert (status, json.loads(report)["unchanged"]) == (0, 2)
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "parquet"])
+def test_numbers_of_a_file_with_types_stay_what_they_are_in_each_import(
+    engine: Engine, tmp_path: Path, ending: str
+) -> None:
+    """`--decimal` is said of the texts beside them."""
+    path = tmp_path / f"people.{ending}"
+    columns: dict[str, list[Any]] = {"id": [1, 2], "rate": [0.125, 12.375], "fee": ["1,5", "2,25"]}
+    if ending == "parquet":
+        parquet.write_table(pa.table(columns), path)
+    else:
+        book = openpyxl.Workbook()
+        for row in (list(columns), *zip(*columns.values(), strict=True)):
+            book.active.append(row)
+        book.save(path)
+    assert import_file(engine, path, decimal=",") == ImportReport(2, 0, 0)
+    assert import_file(engine, path, decimal=",") == ImportReport(0, 0, 2)
+    assert query(engine, "SELECT rate FROM predictq_data.people ORDER BY id") == [(0.125,), (12.375,)]

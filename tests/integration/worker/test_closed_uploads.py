@@ -28,14 +28,14 @@ from worker.planning.upload_pages import UploadReader
 
 # In the place of the library that opens workbooks, as if a file had made that do its will.
 _LIBRARY = """
-import json, os, pathlib, socket, stat, subprocess
+import json, os, pathlib, socket, stat, subprocess, sys, types
 found = dict(os.environ)
 {}
 network = tried
 {}
 secrets = tried
 {}
-def load_workbook(*_, **__):
+def take_over(*_, **__):
     # A refusal has few letters: what was seen comes back as an answer of the library's own making.
     answer = json.dumps({{"result": [network, secrets, tried, str(found)]}}).encode()
     for fd in range(3, 20):
@@ -44,6 +44,10 @@ def load_workbook(*_, **__):
                 os.write(fd, answer)
         except OSError: pass
     os._exit(0)
+Reader = type("ExcelReader", (), {{"__init__": take_over}})
+names = dict.fromkeys(["Text", "SHARED_STRINGS", "SHEET_MAIN_NS", "iterparse"])
+for part in ("cell", "cell.text", "reader", "reader.excel", "xml", "xml.constants", "xml.functions"):
+    sys.modules["openpyxl." + part] = types.SimpleNamespace(ExcelReader=Reader, **names)
 """
 
 

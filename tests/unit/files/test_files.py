@@ -69,6 +69,9 @@ COLUMNS = [
     (["1,234,567", "1,234"], "integer", ["1234567", "1234"]),
     (["1 234", "1\u00a0234", "1\u202f234\u202f567"], "integer", ["1234", "1234", "1234567"]),
     (["12 34", "1"], "text", ["12 34", "1"]),
+    (["0,125", "12,375"], "double precision", ["0.125", "12.375"]),
+    (["-0.125", "12.375"], "double precision", ["-0.125", "12.375"]),
+    (["0 125", "1"], "text", ["0 125", "1"]),
     (["1 234,5", "12,25"], "double precision", ["1234.5", "12.25"]),
     (["Oui", "non", "OUI"], "boolean", ["true", "false", "true"]),
     (["Yes", "No", ""], "boolean", ["true", "false", ""]),
@@ -88,6 +91,11 @@ COLUMNS = [
         "timestamptz",
         ["2024-01-01 10:00:00+00:00", "2024-01-01 10:00:00+02:00"],
     ),
+    (["2024-01-01", "2024-01-02 10:30", ""], "timestamp", ["2024-01-01", "2024-01-02 10:30:00", ""]),
+    (["01/02/2024 10:30", "31/12/2024"], "timestamp", ["2024-02-01 10:30:00", "2024-12-31"]),
+    (["2024-01-01", "2024-01-02 10:30Z"], "text", ["2024-01-01", "2024-01-02 10:30Z"]),
+    (["2024-01-02 10:30Z", "2024-01-01"], "text", ["2024-01-02 10:30Z", "2024-01-01"]),
+    (["2024-01-01", "2024-01-02 10:30", "x"], "text", ["2024-01-01", "2024-01-02 10:30", "x"]),
     (["31/12/2024 23:59"], "timestamp", ["2024-12-31 23:59:00"]),
     (["A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"], "uuid", ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]),
     (["", ""], "text", ["", ""]),
@@ -220,6 +228,8 @@ REFUSALS = [
     (f"a,{'x' * 64}\n1,2\n", {}, "the name of column 2 is too long", ""),
     ("", {}, "the file is empty", ""),
     ("a;p\n1;1,234\n", {}, "line 2: p: '1,234' may be a fraction or thousands", "--decimal ,"),
+    ("id;salary\n1;1.234\n2;12.500\n", {}, "line 2: salary: '1.234' may be a fraction or thousands", "--decimal ,"),
+    ("id;p;q\n1;1.234;x\n2;2;y\n", {"types": ["p=double precision"]}, "line 2: p: '1.234' may be", "--decimal ."),
     ("a;p\n1;1.5\n2;1,5\n", {}, "line 3: p: '1,5' is written with another decimal mark", "--types 'p=text'"),
     ("a;d\n1;01/02/2024\n", {}, "every value can be read day first and month first", "--types 'd=date:dmy'"),
     ("a,t\n1,2024-01-01 10:00\n2,2024-01-01 10:00Z\n", {}, "some have none", "--types 't=text'"),
@@ -259,11 +269,29 @@ def test_the_words_that_a_refusal_advises_help(tmp_path: Path) -> None:
     """What it says to type makes the same file readable."""
     assert read_csv(tmp_path, "a;p\n1;1,234\n", decimal=",")[1] == [["1", "1.234"]]
     assert read_csv(tmp_path, "a;p\n1;1,234\n", decimal=".")[1] == [["1", "1234"]]
+    assert read_csv(tmp_path, "a;p\n1;1.234\n", decimal=",")[1] == [["1", "1234"]]
+    assert read_csv(tmp_path, "a;p\n1;1.234\n", decimal=".")[1] == [["1", "1.234"]]
     assert read_csv(tmp_path, "a;d\n1;01/02/2024\n", types=["d=date:dmy"])[1] == [["1", "2024-02-01"]]
     assert read_csv(tmp_path, "a;d\n1;01/02/2024\n", types=["d=date:mdy"])[1] == [["1", "2024-01-02"]]
     assert read_csv(tmp_path, "a;p\n1;1.5\n2;1,5\n", types=["p=text"])[1] == [["1", "1.5"], ["2", "1,5"]]
     assert read_csv(tmp_path, "a,b;c\n1,2;3\n", separator=";")[0] == {"a,b": "double precision", "c": "integer"}
     assert read_csv(tmp_path, "a,zip\n1,75001\n", types=["zip=text"])[0]["zip"] == "text"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a;p;q\n1;1.234;0.5\n",
+        "a;p\n1;1.234\n2;1.2345\n",
+        "a;p\n1;1.234\n2;0.125\n",
+        "a,p\n1,1.234\n",
+        "a\tp\n1\t1.234\n",
+    ],
+)
+def test_thousands_are_asked_for_only_where_nothing_tells_the_decimal_mark(tmp_path: Path, content: str) -> None:
+    """A point that is a decimal mark elsewhere in the file is one here, and so it is without semicolons."""
+    types, rows = read_csv(tmp_path, content)
+    assert (types["p"], rows[0][1]) == ("double precision", "1.234")
 
 
 def test_all_values_that_do_not_fit_are_counted_and_twenty_named(tmp_path: Path) -> None:

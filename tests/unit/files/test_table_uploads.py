@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
 
+from cli.table_import import ImportOptions, open_table
 from shared.files.refusals import TableRefused
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import Signature
@@ -154,6 +155,57 @@ def test_csv_of_france_is_understood(tmp_path: Path) -> None:
     assert rows_of(path, has_features=False) == [("007", None), ("08", None)]
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        ("9007199254740993", "9007199254740993 is a whole number of more digits than a double holds"),
+        ("1e400", "1e400 is beyond what a double holds"),
+        ("12 €", "'12 €' is not a number"),
+        ("1.5", "'1.5' is not a number; `decimal` . reads it as one"),
+    ],
+)
+def test_a_number_that_does_not_fit_is_told_in_the_words_of_uploads(tmp_path: Path, number: str, told: str) -> None:
+    """Which have no types to say: the model has them."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{';'.join(NAMES)}\n007;41;{number};x;Oui;2024-12-31 10:30\n")
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(path, decimal=",")
+    assert str(refused.value) == f"line 2: Prime €: {told}"
+
+
+def test_a_day_among_moments_does_not_hide_which_comes_first(tmp_path: Path) -> None:
+    """The order is seen in the others, and the day is its midnight."""
+    path = tmp_path / "a.csv"
+    lines = ("007;41;12,5;x;Oui;01/02/2024 10:30", "08;41;12,5;x;Oui;31/12/2024")
+    path.write_text("\n".join([";".join(NAMES), *lines]))
+    assert [found["since"] for _, found in rows_of(path)] == ["2024-02-01 10:30:00", "2024-12-31"]
+
+
+DAY_KEY = KeyForm((KeyColumn("no", "date"),))
+
+
+@pytest.mark.parametrize(("dates", "expected"), [("dmy", "2024-02-01"), ("mdy", "2024-01-02")])
+def test_a_key_that_is_a_day_is_read_in_the_order_that_is_said(tmp_path: Path, dates: str, expected: str) -> None:
+    """The refusal advises it, and a text beside it in the key stays as it is written."""
+    path = tmp_path / "a.csv"
+    path.write_text("no\n01/02/2024\n")
+    with pytest.raises(UploadRefused, match="`dates` dmy or `dates` mdy"):
+        rows_of(path, DAY_KEY, has_features=False)
+    assert rows_of(path, DAY_KEY, has_features=False, dates=dates) == [(expected, None)]
+    path.write_text("no;name\n01/02/2024;01/02/2024\n")
+    pair = KeyForm((KeyColumn("no", "date"), KeyColumn("name", "text")))
+    assert rows_of(path, pair, has_features=False, dates=dates) == [(f'["{expected}","01/02/2024"]', None)]
+
+
+def test_one_key_that_is_no_day_does_not_spoil_the_others(tmp_path: Path) -> None:
+    """The order of the others is seen still, and it alone is a fault."""
+    path = tmp_path / "a.csv"
+    path.write_text("no\n31/12/2024\nx\n01/02/2024\n")
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(path, DAY_KEY, has_features=False)
+    assert [fault.line for fault in refused.value.faults] == [3]
+
+
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     """As the caller says; a wrong name is refused with those that there are."""
     path = workbook(tmp_path / "a.xlsx", [["Police", "Âge", *NAMES[2:]], ROW])
@@ -227,8 +279,37 @@ def test_of_a_workbook_twenty_faults_are_told_at_once(tmp_path: Path) -> None:
         rows_of(few)
     assert [str(fault) for fault in refused.value.faults] == [
         "line 2: age must be a whole number; got 'forty'",
-        "line 3: Prime €: the cell holds an error of Excel, #REF!",
+        "line 3: Prime €: the cell holds an error of Excel, #REF!: correct it, or empty the cell",
     ]
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#GETTING_DATA", "#DIV/0!", "#SPILL!"])
+@pytest.mark.parametrize("column", ["A", "C", "D"])
+def test_an_error_of_excel_is_told_by_the_type_of_its_cell(tmp_path: Path, column: str, error: str) -> None:
+    """In keys, numbers and words, also a new one of Excel; the same text in the row before is none."""
+
+    def edit(sheet: Any) -> None:
+        sheet["D2"], sheet["D2"].data_type = error, "s"
+        sheet[f"{column}3"], sheet[f"{column}3"].data_type = error, "e"
+
+    path = workbook(tmp_path / "a.xlsx", [NAMES, ROW, ROW], edit=edit)
+    with pytest.raises(UploadRefused) as refused:
+        rows_of(path)
+    name = NAMES["ABCD".index(column)]
+    told = f"line 3: {name}: the cell holds an error of Excel, {error}: correct it, or empty the cell"
+    assert [str(fault) for fault in refused.value.faults] == [told]
+    with pytest.raises(TableRefused, match=f"{name}: the cell holds an error of Excel"):
+        list(open_table(path, ImportOptions()).rows())
+
+
+def test_a_text_that_looks_like_an_error_of_excel_is_a_word(tmp_path: Path) -> None:
+    """Whoever typed it meant it."""
+
+    def edit(sheet: Any) -> None:
+        sheet["D2"], sheet["D2"].data_type = "#N/A", "s"
+
+    path = workbook(tmp_path / "a.xlsx", [NAMES, ROW], edit=edit)
+    assert rows_of(path) == [("007", FEATURES | {"city": "#N/A"})]
 
 
 def test_a_named_sheet_is_taken(tmp_path: Path) -> None:
@@ -262,6 +343,11 @@ def test_the_error_of_a_job_repeats_no_value(tmp_path: Path) -> None:
     [
         (
             ["no;Prime €", "1;1,234"],
+            TEXT_KEY,
+            "line 2: Prime €: a value may be a fraction or thousands; say which it is: `decimal` , or `decimal` .",
+        ),
+        (
+            ["no;Prime €", "1;1.234", "2;12.500"],
             TEXT_KEY,
             "line 2: Prime €: a value may be a fraction or thousands; say which it is: `decimal` , or `decimal` .",
         ),
