@@ -72,7 +72,7 @@ FROM (
            o.succeeded = o.request_count AND o.erased_rows IS NULL AS is_clean
     FROM predictq.jobs j
     JOIN predictq.batch_outputs o ON o.job_id = j.id AND o.batch_id >= j.first_batch_id
-    WHERE j.id = :job_id AND j.kind = 'bulk' AND o.cancelled < o.request_count
+    WHERE j.id = :job_id AND j.kind = 'bulk' AND o.succeeded + o.failed > 0  -- else cancelled, what is left of it
         AND (NOT CAST(:only_errors AS boolean) OR o.failed > 0 OR o.erased_rows IS NOT NULL)
         AND o.batch_id >= :after_batch AND o.batch_id < :end
     UNION ALL
