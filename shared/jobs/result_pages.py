@@ -103,3 +103,17 @@ def require_standing(connection: Connection, job_id: UUID, pages: Sequence[Page]
     }
     if connection.execute(_COUNT_STANDING, values).scalar_one() != len(pages):
         raise ResultsGone(job_id)
+
+
+# The lock waits for a retention that is about to take rows, and has not seen who reads them.
+_ROWS = text("""
+SELECT CASE WHEN kind = 'bulk' AND status IS NOT NULL THEN succeeded + failed END AS rows
+FROM predictq.jobs WHERE id = :id FOR SHARE
+""")
+
+
+def require_all_rows(connection: Connection, job_id: UUID, rows: int) -> None:
+    """Look whether so many rows still are all of a job, until the transaction ends. Raises ResultsGone."""
+    job = connection.execute(_ROWS, {"id": str(job_id)}).one_or_none()
+    if job is None or job.rows not in (None, rows):
+        raise ResultsGone(job_id)

@@ -18,6 +18,7 @@ from api.jobs.downloads import Copy
 from shared.config import Settings
 from shared.erasure.keys import ClientKey
 from shared.errors import JobUnknown, ResultsGone
+from shared.exports import ExportGone, begin_export
 from shared.installation import read_installation
 from shared.jobs.result_pages import list_pages
 from shared.jobs.result_sql import JobShape, Page
@@ -30,7 +31,9 @@ from shared.retention.run import run_retention
 from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.stored.erasure_support import PERSON, erase, key_of
 from tests.integration.stored.upkeep_support import add_version, close_range, store_bulk
-from tests.roles import as_upkeep
+from tests.roles import as_upkeep, as_worker
+from worker.exports.result_files import write_rows
+from worker.exports.writing import write_export
 from worker.upkeep.rewriting import PageRewriter
 
 NOW = datetime.now(UTC)
@@ -291,3 +294,68 @@ def test_a_download_that_begins_as_its_job_goes_is_no_empty_one(
     monkeypatch.setattr("shared.jobs.results.list_pages", list_late)
     with pytest.raises(JobUnknown):
         begin(engine, job_id, io.BytesIO())
+
+
+def export(engine: Engine, job_id: UUID) -> UUID:
+    """A file of a job's answers, asked for and written; or the one that is there."""
+    with transaction(engine) as connection:
+        export_id, is_new = begin_export(connection, job_id, "tester", "parquet")
+    if is_new:
+        write_export(as_worker(engine), {"export_id": str(export_id), "job_id": str(job_id), "format": "parquet"})
+    return export_id
+
+
+def exports(engine: Engine) -> list[tuple[UUID, int]]:
+    """The files that there are, and their rows."""
+    with transaction(engine) as connection:
+        found = connection.execute(text("SELECT id, row_count FROM predictq.exports ORDER BY id")).all()
+        pieces = connection.execute(text("SELECT count(DISTINCT export_id) FROM predictq.export_pieces")).scalar_one()
+    assert pieces == len(found)
+    return [(UUID(str(row.id)), row.row_count) for row in found]
+
+
+def test_a_file_of_rows_that_went_is_not_given_again(engine: Engine, version: int) -> None:
+    """Retention takes rows of a job out of its page: its file goes, and a new one has what is left. Others stay."""
+    job_id = store_bulk(engine, MONDAY, [[1, 2, 3, 4, 5]], version).job_ids[0]
+    other = export(engine, store_bulk(engine, NOW - timedelta(days=1), [[6]], version).job_ids[0])
+    assert export(engine, job_id) == export(engine, job_id)
+    hold(engine, 2)
+    let_go(engine)
+    assert exports(engine) == [(other, 1)]
+    assert (export(engine, job_id), 1) in exports(engine)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_the_file_of_a_job_goes_with_the_job(engine: Engine, version: int, is_closed: bool) -> None:
+    """Whether it goes with its partition or page by page."""
+    job_id = store_bulk(engine, MONDAY, [[1, 2], [3]], version).job_ids[0]
+    export(engine, job_id)
+    if is_closed:
+        close_range(engine)
+    run_retention(as_upkeep(engine), NOW, settle_seconds=0)
+    assert exports(engine) == []
+
+
+@pytest.mark.parametrize("was_seen", [True, False])
+def test_a_file_of_rows_that_go_while_it_is_written_is_none(
+    engine: Engine, version: int, monkeypatch: pytest.MonkeyPatch, was_seen: bool
+) -> None:
+    """Also where it was asked for too late for retention to see it."""
+    job_id = store_bulk(engine, MONDAY, [[1, 2, 3]], version).job_ids[0]
+    hold(engine, 2)
+
+    def write(*arguments: Any, **options: Any) -> int:
+        with transaction(engine) as connection:
+            row = connection.execute(text("SELECT * FROM predictq.exports")).one()
+        let_go(engine)
+        assert exports(engine) == []
+        if not was_seen:
+            with transaction(engine) as connection:
+                names = ", ".join(row._fields)
+                places = ", ".join(f":{name}" for name in row._fields)
+                connection.execute(text(f"INSERT INTO predictq.exports ({names}) VALUES ({places})"), row._asdict())
+        return write_rows(*arguments, **options)
+
+    monkeypatch.setattr("worker.exports.writing.write_rows", write)
+    with pytest.raises(ExportGone if was_seen else ResultsGone):
+        export(engine, job_id)
