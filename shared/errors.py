@@ -219,6 +219,13 @@ class JobUnknown(PredictqError):
         super().__init__(Sentence(f"There is no job {job_id}.", id=str(job_id)))
 
 
+class ResultsGone(PredictqError):
+    """Rows of a job went while they were read, as retention and erasures take them: what was read is no whole."""
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__(f"Rows of job {job_id} were deleted while they were read. Ask for its results again.")
+
+
 class PredictionUnknown(PredictqError):
     """No such request, or it belongs to another owner."""
 

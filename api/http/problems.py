@@ -90,6 +90,7 @@ _KEY = Kind("client-key-refused", 422, "This cannot be a key of the source")
 _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.ClientUnknown: Kind("client-unknown", 404, "There is no such client"),
     errors.JobUnknown: Kind("job-unknown", 404, "There is no such job"),
+    errors.ResultsGone: Kind("results-gone", 409, "Rows went while they were read", retry_after=1),
     errors.PredictionUnknown: Kind("prediction-unknown", 404, "There is no such prediction"),
     errors.Erased: Kind("erased", 410, "The client has been erased"),
     errors.ModelUnknown: Kind("model-unknown", 404, "There is no such model"),

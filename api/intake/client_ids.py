@@ -23,11 +23,12 @@ def parse_client_id(content: dict[str, Any], keys: KeyForm) -> ClientKey:
 
 
 def parse_reference(content: dict[str, Any]) -> ClientKey:
-    """The `client_id` beside features, for a model without a source: any whole number or text. Raises Invalid."""
+    """The `client_id` beside features, for a model without a source: a text, or a number of 64 bits. Raises Invalid."""
     try:
         return REFERENCES.parse(content["client_id"])
     except KeyRefused as error:
-        raise Invalid(Flaw("/client_id", "invalid_client_id", f"client_id {error.detail}, or a whole number")) from None
+        other = "" if type(content["client_id"]) is int else ", or a whole number"
+        raise Invalid(Flaw("/client_id", "invalid_client_id", f"client_id {error.detail}{other}")) from None
 
 
 def are_whole_numbers(values: list[object]) -> bool:

@@ -45,6 +45,7 @@ class Page(NamedTuple):
     is_clean: bool  # each row has an answer
     storage: str | None  # of its keys; None where no row names a client
     has_spellings: bool  # whether a caller wrote a key otherwise than it is shown by nature
+    rows: int  # that it has from its start on: each with an answer or an error
 
     def parameters(self, shape: JobShape) -> dict[str, Any]:
         """What the statement is given: the names of the classes as JSON and as text, and where the page lies."""
@@ -74,7 +75,8 @@ _TEXT_LABEL = """CASE WHEN u.label IS NOT NULL THEN %(classes)s::jsonb ->> u.lab
                  WHEN u.value >= o.threshold THEN %(positive_text)s
                  WHEN u.value IS NOT NULL THEN %(negative_text)s END"""
 
-_CLEAN = "WHERE o.batch_id = %(batch_id)s"
+# No row of a page that an erasure or retention has changed since it was listed: it is none of this kind any more.
+_CLEAN = "WHERE o.batch_id = %(batch_id)s AND o.erased_rows IS NULL AND o.gone_rows IS NULL"
 _WITH_ERRORS = """
 LEFT JOIN LATERAL ROWS FROM (unnest(o.error_rows), unnest(o.error_codes), unnest(o.error_details))
     AS e (row, code, detail) ON e.row = u.n - 1

@@ -16,8 +16,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.errors import JobUnknown
+from shared.errors import JobUnknown, ResultsGone
 from shared.jobs.result_columns import result_columns
+from shared.jobs.result_pages import list_pages, require_standing
 from shared.jobs.result_sql import JobShape, Page, error_statement, statement
 from shared.models.task import Task
 from shared.pages.request_id import RequestId, parse_request_id
@@ -63,61 +64,6 @@ def read_shape(connection: Connection, job_id: UUID) -> JobShape:
     return JobShape(row.model, row.version, Task(row.task), row.classes, row.key_columns)
 
 
-_PAGES = text("""
-SELECT p.batch_id, p.first, p.last, p.is_clean,
-       CASE WHEN r.keys_int8 IS NOT NULL THEN 'int8' WHEN r.keys_uuid IS NOT NULL THEN 'uuid'
-            WHEN r.keys_text IS NOT NULL THEN 'text' END AS storage, r.spelled IS NOT NULL AS has_spellings
-FROM (
-    SELECT o.batch_id, 0 AS first, o.request_count AS last,
-           o.succeeded = o.request_count AND o.erased_rows IS NULL AS is_clean
-    FROM predictq.jobs j
-    JOIN predictq.batch_outputs o ON o.job_id = j.id AND o.batch_id >= j.first_batch_id
-    WHERE j.id = :job_id AND j.kind = 'bulk' AND o.cancelled < o.request_count
-        AND (NOT CAST(:only_errors AS boolean) OR o.failed > 0 OR o.erased_rows IS NOT NULL)
-        AND o.batch_id >= :after_batch AND o.batch_id < :end
-    UNION ALL
-    SELECT j.batch_id, j.row_number, j.row_number + 1, false
-    FROM predictq.jobs j
-    WHERE j.id = :job_id AND j.kind = 'single' AND j.status IS DISTINCT FROM 'cancelled' AND j.batch_id < :end
-    ORDER BY batch_id LIMIT :limit
-) p JOIN predictq.batch_requests r
-    ON r.batch_id = p.batch_id AND r.batch_id >= :after_batch AND r.batch_id < :end  -- numbers that the planner knows
-ORDER BY p.batch_id
-""")
-
-
-def _pages(
-    connection: Connection,
-    job_id: UUID,
-    *,
-    after: RequestId | None,
-    end: int,
-    limit: int | None,
-    only_errors: bool = False,
-) -> Iterator[Page]:
-    """The pages that have rows after `after` and in a batch below `end`, in order, from the first such row on."""
-    after_batch = _first_batch(connection, job_id) if after is None else after.batch_id
-    values = {
-        "job_id": str(job_id),
-        "after_batch": after_batch,
-        "end": end,
-        "limit": limit,
-        "only_errors": only_errors,
-    }
-    for page in map(Page._make, connection.execute(_PAGES, values).all()):
-        first = page.first
-        if after is not None and page.batch_id <= after.batch_id:
-            first = max(first, after.row + 1)
-        if first < page.last:
-            yield page._replace(first=first)
-
-
-def _first_batch(connection: Connection, job_id: UUID) -> int:
-    """Asked apart: by a number that it knows the planner leaves older partitions out."""
-    query = text("SELECT coalesce(first_batch_id, batch_id) FROM predictq.jobs WHERE id = :id")
-    return connection.execute(query, {"id": str(job_id)}).scalar() or 0
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """Rows of a job: JSON objects with commas between them, how many, and the last one's id; None without any."""
@@ -140,31 +86,65 @@ def read_part(connection: Connection, job_id: UUID, *, end: int, after: RequestI
     """At most `limit` rows after `after`, in batches below `end`, in submission order.
 
     Each row has RESULT_COLUMNS, `client_id` and `label` as JSON values, and of a multiclass model `probabilities`.
-    PostgreSQL writes them: to make objects of a thousand rows first took three times as long. Raises JobUnknown.
+    PostgreSQL writes them: to make objects of a thousand rows first took three times as long.
+    Raises JobUnknown; ResultsGone where rows go again and again.
     """
-    shape = read_shape(connection, job_id)
-    found = _Gathered(connection, limit)
     # A page has a row at least, but the first one may have been read up to its end.
-    for page in _pages(connection, job_id, after=after, end=end, limit=limit + 2):
+    listed = partial(list_pages, job_id=job_id, after=after, end=end, limit=limit + 2)
+    return _read_standing(connection, job_id, listed, partial(_read_rows, limit=limit))
+
+
+def _read_rows(connection: Connection, shape: JobShape, pages: Sequence[Page], limit: int) -> tuple[Part, int]:
+    found = _Gathered(connection, limit)
+    for number, page in enumerate(pages, 1):
         for window in _windows(page, limit + 1 - found.count):
             if found.take(statement(shape, window, as_json=True), window.parameters(shape)):
-                return found.part(has_more=True)
-    return found.part(has_more=False)
+                return found.part(has_more=True), number
+    return found.part(has_more=False), len(pages)
 
 
 def read_errors(
     connection: Connection, job_id: UUID, *, end: int, after: RequestId | None, limit: int, code: str | None = None
 ) -> Part:
     """The same of the rows with an error, or with this one. A part may be empty and still have more after it."""
-    shape = read_shape(connection, job_id)
+    listed = partial(list_pages, job_id=job_id, after=after, end=end, limit=_ERROR_PAGES, only_errors=True)
+    return _read_standing(connection, job_id, listed, partial(_read_errors, after=after, limit=limit, code=code))
+
+
+def _read_errors(
+    connection: Connection,
+    shape: JobShape,
+    pages: Sequence[Page],
+    after: RequestId | None,
+    limit: int,
+    code: str | None,
+) -> tuple[Part, int]:
     found = _Gathered(connection, limit, last=after)
-    pages = 0
-    for page in _pages(connection, job_id, after=after, end=end, limit=_ERROR_PAGES, only_errors=True):
-        pages += 1
+    for number, page in enumerate(pages, 1):
         if found.take(error_statement(shape, page, as_json=True), {**page.parameters(shape), "code": code}):
-            return found.part(has_more=True)
+            return found.part(has_more=True), number
         found.last = RequestId(page.batch_id, page.last - 1)
-    return found.part(has_more=pages + 1 >= _ERROR_PAGES)
+    return found.part(has_more=len(pages) + 1 >= _ERROR_PAGES), len(pages)
+
+
+def _read_standing(
+    connection: Connection,
+    job_id: UUID,
+    listed: Callable[[Connection], list[Page]],
+    read: Callable[[Connection, JobShape, Sequence[Page]], tuple[Part, int]],
+) -> Part:
+    """What `read` makes of so many of the pages that `listed` gives; anew where rows of these went meanwhile."""
+    for tries_left in reversed(range(_TRIES)):
+        pages = listed(connection)
+        part, used = read(connection, read_shape(connection, job_id), pages)
+        try:
+            require_standing(connection, job_id, pages[:used])
+        except ResultsGone:
+            if not tries_left:
+                raise
+        else:
+            break
+    return part
 
 
 @dataclass(slots=True)
@@ -199,6 +179,7 @@ def _windows(page: Page, rows: int) -> Iterator[Page]:
 
 
 _LEAST_WINDOW = 100
+_TRIES = 3  # of a part while rows of its pages go
 _ERROR_PAGES = 50  # that are gone through for a part of the rows with an error; the first may be read already
 
 
@@ -231,33 +212,55 @@ def begin_copy(
     only_errors: bool = False,
     code: str | None = None,
 ) -> list[Callable[[Connection, IO[bytes]], None]]:
-    """The same in parts, of which the first is written here. Returns the others, in order; each writes one page.
+    """The same in parts, of which the first is written here. Returns the others, in order; each writes a page or none.
 
     With `only_errors` the rows that have one, with `code` those that have this one.
 
     PostgreSQL formats the rows and they pass as they are: no Python object per row, memory flat. Page by page,
-    so that the first rows come at once and nothing large is sorted.
+    so that the first rows come at once and nothing large is sorted. Raises JobUnknown, and ResultsGone, as the others
+    do, where rows went since the pages were listed: what was written is no whole then.
     """
-    shape = read_shape(connection, job_id)
+    pages = list_pages(connection, job_id, after=None, end=end, limit=None, only_errors=only_errors)
+    shape = read_shape(connection, job_id)  # after the pages: it raises where these went with their job
     if not as_json:
         target.write(_header(result_columns(shape)))
-    pages = _pages(connection, job_id, after=None, end=end, limit=None, only_errors=only_errors)
-    write = error_statement if only_errors else statement
-    copies = [
-        partial(
-            _copy_page,
-            rows=write(shape, page, as_json=as_json),
-            values={**page.parameters(shape), "code": code},
-            as_json=as_json,
-        )
-        for page in pages
-    ]
+    copies: list[Callable[[Connection, IO[bytes]], None]]
+    if only_errors:
+        copies = [partial(_copy_errors, shape=shape, page=page, as_json=as_json, code=code) for page in pages]
+        copies.append(partial(_copy_nothing, job_id=job_id, pages=pages))
+    else:
+        copies = [partial(_copy_rows, job_id=job_id, shape=shape, page=page, as_json=as_json) for page in pages]
     if copies:
         copies[0](connection, target)
     return [*copies[1:]]
 
 
-def _copy_page(connection: Connection, target: IO[bytes], *, rows: str, values: dict[str, Any], as_json: bool) -> None:
+def _copy_rows(
+    connection: Connection, target: IO[bytes], *, job_id: UUID, shape: JobShape, page: Page, as_json: bool
+) -> None:
+    count = _copy(connection, target, statement(shape, page, as_json=as_json), page.parameters(shape), as_json=as_json)
+    if page.is_clean and not count:  # a client was erased since: her row says so
+        page = page._replace(is_clean=False)
+        rows = statement(shape, page, as_json=as_json)
+        count = _copy(connection, target, rows, page.parameters(shape), as_json=as_json)
+    if count != page.rows:
+        raise ResultsGone(job_id)
+
+
+def _copy_errors(
+    connection: Connection, target: IO[bytes], *, shape: JobShape, page: Page, as_json: bool, code: str | None
+) -> None:
+    values = {**page.parameters(shape), "code": code}
+    _copy(connection, target, error_statement(shape, page, as_json=as_json), values, as_json=as_json)
+
+
+def _copy_nothing(connection: Connection, _: IO[bytes], *, job_id: UUID, pages: Sequence[Page]) -> None:
+    """Look at all pages at the end: of a few rows of each, asking page by page would take longer than reading them."""
+    require_standing(connection, job_id, pages)
+
+
+def _copy(connection: Connection, target: IO[bytes], rows: str, values: dict[str, Any], *, as_json: bool) -> int:
+    """Write what the statement `rows` gives; returns how many."""
     # JSON goes as CSV with a quote and a delimiter that JSON text never holds, so that COPY's escaping stays out.
     copy = (
         f"COPY (SELECT row_to_json(t) FROM ({rows}) t) TO STDOUT (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
@@ -266,6 +269,7 @@ def _copy_page(connection: Connection, target: IO[bytes], *, rows: str, values: 
     )
     with driver_connection(connection).cursor() as cursor:
         cursor.copy_expert(cursor.mogrify(copy, values).decode(), target)
+        return cursor.rowcount
 
 
 def _header(columns: Sequence[str]) -> bytes:

@@ -239,7 +239,7 @@ _STRIP = text("""
 WITH batches AS (
     SELECT batch_id AS id, failed, succeeded + failed AS rows, 'done' AS status, attempts, claimed_at AS begun_at,
            created_at AS ended_at, worker
-    FROM predictq.batch_outputs WHERE job_id = :id AND batch_id >= :first AND cancelled < request_count
+    FROM predictq.batch_outputs WHERE job_id = :id AND batch_id >= :first AND succeeded + failed > 0
     UNION ALL
     SELECT id, 0, 0, status, attempts, CASE status WHEN 'running' THEN claimed_at END, NULL,
            CASE status WHEN 'running' THEN worker END
@@ -261,7 +261,7 @@ SELECT worker, count(*) AS batches, CAST(sum(succeeded + failed) AS bigint) AS r
        CAST(extract(epoch FROM sum(created_at - claimed_at)) AS double precision) AS seconds,
        min(claimed_at) AS first_at, max(created_at) AS last_at
 FROM predictq.batch_outputs
-WHERE job_id = :id AND batch_id >= :first AND cancelled < request_count AND worker IS NOT NULL
+WHERE job_id = :id AND batch_id >= :first AND succeeded + failed > 0 AND worker IS NOT NULL
     AND claimed_at IS NOT NULL
 GROUP BY worker ORDER BY batches DESC, worker LIMIT 50
 """)

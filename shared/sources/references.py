@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.sources.keys import ClientKey, KeyColumn, KeyForm
+from shared.sources.key_types import INTEGER_RANGES
+from shared.sources.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
+
+_LEAST, _MOST = INTEGER_RANGES["bigint"]
 
 
 @dataclass(frozen=True)
 class ReferenceForm(KeyForm):
-    """Texts, and whole numbers that come back as such."""
+    """Texts, and whole numbers that come back as such. Readers of JSON and of files keep 64 bits of these."""
 
     def parse(self, value: object) -> ClientKey:
         """See KeyForm."""
-        return ClientKey(str(value), value) if type(value) is int else super().parse(value)
+        if type(value) is not int:
+            return super().parse(value)
+        if not _LEAST <= value <= _MOST:
+            raise KeyRefused(f"must be a whole number from {_LEAST} to {_MOST}, or a string: send its digits as one")
+        return ClientKey(str(value), value)
 
 
 REFERENCES = ReferenceForm((KeyColumn("client_id", "text"),))

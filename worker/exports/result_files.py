@@ -43,8 +43,10 @@ def write_rows(
 ) -> int:
     """Write NDJSON rows, which can be read twice, as `parquet`, `arrow` or `xlsx`; returns how many.
 
-    Client ids are whole numbers where all of them are, else texts. Where a key has several columns, as `key_columns` of
-    its source says, each is a column at the end. Raises ExportRefused where Excel cannot hold the rows.
+    Client ids are whole numbers where all of them are, of 64 bits, else texts. Where a key has several columns, as
+    `key_columns` of its source says, each is a column at the end.
+
+    Raises ExportRefused where Excel cannot hold the rows.
     """
     parts = {str(part["name"]): _part_type(part) for part in key_columns or ()} if len(key_columns or ()) > 1 else {}
     schema = _schema(lines, parts)
@@ -74,12 +76,21 @@ def _schema(lines: IO[bytes], parts: Mapping[str, pa.DataType]) -> pa.Schema:
         row = orjson.loads(line)
         for name, found in kinds.items():
             if row[name] is not None:
-                found.add(type(row[name]))
+                found.add(_kind(row[name]))
         classes.update(dict.fromkeys(row.get("probabilities") or ()))
     types = _TYPES | {name: _common(found) for name, found in kinds.items()}
     fields = [pa.field(name, types[name]) for name in RESULT_COLUMNS]
     scores = [pa.field(f"probability_{name}", pa.float64()) for name in classes]
     return pa.schema([*fields, *scores, *(pa.field(key_part_column(name), kind) for name, kind in parts.items())])
+
+
+def _kind(value: Any) -> type:
+    """Its type; of a whole number that has no place in a column of such ones, as older rows may have, text."""
+    return str if type(value) is int and not _is_int64(value) else type(value)
+
+
+def _is_int64(value: int) -> bool:
+    return -(2**63) <= value < 2**63
 
 
 def _common(kinds: set[type]) -> pa.DataType:
@@ -121,9 +132,10 @@ def _key_parts(row: Mapping[str, Any], parts: Mapping[str, pa.DataType]) -> dict
 def _part(value: Any, kind: pa.DataType) -> Any:
     if kind == pa.int64():
         try:
-            return int(value)
+            number = int(value)
         except (TypeError, ValueError):
             return None  # no key of the source: the row's error says so
+        return number if _is_int64(number) else None
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

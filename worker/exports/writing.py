@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from shared.exports import end_export, write_pieces
+from shared.jobs.result_pages import require_all_rows
 from shared.jobs.results import copy_results, read_shape, readable
 from shared.postgres.engine import autocommit, transaction
 from worker.exports.result_files import write_rows
@@ -17,7 +18,10 @@ from worker.temporary_room import named_when_full
 
 
 def write_export(engine: Engine, arguments: dict[str, Any]) -> dict[str, Any]:
-    """`write_export`: {export_id, job_id, format} to {rows}. Raises ExportRefused, ExportGone, NoTemporaryRoom."""
+    """`write_export`: {export_id, job_id, format} to {rows}.
+
+    Raises ExportRefused, ExportGone, NoTemporaryRoom; JobUnknown and ResultsGone where rows of the job went meanwhile.
+    """
     export_id, job_id, kind = UUID(arguments["export_id"]), UUID(arguments["job_id"]), str(arguments["format"])
     # Files without a name: nothing stays where this process is killed.
     with named_when_full(), TemporaryFile(prefix="predictq-export-") as target:
@@ -32,7 +36,10 @@ def write_export(engine: Engine, arguments: dict[str, Any]) -> dict[str, Any]:
             rows = write_rows(lines, target, kind, key_columns=key_columns)
         target.seek(0)
         size = write_pieces(engine, export_id, target)
-    end = partial(end_export, size=size, rows=rows, is_whole=extent is not None and extent.complete)
+    is_whole = extent is not None and extent.complete
+    end = partial(end_export, size=size, rows=rows, is_whole=is_whole)
     with transaction(engine) as connection:
+        if is_whole:
+            require_all_rows(connection, job_id, rows)
         end(connection, export_id)
     return {"rows": rows}

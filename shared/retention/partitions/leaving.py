@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from shared.errors import DatabaseBlocked
 from shared.postgres.engine import autocommit, transaction
-from shared.retention.daily_counts import add_daily_counts
+from shared.retention.daily_counts import add_daily_counts, delete_exports_without_jobs
 from shared.retention.due import DueRange
 from shared.retention.partitions.ranges import PAGE_TABLES
 from shared.retention.partitions.weeks import WeekCount
@@ -71,6 +71,9 @@ def drop_leaving(engine: Engine) -> list[str]:
         _wait_for_long_readers(engine, parent)
         insist(lambda name=name: _drop(engine, name))  # type: ignore[misc]
         dropped.append(name)
+    if dropped:
+        with transaction(engine) as connection:
+            delete_exports_without_jobs(connection)
     return dropped
 
 
