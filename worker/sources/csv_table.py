@@ -20,7 +20,6 @@ from worker.sources.columns import ColumnPlan, ReadingPlan
 _BLOCK_BYTES = 1 << 24
 _INT64_END = 2.0**63
 _MARK = "\ufeff".encode()
-_FLAGS = pa.array(["t", "f", None])
 _KEY = "\0"  # the column of keys: no feature is called so
 
 Misfits = dict[int, str]  # the feature whose value does not fit, by row
@@ -115,7 +114,9 @@ def _cast(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
     try:
         if pa.types.is_boolean(kind):
             # Of a column that is no longer boolean every other text would be False, in silence.
-            return pc.equal(texts, "t") if pc.all(pc.is_in(texts, _FLAGS)).as_py() else None
+            found = pc.equal(texts, "t")
+            are_flags = pc.or_(found, pc.equal(texts, "f"))
+            return found if pc.all(are_flags, min_count=0).as_py() else None
         return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts.cast(kind)
     except pa.ArrowInvalid:
         return None

@@ -330,6 +330,8 @@ def test_what_is_no_flag_any_more_is_none(driver: PsycopgConnection, kind: str, 
     assert {int(found.places.tolist().index(row)) for row in found.misfits} == {
         number for number, value in enumerate(read) if value is None
     }
+    only_null = read_features(driver, things, spec, wanted([3]))
+    assert (values(only_null), only_null.misfits) == ([None], {})
 
 
 def test_times_are_read_in_utc_and_only_bad_ones_cost_their_row(driver: PsycopgConnection) -> None:
