@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
 from starlette.datastructures import FormData
@@ -32,6 +32,7 @@ from web.sessions import cookies, form_tokens
 from web.words.language import LANGUAGES, Language, choose_language
 
 Made = TypeVar("Made")
+_OF_QUERY = "%!$&'()*+,;=:@/?"  # what stands in a query as it is (RFC 3986, 3.4)
 
 
 class NotSignedIn(Exception):
@@ -138,7 +139,7 @@ class Screen:
                 form_token=form_tokens.token_of(self.visit),
                 here=self.request.scope["path"],
                 places=navigation.places_for(self.caller, self.request.app.state.screens),
-                **values,
+                **{"back": address_of_page(self.request), **values},
             )
         )
 
@@ -187,6 +188,17 @@ async def _caller(request: Request) -> Caller | None:
     if services.auth.anonymous or not token:
         return services.auth.anonymous
     return await caller_of_session(services, token, address_of(request))
+
+
+def address_of_page(request: Request) -> str:
+    """Where the page that answers a GET can be asked for again: its path and its query, whatever signs stand in them.
+
+    Empty for the answer of a form, which no address leads to.
+    """
+    if request.method != "GET":
+        return ""
+    path, query = quote(request.scope["path"]), quote(request.scope["query_string"], safe=_OF_QUERY)
+    return f"{path}?{query}" if query else path
 
 
 def own_path(given: str) -> str:

@@ -1,0 +1,64 @@
+"""Where screens lead: back to the page that somebody was on, as it was, and nowhere that does more than was asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from shared.config import Settings
+from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.integration.gateway.test_screens import browser_of
+from tests.support import OWNER, add_clients, add_model
+
+_BACK = re.compile(r'name="back" value="([^"]*)"')
+_TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
+
+
+@pytest.fixture
+def gateway(settings: Settings, engine: Engine) -> Iterator[Gateway]:
+    """With a live model and clients; signed in, as a browser is."""
+    add_clients(engine, 20)
+    add_model(engine)
+    with running_gateway(settings, new_key(engine, OWNER, roles=("read", "predict", "bulk", "operate"))) as client:
+        client.get(client.post("/v1/sign-in-links").json()["path"], follow_redirects=True)
+        yield client
+
+
+_ADDRESSES = (
+    "/jobs?name=Ventes&status=queued",
+    "/acts/repeat?name=Ventes",
+    "/acts/cancel?name=a%26b%3D%C3%A9+%2B&status=queued",
+    "/try?model=default",
+    "/models/default/promote?version=1",
+    "/models/a%3Fb%25?x=1",
+    "/jobs?name=a%5Cb'%22%0D%0A//x.example",
+    "/jobs?name=a\\b",
+)
+
+
+def test_a_choice_of_language_or_theme_leads_back_to_the_same_page(gateway: Gateway, engine: Engine) -> None:
+    """With what its address says, whatever signs stand in it: without that an act would be one on more jobs."""
+    with browser_of(gateway, new_key(engine, OWNER)) as browser:
+        for address in _ADDRESSES:
+            page = browser.get(address).text
+            (back,) = set(_BACK.findall(page))
+            fields = {"form_token": _TOKEN.findall(page)[0], "back": unescape(back), "theme": "dark"}
+            answer = browser.post("/preferences", data=fields)
+            assert answer.status_code == 303
+            asked, led = httpx.URL(address), httpx.URL(answer.headers["location"])
+            assert (led.host, led.path, led.params) == ("", asked.path, asked.params)
+
+
+def test_a_link_that_signs_in_is_not_followed_by_a_choice_of_theme(gateway: Gateway, engine: Engine) -> None:
+    """Where a page of another site led to it, it is a button, and the only one that takes it."""
+    link = gateway.post("/v1/sign-in-links").json()["path"]
+    with browser_of(gateway, new_key(engine, OWNER)) as browser:
+        browser.cookies.clear()
+        page = browser.get(f"{link}&next=/jobs", headers={"Sec-Fetch-Site": "cross-site"}).text
+        assert 'name="link"' in page
+        assert set(_BACK.findall(page)) == {"/sign-in?next=%2Fjobs"}
