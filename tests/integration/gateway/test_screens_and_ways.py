@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from shared.config import Settings
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
-from tests.integration.gateway.test_screens import browser_of
+from tests.integration.gateway.test_screens import browser_of, bulk
 from tests.support import OWNER, add_clients, add_model
 
 _BACK = re.compile(r'name="back" value="([^"]*)"')
@@ -62,3 +62,18 @@ def test_a_link_that_signs_in_is_not_followed_by_a_choice_of_theme(gateway: Gate
         page = browser.get(f"{link}&next=/jobs", headers={"Sec-Fetch-Site": "cross-site"}).text
         assert 'name="link"' in page
         assert set(_BACK.findall(page)) == {"/sign-in?next=%2Fjobs"}
+
+
+@pytest.mark.parametrize("act", ["cancel", "repeat", "retry"])
+def test_no_act_is_on_all_jobs_unless_the_address_says_all(gateway: Gateway, engine: Engine, act: str) -> None:
+    """Neither without a filter nor with a part of one that nobody understands; the list's own button says it."""
+    job = bulk(engine, "x")
+    for query in ("", "?", "?name=", "?status=none-such", "?name=x&since=never", "?all=no"):
+        page = gateway.get(f"/acts/{act}{query}")
+        assert (page.status_code, "Choose jobs in the list first" in page.text) == (422, True), query
+        assert f'<form method="post" action="/acts/{act}"' not in page.text
+        assert str(job) not in page.text
+    assert f'href="/acts/{act}?all=yes"' in gateway.get("/jobs").text
+    assert f'href="/acts/{act}?name=x"' in gateway.get("/jobs?name=x").text
+    for plain in ("?all=yes", "?name=x"):
+        assert (str(job) in gateway.get(f"/acts/{act}{plain}").text) == (act != "retry")
