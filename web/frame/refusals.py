@@ -39,6 +39,7 @@ _BY_STATUS = {
     400: (N_("This cannot be read"), N_("Go back and correct it.")),
     403: (N_("No right to this"), N_("Ask an administrator for a key that may do it, and sign in with that.")),
     404: (N_("There is nothing here"), N_("It may be another owner's, or it never was. Check the address.")),
+    405: (N_("There is no page at this address"), N_("It takes what a form sends. Go to the page with the form.")),
     409: (N_("Not possible now"), N_("Look at how it stands, and try again.")),
     410: (N_("This was erased"), N_("Nothing of it is left.")),
     413: (N_("This is too large"), N_("Send less at once, in several parts.")),
@@ -71,13 +72,13 @@ async def answer_to(request: Request, screen: Screen | None, error: Exception) -
     return await show_refusal(screen, refusal)
 
 
-async def show_unknown(request: Request) -> Response:
-    """The page for an address that nobody serves."""
+async def show_unserved(request: Request, status: int) -> Response:
+    """The page for an address that nobody serves (404), or not by this method (405). No form sent to it is read."""
     try:
-        screen = await open_screen(request)
+        screen = await open_screen(request, with_form=False)
     except Exception as error:  # noqa: BLE001 - it becomes a page
         return await answer_to(request, None, error)
-    return await show_refusal(screen, _of_status(404))
+    return await show_refusal(screen, _of_status(status))
 
 
 async def show_refusal(screen: Screen, refusal: Refusal) -> Response:

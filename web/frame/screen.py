@@ -167,12 +167,12 @@ class Screen:
         return response
 
 
-async def open_screen(request: Request) -> Screen:
-    """Find out who calls. Raises Problem 421 or 429, FormRefused or DatabaseUnavailable."""
+async def open_screen(request: Request, *, with_form: bool = True) -> Screen:
+    """Find out who calls, and read what a form sent. Raises Problem 421 or 429, FormRefused or DatabaseUnavailable."""
     require_host(request)
     language = choose_language(request.cookies, request.headers.get("accept-language", ""))
     screen = Screen(request, language, await _caller(request), cookies.visit_of(request) or cookies.new_visit())
-    if request.method == "POST":
+    if request.method == "POST" and with_form:
         is_known = screen.caller is not None
         most = most_bytes(screen.services.settings.max_file_bytes) if is_known else STRANGER_BYTES
         screen.form = await read_form(request, most)

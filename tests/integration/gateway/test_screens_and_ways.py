@@ -77,3 +77,42 @@ def test_no_act_is_on_all_jobs_unless_the_address_says_all(gateway: Gateway, eng
     assert f'href="/acts/{act}?name=x"' in gateway.get("/jobs?name=x").text
     for plain in ("?all=yes", "?name=x"):
         assert (str(job) in gateway.get(f"/acts/{act}{plain}").text) == (act != "retry")
+
+
+def test_the_answer_of_a_form_offers_no_choice_that_would_lose_it(gateway: Gateway, engine: Engine) -> None:
+    """A key that is shown once, and what was typed wrongly; the page says why. Its address alone leads nowhere."""
+    with browser_of(gateway, new_key(engine, "root", is_admin=True)) as browser:
+        page = browser.get("/keys").text
+        assert "this one answers a form" not in page
+        token = _TOKEN.findall(page)[0]
+        made = browser.post("/keys/new", data={"form_token": token, "owner": "x", "role": "read"})
+        (secret,) = re.findall(r'<code id="key">([^<]+)<', made.text)
+        answers = [
+            made,
+            browser.post("/keys/new", data={"form_token": token, "owner": "x"}),
+            browser.post("/clients", data={"form_token": token, "key": "nobody"}),
+        ]
+        assert secret
+        assert [answer.status_code for answer in answers] == [200, 422, 404]
+        for answer in answers:
+            assert 'action="/preferences"' not in answer.text
+            assert "this one answers a form" in answer.text
+
+
+def test_no_browser_is_shown_json_where_a_page_is_wanted(gateway: Gateway, engine: Engine) -> None:
+    """An address that takes a form alone, one that takes none, and one that nobody serves: each is a page."""
+    with browser_of(gateway, new_key(engine, OWNER), "fr") as browser:
+        for method, path, status in (
+            ("GET", "/find", 405),
+            ("GET", "/keys/abc/rotate", 405),
+            ("POST", "/jobs", 405),
+            ("POST", "/no/such", 404),
+        ):
+            answer = browser.request(method, path)
+            assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8"), path
+            assert answer.headers.get("allow") == (
+                {"GET": "POST", "POST": "GET, HEAD"}[method] if status == 405 else None
+            )
+            assert '<html lang="fr"' in answer.text
+        program = browser.get("/find", headers={"Accept": "application/json"})
+        assert (program.status_code, program.headers["content-type"]) == (405, "application/problem+json")
