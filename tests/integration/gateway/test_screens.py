@@ -107,7 +107,9 @@ def test_the_find_field_finds_what_people_read(gateway: Gateway, ready: Engine) 
         answer = find(gateway, sought)
         assert answer.headers.get("location") == f"/jobs/{job}", sought
     assert find(gateway, "DEFAU").headers["location"] == "/models/default"
-    several = find(gateway, "run of")
+    led = find(gateway, "run of")
+    assert (led.status_code, "run+of" in led.headers["location"].lower()) == (303, False)
+    several = gateway.get(led.headers["location"])  # an address, to which a browser can come back
     assert several.status_code == 200
     assert all(f"/jobs/{one}" in several.text for one in (job, other))
     assert "Run of &lt;July&gt;" in several.text

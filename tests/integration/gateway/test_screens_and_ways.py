@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
+from uuid import UUID
 
 import httpx
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from shared.batches.claims import finish
 from shared.config import Settings
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.integration.gateway.test_screens import browser_of, bulk
+from tests.integration.jobs.jobs_support import page_of, take
+from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model
+from web.screens import clients
+from worker.scoring.key_hashes import KeyHashes
 
 _BACK = re.compile(r'name="back" value="([^"]*)"')
 _TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
@@ -116,3 +124,36 @@ def test_no_browser_is_shown_json_where_a_page_is_wanted(gateway: Gateway, engin
             assert '<html lang="fr"' in answer.text
         program = browser.get("/find", headers={"Accept": "application/json"})
         assert (program.status_code, program.headers["content-type"]) == (405, "application/problem+json")
+
+
+def test_what_was_found_has_an_address_without_what_was_sought(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that Back leads from a job or a client to the others that were found, and no key gets into an address."""
+
+    async def twice(_: object) -> list[str]:  # for one key in two sources
+        return ["clients", "clients"]
+
+    jobs = [bulk(engine, "Run 77777"), bulk(engine, "Run 777778")]
+    held = take(engine)
+    hashes = KeyHashes(as_worker(engine))(np.array([1], np.int64), held.source_id or 0).tolist()
+    finish(as_worker(engine), [(held, replace(page_of(held), key_hashes=hashes))])
+    with browser_of(gateway, new_key(engine, OWNER)) as browser:
+        token = _TOKEN.findall(browser.get("/jobs").text)[0]
+        led = browser.post("/find", data={"form_token": token, "find": "77777"})
+        assert led.status_code == 303
+        address = led.headers["location"]
+        assert (address.startswith("/found?"), "77777" in address) == (True, False)
+        page = browser.get(f"{address}&job=x&job={UUID(int=1)}&models=default&sources=clients").text
+        assert all(f'href="/jobs/{job}"' in page for job in jobs)
+        assert ('href="/models/default"' in page, 'href="/sources/clients"' in page) == (True, False)
+        assert 'action="/preferences"' in page
+        with browser_of(gateway, new_key(engine, "another")) as other:
+            assert not re.search(r'href="/jobs/[0-9a-f]{8}-', other.get(address).text)
+        assert browser.get("/found").status_code == 404
+        monkeypatch.setattr(clients, "_sources", twice)
+        for path, field in (("/find", "find"), ("/clients", "key")):
+            led = browser.post(path, data={"form_token": token, field: "1"})
+            assert re.fullmatch(r"/clients/which(.of=[\w-]+%2Fclients){2}", led.headers["location"])
+        page = browser.get(led.headers["location"]).text
+        assert len(re.findall(r'href="/clients/[\w-]+/clients"', page)) == 2
