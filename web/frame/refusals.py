@@ -16,7 +16,8 @@ from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.sentences import members_of
 from web.frame.api_calls import ApiRefused
-from web.frame.screen import FormRefused, NoRight, NotSignedIn, Screen, open_screen
+from web.frame.screen import FormRefused, NoRight, NotSignedIn, Screen, address_of_page, open_screen
+from web.frame.sent_from import page_of_form
 from web.sessions import cookies
 from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
@@ -87,10 +88,13 @@ async def show_refusal(screen: Screen, refusal: Refusal) -> Response:
 
 
 def _to_sign_in(request: Request) -> Response:
-    path = request.scope["path"] if request.method == "GET" else "/"
-    query = request.scope["query_string"].decode("latin-1")
-    wanted = f"{path}?{query}" if query else path
-    return RedirectResponse(rooted("/sign-in" if wanted == "/" else f"/sign-in?{urlencode({'next': wanted})}"), 303)
+    """On to signing in, and from there to the page that was asked for; of a form, to the page that it stood on."""
+    given = {"next": address_of_page(request) or page_of_form(request)}
+    if given["next"] == "/":
+        given = {}
+    if request.method == "POST":  # forms are shown to nobody who is not signed in
+        given["ended"] = "yes"
+    return RedirectResponse(rooted(f"/sign-in?{urlencode(given)}" if given else "/sign-in"), 303)
 
 
 def _refusal(request: Request, error: Exception, language: Language) -> Refusal:

@@ -25,7 +25,7 @@ from api.http.root_path import rooted
 from api.server.services import Services, services_of
 from web.frame import navigation
 from web.frame.api_calls import Api
-from web.frame.forms import STRANGER_BYTES, most_bytes, read_form
+from web.frame.forms import STRANGER_BYTES, most_bytes, pass_over, read_form
 from web.frame.page_response import PageResponse
 from web.frame.templates import environment
 from web.sessions import cookies, form_tokens
@@ -167,13 +167,20 @@ class Screen:
         return response
 
 
-async def open_screen(request: Request, *, with_form: bool = True) -> Screen:
-    """Find out who calls, and read what a form sent. Raises Problem 421 or 429, FormRefused or DatabaseUnavailable."""
+async def open_screen(request: Request, *, with_form: bool = True, is_public: bool = True) -> Screen:
+    """Find out who calls, and read what a form sent.
+
+    Raises Problem 421 or 429, FormRefused or DatabaseUnavailable; and NotSignedIn, before more of a form is read than a
+    stranger may send, where it is none of a public screen.
+    """
     require_host(request)
     language = choose_language(request.cookies, request.headers.get("accept-language", ""))
     screen = Screen(request, language, await _caller(request), cookies.visit_of(request) or cookies.new_visit())
     if request.method == "POST" and with_form:
         is_known = screen.caller is not None
+        if not is_known and not is_public:
+            await pass_over(request, STRANGER_BYTES)
+            raise NotSignedIn
         most = most_bytes(screen.services.settings.max_file_bytes) if is_known else STRANGER_BYTES
         screen.form = await read_form(request, most)
         if not form_tokens.is_token_of(cookies.visit_of(request), screen.given(form_tokens.FIELD)):

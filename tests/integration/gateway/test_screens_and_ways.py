@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from html import unescape
+from html import escape, unescape
 from uuid import UUID
 
 import httpx
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from shared.batches.claims import finish
 from shared.config import Settings
+from shared.postgres.engine import autocommit
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.integration.gateway.test_screens import browser_of, bulk
 from tests.integration.jobs.jobs_support import page_of, take
@@ -157,3 +158,32 @@ def test_what_was_found_has_an_address_without_what_was_sought(
             assert re.fullmatch(r"/clients/which(.of=[\w-]+%2Fclients){2}", led.headers["location"])
         page = browser.get(led.headers["location"]).text
         assert len(re.findall(r'href="/clients/[\w-]+/clients"', page)) == 2
+
+
+def test_a_form_of_a_session_that_has_ended_leads_back_to_its_page(gateway: Gateway, engine: Engine) -> None:
+    """By way of signing in, which says why; also where the file in it is larger than strangers may send."""
+    site = str(gateway.base_url).rstrip("/")
+    with browser_of(gateway, new_key(engine, OWNER)) as browser:
+        token = _TOKEN.findall(browser.get("/jobs").text)[0]
+        with autocommit(engine) as connection:
+            connection.execute(text("DELETE FROM predictq.sessions"))
+        for path, referer, wanted in (
+            ("/jobs/new", f"{site}/jobs/new?model=default", "/jobs/new?model=default"),
+            ("/acts/repeat", f"{site}/acts/repeat?name=a%26b", "/acts/repeat?name=a%26b"),
+            ("/pauses", f"{site}/", "/"),
+            ("/jobs/new", "", "/jobs/new"),
+            ("/find", "", "/"),
+            ("/find", f"{site}/find", "/"),
+            ("/find", "https://x.example/jobs", "/"),
+            ("/find", "https://[", "/"),
+        ):
+            led = browser.post(path, data={"form_token": token}, headers={"Referer": referer})
+            address = httpx.URL(led.headers["location"])
+            assert (led.status_code, address.path) == (303, "/sign-in")
+            assert dict(address.params) == {**({} if wanted == "/" else {"next": wanted}), "ended": "yes"}, referer
+            page = browser.get(led.headers["location"]).text
+            assert "Your session has ended" in page
+            assert f'name="next" value="{escape(wanted)}"' in page
+        sent = browser.post("/jobs/new/file", data={"form_token": token}, files={"file": b"x" * 300_000})
+        assert (sent.status_code, "ended=yes" in sent.headers["location"]) == (303, True)
+        assert "Your session has ended" not in browser.get("/sign-in?next=/jobs").text

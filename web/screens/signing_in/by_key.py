@@ -105,6 +105,7 @@ async def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: 
         wanted=wanted,
         by_provider=None if screen.services.code_flow is None else f"/sign-in/provider{further}",
         link=link,
+        has_ended=bool(screen.query("ended")) and not refusal,
         back=f"/sign-in{further}",  # without the link and the provider's code: each of them is used once
     )
 
