@@ -187,3 +187,16 @@ def test_a_form_of_a_session_that_has_ended_leads_back_to_its_page(gateway: Gate
         sent = browser.post("/jobs/new/file", data={"form_token": token}, files={"file": b"x" * 300_000})
         assert (sent.status_code, "ended=yes" in sent.headers["location"]) == (303, True)
         assert "Your session has ended" not in browser.get("/sign-in?next=/jobs").text
+
+
+@pytest.mark.parametrize(("roles", "may"), [(("read",), False), (("read", "bulk"), False), (("read", "predict"), True)])
+def test_a_prediction_is_offered_to_whoever_may_ask_for_one(
+    gateway: Gateway, engine: Engine, roles: tuple[str, ...], may: bool
+) -> None:
+    """In the frame, on the overview and on the page of a model."""
+    with browser_of(gateway, new_key(engine, OWNER, roles=roles)) as browser:
+        for path in ("/", "/models/default"):
+            page = browser.get(path)
+            assert page.status_code == 200
+            links = re.findall(r'href="/try(\?[^"]*)?"', page.text)
+            assert (len(links) >= 2) if may else (links == []), path
