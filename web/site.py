@@ -57,11 +57,11 @@ def add_screens(app: FastAPI) -> None:
 
 
 def is_for_people(request: Request) -> bool:
-    """Whether a page answers what nobody serves: a browser asks, and not for a path of the API."""
+    """Whether a page answers what nobody serves, or not by this method: a browser asks, and not a path of the API."""
     try:
         likes_pages = (
             choose(request.headers.get("accept", ""), ("application/problem+json", "text/html")) == "text/html"
         )
     except Problem:
         return False
-    return likes_pages and request.method == "GET" and not request.scope["path"].startswith("/v1/")
+    return likes_pages and request.method in ("GET", "POST") and not request.scope["path"].startswith("/v1/")

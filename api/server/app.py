@@ -45,7 +45,7 @@ from api.server.services import running_services
 from api.server.wire.connections import Connections
 from shared.config import Settings
 from shared.errors import PredictqError
-from web.frame.refusals import show_unknown
+from web.frame.refusals import show_unserved
 from web.site import add_screens, is_for_people
 
 _MODULES = (
@@ -158,8 +158,10 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Fa
 async def _answer_error(request: Request, error: Exception) -> Response:
     if _is_405(request, error):
         error = HTTPException(405, headers={"Allow": ", ".join(_allowed(request))})
-    if isinstance(error, HTTPException) and error.status_code == 404 and is_for_people(request):
-        return await show_unknown(request)
+    if isinstance(error, HTTPException) and error.status_code in (404, 405) and is_for_people(request):
+        page = await show_unserved(request, error.status_code)
+        page.headers.update(error.headers or {})
+        return page
     return error_response(request, error)
 
 

@@ -113,7 +113,7 @@ def test_light_and_dark_can_be_chosen(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("token", [None, "0" * 64, "é"])
-@pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/preferences", "/find"])
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/preferences"])
 def test_no_form_is_taken_without_its_token(stack: Up, path: str, token: str | None) -> None:
     """Neither without one nor with another's, and a key that comes with it signs nobody in."""
     form = {"key": stack.state["api_key"], **({} if token is None else {"form_token": token})}

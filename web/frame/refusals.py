@@ -16,7 +16,8 @@ from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
 from shared.sentences import members_of
 from web.frame.api_calls import ApiRefused
-from web.frame.screen import FormRefused, NoRight, NotSignedIn, Screen, open_screen
+from web.frame.screen import FormRefused, NoRight, NotSignedIn, Screen, address_of_page, open_screen
+from web.frame.sent_from import page_of_form
 from web.sessions import cookies
 from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
@@ -39,6 +40,7 @@ _BY_STATUS = {
     400: (N_("This cannot be read"), N_("Go back and correct it.")),
     403: (N_("No right to this"), N_("Ask an administrator for a key that may do it, and sign in with that.")),
     404: (N_("There is nothing here"), N_("It may be another owner's, or it never was. Check the address.")),
+    405: (N_("There is no page at this address"), N_("It takes what a form sends. Go to the page with the form.")),
     409: (N_("Not possible now"), N_("Look at how it stands, and try again.")),
     410: (N_("This was erased"), N_("Nothing of it is left.")),
     413: (N_("This is too large"), N_("Send less at once, in several parts.")),
@@ -71,13 +73,13 @@ async def answer_to(request: Request, screen: Screen | None, error: Exception) -
     return await show_refusal(screen, refusal)
 
 
-async def show_unknown(request: Request) -> Response:
-    """The page for an address that nobody serves."""
+async def show_unserved(request: Request, status: int) -> Response:
+    """The page for an address that nobody serves (404), or not by this method (405). No form sent to it is read."""
     try:
-        screen = await open_screen(request)
+        screen = await open_screen(request, with_form=False)
     except Exception as error:  # noqa: BLE001 - it becomes a page
         return await answer_to(request, None, error)
-    return await show_refusal(screen, _of_status(404))
+    return await show_refusal(screen, _of_status(status))
 
 
 async def show_refusal(screen: Screen, refusal: Refusal) -> Response:
@@ -86,10 +88,13 @@ async def show_refusal(screen: Screen, refusal: Refusal) -> Response:
 
 
 def _to_sign_in(request: Request) -> Response:
-    path = request.scope["path"] if request.method == "GET" else "/"
-    query = request.scope["query_string"].decode("latin-1")
-    wanted = f"{path}?{query}" if query else path
-    return RedirectResponse(rooted("/sign-in" if wanted == "/" else f"/sign-in?{urlencode({'next': wanted})}"), 303)
+    """On to signing in, and from there to the page that was asked for; of a form, to the page that it stood on."""
+    given = {"next": address_of_page(request) or page_of_form(request)}
+    if given["next"] == "/":
+        given = {}
+    if request.method == "POST":  # forms are shown to nobody who is not signed in
+        given["ended"] = "yes"
+    return RedirectResponse(rooted(f"/sign-in?{urlencode(given)}" if given else "/sign-in"), 303)
 
 
 def _refusal(request: Request, error: Exception, language: Language) -> Refusal:

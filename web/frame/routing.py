@@ -63,7 +63,7 @@ async def _answer(request: Request, answer: Answer, role: str, is_public: bool, 
     screen: Screen | None = None
     try:
         with Deadline(seconds):
-            screen = await open_screen(request)
+            screen = await open_screen(request, is_public=is_public)
             _require(screen, role, is_public)
             return await answer(screen)
     except Exception as error:  # noqa: BLE001 - the last place where it can become a page

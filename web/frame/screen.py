@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
 from starlette.datastructures import FormData
@@ -25,13 +25,14 @@ from api.http.root_path import rooted
 from api.server.services import Services, services_of
 from web.frame import navigation
 from web.frame.api_calls import Api
-from web.frame.forms import STRANGER_BYTES, most_bytes, read_form
+from web.frame.forms import STRANGER_BYTES, most_bytes, pass_over, read_form
 from web.frame.page_response import PageResponse
 from web.frame.templates import environment
 from web.sessions import cookies, form_tokens
 from web.words.language import LANGUAGES, Language, choose_language
 
 Made = TypeVar("Made")
+_OF_QUERY = "%!$&'()*+,;=:@/?"  # what stands in a query as it is (RFC 3986, 3.4)
 
 
 class NotSignedIn(Exception):
@@ -138,7 +139,7 @@ class Screen:
                 form_token=form_tokens.token_of(self.visit),
                 here=self.request.scope["path"],
                 places=navigation.places_for(self.caller, self.request.app.state.screens),
-                **values,
+                **{"back": address_of_page(self.request), **values},
             )
         )
 
@@ -166,13 +167,20 @@ class Screen:
         return response
 
 
-async def open_screen(request: Request) -> Screen:
-    """Find out who calls. Raises Problem 421 or 429, FormRefused or DatabaseUnavailable."""
+async def open_screen(request: Request, *, with_form: bool = True, is_public: bool = True) -> Screen:
+    """Find out who calls, and read what a form sent.
+
+    Raises Problem 421 or 429, FormRefused or DatabaseUnavailable; and NotSignedIn, before more of a form is read than a
+    stranger may send, where it is none of a public screen.
+    """
     require_host(request)
     language = choose_language(request.cookies, request.headers.get("accept-language", ""))
     screen = Screen(request, language, await _caller(request), cookies.visit_of(request) or cookies.new_visit())
-    if request.method == "POST":
+    if request.method == "POST" and with_form:
         is_known = screen.caller is not None
+        if not is_known and not is_public:
+            await pass_over(request, STRANGER_BYTES)
+            raise NotSignedIn
         most = most_bytes(screen.services.settings.max_file_bytes) if is_known else STRANGER_BYTES
         screen.form = await read_form(request, most)
         if not form_tokens.is_token_of(cookies.visit_of(request), screen.given(form_tokens.FIELD)):
@@ -187,6 +195,17 @@ async def _caller(request: Request) -> Caller | None:
     if services.auth.anonymous or not token:
         return services.auth.anonymous
     return await caller_of_session(services, token, address_of(request))
+
+
+def address_of_page(request: Request) -> str:
+    """Where the page that answers a GET can be asked for again: its path and its query, whatever signs stand in them.
+
+    Empty for the answer of a form, which no address leads to.
+    """
+    if request.method != "GET":
+        return ""
+    path, query = quote(request.scope["path"]), quote(request.scope["query_string"], safe=_OF_QUERY)
+    return f"{path}?{query}" if query else path
 
 
 def own_path(given: str) -> str:

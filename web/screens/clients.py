@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from starlette.responses import Response
@@ -20,6 +21,7 @@ from web.words.values import is_same, shown_client, shown_label, shown_value
 routes = ScreenRoutes()
 
 _ROWS = 50  # of a screen
+_MOST_MEANT = 50  # clients of one key, each in a source of its own
 _DRAWN = 200  # answers in the chart
 _SECONDS = 20.0  # a worker is asked what the source has now
 _NOT_A_KEY = 422
@@ -53,7 +55,32 @@ async def _show_known(screen: Screen, key: str, sources: Sequence[str | None]) -
     answered = [answers for answers in found if answers["answers"]]
     if len(answered) == 1:
         return screen.go(client_path(answered[0]))
-    return await screen.show("client_choice.html", found=answered, path=client_path) if answered else None
+    if not answered:
+        return None
+    return screen.go("/clients/which?" + urlencode([("of", _name(answers)) for answers in answered]))
+
+
+@routes.get("/clients/which")
+async def which(screen: Screen) -> Response:
+    """Of the clients that the address names by their hashes and sources, as one key has them: which is meant?"""
+    found = []
+    for named in screen.request.query_params.getlist("of")[:_MOST_MEANT]:
+        client_hash, slash, source = named.partition("/")
+        asked = {**place(source if slash else None), "client_hash": client_hash, "limit": 1}
+        try:
+            found.append(await screen.api.post("/v1/clients/answers", asked))
+        except ApiRefused as refused:  # one that has gone since, or whose only answer is still awaited
+            if refused.status != _NOT_FOUND:
+                raise
+    if not found:
+        raise ApiRefused(_NOT_FOUND, {})
+    return await screen.show("client_choice.html", found=found, path=client_path)
+
+
+def _name(answers: Mapping[str, Any]) -> str:
+    """A client in an address: her hash, and her source where she has one."""
+    source = answers["source"]
+    return str(answers["client_hash"]) + ("" if source is None else f"/{source}")
 
 
 @routes.get("/clients/{client_hash}/{source:path}", seconds=_SECONDS)

@@ -1,19 +1,21 @@
 """The field at the top of every screen: a job, a request, a client, a model or a source, by what people know of it.
 
 A client's key may be anything, and never stands in an address: what is sought goes with a form, and clients come first.
+Where several things fit, the browser is led to an address with what was found, to which it can come back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import Response
 
-from web.frame.api_calls import ApiRefused, path_part
+from web.frame.api_calls import ApiRefused, known_uuid, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.clients import show_client_of_key
@@ -32,6 +34,7 @@ class Hit:
     """A model or a source of that name, and where it is shown."""
 
     kind: str
+    place: str
     name: str
     path: str
 
@@ -50,24 +53,46 @@ async def find(screen: Screen) -> Response:
     if client is not None:
         return client
     jobs = {**await _jobs(screen, id=text.replace("...", "…")), **await _jobs(screen, name=text)}
-    hits = [hit async for hit in _hits(screen, text)]
+    hits = [hit async for hit in _hits(screen, lambda _, name: text.casefold() in name.casefold())]
     paths = [*(f"/jobs/{job_id}" for job_id in jobs), *(hit.path for hit in hits)]
     if len(paths) == 1:
         return screen.go(paths[0])
-    shown = list(jobs.values())[:_MOST]
-    return await screen.show(
-        "find.html", status=200 if paths else _UNKNOWN, jobs=shown, most=_MOST, hits=hits, sought=text
-    )
+    if paths:
+        found = [*(("job", job_id) for job_id in list(jobs)[:_MOST]), *((hit.place, hit.name) for hit in hits)]
+        return screen.go(f"/found?{urlencode(found)}")
+    return await screen.show("find.html", status=_UNKNOWN, jobs=[], most=_MOST, hits=[], sought=text)
 
 
-async def _hits(screen: Screen, text: str) -> AsyncIterator[Hit]:
-    """Models, and sources where somebody may see them, by a part of their names."""
+@routes.get("/found")
+async def found(screen: Screen) -> Response:
+    """What was found, where several things fit: those that the address names, as far as somebody may see them."""
+    named = screen.request.query_params
+    jobs = [await _job(screen, job_id) for job_id in named.getlist("job")[:_MOST]]
+    shown = [job for job in jobs if job is not None]
+    hits = [hit async for hit in _hits(screen, lambda place, name: name in named.getlist(place))]
+    status = 200 if shown or hits else _UNKNOWN
+    return await screen.show("find.html", status=status, jobs=shown, most=_MOST, hits=hits, sought="")
+
+
+async def _hits(screen: Screen, fits: Callable[[str, str], bool]) -> AsyncIterator[Hit]:
+    """Models, and sources where somebody may see them, of which the place and the name fit."""
     places = [(N_("Model"), "models"), *([(N_("Source"), "sources")] if screen.signed_in.may("admin") else [])]
     for kind, place in places:
         known = (await screen.api.get(f"/v1/{place}"))[place]
-        names = sorted(item["name"] for item in known if text.casefold() in item["name"].casefold())
+        names = sorted(item["name"] for item in known if fits(place, item["name"]))
         for name in names[:_MOST]:
-            yield Hit(kind, name, f"/{place}/{path_part(name)}")
+            yield Hit(kind, place, name, f"/{place}/{path_part(name)}")
+
+
+async def _job(screen: Screen, job_id: str) -> dict[str, Any] | None:
+    """The job of this id; None where there is none for whoever looks."""
+    try:
+        job: dict[str, Any] = await screen.api.get(f"/v1/jobs/{known_uuid(job_id)}")
+    except ApiRefused as refused:
+        if refused.status not in _NONE_SUCH:
+            raise
+        return None
+    return job
 
 
 async def _jobs(screen: Screen, **wanted: str) -> dict[str, dict[str, Any]]:

@@ -82,7 +82,7 @@ def find(gateway: Gateway, sought: str) -> httpx.Response:
 def test_open_jobs_are_cancelled_at_once_among_more_that_have_ended(gateway: Gateway, ready: Engine) -> None:
     """However many: the count is shown and typed, once; what was accepted after it was shown stays."""
     waiting = [bulk(ready) for _ in range(60)]
-    page = gateway.get("/acts/cancel")
+    page = gateway.get("/acts/cancel?all=yes")
     assert "60 jobs" in page.text
     assert page.text.count("<tr>") == 11  # the head, and the newest ten
     assert "The newest 10" in page.text
@@ -107,7 +107,9 @@ def test_the_find_field_finds_what_people_read(gateway: Gateway, ready: Engine) 
         answer = find(gateway, sought)
         assert answer.headers.get("location") == f"/jobs/{job}", sought
     assert find(gateway, "DEFAU").headers["location"] == "/models/default"
-    several = find(gateway, "run of")
+    led = find(gateway, "run of")
+    assert (led.status_code, "run+of" in led.headers["location"].lower()) == (303, False)
+    several = gateway.get(led.headers["location"])  # an address, to which a browser can come back
     assert several.status_code == 200
     assert all(f"/jobs/{one}" in several.text for one in (job, other))
     assert "Run of &lt;July&gt;" in several.text

@@ -10,7 +10,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +18,8 @@ from starlette.responses import Response
 from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
-from web.screens.jobs.listing import filter_of, for_api
+from web.screens.jobs.known_acts import ACTS, OPEN, Act
+from web.screens.jobs.listing import FILTERS, filter_of, for_api
 from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 
@@ -28,65 +28,22 @@ routes = ScreenRoutes()
 MOST = 50  # jobs of one act
 _SHOWN = 10  # of those that are cancelled by a filter
 _ANSWERED = ("succeeded", "failed", "cancelled")
-_OPEN = ("queued", "running")
 _SECONDS = 3.0  # after which the rest is left for another press
 _CANCEL_SECONDS = 50.0  # the same where thousands are cancelled
 _PAGE_SECONDS = 60.0
 _NOT_SHOWN = (403, 404)  # of a job that is another owner's, or whose reader may see none
+_ALL = ("all", "yes")  # of an address without a filter
+_CHOOSE = N_("The address names no job, or a filter that cannot be read. Choose jobs in the list first.")
 _NOT_ASKED_FOR = N_("That is not what was asked for. Nothing was done.")
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something that can be done to a job."""
-
-    name: str
-    title: str
-    title_many: str
-    promise: str  # what happens, and what does not
-    is_dangerous: bool = False
-
-    def fits(self, job: dict[str, Any]) -> bool:
-        """Whether it can be done to this job as it stands."""
-        is_open = job["status"] in _OPEN
-        if self.name == "cancel":
-            return is_open
-        if job["kind"] != "bulk":
-            return False
-        return not is_open and bool(job["request_counts"]["failed"]) if self.name == "retry" else True
-
-
-ACTS = {
-    act.name: act
-    for act in (
-        Act(
-            "cancel",
-            N_("Cancel this job"),
-            N_("Cancel these jobs"),
-            N_("Rows that are not answered yet will not be. Answers that were given stay. This cannot be taken back."),
-            is_dangerous=True,
-        ),
-        Act(
-            "repeat",
-            N_("Ask the same again"),
-            N_("Ask the same again"),
-            N_("A new job for each, of the same filter or the same clients, by the version that is live now."),
-        ),
-        Act(
-            "retry",
-            N_("Retry the failed rows"),
-            N_("Retry the failed rows"),
-            N_("A new job for each, of its rows that have an error. The jobs shown here stay as they are."),
-        ),
-    )
-}
 
 
 @routes.get("/acts/{act}")
 async def look(screen: Screen) -> Response:
-    """What the act would do: to the job `?job=`, else to the jobs of the filter in the address."""
+    """What the act would do: to the job `?job=`, to the jobs of the filter in the address, with `?all=yes` to all."""
     act, wanted = _act(screen), filter_of(screen)
     job_id = screen.query("job")
+    if not job_id and not _is_plain(screen, wanted):
+        return await _nothing_chosen(screen, act)
     if not job_id and _is_by_filter(screen, act):
         return await _look_at_filter(screen, act, datetime.now(UTC).isoformat())
     if job_id:
@@ -167,6 +124,25 @@ async def _again(screen: Screen, act: Act, ids: list[str]) -> Response:
     )
 
 
+def _is_plain(screen: Screen, wanted: Mapping[str, str]) -> bool:
+    """Whether the address says which jobs are meant: a part of a filter that is not understood would widen it."""
+    given = {name for name in FILTERS if screen.query(name)}
+    return given == set(wanted) and (bool(given) or screen.query(_ALL[0]) == _ALL[1])
+
+
+async def _nothing_chosen(screen: Screen, act: Act) -> Response:
+    return await screen.show(
+        "act.html",
+        status=422,
+        act=act,
+        jobs=[],
+        is_one=False,
+        has_more=False,
+        count=0,
+        wrong=screen.say(_CHOOSE),
+    )
+
+
 def _is_operators(screen: Screen, act: Act) -> bool:
     """Whether it may be done to jobs of others, which are not shown: by whoever operates the service."""
     return act.name == "cancel" and screen.signed_in.may("operate")
@@ -199,7 +175,7 @@ async def _look_at_filter(screen: Screen, act: Act, shown_at: str, *, wrong: str
     wanted = filter_of(screen)
     jobs: list[dict[str, Any]] = []
     found = {"matching": 0, "more": False}
-    if wanted.get("status", "queued") in _OPEN:
+    if wanted.get("status", "queued") in OPEN:
         found = await screen.api.post("/v1/jobs/cancel", {**_order(screen, shown_at), "dry_run": True})
         jobs, _ = await _matching(screen, act, wanted, most=_SHOWN)
     count = max(found["matching"], len(jobs))
@@ -266,7 +242,7 @@ def _statuses(act: Act, wanted: Mapping[str, str]) -> Sequence[str]:
     given = wanted.get("status", "")
     if act.name != "cancel":
         return (given,)
-    return [status for status in _OPEN if given in ("", status)]
+    return [status for status in OPEN if given in ("", status)]
 
 
 def _fields(jobs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -97,11 +97,16 @@ async def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: 
     With `link` it has a button that follows it.
     """
     wanted = own_path(wanted or screen.query("next") or screen.given("next"))
-    by_provider = None
-    if screen.services.code_flow is not None:
-        by_provider = "/sign-in/provider" + ("" if wanted == "/" else f"?{urlencode({'next': wanted})}")
+    further = "" if wanted == "/" else f"?{urlencode({'next': wanted})}"
     return await screen.show(
-        "sign_in.html", status=status, refusal=refusal, wanted=wanted, by_provider=by_provider, link=link
+        "sign_in.html",
+        status=status,
+        refusal=refusal,
+        wanted=wanted,
+        by_provider=None if screen.services.code_flow is None else f"/sign-in/provider{further}",
+        link=link,
+        has_ended=bool(screen.query("ended")) and not refusal,
+        back=f"/sign-in{further}",  # without the link and the provider's code: each of them is used once
     )
 
 
