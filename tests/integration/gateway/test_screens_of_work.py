@@ -160,6 +160,34 @@ def test_enter_in_the_filter_of_a_new_job_counts(gateway: Gateway, monkeypatch: 
         assert re.findall(r"<button[^>]*>", shown)[0].startswith('<button class="unseen" name="act" value="count"')
 
 
+@pytest.mark.parametrize("act", ["count", "send"])
+def test_a_condition_without_its_column_is_not_left_out(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """It is said at its row, and nothing typed is lost; whoever counts all clients asks for no condition."""
+
+    async def counted(*_: Any, **__: Any) -> dict[str, int]:
+        return {"count": 20}
+
+    monkeypatch.setattr(Errands, "run", counted)
+    (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', gateway.get("/jobs/new").text))
+    first = {"column0": "age", "sign0": "gte", "value0": "30"}
+    rows = {**first, "column1": "", "sign1": "", "value1": "Sales", "column2": "", "sign2": "null", "value2": ""}
+    fields = {"form_token": token, "model": "default", "name": "some", "counted": "{}", **rows}
+    page = gateway.post("/jobs/new", data={**fields, "act": act})
+    assert page.status_code == 422
+    assert re.search(r'name="column1"[^>]* aria-invalid="true" aria-describedby="wrong1">', page.text)
+    assert 'id="wrong1">Choose a column for “Sales”.<' in page.text
+    assert 'id="wrong2">Choose a column for this comparison.<' in page.text
+    assert 'id="wrong0"' not in page.text
+    assert 'name="value1" value="Sales"' in page.text
+    assert "clients fit now" not in page.text
+    more = gateway.post("/jobs/new", data={**fields, "act": "more"}).text
+    assert 'name="value1" value="Sales"' in more
+    assert 'id="wrong' not in more
+    assert "Score 20 clients" in gateway.post("/jobs/new", data={**fields, "act": "count-all"}).text
+
+
 def test_a_file_that_was_chosen_and_is_empty_is_called_so(gateway: Gateway) -> None:
     """And not asked for again; the name of either job is kept in its own form."""
     token = dict(re.findall(r'name="(form_token)" value="([^"]+)"', gateway.get("/jobs/new").text))
