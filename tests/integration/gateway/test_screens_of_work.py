@@ -160,6 +160,33 @@ def test_enter_in_the_filter_of_a_new_job_counts(gateway: Gateway, monkeypatch: 
         assert re.findall(r"<button[^>]*>", shown)[0].startswith('<button class="unseen" name="act" value="count"')
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "There is no model “defualt”."), ("fr", "Il n’y a pas de modèle")]
+)
+def test_a_pause_that_is_refused_is_asked_for_again_with_what_was_typed(
+    gateway: Gateway, engine: Engine, language: str, said: str
+) -> None:
+    """Of a model that is misspelt, at its field; of one that the key is not for, too; and where nothing is named."""
+    fields = {"queue": "bulk", "model": "defualt", "reason": "the <night> shift"}
+    with browser_of(gateway, new_key(engine, OWNER, roles=("read", "operate")), language) as browser:
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get("/").text))
+        page = browser.post("/pauses", data={"form_token": token, **fields})
+        assert page.status_code == 422
+        assert re.search(f'id="pause-wrong">{said}', page.text)
+        assert re.search(r'name="model" value="defualt"[^>]* aria-describedby="pause-wrong"', page.text)
+        assert 'value="the &lt;night&gt; shift"' in page.text
+        assert '<option value="bulk" selected>' in page.text
+        assert '<details id="pause-form" open>' in page.text
+        nothing = browser.post("/pauses", data={"form_token": token, **fields, "queue": "", "model": ""})
+        assert (nothing.status_code, 'id="pause-wrong"' in nothing.text) == (422, True)
+        done = browser.post("/pauses", data={"form_token": token, **fields, "model": "default"}, follow_redirects=False)
+        assert (done.status_code, done.headers["location"]) == (303, "/#pauses")
+    with browser_of(gateway, new_key(engine, OWNER, roles=("operate",), models=["default"]), language) as browser:
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get("/").text))
+        page = browser.post("/pauses", data={"form_token": token, **fields})
+        assert (page.status_code, 'id="pause-wrong"' in page.text) == (422, True)
+
+
 @pytest.mark.parametrize("act", ["count", "send"])
 def test_a_condition_without_its_column_is_not_left_out(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, act: str
