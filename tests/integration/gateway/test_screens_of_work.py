@@ -335,6 +335,20 @@ def test_the_screen_of_a_model_leads_to_what_is_done_with_it(gateway: Gateway, e
     assert "/try?model=" not in page
 
 
+def test_a_long_name_of_a_model_is_cut_where_it_would_widen_the_screen(gateway: Gateway, engine: Engine) -> None:
+    """In the form of a new key and in the filter of jobs, with an ellipsis; what the form sends is the whole name."""
+    name = "x" * 90 + "end"
+    with autocommit(engine) as connection:
+        connection.execute(text("INSERT INTO predictq.models (name, task) VALUES (:name, 'binary')"), {"name": name})
+    with browser_of(gateway, new_key(engine, "root", is_admin=True)) as browser:
+        for path in ("/keys/new", "/jobs", f"/jobs?model={name}"):
+            page = browser.get(path).text
+            assert f'value="{name}"' in page
+            shown = re.sub(r"<[^>]*>", "", page.replace(f'<span class="unseen">{name}</span>', ""))
+            assert name not in shown
+            assert re.search(r"x+…x+end", shown)
+
+
 @pytest.mark.parametrize("name", ["a/b", "a:b", "1st"])
 def test_a_name_that_no_model_can_have_is_refused_in_the_readers_language(
     gateway: Gateway, engine: Engine, name: str
