@@ -26,9 +26,25 @@ _STATES = ("running", "queued", "failed")
 _NOT_FOR_THEM = (403, 404)  # somebody may not see it: the rest is shown all the same
 
 
+@dataclass(frozen=True, slots=True)
+class PauseWish:
+    """What the form that pauses work says, and why it was refused."""
+
+    queue: str = ""
+    model: str = ""
+    reason: str = ""
+    refusal: str = ""
+    is_of_model: bool = False  # whether the refusal is of that field
+
+
 @routes.get("/")
 async def overview(screen: Screen) -> Response:
     """What happens now, what happened in the last hour, and what needs somebody."""
+    return await show_overview(screen, PauseWish())
+
+
+async def show_overview(screen: Screen, wish: PauseWish) -> Response:
+    """The screen, with what was said so far of a pause."""
     jobs, health, samples, workers, attention, pauses = await asyncio.gather(
         _jobs(screen),
         read_health(screen),
@@ -43,10 +59,13 @@ async def overview(screen: Screen) -> Response:
     rate = None if workers is None else sum(worker["rows_per_second"] or 0.0 for worker in workers["workers"])
     return await screen.show(
         "overview.html",
+        status=422 if wish.refusal else 200,
+        wish=wish,
         now=datetime.now(UTC).isoformat(),
         jobs=jobs.shown,
         counts=jobs.counts,
-        per_minute=round(60 * rate) if rate is not None else hour.now if samples is not None else None,
+        per_minute=None if samples is None else hour.now,
+        per_second=None if rate is None else round(rate),
         waiting=sum(queue["waiting_rows"] for queue in queues.values()),
         waits=list(_waits(queues, rate or 0.0, held)),
         oldest=max((queue["oldest_seconds"] for queue in queues.values()), default=0.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -9,8 +10,12 @@ from starlette.responses import Response
 from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.overview import PauseWish, show_overview
+from web.words.api_refusals import told_refusal
 
 routes = ScreenRoutes()
+
+_OF_THE_FORM = (403, 404, 422)  # not this model, no such model, or not like this: the form says it
 
 
 async def read_pauses(screen: Screen, model: str = "", queues: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -26,8 +31,16 @@ async def read_pauses(screen: Screen, model: str = "", queues: tuple[str, ...] =
 @routes.post("/pauses", role="operate")
 async def pause(screen: Screen) -> Response:
     """Hold work back. Jobs are accepted as ever, and lose nothing."""
-    wanted = {"queue": screen.given("queue") or None, "model": screen.given("model") or None}
-    await screen.api.post("/v1/pauses", {**wanted, "reason": screen.given("reason")})
+    wish = PauseWish(screen.given("queue"), screen.given("model"), screen.given("reason"))
+    order = {"queue": wish.queue or None, "model": wish.model or None, "reason": wish.reason}
+    try:
+        await screen.api.post("/v1/pauses", order)
+    except ApiRefused as refused:
+        if refused.status not in _OF_THE_FORM:
+            raise
+        told = told_refusal(screen.language, refused.problem)
+        is_of_model = refused.code == "model-unknown" or refused.problem.get("reason") == "other-models"
+        return await show_overview(screen, replace(wish, refusal=told, is_of_model=is_of_model))
     return screen.go("/#pauses")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -61,12 +62,21 @@ async def ask(screen: Screen) -> Response:
         if (value := _value(screen.language, spec, given[spec["name"]])) is not None
     }
     try:
-        job = await screen.api.post("/v1/predict_raw", {"model": version["model"], "features": features}, prefer=_WAIT)
+        asked = {"model": version["model"], "features": features}
+        job = await screen.api.post("/v1/predict_raw", asked, prefer=_WAIT, **_repeats(screen, asked))
     except ApiRefused as refused:
         if refused.status != _REFUSED:
             raise
         return await _show(screen, choice, given, None, _wrong(screen, refused), features)
     return await _show(screen, choice, given, job, {}, features)
+
+
+def _repeats(screen: Screen, asked: Mapping[str, Any]) -> dict[str, str]:
+    """The Idempotency-Key: the same form with the same values is one prediction, however often a page is loaded."""
+    once = screen.given("once")
+    if not once:
+        return {}
+    return {"idempotency_key": hashlib.sha256(json.dumps([once, asked], sort_keys=True).encode()).hexdigest()}
 
 
 async def _show(

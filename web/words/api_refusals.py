@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from web.words.catalogues import N_
+from web.words.conditions import SEMICOLON
 from web.words.language import Language, in_english
 
 _MOST = 5  # flaws of one answer that are told
@@ -104,7 +105,7 @@ def told_refusal(language: Language, problem: Mapping[str, Any]) -> Markup:
     if any("about" in flaw for flaw in flaws):
         rest = len(flaws) - _MOST
         more = [Markup("…")] if rest > 0 else []
-        return Markup("; ").join([*(told_flaw(language, flaw) for flaw in flaws[:_MOST]), *more])
+        return escape(language.say(SEMICOLON)).join([*(told_flaw(language, flaw) for flaw in flaws[:_MOST]), *more])
     code = str(problem.get("type", "")).rpartition("/")[2]
     return told_flaw(language, {"code": code, "detail": "", **problem})
 

@@ -17,12 +17,14 @@ SIGNS = {
     "lt": N_("less than"),
     "null": N_("is empty"),
 }
+SEMICOLON = N_("; ")  # in French with a space before it
 _MOST = 10  # values of a list that are shown
 
 
 def filter_words(language: Language, where: Mapping[str, Any]) -> str:
     """All that must hold, separated by semicolons."""
-    return "; ".join(f"{column} {words}" for column, value in where.items() for words in _conditions(language, value))
+    mark = language.say(SEMICOLON)
+    return mark.join(f"{column} {words}" for column, value in where.items() for words in _conditions(language, value))
 
 
 def _conditions(language: Language, value: Any) -> Iterator[str]:

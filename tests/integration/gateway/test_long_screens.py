@@ -82,6 +82,17 @@ def test_every_answer_of_a_client_is_reached_by_links(gateway: Gateway, engine: 
     assert shown == sorted(set(shown), key=lambda id_: [-int(part) for part in id_.split("-")])
 
 
+def test_only_what_was_answered_is_counted_as_an_answer_of_a_client(gateway: Gateway, engine: Engine) -> None:
+    """A row that ended in an error has no answer, as one that was cancelled has none."""
+    accept_keys(engine, bulk_job(engine), ListedIds([CLIENT] * 5), 5)
+    held = take(engine)
+    hashes = KeyHashes(as_worker(engine))(np.array([CLIENT] * 5, np.int64), held.source_id or 0).tolist()
+    finish(engine, [(held, replace(page_of(held, errors=2), key_hashes=hashes))])
+    client_hash = gateway.post("/v1/clients/answers", json=WANTED).json()["client_hash"]
+    lead = gateway.get(f"/clients/{client_hash}/clients").text.partition("<h1>")[2].partition("</p>")[0]
+    assert lead.endswith(" · 3 answers · 2 rows without an answer"), lead
+
+
 def test_a_client_of_one_list_of_answers_has_no_link_to_older_ones(gateway: Gateway, engine: Engine) -> None:
     """The last answer is the end, also where it fills the list."""
     answer(engine, 5)

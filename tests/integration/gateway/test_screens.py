@@ -168,6 +168,26 @@ def test_the_overview_splits_its_figures_by_queue_and_model(gateway: Gateway, re
     assert re.search(r'<td class="number">1,320</td><td class="number">660</td></tr>', page)
 
 
+def test_the_answers_a_minute_are_those_of_a_minute_and_not_of_five_seconds(gateway: Gateway, ready: Engine) -> None:
+    """736 rows in a minute are 736 answers, at whatever speed; how fast it goes now is said in its own unit."""
+    with autocommit(ready) as connection:
+        connection.execute(
+            text("""
+            INSERT INTO predictq.samples (at, name, queue, model, value)
+            SELECT date_trunc('minute', now()) + make_interval(mins => minute),
+                   'rows_per_second', 'bulk', 'churn', 736 / 60.0
+            FROM generate_series(-1, 1) AS minute
+            """)
+        )
+        beat(connection, Worker("w@host", 1, ["bulk"], None, [""], {}, rows_per_second=144.4))
+    for language, said in (("en", "144 rows a second now"), ("fr", "144 lignes par seconde en ce moment")):
+        with browser_of(gateway, new_key(ready, OWNER, roles=("read", "operate")), language) as browser:
+            page = browser.get("/").text
+        tile = page.partition('<section class="card quarter tile">')[2].partition("</section>")[0]
+        assert f'<p class="figure">736</p><p class="quiet">{said}<br>' in tile
+        assert re.search(r'aria-label="[^"]*736', page), "the chart says the same"
+
+
 def test_the_overview_says_what_each_worker_has_loaded_and_does(gateway: Gateway, ready: Engine) -> None:
     """Versions by name, batches by model and job, the first few of them; nothing of models that a key may not use."""
     with autocommit(ready) as connection:

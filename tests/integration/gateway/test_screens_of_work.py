@@ -160,6 +160,61 @@ def test_enter_in_the_filter_of_a_new_job_counts(gateway: Gateway, monkeypatch: 
         assert re.findall(r"<button[^>]*>", shown)[0].startswith('<button class="unseen" name="act" value="count"')
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "There is no model “defualt”."), ("fr", "Il n’y a pas de modèle")]
+)
+def test_a_pause_that_is_refused_is_asked_for_again_with_what_was_typed(
+    gateway: Gateway, engine: Engine, language: str, said: str
+) -> None:
+    """Of a model that is misspelt, at its field; of one that the key is not for, too; and where nothing is named."""
+    fields = {"queue": "bulk", "model": "defualt", "reason": "the <night> shift"}
+    with browser_of(gateway, new_key(engine, OWNER, roles=("read", "operate")), language) as browser:
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get("/").text))
+        page = browser.post("/pauses", data={"form_token": token, **fields})
+        assert page.status_code == 422
+        assert re.search(f'id="pause-wrong">{said}', page.text)
+        assert re.search(r'name="model" value="defualt"[^>]* aria-describedby="pause-wrong"', page.text)
+        assert 'value="the &lt;night&gt; shift"' in page.text
+        assert '<option value="bulk" selected>' in page.text
+        assert '<details id="pause-form" open>' in page.text
+        nothing = browser.post("/pauses", data={"form_token": token, **fields, "queue": "", "model": ""})
+        assert (nothing.status_code, 'id="pause-wrong"' in nothing.text) == (422, True)
+        done = browser.post("/pauses", data={"form_token": token, **fields, "model": "default"}, follow_redirects=False)
+        assert (done.status_code, done.headers["location"]) == (303, "/#pauses")
+    with browser_of(gateway, new_key(engine, OWNER, roles=("operate",), models=["default"]), language) as browser:
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get("/").text))
+        page = browser.post("/pauses", data={"form_token": token, **fields})
+        assert (page.status_code, 'id="pause-wrong"' in page.text) == (422, True)
+
+
+@pytest.mark.parametrize("act", ["count", "send"])
+def test_a_condition_without_its_column_is_not_left_out(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """It is said at its row, and nothing typed is lost; whoever counts all clients asks for no condition."""
+
+    async def counted(*_: Any, **__: Any) -> dict[str, int]:
+        return {"count": 20}
+
+    monkeypatch.setattr(Errands, "run", counted)
+    (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', gateway.get("/jobs/new").text))
+    first = {"column0": "age", "sign0": "gte", "value0": "30"}
+    rows = {**first, "column1": "", "sign1": "", "value1": "Sales", "column2": "", "sign2": "null", "value2": ""}
+    fields = {"form_token": token, "model": "default", "name": "some", "counted": "{}", **rows}
+    page = gateway.post("/jobs/new", data={**fields, "act": act})
+    assert page.status_code == 422
+    assert re.search(r'name="column1"[^>]* aria-invalid="true" aria-describedby="wrong1">', page.text)
+    assert 'id="wrong1">Choose a column for “Sales”.<' in page.text
+    assert 'id="wrong2">Choose a column for this comparison.<' in page.text
+    assert 'id="wrong0"' not in page.text
+    assert 'name="value1" value="Sales"' in page.text
+    assert "clients fit now" not in page.text
+    more = gateway.post("/jobs/new", data={**fields, "act": "more"}).text
+    assert 'name="value1" value="Sales"' in more
+    assert 'id="wrong' not in more
+    assert "Score 20 clients" in gateway.post("/jobs/new", data={**fields, "act": "count-all"}).text
+
+
 def test_a_file_that_was_chosen_and_is_empty_is_called_so(gateway: Gateway) -> None:
     """And not asked for again; the name of either job is kept in its own form."""
     token = dict(re.findall(r'name="(form_token)" value="([^"]+)"', gateway.get("/jobs/new").text))
@@ -278,6 +333,20 @@ def test_the_screen_of_a_model_leads_to_what_is_done_with_it(gateway: Gateway, e
     page = gateway.get(f"/models/{name}").text
     assert f'<h1><span dir="auto">{name}</span>' in page
     assert "/try?model=" not in page
+
+
+def test_a_long_name_of_a_model_is_cut_where_it_would_widen_the_screen(gateway: Gateway, engine: Engine) -> None:
+    """In the form of a new key and in the filter of jobs, with an ellipsis; what the form sends is the whole name."""
+    name = "x" * 90 + "end"
+    with autocommit(engine) as connection:
+        connection.execute(text("INSERT INTO predictq.models (name, task) VALUES (:name, 'binary')"), {"name": name})
+    with browser_of(gateway, new_key(engine, "root", is_admin=True)) as browser:
+        for path in ("/keys/new", "/jobs", f"/jobs?model={name}"):
+            page = browser.get(path).text
+            assert f'value="{name}"' in page
+            shown = re.sub(r"<[^>]*>", "", page.replace(f'<span class="unseen">{name}</span>', ""))
+            assert name not in shown
+            assert re.search(r"x+…x+end", shown)
 
 
 @pytest.mark.parametrize("name", ["a/b", "a:b", "1st"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from shared.erasure.keys import client_key, read_source
 from shared.exports import ExportGone, ExportInterrupted, begin_export, copy_export_piece, end_export, write_pieces
 from shared.postgres.engine import autocommit, transaction
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.integration.gateway.test_screens import browser_of
 from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, submit_bulk
 from worker.errands.runner import ErrandRunner
@@ -98,6 +100,28 @@ def test_answers_come_as_the_file_that_was_asked_for(gateway: Gateway, engine: E
     expected = gateway.get(f"/v1/jobs/{job}/results").json()["rows"]
     assert rows_of(kind, found.content) == expected
     assert gateway.post(f"/v1/jobs/{job}/exports", params={"format": kind}).headers["location"] == path
+
+
+def test_the_page_of_a_file_says_when_the_download_has_begun(gateway: Gateway, engine: Engine) -> None:
+    """And stays, with a way back to the job: a browser that gets a file leaves the page as it was."""
+    job = submit_bulk(engine, [3, 1, 2]).job_id
+    answer_batches(engine)
+    with browser_of(gateway, new_key(engine, OWNER)) as browser:
+        (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get(f"/jobs/{job}").text))
+        asked = browser.post(f"/jobs/{job}/files", data={"form_token": token, "format": "xlsx"})
+        path = asked.headers["location"]
+        waiting = browser.get(path)
+        assert (waiting.headers["refresh"], "The file is being written" in waiting.text) == ("1", True)
+        assert browser.get(path, params={"get": 1}).headers["refresh"] == "1"
+        write_all(engine)
+        page = browser.get(path)
+        assert page.headers["refresh"] == f"0; url={path}?get=1"
+        assert "The download has begun" in page.text
+        assert "is being written" not in page.text
+        assert f'href="/jobs/{job}">Back to the job</a>' in page.text
+        file = browser.get(path, params={"get": 1})
+        assert file.headers["content-disposition"] == f'attachment; filename="{job}.xlsx"'
+        assert len(rows_of("xlsx", file.content)) == 3
 
 
 def test_a_file_that_no_worker_writes_is_not_waited_for(gateway: Gateway, engine: Engine) -> None:

@@ -48,6 +48,13 @@ def contrast(one: Colour, other: Colour) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def test_no_number_of_a_table_of_features_is_broken_within() -> None:
+    """A cell that may break anywhere is as narrow as one letter; the table scrolls instead."""
+    rules = re.findall(r"^ *(table\.features [^{]*)\{([^}]*)\}", CSS, re.MULTILINE)
+    assert rules
+    assert [selector for selector, body in rules if "anywhere" in body or "break-all" in body] == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_what_is_drawn_is_seen(theme: str) -> None:
     """Series of charts, the bars below a threshold, and the edges of what is filled in."""

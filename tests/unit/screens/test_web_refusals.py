@@ -52,7 +52,7 @@ def refused_features(*values: object) -> FeaturesRefused:
     [
         (JobUnknown(UUID(int=1)), "Il n’y a pas de travail 00000000-0000-0000-0000-000000000001."),
         (refused_features("x"), "age doit être un nombre entier de 18 à 120"),
-        (refused_features(None, 7), "age manque; age doit être au moins 18 ; il est écrit « 7 »"),
+        (refused_features(None, 7), "age manque\N{NO-BREAK SPACE}; age doit être au moins 18 ; il est écrit « 7 »"),
         (NoLiveModel(), "Aucun modèle n’est en service : enregistrez-en un et mettez-le en service."),
         (
             NoLiveModel("x"),

@@ -10,6 +10,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 from tests.support import ROOT
+from web.words.api_refusals import told_refusal
 from web.words.audit_acts import ACTIONS
 from web.words.catalogues import LOCALES, read_catalogue
 from web.words.conditions import filter_words
@@ -116,3 +117,10 @@ def recorded() -> Iterator[str]:
 def test_every_act_of_the_audit_log_has_words() -> None:
     """And no words are kept for what nobody does."""
     assert set(recorded()) == set(ACTIONS)
+
+
+def test_a_semicolon_in_french_has_its_space() -> None:
+    """Between the conditions of a filter, as between the flaws of a form; it does not begin a line."""
+    assert "\N{NO-BREAK SPACE}; " in filter_words(choose_language({}, "fr"), {"age": {"gte": 30, "lt": 40}})
+    flaws = [{"reason": "missing", "about": {"name": name}, "detail": ""} for name in ("a", "b")]
+    assert "\N{NO-BREAK SPACE}; b" in told_refusal(choose_language({}, "fr"), {"errors": flaws})

@@ -35,6 +35,14 @@ _OVERLAPS = {
     str(7 * _DAY): N_("for a week"),
     str(30 * _DAY): N_("for 30 days"),
 }
+_MADE_BEFORE = N_(
+    "This form was sent before: the key below was made then, and cannot be shown again. If nobody copied it, "
+    "replace it."
+)
+_REPLACED_BEFORE = N_(
+    "The key %(prefix)s… was replaced before, by the one below, which cannot be shown again. If nobody copied it, "
+    "replace it."
+)
 _ACTIVE = State("✓", N_("active"), "good")
 _EXPIRED = State("○", N_("expired"), "still")
 _REVOKED = State("✕", N_("revoked"), "still")
@@ -80,7 +88,10 @@ async def make_key(screen: Screen) -> Response:
         note=screen.given("note"),
     )
     try:
-        made = await screen.api.post("/v1/keys", _order(screen, wish))
+        order = _order(screen, wish)
+        if (earlier := await _made_since(screen, screen.given("newest"), order)) is not None:
+            return await _one(screen, earlier, notice=screen.say(_MADE_BEFORE))
+        made = await screen.api.post("/v1/keys", order)
     except (ApiRefused, ValueError) as error:
         if isinstance(error, ApiRefused) and error.status != 422:
             raise
@@ -92,7 +103,7 @@ async def make_key(screen: Screen) -> Response:
 @routes.get("/keys/{prefix}", role="admin")
 async def key(screen: Screen) -> Response:
     """One key, and what can be done with it."""
-    return await _one(screen, "")
+    return await _one(screen, screen.path("prefix"))
 
 
 @routes.post("/keys/{prefix}/rotate", role="admin")
@@ -100,7 +111,14 @@ async def rotate(screen: Screen) -> Response:
     """Make the key that takes its place, and show it this once."""
     overlap = screen.given("overlap")
     order = {"overlap_seconds": float(overlap)} if overlap in _OVERLAPS else {}
-    made = await screen.api.post(f"/v1/keys/{path_part(screen.path('prefix'))}/rotate", order)
+    prefix = screen.path("prefix")
+    try:
+        made = await screen.api.post(f"/v1/keys/{path_part(prefix)}/rotate", order)
+    except ApiRefused as refused:
+        successor = (await _find(screen, prefix) or {}).get("rotated_to") if refused.code == "key-unknown" else None
+        if successor is None:
+            raise
+        return await _one(screen, successor, notice=screen.say(_REPLACED_BEFORE, prefix=prefix))
     return await screen.show("key_made.html", made=made)
 
 
@@ -109,27 +127,66 @@ async def revoke(screen: Screen) -> Response:
     """End a key whose beginning was typed."""
     prefix = screen.path("prefix")
     if screen.given("confirmed") != prefix:
-        return await _one(screen, screen.say(N_("What was typed is not how the key begins. Nothing was done.")))
+        words = N_("What was typed is not how the key begins. Nothing was done.")
+        return await _one(screen, prefix, refusal=screen.say(words))
     await screen.api.post(f"/v1/keys/{path_part(prefix)}/revoke")
     return screen.go("/keys")
 
 
 async def _form(screen: Screen, wish: Wish, refusal: str) -> Response:
     models = await screen.api.get("/v1/models")
-    names = [model["name"] for model in models["models"]]
-    status = 422 if refusal else 200
-    return await screen.show("key_new.html", status=status, wish=wish, refusal=refusal, roles=_ROLES, models=names)
+    newest = (await screen.api.get("/v1/keys", limit=1))["keys"]
+    return await screen.show(
+        "key_new.html",
+        status=422 if refusal else 200,
+        wish=wish,
+        refusal=refusal,
+        roles=_ROLES,
+        models=[model["name"] for model in models["models"]],
+        newest=newest[0]["prefix"] if newest else "",
+    )
 
 
-async def _one(screen: Screen, refusal: str) -> Response:
-    prefix = screen.path("prefix")
-    found = await screen.api.get("/v1/keys", prefix=prefix)
-    shown = next((key for key in found["keys"] if key["prefix"] == prefix), None)
+async def _one(screen: Screen, prefix: str, *, refusal: str = "", notice: str = "") -> Response:
+    """A key: with the `refusal` of a form, or with the `notice` that a form was sent before."""
+    shown = await _find(screen, prefix)
     if shown is None:
         raise ApiRefused(404, {"detail": f"There is no key {prefix[:40]!r}."})
-    status = 422 if refusal else 200
     return await screen.show(
-        "key.html", status=status, key={**shown, "state": _state(shown)}, refusal=refusal, overlaps=_OVERLAPS
+        "key.html",
+        status=422 if refusal else 409 if notice else 200,
+        key={**shown, "state": _state(shown)},
+        refusal=refusal,
+        notice=notice,
+        overlaps=_OVERLAPS,
+    )
+
+
+async def _find(screen: Screen, prefix: str) -> Mapping[str, Any] | None:
+    found = await screen.api.get("/v1/keys", prefix=prefix)
+    return next((key for key in found["keys"] if key["prefix"] == prefix), None)
+
+
+async def _made_since(screen: Screen, newest: str, order: Mapping[str, Any]) -> str | None:
+    """How the key begins that was made as `order` wants one after `newest` was the newest: the form was sent before."""
+    if not newest:
+        return None
+    for key in (await screen.api.get("/v1/keys", limit=_ROWS))["keys"]:
+        if key["prefix"] == newest:
+            return None
+        if _is_as_wanted(key, order):
+            return str(key["prefix"])
+    return None
+
+
+def _is_as_wanted(key: Mapping[str, Any], order: Mapping[str, Any]) -> bool:
+    ends, wanted_end = key["expires_at"], order.get("expires_at")
+    return (
+        key["owner"] == order.get("owner")
+        and set(key["roles"]) == set(order["roles"])
+        and set(key["models"] or ()) == set(order.get("models", ()))
+        and (key["note"] or "") == order.get("note", "")
+        and (ends and datetime.fromisoformat(ends)) == (wanted_end and datetime.fromisoformat(wanted_end))
     )
 
 

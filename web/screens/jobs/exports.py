@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from api.http.root_path import rooted
 from web.frame.api_calls import ApiRefused, known_uuid
 from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
@@ -24,14 +25,20 @@ async def ask(screen: Screen) -> Response:
 
 @routes.get("/jobs/{job_id}/files/{export_id}")
 async def fetch(screen: Screen) -> Response:
-    """The file; while it is written, a page that looks again by itself."""
-    path = f"/v1/exports/{known_uuid(screen.path('export_id'))}"
+    """The file with `?get=1`; before, a page that looks again by itself, and one that begins the download and stays."""
+    job_id, export_id = known_uuid(screen.path("job_id")), known_uuid(screen.path("export_id"))
+    path = f"/v1/exports/{export_id}"
     try:
         await screen.api.call("HEAD", path)
     except ApiRefused as error:
         if error.code != "export-not-ready" and error.status != 409:
             raise
-        response = await screen.show("export_wait.html", job_id=known_uuid(screen.path("job_id")))
+        response = await screen.show("export_wait.html", job_id=job_id, file="")
         response.headers["Refresh"] = _AGAIN_SECONDS
         return response
-    return PassedOn(screen, path)
+    if screen.query("get"):
+        return PassedOn(screen, path)
+    file = rooted(f"/jobs/{job_id}/files/{export_id}?get=1")
+    response = await screen.show("export_wait.html", job_id=job_id, file=file)
+    response.headers["Refresh"] = f"0; url={file}"
+    return response

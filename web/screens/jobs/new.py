@@ -40,6 +40,8 @@ async def ask(screen: Screen) -> Response:
     if act == "more":
         return await show_form(screen, model, conditions=[*conditions, {}], name=screen.given("name"))
     of_all = act in ("count-all", "send-all")
+    if not of_all and any(map(_lacks_column, conditions)):
+        return await show_form(screen, model, conditions=conditions, name=screen.given("name"), is_checked=True)
     given = [] if of_all else _taken(screen, await _columns(screen, model), conditions)
     try:
         where = where_of(given)
@@ -79,8 +81,9 @@ async def show_form(
     is_all: bool = False,
     wrong: str = "",
     file_wrong: str = "",
+    is_checked: bool = False,
 ) -> Response:
-    """The form, with what was said so far, and with what was `found` of it."""
+    """The form, with what was said so far and what was `found` of it; `is_checked` names rows without a column."""
     models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
     chosen = chosen_model(models, model)
     version = None
@@ -90,11 +93,12 @@ async def show_form(
     lacking = _CONDITIONS - len(conditions)
     return await screen.show(
         "new_job.html",
-        status=_REFUSED if wrong or file_wrong else 200,
+        status=_REFUSED if wrong or file_wrong or is_checked else 200,
         models=models,
         chosen=chosen,
         version=version,
         conditions=[*conditions, *({} for _ in range(lacking))],
+        without_column=[number for number, row in enumerate(conditions) if is_checked and _lacks_column(row)],
         columns=columns,
         uses=_USES,
         titles={spec["name"]: spec["title"] for spec in version["signature"]["features"]} if version else {},
@@ -147,9 +151,14 @@ def _conditions(screen: Screen) -> list[dict[str, str]]:
             break
         parts = ("column", "sign", "value")
         rows.append({part: screen.given(f"{part}{number}") for part in parts})
-    while rows and not rows[-1]["column"]:
+    while rows and not rows[-1]["column"] and not _lacks_column(rows[-1]):
         rows.pop()
     return rows
+
+
+def _lacks_column(row: Mapping[str, str]) -> bool:
+    """Whether a row says something of no column: left out, it would select more than was meant."""
+    return not row.get("column") and bool(row.get("value") or row.get("sign"))
 
 
 def where_of(conditions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
