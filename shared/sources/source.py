@@ -116,11 +116,15 @@ def update_source(connection: Connection, source: Source) -> None:
 def remove_source(connection: Connection, name: str) -> Source:
     """Take a source out of use; its pages stay readable. Raises SourceUnknown, SourceInUse."""
     source = read_source(connection, name)
-    models = list(connection.execute(_LIVE_MODELS, {"id": source.id}).scalars())
-    if models:
+    if models := live_models(connection, source.id):
         raise SourceInUse(name, models)
     connection.execute(text("UPDATE predictq.sources SET removed_at = now() WHERE id = :id"), {"id": source.id})
     return replace(source, is_removed=True)
+
+
+def live_models(connection: Connection, source_id: int) -> list[str]:
+    """The models of which a version of this source is live."""
+    return list(connection.execute(_LIVE_MODELS, {"id": source_id}).scalars())
 
 
 def _only(row: Any, name: object) -> Source:

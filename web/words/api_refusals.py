@@ -89,6 +89,8 @@ _REASONS = {
     "column-may-be-null": N_("%(name)s may be null now."),
     "column-never-null": N_("%(name)s is never null now."),
     "column-new": N_("%(name)s is new."),
+    "labels-came": N_("%(name)s has new labels: %(values)s. A model may not have learnt them."),
+    "labels-went": N_("%(name)s has these labels no longer: %(values)s."),
     "too-slow-by-key": N_("It is too slow to be read by key now."),
     "quick-by-key": N_("It is quick enough to be read by key now."),
 }

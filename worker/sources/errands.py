@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,10 +21,11 @@ from shared.sentences import Sentence, members_of
 from shared.sources.description import CHOSEN_COLUMNS, source_from
 from shared.sources.errors import SourceRefused
 from shared.sources.selection import count_query, first_keys_query, selection_query
-from shared.sources.source import KeyColumn, Source, get_source, update_source
+from shared.sources.source import KeyColumn, Source, get_source, live_models, update_source
 from shared.sources.sql import quoted
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
+from worker.sources.describing.catalogue import RelationMissing
 from worker.sources.describing.description import describe
 from worker.sources.failures import source_failure
 from worker.sources.statements import session
@@ -66,15 +67,18 @@ class SourceErrands:
         """
         with autocommit(self._engine) as connection:
             source = get_source(connection, int(arguments["source_id"]))
-        with self._connected(source) as driver:
-            found = describe(
-                driver,
-                f"{quoted(source.schema)}.{quoted(source.relation)}",
-                key=[column.name for column in source.key],
-                columns=source.settings.get(CHOSEN_COLUMNS, ()),
-                filters=[column.name for column in source.filters],
-                is_again=True,
-            )
+        try:
+            with self._connected(source) as driver:
+                found = describe(
+                    driver,
+                    f"{quoted(source.schema)}.{quoted(source.relation)}",
+                    key=[column.name for column in source.key],
+                    columns=source.settings.get(CHOSEN_COLUMNS, ()),
+                    filters=[column.name for column in source.filters],
+                    is_again=True,
+                )
+        except RelationMissing:
+            raise SourceRefused(self._gone(source)) from None
         now = source_from(source.name, source.url_variable, found)
         if now.key != source.key:
             raise SourceRefused(
@@ -90,6 +94,16 @@ class SourceErrands:
             update_source(connection, replace(now, id=source.id, settings=kept, measured=measured))
         since_added = _column_changes(seen[0][1], seen[-1][1])
         return {**found, "changes": changes, "since_added": since_added, "broken": broken}
+
+    def _gone(self, source: Source) -> str:
+        with autocommit(self._engine) as connection:
+            models = live_models(connection, source.id)
+        breaks = f" That breaks what is live of {', '.join(models)}." if models else ""
+        return (
+            f"{source.schema}.{source.relation} is gone since {source.name} was added, or may not be seen any more."
+            f"{breaks} Make it again or give the right to see it, and check once more; or take the source out of use: "
+            f"predictq sources remove {source.name}"
+        )
 
     def count(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`count`: {source_id, where, first_keys} to {count, first_keys}: so many keys, as client ids in JSON.
@@ -183,6 +197,7 @@ def _changes(before: Source, now: Source) -> list[Sentence]:
         for column in before.filters
         if column.name not in {other.name for other in now.filters}
     ]
+    found += _label_changes(before.measured.get("labels") or {}, now.measured.get("labels") or {})
     if before.is_scan != now.is_scan:
         slow = Sentence("It is too slow to be read by key now.", "too-slow-by-key")
         found.append(slow if now.is_scan else Sentence("It is quick enough to be read by key now.", "quick-by-key"))
@@ -205,6 +220,21 @@ def _column_changes(before: Columns, now: Columns) -> list[Sentence]:
         elif is_nullable and not may_be_null:
             found.append(Sentence(f"{name} is never null now.", "column-never-null", name=name))
     return [*found, *(Sentence(f"{name} is new.", "column-new", name=name) for name in now if name not in before)]
+
+
+def _label_changes(before: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[str]]) -> list[Sentence]:
+    """A sentence for each enum that has other labels. A model may not know those that came."""
+    found = []
+    for name in sorted(before.keys() & now.keys()):
+        came = [label for label in now[name] if label not in before[name]]
+        went = [label for label in before[name] if label not in now[name]]
+        if came:
+            text = f"{name} has new labels: {', '.join(came)}. A model may not have learnt them."
+            found.append(Sentence(text, "labels-came", name=name, values=came))
+        if went:
+            text = f"{name} has these labels no longer: {', '.join(went)}."
+            found.append(Sentence(text, "labels-went", name=name, values=went))
+    return found
 
 
 def _seen(before: Source, now: Source, at: datetime) -> list[tuple[str, Columns]]:

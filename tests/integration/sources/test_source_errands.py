@@ -88,6 +88,43 @@ def test_a_source_elsewhere_is_described_counted_and_checked_by_errands(
     assert "password-1" not in away["detail"]
 
 
+def test_a_check_tells_of_labels_that_came_and_went(
+    here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model with closed categories answers no row that has a new one: `nothing has changed` would be untrue."""
+    run(driver, "CREATE TYPE ward AS ENUM ('A', 'B'); CREATE TABLE t (k integer PRIMARY KEY, ward ward, age integer)")
+    monkeypatch.setenv("CRM_URL", address)
+    found = do(here, "describe_source", {"url_variable": "CRM_URL", "table": "t"})[1]
+    with transaction(here) as connection:
+        added = add_source(connection, source_from("labelled", "CRM_URL", found))
+    run(driver, "ALTER TYPE ward ADD VALUE 'Gériatrie'")
+    run(driver, "ALTER TYPE ward RENAME VALUE 'B' TO 'C'")
+    for changes in (
+        [
+            "ward has new labels: C, Gériatrie. A model may not have learnt them.",
+            "ward has these labels no longer: B.",
+        ],
+        [],
+    ):
+        assert do(here, "check_source", {"source_id": added.id})[1]["changes"] == changes
+
+
+def test_a_check_of_a_table_that_is_gone_says_so(
+    here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its user has spelt nothing, so nothing is said of spelling."""
+    run(driver, "CREATE TABLE t (k integer PRIMARY KEY, age integer)")
+    monkeypatch.setenv("CRM_URL", address)
+    found = do(here, "describe_source", {"url_variable": "CRM_URL", "table": "t"})[1]
+    with transaction(here) as connection:
+        added = add_source(connection, source_from("lost", "CRM_URL", found))
+    run(driver, "DROP TABLE t")
+    status, told = do(here, "check_source", {"source_id": added.id})
+    assert status == "failed"
+    assert "t is gone since lost was added, or may not be seen any more. Make it again" in told["detail"]
+    assert "predictq sources remove lost" in told["detail"]
+
+
 def test_a_check_keeps_to_the_columns_that_were_chosen(
     here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,15 +63,19 @@ class Relation:
         return next((column for column in self.columns if column.name == name), None)
 
 
+class RelationMissing(SourceRefused):
+    """There is no table or view of this name."""
+
+
 def find_relation(driver: PsycopgConnection, written: str) -> Relation:
     """The relation that a person wrote: `crm.policyholders`, `"My Schema"."My.Table"`, or its bare name.
 
-    Raises SourceRefused where there is none, or more than one.
+    Raises RelationMissing; SourceRefused where there is more than one.
     """
     there = _candidates(driver, written)
     found = [row for row in there if row.may_use] or there
     if not found:
-        raise SourceRefused(
+        raise RelationMissing(
             f"There is no table or view {written[:200]!r} in this database. Write it as SCHEMA.NAME, in double quotes "
             "where a name has capitals, dots or blanks."
         )
