@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.jobs.results import read_shape
 from shared.models.task import Task
 
@@ -115,13 +116,20 @@ class Summary:
     strip: Sequence[Part]
     workers: Sequence[WorkerShare]
     rows_per_second: float | None  # in the last ten seconds; of a job that has ended, on the whole
+    brought_features: bool  # whether its rows came with their features, so that nothing can be mended in a source
 
 
 def read_summary(connection: Connection, job_id: UUID) -> Summary:
     """A bulk job's summary. Whose job it is, is asked before. Raises JobUnknown."""
     shape = read_shape(connection, job_id)
-    first = connection.execute(_FIRST, {"id": str(job_id)}).scalar() or 0
-    values = {"id": str(job_id), "first": first, "most": ANSWER_PAGES, "errors": ERROR_PAGES, "cells": STRIP_CELLS}
+    begin = connection.execute(_BEGIN, {"id": str(job_id)}).one_or_none()
+    values = {
+        "id": str(job_id),
+        "first": (begin and begin.first_batch_id) or 0,
+        "most": ANSWER_PAGES,
+        "errors": ERROR_PAGES,
+        "cells": STRIP_CELLS,
+    }
     spread = _read_spread(connection, shape.task, shape.classes, values)
     errors = connection.execute(_ERRORS, values).all()
     parts = connection.execute(_STRIP, values).all()
@@ -135,6 +143,7 @@ def read_summary(connection: Connection, job_id: UUID) -> Summary:
         strip=[_part(row) for row in parts],
         workers=[WorkerShare(*row) for row in connection.execute(_WORKERS, values)],
         rows_per_second=connection.execute(_RATE, values).scalar_one(),
+        brought_features=bool(begin and begin.brought_features),
     )
 
 
@@ -173,7 +182,12 @@ def _error_group(row: Any) -> ErrorGroup:
     return ErrorGroup(row.code, row.errors, samples)
 
 
-_FIRST = text("SELECT first_batch_id FROM predictq.jobs WHERE id = :id")
+_BEGIN = text(f"""
+SELECT j.first_batch_id, {ROWS_WERE_WRITTEN} AND (
+    SELECT r.given IS NOT NULL FROM predictq.batch_requests r WHERE r.job_id = j.id AND r.batch_id >= j.first_batch_id
+    ORDER BY r.batch_id LIMIT 1) AS brought_features
+FROM predictq.jobs j WHERE j.id = :id
+""")
 # Every so many pages one, evenly over the job, by the index alone.
 _CHOSEN = """
 numbered AS (

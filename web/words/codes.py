@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.status import RowError
 from web.words.catalogues import N_
@@ -17,6 +17,8 @@ class Meaning:
 
 
 _LOOK = N_("Look at the rows, mend them where they come from, then retry the failed rows.")
+_FILL_IN = N_("Fill it in at the source, then retry the failed rows.")
+_UPLOAD_ANEW = N_("Correct these rows in the file, and send them anew: a retry would send the same values.")
 _RETRY = N_("Retry the failed rows once it is mended.")
 _TELL = N_("Tell the operator the batch's number: the reason stands in the worker's log.")
 
@@ -28,9 +30,7 @@ MEANINGS = {
     RowError.INVALID_KEY: Meaning(
         N_("The source cannot have such a key."), N_("Correct the key where the job's list comes from.")
     ),
-    RowError.MISSING_FEATURE: Meaning(
-        N_("A feature that the model needs is missing."), N_("Fill it in at the source, then retry the failed rows.")
-    ),
+    RowError.MISSING_FEATURE: Meaning(N_("A feature that the model needs is missing."), _FILL_IN),
     RowError.INVALID_FEATURE: Meaning(N_("A feature has a value that the model does not know."), _LOOK),
     RowError.MODEL_FAILED: Meaning(
         N_("The model fails on this very row."), N_("Show the row to whoever made the model.")
@@ -58,6 +58,11 @@ MEANINGS = {
 _UNKNOWN = Meaning(N_("The row has no answer."), _TELL)
 
 
-def meaning_of(code: str) -> Meaning:
-    """What a code means; of one that is not known here, that there is no answer."""
-    return MEANINGS.get(RowError(code), _UNKNOWN) if code in set(RowError) else _UNKNOWN
+def meaning_of(code: str, *, brought_features: bool = False) -> Meaning:
+    """What a code means; of one that is not known here, that there is no answer.
+
+    `brought_features`: the rows came with their values, which nobody can mend in a source.
+    """
+    meaning = MEANINGS.get(RowError(code), _UNKNOWN) if code in set(RowError) else _UNKNOWN
+    is_mended_there = meaning.advice in (_LOOK, _FILL_IN)
+    return replace(meaning, advice=_UPLOAD_ANEW) if brought_features and is_mended_there else meaning

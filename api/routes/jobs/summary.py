@@ -112,6 +112,7 @@ class JobSummary(Shape):
     strip: list[BatchPart] = Field(description="All batches in order, in 80 parts at most.")
     workers: list[WorkerPart]
     rows_per_second: float | None
+    brought_features: bool = Field(description="Whether its rows came with their features: no source can be mended.")
     seconds_left: float | None
     at: datetime
 

@@ -20,10 +20,12 @@ from shared.jobs.result_sql import JobShape
 from shared.jobs.summary import Summary, read_summary
 from shared.models.task import Task
 from shared.postgres.engine import autocommit
+from shared.status import RowError
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job, submit_singles
+from web.words.codes import meaning_of
 
 
 @pytest.fixture
@@ -92,6 +94,21 @@ def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> 
     assert (ended.spread.answers, sum(share.rows for share in ended.workers)) == (10, 12)
     assert ended.rows_per_second is not None
     assert ended.rows_per_second > 0
+
+
+def test_a_job_that_brought_its_features_says_so(gateway: Gateway, engine: Engine) -> None:
+    """What is wrong with them is mended in the file: nobody is sent to a source."""
+    row = '{"age": 41, "monthly_income": 1, "department": "Sales", "over_time": true}'
+    answered = gateway.post(
+        "/v1/jobs?features=upload", content=row.encode(), headers={"Content-Type": "application/x-ndjson"}
+    )
+    brought, named = UUID(answered.json()["id"]), bulk(engine)
+    assert [summary_of(engine, job).brought_features for job in (brought, named)] == [True, False]
+    assert gateway.get(f"/v1/jobs/{brought}/summary").json()["brought_features"] is True
+    for code in (RowError.INVALID_FEATURE, RowError.MISSING_FEATURE):
+        assert "send them anew" in meaning_of(code, brought_features=True).advice
+        assert "source" in meaning_of(code).advice or "where they come from" in meaning_of(code).advice
+    assert meaning_of(RowError.MODEL_FAILED, brought_features=True) == meaning_of(RowError.MODEL_FAILED)
 
 
 def test_the_batches_of_a_job_say_when_and_by_whom(gateway: Gateway, engine: Engine) -> None:
