@@ -13,12 +13,19 @@ from shared.sources.sql import quoted
 _TEXT = "pg_catalog.text"  # with its schema, as every function is: a search_path may hide them behind others
 
 
+# 1 or 0. A column that became one of numbers since the source was looked at has its own: as int4 0.7 would be 1.
+_NUMBER = (
+    "CASE WHEN pg_catalog.pg_typeof({column}) OPERATOR(pg_catalog.=) 'pg_catalog.bool'::pg_catalog.regtype "
+    "THEN {column}::pg_catalog.int4::pg_catalog.numeric ELSE {column}::pg_catalog.text::pg_catalog.numeric END"
+)
+
+
 def feature_sql(column: str, kind: str, spec: FeatureSpec) -> str:
     """The expression for a column, itself an expression, of the type `kind`."""
     if spec.kind is FeatureKind.DATETIME:
         return _time(column, kind, has_zone=spec.dtype.endswith("UTC]"))
     if kind == "boolean" and spec.kind is not FeatureKind.BOOLEAN:
-        return f"{column}::{_TEXT if spec.kind is FeatureKind.CATEGORY else 'pg_catalog.int4'}"
+        return f"{column}::{_TEXT}" if spec.kind is FeatureKind.CATEGORY else _NUMBER.format(column=column)
     if kind == "numeric" and spec.kind is FeatureKind.INTEGER:
         return f"pg_catalog.trim_scale({column})"
     return column

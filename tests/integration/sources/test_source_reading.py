@@ -334,6 +334,19 @@ def test_what_is_no_flag_any_more_is_none(driver: PsycopgConnection, kind: str, 
     assert (values(only_null), only_null.misfits) == ([None], {})
 
 
+def test_a_flag_that_became_a_number_is_read_as_that_number(driver: PsycopgConnection) -> None:
+    """A model that takes it as a number gets 0.7 and not 1; one that takes whole numbers refuses the row."""
+    run(driver, "CREATE TABLE t (k integer, v boolean); INSERT INTO t VALUES (1, true), (2, false), (3, NULL)")
+    things = source("t", {"k": "integer"}, {"v": "boolean"})
+    whole = Signature((FeatureSpec("v", FeatureKind.INTEGER, nullable=True),))
+    for spec in (numbers("v"), whole):
+        assert values(read_features(driver, things, spec, wanted([1, 2, 3]))) == [1, 0, None]
+    run(driver, "ALTER TABLE t ALTER v TYPE double precision USING CASE v WHEN true THEN 0.7 WHEN false THEN 12 END")
+    assert values(read_features(driver, things, numbers("v"), wanted([1, 2, 3]))) == [0.7, 12.0, None]
+    found = read_features(driver, things, whole, wanted([1, 2, 3]))
+    assert (values(found), len(found.misfits)) == ([None, 12, None], 1)
+
+
 def test_times_are_read_in_utc_and_only_bad_ones_cost_their_row(driver: PsycopgConnection) -> None:
     """Infinite dates, dates before Christ and after 9999 are stated errors of their rows; all other cells are equal."""
     run(
