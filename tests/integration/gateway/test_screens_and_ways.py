@@ -88,6 +88,24 @@ def test_no_act_is_on_all_jobs_unless_the_address_says_all(gateway: Gateway, eng
         assert (str(job) in gateway.get(f"/acts/{act}{plain}").text) == (act != "retry")
 
 
+def test_many_jobs_are_repeated_by_whoever_types_their_number(gateway: Gateway, engine: Engine) -> None:
+    """One is asked again at a press; several may be a day of work for every worker."""
+    first = bulk(engine, "x")
+    assert 'name="to_type"' not in gateway.get("/acts/repeat?name=x").text
+    bulk(engine, "x")
+    with browser_of(gateway, new_key(engine, OWNER)) as browser:
+        page = browser.get("/acts/repeat?name=x").text
+        names = re.findall(r'<input type="hidden" name="(job|nonce|to_type)" value="([^"]+)"', page)
+        assert ("to_type", "2") in names
+        fields = {name: [value for own, value in names if own == name] for name, _ in names}
+        given = {**fields, "form_token": _TOKEN.findall(page)[0]}
+        before = len(gateway.get("/v1/jobs").json()["jobs"])
+        for typed, status in (("", 422), ("3", 422), ("2", 200)):
+            assert browser.post("/acts/repeat", data={**given, "typed": typed}).status_code == status, typed
+        assert len(gateway.get("/v1/jobs").json()["jobs"]) == before + 2
+        assert str(first) in page
+
+
 def test_the_answer_of_a_form_offers_no_choice_that_would_lose_it(gateway: Gateway, engine: Engine) -> None:
     """A key that is shown once, and what was typed wrongly; the page says why. Its address alone leads nowhere."""
     with browser_of(gateway, new_key(engine, "root", is_admin=True)) as browser:

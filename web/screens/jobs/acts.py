@@ -63,7 +63,7 @@ async def look(screen: Screen) -> Response:
         is_one=bool(job_id),
         has_more=has_more,
         count=len(fitting),
-        typed=_to_type(fitting) if act.is_dangerous else "",
+        typed=_to_type(fitting) if act.is_dangerous or len(fitting) > 1 else "",
         fields=_fields(fitting),
         rows=_rows(act, fitting),
         wrong="",
@@ -77,7 +77,7 @@ async def carry_out(screen: Screen) -> Response:
     if screen.given("shown_at") and _is_by_filter(screen, act):
         return await _cancel_filter(screen, act)
     ids = [str(known_uuid(str(job_id))) for job_id in screen.form.getlist("job")[:MOST]]
-    if act.is_dangerous and screen.given("typed") != screen.given("to_type"):
+    if (act.is_dangerous or screen.given("to_type")) and screen.given("typed") != screen.given("to_type"):
         if screen.given("others") and len(ids) == 1:
             return await _look_at_others(screen, act, ids[0], wrong=screen.say(_NOT_ASKED_FOR))
         return await _again(screen, act, ids)
