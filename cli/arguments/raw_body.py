@@ -15,7 +15,9 @@ def number_or_text(typed: str) -> int | str:
     return int(typed) if _WHOLE.fullmatch(typed) else typed
 
 
-def raw_body(values: dict[str, Any], place: str, *, model: str | None, client_id: str | None) -> dict[str, Any]:
+def raw_body(
+    values: dict[str, Any], place: str, *, model: str | None, client_id: str | dict[str, str] | None
+) -> dict[str, Any]:
     """The body of a call for features: those of a file, or the whole body in it with what the options say besides.
 
     Raises UsageProblem where both say something else, FileRefused where the body has more than a call may.
@@ -26,8 +28,18 @@ def raw_body(values: dict[str, Any], place: str, *, model: str | None, client_id
         raise FileRefused(f"{place} is the body of a call, which has features, client_id and model, and no {more[0]!r}")
     if model is not None and whole.get("model") not in (None, model):
         raise UsageProblem(f"{place} is for the model {whole['model']}, and --model says {model}: leave one out")
-    if client_id is not None and whole.get("client_id") is not None and str(whole["client_id"]) != client_id:
+    if client_id is not None and whole.get("client_id") is not None and _as_typed(whole["client_id"]) != client_id:
         raise UsageProblem(f"{place} has a client_id, and --client-id says another: leave one out")
-    said = {"model": model, "client_id": None if client_id is None else number_or_text(client_id)}
+    said = {"model": model, "client_id": _natural(client_id)}
     given = {name: value for name, value in whole.items() if value is not None}
     return {**{name: value for name, value in said.items() if value is not None}, **given}
+
+
+def _as_typed(key: Any) -> str | dict[str, str]:
+    return {name: str(value) for name, value in key.items()} if isinstance(key, dict) else str(key)
+
+
+def _natural(typed: str | dict[str, str] | None) -> Any:
+    if isinstance(typed, dict):
+        return {name: number_or_text(value) for name, value in typed.items()}
+    return None if typed is None else number_or_text(typed)

@@ -9,12 +9,13 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.arguments.client_key import read_key
 from cli.arguments.conditions import Where, read_condition
 from cli.arguments.moments import moment_ahead
 from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
@@ -58,7 +59,11 @@ def predict_raw(
     ],
     model: Model = None,
     client_id: Annotated[
-        str | None, typer.Option("--client-id", help="A reference of yours, which comes back with the answer.")
+        list[str] | None,
+        typer.Option(
+            "--client-id",
+            help="A reference of yours, which comes back with the answer; of a composite key COLUMN=VALUE, repeated.",
+        ),
     ] = None,
     wait: Wait = False,
     idempotency_key: IdempotencyKey = None,
@@ -70,9 +75,10 @@ def predict_raw(
     from cli.watching import wait_for
 
     _require_file("--features", features)
-    body = raw_body(_read_object(features), f"--features {features}", model=model, client_id=client_id)
+    typed = read_key(client_id, composite=False) if client_id else None
+    body = raw_body(_read_object(features), f"--features {features}", model=model, client_id=typed)
     with api_client(api_url, api_key, quiet=as_json) as client:
-        job = _predict_raw(client, body, client_id, wait=wait, key=checked_idempotency_key(idempotency_key))
+        job = _predict_raw(client, body, typed, wait=wait, key=checked_idempotency_key(idempotency_key))
         finish(client, wait_for(client, job, quiet=as_json) if wait else job, waited=wait, as_json=as_json)
 
 
@@ -228,7 +234,8 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
     pairs = [part.partition("=") for part in parts]
     if len(parts) > 1 or (pairs[0][1] and pairs[0][0].isidentifier()):
         try:
-            return _predict_composite(client, {name: value for name, _, value in pairs}, model=model, **more)
+            parts_of_key = {name: value for name, _, value in pairs}
+            return _with_parts(parts_of_key, lambda natural: client.predict(natural, model=model, **more))
         except GatewayRefused as refused:
             if len(parts) > 1 or "one_value" not in refused.reasons:
                 raise  # else the key is a text in which = is a letter as any other
@@ -242,12 +249,12 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
         return dict(client.predict(text, model=model, **more))
 
 
-def _predict_composite(client: Any, parts: Mapping[str, str], **more: Any) -> dict[str, Any]:
+def _with_parts(parts: Mapping[str, str], call: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     """Whole numbers as such, so that the answer names the client as lists of results do; texts where columns are."""
     natural: dict[str, Any] = {name: number_or_text(value) for name, value in parts.items()}
     while True:
         try:
-            return dict(client.predict(natural, **more))
+            return dict(call(natural))
         except GatewayRefused as refused:
             name = str(refused.reasons.get("not_text", {}).get("column", ""))
             if not isinstance(natural.get(name), int):
@@ -255,8 +262,10 @@ def _predict_composite(client: Any, parts: Mapping[str, str], **more: Any) -> di
             natural[name] = parts[name]
 
 
-def _predict_raw(client: Any, body: dict[str, Any], typed: str | None, **more: Any) -> dict[str, Any]:
+def _predict_raw(client: Any, body: dict[str, Any], typed: str | dict[str, str] | None, **more: Any) -> dict[str, Any]:
     """A reference that was typed is a number where its source's keys are, as a key of `predict` is."""
+    if isinstance(typed, dict):
+        return _with_parts(typed, lambda natural: client.predict_raw({**body, "client_id": natural}, **more))
     try:
         return dict(client.predict_raw(body, **more))
     except GatewayRefused as refused:

@@ -122,6 +122,12 @@ RAW = {"age": 41}
             {"features": RAW, "model": "m", "client_id": "7"},
         ),
         (RAW, {"client_id": "P-7"}, {"features": RAW, "client_id": "P-7"}),
+        (RAW, {"client_id": {"a": "007", "b": "7"}}, {"features": RAW, "client_id": {"a": "007", "b": 7}}),
+        (
+            {"features": RAW, "client_id": {"a": "x", "b": 7}},
+            {"client_id": {"a": "x", "b": "7"}},
+            {"features": RAW, "client_id": {"a": "x", "b": 7}},
+        ),
     ],
 )
 def test_the_body_of_a_call_is_sent_whole(
@@ -138,8 +144,25 @@ def test_two_words_for_one_thing_are_refused() -> None:
         raw_body(body, "--features f", model="risk", client_id=None)
     with pytest.raises(UsageProblem, match="--client-id says another"):
         raw_body(body, "--features f", model=None, client_id="P-8")
+    with pytest.raises(UsageProblem, match="--client-id says another"):
+        raw_body(body, "--features f", model=None, client_id={"a": "P-7"})
     with pytest.raises(FileRefused, match="no 'deadline'"):
         raw_body({**body, "deadline": "2h"}, "--features f", model=None, client_id=None)
+
+
+class RawPairs:
+    """Takes references of two texts."""
+
+    def predict_raw(self, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if isinstance(body["client_id"]["b"], int):
+            raise GatewayRefused(422, "…", ["invalid_client_id"], {"not_text": {"column": "b"}})
+        return body
+
+
+def test_each_part_of_a_typed_reference_is_of_its_column() -> None:
+    """As the parts of a key of `predict` are."""
+    body = {"features": RAW, "client_id": {"a": 1, "b": 7}}
+    assert _predict_raw(RawPairs(), body, {"a": "1", "b": "7"}) == {"features": RAW, "client_id": {"a": 1, "b": "7"}}
 
 
 class RawTexts:
