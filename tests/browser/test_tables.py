@@ -363,7 +363,7 @@ def test_values_that_do_not_fit_are_shown_at_their_fields(visit: Visit) -> None:
 
 
 def test_strangers_send_no_large_forms(stack: Up) -> None:
-    """Whoever is not signed in fills no disk: of a form nothing is kept, and it leads to the page where one signs in."""
+    """Whoever is not signed in fills no disk: nothing of a form is kept, and it leads to the sign-in."""
     url = f"{stack.state['api_url']}/jobs/new/file"
     for size in (1, 200_000):
         sent = httpx.post(url, files={"file": ("a.csv", b"x" * size)}, headers={"Accept": "text/html"}, timeout=30)
