@@ -19,7 +19,7 @@ from cli.arguments.client_key import read_key
 from cli.arguments.conditions import Where, read_condition
 from cli.arguments.moments import moment_ahead
 from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
-from cli.arguments.raw_body import number_or_text, raw_body
+from cli.arguments.raw_body import natural_key, raw_body
 from cli.errors import FileRefused, GatewayRefused, UsageProblem
 from cli.output.console import AsJson, remark, say, say_json
 from cli.output.progress import progress
@@ -240,7 +240,7 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
             if len(parts) > 1 or "one_value" not in refused.reasons:
                 raise  # else the key is a text in which = is a letter as any other
     text = parts[0]
-    key = number_or_text(text)
+    key = natural_key(text)
     try:
         return dict(client.predict(key, model=model, **more))
     except GatewayRefused as refused:
@@ -251,7 +251,7 @@ def _predict_key(client: Any, parts: Sequence[str], *, model: str | None, **more
 
 def _with_parts(parts: Mapping[str, str], call: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     """Whole numbers as such, so that the answer names the client as lists of results do; texts where columns are."""
-    natural: dict[str, Any] = {name: number_or_text(value) for name, value in parts.items()}
+    natural = natural_key(parts)
     while True:
         try:
             return dict(call(natural))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import IO, Any
@@ -137,15 +137,10 @@ def _open(file: Path | IO[bytes]) -> Iterator[Any]:
     from model.files.excel_book import open_book  # noqa: PLC0415 - half a second of openpyxl
 
     try:
-        book = open_book(file)
-    except _UNREADABLE as error:
-        raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
-    try:
-        yield book
+        with closing(open_book(file)) as book:
+            yield book
     except _UNREADABLE as error:  # openpyxl reads a sheet when its rows are asked for
         raise TableRefused(f"{file} cannot be read as a workbook of Excel ({type(error).__name__})") from None
-    finally:
-        book.close()
 
 
 def _full_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:

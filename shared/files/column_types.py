@@ -68,16 +68,21 @@ def read_value(text: str, kind: str, dress: Dress) -> str:
 
 def _integer(limit: int) -> Callable[[str, Dress], str]:
     def read(text: str, dress: Dress) -> str:
-        number = _number(text, dress)
-        whole, _, rest = number.partition(".")
-        if rest.strip("0") or not re.fullmatch(r"[+-]?[0-9]+", whole):
+        whole = _whole(_number(text, dress))
+        if whole is None:
             raise Misfit(Sentence(f"{text[:80]!r} is not a whole number", "not_whole", value=text[:80]))
-        if not -limit <= int(whole) < limit:
+        if not -limit <= whole < limit:
             said = f"{text[:80]} is not between {-limit} and {limit - 1}"
             raise Misfit(Sentence(said, "not_whole", value=text[:80], minimum=-limit, maximum=limit - 1))
-        return str(int(whole))
+        return str(whole)
 
     return read
+
+
+def _whole(number: str) -> int | None:
+    """The whole number that this is, perhaps with zeros behind its point; None of any other."""
+    whole, _, rest = number.partition(".")
+    return int(whole) if not rest.strip("0") and re.fullmatch(r"[+-]?[0-9]+", whole) else None
 
 
 def _number(text: str, dress: Dress) -> str:
@@ -93,15 +98,13 @@ def _number(text: str, dress: Dress) -> str:
 
 def _double(text: str, dress: Dress) -> str:
     number = _number(text, dress)
-    held = float(number)
-    whole, _, rest = number.partition(".")
-    is_whole = not rest.strip("0") and re.fullmatch(r"[+-]?[0-9]+", whole) is not None
+    held, whole = float(number), _whole(number)
     wrong = ""
     if math.isinf(held):
         wrong = "is beyond what a double holds"
     elif not held and numbers.significant_digits(number):
         wrong = "is nearer to zero than what a double holds"
-    elif is_whole and int(held) != int(whole):
+    elif whole is not None and int(held) != whole:
         wrong = "is a whole number of more digits than a double holds"
     if wrong:
         raise Misfit(f"{text[:80]} {wrong}: --types COLUMN=numeric takes it")

@@ -16,6 +16,7 @@ from openpyxl.cell import WriteOnlyCell
 from model.files.excel_text import escaped
 from shared.errors import PredictqError
 from shared.jobs.result_columns import RESULT_COLUMNS, key_part_column
+from shared.models.feature import INT8_MAX, INT8_MIN
 
 _EXACT_IN_EXCEL = 10**15  # whole numbers from here on lose digits when a workbook is opened
 _LONGEST_CELL = 32_767  # characters
@@ -90,7 +91,7 @@ def _kind(value: Any) -> type:
 
 
 def _is_int64(value: int) -> bool:
-    return -(2**63) <= value < 2**63
+    return INT8_MIN <= value <= INT8_MAX
 
 
 def _common(kinds: set[type]) -> pa.DataType:

@@ -13,7 +13,7 @@ from worker.planning.spool import KeySpool
 FIRST_ROWS = 1_000  # of a job: it is answered while the others are still written
 _FIRST_LINGER_SECONDS = 0.1  # how long the first page waits for so many
 _LINGER_SECONDS = 2.0  # how long any other page waits until it is full
-_TAKE_BYTES = 256 * 1024
+TAKE_BYTES = 256 * 1024
 
 
 class PageCutter:
@@ -68,7 +68,7 @@ class PageCutter:
 
     def _take(self, rows: int) -> PlannedPage | None:
         while self._lines < rows and (self._lines == 0 or len(self._text) < PAGE_BYTES):
-            taken = self._spool.take(_TAKE_BYTES)
+            taken = self._spool.take(TAKE_BYTES)
             self._text += taken
             self._lines += taken.count(b"\n")
         average = max(1, len(self._text) // self._lines)

@@ -6,10 +6,9 @@ from collections import deque
 
 from shared.jobs.planning import PlannedPage
 from shared.sources.description import PAGE_BYTES
-from worker.planning.page_cutter import PageCutter, canonical
+from worker.planning.page_cutter import TAKE_BYTES, PageCutter, canonical
 from worker.planning.spool import KeySpool
 
-_TAKE_BYTES = 256 * 1024
 _AMBIGUOUS = b'"null"'  # in place of a JSON object. In quotes: without them it would be no element
 
 
@@ -47,7 +46,7 @@ class ScanCutter(PageCutter):
     def _read(self) -> bool:
         """Take lines out of the spool; False where none are there."""
         is_ended = self._spool.is_ended  # before it is looked at
-        taken = self._spool.take(_TAKE_BYTES)
+        taken = self._spool.take(TAKE_BYTES)
         *lines, self._rest = (self._rest + taken).split(b"\n")
         for line in lines:
             self._add(*line.split(b"\t", 1))  # a tab within a value is written otherwise

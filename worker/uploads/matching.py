@@ -59,12 +59,8 @@ def _key(
     own = [column.name for column in form.columns]
     if len(own) == 1 and (column := said.get(own[0]) or said.get(CLIENT_ID)):
         return (column,)
-    if all(name in said for name in own):
-        return tuple(said[name] for name in own)
     if not any(name in said for name in own) and (positions := find_columns(names, form, 1)) is not None:
         return tuple(names[position] for position in positions)
-    if len(own) == 1:
-        return None
     parts = {name: said.get(name) or _alike(name, names) for name in own}
     key = tuple(column for column in parts.values() if column is not None)
     if len(key) < len(own) and any(column and (name in said or name not in features) for name, column in parts.items()):
