@@ -17,7 +17,7 @@ from shared.config import Settings
 from shared.errands import claim_errand, extend_errand, finish_errand, read, submit, wait, withdraw
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.description import source_from
-from shared.sources.source import add_source, get_source
+from shared.sources.source import Source, add_source, get_source
 from shared.watching.workers import Worker, beat
 from tests.integration.sources.source_support import fetch, run
 from tests.models import TestModel
@@ -88,15 +88,20 @@ def test_a_source_elsewhere_is_described_counted_and_checked_by_errands(
     assert "password-1" not in away["detail"]
 
 
+def add_described(here: Engine, name: str) -> Source:
+    """The table t of the other database as a source of this name, by all that a look finds."""
+    found = do(here, "describe_source", {"url_variable": "CRM_URL", "table": "t"})[1]
+    with transaction(here) as connection:
+        return add_source(connection, source_from(name, "CRM_URL", found))
+
+
 def test_a_check_tells_of_labels_that_came_and_went(
     here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model with closed categories answers no row that has a new one: `nothing has changed` would be untrue."""
     run(driver, "CREATE TYPE ward AS ENUM ('A', 'B'); CREATE TABLE t (k integer PRIMARY KEY, ward ward, age integer)")
     monkeypatch.setenv("CRM_URL", address)
-    found = do(here, "describe_source", {"url_variable": "CRM_URL", "table": "t"})[1]
-    with transaction(here) as connection:
-        added = add_source(connection, source_from("labelled", "CRM_URL", found))
+    added = add_described(here, "labelled")
     run(driver, "ALTER TYPE ward ADD VALUE 'Gériatrie'")
     run(driver, "ALTER TYPE ward RENAME VALUE 'B' TO 'C'")
     for changes in (
@@ -115,9 +120,7 @@ def test_a_check_of_a_table_that_is_gone_says_so(
     """Its user has spelt nothing, so nothing is said of spelling."""
     run(driver, "CREATE TABLE t (k integer PRIMARY KEY, age integer)")
     monkeypatch.setenv("CRM_URL", address)
-    found = do(here, "describe_source", {"url_variable": "CRM_URL", "table": "t"})[1]
-    with transaction(here) as connection:
-        added = add_source(connection, source_from("lost", "CRM_URL", found))
+    added = add_described(here, "lost")
     run(driver, "DROP TABLE t")
     status, told = do(here, "check_source", {"source_id": added.id})
     assert status == "failed"
