@@ -9,6 +9,8 @@ import pytest
 from babel import Locale
 from markupsafe import escape
 
+from shared.pauses import Pause
+from shared.status import Queue
 from web.words.audit_acts import shown_object
 from web.words.catalogues import N_
 from web.words.concerns import say_concern
@@ -239,6 +241,15 @@ def test_what_an_act_was_done_to_is_said_in_french() -> None:
         ("pause.begin", "the work of a the queue bulk"): "les travaux de a the queue bulk",
     }
     assert {given: shown_object(in_french(), *given) for given in said} == said
+
+
+@pytest.mark.parametrize(("queue", "model"), [(Queue.BULK, None), (None, "churn"), (Queue.BULK, "churn")])
+def test_what_was_paused_is_read_as_pauses_name_it(queue: Queue | None, model: str | None) -> None:
+    """However they come to say it: nothing of the English is left."""
+    pause = Pause(1, queue, model, "month end", "olga", datetime.now(UTC))
+    shown = shown_object(in_french(), "pause.begin", pause.what)
+    assert "the " not in shown
+    assert ("travaux de masse" in shown, "churn" in shown) == (queue is not None, model is not None)
 
 
 def test_nothing_is_singular_in_french() -> None:
