@@ -110,6 +110,15 @@ class Hold(Shape):
     created_at: Time
 
 
+class AddedHold(Hold):
+    """A new hold. `answers`: how many stored ones are of the client.
+
+    Null where a model or a job is held, or they could not be counted just now.
+    """
+
+    answers: int | None
+
+
 class HoldList(Shape):
     """All holds that stand, newest first."""
 

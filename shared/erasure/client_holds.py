@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.erasure.errors import ClientHeld, ClientKeyRefused
 from shared.erasure.find import find_client
-from shared.erasure.keys import NO_SOURCE, ClientKey, KeySource, client_key, list_key_sources
+from shared.erasure.keys import NO_SOURCE, ClientKey, KeySource, client_key, list_key_sources, read_source, stored_key
 from shared.installation import read_installation
 from shared.postgres.engine import transaction
 from shared.retention.rules.holds import no_hold_can_come, standing_holds
@@ -27,16 +28,36 @@ def holds_on(connection: Connection, key: ClientKey) -> list[Any]:
 
 def spellings(connection: Connection, written: str) -> set[str]:
     """How the pages of any source may have the key that somebody wrote for all sources."""
-    sources = [*list_key_sources(connection), NO_SOURCE]
-    return {written, *(_canonical(source, written) for source in sources)}
+    return {written, *(_canonical(source, written) for source in _all_sources(connection))}
+
+
+def count_held_answers(connection: Connection, written: str, source: str | None) -> int:
+    """The stored answers of a client: of one source by her canonical key, or of all where none is named."""
+    secret = read_installation(connection).hash_secret
+    if source is not None:
+        keys = [stored_key(read_source(connection, source), written)]
+    else:
+        keys = [key for key in map(partial(_own_key, written=written), _all_sources(connection)) if key is not None]
+    places = (place for key in keys for place in find_client(connection, key, secret, answered_only=True))
+    return sum(len(place.rows) for place in places)
+
+
+def _all_sources(connection: Connection) -> list[KeySource]:
+    return [*list_key_sources(connection), NO_SOURCE]
+
+
+def _own_key(source: KeySource, written: str) -> ClientKey | None:
+    """The key as this source has it; None where it cannot have such a key."""
+    try:
+        return client_key(source, written)
+    except ClientKeyRefused:
+        return None
 
 
 def _canonical(source: KeySource, written: str) -> str:
     """The key as the source's pages have it; as it is written where the source cannot have such a key."""
-    try:
-        return client_key(source, written).text
-    except ClientKeyRefused:
-        return written
+    key = _own_key(source, written)
+    return written if key is None else key.text
 
 
 _HOLDS = text("""

@@ -1,9 +1,9 @@
-"""Cutting keys into pages: how many go into the next one is decided before anybody knows how many there are."""
+"""Cutting rows into pages: how many go into the next one is decided before anybody knows how many there are."""
 
 from __future__ import annotations
 
-import re
 import time
+from abc import ABC, abstractmethod
 
 from shared.jobs.accepting.bulk import rows_per_batch
 from shared.jobs.planning import PlannedPage
@@ -16,20 +16,14 @@ _LINGER_SECONDS = 2.0  # how long any other page waits until it is full
 TAKE_BYTES = 256 * 1024
 
 
-class PageCutter:
-    """Takes pages out of a spool, in the order of keys. `planned` rows of the job were written before.
-
-    A job has each key once. Lines of one key follow each other, in one page or on both sides of its end.
-    """
+class PageCutter(ABC):
+    """Takes pages out of a spool, in its order. `planned` rows of the job were written before."""
 
     def __init__(self, spool: KeySpool, *, planned: int, most_rows: int) -> None:
         self._spool = spool
         self.planned = planned
         self._most_rows = most_rows
         self._cut = 0  # rows, of this spool
-        self._text = b""  # taken from the spool, not cut yet
-        self._lines = 0  # in it
-        self._last: bytes | None = None  # the last line that was cut off
         self._incomplete_since: float | None = None
 
     @property
@@ -66,6 +60,19 @@ class PageCutter:
             self._incomplete_since = now
         return now - self._incomplete_since >= (_LINGER_SECONDS if self.planned else _FIRST_LINGER_SECONDS)
 
+    @abstractmethod
+    def _take(self, rows: int) -> PlannedPage | None:
+        """The page of the next rows, so many at most, of which `ahead` are there; None where they make none."""
+
+
+class LineCutter(PageCutter):
+    """Cuts a spool in which each line is a row of its own."""
+
+    def __init__(self, spool: KeySpool, *, planned: int, most_rows: int) -> None:
+        super().__init__(spool, planned=planned, most_rows=most_rows)
+        self._text = b""  # taken from the spool, not cut yet
+        self._lines = 0  # in it
+
     def _take(self, rows: int) -> PlannedPage | None:
         while self._lines < rows and (self._lines == 0 or len(self._text) < PAGE_BYTES):
             taken = self._spool.take(TAKE_BYTES)
@@ -81,21 +88,6 @@ class PageCutter:
         self._cut += rows
         return lines
 
+    @abstractmethod
     def _page(self, lines: list[bytes]) -> PlannedPage | None:
-        """The page of these lines; None where all are of the key with which the page before ended."""
-        keys = list(dict.fromkeys(lines))
-        if keys[0] == self._last:
-            del keys[0]
-        self._last = lines[-1]
-        self.planned += len(keys)
-        return PlannedPage(b",".join(keys), len(keys), canonical(keys[-1])) if keys else None
-
-
-def canonical(line: bytes) -> str:
-    """The canonical key in a line of COPY's text format that holds it as an element of an array."""
-    text = _ESCAPED.sub(lambda found: _CONTROLS.get(found[1], found[1]), line.decode())
-    return _ESCAPED.sub(r"\1", text[1:-1]) if text.startswith('"') else text
-
-
-_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+        """The page of these lines; None where they make none."""

@@ -22,6 +22,7 @@ from shared.sources.source import Source, get_source
 from shared.uploads.table_order import TableOrder
 from worker.planning.doorbell import Doorbell
 from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows
+from worker.planning.key_cutter import KeyCutter
 from worker.planning.key_reader import KeyReader, OpenSource
 from worker.planning.lease_beat import LeaseBeat
 from worker.planning.page_cutter import PageCutter
@@ -145,7 +146,7 @@ class PlanRun:
     def _cutter(self, reader: Reader) -> type[PageCutter]:
         if isinstance(reader, UploadReader):
             return UploadCutter
-        return ScanCutter if reader.reads_features else PageCutter
+        return ScanCutter if reader.reads_features else KeyCutter
 
     def _page_rows(self) -> int:
         """Rows of a page at most; those that come with their features are cut by their own width."""

@@ -6,7 +6,8 @@ from collections import deque
 
 from shared.jobs.planning import PlannedPage
 from shared.sources.description import PAGE_BYTES
-from worker.planning.page_cutter import TAKE_BYTES, PageCutter, canonical
+from worker.planning.key_cutter import canonical
+from worker.planning.page_cutter import TAKE_BYTES, PageCutter
 from worker.planning.spool import KeySpool
 
 _AMBIGUOUS = b'"null"'  # in place of a JSON object. In quotes: without them it would be no element

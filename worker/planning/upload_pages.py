@@ -17,7 +17,7 @@ from shared.uploads.table_order import TableOrder
 from worker.child_directory import child_directory
 from worker.closed.process import end_group
 from worker.planning.failures import PlanFailed, UploadRefusedAtPlan
-from worker.planning.page_cutter import PageCutter
+from worker.planning.page_cutter import LineCutter
 from worker.planning.spool import KeySpool
 
 _PATIENCE_SECONDS = 5  # for which the process may wait for space in the spool, in all
@@ -112,7 +112,7 @@ class UploadReader:
             self.spool.incoming.write(piece)
 
 
-class UploadCutter(PageCutter):
+class UploadCutter(LineCutter):
     """Cuts lines of a file, in its order: key, spelling, features."""
 
     def _page(self, lines: list[bytes]) -> PlannedPage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -12,8 +13,13 @@ from api.access.dependencies import AdminCaller, CurrentServices
 from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
+from api.http.problems import Problem
 from api.http.validation import PlainNumber
 from api.schemas import retention as schemas
+from api.server.services import Services
+from shared.erasure.client_holds import count_held_answers
+from shared.errors import DatabaseUnavailable
+from shared.postgres.engine import transaction
 from shared.retention.rules.client_key import canonical_key
 from shared.retention.rules.holds import Hold, add_hold, list_holds, release_hold
 
@@ -29,8 +35,10 @@ async def read_holds(services: CurrentServices, _: AdminCaller) -> schemas.HoldL
 
 
 @router.post("/v1/holds", status_code=201, summary="Hold a model, a job or a client")
-async def hold(request: Request, services: CurrentServices, caller: AdminCaller, body: schemas.NewHold) -> schemas.Hold:
-    """From now on nothing of it goes by age or is erased."""
+async def hold(
+    request: Request, services: CurrentServices, caller: AdminCaller, body: schemas.NewHold
+) -> schemas.AddedHold:
+    """From now on nothing of it goes by age or is erased. No answers of a client may mean that her key is misspelt."""
 
     def add(connection: Connection) -> Hold:
         key = None if body.client_id is None else canonical_key(connection, body.client_id, body.source)
@@ -46,7 +54,11 @@ async def hold(request: Request, services: CurrentServices, caller: AdminCaller,
         _record(connection, request, caller, "hold.add", added)
         return added
 
-    return _shape(await services.quick.write(add))
+    added = await services.quick.write(add)
+    answers = None
+    with contextlib.suppress(Problem, DatabaseUnavailable):  # the hold stands whether or not they can be counted
+        answers = await _count(services, caller, added)
+    return schemas.AddedHold(**_shape(added).model_dump(), answers=answers)
 
 
 @router.delete("/v1/holds/{hold_id}", status_code=204, response_class=Response, summary="Release a hold")
@@ -57,6 +69,19 @@ async def release(request: Request, services: CurrentServices, caller: AdminCall
         _record(connection, request, caller, "hold.release", release_hold(connection, hold_id))
 
     await services.quick.write(end)
+
+
+async def _count(services: Services, caller: Caller, hold: Hold) -> int | None:
+    """The stored answers of a held client; None where something else is held."""
+    key = hold.client_key
+    if key is None:
+        return None
+
+    def work() -> int:
+        with transaction(services.downloads.engine) as connection:
+            return count_held_answers(connection, key, hold.source)
+
+    return await services.downloads.run_long(work, owner=caller.owner)
 
 
 def _record(connection: Connection, request: Request, caller: Caller, action: str, hold: Hold) -> None:

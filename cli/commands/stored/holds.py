@@ -10,6 +10,7 @@ from cli.arguments.client_key import Composite, read_key
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, minute_text, plain_text, say, say_json, say_table
 from cli.output.job_text import client_text
+from shared.sentences import count_of
 
 app = typer.Typer(no_args_is_help=True, help="Legal holds: what must stay, whatever its age.")
 
@@ -41,7 +42,9 @@ def add(
     if as_json:
         say_json(hold)
     else:
-        say(f"hold {hold['id']} stands. Release it with: predictq holds release {hold['id']}")
+        say(f"hold {hold['id']} stands{_of_answers(hold)}. Release it with: predictq holds release {hold['id']}")
+        if hold["answers"] == 0:
+            say("Nothing is stored under this key: look at its spelling, unless the client's first answer is to come.")
 
 
 @app.command("list")
@@ -70,6 +73,10 @@ def release(
         say_json({"id": hold, "released": True})
     else:
         say(f"hold {hold} is released")
+
+
+def _of_answers(hold: dict[str, Any]) -> str:
+    return f" over {count_of(hold['answers'], 'stored answer')}" if hold["answers"] else ""
 
 
 def _what(hold: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ from shared.sources.selection import count_query, selection_query
 from shared.sources.source import Source, SourceColumn
 from tests.integration.sources.source_support import connect, fetch, run, source
 from worker.planning.failures import PlanFailed
+from worker.planning.key_cutter import KeyCutter, canonical
 from worker.planning.key_reader import KeyReader
-from worker.planning.page_cutter import PageCutter, canonical
 
 
 def planned(driver: PsycopgConnection, things: Source, where: dict[str, Any], *, after: str | None = None) -> list[str]:
@@ -40,7 +40,7 @@ def planned(driver: PsycopgConnection, things: Source, where: dict[str, Any], *,
     keys: list[str] = []
     run(driver, "CREATE TEMPORARY TABLE IF NOT EXISTS pages (keys text[]); TRUNCATE pages")
     with KeyReader(opened, things, selection, after=after, spool_bytes=1 << 20) as reader:
-        cutter = PageCutter(reader.spool, planned=0, most_rows=2)
+        cutter = KeyCutter(reader.spool, planned=0, most_rows=2)
         deadline = time.monotonic() + 30
         while not cutter.is_done:
             assert time.monotonic() < deadline

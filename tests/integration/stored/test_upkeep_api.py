@@ -19,14 +19,16 @@ from shared.postgres.engine import transaction
 from shared.retention.asked_runs import ask_run
 from shared.retention.rules.errors import ExportFailed
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
+from tests.integration.stored.erasure_support import add_page, add_source, key_of
 from tests.integration.stored.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
 from tests.roles import as_upkeep
-from tests.support import ROOT, environment
+from tests.support import ROOT, add_model, environment
 from worker.upkeep.duties import long_duties
 from worker.upkeep.duty import database_clock
 from worker.upkeep.retention import AskedRetention, Retention
 
 OLD = datetime.now(UTC) - timedelta(days=420)
+CARD = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
 
 @pytest.fixture
@@ -98,12 +100,26 @@ def test_only_administrators_come_in(gateway: Gateway, engine: Engine) -> None:
         assert gateway.request(method, path, json=body, headers=plain).status_code == 403, path
 
 
+def test_the_command_line_says_that_a_hold_holds_nothing(settings: Settings, gateway: Gateway, engine: Engine) -> None:
+    """It stands all the same: the client's first answer may be to come."""
+    add_model(engine)
+    add_page(engine, key_of(engine, 7).source.id or 0, "int8", [7])
+    held, nobody = (
+        predictq(settings, gateway, "holds", "add", "--client", key, "--reason", "lawsuit").stdout
+        for key in ("7", "70")
+    )
+    assert held.startswith("hold 1 stands over 1 stored answer. ")
+    assert "Nothing is stored" not in held
+    assert nobody.startswith("hold 2 stands. ")
+    assert "Nothing is stored under this key" in nobody
+
+
 def test_a_client_key_stays_in_bodies(gateway: Gateway, engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
     """A hold on a client stands and is listed; its key is in no log and no line of the audit log, and is forgotten."""
     key = "917345552"
     made = gateway.post("/v1/holds", json={"client_id": int(key), "source": "clients", "reason": "lawsuit"})
     assert (made.status_code, made.json()["client_id"]) == (201, key)
-    assert gateway.get("/v1/holds").json()["holds"] == [made.json()]
+    assert gateway.get("/v1/holds").json()["holds"] == [{k: v for k, v in made.json().items() if k != "answers"}]
     assert gateway.post("/v1/holds", json={"client_id": 5, "source": "nobody", "reason": "x"}).status_code == 404
     wrong = gateway.post("/v1/holds", json={"client_id": {"a": key}, "reason": "lawsuit"})
     assert wrong.status_code == 422
@@ -115,6 +131,18 @@ def test_a_client_key_stays_in_bodies(gateway: Gateway, engine: Engine, capfd: p
     assert [act.action for act in acts(engine)] == ["hold.add", "hold.release"]
     assert key not in str(acts(engine))
     assert key not in "".join(capfd.readouterr())
+
+
+def test_a_hold_on_a_client_says_how_much_it_holds(gateway: Gateway, engine: Engine) -> None:
+    """A misspelt key would hold nobody, and her answers go by age."""
+    add_model(engine)
+    for keys in ([7, 8], [7, 9]):
+        add_page(engine, key_of(engine, 7).source.id or 0, "int8", keys)
+    add_page(engine, add_source(engine, "cards", "uuid"), "uuid", [CARD])
+    named = ({"client_id": 7, "source": "clients"}, {"client_id": CARD.upper(), "source": "cards"})
+    anywhere = ({"client_id": "7"}, {"client_id": CARD.upper()}, {"client_id": 70}, {"model": "default"})
+    made = [gateway.post("/v1/holds", json={**body, "reason": "lawsuit"}) for body in (*named, *anywhere)]
+    assert [hold.json()["answers"] for hold in made] == [2, 1, 2, 1, 0, None]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +201,8 @@ def test_the_command_line_says_it_in_words(settings: Settings, gateway: Gateway,
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "below the floor" in refused.stderr
     assert "2 answers of 1 job in 1 page" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
-    assert "hold 1 stands" in predictq(settings, gateway, "holds", "add", "--client", "2", "--reason", "lawsuit").stdout
+    held = predictq(settings, gateway, "holds", "add", "--client", "2", "--reason", "lawsuit").stdout
+    assert held.startswith("hold 1 stands")
     assert "client 2 " in predictq(settings, gateway, "holds", "list").stdout
     rows = predictq(settings, gateway, "retention", "run", "--dry-run").stdout
     assert "1 row would go out of pages that stay" in rows  # the other client's

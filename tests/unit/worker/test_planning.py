@@ -13,6 +13,7 @@ from shared.sources.description import PAGE_BYTES, rows_of_a_page
 from shared.sources.source import Source
 from tests.support import loaded_of, wait_until
 from worker.planning import page_cutter, spool
+from worker.planning.key_cutter import KeyCutter
 from worker.planning.page_cutter import FIRST_ROWS, PageCutter
 from worker.planning.scan_cutter import ScanCutter
 from worker.planning.spool import KeySpool
@@ -52,7 +53,7 @@ def sizes(cutter: PageCutter) -> list[int]:
 def test_the_first_page_is_small_and_the_others_grow_with_what_is_known(make_spool: MakeSpool) -> None:
     """A job is answered while it is planned; the more rows there are, the larger are its pages."""
     keys = make_spool()
-    cutter = PageCutter(keys, planned=0, most_rows=MOST)
+    cutter = KeyCutter(keys, planned=0, most_rows=MOST)
     fill(keys, 1, 100_000)
     found = sizes(cutter)
     assert found[:3] == [FIRST_ROWS, MOST, MOST]
@@ -67,7 +68,7 @@ def test_a_selection_that_is_read_at_once_is_shared_like_a_list(make_spool: Make
     keys = make_spool(1 << 22)
     fill(keys, 1, count)
     keys.end()
-    found = sizes(PageCutter(keys, planned=0, most_rows=MOST))
+    found = sizes(KeyCutter(keys, planned=0, most_rows=MOST))
     size = rows_per_batch(count, most=MOST)
     assert found == [size] * (count // size) + ([count % size] if count % size else [])
 
@@ -75,7 +76,7 @@ def test_a_selection_that_is_read_at_once_is_shared_like_a_list(make_spool: Make
 def test_pages_hold_the_keys_in_order_and_name_the_last(make_spool: MakeSpool) -> None:
     """Cutting loses no key, doubles none, and says from where another reading goes on."""
     keys = make_spool()
-    cutter = PageCutter(keys, planned=0, most_rows=700)
+    cutter = KeyCutter(keys, planned=0, most_rows=700)
     fill(keys, 1, 2_000)
     keys.end()
     pages = []
@@ -91,7 +92,7 @@ def test_rows_that_come_slowly_wait_for_company_but_not_for_ever(
     """A page that does not fill is written after a while."""
     monkeypatch.setattr(page_cutter, "_LINGER_SECONDS", 3600)
     keys = make_spool()
-    cutter = PageCutter(keys, planned=50_000, most_rows=MOST)
+    cutter = KeyCutter(keys, planned=50_000, most_rows=MOST)
     fill(keys, 1, 30)
     assert cutter.next_page() is None
     monkeypatch.setattr(page_cutter, "_LINGER_SECONDS", 0)
@@ -156,7 +157,7 @@ def test_who_waits_for_rows_is_not_held_by_a_full_spool(make_spool: MakeSpool, m
     count = 20_000
     reading = threading.Thread(target=lambda: (fill(keys, 1, count), keys.end()), daemon=True)
     reading.start()
-    cutter = PageCutter(keys, planned=0, most_rows=100)
+    cutter = KeyCutter(keys, planned=0, most_rows=100)
     rows = 0
 
     def is_done() -> bool:
@@ -202,7 +203,7 @@ SEVERAL = [1, 2, 2, 3, 4, 4, 4, 5, 6, 6]  # keys of lines, in order
 def test_a_key_of_several_rows_is_one_row_of_a_plan(make_spool: MakeSpool, most: int, seen: int) -> None:
     """Wherever a page ends, and however many lines had come when it was cut; without features it is ambiguous."""
     expected = {key: b'"null"' if SEVERAL.count(key) > 1 else b"f%d" % SEVERAL.index(key) for key in SEVERAL}
-    for cut, features in ((PageCutter, False), (ScanCutter, True)):
+    for cut, features in ((KeyCutter, False), (ScanCutter, True)):
         keys = make_spool()
         cutter = cut(keys, planned=50_000, most_rows=most)
         pages = []
