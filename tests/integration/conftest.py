@@ -37,6 +37,14 @@ def scorer(settings: Settings, engine: Engine) -> Iterator[Scorer]:
 
 
 @pytest.fixture
+def ready(engine: Engine) -> Engine:
+    """Ten clients and a live model."""
+    add_clients(engine, 10)
+    add_model(engine)
+    return engine
+
+
+@pytest.fixture
 def network(database_url: str) -> Iterator[Network]:
     """The way from the gateway to PostgreSQL."""
     with Network(database_url) as network:

@@ -14,14 +14,6 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.integration.gateway.test_screens import browser_of, fields_of, send
-from tests.support import add_clients, add_model
-
-
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    add_clients(engine, 20)
-    add_model(engine)
-    return engine
 
 
 @pytest.fixture

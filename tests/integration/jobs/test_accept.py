@@ -84,14 +84,6 @@ class CountedIds:
                 self._pause()
 
 
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    """Ten clients and a live model."""
-    add_clients(engine, 10)
-    add_model(engine)
-    return engine
-
-
 def test_a_known_key_answers_with_the_earlier_job(ready: Engine) -> None:
     """The same key and payload give the same job and nothing to publish; another payload is refused."""
     key: dict[str, Any] = {"idempotency_key": "k", "payload_hash": "a" * 64}

@@ -24,7 +24,7 @@ from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.planning_support import account, plan_of
 from tests.roles import as_upkeep, as_worker
-from tests.support import add_clients, add_model, bulk_job, job_of, wait_until
+from tests.support import bulk_job, job_of, wait_until
 from worker.scoring.key_hashes import KeyHashes
 from worker.upkeep import main as upkeep
 from worker.upkeep.deadlines import Deadlines
@@ -32,13 +32,6 @@ from worker.upkeep.duty import Clock, database_clock
 from worker.upkeep.rounds import Rounds
 
 SOON = timedelta(hours=1)
-
-
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    add_clients(engine, 10)
-    add_model(engine)
-    return engine
 
 
 def submit(engine: Engine, rows: int, *, batch_rows: int = 10, within: timedelta = SOON) -> UUID:

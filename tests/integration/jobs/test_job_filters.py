@@ -24,17 +24,10 @@ from tests.integration.gateway.api_support import bearer, new_key, running_gatew
 from tests.integration.jobs.jobs_support import answer, cancel, page_of, take
 from tests.integration.stored.upkeep_support import add_version
 from tests.roles import as_worker
-from tests.support import OWNER, add_clients, add_model, bulk_job, job_of, submit_singles
+from tests.support import OWNER, bulk_job, job_of, submit_singles
 from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
 from worker.scoring.key_hashes import KeyHashes
-
-
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    add_clients(engine, 10)
-    add_model(engine)
-    return engine
 
 
 def bulk(engine: Engine, name: str | None = None) -> UUID:

@@ -21,17 +21,9 @@ from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.plan_support import blocks_of, plans_of, scanned_whole
 from tests.integration.stored.upkeep_support import make_week
-from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
+from tests.support import OWNER, bulk_job, submit_bulk, submit_singles
 
 _MANY = 50_000
-
-
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    """Ten clients and a live model."""
-    add_clients(engine, 10)
-    add_model(engine)
-    return engine
 
 
 def ids(engine: Engine, status: JobStatus | None = None, *, limit: int = 100, before: UUID | None = None) -> list[UUID]:

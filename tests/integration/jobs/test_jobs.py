@@ -20,15 +20,7 @@ from shared.models.registry import get_version, list_versions, live_version, pro
 from shared.postgres.engine import autocommit, make_engine, transaction
 from shared.status import JobStatus, Queue
 from tests.integration.jobs.jobs_support import answer, cancel, take
-from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, submit_singles, wait_until
-
-
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    """Ten clients and a live model."""
-    add_clients(engine, 10)
-    add_model(engine)
-    return engine
+from tests.support import OWNER, add_model, job_of, single_job, submit_bulk, submit_singles, wait_until
 
 
 def test_a_bulk_job_passes_through_its_states(ready: Engine) -> None:

@@ -17,15 +17,7 @@ from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.integration.jobs.jobs_support import answer, take
 from tests.roles import as_worker
-from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
-
-
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    """Ten clients and a live model."""
-    add_clients(engine, 10)
-    add_model(engine)
-    return engine
+from tests.support import OWNER, add_model, bulk_job, submit_bulk, submit_singles
 
 
 def run(engine: Engine, statement: str, **values: object) -> None:

@@ -13,15 +13,7 @@ from shared.jobs.accepting.singles import Accepted
 from shared.postgres.engine import transaction
 from shared.status import SCORING_QUEUES, Queue
 from tests.integration.jobs.jobs_support import cancel, take
-from tests.support import OWNER, add_clients, add_model, bulk_job, submit_bulk, submit_singles
-
-
-@pytest.fixture
-def ready(engine: Engine) -> Engine:
-    """Ten clients and a live model."""
-    add_clients(engine, 10)
-    add_model(engine)
-    return engine
+from tests.support import OWNER, bulk_job, submit_bulk, submit_singles
 
 
 def missing(engine: Engine, **held: int) -> dict[str, int]:

@@ -26,11 +26,10 @@ from shared.jobs.results import begin_copy, copy_results, read_errors, read_part
 from shared.jobs.summary import read_summary
 from shared.postgres.engine import autocommit, transaction
 from shared.retention.rules.holds import add_hold
-from shared.retention.rules.policy import set_period
 from shared.retention.run import run_retention
 from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.stored.erasure_support import PERSON, erase, key_of
-from tests.integration.stored.upkeep_support import add_version, close_range, store_bulk
+from tests.integration.stored.upkeep_support import close_range, store_bulk
 from tests.roles import as_upkeep, as_worker
 from worker.exports.result_files import write_rows
 from worker.exports.writing import write_export
@@ -39,15 +38,6 @@ from worker.upkeep.rewriting import PageRewriter
 NOW = datetime.now(UTC)
 OLD = (NOW - timedelta(days=420)).replace(hour=12)
 MONDAY = (OLD - timedelta(days=OLD.weekday())).replace(hour=12)
-
-
-@pytest.fixture
-def version(engine: Engine) -> int:
-    """A live version of the default model, kept for 13 months."""
-    version_id = add_version(engine)
-    with transaction(engine) as connection:
-        set_period(connection, "13 months")
-    return version_id
 
 
 def hold(engine: Engine, client: int) -> None:

@@ -37,15 +37,6 @@ MONDAY = (OLD - timedelta(days=OLD.weekday())).replace(hour=12)
 NOTHING = {"jobs": 0, "batch_requests": 0, "batch_outputs": 0, "key_hashes": 0}
 
 
-@pytest.fixture
-def version(engine: Engine) -> int:
-    """A live version of the default model, kept for 13 months."""
-    version_id = add_version(engine)
-    with transaction(engine) as connection:
-        set_period(connection, "13 months")
-    return version_id
-
-
 def let_go(engine: Engine, **options: object) -> Report:
     return run_retention(as_upkeep(engine), NOW, settle_seconds=0, **options)  # type: ignore[arg-type]
 
