@@ -31,7 +31,7 @@ from worker.sources.columns import INTEGERS, plan_columns
 from worker.sources.csv_table import parse
 from worker.sources.failures import source_failure
 from worker.sources.reader import SourceReader
-from worker.sources.statements import session
+from worker.sources.statements import hold, session
 from worker.temporary_room import named_when_full
 
 _SECONDS = 1_500.0
@@ -78,7 +78,8 @@ def read_rows(reader: SourceReader, source: Source, names: Sequence[str], *, row
             schema = find_citext(driver, source).schema if has_citext(source) else None
             chosen = f"SELECT 0{plan.select} FROM {relation(source)} c {_order(source, schema, rows, seed)}"
             statement = f"COPY ({chosen}) TO STDOUT (FORMAT csv)"
-            cursor.copy_expert(session(source, statement_seconds=_SECONDS, by_keys=False) + statement, buffer)
+            settings = session(source, statement_seconds=_SECONDS, by_keys=False)
+            cursor.copy_expert(settings + hold(source) + statement, buffer)
         except psycopg2.Error as error:
             raise source_failure(source.name, error) from None
     _, table, misfits = parse(buffer.getbuffer(), plan, is_number=True)

@@ -24,6 +24,7 @@ from worker.planning.spool import KeySpool
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
 from worker.sources.failures import source_failure as read_failure
+from worker.sources.statements import hold
 
 _PATIENCE_SECONDS = 5  # for which the source may wait for space in the spool, in all
 _CANCEL_EVERY_SECONDS = 0.2  # one that came before its statement has no effect
@@ -141,8 +142,8 @@ class KeyReader:
             with driver.cursor() as cursor:
                 # A plan's statement may take its time, and may not wait long for a lock.
                 cursor.execute(
-                    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {lock}; "
-                    f"SET LOCAL statement_timeout = 0; {SETTINGS}"
+                    f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL lock_timeout = {lock}; "
+                    f"SET LOCAL statement_timeout = 0; {SETTINGS}{hold(self._source)}"
                 )
                 self._driver = driver
                 statement = cursor.mogrify(query, parameters).decode()

@@ -1,4 +1,4 @@
-"""The SQL that reads features by key: settings of the transaction, then one COPY."""
+"""The SQL that reads features by key: settings of the transaction, a lock, then one COPY."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from shared.sources.sql import SETTINGS, KeySql, relation
 from worker.sources.columns import INTEGERS, ReadingPlan
 from worker.sources.key_columns import Keys
 
+_FEW = 500  # keys, of which the statement is planned twice
+
 
 def session(source: Source, *, statement_seconds: float | None = None, by_keys: bool = True) -> str:
     """What is set for the transaction alone: nobody's settings may change a text, a plan, or how long it takes.
@@ -29,25 +31,46 @@ def session(source: Source, *, statement_seconds: float | None = None, by_keys: 
     if by_keys and settings.get("is_indexed") and len(source.key) > 1:
         planner += "SET LOCAL enable_mergejoin = off; "
     return (
-        f"SET LOCAL transaction_read_only = on; SET LOCAL lock_timeout = {lock}; "
+        "SET LOCAL transaction_isolation = 'read committed'; SET LOCAL transaction_read_only = on; "  # see `hold`
+        f"SET LOCAL lock_timeout = {lock}; "
         f"SET LOCAL statement_timeout = {int(1000 * float(allowed))}; "
         f"{planner}{SETTINGS}"
     )
 
 
+def hold(source: Source) -> str:
+    """What takes the lock of a source's relations, and reads nothing.
+
+    COPY takes its snapshot before its locks. Where it waits for a table that is being filled anew (TRUNCATE, DROP and
+    CREATE, a new type of a column), its snapshot is older than all rows there: it would find an empty table. Whoever
+    has waited before sees them, for in READ COMMITTED each statement has its own snapshot.
+    """
+    return f"SELECT FROM {relation(source)} c LIMIT 0; "
+
+
 def copy_by_keys(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> str:
-    """The COPY of the wanted clients: the key (of a composite one: its place in `wanted`), then the features."""
+    """The lock, and the COPY of the wanted clients: the key (composite: its place in `wanted`), then the features.
+
+    Of few clients no more is locked than what they may be in: of a table with a thousand partitions one of them.
+    """
+    query = query_by_keys(driver, source, key, plan, wanted)
+    held = f"{query} LIMIT 0; " if len(wanted) <= _FEW else hold(source)
+    return f"{held}COPY ({query}) TO STDOUT (FORMAT csv)"
+
+
+def query_by_keys(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> str:
+    """The query of that COPY."""
     arrays = [f"{literal(driver, text)}::{kind}[]" for text, kind in zip(_arrays(wanted, key), key.types, strict=True)]
     if len(key.columns) == 1:
         where = f"WHERE {key.columns[0]} {key.equals[0]} ANY ({arrays[0]})"
-        return f"COPY (SELECT {key.texts[0]}{plan.select} FROM {relation(source)} c {where}) TO STDOUT (FORMAT csv)"
+        return f"SELECT {key.texts[0]}{plan.select} FROM {relation(source)} c {where}"
     names = ", ".join(f"k{number}" for number in range(len(arrays)))
     pairs = zip(key.columns, key.equals, range(len(arrays)), strict=True)
     matches = " AND ".join(f"{column} {equals} k.k{number}" for column, equals, number in pairs)
     lists = ", ".join(f"pg_catalog.unnest({array})" for array in arrays)
     return (
-        f"COPY (SELECT k.n - 1{plan.select} FROM ROWS FROM ({lists}) WITH ORDINALITY k ({names}, n) "
-        f"JOIN {relation(source)} c ON {matches}) TO STDOUT (FORMAT csv)"
+        f"SELECT k.n - 1{plan.select} FROM ROWS FROM ({lists}) WITH ORDINALITY k ({names}, n) "
+        f"JOIN {relation(source)} c ON {matches}"
     )
 
 

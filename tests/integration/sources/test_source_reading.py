@@ -23,7 +23,7 @@ from worker.sources.columns import plan_columns
 from worker.sources.failures import SourceAway, SourceFailed
 from worker.sources.key_columns import Keys, wanted_keys
 from worker.sources.reading import read_features
-from worker.sources.statements import copy_by_keys, session
+from worker.sources.statements import query_by_keys, session
 
 
 def a_time(name: str, dtype: str = "datetime64[us]") -> FeatureSpec:
@@ -88,8 +88,7 @@ def test_keys_are_looked_up_in_their_index_whatever_the_memory(driver: PsycopgCo
         if kind != "bigint":
             asked = pa.array(fetch(driver, f"SELECT {column}::text FROM t WHERE n % 10 = 1 ORDER BY n"))
         things = source("t", {column: kind}, {"v": "integer"})
-    query = copy_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")), asked)
-    query = query.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT csv)")
+    query = query_by_keys(driver, things, key_sql(things.key, None), plan_columns(things, numbers("v")), asked)
     plan = "\n".join(fetch(driver, f"{session(things)}EXPLAIN {query}"))
     assert "found" in plan, plan
     assert "Seq Scan" not in plan, plan
