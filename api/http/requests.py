@@ -19,6 +19,7 @@ from shared.json_text.members import MemberTwiceError, refuse_twice
 
 SMALL_BYTES = 65_536  # of a body that is read at once
 JSON_LIMIT = 1_000_000  # bytes of a body with the features of one prediction, or with a filter
+IS_HEAD = "predictq.is_head"  # in the ASGI scope of a GET that was HEAD
 LONGEST_WAIT = 60  # seconds that `Prefer: wait` can ask for
 
 Headers = dict[bytes, bytes]

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.host_names import require_api_host
 from api.http.problems import INTERNAL, NOT_FOUND, Problem, is_about_schema, problem_of, render
-from api.http.requests import Raw
+from api.http.requests import IS_HEAD, Raw
 from api.http.root_path import rooted, set_root
 from api.server.deadline import Deadline, current
 from api.watch.metrics import Metrics
@@ -90,7 +90,7 @@ class Middleware:
         route, endpoint = self._find(scope)
         try:
             if method == "HEAD":
-                scope = {**scope, "method": "GET"}
+                scope = {**scope, "method": "GET", IS_HEAD: True}
                 await self._route(scope, receive, _without_body(send_with_headers))
             elif endpoint is None:
                 await self._route(scope, receive, send_with_headers)

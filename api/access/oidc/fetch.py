@@ -70,7 +70,10 @@ def post_form(url: str, form: Mapping[str, str], headers: Mapping[str, str], *, 
 
 def check_address(url: str, *, allows_http: bool) -> None:
     """Raise ProviderAway unless it is https, or a provider on this machine in development."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ProviderAway(f"{url} is no address") from None
     if parts.scheme != "https" and not (allows_http and parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise ProviderAway(f"{url} is not https")
 

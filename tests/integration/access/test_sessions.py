@@ -143,6 +143,15 @@ def test_another_site_signs_nobody_in_by_its_link(gateway: Gateway, language: st
             assert second.post("/sign-in", data={**pressed, "form_token": token}).status_code == 403
 
 
+def test_who_only_looks_at_a_link_leaves_it_for_the_person(gateway: Gateway) -> None:
+    """Programs that scan mails and chats ask with HEAD for what stands in them."""
+    link = new_link(gateway)
+    with browser(gateway) as scanner, browser(gateway) as person:
+        looked = scanner.head(link)
+        assert (looked.status_code, "predictq_session" in looked.headers.get("set-cookie", "")) == (200, False)
+        assert person.get(link).status_code == 303
+
+
 def test_guessing_sessions_and_links_is_limited(
     settings: Settings, engine: Engine, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from api.access import signing_in
 from api.access.caller import caller_of
 from api.http.cookie_names import session_token
 from api.http.problems import Unauthorised
-from api.http.requests import address_of
+from api.http.requests import IS_HEAD, address_of
 from shared.access.api_keys import find_key
 from shared.access.sign_in import LinkUsed
 from web.frame.routing import ScreenRoutes
@@ -33,14 +33,15 @@ async def sign_in(screen: Screen) -> Response:
     """The form; or, with a link's token, straight in. Whoever is signed in stays who they are.
 
     Where a page of another site led here, the link is a button: else that site could sign its visitors in as somebody
-    of its own. Out of a terminal, a mail program or the address bar it takes no more than the link.
+    of its own. Out of a terminal, a mail program or the address bar it takes no more than the link. Programs that look
+    at links for people ask with HEAD: the link is left for them.
     """
     if screen.caller is not None:
         return screen.go(own_path(screen.query("next")))
     link = screen.query("link")
     if not link:
         return await show_form(screen, "")
-    if screen.request.headers.get("sec-fetch-site") in _ELSEWHERE:
+    if IS_HEAD in screen.request.scope or screen.request.headers.get("sec-fetch-site") in _ELSEWHERE:
         return await show_form(screen, "", link=link)
     return await _follow(screen, link, screen.query("next"))
 
