@@ -31,7 +31,7 @@ from shared.sources.lookup import Lookup
 from shared.sources.selection import selection_query
 from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
-from tests.support import OWNER, add_clients, add_model, change_client, job_of
+from tests.support import OWNER, add_clients, add_model, change_client, job_of, wait_until
 
 
 def accept(engine: Engine, *jobs: SingleJob) -> list[Accepted | PredictqError]:
@@ -103,6 +103,25 @@ def test_a_known_key_answers_with_the_earlier_job(ready: Engine) -> None:
         accept_keys(ready, bulk(idempotency_key="k", payload_hash="b" * 64), ListedIds([1]), 1)
     replay = accept_keys(ready, bulk(**key), ListedIds([1]), 1)
     assert (replay.job_id, replay.replayed) == (first.job_id, True)
+
+
+def test_a_client_of_a_table_that_is_filled_anew_is_there(ready: Engine) -> None:
+    """Whoever waits for the table's lock has a snapshot from before it, which sees an empty table."""
+    found: list[Accepted | PredictqError] = []
+    caller = threading.Thread(target=lambda: found.extend(accept(ready, single(2), single(999))))
+    with ready.begin() as connection:
+        accept(ready, single())  # on another connection, where the statement is ready from now on
+        connection.execute(text("CREATE TEMPORARY TABLE kept ON COMMIT DROP AS TABLE predictq_data.clients"))
+        connection.execute(text("TRUNCATE predictq_data.clients"))
+        connection.execute(text("INSERT INTO predictq_data.clients SELECT * FROM kept"))
+        caller.start()
+        with autocommit(ready) as watcher:
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL")
+            wait_until(lambda: bool(watcher.execute(waiting).scalar()), seconds=30, what="the call waits for the table")
+    caller.join(30)
+    known, unknown = found
+    assert isinstance(known, Accepted), known
+    assert isinstance(unknown, ClientUnknown)
 
 
 def test_one_key_twice_in_a_group_is_one_job(ready: Engine) -> None:
