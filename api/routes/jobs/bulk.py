@@ -85,8 +85,8 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
     asked, body = _asked_by_query(call, request), HashedBody(request.receive)
 
     def digest() -> bytes:
-        payload = orjson.dumps([asked.model, body.digest(), *(["features"] if has_features else [])])
-        return hashlib.sha256(payload).digest()
+        rows = [body.digest(), *(["features"] if has_features else [])]
+        return hashlib.sha256(orjson.dumps([asked.model, *rows, *asked.of_job()])).digest()
 
     async def digest_of_all() -> bytes | None:
         return digest() if await _take_rest(call, body) else None
@@ -153,7 +153,7 @@ async def _prepare_table(call: KeyedCall, asked: Asked, order: TableOrder, diges
 
 
 async def _table_digest(call: KeyedCall, asked: Asked, order: TableOrder, sha256: str) -> bytes:
-    return await _digest(call, asked.model, "table", *asked_json(order, sha256))
+    return await _digest(call, asked, "table", *asked_json(order, sha256))
 
 
 def _reader(model: ServedModel, *, is_csv: bool, has_features: bool) -> KeyReader:
@@ -249,7 +249,7 @@ async def _wanted(call: KeyedCall, content: dict[str, Any], told: _Told) -> _Wan
         order = replace(order, media_type=file.media_type)
         told.digest = await _table_digest(call, asked, order, file.sha256)
     else:
-        told.digest = await _digest(call, asked.model, asked.where if asked.client_ids is None else asked.client_ids)
+        told.digest = await _digest(call, asked, asked.where if asked.client_ids is None else asked.client_ids)
     return _Wanted(asked, told.digest, order)
 
 
@@ -277,9 +277,11 @@ async def _prepare(call: KeyedCall, wanted: _Wanted, resources: ExitStack) -> _R
     return _Ready(job, count, partial(accept_keys, job=job, keys=keys, count=count))
 
 
-async def _digest(call: KeyedCall, *asked: object) -> bytes:
+async def _digest(call: KeyedCall, asked: Asked, *rows: object) -> bytes:
     """Of what is asked for, in one spelling. Without a key nobody wants to know."""
-    return await call.services.turns.run(digest_steps(*asked), call.caller.key) if call.key else b""
+    if not call.key:
+        return b""
+    return await call.services.turns.run(digest_steps(asked.model, *rows, *asked.of_job()), call.caller.key)
 
 
 async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, digest: bytes) -> BulkJob:
