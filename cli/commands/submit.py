@@ -145,8 +145,8 @@ def bulk(
     moment = None if deadline is None else moment_ahead("--deadline", deadline)
     if key is not None and deadline is not None and is_length(deadline):
         raise UsageProblem(
-            f"--deadline {deadline} is another time whenever the command is repeated, and its --idempotency-key is then "
-            f"refused: give the time itself, as --deadline {moment}"
+            f"--deadline {deadline} is another time whenever the command is repeated, and its --idempotency-key would "
+            f"be refused: give the time itself, as --deadline {moment}"
         )
     with api_client(api_url, api_key, quiet=as_json) as client:
         said = {"model": model, "name": name, "deadline": moment}

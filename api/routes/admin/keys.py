@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http.acts import record
-from api.http.cursors import Cursor, make_cursor, next_link, read_id_cursor
+from api.http.cursors import Cursor, make_cursor, next_link, read_number_cursor
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.requests import Raw
@@ -34,7 +34,8 @@ async def read_keys(
     prefix: Annotated[str | None, Query(max_length=40, description="Only the key that begins so.")] = None,
 ) -> Response:
     """Newest first, revoked ones too. What they are is not among it: only their hashes are stored."""
-    before = read_id_cursor(cursor, _LARGEST_ID)
+    place = read_number_cursor(cursor, _LARGEST_ID)
+    before = None if place is None else place[0]
 
     def read(connection: Connection) -> tuple[bytes, str | None]:
         """The keys as JSON, written in the thread that reads them."""

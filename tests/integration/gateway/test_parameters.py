@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 
+from api.http.cursors import make_cursor
 from api.http.query_names import QueryNames, query_names
 from api.server.app import create_app
 from shared.config import Settings
@@ -114,3 +116,56 @@ def test_pages_for_people_and_for_probes_take_strange_parameters(gateway: Gatewa
     """What a mail program or a monitor adds to an address is nobody's question."""
     for path in ("/health/live", "/health", "/metrics", "/docs", "/problems", "/sign-in"):
         assert gateway.get(f"{path}?utm_source=mail").status_code == gateway.get(path).status_code < 400, path
+
+
+_JOB = "01a21a76-8c8c-796f-b219-fb02b7c54611"
+
+
+@pytest.mark.parametrize(
+    ("path", "cursors"),
+    [
+        ("/v1/audit", [("n", 2**63), ("n", -1), ("x", 5), ("n", "٥"), (5,), (1, 1, 1)]),
+        ("/v1/audit?order=oldest", [(4_000_000_000, 1, 1), (1, 2**64, 1), (1, 1, 2**63), (1, 1), ("n", 5), (1, 1, "")]),
+        ("/v1/keys", [(2**31,), (2**63,), ("x",), (1, 1)]),
+        ("/v1/jobs", [(5,), (_JOB, 1), ("n", 5)]),
+    ],
+)
+def test_a_cursor_that_no_call_gave_out_is_refused(
+    gateway: Gateway, path: str, cursors: list[tuple[object, ...]]
+) -> None:
+    """Whatever number stands in it, and whatever other list it is of."""
+    for parts in cursors:
+        answer = gateway.get(path, params={**httpx.URL(path).params, "cursor": make_cursor(*parts)})
+        assert answer.status_code == 422, (parts, answer.text)
+        assert answer.json()["errors"][0]["pointer"] == "/query/cursor"
+
+
+def test_the_largest_numbers_are_taken_or_refused(gateway: Gateway) -> None:
+    """A number that its column does not take is an error of the caller."""
+    most = {"cursor": make_cursor(2**31 - 1)}
+    assert gateway.get("/v1/keys", params=most).status_code == 200
+    assert gateway.get("/v1/audit", params={"cursor": make_cursor("n", 2**63 - 1)}).status_code == 200
+    end = {"order": "oldest", "cursor": make_cursor(2**31 - 1, 2**63 - 1, 2**63 - 1)}
+    assert gateway.get("/v1/audit", params=end).status_code == 200
+    for number in (2**31 - 1, 2**31, 2**63, 2**64, 10**30):
+        for method, path in (
+            ("DELETE", f"/v1/holds/{number}"),
+            ("DELETE", f"/v1/pauses/{number}"),
+            ("GET", f"/v1/models/default/versions/{number}"),
+            ("GET", f"/v1/predictions/{number}-1"),
+            ("GET", f"/v1/predictions/1-{number}"),
+        ):
+            assert gateway.request(method, path).status_code == 404, path
+    for period in ("99999 years", "99999 days", "99999 months"):
+        for path, body in (("/v1/retention", {"keep_for": period}), ("/v1/retention/floor", {"floor": period})):
+            answer = gateway.put(path, json=body)
+            assert answer.status_code < 500, (path, period, answer.text)
+    for path in ("/v1/retention", "/v1/storage"):
+        assert gateway.get(path).status_code == 200, path
+    newest = {"client_id": 1, "cursor": "999999999999999999-999999"}
+    assert gateway.post("/v1/clients/answers", json=newest).status_code in (200, 404)
+    for answer in (
+        gateway.get("/v1/jobs", params={"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z"}),
+        gateway.get("/v1/audit", params={"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z"}),
+    ):
+        assert answer.status_code == 200
