@@ -12,7 +12,7 @@ from api.http.host_names import require_host
 from api.http.requests import address_of
 from api.server.services import services_of
 
-_OF_PROXIES = {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
+_OF_PROXIES = {"forwarded", "via", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip"}
 
 
 async def require_onlooker(request: Request) -> None:

@@ -50,15 +50,20 @@ def read_cursor(given: str | None, parts: int) -> list[str] | None:
     return found
 
 
-def read_id_cursor(given: str | None, largest: int) -> int | None:
-    """The id of which a cursor is made alone. Raises Invalid."""
-    parts = read_cursor(given, 1)
+def read_number_cursor(given: str | None, *largest: int, kind: str | None = None) -> list[int] | None:
+    """The numbers of a cursor, each at most what its column takes; of a cursor with a `kind` it is its first part.
+
+    Raises Invalid: a larger number, or a cursor of another kind, would be an error of the database.
+    """
+    parts = read_cursor(given, len(largest) + (kind is not None))
     if parts is None:
         return None
-    (part,) = parts
-    if not (part.isascii() and part.isdigit() and len(part) < 20 and int(part) <= largest):
+    if kind is not None and parts.pop(0) != kind:
         raise bad_cursor()
-    return int(part)
+    for part, most in zip(parts, largest, strict=True):
+        if not (part.isascii() and part.isdigit() and len(part) < 20 and int(part) <= most):
+            raise bad_cursor()
+    return [int(part) for part in parts]
 
 
 def bad_cursor() -> Invalid:

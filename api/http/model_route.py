@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.problems import Flaw, Invalid
+from api.http.query_names import query_names
 from api.http.requests import (
     JSON_LIMIT,
     SMALL_BYTES,
@@ -29,7 +30,7 @@ Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class ModelRoute(APIRoute):
-    """Refuses a body that is no JSON, or too large, before FastAPI looks at it, and says as a problem what is wrong.
+    """Refuses strange parameters, and a body that is no JSON or too large, before FastAPI looks; says it as a problem.
 
     While the body comes in, the deadline of the call rests.
     """
@@ -38,8 +39,11 @@ class ModelRoute(APIRoute):
         """FastAPI's own handler inside ours."""
         handle = super().get_route_handler()
         has_body = self.body_field is not None
+        names = query_names(self)
 
         async def checked(request: Request) -> Response:
+            if names is not None:
+                names.refuse_others(request)
             try:
                 return await (self.with_body(request, handle) if has_body else handle(request))
             except RequestValidationError as error:

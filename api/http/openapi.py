@@ -185,6 +185,7 @@ _OF_UPLOADS = [
         "`upload`: its rows hold features and not only keys.",
         {"type": "string", "enum": ["upload"]},
     ),
+    _parameter("query", "sheet", "Of a workbook that is sent: the sheet, where it has several.", {"type": "string"}),
 ]
 CREATE_JOB = _call(
     "Predict for many clients",

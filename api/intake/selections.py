@@ -37,6 +37,10 @@ class Asked:
     client_ids: Sequence[object] | None
     where: Mapping[str, Any]  # {} for all clients, and where a list was given
 
+    def of_job(self) -> list[str | None]:
+        """What is asked of the job itself, as it counts for the Idempotency-Key: a deadline in whatever zone."""
+        return [self.name, None if self.deadline is None else self.deadline.isoformat()]
+
 
 def parse_asked(content: dict[str, Any], *, max_ids: int) -> Asked:
     """Read the body of a bulk job. Raises Problem."""

@@ -14,11 +14,12 @@ from api.http.validation import problem_of_validation
 from api.schemas.uploads import LookOrder
 from shared.uploads.table_order import TableOrder
 
+WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TABLE_TYPES = (
     "application/vnd.apache.parquet",
     "application/vnd.apache.arrow.file",
     "application/vnd.apache.arrow.stream",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    WORKBOOK,
 )
 _OWN = ("features", "columns", "sheet", "separator", "decimal", "dates", "encoding")
 ORDER_FIELDS = ("upload", *_OWN)

@@ -47,6 +47,7 @@ class MadeKey(Key):
     """A new key with itself, which is shown this once."""
 
     key: str
+    unknown_models: list[str] = Field(description="Those of `models` that nobody has registered: misspelt, or to come.")
 
 
 class Rotation(Shape):

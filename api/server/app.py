@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from api.http import openapi
+from api.http.direct_route import DirectRoute
 from api.http.problems import Problem, problem_of
 from api.routes import (
     files,
@@ -40,7 +41,7 @@ from api.routes.jobs import status as job_status
 from api.routes.jobs import summary as job_summary
 from api.routes.stored import clients, erasures, holds, retention
 from api.server.deadline import current
-from api.server.middleware import JOB_ROUTE, Middleware, error_response
+from api.server.middleware import Middleware, error_response
 from api.server.services import running_services
 from api.server.wire.connections import Connections
 from shared.config import Settings
@@ -108,10 +109,12 @@ class Gateway(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own layers inside ours."""
+        routes = [*predict.router.routes, *job_status.router.routes]
         direct = {
-            ("POST", "/v1/predict"): predict.predict,
-            ("POST", "/v1/predict_raw"): predict.predict_raw,
-            ("GET", JOB_ROUTE): job_status.read_job,
+            (method, route.path): route.get_route_handler()
+            for route in routes
+            if isinstance(route, DirectRoute)
+            for method in route.methods or ()
         }
         return Middleware(super().build_middleware_stack(), direct, self.public_root, self.api_hosts)
 

@@ -21,6 +21,11 @@ def moment_ago(option: str, text: str) -> str:
     return _moment(option, text, -1)
 
 
+def is_length(text: str) -> bool:
+    """Whether it is a length of time, as 90m: another moment whenever it is read."""
+    return _LENGTH.fullmatch(text) is not None
+
+
 def seconds_of(option: str, text: str) -> int:
     """The seconds of a length of time. Raises UsageProblem."""
     length = _LENGTH.fullmatch(text)

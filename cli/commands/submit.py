@@ -17,7 +17,7 @@ import typer
 
 from cli.arguments.client_key import read_key
 from cli.arguments.conditions import Where, read_condition
-from cli.arguments.moments import moment_ahead
+from cli.arguments.moments import is_length, moment_ahead
 from cli.arguments.options import ApiKeyText, ApiUrl, IdempotencyKey, api_client
 from cli.arguments.raw_body import natural_key, raw_body
 from cli.errors import FileRefused, GatewayRefused, UsageProblem
@@ -143,6 +143,11 @@ def bulk(
     condition = read_condition(where or [])
     key = checked_idempotency_key(idempotency_key)
     moment = None if deadline is None else moment_ahead("--deadline", deadline)
+    if key is not None and deadline is not None and is_length(deadline):
+        raise UsageProblem(
+            f"--deadline {deadline} is another time whenever the command is repeated, and its --idempotency-key would "
+            f"be refused: give the time itself, as --deadline {moment}"
+        )
     with api_client(api_url, api_key, quiet=as_json) as client:
         said = {"model": model, "name": name, "deadline": moment}
         if table is not None:

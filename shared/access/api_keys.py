@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from shared.access.roles import ALL_ROLES, LONGEST_OWNER, PLAIN_ROLES
 from shared.errors import PredictqError
+from shared.jobs.accepting.model_choice import is_model_name
 from shared.plain_names import refuse_unprintable
 from shared.sentences import Sentence
 
@@ -117,14 +118,24 @@ def _ordered(roles: Collection[str]) -> tuple[str, ...]:
 def _check(owner: str, roles: Collection[str], models: Sequence[str] | None, note: str | None) -> None:
     if not owner.strip():
         raise KeyRefused(Sentence("A key belongs to an owner: give a name.", "key-without-owner"))
+    if owner != owner.strip():
+        raise KeyRefused(f"An owner's name has no blanks at its ends: {owner.strip()[:100]!r} would be another owner.")
     for what, value, longest in (("An owner's name", owner, LONGEST_OWNER), ("A note", note or "", LONGEST_NOTE)):
         if (flaw := refuse_unprintable(what, value, longest)) is not None:
             raise KeyRefused(flaw)
     if models is not None and not models:
         raise KeyRefused("Name the models that the key is for, or leave them out: then it is for all.")
+    if (wrong := next((name for name in models or () if not is_model_name(name)), None)) is not None:
+        raise KeyRefused(f"No model can be called {wrong[:100]!r}: give the models of the key by their names.")
     if models is not None and "admin" in roles:
         text = "A key with the role 'admin' is for all models: leave out the models, or the role."
         raise KeyRefused(Sentence(text, "admin-of-some-models"))
+
+
+def unknown_models(connection: Connection, key: ApiKey) -> list[str]:
+    """Those of the key's models that nobody has registered yet: of a misspelt one its caller would hear a 403."""
+    found = connection.execute(_UNKNOWN_MODELS, {"names": list(key.models or ())})
+    return [str(name) for (name,) in found]
 
 
 def find_key(connection: Connection, key: str) -> ApiKey | None:
@@ -210,6 +221,10 @@ SELECT {_COLUMNS} FROM predictq.api_keys
 WHERE (CAST(:before AS integer) IS NULL OR id < CAST(:before AS integer))
   AND (CAST(:prefix AS text) IS NULL OR prefix = CAST(:prefix AS text))
 ORDER BY id DESC LIMIT CAST(:limit AS bigint)
+""")
+_UNKNOWN_MODELS = text("""
+SELECT n FROM unnest(CAST(:names AS text[])) n
+WHERE NOT EXISTS (SELECT FROM predictq.models m WHERE m.name = n) ORDER BY n
 """)
 _PREFIXES = text("SELECT id, prefix FROM predictq.api_keys WHERE id = ANY (CAST(:ids AS integer[]))")
 _CREATE = text(f"""

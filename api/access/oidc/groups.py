@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from shared.config import SettingsRefused
+from shared.jobs.accepting.model_choice import is_model_name
 
 _VARIABLE = "PREDICTQ_OIDC_GROUPS"
 
@@ -23,9 +24,13 @@ class GroupRights(BaseModel):
     models: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _refuse_limited_admins(self) -> GroupRights:
+    def _refuse_what_cannot_be(self) -> GroupRights:
         if self.models is not None and "admin" in self.roles:
             raise ValueError("admin is for all models")
+        if self.owner != self.owner.strip():
+            raise ValueError("an owner's name has no blanks at its ends: it would be another owner")
+        if wrong := [name for name in self.models or () if not is_model_name(name)]:
+            raise ValueError(f"no model can be called {wrong[0][:100]!r}")
         return self
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from api.access.dependencies import AdminCaller, CurrentServices
-from api.http.cursors import Cursor, bad_cursor, make_cursor, next_link, read_cursor
+from api.http.cursors import Cursor, make_cursor, next_link, read_number_cursor
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.requests import Raw
@@ -20,7 +20,8 @@ from shared.audit.reading import Act, ActFilter, Place, acts_after, newest_acts
 
 router = APIRouter(tags=["audit log"], route_class=ModelRoute, responses=PROBLEMS)
 
-_LARGEST = 2**62
+_NEWEST = "n"  # a cursor of the newest lines; one of the oldest has their place
+_LARGEST_ID, _LARGEST_EPOCH = 2**63 - 1, 2**31 - 1  # that their columns take; a transaction's number is cut at 2⁶³, too
 
 
 @router.get("/v1/audit", summary="The audit log", response_model=schemas.ActList)
@@ -61,7 +62,7 @@ async def read_audit(
 def _newest(connection: Connection, wanted: ActFilter, limit: int, place: Place | None) -> tuple[list[Act], str | None]:
     found = newest_acts(connection, wanted, limit=limit + 1, before=None if place is None else place.id)
     has_more, found = len(found) > limit, found[:limit]
-    return found, make_cursor("n", found[-1].id) if has_more else None
+    return found, make_cursor(_NEWEST, found[-1].id) if has_more else None
 
 
 def _from_oldest(
@@ -73,13 +74,11 @@ def _from_oldest(
 
 
 def _place_of(cursor: str | None, *, is_newest: bool) -> Place | None:
-    parts = read_cursor(cursor, 2 if is_newest else 3)
-    if parts is None:
-        return None
-    numbers = parts[1:] if is_newest else parts
-    if not all(part.isascii() and part.isdigit() and len(part) < 20 and int(part) < _LARGEST for part in numbers):
-        raise bad_cursor()
-    return Place(*(0, 0, int(parts[1])) if is_newest else map(int, parts))
+    if is_newest:
+        found = read_number_cursor(cursor, _LARGEST_ID, kind=_NEWEST)
+        return None if found is None else Place(0, 0, *found)
+    found = read_number_cursor(cursor, _LARGEST_EPOCH, _LARGEST_ID, _LARGEST_ID)
+    return None if found is None else Place(*found)
 
 
 def _shape(act: Act) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from api.access.dependencies import AdminCaller, CurrentServices
 from api.http.acts import record
-from api.http.cursors import Cursor, make_cursor, next_link, read_id_cursor
+from api.http.cursors import Cursor, make_cursor, next_link, read_number_cursor
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.requests import Raw
 from api.schemas import admin as schemas
-from shared.access.api_keys import ApiKey, create_key, list_keys, prefixes_of, revoke_key, rotate_key
+from shared.access.api_keys import ApiKey, create_key, list_keys, prefixes_of, revoke_key, rotate_key, unknown_models
 
 router = APIRouter(tags=["keys"], route_class=ModelRoute, responses=PROBLEMS)
 
@@ -34,7 +34,8 @@ async def read_keys(
     prefix: Annotated[str | None, Query(max_length=40, description="Only the key that begins so.")] = None,
 ) -> Response:
     """Newest first, revoked ones too. What they are is not among it: only their hashes are stored."""
-    before = read_id_cursor(cursor, _LARGEST_ID)
+    place = read_number_cursor(cursor, _LARGEST_ID)
+    before = None if place is None else place[0]
 
     def read(connection: Connection) -> tuple[bytes, str | None]:
         """The keys as JSON, written in the thread that reads them."""
@@ -55,13 +56,13 @@ async def create(
 ) -> schemas.MadeKey:
     """The answer has the key, for the only time."""
 
-    def make(connection: Connection) -> tuple[str, ApiKey]:
+    def make(connection: Connection) -> tuple[str, ApiKey, list[str]]:
         key, made = create_key(connection, **body.model_dump())
         record(connection, request, caller, "key.create", _name(made), after=_facts(made))
-        return key, made
+        return key, made, unknown_models(connection, made)
 
-    key, made = await services.quick.write(make)
-    return schemas.MadeKey(key=key, **_shape(made, {}))
+    key, made, unknown = await services.quick.write(make)
+    return schemas.MadeKey(key=key, unknown_models=unknown, **_shape(made, {}))
 
 
 @router.post("/v1/keys/{prefix}/rotate", status_code=201, summary="Replace a key")
@@ -76,15 +77,17 @@ async def rotate(
     given = body.overlap_seconds
     seconds = services.settings.key_overlap_seconds if given is None else given
 
-    def replace(connection: Connection) -> tuple[str, ApiKey, ApiKey]:
+    def replace(connection: Connection) -> tuple[str, ApiKey, ApiKey, list[str]]:
         key, new, old = rotate_key(connection, prefix, overlap_seconds=seconds)
         ends = {"old_key_ends": old.expires_at and old.expires_at.isoformat()}
         record(connection, request, caller, "key.rotate", _name(old), after={"new_key": new.prefix, **ends})
-        return key, new, old
+        return key, new, old, unknown_models(connection, new)
 
-    key, new, old = await services.quick.write(replace)
+    key, new, old, unknown = await services.quick.write(replace)
     assert old.expires_at is not None
-    return schemas.RotatedKey(key=key, old_prefix=old.prefix, old_expires_at=old.expires_at, **_shape(new, {}))
+    return schemas.RotatedKey(
+        key=key, unknown_models=unknown, old_prefix=old.prefix, old_expires_at=old.expires_at, **_shape(new, {})
+    )
 
 
 @router.post("/v1/keys/{prefix}/revoke", summary="Revoke a key")

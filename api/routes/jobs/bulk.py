@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import openapi
+from api.http.cursors import bad_parameter
 from api.http.direct_route import DirectRoute
-from api.http.problems import MEDIA, Flaw, Invalid, Problem, pointer
+from api.http.problems import MEDIA, Problem
 from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json
 from api.intake.bulk_jobs import Accept
 from api.intake.kept_files import keep_body
@@ -34,7 +35,7 @@ from api.intake.selections import (
     listed_keys,
     parse_asked,
 )
-from api.intake.table_uploads import TABLE_TYPES, asked_json, parse_table_order
+from api.intake.table_uploads import TABLE_TYPES, WORKBOOK, asked_json, parse_table_order
 from api.intake.uploads import HashedBody, Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
@@ -53,7 +54,6 @@ _IS_CSV = {b"text/csv": True, b"application/x-ndjson": False, b"application/ndjs
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
 _ROUTE = "/v1/jobs"
 _NO_FILE = UUID(int=0)  # of a table before it is kept
-_OF_UPLOADS = {"model", "name", "deadline", "sheet"}  # parameters that say of an upload what JSON says in its body
 _UPLOADS = ", ".join(("text/csv", "application/x-ndjson", *TABLE_TYPES))
 
 
@@ -76,17 +76,17 @@ async def create_job(request: Request) -> Response:
 def _asks_for_features(request: Request) -> bool:
     given = request.query_params.get("features")
     if given not in (None, "upload"):
-        raise Invalid(Flaw("/query/features", "invalid_parameter", "features can only be 'upload'"))
+        raise bad_parameter("features", "features can only be 'upload'")
     return given is not None
 
 
 async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_features: bool) -> Response:
     refuse_encoding(call.headers)
-    asked, body = _asked_by_query(request), HashedBody(request.receive)
+    asked, body = _asked_by_query(call, request), HashedBody(request.receive)
 
     def digest() -> bytes:
-        payload = orjson.dumps([asked.model, body.digest(), *(["features"] if has_features else [])])
-        return hashlib.sha256(payload).digest()
+        rows = [body.digest(), *(["features"] if has_features else [])]
+        return hashlib.sha256(orjson.dumps([asked.model, *rows, *asked.of_job()])).digest()
 
     async def digest_of_all() -> bytes | None:
         return digest() if await _take_rest(call, body) else None
@@ -121,7 +121,7 @@ async def _take_rest(call: KeyedCall, body: HashedBody) -> bool:
 async def _receive_table(call: KeyedCall, request: Request, *, has_features: bool) -> Response:
     """Keep the bytes, and leave it to a worker to open them: what it finds wrong is the job's error."""
     refuse_encoding(call.headers)
-    asked, body = _asked_by_query(request), HashedBody(request.receive)
+    asked, body = _asked_by_query(call, request), HashedBody(request.receive)
     said = TableOrder(_NO_FILE, "", has_features=has_features, sheet=request.query_params.get("sheet"))
 
     async def digest() -> bytes:
@@ -153,7 +153,7 @@ async def _prepare_table(call: KeyedCall, asked: Asked, order: TableOrder, diges
 
 
 async def _table_digest(call: KeyedCall, asked: Asked, order: TableOrder, sha256: str) -> bytes:
-    return await _digest(call, asked.model, "table", *asked_json(order, sha256))
+    return await _digest(call, asked, "table", *asked_json(order, sha256))
 
 
 def _reader(model: ServedModel, *, is_csv: bool, has_features: bool) -> KeyReader:
@@ -163,16 +163,18 @@ def _reader(model: ServedModel, *, is_csv: bool, has_features: bool) -> KeyReade
     return (KeyReader.of_csv if is_csv else KeyReader.of_ndjson)(model.key_form())
 
 
-def _asked_by_query(request: Request) -> Asked:
-    """What an upload says of its job, in the query."""
+def _asked_by_query(call: KeyedCall, request: Request) -> Asked:
+    """What an upload says of its job, in the query. Raises Invalid."""
     given = request.query_params
+    if "sheet" in given and WORKBOOK not in call.headers[b"content-type"].decode("latin-1").lower():
+        raise bad_parameter("sheet", "sheet is one of a workbook, and what was sent is none: leave it out")
     return Asked(given.get("model"), job_name(given.get("name")), job_deadline(given.get("deadline")), None, {})
 
 
 async def _accept_json(call: KeyedCall, request: Request) -> Response:
     require_json(call.headers, "text/csv", "application/x-ndjson", *TABLE_TYPES)
-    for name in _OF_UPLOADS & request.query_params.keys():
-        raise Invalid(Flaw(pointer("query", name), "invalid_parameter", f"{name} stands in the body of a JSON call"))
+    for name in request.query_params:  # those of an upload, as no others come so far
+        raise bad_parameter(name, f"{name} stands in the body of a JSON call")
     start, told = await read_start(request.receive), _Told()
     accepting = _accept_small(call, start, told) if start.is_small else _accept_large(call, request, start, told)
     accepted = await call.or_earlier(accepting, _ROUTE, told.payload)
@@ -247,7 +249,7 @@ async def _wanted(call: KeyedCall, content: dict[str, Any], told: _Told) -> _Wan
         order = replace(order, media_type=file.media_type)
         told.digest = await _table_digest(call, asked, order, file.sha256)
     else:
-        told.digest = await _digest(call, asked.model, asked.where if asked.client_ids is None else asked.client_ids)
+        told.digest = await _digest(call, asked, asked.where if asked.client_ids is None else asked.client_ids)
     return _Wanted(asked, told.digest, order)
 
 
@@ -275,9 +277,11 @@ async def _prepare(call: KeyedCall, wanted: _Wanted, resources: ExitStack) -> _R
     return _Ready(job, count, partial(accept_keys, job=job, keys=keys, count=count))
 
 
-async def _digest(call: KeyedCall, *asked: object) -> bytes:
+async def _digest(call: KeyedCall, asked: Asked, *rows: object) -> bytes:
     """Of what is asked for, in one spelling. Without a key nobody wants to know."""
-    return await call.services.turns.run(digest_steps(*asked), call.caller.key) if call.key else b""
+    if not call.key:
+        return b""
+    return await call.services.turns.run(digest_steps(asked.model, *rows, *asked.of_job()), call.caller.key)
 
 
 async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, digest: bytes) -> BulkJob:

@@ -113,14 +113,23 @@ class RequestParser:
         self._find_body(fields)
 
     def _find_body(self, fields: Fields) -> None:
-        length = fields.get(b"content-length")
+        length, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+        if coding is not None:
+            self._check_coding(coding)
         if length is not None:
             self.left = int(length)
         else:
-            self.left = -1 if b"transfer-encoding" in fields else 0
+            self.left = 0 if coding is None else -1
         self._tail, self._framing = b"", 0
         if self.is_complete != (self.left == 0):
             raise Refusal(Reason.MALFORMED, _NO_HTTP)
+
+    def _check_coding(self, coding: bytes) -> None:
+        """Raise Refusal for what is not chunked and nothing else: the parser takes a body within it for the body."""
+        if self.version != "1.1":
+            raise Refusal(Reason.AMBIGUOUS, "HTTP/1.0 has no Transfer-Encoding. Send a Content-Length.")
+        if coding.strip().lower() != b"chunked":
+            raise Refusal(Reason.AMBIGUOUS, "Transfer-Encoding can only be chunked. Send the body as it is.")
 
     def _feed(self, data: bytes) -> None:
         try:

@@ -46,6 +46,8 @@ def create(
     """Make a key and print it, for the only time."""
     if not owner.strip() or not owner.isprintable() or len(owner) > LONGEST_OWNER:
         raise UsageProblem(f"OWNER must be a name of 1 to {LONGEST_OWNER} visible characters")
+    if owner != owner.strip():
+        raise UsageProblem(f"OWNER has blanks at its ends, and would be another one than {owner.strip()!r}")
     if first:
         if role or model or expires or max_waiting_rows:
             raise UsageProblem("--first makes an admin's key for all models, without an end: leave the rest out")
@@ -70,6 +72,14 @@ def _say_made(made: dict[str, Any], *, as_json: bool) -> None:
         return
     say(plain_text(made["key"]))
     remark(f"Keep it: only its hash is stored. Revoke it with: predictq keys revoke {made['prefix']}")
+    _warn_of_models(made)
+
+
+def _warn_of_models(made: dict[str, Any]) -> None:
+    """Say it where the key is for models that there are not: a misspelt name would let it do nothing."""
+    if unknown := made.get("unknown_models"):
+        names = ", ".join(map(plain_text, unknown))
+        remark(f"No model is called {names} yet. Compare with: predictq models list")
 
 
 def _create_first(owner: str, note: str | None, *, is_lost: bool) -> dict[str, Any]:
@@ -127,6 +137,7 @@ def rotate(
     say(plain_text(made["key"]))
     until = minute_text(made["old_expires_at"])
     remark(f"Keep it: only its hash is stored. {made['old_prefix']} goes on until {until} (UTC).")
+    _warn_of_models(made)
 
 
 @app.command()

@@ -127,6 +127,10 @@ def test_keys_are_made_listed_replaced_and_revoked(gateway: Gateway) -> None:
         ({"owner": "a", "roles": ["king"]}, "read"),
         ({"owner": "a", "models": []}, "models"),
         ({"owner": "x" * 101}, "100"),
+        ({"owner": "alice "}, "no blanks at its ends"),
+        ({"owner": "a", "models": ["", "default"]}, "No model can be called ''"),
+        ({"owner": "a", "models": ["nosuch\u0007"]}, "No model can be called"),
+        ({"owner": "a", "models": ["default:1"]}, "No model can be called 'default:1'"),
     ],
 )
 def test_a_key_that_cannot_be_is_refused_in_words(gateway: Gateway, wanted: dict[str, Any], said: str) -> None:
@@ -135,6 +139,16 @@ def test_a_key_that_cannot_be_is_refused_in_words(gateway: Gateway, wanted: dict
     assert answer.status_code == 422
     assert said in answer.text
     assert len(gateway.get("/v1/keys").json()["keys"]) == 1
+
+
+def test_a_key_for_a_model_that_is_not_there_says_so(gateway: Gateway, engine: Engine) -> None:
+    """A misspelt name makes a key that can do nothing: whoever made it hears of it, as whoever replaces it."""
+    add_model(engine)
+    made = gateway.post("/v1/keys", json={"owner": "a", "models": ["default", "defualt"]}).json()
+    assert made["unknown_models"] == ["defualt"]
+    assert gateway.post(f"/v1/keys/{made['prefix']}/rotate").json()["unknown_models"] == ["defualt"]
+    assert gateway.post("/v1/keys", json={"owner": "a", "models": ["default"]}).json()["unknown_models"] == []
+    assert gateway.post("/v1/keys", json={"owner": "a"}).json()["unknown_models"] == []
 
 
 def test_a_registration_has_a_line_before_its_file_is_opened(gateway: Gateway) -> None:

@@ -51,7 +51,9 @@ def test_behind_a_trusted_proxy_the_caller_counts_and_not_the_proxy(settings: Se
             assert gateway.get("/metrics", headers={"X-Forwarded-For": said}).status_code == 401
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via", "CF-Connecting-IP"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Client-IP", "Via", "CF-Connecting-IP"]
+)
 def test_a_proxy_on_this_machine_is_known_by_any_of_its_headers(settings: Settings, header: str) -> None:
     """Also one that names no address in X-Forwarded-For, or that a caller made leave it out."""
     with running_gateway(settings) as gateway:

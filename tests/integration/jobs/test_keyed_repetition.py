@@ -114,3 +114,27 @@ def test_keys_count_as_they_are_spelled(gateway: Gateway) -> None:
     assert made.status_code == 202
     other = ask(gateway, "/v1/jobs", {"content": "client_id\n7\n", "headers": CSV}, "k")
     assert other.json()["type"] == "/problems/idempotency-key-reused"
+
+
+@pytest.mark.parametrize("name", ["a list", "a filter", "all", "keys as CSV", "features as NDJSON", "a table"])
+def test_another_deadline_or_name_is_another_payload(gateway: Gateway, name: str) -> None:
+    """Whoever asks for it by another time must not be told of a job that ends at the first one."""
+    path, call = CALLS[name]
+    first = {"deadline": "2999-01-01T12:00:00Z", "name": "July"}
+    same = {"deadline": "2999-01-01T13:00:00+01:00", "name": "July"}
+    others: list[dict[str, str]] = [
+        {"deadline": "2999-01-02T12:00:00Z", "name": "July"}, {"deadline": "2999-01-01T12:00:00Z", "name": "August"},
+        {"deadline": "2999-01-01T12:00:00Z"}, {"name": "July"}, {},
+    ]  # fmt: skip
+
+    def told(said: dict[str, str]) -> httpx.Response:
+        if "json" in call:
+            body = {name: value for name, value in call["json"].items() if name != "name"}
+            return ask(gateway, path, {"json": {**body, **said}}, "k")
+        return ask(gateway, str(httpx.URL(path).copy_merge_params(said)), call, "k")
+
+    made = told(first)
+    assert made.status_code == 202, made.text
+    assert told(same).json()["id"] == made.json()["id"]
+    for said in others:
+        assert told(said).json()["type"] == "/problems/idempotency-key-reused", said

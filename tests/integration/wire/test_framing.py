@@ -135,6 +135,17 @@ def test_any_well_formed_host_is_answered(wire: WireGateway, host: str) -> None:
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1_0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+        *(
+            b"POST /v1/predict HTTP/%b\r\nHost: x\r\nTransfer-Encoding: %b\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+            % (version, coding)
+            for version, coding in (
+                (b"1.1", b"gzip, chunked"),
+                (b"1.1", b"chunked, chunked"),
+                (b"1.1", b"identity, chunked"),
+                (b"1.1", b"x,chunked"),
+                (b"1.0", b"chunked"),
+            )
+        ),
     ],
 )
 def test_what_is_no_http_is_refused_at_once(wire: WireGateway, sent: bytes) -> None:

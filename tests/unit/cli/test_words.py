@@ -22,6 +22,7 @@ from cli.commands.jobs import _rows
 from cli.commands.models.registry import next_step
 from cli.commands.operating.workers import _row as worker_row
 from cli.commands.stored.holds import _what as held
+from cli.commands.submit import bulk
 from cli.demo import demo_directory
 from cli.errors import UsageProblem
 from cli.output import progress as progress_module
@@ -340,6 +341,8 @@ def test_a_deadline_is_a_length_or_a_moment() -> None:
     for text in ("soon", "2 h", "2026-13-01"):
         with pytest.raises(UsageProblem, match="--deadline"):
             moment_ahead("--deadline", text)
+    with pytest.raises(UsageProblem, match="--deadline 2h is another time whenever"):
+        bulk(everyone=True, deadline="2h", idempotency_key="july")
 
 
 @pytest.mark.parametrize(
