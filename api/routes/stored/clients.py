@@ -94,7 +94,7 @@ async def answers(
     def work() -> bytes:
         engine = services.downloads.engine
         with transaction(engine) as connection:
-            key = _named(connection, read_source(connection, body.source, no_source=body.no_source), body)
+            key = _named(connection, caller, read_source(connection, body.source, no_source=body.no_source), body)
             record(connection, request, caller, "client.answers", key.place)
         with transaction(engine) as connection:
             found, more = client_answers(
@@ -122,7 +122,7 @@ async def features(
 
     def work() -> ClientKey:
         with transaction(services.downloads.engine) as connection:
-            key = _named(connection, read_source(connection, source.name), body)
+            key = _named(connection, caller, read_source(connection, source.name), body)
             record(connection, request, caller, "features.read", f"source {source.name}")
         return key
 
@@ -133,13 +133,18 @@ async def features(
     return schemas.ClientFeatures(model=version.model, model_version=version.version, source=source.name, **found)
 
 
-def _named(connection: Connection, source: KeySource, body: schemas.NamedClient) -> ClientKey:
-    """The client that is meant. Raises ClientKeyRefused or ClientNotFound."""
+def _named(connection: Connection, caller: Caller, source: KeySource, body: schemas.NamedClient) -> ClientKey:
+    """The client that is meant. Raises ClientKeyRefused or ClientNotFound.
+
+    By her hash only one of whom the caller's owner has an answer that the caller may see; an admin finds all.
+    """
     if body.client_hash is None:
         return client_key(source, body.client_id)
     number = int(body.client_hash, 16)
     secret = read_installation(connection).hash_secret
-    return key_of_hash(connection, source, number - (_ALL_BITS + 1) * (number >> 63), secret)
+    owner = None if caller.is_admin else caller.owner
+    signed = number - (_ALL_BITS + 1) * (number >> 63)
+    return key_of_hash(connection, source, signed, secret, owner=owner, models=caller.models)
 
 
 def _plain(value: Any) -> str:
