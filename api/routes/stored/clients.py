@@ -71,7 +71,7 @@ async def _source_row(services: Services, caller: Caller, key: ClientKey) -> dic
         return {"state": "none", "detail": "There is no source: callers bring the features."}
     asked = {"source_id": key.source.id, "key": key.text}
     try:
-        found: dict[str, Any] = await services.errands.run("read_features", caller.owner, asked)
+        found: dict[str, Any] = await services.errands.run("read_features", caller, asked)
     except Problem as problem:
         if problem.kind not in (NO_WORKER, ERRAND_FAILED):
             raise
@@ -128,7 +128,7 @@ async def features(
 
     key = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
     asked = {"source_id": source.id, "key": key.text, "features": list(model.version.signature.names)}
-    found: dict[str, Any] = await services.errands.run("read_features", caller.owner, asked)
+    found: dict[str, Any] = await services.errands.run("read_features", caller, asked)
     version = model.version
     return schemas.ClientFeatures(model=version.model, model_version=version.version, source=source.name, **found)
 
