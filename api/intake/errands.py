@@ -11,6 +11,7 @@ from uuid import UUID
 
 from api.access.caller import Caller
 from api.access.caps import Cap
+from api.access.long_calls import need_still_valid
 from api.http.problems import ERRAND_FAILED, NO_WORKER, Flaw, Problem
 from api.server.coalescer import Coalescer, each_alone
 from api.server.database_threads import PATIENCE_SECONDS, DatabaseThreads, late, read_twice
@@ -50,7 +51,7 @@ class Errands:
         """What came of an errand, as its kind describes it.
 
         Raises Problem 422 with the worker's own words where it failed, and 503 where no worker has taken it, or it
-        takes too long; TooManyAtOnce, a 429.
+        takes too long; TooManyAtOnce, a 429; Unauthorised where the caller's key ended meanwhile.
         """
         with self._cap.place(caller):
             owner = caller.owner
@@ -61,6 +62,7 @@ class Errands:
             except BaseException:
                 self._withdraw(errand_id, owner)
                 raise
+        await need_still_valid()
         result = errand.result or {}
         if errand.status == "failed":
             detail = str(result.get("detail", "The worker failed."))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from api.access.caller import Caller
 from api.access.caps import Cap
+from api.access.long_calls import need_still_valid
 from api.server.database_threads import DatabaseThreads
 from api.server.deadline import current
 from api.server.shared_tasks import SharedTasks
@@ -34,10 +35,11 @@ class WarmUps:
         """Return when the processes of all workers hold the version, or will not soon; at once where no worker runs.
 
         Raises ModelRefused where workers run and none can load it, with what lacks, and where all that tried failed;
-        TooManyAtOnce, a 429.
+        TooManyAtOnce, a 429; Unauthorised where the caller's key ended meanwhile.
         """
         with self._cap.place(caller), current().paused():
             await self._loading.ask(version.id, lambda: self._load(version))
+        await need_still_valid()
 
     async def _load(self, version: ModelVersion) -> None:
         able = await self._threads.read(lambda connection: require_able(connection, version))
