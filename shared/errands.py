@@ -72,10 +72,16 @@ def submit(connection: Connection, kind: str, owner: str, arguments: dict[str, A
 
 def read(connection: Connection, errand_id: UUID) -> Errand | None:
     """What became of an errand; None where there is none, or none any more."""
-    row = connection.execute(
-        text("SELECT id, kind, owner, status, result FROM predictq.errands WHERE id = :id"), {"id": str(errand_id)}
-    ).one_or_none()
-    return None if row is None else Errand(UUID(str(row.id)), row.kind, row.owner, row.status, row.result)
+    return read_all(connection, [errand_id]).get(errand_id)
+
+
+def read_all(connection: Connection, errand_ids: Sequence[UUID]) -> dict[UUID, Errand]:
+    """What became of errands, by their ids; those that are not there are left out."""
+    rows = connection.execute(
+        text("SELECT id, kind, owner, status, result FROM predictq.errands WHERE id = ANY(CAST(:ids AS uuid[]))"),
+        {"ids": list(map(str, errand_ids))},
+    )
+    return {errand.id: errand for errand in (Errand(UUID(str(id_)), *rest) for id_, *rest in rows)}
 
 
 def withdraw(connection: Connection, errand_id: UUID) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from api.access.caller import Caller, caller_of, person_caller
 from api.access.failed_keys import FailedKeys
+from api.access.long_calls import note_seen
 from api.access.oidc.person import TokenRefused
 from api.access.oidc.token_threads import TokenThreads
 from api.http.problems import FAILED_KEYS, Problem, Unauthorised
@@ -106,13 +108,13 @@ class Auth:
         if (acting := _acting.get()) is not None:
             return acting.validity
 
-        async def is_valid() -> bool:
-            try:
-                return (await self.caller(header, address)).owner == caller.owner
-            except Problem:  # no longer a key, or its address has come with too many that are none
-                return False
+        return Validity(hashlib.sha256(header or b"").digest(), partial(self._is_still, caller, header, address))
 
-        return Validity(hashlib.sha256(header or b"").digest(), is_valid)
+    async def _is_still(self, caller: Caller, header: bytes | None, address: str) -> bool:
+        try:
+            return (await self.caller(header, address)).owner == caller.owner
+        except Problem:  # no longer a key, or its address has come with too many that are none
+            return False
 
     async def caller(self, header: bytes | None, address: str) -> Caller:
         """The owner of the key in the header of a call from this address.
@@ -121,6 +123,7 @@ class Auth:
         DatabaseUnavailable. A key that was good until now is looked up whatever else comes from its address.
         """
         if (acting := _acting.get()) is not None:
+            note_seen(acting.validity.is_valid)
             return acting.caller
         if self._disabled:
             return _ANONYMOUS
@@ -136,6 +139,7 @@ class Auth:
         if known.caller is None:
             self._failed_keys.note(address)
             raise Unauthorised(known.why_not)
+        note_seen(partial(self._is_still, known.caller, header, address))
         return known.caller
 
     def refuse_guessing(self, address: str) -> None:

@@ -91,6 +91,7 @@ class Caps:
     uploads: Cap
     downloads: Cap
     lists: Cap
+    errands: Cap
     owners: Counter[str] = field(default_factory=lambda: Counter(owner_upload_bytes=0, owner_exports=0))
 
     def too_much(self, what: str, limit: int, setting: str) -> TooMuchOfOwner:
@@ -100,7 +101,7 @@ class Caps:
 
     def refusals(self) -> dict[str, int]:
         """How often each limit has refused something since the start, by the name of its setting."""
-        kinds = (self.waiters, self.streams, self.uploads, self.downloads, self.lists)
+        kinds = (self.waiters, self.streams, self.uploads, self.downloads, self.lists, self.errands)
         own = {setting: count for kind in kinds for setting, count in kind.refused.items()}
         return {**own, **self.owners}
 
@@ -113,4 +114,7 @@ class Caps:
             uploads=Cap("uploads", "uploads", of_key=settings.key_uploads, of_all=settings.all_uploads),
             downloads=Cap("downloads", "downloads", of_key=settings.key_downloads, of_all=settings.all_downloads),
             lists=Cap("lists", "lists and parts of results", of_key=settings.key_lists, of_all=settings.all_lists),
+            errands=Cap(
+                "errands", "calls that wait for a worker", of_key=settings.key_errands, of_all=settings.all_errands
+            ),
         )

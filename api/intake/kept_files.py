@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from uuid_utils.compat import uuid7
 
 from api.access.caller import Caller
+from api.access.long_calls import need_still_valid
 from api.http.problems import TOO_LARGE, Problem
 from api.http.requests import Headers, refuse_encoding
 from api.intake.uploads import HashedBody
@@ -24,7 +25,7 @@ async def keep_body(
 ) -> tuple[UUID, UploadedFile]:
     """Store the body of a call as a file of its owner's. Then nothing is kept where this raises:
 
-    Problem 408, 413, 415 or 429, and UploadUnknown where an erasure has taken the file while it was sent.
+    Problem 401, 408, 413, 415 or 429, and UploadUnknown where an erasure has taken the file while it was sent.
     """
     refuse_encoding(headers)
     media_type = headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
@@ -48,6 +49,7 @@ async def _keep_body(services: Services, owner: str, media_type: str, body: Hash
         with current().paused():
             size = await _keep(body, services, owner, upload_id)
             digest = body.digest()
+            await need_still_valid()
         await services.quick.write(end)
     except BaseException:
         await asyncio.shield(services.quick.write(lambda connection: drop_file(connection, upload_id)))

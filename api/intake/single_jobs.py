@@ -133,11 +133,13 @@ class Intake:
         try:
             return self._accept_now(jobs, look_up=True)
         except (DatabaseBlocked, StatementCancelled) as error:
-            self._unseen_until = monotonic() + _UNSEEN_SECONDS
-            log.warning("clients_not_looked_up", reason=str(error), seconds=_UNSEEN_SECONDS)
+            reason = str(error)
         found = self._find(jobs)  # what was given up may have come after the acceptance: why the others were refused
         missing = [job for job in jobs if job.job_id not in found]
         accepted = dict(zip((job.job_id for job in missing), self._accept_now(missing, look_up=False), strict=True))
+        # Without a look it came through: a look was what it waited for.
+        self._unseen_until = monotonic() + _UNSEEN_SECONDS
+        log.warning("clients_not_looked_up", reason=reason, seconds=_UNSEEN_SECONDS)
         return [found.get(job.job_id) or accepted[job.job_id] for job in jobs]
 
     def _accept_now(self, jobs: Sequence[SingleJob], *, look_up: bool) -> list[Accepted | PredictqError]:

@@ -7,8 +7,12 @@ import time
 
 from sqlalchemy import Connection
 
+from api.access.caller import Caller
+from api.access.caps import Cap
+from api.access.long_calls import need_still_valid
 from api.server.database_threads import DatabaseThreads
 from api.server.deadline import current
+from api.server.shared_tasks import SharedTasks
 from shared.errors import ModelRefused
 from shared.models import warm_up
 from shared.models.registry import ModelVersion
@@ -20,24 +24,31 @@ _MOST_SECONDS = 20.0  # for loading; who has not by then loads it with the first
 
 
 class WarmUps:
-    """Has versions loaded, and waits for it for a while."""
+    """Has versions loaded, and waits for it for a while: once for all who want the same version live."""
 
-    def __init__(self, threads: DatabaseThreads) -> None:
+    def __init__(self, threads: DatabaseThreads, cap: Cap) -> None:
         self._threads = threads
+        self._cap = cap
+        self._loading = SharedTasks[int, None]()
 
-    async def run(self, version: ModelVersion) -> None:
+    async def run(self, version: ModelVersion, caller: Caller) -> None:
         """Return when the processes of all workers hold the version, or will not soon; at once where no worker runs.
 
-        Raises ModelRefused where workers run and none can load it, with what lacks, and where all that tried failed.
+        Raises ModelRefused where workers run and none can load it, with what lacks, and where all that tried failed;
+        TooManyAtOnce, a 429; Unauthorised where the caller's key ended meanwhile.
         """
+        with self._cap.place(caller), current().paused():
+            await self._loading.ask(version.id, lambda: self._load(version))
+        await need_still_valid()
+
+    async def _load(self, version: ModelVersion) -> None:
         able = await self._threads.read(lambda connection: require_able(connection, version))
         processes = sum(worker.processes for worker in able)
         if not processes:
             return
         await self._threads.write(lambda connection: warm_up.ask(connection, version.id))
         try:
-            with current().paused():
-                await self._wait(version, processes)
+            await self._wait(version, processes)
         finally:
             await self._threads.write(lambda connection: warm_up.end(connection, version.id))
 

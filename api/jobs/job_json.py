@@ -72,7 +72,7 @@ def _asked(job: JobRecord, asked: AskedFor) -> dict[str, Any]:
 
 
 def bare(job: JobRecord) -> JobRecord:
-    """The same job for whom is not its owner: how it stands, and nothing of clients and their answers."""
+    """The same job for whom may not read it: how it stands, and nothing of clients and their answers."""
     return replace(job, name=None, request_id=None, client_id=None, key=None, value=None, error_code=None, asked=None)
 
 

@@ -42,5 +42,5 @@ async def look(
     file = await services.quick.read(lambda connection: find_file(connection, upload_id, caller.owner))
     order = replace(body.to_order(upload_id), media_type=file.media_type)
     asked = {"order": order.to_json(), "owner": caller.owner, "version_id": model.version.id}
-    found: dict[str, Any] = await services.errands.run("look_at_upload", caller.owner, asked)
+    found: dict[str, Any] = await services.errands.run("look_at_upload", caller, asked)
     return upload_schemas.UploadLook.model_validate({"model": model.version.model, **found})

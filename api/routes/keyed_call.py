@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.caller import Caller
 from api.access.caps import TooManyAtOnce
+from api.access.long_calls import need_still_valid
 from api.http.problems import FORBIDDEN, Problem, Unauthorised
 from api.http.requests import Headers, address_of, headers_of, idempotency_key, wait_seconds
 from api.jobs.job_json import accepted_response, job_response
@@ -59,6 +61,11 @@ class KeyedCall:
         """
         return self.key and hashlib.sha256(b"%b\n%b" % (route.encode(), asked)).hexdigest()
 
+    async def new_job_id(self) -> UUID:
+        """The id of a job that is about to be accepted. Raises Unauthorised where the key ended while the body came."""
+        await need_still_valid()
+        return await self.services.job_ids.new()
+
     async def earlier(self, route: str, asked: bytes) -> Accepted | None:
         """The job that this call repeats. Raises IdempotencyKeyReused, Erased or DatabaseUnavailable."""
         found = await self.services.intake.idempotency.earlier(
@@ -93,7 +100,9 @@ class KeyedCall:
         return await self.services.intake.idempotency.earlier(self.caller.owner, self.key, None) is not None
 
     async def answer(self, accepted: Accepted, client_id: Any = None, key: str | None = None, **more: Any) -> Response:
-        """The job that was accepted, once it has ended or the caller waits no longer. Raises what `Statuses` does.
+        """The job that was accepted, once it has ended or the caller waits no longer.
+
+        Raises what `Statuses` does, and Unauthorised where the key ended while the caller waited.
 
         Of a single one `client_id` is what the caller wrote, `key` its canonical form where that differs; `more` are
         the name and the deadline of the job.
@@ -108,6 +117,8 @@ class KeyedCall:
                     job = await self.services.waiting.wait(job, waited, self.has_left)
             except TooManyAtOnce:  # there was room when the call came: what was accepted is told, without a wait
                 waited = 0
+        if waited or accepted.replayed:
+            await need_still_valid()
         return job_response(job, waited, replayed=accepted.replayed)
 
 

@@ -143,7 +143,7 @@ async def register(
     file = {"upload_id": str(body.upload_id), "file_name": body.file_name}
     # Before it is opened: a worker goes on with it, whether the caller waits or not.
     await services.quick.write(lambda connection: record(connection, request, caller, "model.ask", name, after=file))
-    found = await services.errands.run("register_model", caller.owner, asked, seconds=_REGISTER_SECONDS)
+    found = await services.errands.run("register_model", caller, asked, seconds=_REGISTER_SECONDS)
 
     def note(connection: Connection) -> schemas.Registered:
         version = get_version(connection, int(found["version_id"]))
@@ -163,7 +163,7 @@ async def check(
     caller.need_model(name)
     version = await services.quick.read(lambda connection: find_version(connection, name, number))
     asked = {"version_id": version.id, "rows": body.rows}
-    report: dict[str, Any] = await services.errands.run("check_model", caller.owner, asked)
+    report: dict[str, Any] = await services.errands.run("check_model", caller, asked)
     return report
 
 
@@ -252,7 +252,7 @@ async def _promote(
 
     found = await services.quick.read(look)
     if body.force is None and not found.is_live:
-        await services.warm_ups.run(found)
+        await services.warm_ups.run(found, caller)
 
     def make_live(connection: Connection) -> schemas.ModelVersion:
         # Once more: the source may have changed while the processes loaded the version.

@@ -96,7 +96,7 @@ async def _accept(
     call: KeyedCall, model: ServedModel, route: str, asked: bytes, *, key: ClientKey | None, features: str | None = None
 ) -> Accepted:
     job = SingleJob(
-        await call.services.job_ids.new(),
+        await call.new_job_id(),
         call.caller.owner,
         model.target,
         key,

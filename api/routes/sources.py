@@ -43,7 +43,7 @@ async def add(
         "settings": body.time_outs,
         "unchecked": body.unchecked,
     }
-    found = await services.errands.run("describe_source", caller.owner, asked)
+    found = await services.errands.run("describe_source", caller, asked)
     source = source_from(body.name, body.url_variable, found, chosen=body.columns, time_outs=body.time_outs)
     if body.dry_run:
         response.status_code = 200
@@ -70,7 +70,7 @@ async def read_one(services: CurrentServices, _: AdminCaller, name: Name) -> sch
 async def check(request: Request, services: CurrentServices, caller: AdminCaller, name: Name) -> dict[str, Any]:
     """Read the catalogue again: what changed since, and which live versions that breaks."""
     source = await services.quick.read(lambda connection: read_source(connection, name, tells_others=True))
-    found: dict[str, Any] = await services.errands.run("check_source", caller.owner, {"source_id": source.id})
+    found: dict[str, Any] = await services.errands.run("check_source", caller, {"source_id": source.id})
     after = {"changes": found["changes"][:_SHOWN_CHANGES]}
     await services.quick.write(
         lambda connection: record(connection, request, caller, "source.check", name, after=after)

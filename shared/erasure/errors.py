@@ -20,7 +20,7 @@ class ClientKeyRefused(ErasureError):
 
 
 class ClientNotFound(ErasureError):
-    """No answered page has a client of this hash, or none has any more."""
+    """No answered page has a client of this hash that the caller may see, or none has any more."""
 
     def __init__(self) -> None:
         super().__init__("There is no answer of such a client, or it was erased or has gone by its age.")

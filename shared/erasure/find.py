@@ -5,7 +5,7 @@ Each search is one statement. Sequential scans are off for it: the planner sees 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -43,15 +43,27 @@ def hashed_pages(connection: Connection, key_hash: int, *, after: int = 0, up_to
     return [int(batch_id) for batch_id in connection.execute(_HASHED, values).scalars()]
 
 
-def key_of_hash(connection: Connection, source: KeySource, key_hash: int, secret: bytes) -> ClientKey:
+def key_of_hash(
+    connection: Connection,
+    source: KeySource,
+    key_hash: int,
+    secret: bytes,
+    *,
+    owner: str | None = None,
+    models: Collection[str] | None = None,
+) -> ClientKey:
     """The client of a source whose key has this hash, out of the newest page that has her. Raises ClientNotFound.
+
+    With `owner` only clients of whom the owner has an answer, of one of `models` where these are given: a hash that
+    somebody has seen tells her neither a key nor whether others have asked for it.
 
     The keys of that page are hashed one by one: 30 ms for one of 10,000 whole numbers, 0.3 s where they are texts.
     """
     keys = hash_keys(secret, source.id)
+    values = {"source_id": source.id, "owner": owner, "models": None if models is None else list(models)}
+    query = text(_KEYS.format(column=f"keys_{source.storage}"))
     for batch_id in reversed(hashed_pages(connection, key_hash)):
-        values = {"id": batch_id, "source_id": source.id}
-        found = connection.execute(text(_KEYS.format(storage=source.storage)), values).scalar()
+        found = connection.execute(query, {**values, "id": batch_id}).scalar()
         for value in found or ():
             key = value if source.storage == "int8" else str(value)
             if value is not None and hash_key(keys, key) == key_hash:
@@ -59,9 +71,21 @@ def key_of_hash(connection: Connection, source: KeySource, key_hash: int, secret
     raise ClientNotFound
 
 
+# A page is of one bulk job, or of single ones of several owners.
 _KEYS = """
-SELECT r.keys_{storage} FROM predictq.batch_requests r WHERE r.batch_id = :id
-    AND r.source_id IS NOT DISTINCT FROM CAST(:source_id AS integer)
+WITH seen AS (
+    SELECT r.job_id, r.job_ids, r.{column} AS keys FROM predictq.batch_requests r
+    WHERE r.batch_id = :id AND r.source_id IS NOT DISTINCT FROM CAST(:source_id AS integer)
+), allowed AS (
+    SELECT j.id FROM predictq.jobs j JOIN predictq.model_versions v ON v.id = j.model_version_id
+    WHERE j.id = ANY (SELECT unnest(coalesce(s.job_ids, ARRAY[s.job_id])) FROM seen s)
+      AND (CAST(:owner AS text) IS NULL OR j.owner = CAST(:owner AS text))
+      AND (CAST(:models AS text[]) IS NULL OR v.model = ANY (CAST(:models AS text[])))
+)
+SELECT CASE WHEN s.job_id IS NULL
+    THEN (SELECT array_agg(s.keys[p.n]) FROM unnest(s.job_ids) WITH ORDINALITY p (id, n) JOIN allowed a ON a.id = p.id)
+    ELSE s.keys END
+FROM seen s WHERE s.job_id IS NULL OR EXISTS (SELECT FROM allowed a WHERE a.id = s.job_id)
 """
 _UNHASHED = f"""{_INDEXES_ONLY}
 SELECT r.batch_id FROM (

@@ -23,3 +23,9 @@ class CapSettings(BaseSettings):
     all_downloads: int = Field(32, ge=1, description="The same for all keys together.")
     key_lists: int = Field(16, ge=1, description="Lists and parts of results that one API key may ask for at a time.")
     all_lists: int = Field(128, ge=1, description="The same for all keys together.")
+    key_errands: int = Field(
+        16,
+        ge=1,
+        description="Calls that wait for a worker (counts, checks, promotions) that one API key may have open.",
+    )
+    all_errands: int = Field(128, ge=1, description="The same for all keys together.")

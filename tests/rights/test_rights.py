@@ -110,6 +110,26 @@ def is_allowed(call: Call, role: str) -> bool:
     return role == "admin" or role in call.roles or bool({NOBODY, ANY_KEY, LOOK} & set(call.roles))
 
 
+def test_only_whoever_may_read_is_told_an_answer(gateway: Gateway, engine: Engine) -> None:
+    """No call tells a stored answer of the caller's own owner, nor whose it is, to a key without `read`."""
+    own = bearer(new_key(engine, "alice"))
+    single = gateway.post("/v1/predict", json={"client_id": 3}, headers=own).json()
+    job = gateway.post("/v1/jobs", json={"client_ids": [1, 2], "name": "of July"}, headers=own).json()["id"]
+    answer_batches(engine)
+    assert '"probability":0.25' in gateway.get(f"/v1/jobs/{single['id']}", headers=own).text
+    telling = [call for call in CALLS if {"read", ANY_KEY, LOOK, NOBODY}.isdisjoint(call.roles)]
+    told = []
+    for role in sorted({role for call in telling for role in call.roles} - {"admin"}):
+        key = bearer(new_key(engine, "alice", roles=[role]))
+        for call, job_id in ((call, job_id) for call in telling for job_id in (single["id"], job)):
+            path = call.path.format(**{**NOTHING, "job_id": job_id, "request_id": single["request_id"]})
+            body = {"json": {}} if call.path == "/v1/jobs/{job_id}/cancel" else {"json": BODY}
+            text = gateway.request(call.method, path, headers=key, **body).text
+            if '"probability"' in text or '"client_id":3' in text:
+                told.append((call.name, role))
+    assert told == []
+
+
 def ask(gateway: Gateway, call: Call, key: str | None = None, **named: str) -> int:
     """The status of a call as it comes from elsewhere, with a body that makes nothing of it."""
     path = re.sub(r"{(\w+)}", lambda found: named.get(found[1]) or NOTHING[found[1]], call.path)

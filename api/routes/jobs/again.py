@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from starlette.responses import Response
 
 from api.access.dependencies import JobId
+from api.access.long_calls import need_still_valid
 from api.http.model_route import ModelRoute
 from api.http.openapi import BEARER, PROBLEMS
 from api.http.problems import JOB_OPEN, Problem
@@ -110,6 +111,7 @@ async def _rows_again(call: KeyedCall, job_id: UUID, earlier: EarlierJob, *, onl
         resources.enter_context(rows)
         if rows.count == 0:
             raise NothingSelected(_NONE_FAILED if only_failed else _NONE_LEFT)
+        await need_still_valid()  # reading them may have taken minutes
         accept = partial(accept_keys, job=job, keys=rows, count=rows.count)
         return await services.intake.bulk.accept(call.caller, job, rows.count, accept, resources.pop_all())
 
@@ -125,7 +127,7 @@ def _spooled(engine: Engine, job_id: UUID, *, only_failed: bool) -> KeySpool:
 
 async def _new_job(call: KeyedCall, job_id: UUID, earlier: EarlierJob, model: ServedModel, what: str) -> BulkJob:
     return BulkJob(
-        await call.services.job_ids.new(),
+        await call.new_job_id(),
         call.caller.owner,
         model.page_rows(call.services.settings.bulk_batch_rows),
         model.target,

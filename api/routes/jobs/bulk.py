@@ -286,7 +286,7 @@ async def _digest(call: KeyedCall, asked: Asked, *rows: object) -> bytes:
 
 async def _new_job(call: KeyedCall, asked: Asked, model: ServedModel, digest: bytes) -> BulkJob:
     return BulkJob(
-        await call.services.job_ids.new(),
+        await call.new_job_id(),
         call.caller.owner,
         model.page_rows(call.services.settings.bulk_batch_rows),
         model.target,

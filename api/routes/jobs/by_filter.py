@@ -143,7 +143,7 @@ async def count(services: CurrentServices, caller: BulkCaller, body: CountOrder)
     arguments = {"source_id": model.source.id, "where": body.where}
     if caller.may("read"):
         arguments["first_keys"] = _FIRST_KEYS
-    found = await services.errands.run("count", caller.owner, arguments)
+    found = await services.errands.run("count", caller, arguments)
     return ClientCount(
         model=model.version.model,
         source=model.source.name,

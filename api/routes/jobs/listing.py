@@ -87,7 +87,8 @@ async def read_jobs(
 async def cancel(request: Request, services: CurrentServices, caller: Canceller, job_id: JobId) -> dict[str, Any]:
     """Stop what is not scored yet; what is scored stays. Doing it twice is the same as once.
 
-    With the role `operate` also a job of another owner: the answer then tells nothing of clients and their answers.
+    With the role `operate` also a job of another owner. Of that, and without the role `read`, the answer tells nothing
+    of clients and their answers.
     """
     owner = None if caller.may("operate") else caller.owner
 
@@ -100,7 +101,7 @@ async def cancel(request: Request, services: CurrentServices, caller: Canceller,
 
     job = await services.lists.write(stop, owner=caller.owner)
     services.notify(Notice(job.batch_id or 0, None if job.kind == "single" else job.job_id))
-    return job_json(job) if job.owner == caller.owner else job_json(bare(job))
+    return job_json(job if job.owner == caller.owner and caller.may("read") else bare(job))
 
 
 def _job_of(cursor: str | None) -> UUID | None:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.dependencies import parse_job_id
+from api.access.long_calls import need_still_valid
 from api.http import openapi
 from api.http.direct_route import DirectRoute
 from api.http.requests import address_of, headers_of, wait_seconds
@@ -28,4 +29,5 @@ async def read_job(request: Request) -> Response:
     if seconds:
         with services.caps.waiters.place(caller):
             job = await services.waiting.wait(job, seconds, request.is_disconnected)
+        await need_still_valid()
     return status_response(job, seconds)

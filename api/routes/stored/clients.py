@@ -71,7 +71,7 @@ async def _source_row(services: Services, caller: Caller, key: ClientKey) -> dic
         return {"state": "none", "detail": "There is no source: callers bring the features."}
     asked = {"source_id": key.source.id, "key": key.text}
     try:
-        found: dict[str, Any] = await services.errands.run("read_features", caller.owner, asked)
+        found: dict[str, Any] = await services.errands.run("read_features", caller, asked)
     except Problem as problem:
         if problem.kind not in (NO_WORKER, ERRAND_FAILED):
             raise
@@ -94,7 +94,7 @@ async def answers(
     def work() -> bytes:
         engine = services.downloads.engine
         with transaction(engine) as connection:
-            key = _named(connection, read_source(connection, body.source, no_source=body.no_source), body)
+            key = _named(connection, caller, read_source(connection, body.source, no_source=body.no_source), body)
             record(connection, request, caller, "client.answers", key.place)
         with transaction(engine) as connection:
             found, more = client_answers(
@@ -122,24 +122,29 @@ async def features(
 
     def work() -> ClientKey:
         with transaction(services.downloads.engine) as connection:
-            key = _named(connection, read_source(connection, source.name), body)
+            key = _named(connection, caller, read_source(connection, source.name), body)
             record(connection, request, caller, "features.read", f"source {source.name}")
         return key
 
     key = await services.downloads.run_long(work, queue_seconds=_QUEUE_SECONDS, owner=caller.owner)
     asked = {"source_id": source.id, "key": key.text, "features": list(model.version.signature.names)}
-    found: dict[str, Any] = await services.errands.run("read_features", caller.owner, asked)
+    found: dict[str, Any] = await services.errands.run("read_features", caller, asked)
     version = model.version
     return schemas.ClientFeatures(model=version.model, model_version=version.version, source=source.name, **found)
 
 
-def _named(connection: Connection, source: KeySource, body: schemas.NamedClient) -> ClientKey:
-    """The client that is meant. Raises ClientKeyRefused or ClientNotFound."""
+def _named(connection: Connection, caller: Caller, source: KeySource, body: schemas.NamedClient) -> ClientKey:
+    """The client that is meant. Raises ClientKeyRefused or ClientNotFound.
+
+    By her hash only one of whom the caller's owner has an answer that the caller may see; an admin finds all.
+    """
     if body.client_hash is None:
         return client_key(source, body.client_id)
     number = int(body.client_hash, 16)
     secret = read_installation(connection).hash_secret
-    return key_of_hash(connection, source, number - (_ALL_BITS + 1) * (number >> 63), secret)
+    owner = None if caller.is_admin else caller.owner
+    signed = number - (_ALL_BITS + 1) * (number >> 63)
+    return key_of_hash(connection, source, signed, secret, owner=owner, models=caller.models)
 
 
 def _plain(value: Any) -> str:

@@ -25,6 +25,7 @@ from shared.errors import (
 )
 from shared.jobs.accepting.chosen_version import chosen_version
 from shared.jobs.accepting.erased_keys import erased_key_sql
+from shared.jobs.accepting.key_locks import lock_of_key_sql
 from shared.jobs.accepting.model_choice import DEFAULT, ModelChoice
 from shared.jobs.accepting.singles_sql import ANYBODY, accept_statement
 from shared.pages.request_id import RequestId
@@ -219,6 +220,9 @@ WHERE k.owner = :owner AND k.key IN (:key, {erased_key_sql("CAST(:key AS text)")
 """)
 
 
+_HOLD_KEY = text(f"SELECT pg_try_advisory_xact_lock({lock_of_key_sql('CAST(:owner AS text)', 'CAST(:key AS text)')})")
+
+
 def claim_idempotency_key(
     connection: Connection, owner: str, key: str | None, payload_hash: str | None, job_id: UUID
 ) -> Accepted | None:
@@ -231,10 +235,7 @@ def claim_idempotency_key(
     """
     if key is None:
         return None
-    held = connection.execute(
-        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{owner}\n{key}"}
-    ).scalar_one()
-    if not held:
+    if not connection.execute(_HOLD_KEY, {"owner": owner, "key": key}).scalar_one():
         raise IdempotencyKeyInFlight
     earlier = earlier_job(connection, owner, key, payload_hash)
     if isinstance(earlier, PredictqError):

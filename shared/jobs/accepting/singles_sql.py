@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from shared.jobs.accepting.erased_keys import erased_key_sql
+from shared.jobs.accepting.key_locks import lock_of_key_sql
 from shared.postgres.prepared import PreparedStatement
 from shared.status import Queue
 
@@ -27,7 +28,8 @@ _PARAMETERS = {
 }
 _P = {name: f"${number}" for number, name in enumerate(_PARAMETERS, start=1)}
 
-# Nothing of a job that is refused is stored: who may come in is known before the first insert.
+# Nothing of a job that is refused is stored: who may come in is known before the first insert. A key that somebody else
+# is accepting just now, for minutes perhaps, is not waited for: all jobs of the group would wait with it.
 _ACCEPT_SINGLES = f"""
 WITH input AS (
     SELECT * FROM unnest({_P["job_ids"]}, {_P["owners"]}, {_P["targets"]}, {_P["keys_int8"]}, {_P["keys_uuid"]},
@@ -47,6 +49,7 @@ WITH input AS (
     SELECT i.* FROM input i JOIN target t ON t.n = i.target
     WHERE (i.features IS NOT NULL OR {{is_known}})
         AND (i.checked_version IS NULL OR i.checked_version = t.version)
+        AND CASE WHEN i.key IS NULL THEN true ELSE pg_try_advisory_xact_lock({lock_of_key_sql("i.owner", "i.key")}) END
         AND (i.key IS NULL OR NOT EXISTS (
             SELECT FROM predictq.idempotency_keys e WHERE e.owner = i.owner AND e.key = {erased_key_sql("i.key")}))
 ), kept_keys AS (

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import Engine
+from uuid_utils.compat import uuid7
 
 from model.artefact import build_artefact
 from model.registration import new_version
 from shared.config import Settings
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
+from shared.jobs.accepting.singles import claim_idempotency_key
 from shared.models.registry import promote_version, register_version
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import transaction
@@ -138,3 +141,16 @@ def test_another_deadline_or_name_is_another_payload(gateway: Gateway, name: str
     assert told(same).json()["id"] == made.json()["id"]
     for said in others:
         assert told(said).json()["type"] == "/problems/idempotency-key-reused", said
+
+
+def test_a_key_that_another_gateway_is_accepting_stops_nobody(gateway: Gateway, engine: Engine) -> None:
+    """A bulk job may take minutes: a single call of its key is a 409 at once, and others are accepted as ever."""
+    with transaction(engine) as connection:
+        claim_idempotency_key(connection, OWNER, "k", "a" * 64, uuid7())
+        began = time.monotonic()
+        in_flight = ask(gateway, *CALLS["one client"], "k")
+        assert (in_flight.status_code, in_flight.json()["type"]) == (409, "/problems/idempotency-key-in-flight")
+        assert ask(gateway, *CALLS["one client"], "other").status_code == 202
+        assert gateway.post("/v1/predict", json={"client_id": 1}).status_code == 202
+        assert gateway.post("/v1/predict", json={"client_id": 99}).status_code == 404
+        assert time.monotonic() - began < 5

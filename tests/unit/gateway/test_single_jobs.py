@@ -185,6 +185,16 @@ def test_a_table_that_does_not_answer_is_not_asked_for_five_seconds(
     assert [look_up for _, look_up in rows.attempts] == [True, False, False, False, True]
 
 
+def test_what_is_blocked_without_a_look_at_clients_is_no_table_of_theirs(
+    intake: Intake, rows: Rows, clock: Clock
+) -> None:
+    """Something else is locked: the next attempt looks clients up as ever."""
+    rows.meet = raising(BLOCKED, BLOCKED)
+    (job,) = jobs(1)
+    assert intake._accept_group([job]) == [accepted(job)]
+    assert [look_up for _, look_up in rows.attempts] == [True, False, True]
+
+
 def test_the_end_waits_for_jobs_that_were_handed_in(intake: Intake, rows: Rows) -> None:
     """They are accepted by then, and their callers hear of it."""
     go = threading.Event()

@@ -9,12 +9,17 @@ from typing import Any, cast
 
 import pytest
 
+from api.access.caller import Caller
+from api.access.caps import Cap, TooManyAtOnce
 from api.intake import warm_up
 from api.intake.warm_up import WarmUps
 from shared.errors import ModelRefused
 from shared.models.warm_up import WarmUp
 
 PROCESSES = 2
+VERSION = SimpleNamespace(id=7, label="churn:3")
+CALLER = Caller("alice", ("operate",), key_id=1)
+CAP = Cap("errands", "calls that wait for a worker", of_key=3, of_all=3)
 Progress = Callable[[float], WarmUp]  # by the seconds that have been waited
 
 
@@ -29,8 +34,7 @@ def waited(monkeypatch: pytest.MonkeyPatch, progress: Progress) -> float:
 
     monkeypatch.setattr(warm_up, "_LOOK_SECONDS", 0)
     monkeypatch.setattr(warm_up.time, "monotonic", lambda: now[0])
-    version = SimpleNamespace(id=7, label="churn:3")
-    asyncio.run(WarmUps(cast("Any", Threads()))._wait(cast("Any", version), PROCESSES))
+    asyncio.run(WarmUps(cast("Any", Threads()), CAP)._wait(cast("Any", VERSION), PROCESSES))
     return now[0]
 
 
@@ -62,7 +66,7 @@ def test_where_no_process_runs_none_is_asked_or_waited_for(processes: list[int])
             return [SimpleNamespace(processes=count) for count in processes]
 
     # Whatever else were asked for is not there.
-    asyncio.run(WarmUps(cast("Any", Threads())).run(cast("Any", SimpleNamespace(id=7, label="churn:3"))))
+    asyncio.run(WarmUps(cast("Any", Threads()), CAP).run(cast("Any", VERSION), CALLER))
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,28 @@ def test_a_version_that_only_failed_to_load_does_not_go_live(
     with pytest.raises(ModelRefused, match="No process that tried could load churn:3: no room"):
         waited(monkeypatch, noted)
     assert last[-1] == seconds
+
+
+def test_all_who_want_a_version_live_wait_for_one_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many promote it at a time: one asks PostgreSQL how far it is, and one too many is refused."""
+    asked: list[str] = []
+
+    class Threads:
+        async def read(self, query: Any) -> Any:
+            asked.append("read")
+            await asyncio.sleep(0)
+            return [SimpleNamespace(processes=1)] if len(asked) == 1 else WarmUp(1, 0, [])
+
+        async def write(self, change: Any) -> None:
+            asked.append("write")
+
+    async def promote() -> list[BaseException | None]:
+        warm_ups = WarmUps(cast("Any", Threads()), CAP)
+        runs = [warm_ups.run(cast("Any", VERSION), CALLER) for _ in range(4)]
+        return await asyncio.gather(*runs, return_exceptions=True)
+
+    monkeypatch.setattr(warm_up, "_LOOK_SECONDS", 0)
+    ends = asyncio.run(promote())
+    assert asked == ["read", "write", "read", "write"]
+    assert [type(end) for end in ends] == [type(None), type(None), type(None), TooManyAtOnce]
+    assert CAP.open == 0
