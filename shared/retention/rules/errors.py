@@ -21,10 +21,12 @@ class PeriodRefused(RetentionError):
 class BelowFloor(RetentionError):
     """Answers would be kept for less than they must."""
 
-    def __init__(self, asked: str, floor: str) -> None:
+    def __init__(self, asked: str, floor: str, most_days: int) -> None:
+        """`most_days` are the days that the floor may have: six months are up to 184."""
+        days = "" if floor == f"{most_days} days" else f", which may be {most_days} days"
         super().__init__(
-            f"{asked} is below the floor: answers are kept for at least {floor}. (The AI Act asks for logs of six "
-            "months at least for high-risk systems.) Choose a longer period, or lower the floor first."
+            f"{asked} is below the floor: answers are kept for at least {floor}{days}. (The AI Act asks for logs of "
+            "six months at least for high-risk systems.) Choose a longer period, or lower the floor first."
         )
 
 
