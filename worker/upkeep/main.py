@@ -28,6 +28,8 @@ log = get_logger(__name__)
 
 _PAUSE_SECONDS = 1.0  # between two looks at what is due
 _WAIT_SECONDS = 2.0  # between two attempts to become the one at work
+# What one run may take before somebody should look: to export what goes may take an hour. The others wait meanwhile.
+_LONG_SECONDS = 7200.0
 _POOL = 6  # the lock's connection, a run's lock, and what the duties of two threads need
 
 
@@ -50,7 +52,7 @@ def run(settings: Settings, stopped: threading.Event) -> None:
 
 def _work(settings: Settings, engine: Engine, turn: Connection, stopped: threading.Event) -> None:
     log.info("upkeep is at work")
-    rounds = Rounds(engine, long_duties(settings), database_clock(engine))
+    rounds = Rounds(engine, long_duties(settings), database_clock(engine), patience_seconds=_LONG_SECONDS)
     with _prompt_duties_beside(engine):
         while not stopped.is_set():
             turn.execute(text("SELECT 1"))  # without this connection another process may be at work
