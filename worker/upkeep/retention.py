@@ -72,9 +72,11 @@ class AskedRetention:
                 before_going=_exporter(engine, clock, self.export_directory),
                 settle_seconds=self.settle_seconds,
             )
-        except PredictqError as error:
+        except Exception as error:
+            # Of what is no error of ours the type alone: its text may quote a row.
+            words = str(error) if isinstance(error, PredictqError) else type(error).__name__
             with transaction(engine) as connection:
-                end_run(connection, asked.id, {"error": str(error)}, is_ok=False)
+                end_run(connection, asked.id, {"error": words}, is_ok=False)
             raise
         with transaction(engine) as connection:
             end_run(connection, asked.id, report.to_json(), is_ok=True)
