@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from shared.errors import PredictqError
 from shared.logging import get_logger
 from shared.postgres.engine import transaction
+from shared.postgres.outages import reason
 from worker.upkeep.duty import Clock, Duty
 
 log = get_logger(__name__)
@@ -56,8 +57,9 @@ class Rounds:
             outcome, is_ok = str(error), False
             log.warning("duty failed", duty=duty.name, reason=outcome)
         except Exception as error:
-            # A duty that has a fault of its own must not end the others. Its message may quote a row: it is not kept.
-            outcome, is_ok = type(error).__name__, False
+            # A duty that has a fault of its own must not end the others. Its message may quote a row: it is not kept,
+            # but for what PostgreSQL says of a right or a table that is missing.
+            outcome, is_ok = reason(error), False
             log.exception("duty failed", duty=duty.name)
         if is_ok and outcome:
             log.info("duty done", duty=duty.name, outcome=outcome)

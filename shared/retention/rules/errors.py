@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from shared.errors import PredictqError
@@ -84,6 +85,17 @@ class RetentionBusy(RetentionError):
 
     def __init__(self) -> None:
         super().__init__("Retention is running already. Try again when it has ended.")
+
+
+class ClocksDisagree(RetentionError):
+    """The clock that says what is due may be wrong by more than a day."""
+
+    def __init__(self, database: datetime, process: datetime) -> None:
+        super().__init__(
+            f"The clock of PostgreSQL says {database:%Y-%m-%d %H:%M} UTC, and that of the upkeep process "
+            f"{process:%Y-%m-%d %H:%M}. By a clock that is ahead all may be due, so nothing goes until the two agree: "
+            "put the wrong one right."
+        )
 
 
 class ExportFailed(RetentionError):

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from shared.postgres.engine import transaction
 from shared.retention.asked_runs import ask_run, read_run
-from shared.retention.rules.errors import ExportFailed
+from shared.retention.rules.errors import ClocksDisagree, ExportFailed
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.stored.erasure_support import add_page, add_source, key_of
 from tests.integration.stored.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
@@ -465,6 +465,18 @@ def test_a_run_that_was_asked_for_ends_whatever_happens(engine: Engine, monkeypa
         run = read_run(connection, asked.id)
     assert (run.status, run.report) == ("failed", {"error": "ValueError"})
     assert AskedRetention().run(as_upkeep(engine), database_clock(engine)) == ""
+
+
+@pytest.mark.parametrize("duty", [Retention, AskedRetention])
+def test_nothing_goes_by_a_clock_that_is_far_ahead(engine: Engine, duty: type[Retention | AskedRetention]) -> None:
+    """PostgreSQL's clock counts, but where it is years from that of the process somebody has to look first."""
+    store_singles(engine, OLD, [11], add_version(engine))
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '5 years'"))
+        ask_run(connection, "ann")
+    with pytest.raises(ClocksDisagree, match="until the two agree"):
+        duty(settle_seconds=0).run(as_upkeep(engine), lambda: datetime.now(UTC) + timedelta(days=3650))
+    assert count_rows(engine)["batch_outputs"] == 1
 
 
 def test_the_setting_reaches_both_runs(settings: Settings, tmp_path: Path) -> None:

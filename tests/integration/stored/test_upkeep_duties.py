@@ -273,6 +273,21 @@ def test_lost_connections_end_no_upkeep(settings: Settings, engine: Engine, tmp_
     assert "Traceback" not in log.read_text()
 
 
+def test_a_right_that_is_missing_ends_no_upkeep(settings: Settings, engine: Engine, tmp_path: Path) -> None:
+    """It says so in a line without a traceback, with what to do, and goes on once it has the right."""
+    log = tmp_path / "log"
+    change(engine, "REVOKE SELECT, INSERT, UPDATE ON predictq.duties FROM predictq_upkeep")
+    with upkeep_process(settings, log) as process:
+        wait_until(
+            lambda: log.exists() and "permission denied for table duties" in log.read_text(), what="the reason is said"
+        )
+        assert process.poll() is None
+        change(engine, "GRANT SELECT, INSERT, UPDATE ON predictq.duties TO predictq_upkeep")
+        wait_until(lambda: scalar(engine, "SELECT count(*) FROM predictq.duties WHERE is_ok") == 9, what="it goes on")
+    assert "predictq doctor" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
 def test_a_second_process_takes_over(settings: Settings, engine: Engine, tmp_path: Path) -> None:
     """One process is at work, another waits, and goes on when the first is killed; SIGTERM ends it in good order."""
     first_log, second_log = tmp_path / "first", tmp_path / "second"
