@@ -13,6 +13,7 @@ from worker.upkeep.duty import database_clock
 from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.retention import carry_out
 
+_MOST_NAMED = 10
 _POOL = 3  # the lock's connection, the run's, the export's
 
 
@@ -27,6 +28,9 @@ def export_and_run(parent: Path) -> dict[str, Any]:
         report = carry_out(
             engine, clock, actor_kind="command line", actor=getpass.getuser(), before_going=exporter
         ).to_json()
+    if exporter.damaged:
+        batches = ", ".join(map(str, exporter.damaged[:_MOST_NAMED]))
+        remark(f"{count_of(len(exporter.damaged), 'page')} had damaged features, written as null: batches {batches}")
     if exporter.files:
         remark(f"{count_of(len(exporter.files), 'file')} in {exporter.directory}")
     return {**report, "files": [str(path) for path in exporter.files]}

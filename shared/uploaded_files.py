@@ -1,4 +1,7 @@
-"""Files on their way in: their bytes lie in PostgreSQL in pieces until a worker opens them, a day at most."""
+"""Files on their way in: their bytes lie in PostgreSQL in pieces until a worker opens them.
+
+A file is kept for a day, and for as long as the plan of an accepted job waits for it.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,22 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from shared.errors import UploadUnknown
+from shared.status import Queue
 
 PIECE_BYTES = 1_048_576
 _KEPT = "1 day"
 
+# Of a row of `predictq.uploads`. A queue may be paused for days, or be without a planner over a weekend: what is
+# accepted loses nothing by it.
+EXPIRED_SQL = f"""expires_at < {{now}} AND NOT EXISTS (
+    SELECT FROM predictq.prediction_batches b JOIN predictq.jobs j ON j.id = b.job_id
+    WHERE b.queue = '{Queue.PLAN}' AND j.selection #>> '{{{{upload,upload_id}}}}' = CAST(uploads.id AS text))"""
+_EXPIRED = EXPIRED_SQL.format(now="now()")
+
 
 def begin_file(connection: Connection, upload_id: UUID, owner: str, media_type: str) -> None:
     """Make room for a file; those that have expired go."""
-    connection.execute(text("DELETE FROM predictq.uploads WHERE expires_at < now()"))
+    connection.execute(text(f"DELETE FROM predictq.uploads WHERE {_EXPIRED}"))
     connection.execute(
         text(f"""INSERT INTO predictq.uploads (id, owner, media_type, expires_at)
                  VALUES (:id, :owner, :media_type, now() + interval '{_KEPT}')"""),
@@ -56,7 +67,7 @@ def end_file(connection: Connection, upload_id: UUID, *, size: int, sha256: str)
 
 def kept_bytes(connection: Connection, owner: str) -> int:
     """The bytes of an owner's whole files."""
-    query = text("SELECT coalesce(sum(size), 0) FROM predictq.uploads WHERE owner = :owner AND expires_at > now()")
+    query = text(f"SELECT coalesce(sum(size), 0) FROM predictq.uploads WHERE owner = :owner AND NOT ({_EXPIRED})")
     return int(connection.execute(query, {"owner": owner}).scalar_one())
 
 
@@ -77,8 +88,8 @@ class UploadedFile:
 def find_file(connection: Connection, upload_id: UUID, owner: str) -> UploadedFile:
     """A whole file of `owner`. Raises UploadUnknown, also where it is another owner's, is not whole, or has expired."""
     row = connection.execute(
-        text("""SELECT media_type, size, sha256 FROM predictq.uploads
-                WHERE id = :id AND owner = :owner AND expires_at > now()"""),
+        text(f"""SELECT media_type, size, sha256 FROM predictq.uploads
+                 WHERE id = :id AND owner = :owner AND NOT ({_EXPIRED})"""),
         {"id": str(upload_id), "owner": owner},
     ).one_or_none()
     if row is None or row.sha256 is None:
@@ -90,7 +101,7 @@ def keep_file(connection: Connection, upload_id: UUID, owner: str) -> None:
     """Keep a whole file for a day from now. Raises UploadUnknown as `find_file` does."""
     kept = connection.execute(
         text(f"""UPDATE predictq.uploads SET expires_at = now() + interval '{_KEPT}'
-                 WHERE id = :id AND owner = :owner AND sha256 IS NOT NULL AND expires_at > now()"""),
+                 WHERE id = :id AND owner = :owner AND sha256 IS NOT NULL AND NOT ({_EXPIRED})"""),
         {"id": str(upload_id), "owner": owner},
     )
     if not kept.rowcount:

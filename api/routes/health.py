@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -21,6 +21,7 @@ from shared.errors import DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, Sc
 from shared.models.model_list import list_models
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 from shared.watching.attention import Concern
+from shared.watching.upkeep import span_of, upkeep_troubles
 
 router = APIRouter(tags=["health"], route_class=ModelRoute)
 
@@ -110,9 +111,20 @@ def _warnings(services: Services) -> Iterator[str]:
         yield f"{stall.words}: predictq doctor tells more"
     for failure in services.stall_watch.failing_batches:
         yield f"{_FAILURES[failure.code]} ({failure.about['batches']:,}): predictq doctor tells more"
+    troubles = upkeep_troubles(services.stall_watch.duties) if services.stall_watch.duties else None
+    if troubles is not None:
+        yield _upkeep_words(troubles)
     for name, task in services.background.items():
         if not task.is_well:
             yield f"The background task {name} has failed and was started again: the log tells why"
+
+
+def _upkeep_words(troubles: Mapping[str, Any]) -> str:
+    """Without the reasons, which may name directories: no key is needed to read this."""
+    if troubles["silent_seconds"] is not None:
+        return f"The upkeep has not run for {span_of(troubles['silent_seconds'])}: predictq doctor tells more"
+    names = ", ".join({**troubles["late"], **troubles["failing"]})
+    return f"The upkeep is late with a duty, or one fails ({names}): predictq doctor tells more"
 
 
 def _why_unavailable(services: Services, error: DatabaseUnavailable | SchemaOutdated) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -106,6 +106,10 @@ class _State:
 
     def stalled_seconds(self) -> float:
         return self.stall_watch.stalled_seconds
+
+    def duties(self) -> Iterable[tuple[str, float, bool]]:
+        since = self.stall_watch.age_seconds
+        return [(one.name, one.age_seconds + since, one.is_ok and not one.is_late) for one in self.stall_watch.duties]
 
     def open_connections(self) -> int:
         return len(self.connections)

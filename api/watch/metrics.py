@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Protocol
 
@@ -62,6 +62,9 @@ class State(Protocol):
 
     def stalled_seconds(self) -> float:
         """For how long rows have waited while none was answered; 0 while work goes on."""
+
+    def duties(self) -> Iterable[tuple[str, float, bool]]:
+        """Of each duty of the upkeep: its name, for how many seconds it has not run, whether it is as it should be."""
 
 
 class Metrics:
@@ -131,6 +134,7 @@ class _StateCollector(Collector):
             oldest.add_metric([item.queue], item.oldest_seconds)
         yield from (batches, rows, oldest)
         yield from _row_account(state.row_account())
+        yield from _duties(state.duties())
         yield GaugeMetricFamily("predictq_open_waiters", "Calls that wait for a job.", state.open_waiters())
         yield GaugeMetricFamily("predictq_open_streams", "Streams of events that are open.", state.open_streams())
         yield GaugeMetricFamily(
@@ -173,6 +177,16 @@ def _row_account(row_account: RowAccount | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "predictq_accounting_imbalance", "Accepted rows that nobody accounts for: 0.", row_account.imbalance
     )
+
+
+def _duties(duties: Iterable[tuple[str, float, bool]]) -> Iterator[Metric]:
+    """Gauges of the upkeep; no samples before it ran for the first time."""
+    age = GaugeMetricFamily("predictq_duty_age_seconds", "Since a duty of the upkeep last ran.", labels=["duty"])
+    well = GaugeMetricFamily("predictq_duty_ok", "1 while the duty neither fails nor is late.", labels=["duty"])
+    for name, seconds, is_well in duties:
+        age.add_metric([name], seconds)
+        well.add_metric([name], int(is_well))
+    yield from (age, well)
 
 
 def _counts(name: str, words: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:

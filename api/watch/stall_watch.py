@@ -1,4 +1,4 @@
-"""Looking every few seconds whether work stands still, for /health and the metrics."""
+"""Looking every few seconds whether work stands still and the upkeep goes on, for /health and the metrics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from api.server.database_threads import DatabaseThreads
 from shared.batches.stalls import Stall, read_stalls
 from shared.errors import DatabaseUnavailable
 from shared.logging import get_logger
+from shared.storage.upkeep_state import DutyState, read_duties
 from shared.watching.attention import NeedsPerson, read_failures
 
 log = get_logger(__name__)
@@ -28,6 +29,7 @@ class StallWatch(Background):
         self._seconds = seconds
         self._looked_at = monotonic()
         self.stalls: Sequence[Stall] = ()
+        self.duties: Sequence[DutyState] = ()  # of the upkeep; none before it ran for the first time
         self.failing_batches: Sequence[NeedsPerson] = ()  # batches that fail, or that nobody can load
 
     @property
@@ -51,5 +53,6 @@ class StallWatch(Background):
                     log.warning("work_goes_on")
                 self.stalls = found
                 self.failing_batches = await self._threads.read(read_failures)
+                self.duties = await self._threads.read(read_duties)
                 self._looked_at = monotonic()
             await asyncio.sleep(_PAUSE_SECONDS)

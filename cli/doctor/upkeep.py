@@ -12,9 +12,9 @@ from shared.postgres.engine import transaction
 from shared.storage.disk import SOON_DAYS, Disk, read_disk
 from shared.storage.upkeep_state import UpkeepState, read_upkeep_state
 from shared.storage.usage import read_lately
+from shared.watching.upkeep import upkeep_troubles, words_of_upkeep
 
 RUN = "predictq upkeep"
-_DAY = 86_400.0
 _LEAST_DAYS = 14.0  # of partitions ahead
 
 
@@ -29,16 +29,12 @@ def examine_upkeep(engine: Engine, disk_bytes: int) -> Iterator[Finding]:
 
 
 def examine_runs(state: UpkeepState) -> Finding:
-    """Whether the upkeep process ran within a day, and without failures."""
-    if state.seconds_ago is None:
-        return Finding("upkeep", ok=False, detail="it has never run", advice=RUN)
-    if state.seconds_ago > _DAY:
-        detail = f"it has not run for {state.seconds_ago / _DAY:.0f} days: nothing goes, and no partitions are made"
-        return Finding("upkeep", ok=False, detail=detail, advice=RUN)
-    if state.failing:
-        detail = "; ".join(f"{name}: {why}" for name, why in state.failing.items())
-        return Finding("upkeep", ok=False, detail=detail, advice="see its log; it tries again by itself")
-    return Finding("upkeep", ok=True, detail="at work")
+    """Whether the upkeep process is at work, and each of its duties in time and without failures."""
+    troubles = upkeep_troubles(state.duties)
+    if troubles is None:
+        return Finding("upkeep", ok=True, detail="at work")
+    detail, advice = words_of_upkeep(troubles)
+    return Finding("upkeep", ok=False, detail=detail, advice=advice)
 
 
 def examine_partitions(state: UpkeepState) -> Finding:

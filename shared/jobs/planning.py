@@ -30,7 +30,7 @@ class JobError(StrEnum):
     SOURCE_UNAVAILABLE = "source_unavailable"  # its source could not be read at any attempt
     PLANNING_FAILED = "planning_failed"  # something else went wrong at each attempt to find its rows
     UPLOAD_REFUSED = "upload_refused"  # its file is no table, or values of it do not fit
-    UPLOAD_GONE = "upload_gone"  # its file has expired or was erased before its rows were read
+    UPLOAD_GONE = "upload_gone"  # its file was erased before its rows were read
 
 
 @dataclass(frozen=True, slots=True)

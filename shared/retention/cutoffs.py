@@ -20,11 +20,14 @@ class Cutoff:
     before: datetime
 
 
-_KEEP_FOR = "greatest(coalesce(m.retention, d.keep_for), d.floor)"  # a floor that was raised counts at once
+# The earlier moment, and not the longer period: to PostgreSQL a month is 30 days where it compares two periods, and 28
+# to 31 where it takes one off a moment. A floor that was raised counts at once.
+_KEEP_FOR = "coalesce(m.retention, d.keep_for)"
+_BEFORE = f"least(CAST(:now AS timestamptz) - {_KEEP_FOR}, CAST(:now AS timestamptz) - d.floor)"
 _CUTOFFS = text(f"""
-SELECT v.id, v.model, CAST(:now AS timestamptz) - {_KEEP_FOR}
+SELECT v.id, v.model, {_BEFORE}
 FROM predictq.model_versions v JOIN predictq.models m ON m.name = v.model CROSS JOIN predictq.retention_default d
-WHERE coalesce(m.retention, d.keep_for) IS NOT NULL AND {ENDS_SQL.format(_KEEP_FOR)}
+WHERE {_KEEP_FOR} IS NOT NULL AND {ENDS_SQL.format(f"greatest({_KEEP_FOR}, d.floor)")}
   AND NOT EXISTS (SELECT FROM predictq.holds h WHERE h.model = v.model AND h.released_at IS NULL)
 ORDER BY v.id
 """)

@@ -15,6 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.erasure.request_rows import mark_for_compaction
 from shared.installation import read_installation
+from shared.logging import get_logger
+from shared.pages.errors import PageDamaged
 from shared.pages.key_hash import hash_key, hash_keys
 from shared.pages.layout import SMALL_ROWS
 from shared.postgres.engine import transaction
@@ -26,6 +28,8 @@ from shared.retention.partitions.ranges import BatchRange
 from shared.retention.rules.errors import DoesNotAddUp
 from shared.retention.standing_rules import StandingRules, refuse_changed_rules
 from shared.retention.statements import upkeep_transaction
+
+log = get_logger(__name__)
 
 
 class Rewriter(Protocol):
@@ -58,6 +62,8 @@ def thin_pages(
 
     `before_going` is told of these pages first, with the rows that stay.
 
+    A page whose features are damaged stays as it is, and the log names it: nobody can tell what of it is held.
+
     Raises HoldsChanged, PeriodsChanged, DoesNotAddUp.
     """
     thinned = Thinned()
@@ -65,14 +71,23 @@ def thin_pages(
     if before_going is not None:
         before_going(batches, thick)
     for batch_id in thick:
-        with upkeep_transaction(engine) as connection:
-            refuse_changed_rules(connection, rules)
-            thinned.rows += _thin(connection, batch_id, kept.rows.get(batch_id, frozenset()), rewriter)
-            # What was written anew lies in the file beside what was before, until the next compaction.
-            for parent in ("batch_outputs", "batch_requests"):
-                mark_for_compaction(connection, parent, batch_id)
-        thinned.pages += 1
+        try:
+            thinned.rows += _thin_page(engine, batch_id, rules, kept.rows.get(batch_id, frozenset()), rewriter)
+        except PageDamaged as error:
+            log.warning("damaged page of held rows stays whole", batch_id=batch_id, reason=str(error))
+        else:
+            thinned.pages += 1
     return thinned
+
+
+def _thin_page(engine: Engine, batch_id: int, rules: StandingRules, held: frozenset[int], rewriter: Rewriter) -> int:
+    with upkeep_transaction(engine) as connection:
+        refuse_changed_rules(connection, rules)
+        rows = _thin(connection, batch_id, held, rewriter)
+        # What was written anew lies in the file beside what was before, until the next compaction.
+        for parent in ("batch_outputs", "batch_requests"):
+            mark_for_compaction(connection, parent, batch_id)
+    return rows
 
 
 def rows_to_thin(engine: Engine, batches: BatchRange, cutoffs: Mapping[int, Cutoff], kept: Kept) -> dict[int, int]:

@@ -23,10 +23,10 @@ from shared.status import Queue
 from shared.storage.disk import SOON_DAYS, read_disk
 from shared.storage.upkeep_state import read_upkeep_state
 from shared.storage.usage import read_lately
+from shared.watching.upkeep import upkeep_troubles, words_of_upkeep
 from shared.watching.workers import living_workers, why_nobody
 
 _WAITED_SECONDS = 10.0  # before a batch that nobody can load is worth a word
-_DAY = 86_400.0
 _MOST_NAMES = 10
 _ADD_WORKER = "predictq worker --concurrency 2"
 
@@ -43,7 +43,7 @@ class Concern(StrEnum):
     SOURCE_REFUSES = "source_refuses"  # a right, the relation or a column of a source was gone when it was read last
     SOURCE_CHANGED = "source_changed"  # a live version needs what its source has no more, or has otherwise
     DISK = "disk"  # full within a month at the present rate
-    UPKEEP = "upkeep"  # it has not run for a day, or a duty of it fails
+    UPKEEP = "upkeep"  # it does not run, or a duty of it fails, hangs or is late
     PAUSED = "paused"  # work is held back on purpose
 
 
@@ -186,8 +186,9 @@ def _storage(connection: Connection, disk_bytes: int) -> Iterator[NeedsPerson]:
         about = {"free_bytes": disk.free_bytes, "bytes_per_day": disk.bytes_per_day, "days": disk.days_left}
         yield NeedsPerson(Concern.DISK, None, about)
     upkeep = read_upkeep_state(connection)
-    if upkeep.failing or upkeep.seconds_ago is None or upkeep.seconds_ago > _DAY:
-        yield NeedsPerson(Concern.UPKEEP, upkeep.ran_at, {"failing": dict(upkeep.failing)})
+    troubles = upkeep_troubles(upkeep.duties)
+    if troubles is not None:
+        yield NeedsPerson(Concern.UPKEEP, upkeep.ran_at, troubles)
 
 
 def _pauses(connection: Connection) -> Iterator[NeedsPerson]:
@@ -224,8 +225,8 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
         case Concern.DISK:
             return f"the disk is full in {about['days']:.0f} days", "predictq storage"
         case Concern.UPKEEP:
-            failing = "; ".join(f"{name}: {why}" for name, why in about["failing"].items())
-            return f"the upkeep fails: {failing}" if failing else "the upkeep has not run for a day", "predictq upkeep"
+            detail, advice = words_of_upkeep(about)
+            return f"the upkeep: {detail}", advice
         case Concern.PAUSED:
             what = " of ".join(filter(None, (about["queue"] and f"the queue {about['queue']}", about["model"])))
             return f"{what} is paused by {about['actor']}: {about['reason']}", resume_command(

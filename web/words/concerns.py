@@ -150,12 +150,21 @@ def _disk(language: Language, about: Mapping[str, Any]) -> Said:
 
 
 def _upkeep(language: Language, about: Mapping[str, Any]) -> Said:
-    failing = "; ".join(f"{name}: {why}" for name, why in about["failing"].items())
+    troubles = {**about["late"], **about["failing"]}
+    said = "; ".join(f"{name}: {why}" for name, why in troubles.items())
+    runs = about["ever"] and about["silent_seconds"] is None
+    if not runs:
+        title, action = N_("The upkeep does not run"), N_("Start it:")
+    elif about["late"]:
+        title, action = N_("The upkeep is late"), N_("Read its log, end it, and start it again:")
+    else:
+        title, action = N_("The upkeep fails"), N_("It tries again by itself. Its log tells more; see too:")
     return Said(
-        language.say(N_("The upkeep fails")) if failing else language.say(N_("The upkeep has not run for a day")),
-        in_english(failing[:300]) or language.say(N_("Partitions, retention and these figures are its work.")),
-        language.say(N_("Start it:")),
-        command="predictq upkeep",
+        language.say(title),
+        (in_english(said[:300]) if runs else "")
+        or language.say(N_("Partitions, retention and these figures are its work.")),
+        language.say(action),
+        command="predictq upkeep" if not runs or about["late"] else "predictq doctor",
         is_grave=False,
     )
 

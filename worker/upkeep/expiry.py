@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, text
 
 from shared.retention.statements import insist, upkeep_transaction
+from shared.uploaded_files import EXPIRED_SQL
 from worker.upkeep.duty import Clock
 
 _STEP = 2_000  # rows in one transaction
@@ -27,7 +28,7 @@ class _Expiring:
 _OLDEST_JOB = """(SELECT predictq.first_uuid_of(min(first_week) AT TIME ZONE 'UTC') FROM predictq.partitions
                   WHERE parent = 'jobs' AND leaving_at IS NULL)"""
 _ALL = (
-    _Expiring("uploads", "uploads", "expires_at < :now", step=10),  # a megabyte for each of their pieces
+    _Expiring("uploads", "uploads", EXPIRED_SQL.format(now=":now"), step=10),  # a megabyte for each of their pieces
     _Expiring("exports", "exports", "expires_at < :now", step=10),
     _Expiring(
         "errands",

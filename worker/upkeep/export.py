@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,10 +17,14 @@ import pyarrow.parquet as pq
 from sqlalchemy import Engine, text
 
 from shared.access.private_files import make_private_folders, open_private
+from shared.logging import get_logger
+from shared.pages.errors import PageDamaged
 from shared.postgres.engine import transaction
 from shared.retention.partitions.ranges import BatchRange
 from shared.retention.rules.errors import ExportFailed
 from worker.upkeep.export_rows import ExportedJob, features_of, page_table
+
+log = get_logger(__name__)
 
 _DIGESTS = "SHA256SUMS"
 _PAGES_AT_ONCE = 32
@@ -30,21 +35,45 @@ class Exporter:
     """Called with pages that are about to go. When it returns they are on the disk, in files that are flushed.
 
     `directory` is made, its owner's alone as each file is; it gets a file SHA256SUMS that `sha256sum -c`
-    understands. What goes wrong is raised, and the pages stay: ExportFailed where the files cannot be written.
+    understands. What goes wrong is raised, and the pages stay: ExportFailed where the files cannot be written. Then the
+    files of this call are removed, and the directory with the last of them: a copy of what stays helps nobody.
+    A page whose features are damaged is written without them; `damaged` has its batch.
     """
 
     engine: Engine
     directory: Path
     files: list[Path] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
 
     def __call__(self, batches: BatchRange, batch_ids: Sequence[int]) -> None:
         """Write these pages."""
         if not batch_ids:
             return
+        written, digests = len(self.files), self._digests_size()
         try:
             self._export(batches, batch_ids)
-        except OSError as error:
-            raise ExportFailed(self.directory, error.strerror or type(error).__name__) from error
+        except BaseException as error:
+            with suppress(OSError):
+                self._take_back(written, digests)
+            if isinstance(error, OSError):
+                raise ExportFailed(self.directory, error.strerror or type(error).__name__) from error
+            raise
+
+    def _digests_size(self) -> int:
+        path = self.directory / _DIGESTS
+        return path.stat().st_size if path.is_file() else 0
+
+    def _take_back(self, written: int, digests: int) -> None:
+        """Remove all but the first `written` files and `digests` bytes of their digests."""
+        for path in [*self.files[written:], *self.directory.glob("*.part")]:
+            path.unlink(missing_ok=True)
+        del self.files[written:]
+        if digests:
+            os.truncate(self.directory / _DIGESTS, digests)
+        else:
+            (self.directory / _DIGESTS).unlink(missing_ok=True)
+        if not self.files:
+            self.directory.rmdir()
 
     def _export(self, batches: BatchRange, batch_ids: Sequence[int]) -> None:
         make_private_folders(self.directory)
@@ -67,11 +96,11 @@ class Exporter:
                     writer.close()
         _flush(part)
         part.rename(path)
+        self.files.append(path)
         with open_private(self.directory / _DIGESTS, "a") as digests:
             digests.write(f"{_sha256(path)}  {path.name}\n")
         _flush(self.directory / _DIGESTS)
         _flush(self.directory)
-        self.files.append(path)
 
     def _tables(self, batch_ids: Sequence[int]) -> Iterator[pa.Table]:
         features = self._features_type(batch_ids)
@@ -84,13 +113,29 @@ class Exporter:
                     _JOBS, {"ids": sorted({id_ for page in pages for id_ in page.job_ids if id_})}
                 )
                 jobs = {row.id: ExportedJob(row.owner, row.name, row.where) for row in found}
-            yield pa.concat_tables([_with_features(page_table(page, jobs), features) for page in pages])
+            yield pa.concat_tables([self._table(page, jobs, features) for page in pages])
+
+    def _table(self, page: Any, jobs: Mapping[str, ExportedJob], kind: pa.DataType | None) -> pa.Table:
+        try:
+            features = features_of(page)
+        except PageDamaged as error:
+            # Nobody can read them, and a page that could never go would keep all others, too.
+            log.warning("damaged features left out of an export", batch_id=page.batch_id, reason=str(error))
+            self.damaged.append(page.batch_id)
+            features = pa.nulls(page.request_count)
+        return _with_features(page_table(page, jobs, features), kind)
 
     def _features_type(self, batch_ids: Sequence[int]) -> pa.DataType | None:
         """Of the first page that has some; known before one is written, for pages of cancelled batches have none."""
-        with transaction(self.engine) as connection:
-            page = connection.execute(_FIRST_FEATURES, {"ids": list(batch_ids)}).one_or_none()
-        return None if page is None else features_of(page).type
+        after = -1
+        while True:
+            with transaction(self.engine) as connection:
+                page = connection.execute(_NEXT_FEATURES, {"ids": list(batch_ids), "after": after}).one_or_none()
+            if page is None:
+                return None
+            with suppress(PageDamaged):
+                return features_of(page).type
+            after = page.batch_id
 
     def _free_path(self, name: str) -> Path:
         path = self.directory / f"{name}.parquet"
@@ -154,10 +199,11 @@ JOIN predictq.model_versions v ON v.id = o.model_version_id
 LEFT JOIN predictq.batch_requests r ON r.batch_id = o.batch_id
 WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) ORDER BY o.batch_id
 """)
-_FIRST_FEATURES = text("""
-SELECT o.features, o.request_count, v.signature
+_NEXT_FEATURES = text("""
+SELECT o.batch_id, o.features, o.request_count, v.signature
 FROM predictq.batch_outputs o JOIN predictq.model_versions v ON v.id = o.model_version_id
-WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) AND o.features IS NOT NULL ORDER BY o.batch_id LIMIT 1
+WHERE o.batch_id = ANY (CAST(:ids AS bigint[])) AND o.batch_id > :after AND o.features IS NOT NULL
+ORDER BY o.batch_id LIMIT 1
 """)
 _JOBS = text("""
 SELECT j.id::text, j.owner, j.name, j.selection -> 'where' AS "where" FROM predictq.jobs j

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from shared.models.task import Task, class_name
+from shared.pages.errors import PageDamaged
 from worker.pages.decode import decode_features
 
 _TIME = pa.timestamp("us", "UTC")
@@ -25,7 +26,7 @@ class ExportedJob(NamedTuple):
 _UNKNOWN = ExportedJob("", None, None)
 
 
-def page_table(page: Any, jobs: Mapping[str, ExportedJob]) -> pa.Table:
+def page_table(page: Any, jobs: Mapping[str, ExportedJob], features: pa.Array) -> pa.Table:
     """The rows of a page, with the features by name as they were scored; `features` is null where there are none.
 
     `page` is a row with the columns of a page of answers, of its page of requests and of its model version; `jobs` has
@@ -59,7 +60,7 @@ def page_table(page: Any, jobs: Mapping[str, ExportedJob]) -> pa.Table:
             "accepted_at": pa.array([page.accepted_at] * count, _TIME),
             "claimed_at": pa.array([page.claimed_at] * count, _TIME),
             "answered_at": pa.array([page.answered_at] * count, _TIME),
-            "features": features_of(page),
+            "features": features,
             "owner": pa.array([job.owner for job in of_row], pa.string()),
             "job_name": pa.array([job.name for job in of_row], pa.string()),
             "job_filter": pa.array([_json(job.where) for job in of_row], pa.string()),
@@ -104,10 +105,15 @@ def _probabilities(page: Any) -> dict[str, pa.Array]:
 
 
 def features_of(page: Any) -> pa.Array:
-    """The features of a page by name, a struct for each row; nulls where it has none, as of a cancelled batch."""
+    """The features of a page by name, a struct for each row; nulls where it has none, as of a cancelled batch.
+
+    Raises PageDamaged, PageFormatUnknown.
+    """
     names = [feature["name"] for feature in page.signature["features"]]
     if page.features is None or not names:
         return pa.nulls(page.request_count)
     columns = [column.to_arrow() for column in decode_features(page.features)]
     plain = [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in columns]
+    if len(plain) != len(names) or any(len(column) != page.request_count for column in plain):
+        raise PageDamaged("it has not the columns and rows that its version and its batch say")
     return pa.StructArray.from_arrays(plain, names=names)

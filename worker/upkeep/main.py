@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from shared.config import Settings, load_settings
 from shared.database_role import DatabaseRole
 from shared.errors import DatabaseUnavailable, PredictqError
 from shared.logging import configure_logging, get_logger
 from shared.postgres.engine import make_engine
+from shared.postgres.outages import reason
 from shared.postgres.turns import Turn, try_turn
 from shared.settings.unknown import warn_of_unknown_variables
 from worker.upkeep.duties import long_duties, prompt_duties
@@ -26,8 +28,11 @@ from worker.upkeep.rounds import Rounds
 
 log = get_logger(__name__)
 
+_ADVICE = "predictq doctor says what is missing; predictq migrate makes tables and rights"
 _PAUSE_SECONDS = 1.0  # between two looks at what is due
 _WAIT_SECONDS = 2.0  # between two attempts to become the one at work
+# What one run may take before somebody should look: to export what goes may take an hour. The others wait meanwhile.
+_LONG_SECONDS = 7200.0
 _POOL = 6  # the lock's connection, a run's lock, and what the duties of two threads need
 
 
@@ -43,6 +48,8 @@ def run(settings: Settings, stopped: threading.Event) -> None:
                         _work(settings, engine, turn, stopped)
             except DatabaseUnavailable as error:
                 log.warning("upkeep waits", reason=str(error))
+            except ProgrammingError as error:  # a table or a right is gone: it may be back without us
+                log.warning("upkeep waits", reason=reason(error), advice=_ADVICE)
             stopped.wait(_WAIT_SECONDS)
     finally:
         engine.dispose()
@@ -50,7 +57,7 @@ def run(settings: Settings, stopped: threading.Event) -> None:
 
 def _work(settings: Settings, engine: Engine, turn: Connection, stopped: threading.Event) -> None:
     log.info("upkeep is at work")
-    rounds = Rounds(engine, long_duties(settings), database_clock(engine))
+    rounds = Rounds(engine, long_duties(settings), database_clock(engine), patience_seconds=_LONG_SECONDS)
     with _prompt_duties_beside(engine):
         while not stopped.is_set():
             turn.execute(text("SELECT 1"))  # without this connection another process may be at work
@@ -68,8 +75,9 @@ def _prompt_duties_beside(engine: Engine) -> Iterator[None]:
         while not ended.wait(_PAUSE_SECONDS):
             try:
                 rounds.run_due(ended.is_set)
-            except PredictqError as error:
-                log.warning("prompt duties wait", reason=str(error))
+            except (PredictqError, ProgrammingError) as error:
+                words = str(error) if isinstance(error, PredictqError) else reason(error)
+                log.warning("prompt duties wait", reason=words)
             except Exception:
                 # A thread that ends silently would end all deadlines: say it, and go on.
                 log.exception("prompt duties failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ from sqlalchemy import Engine
 from shared.audit.writing import record_act
 from shared.errors import PredictqError
 from shared.postgres.engine import transaction
+from shared.postgres.outages import reason
 from shared.postgres.turns import Turn, try_turn
 from shared.retention.asked_runs import end_run, take_run
 from shared.retention.page_deletion import BeforeGoing
 from shared.retention.report import Report
-from shared.retention.rules.errors import RetentionBusy
+from shared.retention.rules.errors import ClocksDisagree, RetentionBusy
 from shared.retention.run import SETTLE_SECONDS, run_retention
 from shared.sentences import count_of
 from worker.upkeep.duty import Clock
 from worker.upkeep.export import Exporter, run_directory
 from worker.upkeep.rewriting import PageRewriter
+
+_MOST_APART = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Retention:
     every_seconds: float = 86_400
 
     def run(self, engine: Engine, clock: Clock) -> str:
-        """Run, and say what went."""
+        """Run, and say what went. Raises ClocksDisagree and what `carry_out` raises."""
+        _require_agreeing_clocks(clock())
         report = carry_out(
             engine,
             clock,
@@ -64,6 +69,7 @@ class AskedRetention:
         if asked is None:
             return ""
         try:
+            _require_agreeing_clocks(clock())
             report = carry_out(
                 engine,
                 clock,
@@ -72,9 +78,11 @@ class AskedRetention:
                 before_going=_exporter(engine, clock, self.export_directory),
                 settle_seconds=self.settle_seconds,
             )
-        except PredictqError as error:
+        except Exception as error:
+            # The text of an error that is none of ours may quote a row.
+            words = str(error) if isinstance(error, PredictqError) else reason(error)
             with transaction(engine) as connection:
-                end_run(connection, asked.id, {"error": str(error)}, is_ok=False)
+                end_run(connection, asked.id, {"error": words}, is_ok=False)
             raise
         with transaction(engine) as connection:
             end_run(connection, asked.id, report.to_json(), is_ok=True)
@@ -105,6 +113,13 @@ def carry_out(
         with transaction(engine) as connection:
             record_act(connection, actor_kind, actor, "retention.run", after=document)
     return report
+
+
+def _require_agreeing_clocks(now: datetime) -> None:
+    """Raise ClocksDisagree where PostgreSQL's clock is far from this process's: one that is ahead makes all due."""
+    here = datetime.now(UTC)
+    if abs(now - here) > _MOST_APART:
+        raise ClocksDisagree(now, here)
 
 
 def _exporter(engine: Engine, clock: Clock, parent: Path | None) -> Exporter | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from shared.errors import PredictqError
@@ -21,10 +22,12 @@ class PeriodRefused(RetentionError):
 class BelowFloor(RetentionError):
     """Answers would be kept for less than they must."""
 
-    def __init__(self, asked: str, floor: str) -> None:
+    def __init__(self, asked: str, floor: str, most_days: int) -> None:
+        """`most_days` are the days that the floor may have: six months are up to 184."""
+        days = "" if floor == f"{most_days} days" else f", which may be {most_days} days"
         super().__init__(
-            f"{asked} is below the floor: answers are kept for at least {floor}. (The AI Act asks for logs of six "
-            "months at least for high-risk systems.) Choose a longer period, or lower the floor first."
+            f"{asked} is below the floor: answers are kept for at least {floor}{days}. (The AI Act asks for logs of "
+            "six months at least for high-risk systems.) Choose a longer period, or lower the floor first."
         )
 
 
@@ -82,6 +85,17 @@ class RetentionBusy(RetentionError):
 
     def __init__(self) -> None:
         super().__init__("Retention is running already. Try again when it has ended.")
+
+
+class ClocksDisagree(RetentionError):
+    """The clock that says what is due may be wrong by more than a day."""
+
+    def __init__(self, database: datetime, process: datetime) -> None:
+        super().__init__(
+            f"The clock of PostgreSQL says {database:%Y-%m-%d %H:%M} UTC, and that of the upkeep process "
+            f"{process:%Y-%m-%d %H:%M}. By a clock that is ahead all may be due, so nothing goes until the two agree: "
+            "put the wrong one right."
+        )
 
 
 class ExportFailed(RetentionError):

@@ -21,6 +21,18 @@ PERIOD_SQL = f"""CASE WHEN {{0}} IS NULL THEN NULL WHEN {ENDS_SQL} THEN concat_w
     CASE WHEN extract(day FROM {{0}}) <> 0 THEN extract(day FROM {{0}}) || ' days' END)
     ELSE '{FOR_EVER}' END"""
 
+_MONTHS = """generate_series(make_timestamp(200000, 1, 1, 0, 0, 0), make_timestamp(200400, 1, 1, 0, 0, 0),
+                             interval '1 month') AS month"""
+
+# Whether a period may end before another one does, at any moment of the calendar, which repeats itself in 400 years:
+# "180 days" may be shorter than "6 months", which are up to 184, and "1 month" shorter than "30 days". So far ahead
+# there is room for any period.
+SHORTER_SQL = f"EXISTS (SELECT FROM {_MONTHS} WHERE month - {{0}} > month - {{1}})"
+
+# The fewest and the most days that a period may have.
+FEWEST_DAYS_SQL = f"(SELECT extract(day FROM min(month - (month - {{0}}))) FROM {_MONTHS})"
+MOST_DAYS_SQL = f"(SELECT extract(day FROM max(month - (month - {{0}}))) FROM {_MONTHS})"
+
 
 def parse_period(text: str) -> str | None:
     """The period in the words that PostgreSQL takes for an interval; None is for ever. Raises PeriodRefused."""

@@ -9,7 +9,15 @@ from sqlalchemy import Connection, text
 from shared.errors import ModelUnknown
 from shared.retention.rules.errors import BelowFloor, FloorRefused
 from shared.retention.rules.holds import wait_for_deletions
-from shared.retention.rules.period import ENDLESS, FOR_EVER, PERIOD_SQL, parse_period
+from shared.retention.rules.period import (
+    ENDLESS,
+    FEWEST_DAYS_SQL,
+    FOR_EVER,
+    MOST_DAYS_SQL,
+    PERIOD_SQL,
+    SHORTER_SQL,
+    parse_period,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +79,17 @@ def set_floor(connection: Connection, floor: str) -> Policy:
     wanted = parse_period(floor)
     if wanted is None:
         raise FloorRefused("A floor is a period, such as 6 months: to keep everything, set the period to: for ever.")
-    if connection.execute(_TOO_LOW, {"floor": wanted}).scalar_one():
-        raise FloorRefused(f"The floor cannot be {wanted}: 30 days is the least, for so long an Idempotency-Key lives.")
+    fewest = int(connection.execute(_FEWEST_DAYS, {"floor": wanted}).scalar_one())
+    if fewest < _LEAST_DAYS:
+        raise FloorRefused(
+            f"The floor cannot be {wanted}, which may be {fewest} days: {_LEAST_DAYS} days is the least, for so long "
+            "an Idempotency-Key lives."
+        )
     shorter = connection.execute(_SHORTER, {"floor": wanted}).scalars().all()
     if shorter:
         raise FloorRefused(
-            f"The floor cannot be {wanted}: a shorter period is set for {', '.join(shorter)}. Lengthen it first."
+            f"The floor cannot be {wanted}: a period that may be shorter is set for {', '.join(shorter)}. Lengthen it "
+            f"first, to {wanted} or {_most_days(connection, wanted)} days at least."
         )
     wait_for_deletions(connection)
     connection.execute(_SET_FLOOR, {"floor": wanted})
@@ -85,15 +98,25 @@ def set_floor(connection: Connection, floor: str) -> Policy:
 
 def _refuse_below_floor(connection: Connection, wanted: str) -> None:
     if connection.execute(_BELOW_FLOOR, {"period": wanted}).scalar_one():
-        raise BelowFloor(wanted, read_policy(connection).floor)
+        floor = read_policy(connection).floor
+        raise BelowFloor(wanted, floor, _most_days(connection, floor))
 
 
-_BELOW_FLOOR = text("SELECT CAST(:period AS interval) < floor FROM predictq.retention_default")
+def _most_days(connection: Connection, period: str) -> int:
+    return int(connection.execute(_MOST_DAYS, {"period": period}).scalar_one())
+
+
+_LEAST_DAYS = 30
+_BELOW_FLOOR = text(
+    f"SELECT {SHORTER_SQL.format('CAST(:period AS interval)', 'floor')} FROM predictq.retention_default"
+)
+_MOST_DAYS = text(f"SELECT {MOST_DAYS_SQL.format('CAST(:period AS interval)')}")
 _SET_DEFAULT = text("UPDATE predictq.retention_default SET keep_for = CAST(:period AS interval)")
 _SET_MODEL = text("UPDATE predictq.models SET retention = CAST(:period AS interval) WHERE name = :model")
-_TOO_LOW = text("SELECT CAST(:floor AS interval) < interval '30 days'")
-_SHORTER = text("""
-SELECT 'all models' FROM predictq.retention_default WHERE keep_for < CAST(:floor AS interval)
-UNION ALL SELECT name FROM predictq.models WHERE retention < CAST(:floor AS interval) ORDER BY 1
+_FEWEST_DAYS = text(f"SELECT {FEWEST_DAYS_SQL.format('CAST(:floor AS interval)')}")
+_SHORTER = text(f"""
+SELECT 'all models' FROM predictq.retention_default WHERE {SHORTER_SQL.format("keep_for", "CAST(:floor AS interval)")}
+UNION ALL
+SELECT name FROM predictq.models WHERE {SHORTER_SQL.format("retention", "CAST(:floor AS interval)")} ORDER BY 1
 """)
 _SET_FLOOR = text("UPDATE predictq.retention_default SET floor = CAST(:floor AS interval)")

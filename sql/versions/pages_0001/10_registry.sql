@@ -373,8 +373,12 @@ COMMENT ON TABLE predictq.daily_counts IS 'What retention leaves of the jobs and
 
 CREATE TABLE predictq.duties (
     name text PRIMARY KEY,
-    ran_at timestamptz NOT NULL,
-    outcome text NOT NULL,
-    is_ok boolean NOT NULL
+    ran_at timestamptz,
+    began_at timestamptz,
+    outcome text NOT NULL DEFAULT '',
+    is_ok boolean NOT NULL DEFAULT true,
+    failures integer NOT NULL DEFAULT 0,
+    every_seconds double precision NOT NULL,
+    patience_seconds double precision NOT NULL
 );
-COMMENT ON TABLE predictq.duties IS 'When each duty of the upkeep process ran last, and what it did.';
+COMMENT ON TABLE predictq.duties IS 'When each duty of the upkeep process ran last, what it did, and since when it is at it.';

@@ -32,6 +32,8 @@ from tests.models import SIGNATURE, TestModel, right_answer
 from tests.roles import as_upkeep
 from tests.support import ROOT, add_clients, add_model, environment, job_of, stop, wait_until
 from worker.scoring.scorer import Scorer
+from worker.upkeep.duty import database_clock
+from worker.upkeep.expiry import Expiry
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PARQUET = "application/vnd.apache.parquet"
@@ -234,7 +236,7 @@ def test_what_cannot_be_asked_is_refused_before_it_is_stored(gateway: Gateway, e
 
 
 def test_a_job_whose_file_is_gone_says_so(settings: Settings, engine: Engine) -> None:
-    """It was erased with a person, or has expired: no other attempt is made."""
+    """It was erased with a person: no other attempt is made."""
     add_model(engine)
     add_clients(engine, 1)
     with running_gateway(settings, new_key(engine, "tester")) as gateway:
@@ -244,6 +246,26 @@ def test_a_job_whose_file_is_gone_says_so(settings: Settings, engine: Engine) ->
         with planner_process(settings):
             failed = planned(engine, job)
     assert (failed.status, failed.error_code) == ("failed", "upload_gone")
+
+
+def test_a_file_is_kept_for_as_long_as_its_plan_waits(settings: Settings, engine: Engine) -> None:
+    """Over a weekend without a planner, say: the job is planned, and then the file goes; others go after a day."""
+    add_model(engine)
+    add_clients(engine, 3)
+    with running_gateway(settings, new_key(engine, "tester")) as gateway:
+        other = gateway.post("/v1/uploads", content=b"client_id\n1\n").json()["id"]
+        job = gateway.post("/v1/jobs", content=parquet([{"client_id": 2}]), headers={"Content-Type": PARQUET}).json()
+        with transaction(engine) as connection:
+            connection.execute(text("UPDATE predictq.uploads SET expires_at = now() - interval '3 days'"))
+        expiry = Expiry().run(as_upkeep(engine), database_clock(engine))
+        assert expiry == "1 uploads"
+        assert gateway.post(f"/v1/uploads/{other}/look", json={}).status_code == 404
+        gateway.post("/v1/uploads", content=b"client_id\n1\n")  # which makes room, too
+        with planner_process(settings):
+            assert planned(engine, job).total == 1
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.uploads SET expires_at = now() - interval '3 days'"))
+    assert Expiry().run(as_upkeep(engine), database_clock(engine)) == "2 uploads"
 
 
 @pytest.mark.parametrize("rest", [b"x" * PIECE_BYTES, b""])

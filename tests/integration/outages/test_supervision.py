@@ -85,6 +85,34 @@ def test_health_says_when_nothing_is_answered(gateway: Gateway, engine: Engine) 
     wait_until(lambda: gateway.get("/health/ready").json()["status"] == "ok", what="work goes on")
 
 
+def test_health_and_metrics_tell_of_the_upkeep(gateway: Gateway, engine: Engine) -> None:
+    """Which duty hangs or fails, without the reason, and that none ran; nothing where it never ran."""
+    assert gateway.get("/health/ready").json()["status"] == "ok"
+    _write_duties(engine, "now()")
+    wait_until(lambda: "predictq_duty_ok{" in gateway.get("/metrics").text, what="its duties are read")
+    assert gateway.get("/health/ready").json()["status"] == "ok"
+    _write_duties(engine, "now() - interval '3 days'", "WHERE name = 'retention'")
+    ready = wait_until(lambda: _degraded(gateway), what="it is said")
+    assert ready["reasons"] == ["The upkeep is late with a duty, or one fails (retention): predictq doctor tells more"]
+    figures = gateway.get("/metrics").text
+    assert 'predictq_duty_ok{duty="retention"} 0.0' in figures
+    assert 'predictq_duty_ok{duty="samples"} 1.0' in figures
+    assert float(figures.partition('predictq_duty_age_seconds{duty="retention"} ')[2].split()[0]) > 250_000
+    _write_duties(engine, "now() - interval '3 days'")
+    wait_until(lambda: "not run for 3 days" in str(_degraded(gateway)), what="that none ran is said")
+    _write_duties(engine, "now()")
+    wait_until(lambda: gateway.get("/health/ready").json()["status"] == "ok", what="it goes on")
+
+
+def _write_duties(engine: Engine, ran_at: str, which: str = "WHERE true") -> None:
+    with transaction(engine) as connection:
+        connection.execute(
+            text(f"""INSERT INTO predictq.duties (name, ran_at, every_seconds, patience_seconds)
+                     SELECT name, {ran_at}, 60, 600 FROM unnest(ARRAY['retention', 'samples']) AS d (name) {which}
+                     ON CONFLICT (name) DO UPDATE SET ran_at = excluded.ran_at""")
+        )
+
+
 def _degraded(gateway: Gateway) -> dict[str, list[str]] | None:
     answer = gateway.get("/health/ready")
     assert answer.status_code == 200, "jobs can be accepted"

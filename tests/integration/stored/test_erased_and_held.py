@@ -100,6 +100,20 @@ def test_held_rows_keep_their_counts_beside_erased_ones(
         assert read_row_account(connection) == before
 
 
+@pytest.mark.parametrize("stored", ["singles"], indirect=True)
+def test_a_damaged_page_of_held_rows_stays_and_keeps_nothing_back(stored: Engine) -> None:
+    """It is left as it is: the run goes on, and nothing of what is held is lost."""
+    with transaction(stored) as connection:
+        connection.execute(text("SET LOCAL predictq.upkeep = on"))
+        connection.execute(text("UPDATE predictq.batch_outputs SET features = substr(features, 1, 4)"))
+        add_hold(connection, reason="lawsuit", actor="ann", client_key=str(ANSWERED))
+        before = read_row_account(connection)
+    assert _let_go(stored).thinned_rows == 0
+    with transaction(stored) as connection:
+        assert connection.execute(text("SELECT gone_rows FROM predictq.batch_outputs")).scalar_one() is None
+        assert read_row_account(connection) == before
+
+
 @pytest.mark.parametrize("erased", range(3), ids=["answered", "failed", "cancelled"])
 @pytest.mark.parametrize("stored", ["singles"], indirect=True)
 def test_a_held_job_whose_client_was_erased_keeps_its_count(stored: Engine, erased: int) -> None:

@@ -16,13 +16,14 @@ from sqlalchemy import Engine, text
 
 from shared.config import Settings
 from shared.postgres.engine import transaction
-from shared.retention.asked_runs import ask_run
-from shared.retention.rules.errors import ExportFailed
+from shared.retention.asked_runs import ask_run, read_run
+from shared.retention.rules.errors import ClocksDisagree, ExportFailed
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.stored.erasure_support import add_page, add_source, key_of
 from tests.integration.stored.upkeep_support import add_version, close_range, count_rows, store_bulk, store_singles
 from tests.roles import as_upkeep
 from tests.support import ROOT, add_model, environment
+from worker.upkeep import retention
 from worker.upkeep.duties import long_duties
 from worker.upkeep.duty import database_clock
 from worker.upkeep.retention import AskedRetention, Retention
@@ -388,6 +389,94 @@ def test_what_goes_by_itself_is_exported_where_a_directory_is_set(
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=directory, check=True, capture_output=True)
     assert duty(tmp_path / "kept", settle_seconds=0).run(upkeep, clock) in ("", "nothing was due")
     assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_a_page_that_cannot_be_read_goes_without_its_features(engine: Engine, tmp_path: Path) -> None:
+    """It is the first of them all, and keeps none back: its batch is named, and the others' features are there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from worker.pages.encode import encode_features
+    from worker.pages.from_arrow import from_arrow
+    from worker.upkeep.export import Exporter
+    from worker.upkeep.retention import carry_out
+
+    stored = store_bulk(engine, OLD, [[1], [2], [3]], add_version(engine, features=["town"]))
+    whole = encode_features([from_arrow(pa.array(["Ulm"], pa.string()))], 1)
+    of_two = encode_features([from_arrow(pa.array(["Ulm", "Köln"], pa.string()))], 2)
+    with transaction(engine) as connection:
+        connection.execute(text("SET LOCAL predictq.upkeep = on"))
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '13 months'"))
+        for batch_id, features in zip(stored.batch_ids, (whole[:-3], of_two, whole), strict=True):
+            connection.execute(
+                text("UPDATE predictq.batch_outputs SET features = :features WHERE batch_id = :id"),
+                {"features": features, "id": batch_id},
+            )
+    exporter = Exporter(as_upkeep(engine), tmp_path)
+    carry_out(
+        as_upkeep(engine), database_clock(engine), actor_kind="test", actor="t", before_going=exporter, settle_seconds=0
+    )
+    (file,) = exporter.files
+    assert [row["features"] for row in pq.read_table(file).to_pylist()] == [None, None, {"town": "Ulm"}]
+    assert exporter.damaged == list(stored.batch_ids[:2])
+    assert count_rows(engine)["batch_outputs"] == 0
+
+
+def test_a_run_that_fails_leaves_no_copy_of_what_stays(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is tried: files of an export that failed are removed, and so is the run's directory."""
+    from worker.upkeep import export
+
+    store_bulk(engine, OLD, [[1], [2]], add_version(engine, "churn"))
+    store_bulk(engine, OLD, [[3], [4]], add_version(engine, "price"))
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '13 months'"))
+    tables = export.page_table
+
+    def failing(page: Any, *rest: Any) -> Any:
+        if page.model == "price":
+            raise ValueError(page.batch_id)
+        return tables(page, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "page_table", failing)
+        with pytest.raises(ValueError, match=r"\d"):
+            Retention(tmp_path, settle_seconds=0).run(as_upkeep(engine), database_clock(engine))
+    assert list(tmp_path.iterdir()) == []
+    assert count_rows(engine)["batch_outputs"] == 4
+    Retention(tmp_path, settle_seconds=0).run(as_upkeep(engine), database_clock(engine))
+    (directory,) = tmp_path.iterdir()
+    assert len(list(directory.glob("*.parquet"))) == 2
+
+
+def test_a_run_that_was_asked_for_ends_whatever_happens(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is none of ours is named by its type, which quotes no row; the run is not tried for ever."""
+    with transaction(engine) as connection:
+        asked = ask_run(connection, "ann")
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise ValueError("planted-73313")
+
+    monkeypatch.setattr(retention, "carry_out", failing)
+    with pytest.raises(ValueError, match="planted"):
+        AskedRetention().run(as_upkeep(engine), database_clock(engine))
+    with transaction(engine) as connection:
+        run = read_run(connection, asked.id)
+    assert (run.status, run.report) == ("failed", {"error": "ValueError"})
+    assert AskedRetention().run(as_upkeep(engine), database_clock(engine)) == ""
+
+
+@pytest.mark.parametrize("duty", [Retention, AskedRetention])
+def test_nothing_goes_by_a_clock_that_is_far_ahead(engine: Engine, duty: type[Retention | AskedRetention]) -> None:
+    """PostgreSQL's clock counts, but where it is years from that of the process somebody has to look first."""
+    store_singles(engine, OLD, [11], add_version(engine))
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE predictq.retention_default SET keep_for = interval '5 years'"))
+        ask_run(connection, "ann")
+    with pytest.raises(ClocksDisagree, match="until the two agree"):
+        duty(settle_seconds=0).run(as_upkeep(engine), lambda: datetime.now(UTC) + timedelta(days=3650))
+    assert count_rows(engine)["batch_outputs"] == 1
 
 
 def test_the_setting_reaches_both_runs(settings: Settings, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from shared.config import Settings
 from shared.errors import PredictqError
 from shared.postgres.engine import transaction
 from shared.postgres.turns import Turn, try_turn
-from shared.storage.upkeep_state import read_upkeep_state
+from shared.storage.upkeep_state import DutyState, read_duties, read_upkeep_state
 from tests.integration.stored.upkeep_support import add_version, make_week, store_bulk, store_singles, upkeep_process
 from tests.roles import as_upkeep
 from tests.support import wait_until
@@ -198,6 +198,52 @@ def test_a_duty_that_fails_keeps_none_back_and_is_tried_again(engine: Engine) ->
     assert counting.runs == 2
 
 
+def test_pauses_grow_while_a_duty_fails(engine: Engine) -> None:
+    """From a minute to its own pause, an hour at most; once it succeeds they are its own again."""
+    now = NOW
+    failing = Failing()
+    rounds = Rounds(as_upkeep(engine), [failing], lambda: now)
+    pauses = []
+    rounds.run_due()
+    for _ in range(8):
+        began = now
+        while not rounds.run_due():
+            now += timedelta(seconds=30)
+        pauses.append((now - began).total_seconds() / 60)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_duty_that_ran_in_the_future_is_due(engine: Engine) -> None:
+    """A clock was ahead, or the database comes from a server whose clock was: nothing waits until then."""
+    counting = Counting()
+    Rounds(as_upkeep(engine), [counting], lambda: NOW + timedelta(days=400)).run_due()
+    with transaction(engine) as connection:
+        (duty,) = read_duties(connection)
+    assert duty.is_late
+    rounds = Rounds(as_upkeep(engine), [counting], lambda: NOW)
+    assert (rounds.run_due(), rounds.run_due()) == (["counting"], [])
+    with transaction(engine) as connection:
+        (duty,) = read_duties(connection)
+    assert not duty.is_late
+
+
+def test_a_run_that_is_under_way_is_known(engine: Engine) -> None:
+    """With when it began, so that one that hangs can be told; nothing of it stays when it has ended."""
+    seen: list[DutyState] = []
+
+    class Looking(Counting):
+        def run(self, engine: Engine, clock: Clock) -> str:
+            with transaction(engine) as connection:
+                seen.extend(read_duties(connection))
+            return super().run(engine, clock)
+
+    Rounds(as_upkeep(engine), [Looking()], lambda: NOW - timedelta(hours=3)).run_due()
+    assert seen[0].hangs
+    with transaction(engine) as connection:
+        (duty,) = read_duties(connection)
+    assert (duty.running_seconds, duty.is_late) == (None, False)
+
+
 def test_only_one_has_a_turn(engine: Engine) -> None:
     """A second asks in vain until the first has ended."""
     with try_turn(engine, Turn.UPKEEP) as first:
@@ -224,6 +270,21 @@ def test_lost_connections_end_no_upkeep(settings: Settings, engine: Engine, tmp_
         )
         wait_until(lambda: turns() == 2, what="it is at work again")
         assert process.poll() is None
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_right_that_is_missing_ends_no_upkeep(settings: Settings, engine: Engine, tmp_path: Path) -> None:
+    """It says so in a line without a traceback, with what to do, and goes on once it has the right."""
+    log = tmp_path / "log"
+    change(engine, "REVOKE SELECT, INSERT, UPDATE ON predictq.duties FROM predictq_upkeep")
+    with upkeep_process(settings, log) as process:
+        wait_until(
+            lambda: log.exists() and "permission denied for table duties" in log.read_text(), what="the reason is said"
+        )
+        assert process.poll() is None
+        change(engine, "GRANT SELECT, INSERT, UPDATE ON predictq.duties TO predictq_upkeep")
+        wait_until(lambda: scalar(engine, "SELECT count(*) FROM predictq.duties WHERE is_ok") == 9, what="it goes on")
+    assert "predictq doctor" in log.read_text()
     assert "Traceback" not in log.read_text()
 
 

@@ -14,6 +14,7 @@ from shared.errors import JobUnknown, PredictionUnknown
 from shared.jobs.records import read_job
 from shared.jobs.trace import read_trace
 from shared.postgres.engine import transaction
+from shared.retention.cutoffs import read_cutoffs
 from shared.retention.report import Report
 from shared.retention.rules.errors import BelowFloor, DoesNotAddUp, FloorRefused, HoldsChanged, PeriodRefused
 from shared.retention.rules.holds import add_hold, list_holds, release_hold
@@ -323,6 +324,54 @@ def test_periods_obey_the_floor(engine: Engine) -> None:
         connection.execute(text("UPDATE predictq.retention_default SET floor = interval '2 years'"))
     store_singles(engine, OLD, [1], version)
     assert let_go(engine).models == []
+
+
+def test_no_calendar_makes_a_period_shorter_than_the_floor(engine: Engine) -> None:
+    """Months have 28 to 31 days: what may be shorter is refused with the days to set, what never is passes."""
+    add_version(engine)
+    with transaction(engine) as connection:
+        for floor, refused, accepted in (
+            ("6 months", "180 days", "184 days"),
+            ("6 months", "183 days", "6 months"),
+            ("12 months", "365 days", "366 days"),
+            ("30 days", "1 month", "2 months"),
+            ("59 days", "58 days", "2 months"),
+            ("3 years", "1095 days", "36 months"),
+        ):
+            set_period(connection, "for ever")
+            set_floor(connection, floor)
+            with pytest.raises(BelowFloor, match="is below the floor"):
+                set_period(connection, refused)
+            set_period(connection, accepted)
+            set_period(connection, "90000 years", model="default")
+        set_floor(connection, "6 months")
+        with pytest.raises(BelowFloor, match=r"180 days is below the floor: .* 6 months, which may be 184 days\."):
+            set_period(connection, "180 days")
+        with pytest.raises(FloorRefused, match="1 months, which may be 28 days: 30 days is the least"):
+            set_floor(connection, "1 month")
+        set_period(connection, "360 days")
+        with pytest.raises(FloorRefused, match=r"for all models\..* to 12 months or 366 days at least"):
+            set_floor(connection, "12 months")
+
+
+def test_a_period_that_an_earlier_version_let_pass_takes_nothing_before_the_floor(engine: Engine) -> None:
+    """The earlier of both moments counts, on each day of the calendar."""
+    version = add_version(engine)
+    with transaction(engine) as connection:
+        for period, floor in (("180 days", "6 months"), ("1 month", "30 days"), ("360 days", "12 months")):
+            connection.execute(
+                text("""UPDATE predictq.retention_default
+                        SET keep_for = CAST(:period AS interval), floor = CAST(:floor AS interval)"""),
+                {"period": period, "floor": floor},
+            )
+            for days in range(0, 400, 3):
+                now = datetime(2027, 1, 1, tzinfo=UTC) + timedelta(days=days)
+                earliest = connection.execute(
+                    text("""SELECT least(CAST(:now AS timestamptz) - CAST(:floor AS interval),
+                                         CAST(:now AS timestamptz) - CAST(:period AS interval))"""),
+                    {"now": now, "period": period, "floor": floor},
+                ).scalar_one()
+                assert read_cutoffs(connection, now)[version].before == earliest, (period, floor, now)
 
 
 def test_an_old_empty_week_goes(engine: Engine, version: int) -> None:

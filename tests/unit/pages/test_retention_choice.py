@@ -12,7 +12,7 @@ from shared.retention.partitions.choice import RangeFacts, WeekFacts, choose
 from shared.retention.rules.errors import PeriodRefused
 from shared.retention.rules.period import parse_period
 from shared.storage.disk import Disk
-from shared.storage.upkeep_state import UpkeepState
+from shared.storage.upkeep_state import DutyState, UpkeepState
 
 WHOLE = RangeFacts(whole=True, whole_at_last=True, weight=100)
 LATER = RangeFacts(whole=False, whole_at_last=True, weight=100)
@@ -74,11 +74,51 @@ def test_everything_else_is_no_period(written: str) -> None:
         parse_period(written)
 
 
+def duty(name: str, **changes: object) -> DutyState:
+    values: dict[str, object] = {
+        "name": name,
+        "age_seconds": 10.0,
+        "running_seconds": None,
+        "is_ok": True,
+        "outcome": "",
+        "every_seconds": 60.0,
+        "patience_seconds": 600.0,
+    }
+    return DutyState(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"age_seconds": 1_100.0}, None),
+        ({"age_seconds": 1_300.0}, "retention has not run for 21 minutes"),
+        ({"every_seconds": 86_400.0, "age_seconds": 170_000.0}, None),
+        ({"every_seconds": 86_400.0, "age_seconds": 180_000.0}, "retention has not run for 2 days"),
+        ({"running_seconds": 500.0, "age_seconds": 900_000.0}, None),
+        ({"running_seconds": 260_000.0}, "retention has been at it for 3 days"),
+        ({"age_seconds": -400_000.0}, "retention ran at a time that is still to come: the clock of PostgreSQL was"),
+        ({"age_seconds": -5.0}, None),
+        ({"is_ok": False, "outcome": "no room"}, "retention fails: no room"),
+    ],
+)
+def test_a_duty_is_judged_by_its_own_pause(changes: dict[str, object], words: str | None) -> None:
+    """However well the others go: one that hangs, is late or fails is told, with what to type."""
+    finding = examine_runs(state(duties=(duty("samples"), duty("retention", **changes))))
+    assert (finding.ok, finding.detail.startswith(words or "at work")) == (words is None, True), finding.detail
+    assert finding.ok or finding.advice
+
+
+def test_what_hangs_is_told_before_what_waits_for_it() -> None:
+    """Whoever reads the first words knows which one it is."""
+    duties = (duty("expiry", age_seconds=9_000.0), duty("retention", running_seconds=9_000.0), duty("samples"))
+    assert examine_runs(state(duties=duties)).detail.startswith("retention has been at it")
+
+
 def state(**changes: object) -> UpkeepState:
     values: dict[str, object] = {
+        "duties": (duty("expiry"), duty("samples")),
         "ran_at": datetime.now(UTC),
-        "seconds_ago": 10.0,
-        "failing": {},
         "job_days_ahead": 50.0,
         "batch_ranges_ahead": 8,
         "batch_weeks_ahead": None,
@@ -90,9 +130,8 @@ def state(**changes: object) -> UpkeepState:
     ("changes", "runs", "partitions"),
     [
         ({}, True, True),
-        ({"seconds_ago": None, "ran_at": None}, False, True),
-        ({"seconds_ago": 90_000.0}, False, True),
-        ({"failing": {"retention": "no"}}, False, True),
+        ({"duties": (), "ran_at": None}, False, True),
+        ({"duties": (duty("expiry", age_seconds=700.0),)}, False, True),
         ({"job_days_ahead": 13.0}, True, False),
         ({"batch_ranges_ahead": 0}, True, False),
         ({"batch_weeks_ahead": 1.5}, True, False),
@@ -100,7 +139,7 @@ def state(**changes: object) -> UpkeepState:
     ],
 )
 def test_the_doctor_warns_of_upkeep_in_time(changes: dict[str, object], runs: bool, partitions: bool) -> None:
-    """No run for a day, a duty that fails, and fewer than two weeks of partitions are told, with what to type."""
+    """No run for ten minutes, and fewer than two weeks of partitions are told, with what to type."""
     findings = [examine_runs(state(**changes)), examine_partitions(state(**changes))]
     assert [finding.ok for finding in findings] == [runs, partitions]
     assert all(finding.advice for finding in findings if not finding.ok)

@@ -61,6 +61,9 @@ class Idle:
     def stalled_seconds(self) -> float:
         return 0.0
 
+    def duties(self) -> list[tuple[str, float, bool]]:
+        return [("expiry", 12.0, True)]
+
     def open_connections(self) -> int:
         return 0
 

@@ -111,7 +111,21 @@ def test_what_somebody_else_wrote_is_ended_before_the_next_sentence() -> None:
             '1 lot attend. <span lang="en">no numpy</span>',
         ),
         ("unloadable", {"model": "m", "batches": 1, "why": "", "requirements": ""}, "1 lot attend."),
-        ("upkeep", {"failing": {"compact": "no disk"}}, '<span lang="en">compact: no disk</span>'),
+        (
+            "upkeep",
+            {"failing": {"compact": "no disk"}, "late": {}, "silent_seconds": None, "ever": True},
+            '<span lang="en">compact: no disk</span>',
+        ),
+        (
+            "upkeep",
+            {"failing": {}, "late": {"compact": "is late"}, "silent_seconds": None, "ever": True},
+            '<span lang="en">compact: is late</span>',
+        ),
+        (
+            "upkeep",
+            {"failing": {}, "late": {"compact": "is late"}, "silent_seconds": 900.0, "ever": True},
+            "Partitions, conservation et ces chiffres sont son travail.",
+        ),
     ],
 )
 def test_what_machines_say_is_marked_as_english(code: str, about: dict[str, Any], cause: str) -> None:
