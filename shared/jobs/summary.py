@@ -21,6 +21,7 @@ from shared.models.task import Task
 ANSWER_PAGES = 20  # of whose answers a spread is made
 ERROR_PAGES = 100  # in which errors are looked for
 BINS = 40
+_MOST = 1e300  # where bins end: the width of larger ones is no number, and the last one holds what lies beyond
 STRIP_CELLS = 80
 SAMPLES = 3
 MOST_FEATURES = 50  # whose unknown categories are told
@@ -165,8 +166,9 @@ def _read_spread(connection: Connection, task: Task, classes: Sequence[Any], val
 
 
 def _read_bins(connection: Connection, low: float, high: float, values: dict[str, Any]) -> list[Bin]:
-    if low == high:
-        high = low + (abs(low) or 1.0)
+    low, high = max(low, -_MOST), min(high, _MOST)
+    if low >= high:  # one value, or only such as are larger than that
+        low, high = (low, low + (abs(low) or 1.0)) if low < _MOST else (0.0, _MOST)
     counts = {row.bin: row.answers for row in connection.execute(_BINS, {**values, "low": low, "high": high})}
     width = (high - low) / BINS
     return [Bin(low + width * n, low + width * (n + 1), counts.get(n + 1, 0)) for n in range(BINS)]

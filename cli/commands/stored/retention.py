@@ -135,7 +135,7 @@ def _say_report(report: dict[str, Any]) -> None:
 def size_text(size: float) -> str:
     """Bytes in words: 1.2 GB."""
     unit = 0
-    while size >= 1000 and unit < len(_UNITS) - 1:
+    while round(size, min(unit, 1)) >= 1000 and unit < len(_UNITS) - 1:  # 999,999 B are 1.0 MB, and not 1000.0 kB
         size /= 1000
         unit += 1
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
