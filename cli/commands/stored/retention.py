@@ -118,7 +118,7 @@ def _say_report(report: dict[str, Any]) -> None:
             say("Nothing is due.")
     else:
         say(
-            f"{count_of(report['answers'], 'answer')} of {count_of(report['jobs'], 'job')} "
+            f"{count_of(report['answers'], 'row')} of {count_of(report['jobs'], 'job')} "
             f"in {count_of(report['pages'], 'page')} {would}: "
             f"{size_text(report['bytes'])}, {count_of(len(report['partitions']), 'partition')} whole."
         )
@@ -126,10 +126,10 @@ def _say_report(report: dict[str, Any]) -> None:
             (one["model"], f"{one['jobs']:,}", f"{one['answers']:,}", f"{one['pages']:,}", size_text(one["bytes"]))
             for one in report["models"]
         ]
-        headers = ("model", "jobs", "answers", "pages", "size")
+        headers = ("model", "jobs", "rows", "pages", "size")
         say_table(headers, rows, right=frozenset(headers[1:]))
     if report["waiting"]:
-        remark(f"{count_of(report['waiting'], 'answer is', 'answers are')} due, to go when all of their partition is.")
+        remark(f"{count_of(report['waiting'], 'row is', 'rows are')} due, to go when all of their partition is.")
 
 
 def size_text(size: float) -> str:
