@@ -34,6 +34,12 @@ class DatabaseBlocked(DatabaseUnavailable):
     """PostgreSQL waited in vain for a lock that somebody else holds. Nothing was changed."""
 
 
+class AnswerLate(DatabaseUnavailable):
+    """A call gave up before PostgreSQL had answered: it is away, or has much to do, or the question was a large one."""
+
+    for_callers = "PostgreSQL has not answered in time. It has too much to do, or is away."
+
+
 class DatabaseReadOnly(DatabaseUnavailable):
     """PostgreSQL answers, and takes no writes, as after a failover to a standby. Nothing was changed."""
 

@@ -24,7 +24,6 @@ from shared.sources import row_files
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FLAWS = 20  # named in one answer: enough to see the pattern
-DATABASE_AWAY = "PostgreSQL does not answer"  # what callers are told; which server, and why, is in the log
 _LONGEST = 1000  # characters of a text that may quote what the caller sent
 
 
@@ -73,7 +72,8 @@ ERRAND_FAILED = Kind("refused-by-worker", 422, "A worker has looked, and it cann
 NO_WORKER = Kind("no-worker", 503, "No worker has done this in time", retry_after=5)
 INTERNAL = Kind("internal-error", 500, "Something went wrong on our side")
 
-_AWAY = Kind("database-unavailable", 503, DATABASE_AWAY, retry_after=2)
+# What callers are told; which server, and why, is in the log.
+_AWAY = Kind("database-unavailable", 503, "PostgreSQL does not answer, or not in time", retry_after=2)
 
 _SCHEMA = Kind("schema-missing", 503, "The database has not the tables that this version needs", retry_after=10)
 _SCHEMA_DETAIL = (
@@ -143,6 +143,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     ProviderAway: Kind("identity-provider-away", 503, "The identity provider does not answer", retry_after=5),
     errors.DatabaseUnavailable: _AWAY,
     errors.DatabaseBlocked: _AWAY,
+    errors.AnswerLate: _AWAY,
     errors.DatabaseReadOnly: Kind("database-read-only", 503, "PostgreSQL is read-only", retry_after=5),
     errors.StatementCancelled: Kind("statement-cancelled", 503, "PostgreSQL cancelled a statement", retry_after=5),
     errors.OutcomeOpen: _AWAY,

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.http.problems import BUSY, Problem
 from shared.config import Settings
-from shared.errors import DatabaseUnavailable
+from shared.errors import AnswerLate, DatabaseUnavailable
 from shared.postgres.engine import autocommit, make_engine, transaction
 
 Answer = TypeVar("Answer")
@@ -25,7 +25,9 @@ Answer = TypeVar("Answer")
 PATIENCE_SECONDS = 4.0  # after which a caller is told 503 rather than kept waiting
 _QUEUE_SECONDS = 30.0  # that bulk work may wait for a thread
 LOCK_SECONDS = 3.0  # that slow work waits for one lock
-_STATEMENT_SECONDS = 4.0  # the server ends a quick statement by itself, so that its thread comes free
+# The server ends a quick statement by itself, so that its thread comes free: before the caller's patience is over, so
+# that the caller is told what happened.
+_STATEMENT_SECONDS = 3.5
 
 
 class NoAnswerInTime(Exception):
@@ -36,8 +38,8 @@ class NoAnswerInTime(Exception):
 
 
 def late() -> DatabaseUnavailable:
-    """The error for a caller whose patience ran out."""
-    return DatabaseUnavailable(NoAnswerInTime())
+    """The error for a caller whose patience ran out; nobody knows whether PostgreSQL is away or only slow."""
+    return AnswerLate(NoAnswerInTime())
 
 
 class DatabaseThreads:

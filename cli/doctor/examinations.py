@@ -34,7 +34,9 @@ from shared.watching.attention import Concern, away_sources, read_attention, ref
 from sql.refusals import check_nothing_lacks
 
 PING_SECONDS = 2.0
-_SAID_BY_ATTENTION = (Concern.UNLOADABLE, Concern.FAILING, Concern.LATE, Concern.SOURCE_CHANGED)
+_SAID_BY_ATTENTION = (
+    Concern.UNLOADABLE, Concern.FAILING, Concern.ROWS_FAIL, Concern.LATE, Concern.SOURCE_CHANGED,
+)  # fmt: skip
 _SHOWN_SOURCES = 10
 
 
@@ -187,7 +189,8 @@ def _examine_attention(engine: Engine, settings: Settings) -> Iterator[Finding]:
     for need in needs:
         if need.code in _SAID_BY_ATTENTION:
             detail, advice = words_of(need)
-            is_ok = need.code is Concern.LATE  # nothing is broken: there is much to do
+            # Nothing is broken where there is much to do, or where a caller's own rows may be wrong.
+            is_ok = need.code in (Concern.LATE, Concern.ROWS_FAIL)
             yield Finding(need.code.value.replace("_", " "), ok=is_ok, detail=detail, advice=advice)
 
 

@@ -75,6 +75,8 @@ def client_text(value: Any) -> str:
 def counts_text(job: Mapping[str, Any]) -> str:
     """The counts of a bulk job, and once it is finished its time and rate."""
     counts = job["request_counts"]
+    if job["status"] == "cancelled" and not counts["total"]:
+        return "its rows were not counted yet"
     done = counts["succeeded"] + counts["failed"]
     of = "the rows are being counted" if counts["total"] is None else f"of {counts['total']:,}"
     text = (

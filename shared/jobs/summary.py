@@ -21,6 +21,7 @@ from shared.models.task import Task
 ANSWER_PAGES = 20  # of whose answers a spread is made
 ERROR_PAGES = 100  # in which errors are looked for
 BINS = 40
+_MOST = 1e300  # where bins end: the width of larger ones is no number, and the last one holds what lies beyond
 STRIP_CELLS = 80
 SAMPLES = 3
 MOST_FEATURES = 50  # whose unknown categories are told
@@ -165,8 +166,9 @@ def _read_spread(connection: Connection, task: Task, classes: Sequence[Any], val
 
 
 def _read_bins(connection: Connection, low: float, high: float, values: dict[str, Any]) -> list[Bin]:
-    if low == high:
-        high = low + (abs(low) or 1.0)
+    low, high = max(low, -_MOST), min(high, _MOST)
+    if low >= high:  # one value, or only such as are larger than that
+        low, high = (low, low + (abs(low) or 1.0)) if low < _MOST else (0.0, _MOST)
     counts = {row.bin: row.answers for row in connection.execute(_BINS, {**values, "low": low, "high": high})}
     width = (high - low) / BINS
     return [Bin(low + width * n, low + width * (n + 1), counts.get(n + 1, 0)) for n in range(BINS)]
@@ -221,23 +223,31 @@ SELECT u.label, count(*) AS answers
 CROSS JOIN LATERAL ROWS FROM (unnest(o.labels), unnest(o."values")) AS u(label, value)
 WHERE u.value IS NOT NULL GROUP BY 1
 """)
+# Of each page its first code is taken out of the array and what went is counted, until nothing is left: there are few
+# codes, and up to a million rows, which would take a second as rows of a query.
 _ERRORS = text(f"""
 WITH failing AS (
     SELECT batch_id, count(*) OVER () AS pages FROM predictq.batch_outputs
     WHERE job_id = :id AND batch_id >= :first AND failed > 0 ORDER BY batch_id LIMIT :errors
 ), by_page AS (
-    SELECT f.batch_id, f.pages, e.code, count(*) AS errors,
-           (array_agg(e.n ORDER BY e.n))[1:{SAMPLES}] AS places
+    SELECT f.batch_id, f.pages, counted.code, counted.errors
     FROM failing f JOIN predictq.batch_outputs o ON o.batch_id = f.batch_id
-    CROSS JOIN LATERAL unnest(o.error_codes) WITH ORDINALITY AS e(code, n)
-    GROUP BY 1, 2, 3
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE taken (code, errors, rest) AS (
+            SELECT NULL, 0, o.error_codes
+            UNION ALL
+            SELECT t.rest[1], cardinality(t.rest) - cardinality(others.codes), others.codes
+            FROM taken t CROSS JOIN LATERAL (SELECT array_remove(t.rest, t.rest[1]) AS codes OFFSET 0) others
+            WHERE cardinality(t.rest) > 0
+        ) SELECT code, errors FROM taken WHERE errors > 0
+    ) counted
 )
 SELECT p.code, CAST(sum(p.errors) AS bigint) AS errors, bool_and(p.pages <= :errors) AS is_whole,
        (SELECT json_agg(json_build_array(s.batch_id, s.row, s.detail)) FROM (
             SELECT q.batch_id, o.error_rows[place] AS row, o.error_details[place] AS detail
-            FROM (SELECT * FROM by_page b WHERE b.code = p.code ORDER BY b.batch_id LIMIT {SAMPLES}) q
+            FROM (SELECT b.batch_id FROM by_page b WHERE b.code = p.code ORDER BY b.batch_id LIMIT {SAMPLES}) q
             JOIN predictq.batch_outputs o ON o.batch_id = q.batch_id
-            CROSS JOIN LATERAL unnest(q.places) AS place
+            CROSS JOIN LATERAL unnest((array_positions(o.error_codes, p.code))[1:{SAMPLES}]) AS place
             ORDER BY q.batch_id, place LIMIT {SAMPLES}) s) AS samples
 FROM by_page p GROUP BY p.code ORDER BY errors DESC, p.code
 """)

@@ -28,6 +28,7 @@ from shared.watching.workers import living_workers, why_nobody
 
 _WAITED_SECONDS = 10.0  # before a batch that nobody can load is worth a word
 _MOST_NAMES = 10
+_FEW_ROWS, _SMALL_SHARE = 100, 0.1  # with an error: fewer, or a smaller part, are their callers' to mend
 _ADD_WORKER = "predictq worker --concurrency 2"
 
 
@@ -37,6 +38,7 @@ class Concern(StrEnum):
     NO_WORKER = "no_worker"  # none is alive: jobs are accepted and wait
     UNLOADABLE = "unloadable"  # batches that no living worker can load
     FAILING = "failing"  # batches that were tried and failed, and are tried again
+    ROWS_FAIL = "rows_fail"  # a good part of a model's rows had an error in the last hour
     STALLED = "stalled"  # rows wait and none is answered
     LATE = "late"  # rows are answered, and others wait for long
     SOURCE_AWAY = "source_away"  # a source does not answer
@@ -61,6 +63,7 @@ def read_attention(connection: Connection, settings: Settings) -> list[NeedsPers
     return [
         *_work(connection, settings),
         *_sources(connection),
+        *_rows_fail(connection),
         *_storage(connection, settings.disk_bytes),
         *_pauses(connection),
     ]
@@ -124,6 +127,38 @@ SELECT v.model, v.version, count(*) AS batches, min(b.claimed_at) AS since,
 FROM predictq.prediction_batches b JOIN predictq.model_versions v ON v.id = b.model_version_id
 WHERE b.status = 'running' AND b.last_error IS NOT NULL AND b.attempts > 0
 GROUP BY v.model, v.version ORDER BY v.model, v.version
+""")
+
+
+def _rows_fail(connection: Connection) -> Iterator[NeedsPerson]:
+    """The models of whose rows many had an error: a caller's list may be wrong, or a source or the model itself."""
+    for row in connection.execute(_ROWS_FAIL, {"few": _FEW_ROWS, "share": _SMALL_SHARE}):
+        about = {"model": row.model, "failed": row.failed, "rows": row.rows, "error_code": row.error_code}
+        yield NeedsPerson(Concern.ROWS_FAIL, row.since, about)
+
+
+# By what the upkeep process wrote down each minute. The code is the most frequent one in the worst of these minutes, as
+# far as some pages of it tell: no more of them are read, however many rows have failed.
+_ROWS_FAIL = text("""
+WITH figures AS (
+    SELECT model, CAST(round(sum(value) FILTER (WHERE name = 'rows_per_second') * 60) AS bigint) AS rows,
+           CAST(round(sum(value) FILTER (WHERE name = 'errors_per_second') * 60) AS bigint) AS failed,
+           min(at) FILTER (WHERE name = 'errors_per_second') AS since,
+           (array_agg(at ORDER BY value DESC) FILTER (WHERE name = 'errors_per_second'))[1] AS worst
+    FROM predictq.samples
+    WHERE at > clock_timestamp() - interval '1 hour' AND name IN ('rows_per_second', 'errors_per_second')
+    GROUP BY model
+)
+SELECT f.model, f.rows, f.failed, f.since, (
+    SELECT mode() WITHIN GROUP (ORDER BY e.code) FROM (
+        SELECT o.error_codes[1:100] AS codes FROM predictq.batch_outputs o
+        JOIN predictq.model_versions v ON v.id = o.model_version_id
+        WHERE v.model = f.model AND o.failed > 0
+            AND o.created_at >= f.worst - interval '1 minute' AND o.created_at < f.worst
+        LIMIT 20) page
+    CROSS JOIN LATERAL unnest(page.codes) AS e (code)) AS error_code
+FROM figures f WHERE f.failed >= :few AND f.failed >= :share * f.rows
+ORDER BY f.failed DESC, f.model LIMIT 10
 """)
 
 
@@ -218,6 +253,11 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             fail = "fails" if about["batches"] == 1 else "fail"
             batches = count_of(about["batches"], "batch", "batches")
             return f"{batches} of {label} {fail}: {about['error']}", "read the workers' logs"
+        case Concern.ROWS_FAIL:
+            most = f", most of them {about['error_code']}" if about["error_code"] else ""
+            part = f"{about['failed']:,} of {about['rows']:,}"
+            detail = f"{part} rows of {about['model']} had an error in the last hour{most}"
+            return detail, f"predictq models show {quote(about['model'])}"
         case Concern.STALLED | Concern.LATE:
             return _words_of_waiting(need)
         case Concern.SOURCE_AWAY | Concern.SOURCE_REFUSES | Concern.SOURCE_CHANGED:

@@ -19,8 +19,9 @@ from cli.main import app as command_line
 from shared.access.roles import ALL_ROLES
 from shared.config import Settings, load_settings
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.integration.gateway.test_singles import RAW
 from tests.rights.page import PAGE, page
-from tests.rights.table import ANY_KEY, BY_NAME, CALLS, COMMANDS, LOOK, NOBODY, OPERATE, UNKNOWN, Call
+from tests.rights.table import ANY_KEY, BY_NAME, CALLS, COMMANDS, LOOK, NOBODY, OPERATE, OWN, UNKNOWN, Call
 from tests.support import add_clients, add_model
 
 FROM_ELSEWHERE = {"X-Forwarded-For": "203.0.113.9"}
@@ -165,8 +166,75 @@ def test_things_of_another_owner_are_as_if_they_were_not_there(gateway: Gateway,
                 if status != expected:
                     wrong.append((call.name, expected, status))
     assert wrong == []
-    for path in ("/v1/jobs", "/v1/jobs?status=succeeded"):
-        assert gateway.get(path, headers=bob).json()["jobs"] == []
+
+
+# Lines that say "own only" and are tried here, each by a probe below. The others make something new for whoever calls.
+OF_LISTS = {
+    "GET /v1/jobs",
+    "GET /v1/events",
+    "POST /v1/jobs/cancel",
+    "POST /v1/clients/answers",
+    "GET /v1/rows/{rows_id}",
+    "DELETE /v1/rows/{rows_id}",
+}
+OF_REPEATED_KEYS = {"POST /v1/predict", "POST /v1/predict_raw", "POST /v1/jobs"}
+THAT_ONLY_MAKE = {"POST /v1/uploads", "POST /v1/sign-in-links"}
+
+
+def test_every_line_of_ones_own_is_tried() -> None:
+    """A line that is added is tried, or is said to make something new and no more."""
+    assert {call.name for call in CALLS if call.others == OWN} == OF_LISTS | OF_REPEATED_KEYS | THAT_ONLY_MAKE
+
+
+def test_a_list_of_ones_own_has_nothing_of_others(gateway: Gateway, engine: Engine) -> None:
+    """Nor does an act on all of one's own: not for another owner, whatever is named, and not for an admin."""
+    alice, bob = (bearer(new_key(engine, owner)) for owner in ("alice", "bob"))
+    root, other = (bearer(new_key(engine, owner, is_admin=True)) for owner in ("root", "other"))
+    gateway.post("/v1/jobs", json={"client_ids": [1, 2], "name": "July"}, headers=alice)
+    single = gateway.post("/v1/predict", json={"client_id": 1}, headers=alice).json()["id"]
+    answer_batches(engine)
+    still_open = gateway.post("/v1/jobs", json={"client_ids": [1, 2], "name": "July"}, headers=alice).json()["id"]
+    client = {"source": "clients", "client_id": 1}
+    assert gateway.post("/v1/clients/answers", json=client, headers=alice).json()["answers"]
+    rows_id = gateway.post("/v1/sources/clients/rows", json={"columns": ["age"]}, headers=root).json()["id"]
+    for stranger in (bob, other):
+        for query in ("", "?status=succeeded", "?status=queued", "?name=July", "?kind=single", "?model=default"):
+            assert gateway.get(f"/v1/jobs{query}", headers=stranger).json()["jobs"] == []
+        for wanted in ({"name": "July"}, {"model": "default"}, {"status": "queued"}):
+            told = gateway.post("/v1/jobs/cancel", json=wanted, headers=stranger).json()
+            assert (told["matching"], told["cancelled"]) == (0, 0)
+        for wanted in (client, {**client, "model": "default"}, {**client, "cursor": "999999999-0"}):
+            assert gateway.post("/v1/clients/answers", json=wanted, headers=stranger).json()["answers"] == []
+    for method in ("GET", "DELETE"):
+        assert gateway.request(method, f"/v1/rows/{rows_id}", headers=other).status_code == 404
+    assert gateway.get(f"/v1/rows/{rows_id}", headers=root).status_code == 409  # it is there still
+    assert gateway.get(f"/v1/jobs/{still_open}", headers=alice).json()["status"] == "queued"
+    with gateway.stream("GET", "/v1/events", headers=bob) as stream:
+        own = gateway.post("/v1/predict", json={"client_id": 2}, headers=bob).json()["id"]
+        gateway.post(f"/v1/jobs/{still_open}/cancel", headers=alice)
+        gateway.post(f"/v1/jobs/{own}/cancel", headers=bob)
+        told = []
+        for line in stream.iter_lines():
+            told += [line] if line.startswith("data: ") else []
+            if own in line and '"cancelled"' in line.partition("request_counts")[0]:
+                break
+    assert not any(job_id in line for line in told for job_id in (still_open, single))
+
+
+def test_an_idempotency_key_of_another_owner_leads_to_no_job_of_hers(gateway: Gateway, engine: Engine) -> None:
+    """The same text is another key there, of each call that makes jobs."""
+    alice, bob = (bearer(new_key(engine, owner)) for owner in ("alice", "bob"))
+    bodies: dict[str, Any] = {
+        "/v1/predict": {"client_id": 1}, "/v1/predict_raw": {"features": RAW}, "/v1/jobs": {"client_ids": [1, 2]},
+    }  # fmt: skip
+    assert {f"POST {path}" for path in bodies} == OF_REPEATED_KEYS
+    for path, body in bodies.items():
+        key = {"Idempotency-Key": f"again-{path[4:]}"}
+        answers = [gateway.post(path, json=body, headers={**who, **key}) for who in (alice, alice, bob)]
+        made = [answer.json().get("id") for answer in answers]
+        assert None not in made, answers[0].text
+        assert made[0] == made[1] != made[2]
+        assert gateway.get(f"/v1/jobs/{made[2]}", headers=alice).status_code == 404
 
 
 def test_a_key_for_another_model_meets_what_its_line_says(gateway: Gateway, engine: Engine) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from web.charts.scale import drawable, wide_enough
 from web.words.numbers import Numbers
 
 _WIDTH, _HEIGHT = 400, 250
@@ -61,15 +62,15 @@ def curves_chart(
 def _extent(lines: Sequence[Line]) -> tuple[float, float]:
     values = [value for line in lines for point in line.points for value in point]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high if high > low else low + 1)
+    return (0.0, 1.0) if low >= 0 and high <= 1 else wide_enough(drawable(low), drawable(high))
 
 
 def _x(value: float, low: float, high: float) -> float:
-    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (value - low) / (high - low)
+    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (drawable(value) - low) / (high - low)
 
 
 def _y(value: float, low: float, high: float) -> float:
-    return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (value - low) / (high - low)
+    return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (drawable(value) - low) / (high - low)
 
 
 def _axes(low: float, high: float, x_title: str, y_title: str, numbers: Numbers) -> str:

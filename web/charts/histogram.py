@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from web.charts.scale import round_ticks
+from web.charts.scale import drawable, round_ticks, wide_enough
 from web.charts.svg import drawing, element, percent
 
 _TOP, _PLOT, _BOTTOM = 30, 140, 36  # pixels: above for names, the bars, below for the axis and its name
@@ -37,11 +37,11 @@ def histogram(
     threshold: float | None = None,
 ) -> Markup:
     """Bars of `bins` (low, high, count). Those at or above the threshold are darker."""
-    low, high = float(bins[0]["low"]), float(bins[-1]["high"])
+    low, high = wide_enough(drawable(bins[0]["low"]), drawable(bins[-1]["high"]))
     most = max(item["count"] for item in bins) or 1
 
     def across(value: float) -> float:
-        return 100 * (value - low) / (high - low)
+        return 100 * (drawable(value) - low) / (high - low)
 
     parts = _counts(most, count)
     for item in bins:

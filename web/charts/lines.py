@@ -9,7 +9,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from web.charts.scale import round_step
+from web.charts.scale import drawable, round_step, wide_enough
 from web.charts.svg import drawing, element, group, percent, stretched
 from web.charts.times import round_times
 
@@ -60,7 +60,7 @@ def _chart(series: Sequence[Series], axis: Axis, most_times: int) -> Markup:
         return 100 * (at - first).total_seconds() / span if span else 50.0
 
     def share(value: float) -> float:
-        return 1 - (value - low) / height
+        return 1 - (drawable(value) - low) / height
 
     parts = [_mark(axis.number(step), _TOP + _PLOT * share(step)) for step in steps]
     parts += _marks_of_time(first, last, most_times, axis, across)
@@ -106,13 +106,9 @@ def _marks_of_time(
     return marks
 
 
-_ALIKE, _LEAST = 1e-12, 1e-300
-
-
 def _steps(low: float, high: float) -> list[float]:
     """Few round numbers that reach from below the lowest to above the highest."""
-    if high - low <= max(abs(low), abs(high)) * _ALIKE or high - low < _LEAST:  # no scale could tell them apart
-        high = low + (abs(low) if abs(low) > _LEAST else 1.0)
+    low, high = wide_enough(drawable(low), drawable(high))
     step = round_step(high - low, 4)
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)

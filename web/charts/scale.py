@@ -6,7 +6,21 @@ import math
 from collections.abc import Sequence
 
 _ROUND = (1, 2, 2.5, 5, 10)
+_ALIKE = 1e-12  # of the larger one: how far two values lie apart at most that no scale could tell apart
 _LEAST = 1e-300  # below it powers of ten run out
+_MOST = 1e300  # above it the width of a scale is no number
+
+
+def drawable(value: float) -> float:
+    """The value as far as a chart reaches: nobody sees how far beyond its end one lies."""
+    return max(-_MOST, min(_MOST, value))
+
+
+def wide_enough(low: float, high: float) -> tuple[float, float]:
+    """The ends of a scale on which values from `low` to `high` can be told apart; wider where these are as one."""
+    if high - low > max(abs(low), abs(high)) * _ALIKE and high - low >= _LEAST:
+        return low, high
+    return low, low + (abs(low) if abs(low) > _LEAST else 1.0)
 
 
 def round_step(span: float, most: int) -> float:

@@ -47,7 +47,7 @@ _BY_STATUS = {
     421: (N_("This host name is not served"), N_("Open the page under a name that the operator allows.")),
     422: (N_("This was refused"), N_("Go back and correct it.")),
     429: (N_("Too much at once"), N_("Wait a moment, then load the page again.")),
-    503: (N_("The service does not answer"), N_("Nothing is lost. Load the page again in a moment.")),
+    503: (N_("Not possible at the moment"), N_("Nothing is lost. Load the page again in a moment.")),
 }
 _FORM = Refusal(
     403,

@@ -21,7 +21,7 @@ class LastHour:
     """Figures of each minute, oldest first."""
 
     times: Sequence[datetime]
-    models: dict[str, list[float]]  # answers a minute, the busiest model first
+    models: dict[str, list[float]]  # rows a minute that got an answer or an error, the busiest model first
     errors: list[float]  # a minute
     waiting: list[float]
     oldest: list[float]  # seconds
@@ -29,14 +29,14 @@ class LastHour:
     failing: dict[str, float] = field(default_factory=dict)  # rows that got an error in the hour, by model
 
     @property
-    def answers(self) -> list[float]:
-        """Answers a minute of all models."""
+    def rows(self) -> list[float]:
+        """Rows a minute of all models."""
         return [sum(column) for column in zip(*self.models.values(), strict=True)] or [0.0] * len(self.times)
 
     @property
     def now(self) -> int:
-        """Answers of the newest minute that is written down."""
-        return round(self.answers[-1])
+        """Rows of the newest minute that is written down."""
+        return round(self.rows[-1])
 
     @property
     def ends(self) -> datetime:
@@ -44,8 +44,8 @@ class LastHour:
         return self.times[-1]
 
     @property
-    def answered_singly(self) -> int:
-        """Single predictions that were answered in the hour."""
+    def ended_singly(self) -> int:
+        """Single predictions that got an answer or an error in the hour."""
         return round(self.queues.get("interactive", 0.0))
 
     @property
@@ -54,9 +54,9 @@ class LastHour:
         return round(sum(self.errors))
 
     @property
-    def answered(self) -> int:
+    def ended(self) -> int:
         """Rows that got an answer or an error in the hour."""
-        return round(sum(self.answers))
+        return round(sum(self.rows))
 
     @property
     def by_queue(self) -> list[tuple[str, int]]:
@@ -69,8 +69,8 @@ class LastHour:
         return _counted(self.failing)
 
     def chart(self, language: Language, label: str) -> str:
-        """Answers a minute, by model; empty where there was none."""
-        if not self.answered:
+        """Rows a minute, by model; empty where there was none."""
+        if not self.ended:
             return ""
         moments, last = language.moments, len(self.times) - 1
         ticks = [

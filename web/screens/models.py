@@ -17,6 +17,7 @@ from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 from web.words.figures import FIGURES
 from web.words.statuses import State
+from web.words.values import shown_label
 
 routes = ScreenRoutes()
 
@@ -38,7 +39,7 @@ _STATES = {
 }
 _TASKS = {"binary": N_("two classes"), "multiclass": N_("several classes"), "regression": N_("a number")}
 _CHARTS = {
-    "calibration": (N_("Calibration"), N_("score"), N_("share that is right"), True),
+    "calibration": (N_("Calibration"), N_("score"), N_("share of positives"), True),
     "precision_recall": (N_("Precision and recall"), N_("recall"), N_("precision"), False),
     "predicted": (N_("Predicted and true"), N_("predicted"), N_("true"), True),
 }
@@ -96,6 +97,7 @@ async def model(screen: Screen) -> Response:
         tasks=_TASKS,
         figure_names=FIGURES,
         state_of_version=state_of_version,
+        classes_of=lambda version: ", ".join(shown_label(screen.language, label) for label in version["classes"]),
     )
 
 

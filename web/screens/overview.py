@@ -149,5 +149,5 @@ def _said(screen: Screen, need: dict[str, Any]) -> dict[str, Any]:
 
 def _chart(screen: Screen, hour: LastHour) -> str:
     numbers = screen.language.numbers
-    label = screen.say("Answers a minute over the last hour, by model: now %(now)s", now=numbers.whole(hour.now))
+    label = screen.say("Rows a minute over the last hour, by model: now %(now)s", now=numbers.whole(hour.now))
     return hour.chart(screen.language, label)

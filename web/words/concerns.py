@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from web.words.catalogues import N_
+from web.words.codes import meaning_of
 from web.words.language import Language, in_english
 from web.words.statuses import shown_queue
 
@@ -70,6 +72,26 @@ def _failing(language: Language, about: Mapping[str, Any]) -> Said:
             error=in_english(_ended(str(about["error"] or "–")[:300])),
         ),
         language.say(N_("Read the workers' logs.")),
+    )
+
+
+def _rows_fail(language: Language, about: Mapping[str, Any]) -> Said:
+    failed, rows, code = about["failed"], about["rows"], about["error_code"]
+    share = language.numbers.share(failed, rows)
+    counted = language.say(
+        N_("%(failed)s of %(rows)s."), failed=language.numbers.whole(failed), rows=language.numbers.whole(rows)
+    )
+    meaning = language.say(
+        N_("Most of them are %(code)s: %(what)s"), code=code, what=language.say(meaning_of(code).what)
+    )
+    return Said(
+        language.say(
+            N_("%(share)s of the rows of %(model)s had an error in the last hour"), share=share, model=about["model"]
+        ),
+        f"{counted} {meaning}" if code else counted,
+        language.say(N_("Look at the model")),
+        path=f"/models/{quote(about['model'], safe='')}",
+        is_grave=2 * failed >= rows,
     )
 
 
@@ -190,6 +212,7 @@ _WORDS: dict[str, Words] = {
     "no_worker": _no_worker,
     "unloadable": _unloadable,
     "failing": _failing,
+    "rows_fail": _rows_fail,
     "stalled": _stalled,
     "late": _late,
     "source_away": _source_away,

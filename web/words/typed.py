@@ -23,12 +23,12 @@ def number_typed(language: Language, text: str) -> str:
     decimal, group = get_decimal_symbol(language.locale), get_group_symbol(language.locale)
     groups = _BLANKS if group.isspace() else group
     grouped = rf"\d{{1,3}}(?:[{re.escape(groups)}]\d{{3}})+"
-    found = re.fullmatch(rf"([+\-−]?)({grouped}|\d+)(?:{re.escape(decimal)}(\d+))?", text.strip())
+    found = re.fullmatch(rf"([+\-−]?)({grouped}|\d+)(?:{re.escape(decimal)}(\d+))?([eE][+-]?\d+)?", text.strip())
     if found is None:
         return text
     sign = "-" if found[1] in ("-", "−") else ""
     whole = re.sub(r"\D", "", found[2])
-    return f"{sign}{whole}.{found[3]}" if found[3] else f"{sign}{whole}"
+    return f"{sign}{whole}{f'.{found[3]}' if found[3] else ''}{found[4] or ''}"
 
 
 def day_typed(language: Language, text: str) -> str:

@@ -118,7 +118,7 @@ def _say_report(report: dict[str, Any]) -> None:
             say("Nothing is due.")
     else:
         say(
-            f"{count_of(report['answers'], 'answer')} of {count_of(report['jobs'], 'job')} "
+            f"{count_of(report['answers'], 'row')} of {count_of(report['jobs'], 'job')} "
             f"in {count_of(report['pages'], 'page')} {would}: "
             f"{size_text(report['bytes'])}, {count_of(len(report['partitions']), 'partition')} whole."
         )
@@ -126,16 +126,16 @@ def _say_report(report: dict[str, Any]) -> None:
             (one["model"], f"{one['jobs']:,}", f"{one['answers']:,}", f"{one['pages']:,}", size_text(one["bytes"]))
             for one in report["models"]
         ]
-        headers = ("model", "jobs", "answers", "pages", "size")
+        headers = ("model", "jobs", "rows", "pages", "size")
         say_table(headers, rows, right=frozenset(headers[1:]))
     if report["waiting"]:
-        remark(f"{count_of(report['waiting'], 'answer is', 'answers are')} due, to go when all of their partition is.")
+        remark(f"{count_of(report['waiting'], 'row is', 'rows are')} due, to go when all of their partition is.")
 
 
 def size_text(size: float) -> str:
     """Bytes in words: 1.2 GB."""
     unit = 0
-    while size >= 1000 and unit < len(_UNITS) - 1:
+    while round(size, min(unit, 1)) >= 1000 and unit < len(_UNITS) - 1:  # 999,999 B are 1.0 MB, and not 1000.0 kB
         size /= 1000
         unit += 1
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"

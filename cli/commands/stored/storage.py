@@ -20,7 +20,7 @@ def storage(api_url: ApiUrl = None, api_key: ApiKeyText = None, as_json: AsJson 
         (one["model"], one["month"][:7], f"{one['answers']:,}", size_text(one["bytes"]), _each(one))
         for one in stored["months"]
     ]
-    headers = ("model", "month", "answers", "size", "each")
+    headers = ("model", "month", "rows", "size", "each")
     say_table(headers, rows, right=frozenset(headers[2:]))
     say(f"{size_text(stored['total_bytes'])} in all, of which {size_text(stored['other_bytes'])} are other tables.")
     say(f"{size_text(stored['bytes_per_day'])} more each day. {_outlook(stored)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from shared.sources.source import add_source, read_source, update_source
 from shared.status import Queue
 from shared.watching.workers import Worker, beat
 from tests.integration.gateway.api_support import Gateway, answer_batches, bearer, new_key, running_gateway
+from tests.integration.jobs.jobs_support import answer, take
 from tests.support import add_clients, add_model, submit_bulk, wait_until
 from worker.upkeep.samples import Samples
 
@@ -126,6 +128,46 @@ def _let_wait(engine: Engine, interval: str) -> None:
             text("UPDATE predictq.prediction_batches SET created_at = created_at - CAST(:i AS interval)"),
             {"i": interval},
         )
+
+
+def test_a_model_whose_rows_fail_is_told_though_its_batches_are_answered(
+    gateway: Gateway, engine: Engine, settings: Settings
+) -> None:
+    """With how many, and of what; on the overview and by doctor. Nothing is wrong with the service for it."""
+    add_model(engine)
+    alive(engine)
+    before = gateway.get("/health").json()["reasons"]
+    end_rows(engine, 1_000, errors=99)  # too few
+    assert "rows_fail" not in needs(gateway)
+    end_rows(engine, 1_000, errors=100)  # 199 of 2,000, which is too small a part
+    assert "rows_fail" not in needs(gateway)
+    end_rows(engine, 1_000, errors=1_000)
+    found = needs(gateway)["rows_fail"]
+    assert found["about"] == {"model": "default", "failed": 1_199, "rows": 3_000, "error_code": "model_failed"}
+    said = "1,199 of 3,000 rows of default had an error in the last hour, most of them model_failed"
+    assert (found["detail"], found["advice"]) == (said, "predictq models show default")
+    (told,) = [finding for finding in _examine_attention(engine, settings) if finding.name == "rows fail"]
+    assert (told.ok, told.detail) == (True, said)
+    gateway.get(gateway.post("/v1/sign-in-links").json()["path"], follow_redirects=True)
+    for language, title in (
+        ("en", "40 % of the rows of default had an error in the last hour"),
+        ("fr", "40 % des lignes de default ont eu une erreur dans la dernière heure"),
+    ):
+        page = gateway.get("/", headers={"Accept-Language": language}).text
+        needed = page.partition('id="needs"')[2].partition("</section>")[0]
+        assert title in needed.replace("\u202f", " ").replace("\xa0", " ")
+        assert 'href="/models/default"' in needed
+        assert not re.search("Answers a minute|Réponses par minute", page), "of rows that mostly had an error"
+    assert gateway.get("/health").json()["reasons"] == before
+
+
+def end_rows(engine: Engine, rows: int, *, errors: int) -> None:
+    """Let so many rows end, the first ones in an error, and the minute be written down."""
+    submit_bulk(engine, [1] * rows, batch_rows=rows)
+    answer(engine, take(engine), errors=errors)
+    with engine.begin() as connection:  # which are no more than once
+        connection.execute(text("DELETE FROM predictq.samples"))
+    Samples().run(engine, lambda: datetime.now(UTC) + timedelta(minutes=1))
 
 
 def test_a_live_version_whose_source_lacks_a_column_is_named(gateway: Gateway, engine: Engine) -> None:

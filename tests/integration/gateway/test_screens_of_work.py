@@ -300,6 +300,23 @@ def test_a_job_whose_rows_were_all_cancelled_says_so(gateway: Gateway, engine: E
     assert "There is no row." not in page
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "Cancelled before its clients were counted."), ("fr", "Annulé avant que ses clients aient été comptés.")],
+)
+def test_a_job_that_was_cancelled_before_it_was_planned_does_not_say_that_nobody_fitted(
+    gateway: Gateway, language: str, said: str
+) -> None:
+    """Nobody has looked for its clients; of a filter as of all."""
+    for wanted in ({"where": {"age": {"gte": 0}}}, {"all": True}):
+        job = gateway.post("/v1/jobs", json=wanted).json()["id"]
+        assert gateway.post(f"/v1/jobs/{job}/cancel").json()["request_counts"]["total"] == 0
+        page = gateway.get(f"/jobs/{job}", headers={"Accept-Language": language}).text
+        assert page.count(said) == 2
+        assert "fitted this filter" not in page
+        assert "of 0" not in page
+
+
 def test_the_screen_of_a_failed_row_says_how_it_ended(gateway: Gateway, engine: Engine) -> None:
     """Not that it was answered with features; and its job leads to the model."""
     (single,) = submit_singles(engine, [9])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from api.jobs import summaries as api_summaries
 from shared.batches.claims import Answers, finish
 from shared.config import Settings
+from shared.errors import StatementCancelled
 from shared.jobs import summary as summaries
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
@@ -25,6 +29,7 @@ from tests.integration.gateway.api_support import Gateway, bearer, new_key, runn
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job, submit_singles
+from web.screens.jobs import one_job
 from web.words.codes import meaning_of
 
 
@@ -54,9 +59,9 @@ def finish_with(
 ) -> None:
     """Answer the next batch with these values and errors, and with so many unknown categories by feature."""
     held, given = take(engine), codes or {}
-    text = ",".join("NULL" if value is None else str(value) for value in values)
+    told = ",".join("NULL" if value is None else str(value) for value in values)
     page = Answers(
-        values=f"{{{text}}}",
+        values=f"{{{told}}}",
         threshold=0.5,
         error_rows=list(given) or None,
         error_codes=[code for code, _ in given.values()] or None,
@@ -172,6 +177,73 @@ def test_a_large_job_is_sampled_and_says_so(gateway: Gateway, engine: Engine, mo
     assert (found.errors[0].count, found.errors_are_whole) == (4, False)
     assert len(found.strip) == 5
     assert sum(part.done for part in found.strip) == found.batches == 12
+
+
+def test_errors_are_counted_by_code_and_shown_by_their_first_rows(gateway: Gateway, engine: Engine) -> None:
+    """However the codes are mixed within a page and over the pages; the most frequent first."""
+    job_id = bulk(engine, rows=12, batch_rows=6)
+    mixed = ["model_failed", "unknown_client", "model_failed", "model_failed", "unknown_client", "ambiguous_key"]
+    for _ in range(2):
+        finish_with(engine, *(6 * [None]), codes={n: (code, f"row {n}") for n, code in enumerate(mixed)})
+    rows = gateway.get(f"/v1/jobs/{job_id}/results").json()["rows"]
+    found = gateway.get(f"/v1/jobs/{job_id}/summary").json()
+    assert [(group["code"], group["count"]) for group in found["errors"]] == [
+        ("model_failed", 6), ("unknown_client", 4), ("ambiguous_key", 2),
+    ]  # fmt: skip
+    assert found["errors_are_whole"]
+    for group in found["errors"]:
+        wanted = [(row["request_id"], row["error_detail"]) for row in rows if row["error_code"] == group["code"]]
+        assert [(sample["request_id"], sample["detail"]) for sample in group["samples"]] == wanted[: summaries.SAMPLES]
+
+
+def test_to_sum_up_the_errors_of_a_page_takes_no_row_for_each(engine: Engine) -> None:
+    """A job of millions has a million in the pages that are looked at, and is looked at every two seconds."""
+    add_clients(engine, 1)
+    add_model(engine)
+    job_id = accept_keys(engine, bulk_job(engine, batch_rows=5_000), ListedIds([1] * 5_000), 5_000).job_id
+    codes = {n: ("model_failed" if n % 2 else "unknown_client", "no") for n in range(5_000)}
+    finish_with(engine, *(5_000 * [None]), codes=codes)
+    with autocommit(engine) as connection:
+        values = {"id": str(job_id), "first": 0, "errors": 100}
+        explain = text(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) {summaries._ERRORS.text}")
+        (plan,) = connection.execute(explain, values).scalar_one()
+        assert max(rows_of(plan["Plan"])) < 100
+        assert [row.errors for row in connection.execute(summaries._ERRORS, values)] == [2_500, 2_500]
+
+
+def rows_of(node: dict[str, Any]) -> Iterator[float]:
+    """How many rows each step of a plan gave."""
+    yield node["Actual Rows"] * node["Actual Loops"]
+    for inner in node.get("Plans", ()):
+        yield from rows_of(inner)
+
+
+def cancelled(*_: object) -> Summary:
+    raise StatementCancelled(TimeoutError())
+
+
+def slow(*_: object) -> Summary:
+    time.sleep(1)
+    raise StatementCancelled(TimeoutError())
+
+
+@pytest.mark.parametrize("reading", [cancelled, slow])
+def test_a_job_is_shown_without_a_summary_that_is_late(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch, reading: Callable[..., Summary]
+) -> None:
+    """What is quickly read stays readable; the API says why there is no summary, and that PostgreSQL is there."""
+    job_id = bulk(engine)
+    finish_with(engine, 0.1, 0.2, 0.3)
+    monkeypatch.setattr(api_summaries, "read_summary", reading)
+    monkeypatch.setattr(one_job, "_SUMMARY_SECONDS", 0.3)
+    gateway.get(gateway.post("/v1/sign-in-links").json()["path"], follow_redirects=True)
+    page = gateway.get(f"/jobs/{job_id}")
+    assert page.status_code == 200
+    assert "take longer to read than usual" in page.text
+    assert page.text.count('href="/answers/') == 3
+    refused = gateway.get(f"/v1/jobs/{job_id}/summary")
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/statement-cancelled")
+    assert "does not answer" not in refused.text
 
 
 def test_values_of_a_regression_lie_between_the_least_and_the_largest(

@@ -164,6 +164,8 @@ def test_jobs_in_words() -> None:
     """A bulk job tells its counts and rate, a single one its answer, its error, or that it waits."""
     assert counts_text(job()) == "2,990 of 3,000 scored, 10 failed in 2.0 s (1,500 rows/s)"
     assert counts_text(job(finished_at=None)) == "2,990 of 3,000 scored, 10 failed"
+    uncounted = {"total": 0, "succeeded": 0, "failed": 0, "cancelled": 0}
+    assert job_line(job(status="cancelled", request_counts=uncounted)).endswith(": its rows were not counted yet")
     answer = {"client_id": 5, "probability": 0.75, "threshold": 0.5, "label": 1, "model": "churn", "model_version": 2}
     assert "client 5: probability 0.7500 ≥ threshold 0.5000" in job_line(
         job(kind="single", request_id=1, result=answer)

@@ -25,7 +25,7 @@ def test_what_takes_too_long_ends_with_the_stated_error() -> None:
     """However deep it waits; the task can go on afterwards."""
 
     async def run() -> None:
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailable, match="has not answered in time"):  # which is no word of being away
             await never(0.01, late)
         with pytest.raises(OutcomeOpen):
             await never(0.01, OutcomeOpen)

@@ -157,10 +157,11 @@ def test_the_doctor_warns_a_month_before_the_disk_is_full() -> None:
 
 def test_sizes_are_said_in_units() -> None:
     """Three digits at most before the point."""
-    assert [size_text(size) for size in (0, 999, 1_500, 2_345_678, 7e12)] == [
+    assert [size_text(size) for size in (0, 999, 1_500, 999_999, 2_345_678, 7e12)] == [
         "0 bytes",
         "999 bytes",
         "1.5 kB",
+        "1.0 MB",
         "2.3 MB",
         "7.0 TB",
     ]

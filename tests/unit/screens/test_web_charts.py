@@ -55,6 +55,8 @@ def across(place: str) -> float:
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30))
 @example([0.0, 5e-324])
 @example([1.0, 1.0000000000000002])
+@example([1e300, -1.7e308, 1.7e308])
+@example([1.7e308])
 def test_lines_stay_within_their_chart(values: list[float]) -> None:
     """Every point lies between the lowest and the highest mark; names and numbers are text."""
     points = [(START + timedelta(hours=number), value) for number, value in enumerate(values)]

@@ -11,7 +11,9 @@ FRENCH = choose_language({"predictq_zone": "Europe%2FParis"}, "fr")
 ENGLISH = choose_language({}, "en")
 
 
-@pytest.mark.parametrize("number", [0, 7, -3, 999, 1_000, 1_234_567, 0.5, -1_000.5, 1_000.05, 12_345.678_9])
+@pytest.mark.parametrize(
+    "number", [0, 7, -3, 999, 1_000, 1_234_567, 0.5, -1_000.5, 1_000.05, 12_345.678_9, 1e29, -1e-7]
+)
 def test_every_number_that_a_screen_writes_can_be_typed(number: float) -> None:
     """In either language, and by a reader of any country that speaks it."""
     for accept in ("fr", "fr-CH", "fr-CA", "en", "en-GB", "en-IN"):
@@ -27,6 +29,8 @@ def test_every_number_that_a_screen_writes_can_be_typed(number: float) -> None:
         ("1\u202f000\u202f000", "1000000"),
         ("\u22121,5", "-1.5"),
         ("1000.50", "1000.50"),
+        ("1,5e29", "1.5e29"),
+        ("1,5 e29", "1,5 e29"),
         ("1 00", "1 00"),
         ("1,2,3", "1,2,3"),
         ("12 ans", "12 ans"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -22,6 +23,7 @@ from web.words.catalogues import N_
 routes = ScreenRoutes()
 
 _ROWS = 20
+_SUMMARY_SECONDS = 2.0  # of the five that the whole page has
 _CHART = N_("%(answers)s answers: %(above)s at or above the threshold of %(threshold)s")
 _VALUES = N_("%(answers)s answers, from %(low)s to %(high)s")
 
@@ -33,7 +35,8 @@ async def job(screen: Screen) -> Response:
     found = await screen.api.get(f"/v1/jobs/{job_id}")
     if found["kind"] == "single":
         return await screen.show("job_single.html", job=found)
-    summary = await screen.api.get(f"/v1/jobs/{job_id}/summary")
+    summary = await _summary(screen, job_id)
+    strip_parts = summary["strip"] if summary else []
     only_errors = screen.query("errors") == "only"
     page = await _rows(screen, job_id, only_errors=only_errors)
     return await screen.show(
@@ -44,13 +47,11 @@ async def job(screen: Screen) -> Response:
         following=page["next"] if len(page["rows"]) == _ROWS else None,  # of a job that runs there is always a next
         only_errors=only_errors,
         is_first=not screen.query("cursor"),
-        chart=_chart(screen, summary["spread"]),
-        threshold_said=_threshold_said(screen, summary["spread"]),
-        strip=strip(summary["strip"], [_part_title(screen, part) for part in summary["strip"]]),
+        chart=_chart(screen, summary["spread"]) if summary else "",
+        threshold_said=_threshold_said(screen, summary["spread"]) if summary else "",
+        strip=strip(strip_parts, [_part_title(screen, part) for part in strip_parts]),
         count_bar=count_bar,
-        parts_of={
-            name: sum(part[name] for part in summary["strip"]) for name in ("done", "running", "waiting", "failed")
-        },
+        parts_of={name: sum(part[name] for part in strip_parts) for name in ("done", "running", "waiting", "failed")},
         is_open=found["status"] in ("queued", "running"),
         **await _why_it_waits(screen, found),
     )
@@ -62,6 +63,20 @@ async def download(screen: Screen) -> Response:
     errors = screen.query("errors")
     query = urlencode({"errors": errors}) if errors else ""
     return PassedOn(screen, f"/v1/jobs/{known_uuid(screen.path('job_id'))}/results", accept="text/csv", query=query)
+
+
+async def _summary(screen: Screen, job_id: UUID) -> dict[str, Any] | None:
+    """What the job has come to; None where that takes longer to read than the rest of the page should wait."""
+    try:
+        async with asyncio.timeout(_SUMMARY_SECONDS):
+            found: dict[str, Any] = await screen.api.get(f"/v1/jobs/{job_id}/summary")
+    except TimeoutError:  # it is read on, for whoever looks next
+        return None
+    except ApiRefused as error:
+        if error.status != 503:
+            raise
+        return None
+    return found
 
 
 async def _why_it_waits(screen: Screen, job: dict[str, Any]) -> dict[str, Any]:
