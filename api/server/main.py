@@ -85,7 +85,7 @@ def make_server(
     certificate: Certificate | None = None,
 ) -> Server:
     """The server with the gateway in it, not yet running; it speaks TLS where it has a certificate."""
-    connections = Connections(settings)
+    connections = Connections(settings, settings.root_path)
     config = uvicorn.Config(
         create_app(settings, connections),
         host=host,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
-_HEALTH = ("/health", "/health/live", "/health/ready")
 _SPARE_SECONDS = 5.0  # for a head, where connections are scarce
 _PIECES_AT_ONCE = 256  # of a body in chunks, before others have their turn
 
@@ -169,7 +168,7 @@ class Connection(Link):
         set_target(scope, parser.url, parser.fields.get(b"host"))
         if self.is_trusted:
             self._believe(scope)
-        if self.is_spare and scope["path"] not in _HEALTH:
+        if self.is_spare and scope["path"] not in self.connections.health_paths:
             raise Refusal(Reason.GATEWAY_FULL, "Come again when others have closed theirs.")
         expects = parser.fields.get(b"expect", b"").lower() == b"100-continue"
         keeps_alive = parser.keeps_alive and parser.version == "1.1" and not self.is_spare

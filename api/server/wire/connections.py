@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from api.server.wire.link import Link
 
 READ_BYTES = 32 * 1024  # read at once, so that no piece of work on the event loop is large
+_HEALTH = ("/health", "/health/live", "/health/ready")
 _TICK_SECONDS = 1.0  # between two looks at the open connections; shorter where a limit is
 
 
@@ -25,8 +26,10 @@ class Connections:
     One of them serves one event loop. A timer of its own for each connection would cost more than all of this.
     """
 
-    def __init__(self, settings: WireSettings) -> None:
+    def __init__(self, settings: WireSettings, root_path: str = "") -> None:
+        """`root_path` is where a proxy shows the gateway, whether or not it takes the path away."""
         self.settings = settings
+        self.health_paths = frozenset(root + path for root in ("", root_path) for path in _HEALTH)
         self.trusted = TrustedProxies(settings.trusted_proxies)
         self.refusals: Counter[Reason] = Counter()
         self.buffer = bytearray(READ_BYTES)  # read into by whichever connection has its turn

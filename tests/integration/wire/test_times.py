@@ -163,9 +163,13 @@ def test_a_short_rest_keeps_the_connection(hurried: WireGateway) -> None:
         assert wire.answer().status == 200
 
 
-def test_there_is_room_for_health_when_all_is_taken(engine_and_settings: tuple[Engine, Settings]) -> None:
-    """Beyond the most connections: /health is answered, all else 503; beyond those kept back 503 at once."""
-    with gateway_with(engine_and_settings, max_connections=10, health_connections=2) as wire:
+@pytest.mark.parametrize("root", ["", "/predictq"])
+def test_there_is_room_for_health_when_all_is_taken(engine_and_settings: tuple[Engine, Settings], root: str) -> None:
+    """Beyond the most connections: /health is answered, all else 503; beyond those kept back 503 at once.
+
+    Also by the path under which a proxy shows it.
+    """
+    with gateway_with(engine_and_settings, max_connections=10, health_connections=2, root_path=root) as wire:
         wire.gateway.close()  # its own connection
         live, last = wire.get(), wire.get("/v1/nothing", "Connection: close")
         with contextlib.ExitStack() as held:
@@ -173,7 +177,7 @@ def test_there_is_room_for_health_when_all_is_taken(engine_and_settings: tuple[E
             assert [each.send(live).answer().status for each in taken] == [200] * 10
             with wire.connect() as spare, wire.connect() as other, wire.connect() as beyond:
                 assert beyond.answer().problem["type"] == "/problems/too-many-connections"
-                spare.send(live)
+                spare.send(wire.get(f"{root}/health/live"))
                 answer = spare.answer()
                 assert (answer.status, answer.header("connection")) == (200, "close")
                 other.send(wire.get("/v1/jobs", f"Authorization: {wire.key}"))
