@@ -19,6 +19,7 @@ from shared.status import Queue
 
 PIECE_BYTES = 1_048_576
 _KEPT = "1 day"
+_KEPT_UNFINISHED = "2 hours"  # after its last piece; the slowest body takes 73 minutes for one
 
 # Of a row of `predictq.uploads`. A queue may be paused for days, or be without a planner over a weekend: what is
 # accepted loses nothing by it.
@@ -33,7 +34,7 @@ def begin_file(connection: Connection, upload_id: UUID, owner: str, media_type: 
     connection.execute(text(f"DELETE FROM predictq.uploads WHERE {_EXPIRED}"))
     connection.execute(
         text(f"""INSERT INTO predictq.uploads (id, owner, media_type, expires_at)
-                 VALUES (:id, :owner, :media_type, now() + interval '{_KEPT}')"""),
+                 VALUES (:id, :owner, :media_type, now() + interval '{_KEPT_UNFINISHED}')"""),
         {"id": str(upload_id), "owner": owner, "media_type": media_type[:200]},
     )
 
@@ -48,27 +49,37 @@ def add_piece(connection: Connection, upload_id: UUID, number: int, content: byt
         raise UploadUnknown(upload_id)
 
 
-# The lock keeps an erasure, which deletes the file, from passing between the two.
-_ADD_PIECE = text("""
-INSERT INTO predictq.upload_pieces (upload_id, number, content)
-SELECT u.id, :number, :content FROM predictq.uploads u WHERE u.id = :id FOR KEY SHARE
+# The lock of the change keeps an erasure, which deletes the file, from passing between the two.
+_ADD_PIECE = text(f"""
+WITH held AS (
+    UPDATE predictq.uploads SET expires_at = now() + interval '{_KEPT_UNFINISHED}' WHERE id = :id RETURNING id
+)
+INSERT INTO predictq.upload_pieces (upload_id, number, content) SELECT h.id, :number, :content FROM held h
 """)
 
 
 def end_file(connection: Connection, upload_id: UUID, *, size: int, sha256: str) -> None:
     """The file is whole. Raises UploadUnknown as `add_piece` does."""
     ended = connection.execute(
-        text("UPDATE predictq.uploads SET size = :size, sha256 = :sha256 WHERE id = :id"),
+        text(f"""UPDATE predictq.uploads SET size = :size, sha256 = :sha256, expires_at = now() + interval '{_KEPT}'
+                 WHERE id = :id"""),
         {"id": str(upload_id), "size": size, "sha256": sha256},
     )
     if not ended.rowcount:
         raise UploadUnknown(upload_id)
 
 
-def kept_bytes(connection: Connection, owner: str) -> int:
-    """The bytes of an owner's whole files."""
-    query = text(f"SELECT coalesce(sum(size), 0) FROM predictq.uploads WHERE owner = :owner AND NOT ({_EXPIRED})")
-    return int(connection.execute(query, {"owner": owner}).scalar_one())
+def kept_bytes(connection: Connection, owner: str, *, besides: UUID | None = None) -> int:
+    """The bytes of an owner's files, also of those that are still coming; without those of the file `besides`."""
+    values = {"owner": owner, "besides": None if besides is None else str(besides)}
+    return int(connection.execute(_KEPT_BYTES, values).scalar_one())
+
+
+_KEPT_BYTES = text(f"""
+SELECT coalesce(sum(CASE WHEN sha256 IS NOT NULL THEN size ELSE (
+    SELECT sum(octet_length(p.content)) FROM predictq.upload_pieces p WHERE p.upload_id = uploads.id) END), 0)
+FROM predictq.uploads WHERE owner = :owner AND NOT ({_EXPIRED}) AND id IS DISTINCT FROM CAST(:besides AS uuid)
+""")
 
 
 def drop_file(connection: Connection, upload_id: UUID) -> None:

@@ -37,11 +37,10 @@ async def _keep_body(services: Services, owner: str, media_type: str, body: Hash
     upload_id = UUID(str(uuid7()))
 
     def begin(connection: Connection) -> None:
-        _check_room(connection, services, owner, more=1)
+        _check_room(connection, services, owner, upload_id, 1)
         begin_file(connection, upload_id, owner, media_type)
 
     def end(connection: Connection) -> None:
-        _check_room(connection, services, owner, more=size)  # others may have become whole meanwhile
         end_file(connection, upload_id, size=size, sha256=digest)
 
     await services.quick.write(begin)
@@ -57,10 +56,10 @@ async def _keep_body(services: Services, owner: str, media_type: str, body: Hash
     return upload_id, UploadedFile(media_type, size, digest)
 
 
-def _check_room(connection: Connection, services: Services, owner: str, *, more: int) -> None:
-    """Raise TooMuchOfOwner, a 429, where a file of `more` bytes would be too much for its owner."""
+def _check_room(connection: Connection, services: Services, owner: str, upload_id: UUID, size: int) -> None:
+    """Raise TooMuchOfOwner, a 429, where `size` bytes of this file would be too much beside the owner's others."""
     most = services.settings.owner_upload_bytes
-    if kept_bytes(connection, owner) + more > most:
+    if kept_bytes(connection, owner, besides=upload_id) + size > most:
         raise services.caps.too_much("bytes of files that were sent", most, "owner_upload_bytes")
 
 
@@ -81,7 +80,7 @@ async def _keep(body: HashedBody, services: Services, owner: str, upload_id: UUI
             size += len(content)
             if size > most:
                 raise Problem(TOO_LARGE, too_large_words(most))
-            await _store(services, owner, upload_id, number, content)
+            await _store(services, owner, upload_id, number, content, size)
             number += 1
     return size
 
@@ -93,7 +92,13 @@ def too_large_words(most: int) -> str:
     return f"A table may have {most:,} bytes (PREDICTQ_MAX_FILE_BYTES), and a model {MOST_BYTES:,}, whatever is set."
 
 
-async def _store(services: Services, owner: str, upload_id: UUID, number: int, content: bytes) -> None:
+async def _store(services: Services, owner: str, upload_id: UUID, number: int, content: bytes, size: int) -> None:
+    """Keep a piece, with which the file has `size` bytes so far."""
+
+    def add(connection: Connection) -> None:
+        _check_room(connection, services, owner, upload_id, size)  # others have grown meanwhile
+        add_piece(connection, upload_id, number, content)
+
     # Not in the threads of bulk jobs: each of these may be accepting a list for minutes. Nor in those of keys and
     # statuses, which every call needs.
-    await services.lists.write(lambda connection: add_piece(connection, upload_id, number, content), owner=owner)
+    await services.lists.write(add, owner=owner)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import httpx
 import openpyxl
 import pandas as pd
 import pytest
@@ -299,6 +300,27 @@ def test_an_owner_keeps_so_many_bytes_of_files(settings: Settings, engine: Engin
         assert 'predictq_limit_refusals_total{reason="owner_upload_bytes"} 1.0' in gateway.get("/metrics").text
         assert gateway.post("/v1/uploads", content=content, headers=bearer(new_key(engine, "other"))).status_code == 201
     assert _count(engine, "uploads") == 2
+
+
+def test_a_file_that_is_still_coming_is_counted_with_the_owner_s(settings: Settings, engine: Engine) -> None:
+    """Whoever sends many at once keeps no more than with one after the other."""
+    settings = settings.model_copy(update={"owner_upload_bytes": 1_500_000})
+    statuses = []
+    with running_gateway(settings, new_key(engine, "tester")) as gateway:
+
+        def body() -> Iterator[bytes]:
+            yield b"x" * PIECE_BYTES
+            wait_until(lambda: _count(engine, "upload_pieces"), what="the first piece")
+            statuses.append(
+                httpx.post(f"{gateway.base_url}/v1/uploads", content=b"x" * 600_000, headers=key).status_code
+            )
+            yield b"x" * 400_000
+
+        key = {"Authorization": gateway.headers["Authorization"]}
+        statuses.append(gateway.post("/v1/uploads", content=body()).status_code)
+        statuses.append(gateway.post("/v1/uploads", content=b"x" * 600_000).status_code)
+    assert statuses == [429, 201, 429]
+    assert (_count(engine, "uploads"), _count(engine, "upload_pieces")) == (1, 2)
 
 
 def _count(engine: Engine, table: str) -> int:
