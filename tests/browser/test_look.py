@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.looking import api_of
+from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.e2e.support import Up
 from tests.support import wait_until
 
@@ -194,3 +194,22 @@ def test_a_telephone_shows_all_of_a_jobs_tables(job_id: str, visit: Visit) -> No
         assert table.evaluate("it => it.parentElement.scrollWidth - it.parentElement.clientWidth") <= 0
     assert right(page.locator("#errors li a").first) <= 374
     expect(page.locator("#errors td.number")).to_have_attribute("data-label", "Lignes")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/clients", "clients"),
+        ("/models/register", "model-register"),
+        ("/sources/new", "source-new"),
+        ("/keys/new", "key-new"),
+        ("/kept", "retention"),
+        ("/acts/cancel?job=", "act-cancel"),
+    ],
+)
+def test_forms_and_acts_can_be_used_by_everybody(job_id: str, page: Page, path: str, name: str) -> None:
+    """Nobody is kept from one, by eyes or hands."""
+    page.goto(path + job_id if path.endswith("=") else path)
+    expect(page.locator("h1")).to_be_visible()
+    assert find_barriers(page) == []
+    take_picture(page, name)

@@ -263,6 +263,7 @@ def test_an_answer_of_somebody_erased_says_so(stack: Up, visit: Visit) -> None:
     assert answer.status == 410
     expect(page.locator("h1")).to_have_text(f"Answer {request_id} was erased")
     assert find_barriers(page) == []
+    take_picture(page, "answer-erased")
 
 
 def fill(page: Page) -> None:
