@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
+
 from cli.connection.client import ApiClient, Json
 from cli.errors import GatewayRefused, SourceNotRead, UsageProblem
 from cli.output.progress import progress
@@ -17,11 +19,32 @@ from model.training.run import TrainingResult, Wish, train
 from model.training.source_rows import SourceRows, choose_source_columns, read_source_rows
 
 
-def train_on_file(path: Path, wish: Wish, *, quiet: bool) -> TrainingResult:
-    """Train on a labelled CSV file. Raises DataRefused."""
+def train_on_file(path: Path, wish: Wish, *, quiet: bool, source: Json | None = None) -> TrainingResult:
+    """Train on a labelled CSV file; `source` is where the model shall find its features.
+
+    Raises DataRefused; and UsageProblem for words of what the source has as true and false.
+    """
     rows = read_rows(path, wish.target, drop=wish.drop)
+    if source is not None:
+        _refuse_words_of_flags(rows, path.name, wish, source)
     with progress(f"training on {path.name}", wish.splits + 1, unit="steps", quiet=quiet) as meter:
         return train(rows, wish, source=path.name, progress=lambda done, _total: meter(done))
+
+
+def _refuse_words_of_flags(rows: pd.DataFrame, file: str, wish: Wish, source: Json) -> None:
+    """The registry would refuse the model (`otherwise_learnt`), after a minute of training."""
+    for column in source["columns"]:
+        name = str(column["name"])
+        if column["type"] != "boolean" or name not in rows or name in (wish.target, *wish.drop):
+            continue
+        values = rows[name].dropna().unique()
+        if len(values) and all(isinstance(value, str) for value in values) and not {"true", "false"} & set(values):
+            raise UsageProblem(
+                f"{name} is boolean in the source {source['name']}, and in {file} it has words "
+                f"({', '.join(map(repr, sorted(values)[:2]))}): no row of the source could match. Write true and false "
+                f"into the file, leave the column out with --drop {name}, or let the source have the words: predictq "
+                f"clients import FILE --types {name}=text, or a view."
+            )
 
 
 def train_on_source(client: ApiClient, name: str, wish: Wish, *, rows: int | None, quiet: bool) -> TrainingResult:

@@ -8,10 +8,11 @@ from typing import BinaryIO
 from devstack.errors import NotWritable
 
 
-def make_private_directory(directory: Path) -> None:
+def make_private_directory(directory: Path, *, is_on_the_way: bool = True) -> None:
     """Make `directory`, with its parents, unless it is there.
 
-    Root's is open to pass through, not to list: its PostgreSQL runs as somebody else. What is secret is 0600.
+    Root's is open to pass through, not to list, where it is on the way to the data of PostgreSQL or Redis, which run as
+    somebody else. What is secret in it is 0600.
 
     Raises:
         NotWritable: we may not make it, or may not write there.
@@ -20,7 +21,7 @@ def make_private_directory(directory: Path) -> None:
     try:
         if not directory.exists():
             directory.mkdir(parents=True)
-            directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            directory.chmod(0o711 if is_on_the_way and os.geteuid() == 0 else 0o700)
     except OSError as error:
         raise NotWritable(directory) from error
     if not os.access(directory, os.W_OK | os.X_OK):

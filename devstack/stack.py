@@ -95,7 +95,7 @@ def running_stack(plan: Plan, tell: Tell, on_event: OnEvent) -> Iterator[Running
         tell(_migrated(engine, servers, settings))
         if plan.example and _has_model(engine):
             tell(_left_out(plan.example, with_rows=plan.rows is not None))
-        make_private_directory(plan.directory / "logs")
+        make_private_directory(plan.directory / "logs", is_on_the_way=False)
         kept = {
             "PREDICTQ_ERASURE_DIRECTORY": str(plan.directory),
             "PREDICTQ_ENV_FILE": str((plan.directory / ".env").absolute()),  # addresses of sources elsewhere

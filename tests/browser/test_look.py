@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.looking import api_of
+from tests.browser.looking import api_of, find_barriers, take_picture
 from tests.e2e.support import Up
 from tests.support import wait_until
 
@@ -161,3 +161,55 @@ def test_nothing_is_cut_off_in_a_narrow_window(job_id: str, visit: Visit) -> Non
     tablet = visit(language="fr-FR", width=768)
     tablet.goto("/")
     assert tablet.locator(".side nav").evaluate("nav => nav.scrollWidth <= nav.clientWidth")
+
+
+def test_a_tablet_shows_all_of_a_list_of_jobs(job_id: str, visit: Visit) -> None:
+    """Nothing has to be scrolled for at 768 pixels, in the language whose words are longer."""
+    page = visit(language="fr-FR", width=768)
+    for path in ("/jobs", "/"):
+        page.goto(path)
+        row = page.locator("tr", has=page.locator(f"a[href$='{job_id}']"))
+        expect(row).to_be_visible()
+        row.locator("td").nth(1).evaluate("it => it.textContent = 'étoiles-nombre…-jour-de-pluie 12'")
+        assert page.locator(".scroll:has(table.jobs)").evaluate("it => it.scrollWidth - it.clientWidth") <= 0
+
+
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_words_of_a_curve_are_no_larger_than_those_around_it(stack: Up, visit: Visit, width: int) -> None:
+    """A drawing is stretched with its text."""
+    page = visit(width=width)
+    page.goto("/models/attrition")
+    words = page.locator("svg.curves text")
+    heights = words.evaluate_all("all => all.map(it => it.getBoundingClientRect().height)")
+    assert heights
+    assert max(heights) <= 20
+
+
+def test_a_telephone_shows_all_of_a_jobs_tables(job_id: str, visit: Visit) -> None:
+    """Workers, batches in order and errors with their example rows lie one below the other."""
+    page = narrow(visit)
+    page.goto(f"/jobs/{job_id}")
+    page.locator("#batches summary").click()
+    for table in page.locator("#spread table.stack, #errors table").all():
+        assert table.evaluate("it => it.parentElement.scrollWidth - it.parentElement.clientWidth") <= 0
+    assert right(page.locator("#errors li a").first) <= 374
+    expect(page.locator("#errors td.number")).to_have_attribute("data-label", "Lignes")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/clients", "clients"),
+        ("/models/register", "model-register"),
+        ("/sources/new", "source-new"),
+        ("/keys/new", "key-new"),
+        ("/kept", "retention"),
+        ("/acts/cancel?job=", "act-cancel"),
+    ],
+)
+def test_forms_and_acts_can_be_used_by_everybody(job_id: str, page: Page, path: str, name: str) -> None:
+    """Nobody is kept from one, by eyes or hands."""
+    page.goto(path + job_id if path.endswith("=") else path)
+    expect(page.locator("h1")).to_be_visible()
+    assert find_barriers(page) == []
+    take_picture(page, name)

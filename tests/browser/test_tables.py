@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
 import joblib
 import openpyxl
 import pandas as pd
@@ -101,25 +100,6 @@ def test_a_french_workbook_becomes_a_job(
     page.goto(f"/answers/{failed}")
     expect(page.locator("main")).to_contain_text(words.say("The source has no client of this key."))
     assert page.title() != "taken"
-
-
-def test_an_upload_that_fails_says_so_and_going_back_leads_back(page: Page, tmp_path: Path) -> None:
-    """Without a connection, and with a proxy's own page: the form stays. After one that arrived, back is the form."""
-    path = tmp_path / "keys.csv"
-    path.write_text("client_id\n1\n")
-    send = page.get_by_role("button", name="Send and look")
-    page.goto("/jobs/new")
-    page.set_input_files("#file", path)
-    for fail in (lambda route: route.abort(), lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>")):
-        page.route("**/jobs/new/file", fail)
-        send.click()
-        expect(page.get_by_role("alert")).to_contain_text("did not arrive")
-        expect(send).to_be_enabled()
-        page.unroute("**/jobs/new/file")
-    send.click()
-    expect(page).to_have_url(re.compile("/uploads/|/jobs/new/.+"), timeout=60_000)
-    page.go_back()
-    expect(send).to_be_visible()
 
 
 def test_a_filter_is_built_and_counted_before_it_is_sent(stack: Up, visit: Visit) -> None:
@@ -283,6 +263,7 @@ def test_an_answer_of_somebody_erased_says_so(stack: Up, visit: Visit) -> None:
     assert answer.status == 410
     expect(page.locator("h1")).to_have_text(f"Answer {request_id} was erased")
     assert find_barriers(page) == []
+    take_picture(page, "answer-erased")
 
 
 def fill(page: Page) -> None:
@@ -360,12 +341,3 @@ def test_values_that_do_not_fit_are_shown_at_their_fields(visit: Visit) -> None:
     expect(page.get_by_label("age", exact=True)).to_have_value("500")
     expect(page.get_by_label("age", exact=True)).to_have_attribute("aria-invalid", "true")
     assert page.title() != "taken"
-
-
-def test_strangers_send_no_large_forms(stack: Up) -> None:
-    """Whoever is not signed in fills no disk: nothing of a form is kept, and it leads to the sign-in."""
-    url = f"{stack.state['api_url']}/jobs/new/file"
-    for size in (1, 200_000):
-        sent = httpx.post(url, files={"file": ("a.csv", b"x" * size)}, headers={"Accept": "text/html"}, timeout=30)
-        assert sent.status_code == 303
-        assert "/sign-in" in sent.headers["location"]

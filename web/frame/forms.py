@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.types import Message
@@ -9,7 +11,8 @@ from starlette.types import Message
 from api.http.problems import TOO_LARGE, Problem
 
 _FIELDS = 2_000  # of a form that maps the columns of a wide file
-STRANGER_BYTES = 64 * 1024  # of a form of somebody who is not signed in
+STRANGER_BYTES = 64 * 1024  # that are kept of a form of somebody who is not signed in
+_PASSED_OVER_SECONDS = 20.0  # for which a form is read that is not kept
 _BESIDE_FILE = 1_000_000  # of the other fields of a form with a file
 
 
@@ -34,9 +37,16 @@ async def read_form(request: Request, most: int) -> FormData:
 
 
 async def pass_over(request: Request, most: int) -> None:
-    """Take in what has come of a form, and keep nothing: a browser that is still sending reads no answer."""
+    """Read a form of somebody who is not signed in, and keep nothing: a browser that is still sending reads no answer.
+
+    Whoever sends more than `most` bytes, or for longer than an idle connection would be held, is answered and cut.
+    """
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            return
+    try:
+        async with asyncio.timeout(_PASSED_OVER_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    return
+    except TimeoutError:
+        return

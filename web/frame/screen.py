@@ -170,19 +170,19 @@ class Screen:
 async def open_screen(request: Request, *, with_form: bool = True, is_public: bool = True) -> Screen:
     """Find out who calls, and read what a form sent.
 
-    Raises Problem 421 or 429, FormRefused or DatabaseUnavailable; and NotSignedIn, before more of a form is read than a
-    stranger may send, where it is none of a public screen.
+    Raises Problem 421 or 429, FormRefused or DatabaseUnavailable; and NotSignedIn, where it is none of a public screen:
+    then nothing of the form is kept.
     """
     require_host(request)
     language = choose_language(request.cookies, request.headers.get("accept-language", ""))
     screen = Screen(request, language, await _caller(request), cookies.visit_of(request) or cookies.new_visit())
     if request.method == "POST" and with_form:
         is_known = screen.caller is not None
+        most = most_bytes(screen.services.settings.max_file_bytes)
         if not is_known and not is_public:
-            await pass_over(request, STRANGER_BYTES)
+            await pass_over(request, most)
             raise NotSignedIn
-        most = most_bytes(screen.services.settings.max_file_bytes) if is_known else STRANGER_BYTES
-        screen.form = await read_form(request, most)
+        screen.form = await read_form(request, most if is_known else STRANGER_BYTES)
         if not form_tokens.is_token_of(cookies.visit_of(request), screen.given(form_tokens.FIELD)):
             await screen.form.close()
             raise FormRefused

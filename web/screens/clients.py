@@ -15,6 +15,7 @@ from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import feature_rows, version_of
 from web.screens.client_place import client_path, place
+from web.screens.first_steps import first_steps
 from web.words.api_refusals import told_refusal
 from web.words.values import is_same, shown_client, shown_label, shown_value
 
@@ -32,7 +33,7 @@ _NOT_FOUND = 404
 @routes.get("/clients")
 async def clients(screen: Screen) -> Response:
     """The form that finds a client."""
-    return await screen.show("clients.html", sources=await _sources(screen), key="", missing="")
+    return await _show_form(screen, await _sources(screen))
 
 
 @routes.post("/clients")
@@ -42,7 +43,15 @@ async def find(screen: Screen) -> Response:
     sources = await _sources(screen)
     wanted = [screen.given("source")] if screen.given("source") in sources else sources
     found = await _show_known(screen, key, wanted)
-    return found or await screen.show("clients.html", status=404, sources=sources, key=key, missing=key)
+    return found or await _show_form(screen, sources, key)
+
+
+async def _show_form(screen: Screen, sources: Sequence[str | None], missing: str = "") -> Response:
+    """The form; with the key of which nothing was found."""
+    first = None if sources else await first_steps(screen)
+    return await screen.show(
+        "clients.html", status=404 if missing else 200, sources=sources, key=missing, missing=missing, first=first
+    )
 
 
 async def show_client_of_key(screen: Screen, key: str) -> Response | None:

@@ -14,6 +14,7 @@ from web.charts.areas import sparkline
 from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.first_steps import first_steps
 from web.screens.health import read_health
 from web.screens.last_hour import LastHour, read_last_hour
 from web.words.concerns import say_concern
@@ -60,6 +61,7 @@ async def show_overview(screen: Screen, wish: PauseWish) -> Response:
     return await screen.show(
         "overview.html",
         status=422 if wish.refusal else 200,
+        first=None if jobs.shown else await first_steps(screen),
         wish=wish,
         now=datetime.now(UTC).isoformat(),
         jobs=jobs.shown,

@@ -16,6 +16,7 @@ from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
 from web.screens.answer import answer_chart
+from web.screens.first_steps import first_steps
 from web.screens.jobs.new import chosen_model
 from web.words.api_refusals import told_flaw, told_refusal
 from web.words.call_texts import call_texts
@@ -92,6 +93,7 @@ async def _show(
         "try.html",
         status=_REFUSED if wrong or choice.refused else 200,
         choice=choice,
+        first=None if version or choice.refused else await first_steps(screen),
         version=version,
         fields=_fields(version, given, wrong) if version else [],
         # A field of numbers takes no blanks between thousands: it gives the form nothing then.

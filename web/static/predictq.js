@@ -1,7 +1,9 @@
 // The screens are whole without this. It swaps in what moves, and spares a few keystrokes.
 //
 // A screen that moves names a stream of events: <main data-live="/live">. On an event the screen is asked for again, and
-// each element with an id and data-moves takes the place of its older self. Nothing is drawn here.
+// each element with an id and data-moves takes the place of its older self. Nothing is drawn here. A screen without a stream
+// that moves all the same says how often to look, in seconds: <main data-beat="1">. What an element says in data-told is read
+// out by screen readers when it changes.
 
 const PAUSE = 2000; // ms between two looks, however many events come
 const SILENT = 5000; // ms between two looks where there is no stream
@@ -9,6 +11,12 @@ const main = document.querySelector("main");
 let looking = false;
 let again = false;
 let last = 0;
+let isKept = false; // whether something older stays for the focus that is in it
+let told = document.querySelector("[data-told]")?.dataset.told;
+
+function tell(text) {
+  document.getElementById("told").textContent = text;
+}
 
 function keepZone() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
@@ -20,14 +28,15 @@ function keepZone() {
 }
 
 async function look() {
-  if (looking || document.hidden) {
+  if (looking || isUnseen()) {
     again = true;
     return;
   }
   looking = true;
   again = false;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
+    if (answer.type === "opaqueredirect") noteEnd();
     if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     // The gateway is away: the screen stays as it is, and the next look may find it again.
@@ -37,16 +46,36 @@ async function look() {
   if (again) soon();
 }
 
+// Nobody is signed in any more: the screen leads to signing in now, and stays as it was.
+function noteEnd() {
+  stop();
+  const note = document.getElementById("session-ended");
+  if (note) note.hidden = false;
+  delete main.dataset.live;
+  delete main.dataset.beat;
+}
+
 function swap(fresh) {
+  const now = fresh.querySelector("[data-told]")?.dataset.told; // before any of it is taken into the page
+  const file = fresh.querySelector("a[data-fetch]");
+  isKept = false;
   for (const old of document.querySelectorAll("[data-moves]")) {
     const next = fresh.getElementById(old.id);
-    if (!next || old.contains(document.activeElement) || old.outerHTML === next.outerHTML) continue;
+    if (!next || old.outerHTML === next.outerHTML) continue;
+    if (old.contains(document.activeElement)) {
+      isKept = true;
+      continue;
+    }
     keepOpen(old, next);
     old.replaceWith(next);
   }
-  if (fresh.querySelector("main")?.dataset.live) return;
+  if (now && now !== told) tell((told = now));
+  const { live, beat } = fresh.querySelector("main")?.dataset ?? {};
+  if (live || beat) return;
   delete main.dataset.live;
+  delete main.dataset.beat;
   stop();
+  if (file) location.assign(file.href);
 }
 
 function keepOpen(old, next) {
@@ -66,11 +95,12 @@ function soon(pause = PAUSE) {
 let source = null;
 let clock = 0;
 function start() {
-  if (!main?.dataset.live || document.hidden || source) return;
+  if (!main || isUnseen() || source || clock) return;
+  if (main.dataset.beat) clock = setInterval(() => soon(), 1000 * main.dataset.beat); // what no event tells of
+  if (!main.dataset.live) return;
   source = new EventSource(main.dataset.live);
   source.onmessage = () => soon();
   for (const kind of ["job", "end", "overview"]) source.addEventListener(kind, () => soon());
-  if (main.dataset.beat) clock = setInterval(() => soon(), 1000 * main.dataset.beat); // what no event tells of
   source.onerror = () => {
     if (source?.readyState === EventSource.CLOSED && !clock) clock = setInterval(() => soon(SILENT), SILENT);
   };
@@ -84,10 +114,17 @@ function stop() {
 }
 
 // A browser has six connections to a host, and a stream keeps one: a screen that nobody sees lets it go.
+// One without a stream waits for a file that shall come by itself, and goes on.
+const isUnseen = () => document.hidden && !(main?.dataset.beat && !main.dataset.live);
 function seen() {
-  if (document.hidden) return stop();
+  if (isUnseen()) return stop();
   start();
   if (again || source) soon(0);
+}
+
+// What was kept for the focus in it is as old as it was when the focus came: it is swapped once that has gone.
+function left() {
+  if (isKept) soon(0);
 }
 
 function keys(event) {
@@ -102,7 +139,8 @@ function keys(event) {
 }
 
 // Forms that shall not be sent twice: <form data-once>. Filters that apply by themselves: <form data-apply>.
-// Forms that carry a file: <form data-upload> shows in its <progress> how much of it has gone.
+// Forms that carry a file: <form data-upload> shows in its <progress> how much of it has gone, and which of its <p data-failed>
+// says why it did not arrive: no answer, a session that has ended, more than data-most bytes.
 function sent(event) {
   if (event.target.matches("form[data-upload]")) return upload(event);
   if (!event.target.matches("form[data-once]")) return;
@@ -113,35 +151,57 @@ function sent(event) {
 
 const address = () => location.pathname + location.search;
 let shown = address(); // of what is shown
-function upload(event) {
+async function upload(event) {
   event.preventDefault();
   const form = event.target;
-  const bar = form.querySelector("progress");
-  const call = new XMLHttpRequest();
+  const from = document.activeElement;
   const buttons = form.querySelectorAll("button");
+  const bar = form.querySelector("progress");
   for (const button of buttons) button.disabled = true;
-  bar.hidden = false;
+  const fails = (why) => {
+    for (const line of form.querySelectorAll("[data-failed]")) line.hidden = line.dataset.failed !== why;
+    for (const button of buttons) button.disabled = !why;
+    bar.hidden = Boolean(why);
+    if (why && document.activeElement === document.body) from.focus();
+  };
+  fails("");
+  if ([...form.querySelectorAll("input[type=file]")].some((field) => field.files[0]?.size > form.dataset.most)) return fails("large");
+  if (await hasEnded()) return fails("ended"); // the gateway does not read the whole of a long file then, and no answer is heard
+  tell(bar.getAttribute("aria-label"));
+  const call = new XMLHttpRequest();
   call.upload.onprogress = (sent) => (bar.value = sent.total ? sent.loaded / sent.total : 0);
-  const failed = form.querySelector("[data-failed]");
-  failed.hidden = true;
   call.onload = () => {
     const fresh = new DOMParser().parseFromString(call.responseText, "text/html");
     const next = fresh.querySelector("main");
     if (!next) return call.onerror(); // not from here: a proxy's own page
-    document.querySelector("main").replaceWith(next);
+    const old = document.querySelector("main");
+    const isLost = form.contains(from) && (document.activeElement === document.body || old.contains(document.activeElement));
+    old.replaceWith(next);
     document.title = fresh.title;
+    if (isLost) arrive(next);
     if (call.responseURL === form.action) return;
     history.pushState(null, "", call.responseURL);
     shown = address();
   };
-  call.onerror = () => {
-    for (const button of buttons) button.disabled = false;
-    bar.hidden = true;
-    failed.hidden = false;
-  };
+  call.onerror = async () => fails((await hasEnded()) ? "ended" : "failed");
   call.open("POST", form.action);
   call.setRequestHeader("accept", "text/html");
   call.send(new FormData(form));
+}
+
+async function hasEnded() {
+  try {
+    return (await fetch(`${document.body.dataset.path}session`, { cache: "no-store" })).status === 401;
+  } catch {
+    return false; // the gateway is away
+  }
+}
+
+// The focus was in what is gone: a keyboard and a screen reader begin where what came instead begins.
+function arrive(next) {
+  const place = next.querySelector("h1") ?? next;
+  place.tabIndex = -1;
+  place.focus();
 }
 
 function applied(event) {
@@ -168,6 +228,7 @@ document.addEventListener("submit", sent);
 document.addEventListener("change", applied);
 document.addEventListener("click", pressed);
 document.addEventListener("visibilitychange", seen);
+document.addEventListener("focusout", left);
 addEventListener("pagehide", stop);
 addEventListener("popstate", () => address() === shown || location.reload()); // it comes for fragments, too
 addEventListener("pageshow", (event) => event.persisted && start());

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -73,11 +74,14 @@ def train(
         raise UsageProblem("give --output DIRECTORY to keep the model, or --model NAME to register it")
     _check_where_from(file, source, rows)
     wish = Wish(target, task, positive, estimator, tuple(drop or ()), seed=seed, splits=splits)
+    known = None
     if model is not None:  # first, so that nobody trains for a minute to hear that there is no gateway
         with api_client(api_url, api_key, quiet=as_json) as client:
             client.call("GET", "/v1/models")
+            if source is not None:
+                known = client.call("GET", f"/v1/sources/{quote(source, safe='')}")
     if file is not None:
-        result = train_on_file(file, wish, quiet=as_json)
+        result = train_on_file(file, wish, quiet=as_json, source=known)
     else:
         with api_client(api_url, api_key, quiet=as_json) as client:
             result = train_on_source(client, str(source), wish, rows=rows, quiet=as_json)

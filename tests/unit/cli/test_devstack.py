@@ -19,7 +19,7 @@ from devstack.errors import (
     PortTaken,
     UserUnnamed,
 )
-from devstack.files import write_private
+from devstack.files import make_private_directory, write_private
 from devstack.lock import is_held
 from devstack.servers.accounts import Account, can_enter, unprivileged_account
 from devstack.servers.ports import free_port, is_free
@@ -80,6 +80,18 @@ def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("user", "logs", "data"), [(0, 0o700, 0o711), (1000, 0o700, 0o700)])
+def test_only_roots_way_to_the_servers_data_can_be_passed_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, logs: int, data: int
+) -> None:
+    """PostgreSQL and Redis of root run as somebody else, and come through to their data: not to the logs."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    make_private_directory(tmp_path / "logs", is_on_the_way=False)
+    make_private_directory(tmp_path / "postgres")
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("logs", "postgres")]
+    assert modes == [logs, data]
 
 
 def test_an_account_enters_only_where_every_directory_lets_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cli.errors import UsageProblem
 from cli.training import train_on_file
 from model.artefact import read
 from model.training.run import Wish
@@ -52,3 +53,15 @@ def test_a_binary_model_is_kept_as_the_registry_takes_it(people: Path, tmp_path:
     assert metadata.positive_class == "lapsed"
     assert metadata.training_data is not None
     assert (metadata.training_data.source, metadata.training_data.rows) == ("people.csv", 120)
+
+
+def test_words_of_what_the_source_has_as_flags_are_refused_before_the_training(people: Path) -> None:
+    """The registry would refuse the model a minute later; other columns, those left out and the target may be words."""
+    frame = pd.read_csv(people).assign(parking=["oui", "non"] * 60)
+    frame.to_csv(people, index=False)
+    types = {"größe": "double precision", "owner": "boolean", "parking": "boolean", "state": "boolean"}
+    source = {"name": "clients", "columns": [{"name": name, "type": of} for name, of in types.items()]}
+    with pytest.raises(UsageProblem, match=r"parking is boolean in the source clients.*'non', 'oui'.*--drop parking"):
+        train_on_file(people, Wish("state", splits=2), quiet=True, source=source)
+    wish = Wish("state", positive="lapsed", drop=("parking",), splits=2)
+    assert train_on_file(people, wish, quiet=True, source=source).signature.names == ("größe", "owner", "price")

@@ -12,8 +12,6 @@ from web.frame.screen import Screen
 
 routes = ScreenRoutes()
 
-_AGAIN_SECONDS = "1"
-
 
 @routes.post("/jobs/{job_id}/files")
 async def ask(screen: Screen) -> Response:
@@ -33,9 +31,7 @@ async def fetch(screen: Screen) -> Response:
     except ApiRefused as error:
         if error.code != "export-not-ready" and error.status != 409:
             raise
-        response = await screen.show("export_wait.html", job_id=job_id, file="")
-        response.headers["Refresh"] = _AGAIN_SECONDS
-        return response
+        return await screen.show("export_wait.html", job_id=job_id, file="")
     if screen.query("get"):
         return PassedOn(screen, path)
     file = rooted(f"/jobs/{job_id}/files/{export_id}?get=1")

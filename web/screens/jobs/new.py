@@ -12,6 +12,7 @@ from shared.sources.filter_words import EQUAL, CannotSay, filter_of
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.first_steps import first_steps
 from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 from web.words.conditions import SIGNS
@@ -84,7 +85,8 @@ async def show_form(
     is_checked: bool = False,
 ) -> Response:
     """The form, with what was said so far and what was `found` of it; `is_checked` names rows without a column."""
-    models = [one for one in (await screen.api.get("/v1/models"))["models"] if one["live_version"]]
+    known = (await screen.api.get("/v1/models"))["models"]
+    models = [one for one in known if one["live_version"]]
     chosen = chosen_model(models, model)
     version = None
     if chosen:
@@ -95,6 +97,7 @@ async def show_form(
         "new_job.html",
         status=_REFUSED if wrong or file_wrong or is_checked else 200,
         models=models,
+        first=await first_steps(screen, known),
         chosen=chosen,
         version=version,
         conditions=[*conditions, *({} for _ in range(lacking))],
@@ -111,6 +114,7 @@ async def show_form(
         counted=_counted_of(_taken(screen, columns, conditions)),
         wrong=wrong,
         file_wrong=file_wrong,
+        most=screen.services.settings.max_file_bytes,
     )
 
 

@@ -67,6 +67,12 @@ async def sign_in_by_form(screen: Screen) -> Response:
     return signed_in(screen, token, screen.given("next"))
 
 
+@routes.get("/session", is_public=True)
+async def session(screen: Screen) -> Response:
+    """Whether somebody is signed in, 204 or 401: the script asks before it sends a file, which may take its time."""
+    return Response(status_code=401 if screen.caller is None else 204)
+
+
 @routes.post("/sign-out", is_public=True)
 async def sign_out(screen: Screen) -> Response:
     """End the session, here and in the database."""
