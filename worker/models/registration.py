@@ -11,8 +11,8 @@ from typing import Any
 from model.artefact import Artefact, checked_threshold, versions_of_file
 from model.errors import ModelRefused
 from model.formats import FORMATS, ONNX, format_of, open_file
+from model.graphs.onnx_model import OnnxModel
 from model.metadata import ArtefactMetadata
-from model.onnx_model import OnnxModel
 from model.servable import Servable, ordered_classes, own_threshold, servable
 from model.signature.category_types import is_booster
 from model.signature.infer import Column, as_boosters_take, as_onnx_takes, infer_signature, lacking_words
