@@ -79,7 +79,7 @@ def test_a_threshold_that_was_chosen_makes_no_difference() -> None:
     model = load_model(registered(LogisticRegression(max_iter=500).fit(FULL, LABELS), threshold=0.9), 1)
     report = check_model(model, table_of(model.signature, PEOPLE))
     assert report.is_equal
-    assert "labels are not those" in report.first_errors["labels"]
+    assert "not what the estimator's predict gives" in report.first_errors["labels"]
 
 
 def test_a_given_signature_gets_the_type_of_the_matrix() -> None:
