@@ -160,7 +160,8 @@ def _other_labels(model: LoadedModel, answers: Prediction, is_other: npt.NDArray
     negative, positive = map(class_name, model.classes)
     return (
         f"{words}: {count_of(at, 'row stands', 'rows stand')} exactly at the threshold, where the label is "
-        f"{positive} and predict says {negative}; with --threshold {model.threshold + _ABOVE:.10g} it is as predict says"
+        f"{positive} and predict says {negative}; with --threshold {model.threshold + _ABOVE:.10g} it is as predict "
+        "says"
     )
 
 
