@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from model.errors import ArtefactCorrupt, ArtefactIncompatible, ModelRefused
-from model.onnx_model import OnnxModel
+from model.graphs.onnx_model import OnnxModel
 from model.opening import missing_module, open_model, release_refusal
 from model.stated import is_onnx, schema_of, stated_versions
 

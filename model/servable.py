@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from model.errors import ArtefactIncompatible, ModelRefused
-from model.signature.inside import last_step, steps_of
+from model.signature.inside import last_step
 from shared.models.task import Task, class_name
 
 _PAIRS = (
@@ -241,57 +241,3 @@ def _number_in(text: str) -> float | None:
 
 def _names(known: tuple[Any, ...]) -> str:
     return ", ".join(class_name(label) for label in known[:20])
-
-
-def own_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
-    """The threshold that the estimator itself holds on the probability of the positive class, or None."""
-    holder = _holder(estimator)
-    return None if holder is None else _held_threshold(holder, classes)
-
-
-def label_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
-    """From which probability on `predict` gives the positive class; None where it goes by something else."""
-    if goes_by_distance(estimator):
-        return None
-    holder = _holder(estimator)
-    return 0.5 if holder is None else _held_threshold(holder, classes)
-
-
-def goes_by_distance(estimator: Any) -> bool:
-    """Whether `predict` goes by the distance to a plane and not by `predict_proba`, as scikit-learn tells of SVC."""
-    for _ in range(10):
-        steps = steps_of(estimator)
-        inner = steps[-1] if steps else getattr(estimator, "best_estimator_", None)
-        if inner is None:
-            return type(estimator).__name__ in ("SVC", "NuSVC")
-        estimator = inner
-    return False
-
-
-def _holder(estimator: Any) -> Any:
-    """The part that holds a threshold, or None."""
-    for _ in range(10):
-        if type(estimator).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
-            return estimator
-        steps = steps_of(estimator)
-        if steps:
-            estimator = steps[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return None
-    return None
-
-
-def _held_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
-    if getattr(estimator, "response_method", "auto") == "decision_function":
-        return None  # of another number than the probability
-    value = getattr(estimator, "best_threshold_", None)
-    if value is None:
-        value = getattr(estimator, "threshold", None)
-    if isinstance(value, str):  # "auto"
-        return 0.5
-    positive = getattr(estimator, "pos_label", None)
-    if positive is None:
-        positive = plain_label(estimator.classes_[1])
-    return float(value) if value is not None and positive == classes[1] and 0 <= value <= 1 else None

@@ -24,8 +24,9 @@ def check_lines(report: Mapping[str, Any]) -> list[str]:
     if report["quantiles"]:
         shares = report["quantiles"].items()
         lines.append("answers: " + ", ".join(f"{share} {number_text(value, 4)}" for share, value in shares))
-    if report["first_errors"].get("labels"):
-        lines.append(report["first_errors"]["labels"])
+    labels = report["first_errors"].get("labels")
+    if labels:
+        lines.append(labels)
     for way, difference in report["differences"].items():
         lines.append(f"NOT EQUAL to {way}: {difference}")
     if not report["answered"]:
@@ -33,5 +34,6 @@ def check_lines(report: Mapping[str, Any]) -> list[str]:
     elif report["is_equal"]:
         left = report["rows"] - report["answered"]
         but = f"; {count_of(left, 'row has', 'rows have')} none" if left else ""
-        lines.append(f"every answer equals the estimator's own{but}")
+        what = "probability" if labels else "answer"
+        lines.append(f"every {what} equals the estimator's own{but}")
     return lines

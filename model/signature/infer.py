@@ -11,7 +11,7 @@ import numpy as np
 
 from model.answering import wants_series
 from model.errors import ModelRefused
-from model.onnx_model import OnnxModel
+from model.graphs.onnx_model import OnnxModel
 from model.signature.category_types import CategoryList, as_lightgbm_was_told, category_lists, is_booster
 from model.signature.inside import Sight, categories_of, first_step, inner, sights
 from shared.models.feature import FeatureKind, FeatureSpec

@@ -15,6 +15,9 @@ from shared.sentences import count_of
 
 _BOOLEAN_WORDS = {"yes": True, "no": False, "true": True, "false": False}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_EXACT = 2**53
+_MOST_DIGITS = 30  # that are read as a number
 _MOSTLY = 0.9  # above this share of numbers the other texts of a column are taken for mistakes
 
 
@@ -23,7 +26,7 @@ def read_rows(path: Path | str, target: str, *, drop: Collection[str] = ()) -> p
 
     Columns of Yes and No or of true and false become booleans, ISO 8601 dates become times; `target` keeps the words
     that it has, and columns in `drop` are not looked at. Raises DataRefused where the file cannot be read, or where a
-    column is numbers but for some words.
+    column is numbers but for some words, or whole numbers that would be rounded.
     """
     try:
         names = _checked_header(path)
@@ -37,6 +40,8 @@ def read_rows(path: Path | str, target: str, *, drop: Collection[str] = ()) -> p
     if rows.empty:
         raise DataRefused(f"{path}: has no row below its header")
     untouched = {target, *drop}
+    for name in rows.columns.difference(list(untouched), sort=False):
+        _refuse_rounded(path, names, rows[name])
     return pd.DataFrame({name: rows[name] if name in untouched else _read(path, rows[name]) for name in rows})
 
 
@@ -55,6 +60,24 @@ def _checked_header(path: Path | str) -> list[str]:
                 has, columns = count_of(len(row), "field"), count_of(len(names), "column")
                 raise DataRefused(f"{path}: line {lines.line_num} has {has}, and the header names {columns}")
     return names
+
+
+def _refuse_rounded(path: Path | str, names: list[str], column: pd.Series) -> None:
+    """Whole numbers with gaps are doubles, which have no word for every one beyond 2⁵³: a worker refuses such a row."""
+    if column.dtype != "float64" or not (column.abs() >= _EXACT).any():
+        return
+    texts = pd.read_csv(
+        path, names=names, header=0, keep_default_na=False, encoding="utf-8-sig", usecols=[column.name], dtype=str
+    )[column.name]
+    if not texts[column.notna()].str.fullmatch(_WHOLE).all():
+        return
+    wrong = texts[column.abs() >= _EXACT]
+    wrong = wrong[[len(text) > _MOST_DIGITS or abs(int(text)) > _EXACT for text in wrong]]
+    if len(wrong):
+        raise DataRefused(
+            f"{path}: row {wrong.index[0] + 1}: {column.name} is {wrong.iloc[0][:80]}, and whole numbers beyond 2⁵³ in "
+            f"a column with gaps would be rounded. Fill the gaps, or leave the column out with --drop {column.name}"
+        )
 
 
 def _read(path: Path | str, column: pd.Series) -> pd.Series:

@@ -94,9 +94,13 @@ def _seen(report: Mapping[str, Any], source: str) -> list[str]:
             'or register it all the same with --force "REASON".',
             can_force=True,
         )
-    return [f"{answered} of {rows} rows of {source} answered, each as the estimator itself answers"] + (
-        [f"of {source}: {errors}"] if errors else []
-    )
+    labels = report["first_errors"].get("labels")
+    each = "each as the estimator itself answers" if labels is None else "each with the estimator's own probabilities"
+    return [
+        f"{answered} of {rows} rows of {source} answered, {each}",
+        *([] if labels is None else [f"of {source}: {labels}"]),
+        *([f"of {source}: {errors}"] if errors else []),
+    ]
 
 
 def _answered(count: int, rows: int, source: str) -> str:

@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from model.answering import Prediction
 from model.errors import ModelRefused
-from model.servable import goes_by_distance, label_threshold
+from model.own_threshold import goes_by_distance, label_threshold
 from shared.models.task import Task, class_name
+from shared.sentences import count_of
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
 from worker.models.unknown_words import find_unknown
@@ -27,6 +28,7 @@ from worker.scoring.prediction import predict_rows
 
 TOLERANCE = 1e-12  # relative: what "the same answer" means
 _TIE = 1e-6  # between probabilities: of float32, in which graphs and some boosters compute
+_ABOVE = 1e-8  # less than between two probabilities of float32
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -138,13 +140,29 @@ def _compare_labels(model: LoadedModel, frame: Any, served: Prediction, report: 
     is_other = np.array([not _is_same(one, other) for one, other in zip(mine, said, strict=True)], dtype=np.bool_)
     if not is_other.any():
         return
-    report.first_errors["labels"] = f"{int(is_other.sum())} labels are not those that the estimator's predict gives"
-    count = int((is_other & ~_is_tie(model, served)).sum())
     own_rule = not goes_by_distance(model.estimator) and (
         model.task is Task.MULTICLASS or model.threshold == label_threshold(model.estimator, model.classes)
     )
+    report.first_errors["labels"] = _other_labels(model, served, is_other, own_rule=own_rule)
+    count = int((is_other & ~_is_tie(model, served)).sum())
     if count and own_rule:
         report.differences["the estimator's predict"] = f"{count} rows get another label"
+
+
+def _other_labels(model: LoadedModel, answers: Prediction, is_other: npt.NDArray[np.bool_], *, own_rule: bool) -> str:
+    """How many labels are other ones, and what to do where a probability is the threshold itself."""
+    words = f"{count_of(int(is_other.sum()), 'label is', 'labels are')} not what the estimator's predict gives"
+    if not own_rule or model.threshold is None:
+        return words
+    at = int((is_other & (answers.values == model.threshold)).sum())
+    if not at:
+        return words
+    negative, positive = map(class_name, model.classes)
+    return (
+        f"{words}: {count_of(at, 'row stands', 'rows stand')} exactly at the threshold, where the label is "
+        f"{positive} and predict says {negative}; with --threshold {model.threshold + _ABOVE:.10g} it is as predict "
+        "says"
+    )
 
 
 def _is_same(label: Any, said: Any) -> bool:

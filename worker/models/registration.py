@@ -11,16 +11,17 @@ from typing import Any
 from model.artefact import Artefact, checked_threshold, versions_of_file
 from model.errors import ModelRefused
 from model.formats import FORMATS, ONNX, format_of, open_file
+from model.graphs.onnx_model import OnnxModel
 from model.metadata import ArtefactMetadata
-from model.onnx_model import OnnxModel
-from model.servable import Servable, ordered_classes, own_threshold, servable
+from model.own_threshold import own_threshold, threshold_elsewhere
+from model.servable import Servable, ordered_classes, servable
 from model.signature.category_types import is_booster
 from model.signature.infer import Column, as_boosters_take, as_onnx_takes, infer_signature, lacking_words
 from model.signature.learnt_types import otherwise_learnt
 from shared.files.model_size import size_refusal
 from shared.models.feature import dtype_flaw
 from shared.models.signature import FeatureSpec, Signature, find_feature, missing_columns
-from shared.models.task import Task
+from shared.models.task import Task, class_name
 from worker.models.drawn.suited import Words
 from worker.models.gaps import settle_gaps
 from worker.models.loaded_model import LoadedModel, load_model, wrap
@@ -122,7 +123,19 @@ def _threshold(
         raise ModelRefused(f"The {error}.") from error
     if own is not None:
         return own, [f"threshold {own:.6g}, which the estimator holds itself"]
-    return DEFAULT_THRESHOLD, [f"threshold {DEFAULT_THRESHOLD}: none was given"]
+    elsewhere = threshold_elsewhere(estimator, classes)
+    if elsewhere is None:
+        return DEFAULT_THRESHOLD, [f"threshold {DEFAULT_THRESHOLD}: none was given"]
+    if offer.force is None:
+        raise ModelRefused(
+            f"The estimator's own {elsewhere}: nothing here stands for it. Say --threshold PROBABILITY, from which on "
+            f"the label is {class_name(classes[1])}, or take {DEFAULT_THRESHOLD}, and other labels than its predict "
+            'gives, with --force "REASON".',
+            can_force=True,
+        )
+    return DEFAULT_THRESHOLD, [
+        f"threshold {DEFAULT_THRESHOLD}; the estimator's own {elsewhere}; registered all the same: {offer.force}"
+    ]
 
 
 def _signature(offer: Offer, estimator: Any) -> tuple[Signature, list[str]]:

@@ -36,6 +36,11 @@ _SINGLE_LOCK_SECONDS = 1.0
 _AMBIGUOUS = Refusal(RowError.AMBIGUOUS_KEY, "the source has more than one row of this key")
 _IF_CHANGED = " (if the column's type was changed: predictq sources check)"
 _INVALID = Refusal(RowError.INVALID_KEY, "the source cannot have such a key")
+_UNLETTERED = Refusal(
+    RowError.INVALID_KEY,
+    "the key is citext, and its database does not know the small form of letters beyond ASCII: as a source take a view "
+    "whose key is of type text",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,8 @@ def _refusals(found: Found, wanted: npt.NDArray[np.intp] | None, places: npt.NDA
             detail = f"the source's value of {name} is none that the model can take{_IF_CHANGED}"
             refused[int(row)] = Refusal(RowError.INVALID_FEATURE, detail)
     own = [(np.array([number]), _failure(why)) for number, why in found.failed.items()]
-    for numbers, why in ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID), *own):
+    whole = ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID), (found.unlettered, _UNLETTERED))
+    for numbers, why in (*whole, *own):
         if len(numbers):
             rows = numbers if wanted is None else np.flatnonzero(np.isin(wanted, numbers))
             refused.update(dict.fromkeys(map(int, rows), why))

@@ -34,6 +34,8 @@ from worker.sources.statements import copy_by_keys, key_is_number, probe, sessio
 _REFUSED_VALUES = "22"  # class of errors about values: a key may be none of its type
 _MOST_FAILURES = 1_100  # of statements in a search for such rows: all of the largest commit group are found with fewer
 
+_NOBODY: npt.NDArray[np.intp] = np.empty(0, np.intp)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -46,6 +48,8 @@ class Found:
     misfits: Misfits = field(default_factory=dict)  # the feature whose value does not fit, by row of `features`
     lacking: str | None = None  # the first feature that the source has no column for
     failed: dict[int, str] = field(default_factory=dict)  # wanted keys whose rows raise an error, and which
+    # Those of `refused` that have letters whose small form the source does not know.
+    unlettered: npt.NDArray[np.intp] = field(default_factory=lambda: _NOBODY)
 
 
 def read_features(
@@ -62,7 +66,8 @@ def read_features(
     key = key_sql(source.key, citext.schema if citext else None)
     refused = _unspeakable(source, wanted, citext)
     if len(refused):
-        return _without(driver, source, signature, wanted, refused, citext)
+        found = _without(driver, source, signature, wanted, refused, citext)
+        return replace(found, unlettered=refused)
     try:
         data = _copy(driver, source, key, plan, wanted)
     except psycopg2.Error as error:
@@ -108,9 +113,6 @@ def _sorted_out(source: Source, plan: ReadingPlan, wanted: Keys, data: memoryvie
     places[slots[rows]] = rows
     counts = np.bincount(slots[rows], minlength=count)
     return Found(features, places, np.flatnonzero(counts > 1), _NOBODY, misfits, plan.lacking)
-
-
-_NOBODY = np.empty(0, np.intp)
 
 
 @lru_cache(maxsize=8)

@@ -18,6 +18,7 @@ from devstack.servers.postgres import EmbeddedPostgres
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.sql import key_sql
 from tests.integration.sources.source_support import connect, fetch, numbers, run, source, values, wanted, words
+from worker.scoring.feature_reader import _refusals
 from worker.sources.citext import Citext
 from worker.sources.columns import plan_columns
 from worker.sources.failures import SourceAway, SourceFailed
@@ -124,6 +125,8 @@ def test_citext_is_compared_as_its_database_does(driver: PsycopgConnection, rela
     )
     assert values(found) == [1, None, None]
     assert found.refused.tolist() == [1]
+    (why,) = _refusals(found, None, found.places).values()
+    assert (why.code, why.detail[-49:]) == ("invalid_key", "as a source take a view whose key is of type text")
 
 
 def test_letters_beside_citext_in_a_key_are_no_hindrance(driver: PsycopgConnection) -> None:

@@ -35,7 +35,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC
 
 from model.errors import ArtefactError
-from model.servable import goes_by_distance
+from model.own_threshold import goes_by_distance
 from tests.unit.models.test_models_of_others import (
     FRAME,
     FULL,

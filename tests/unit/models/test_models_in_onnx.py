@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from onnx import TensorProto, helper
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from model.errors import ArtefactIncompatible, ModelRefused
-from model.onnx_model import OnnxModel
+from model.errors import ModelRefused
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from tests.unit.models.test_models_of_others import (
     FULL,
@@ -64,42 +62,6 @@ def test_classes_that_the_graph_does_not_name_are_those_of_its_labels(labels: An
     np.testing.assert_allclose(found.values if binary else found.scores, right[:, 1] if binary else right, atol=1e-6)
 
 
-def test_classes_that_nothing_tells_are_refused() -> None:
-    """A class that comes up in no drawn row may be called anything."""
-    own = LogisticRegression().fit(MATRIX, np.where(LABELS, 7, 9))
-    own.coef_[:], own.intercept_[:] = 0.0, 5.0
-    content = onnx_of(own, [("X", "Float", 3)], zipmap=False)
-    with pytest.raises(ArtefactIncompatible, match=r"1 of its 2 classes came up in 2,000 drawn rows.*with ZipMap"):
-        registered(content, signature=PLAIN)
-
-
-def test_classes_that_nothing_speaks_against_are_numbered() -> None:
-    """A class that is rare, and a graph that takes few of the drawn values: its rows of a table of answers."""
-    own = LogisticRegression().fit(MATRIX, LABELS)
-    own.coef_[:], own.intercept_[:] = 0.0, 5.0
-    content = onnx_of(own, [("X", "Float", 3)], zipmap=False)
-    assert registered(content, signature=PLAIN).metadata.classes == (0, 1)
-    answers = helper.make_tensor("t", TensorProto.FLOAT, [4, 2], [0.9, 0.1, 0.2, 0.8, 0.5, 0.5, 0.3, 0.7])
-    nodes = [
-        helper.make_node("Constant", [], ["table"], value=answers),
-        helper.make_node("Squeeze", ["place", "axis"], ["flat"]),
-        helper.make_node("Gather", ["table", "flat"], ["scores"]),
-        helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "places",
-        [helper.make_tensor_value_info("place", TensorProto.INT64, [None, 1])],
-        [
-            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 2]),
-        ],
-        [helper.make_tensor("axis", TensorProto.INT64, [1], [1])],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    assert OnnxModel(made.SerializeToString()).classes_.tolist() == [0, 1]
-
-
 def test_another_label_than_predict_gives_is_a_difference() -> None:
     """Classes that are mixed up show in nothing else: every probability is right."""
     own = RandomForestClassifier(10, max_depth=4, random_state=0).fit(FULL, np.digitize(FULL.age, [30, 50]) + 1)
@@ -117,7 +79,7 @@ def test_a_threshold_that_was_chosen_makes_no_difference() -> None:
     model = load_model(registered(LogisticRegression(max_iter=500).fit(FULL, LABELS), threshold=0.9), 1)
     report = check_model(model, table_of(model.signature, PEOPLE))
     assert report.is_equal
-    assert "labels are not those" in report.first_errors["labels"]
+    assert "not what the estimator's predict gives" in report.first_errors["labels"]
 
 
 def test_a_given_signature_gets_the_type_of_the_matrix() -> None:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.errors import ArtefactIncompatible, ModelRefused
 from model.formats import JOBLIB, ONNX, format_of
-from model.onnx_model import OnnxModel
+from model.graphs.onnx_model import OnnxModel
 from model.signature.said import with_kinds_of_columns
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, SignatureRefused
 from tests.unit.models.test_models_of_others import (

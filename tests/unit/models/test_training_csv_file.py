@@ -98,3 +98,12 @@ def test_bytes_that_are_no_text_and_missing_files_are_named(tmp_path: Path) -> N
         read_rows(path, "y")
     with pytest.raises(DataRefused, match="No such file"):
         read_rows(tmp_path / "nowhere.csv", "y")
+
+
+def test_whole_numbers_that_would_be_rounded_are_refused(tmp_path: Path) -> None:
+    """With a gap they are doubles, beyond 2⁵³ others than in the file; without one, or with fractions, all is well."""
+    text = "account,big,y\n1,1e300,0\n{gap},2.5,1\n9007199254740993,,1\n"
+    with pytest.raises(DataRefused, match=r"row 3: account is 9007199254740993, .* --drop account"):
+        read_rows(written(tmp_path, text.format(gap="")), "y")
+    assert read_rows(written(tmp_path, text.format(gap="2")), "y")["account"].tolist()[2] == 9007199254740993
+    assert len(read_rows(written(tmp_path, text.format(gap="")), "y", drop=["account"])) == 3

@@ -81,6 +81,7 @@ class _Description:
             settings={"is_indexed": self._is_indexed()},
         )
         self._check_key(source)
+        self._looks.note_letters(source)
         if self._looks.unchecked:
             self._tell_unchecked(unchecked)
         if self._found.has_row_security:

@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
 from shared.models.signature import Signature
+from shared.sentences import count_of
 from shared.sources.source import KeyColumn, Source
 from shared.sources.sql import LOWEST_BIGINT, key_sql, quoted, relation
 from worker.sources.citext import Citext, find_citext, has_citext
@@ -56,6 +57,25 @@ class Looks:
         lowest = [f"c.{quoted(key.name)} = {LOWEST_BIGINT}" for key in source.key if key.type == "bigint"]
         query = f"SELECT true FROM {relation(source)} c WHERE {' OR '.join(lowest)} LIMIT 1"
         return bool(lowest and self._try(query, "whether a key is the lowest bigint", seconds=_QUICK_SECONDS))
+
+    def note_letters(self, source: Source) -> None:
+        """Note how many keys have letters beyond ASCII where the key is citext and its database knows none of these."""
+        if not has_citext(source) or find_citext(self._driver, source).knows_letters:
+            return
+        names = [key.name for key in source.key if key.type == "citext"]
+        texts = [f"c.{quoted(name)}::pg_catalog.text" for name in names]
+        is_strange = " OR ".join(
+            f"pg_catalog.octet_length(pg_catalog.convert_to({text}, 'UTF8')) <> pg_catalog.length({text})"
+            for text in texts
+        )
+        query = f"SELECT pg_catalog.count(*) FROM {relation(source)} c WHERE {is_strange}"
+        found = self._try(query, "how many keys have letters beyond ASCII", seconds=_QUICK_SECONDS)
+        if found and found[0][0]:
+            self.notes.append(
+                f"{count_of(found[0][0], 'row has', 'rows have')} letters beyond ASCII in {', '.join(names)}, which is "
+                "citext, and this database's locale does not know their small form: such a client has no answer "
+                f"(invalid_key). Take a view whose key is of type text: SELECT {quoted(names[0])}::text, …"
+            )
 
     def has_duplicates(self, source: Source) -> bool:
         """Whether two rows have one key."""

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from model.errors import ArtefactCorrupt, ArtefactIncompatible
+from model.graphs.label_names import label_names
+from shared.sentences import count_of
 
 _TYPES: dict[str, Any] = {
     "tensor(float)": np.float32,
@@ -18,8 +20,16 @@ _TYPES: dict[str, Any] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": object,
 }
+_NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)")  # what a regression answers with
+_FEW = 20  # rows on which it is looked up how many columns the one output has
 _DRAWN = 2000  # rows on which it is looked up which label belongs to which column of the probabilities
 _TIE = 1e-6  # of float32: between two probabilities that are nearer to each other a graph chooses as it likes
+_ZIPMAP = "Convert it with ZipMap, which names them (skl2onnx does so unless it is told zipmap=False)."
+_NAMED_ALONE = "The graph's one output, {name}, holds probabilities and no label. Keep the label as its first output."
+_LABELS_ALONE = (
+    "The graph's one output, {name}, holds labels or whole numbers and no probabilities. Of a classifier keep the "
+    "probabilities as a second output; of a regression give the value as floating point."
+)
 
 
 class OnnxModel:
@@ -45,10 +55,16 @@ class OnnxModel:
         strange = [one.type for one in self._inputs if one.type not in _TYPES]
         if strange:
             raise ArtefactIncompatible(f"The graph takes {strange[0]}, which no feature stands for.")
-        self._outputs = [one.name for one in self._session.get_outputs()]
-        if len(self._outputs) > 1:
-            self.classes_ = self._find_classes()
+        outputs = self._session.get_outputs()
+        self._outputs = [one.name for one in outputs]
+        if len(outputs) > 1:
+            self.classes_ = self._find_classes(content)
             self.predict_proba = self._predict_proba
+        elif outputs[0].type not in _NUMBERS:
+            words = _NAMED_ALONE if outputs[0].type.startswith("seq(map") else _LABELS_ALONE
+            raise ArtefactIncompatible(words.format(name=self._outputs[0]))
+        else:
+            self._look_at_one_output()
 
     @property
     def takes_one_matrix(self) -> bool:
@@ -76,8 +92,11 @@ class OnnxModel:
         return next((_TYPES[one.type] for one in self._inputs if one.name == feature), None)
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
-        """The labels, or a regression's values, (rows,)."""
-        return np.asarray(self._session.run(self._outputs[:1], self._feed(frame))[0]).reshape(len(frame), -1)[:, 0]
+        """The labels, or a regression's values, (rows,). Raises ArtefactIncompatible where a row has several."""
+        found = np.asarray(self._session.run(self._outputs[:1], self._feed(frame))[0]).reshape(len(frame), -1)
+        if found.shape[1] != 1:
+            raise ArtefactIncompatible(_several_columns(self._outputs[0], found))
+        return found[:, 0]
 
     def _predict_proba(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Shape (rows, classes)."""
@@ -95,43 +114,80 @@ class OnnxModel:
             one.name: _as_type(frame.iloc[:, place], one.type).reshape(-1, 1) for place, one in enumerate(self._inputs)
         }
 
-    def _find_classes(self) -> npt.NDArray[Any]:
+    def _look_at_one_output(self) -> None:
+        """Raises ArtefactIncompatible where the one output has several columns; where nothing can be drawn, none."""
         try:
-            found = self._session.run(self._outputs[1:2], self._feed(self._drawn(1)))[0]
+            found = self._session.run(self._outputs, self._feed(self._drawn(_FEW)))[0]
+        except Exception:  # noqa: BLE001 - drawn values may be none that the graph takes: `predict` looks as well
+            return
+        found = np.asarray(found).reshape(_FEW, -1)
+        if found.shape[1] != 1:
+            raise ArtefactIncompatible(_several_columns(self._outputs[0], found))
+
+    def _find_classes(self, content: bytes) -> npt.NDArray[Any]:
+        labels, scores = self._run_on(self._drawn(1))
+        if isinstance(scores, list) and scores and isinstance(scores[0], dict):
+            return np.array(list(scores[0]))
+        count = np.asarray(scores).size
+        self._refuse_strange_outputs(np.asarray(labels), count)
+        told = label_names(content, count)
+        seen, rows = self._labels_seen(count)
+        if told is not None:
+            # An SVC's labels go by votes: one column that is highest beside another label proves nothing.
+            if len(seen) > 1 and all(label != told[place] for place, label in seen.items()):
+                raise ArtefactIncompatible(
+                    f"The graph names its classes {', '.join(map(str, told[:20]))}, and its labels are not those of "
+                    f"the highest probabilities. {_ZIPMAP}"
+                )
+            return np.array(told)
+        if len(seen) == len(set(seen.values())) == count:
+            return np.array([seen[place] for place in range(count)])
+        raise ArtefactIncompatible(
+            "The graph does not say which class each of its probabilities belongs to, and its labels do not tell: "
+            f"{len(seen)} of its {count} classes came up in {count_of(rows, 'drawn row')}. {_ZIPMAP}"
+        )
+
+    def _run_on(self, frame: pd.DataFrame) -> tuple[Any, Any]:
+        """The first two outputs for drawn rows."""
+        try:
+            first, second = self._session.run(self._outputs[:2], self._feed(frame))
         except Exception as error:
             raise ArtefactIncompatible(f"The graph cannot score a row of zeros: {str(error)[:200]}") from error
-        if isinstance(found, list) and found and isinstance(found[0], dict):
-            return np.array(list(found[0]))
-        count = np.asarray(found).size
-        return np.arange(count) if count < 2 else self._classes_of_labels(count)
+        return first, second
 
-    def _classes_of_labels(self, count: int) -> npt.NDArray[Any]:
-        """The classes of a graph that does not name them: the label that it gives where a column is the highest.
+    def _refuse_strange_outputs(self, labels: npt.NDArray[Any], count: int) -> None:
+        """Raises ArtefactIncompatible where the first two outputs, of one row, are no label and its probabilities."""
+        first, second = self._outputs[:2]
+        if labels.size > 1 and count == 1:
+            raise ArtefactIncompatible(
+                f"The graph gives {first}, of {labels.size} columns, before {second}, of one: a classifier gives its "
+                "label first and then its probabilities. Exchange the two outputs."
+            )
+        if labels.size != 1 or count < 2:
+            raise ArtefactIncompatible(
+                f"The graph has {len(self._outputs)} outputs; {first} has {count_of(labels.size, 'column')} and "
+                f"{second} {count}. A classifier gives a label, and then a probability for each of its classes; a "
+                "regression has one output of one number. Keep these alone."
+            )
 
-        Where nothing speaks against it they are numbered from 0 on, as most libraries ask for.
+    def _labels_seen(self, count: int) -> tuple[dict[int, Any], int]:
+        """By column, the label that drawn rows have where it is clearly the highest, and how many rows were drawn.
+
+        A column whose rows have several labels is left out.
         """
+        rows = _DRAWN
         try:
-            labels, scores = self._session.run(self._outputs[:2], self._feed(self._drawn(_DRAWN)))
-        except Exception:  # noqa: BLE001 - drawn values may be none that the graph takes, such as a place in a list
-            return np.arange(count)
-        labels, scores = np.asarray(labels).reshape(-1), np.asarray(scores, dtype=np.float64).reshape(_DRAWN, -1)
+            labels, scores = self._run_on(self._drawn(rows))
+        except ArtefactIncompatible:  # drawn values may be none that the graph takes, such as a place in a list
+            rows = 1
+            labels, scores = self._run_on(self._drawn(rows))
+        labels, scores = np.asarray(labels).reshape(-1), np.asarray(scores, dtype=np.float64).reshape(rows, count)
         highest = np.sort(scores, axis=1)[:, -2:]
         is_clear = highest[:, -1] - highest[:, 0] > _TIE
         seen: dict[int, set[Any]] = {}
         for place, label in zip(scores.argmax(axis=1)[is_clear].tolist(), labels[is_clear].tolist(), strict=True):
             seen.setdefault(place, set()).add(label)
-        known = {place: next(iter(found)) for place, found in seen.items() if len(found) == 1}
-        if len(known) == len(seen) and len(set(known.values())) == len(known):
-            if len(known) == count:
-                return np.array([known[place] for place in range(count)])
-            # Some class is too rare to be drawn.
-            if all(type(label) is int and label == place for place, label in known.items()):
-                return np.arange(count)
-        raise ArtefactIncompatible(
-            "The graph does not say which class each of its probabilities belongs to, and its labels do not tell: "
-            f"{len(seen)} of its {count} classes came up in {_DRAWN:,} drawn rows. Convert it with ZipMap, which names "
-            "them (skl2onnx does so unless it is told zipmap=False)."
-        )
+        return {place: next(iter(found)) for place, found in seen.items() if len(found) == 1}, rows
 
     def _drawn(self, rows: int) -> pd.DataFrame:
         """A row of zeros, and further ones over many orders of magnitude; the same in every process."""
@@ -148,6 +204,18 @@ class OnnxModel:
                 is_flag = kind == "tensor(bool)"
                 columns[str(place)] = pd.Series(values > 0 if is_flag else np.rint(values) if "int" in kind else values)
         return pd.DataFrame(columns)
+
+
+def _several_columns(output: str, found: npt.NDArray[Any]) -> str:
+    """Why an output of several columns, (rows, columns), is no answer, and what to do."""
+    numbers = found.astype(np.float64)
+    what = f"The graph's output {output} has {found.shape[1]} columns"
+    if np.all((numbers >= 0) & (numbers <= 1)) and np.allclose(numbers.sum(axis=1), 1, atol=1e-4):
+        return (
+            f"{what}, which look like probabilities of classes that nothing names. Give the graph a first output with "
+            "the label (ArgMax of them, or a list of the classes out of which it picks), and keep these as the second."
+        )
+    return f"{what}, and a regression answers with one number a row. Save one model for each."
 
 
 def _as_type(column: pd.Series, kind: str) -> npt.NDArray[Any]:

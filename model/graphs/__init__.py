@@ -1,0 +1,1 @@
+"""Graphs in ONNX: asked as estimators, and what their own bytes say of their classes."""
