@@ -139,7 +139,7 @@ class Looks:
         rows = self._try(query, f"the time for {most:,} keys")
         if rows is None:
             return None, True
-        keys = [source.key_form.join(row) for row in rows]
+        keys = [source.key_form.of_source(source.key_form.join(row)) for row in rows]
         if not keys:
             return None, False
         wanted = wanted_keys(keys_of_texts(keys, source.key_form.storage)).keys
