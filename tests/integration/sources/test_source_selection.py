@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from api.schemas.sources import NewSource
 from shared.errors import FilterRefused
 from shared.sources.key_types import CITEXT_OF_ASCII
+from shared.sources.lookup import lookup_of
 from shared.sources.selection import count_query, selection_query
 from shared.sources.source import SourceColumn
 from tests.integration.sources.source_support import fetch, planned, run, source
@@ -104,6 +105,32 @@ def test_no_operator_of_a_search_path_stands_in_for_ours(driver: PsycopgConnecti
         ALTER DATABASE strange SET search_path = mine, pg_catalog""",
     )
     assert planned(driver, source("t", {"a": "text", "b": "integer"}, {}), {}) == ['["x","1"]', '["y","2"]']
+
+
+def test_no_operator_of_a_search_path_stands_in_for_the_gateways(driver: PsycopgConnection) -> None:
+    """A client whom the table has would be refused as unknown."""
+    run(
+        driver,
+        """CREATE TABLE t (a text, b integer, u uuid, c char(3)); INSERT INTO t VALUES ('x', 1, gen_random_uuid(), 'x');
+        CREATE SCHEMA mine;
+        CREATE FUNCTION mine.never(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+        CREATE FUNCTION mine.never(integer, integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+        CREATE FUNCTION mine.part(jsonb, integer) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT NULL::text';
+        CREATE OPERATOR mine.= (LEFTARG = text, RIGHTARG = text, FUNCTION = mine.never);
+        CREATE OPERATOR mine.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = mine.never);
+        CREATE OPERATOR mine.->> (LEFTARG = jsonb, RIGHTARG = integer, FUNCTION = mine.part);
+        CREATE DOMAIN mine.bpchar AS integer; CREATE DOMAIN mine.uuid AS integer; CREATE DOMAIN mine.jsonb AS integer;
+        SET search_path = mine, pg_catalog""",
+    )
+    row = "SELECT 'x'::pg_catalog.text AS key_text, NULL::pg_catalog.int8 AS key_int8"
+    for key, row_of_key in (
+        ({"a": "text"}, row),
+        ({"c": "char"}, row),
+        ({"a": "text", "b": "integer"}, row.replace("'x'", """'["x","1"]'""")),
+    ):
+        lookup = lookup_of(source("t", key, {}, settings={"is_indexed": True}))
+        assert lookup is not None
+        assert fetch(driver, f"SELECT {lookup.condition} FROM ({row_of_key}) i") == [True], key
 
 
 FILTERS: list[tuple[dict[str, Any], list[int]]] = [
