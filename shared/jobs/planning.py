@@ -50,8 +50,8 @@ class PlannedPage:
     """The keys of one batch, in key order: the elements of an array, in COPY's text format. `last_key` is canonical.
 
     `given` are the features of the rows, as elements likewise, where they were read along with the keys: JSON's null of
-    a key that several rows of the source have. Rows of a file come in its order, perhaps without keys, and `spelled` is
-    as in KeyPage; their `last_key` says how many there are.
+    a key that several rows of the source have, false of one that the source compares otherwise. Rows of a file come in
+    its order, perhaps without keys, and `spelled` is as in KeyPage; their `last_key` says how many there are.
     """
 
     keys: bytes | None

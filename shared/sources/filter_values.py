@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from shared.files.flag_words import SHOWN, flag_of
 from shared.models.feature import is_finer_than_microseconds, may_be_rounded
 from shared.sentences import Sentence
-from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
+from shared.sources.key_types import CITEXT, INTEGER_RANGES, KEY_TYPES, Unfit
 
 # Types that have an order people mean. Of texts it is that of the database.
 ORDERED = frozenset(
@@ -84,7 +84,7 @@ _READERS: dict[str, Callable[[object], str]] = {
     "real": _number,
     "double precision": _number,
     "enum": KEY_TYPES["text"],
-    "citext": KEY_TYPES["text"],  # PostgreSQL makes both sides small, with the letters that its locale knows
+    **dict.fromkeys(CITEXT, KEY_TYPES["text"]),  # PostgreSQL makes both sides small, with the letters of its locale
     "timestamp": _time(has_zone=False),
     "timestamptz": _time(has_zone=True),
 }

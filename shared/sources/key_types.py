@@ -6,6 +6,8 @@ import re
 from calendar import monthrange
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
+from string import ascii_lowercase, ascii_uppercase
 
 from shared.sentences import Sentence
 
@@ -79,12 +81,44 @@ def _char(value: object) -> str:
     return _text(value).rstrip(" ")  # char(5) compares without the blanks that fill it up
 
 
-def _citext(value: object) -> str:
-    text = _text(value)
-    if text.isascii():
-        return text.lower()
-    # Letter by letter, as PostgreSQL does: Python's own way makes two of İ, and of Σ another at a word's end.
-    return _text("".join(letter.lower()[0] for letter in text))  # a letter may be longer when small
+# Large letters that stay as they are. The small form of Σ and of İ is another in each of PostgreSQL's locales; that of
+# the Kelvin sign is the k of ASCII, which nobody types for it.
+UNSETTLED_LETTERS = "\u03a3\u0130\u212a"
+_LETTERS_END = 0x20000  # above there are none with a small form
+_ASCII = str.maketrans(ascii_uppercase, ascii_lowercase)  # str.lower would take the other letters along
+
+
+@cache
+def small_forms() -> dict[int, str]:
+    """The small form of each large letter that citext makes small; for str.translate."""
+    ascii_letters = {ord(letter): letter.lower() for letter in ascii_uppercase}
+    return ascii_letters | {
+        code: small
+        for code in range(0x80, _LETTERS_END)
+        if (small := (letter := chr(code)).lower()) != letter
+        and len(small) == 1
+        and not small.isascii()
+        and letter not in UNSETTLED_LETTERS
+    }
+
+
+def _small(text: str) -> str:
+    return text.lower() if text.isascii() else text.translate(small_forms())
+
+
+def _small_ascii(text: str) -> str:
+    return text.lower() if text.isascii() else text.translate(_ASCII)
+
+
+# Where the database's locale makes A to Z small and no other letter, as C does, É and é are two clients: such a key has
+# a type of its own. By type: what makes a text canonical, letter by letter.
+CITEXT_OF_ASCII = "citext (A-Z)"
+CITEXT: dict[str, Callable[[str], str]] = {"citext": _small, CITEXT_OF_ASCII: _small_ascii}
+
+
+def _citext(kind: str) -> Callable[[object], str]:
+    small = CITEXT[kind]
+    return lambda value: _text(small(_text(value)))  # a letter may be longer when small
 
 
 def _numeric(value: object) -> str:
@@ -141,7 +175,7 @@ KEY_TYPES: dict[str, Callable[[object], str]] = {
     "text": _text,
     "varchar": _text,
     "char": _char,
-    "citext": _citext,
+    **{kind: _citext(kind) for kind in CITEXT},
     "uuid": _uuid,
     "date": _date,
 }

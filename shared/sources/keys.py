@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from shared.sentences import Sentence, retold, sentence_of
 from shared.sources.errors import KeyRefused
-from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, MOST_BYTES, Unfit
+from shared.sources.key_types import CITEXT, INTEGER_RANGES, KEY_TYPES, MOST_BYTES, Unfit
 
 __all__ = ["ClientKey", "KeyColumn", "KeyForm", "KeyRefused"]
 
@@ -111,6 +111,20 @@ class KeyForm:
         """The canonical form of a key from those of its columns, in key order."""
         return _array(parts) if self.is_composite else parts[0]
 
+    @cached_property
+    def has_citext(self) -> bool:
+        """Whether the source gives a column of the key as it is stored, and not in its canonical form."""
+        return any(column.type in CITEXT for column in self.columns)
+
+    def of_source(self, text: str) -> str:
+        """The canonical form of a key that a source gave, in which citext is as it is stored. No length is refused."""
+        if not self.has_citext:
+            return text
+        small = [CITEXT.get(column.type, str) for column in self.columns]
+        if not self.is_composite:
+            return small[0](text)
+        return _array_text([make(part) for make, part in zip(small, self.parts(text), strict=True)])
+
     def _single(self, value: object) -> ClientKey:
         column = self.columns[0]
         canonical = self._canonical(column, value)
@@ -163,10 +177,14 @@ class KeyForm:
 
 
 def _array(parts: Sequence[str]) -> str:
-    canonical = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    canonical = _array_text(parts)
     if len(canonical.encode()) > MOST_BYTES:
         raise KeyRefused(f"must be at most {MOST_BYTES:,} bytes in all")
     return canonical
+
+
+def _array_text(parts: Sequence[str]) -> str:
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 
 def _natural(column: KeyColumn, part: str) -> int | str:

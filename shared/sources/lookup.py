@@ -7,21 +7,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from shared.sources.source import Source
-from shared.sources.sql import quoted
+from shared.sources.sql import SQL_TYPES, quoted, relation
 
 # The key as it is stored in a page, in the type of the column; where it comes out of a composite key's text: `{}`.
+# Operators and types with their schema: a search_path of the role or the database may hide them behind others.
 _STORED = {"smallint": "i.key_int8", "integer": "i.key_int8", "bigint": "i.key_int8", "uuid": "i.key_uuid"}
-_CAST = {
-    "smallint": "({})::smallint",
-    "integer": "({})::integer",
-    "bigint": "({})::bigint",
-    "numeric": "({})::numeric",
-    "text": "({})",
-    "varchar": "({})::varchar",
-    "char": "({})::bpchar",
-    "uuid": "({})::uuid",
-    "date": "({})::date",
-}
+_LOOKED_UP = ("smallint", "integer", "bigint", "numeric", "text", "varchar", "char", "uuid", "date")
+_CAST = {kind: f"({{}})::{SQL_TYPES[kind]}" for kind in _LOOKED_UP}
+_EQUALS = "OPERATOR(pg_catalog.=)"
+_PART = "(i.key_text::pg_catalog.jsonb OPERATOR(pg_catalog.->>) {})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +27,11 @@ class Lookup:
 
 
 def lookup_of(source: Source) -> Lookup | None:
-    """How `source` is asked; None where it is elsewhere, has no index of its key, or its key type has no plain name.
+    """How `source` is asked; None where it is elsewhere, has no index of its key, or its key has citext.
 
     Without an index each client would cost a reading of the table, within the one statement that accepts everybody's
-    calls. A scalar subquery: EXISTS under OR may be hashed, which reads all keys of the table.
+    calls. A scalar subquery: EXISTS under OR may be hashed, which reads all keys of the table. Of citext the gateway
+    knows neither the schema nor how the database's locale compares it.
     """
     is_indexed = bool(source.settings.get("is_indexed")) and not source.is_scan
     if source.url_variable is not None or not is_indexed or not all(key.type in _CAST for key in source.key):
@@ -44,14 +39,15 @@ def lookup_of(source: Source) -> Lookup | None:
     if len(source.key) == 1:
         key = source.key[0]
         wanted = _STORED.get(key.type) or _CAST[key.type].format("i.key_text")
-        conditions = [f"c.{quoted(key.name)} = {wanted}"]
+        conditions = [f"c.{quoted(key.name)} {_EQUALS} {wanted}"]
     else:
         conditions = [
-            f"c.{quoted(key.name)} = " + _CAST[key.type].format(f"i.key_text::jsonb ->> {number}")
+            f"c.{quoted(key.name)} {_EQUALS} {_CAST[key.type].format(_PART.format(number))}"
             for number, key in enumerate(source.key)
         ]
-    relation = f"{quoted(source.schema)}.{quoted(source.relation)}"
-    return Lookup(source.name, f"(SELECT true FROM {relation} c WHERE {' AND '.join(conditions)} LIMIT 1) IS NOT NULL")
+    return Lookup(
+        source.name, f"(SELECT true FROM {relation(source)} c WHERE {' AND '.join(conditions)} LIMIT 1) IS NOT NULL"
+    )
 
 
 def may_look_up(connection: Connection, source: Source) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from shared.errors import FilterRefused
 from shared.sentences import Sentence, retold, sentence_of
 from shared.sources.filter_values import ORDERED, value_text
-from shared.sources.key_types import Unfit
+from shared.sources.key_types import CITEXT, Unfit
 from shared.sources.near_names import nearest
 from shared.sources.source import Source
 from shared.sources.sql import LOWEST_BIGINT, SQL_TYPES, key_sql, quoted, relation
@@ -73,17 +73,19 @@ def selection_query(
     *,
     after: str | None,
     citext_schema: str | None = None,
+    strange: str = "",
     features: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, dict[str, Any]]:
     """The query for the keys, in key order and greater than `after`, of the clients that `where` selects, {} for all.
 
-    One column: the key as PostgreSQL writes it as an element of an array. With `features`, which are SQL expressions
-    of the relation `c` by name, a second one: their values as a JSON object, as an element of an array of texts.
-    `after` is a canonical key.
+    One column: the key as PostgreSQL writes it as an element of an array, citext as it is stored: KeyForm.of_source
+    makes it canonical. With `features`, which are SQL expressions of the relation `c` by name, a second one: their
+    values as a JSON object, as an element of an array of texts; false in its place where a citext of the key holds one
+    of the `strange` letters. `after` is a canonical key.
     Returns SQL for the driver and its parameters. Raises FilterRefused.
     """
     found, parameters = _of_clients(where, source)
-    key = key_sql(source.key, citext_schema)
+    key = key_sql(source.key, citext_schema, strange)
     columns = [_for_driver(column) for column in key.columns]
     if after is not None:
         places = []
@@ -91,7 +93,7 @@ def selection_query(
             parameters[f"after{number}"] = part
             places.append(f"%(after{number})s::{_for_driver(kind)}")
         found.append(_after(columns, list(map(_for_driver, key.equals)), places))
-    given = f", {_for_driver(_quoted_element(_object(features)))}" if features else ""
+    given = f", {_for_driver(_given(features, key.settled))}" if features else ""
     query = (
         f"SELECT {_for_driver(_element(source, key.texts))}{given} FROM {_for_driver(relation(source))} c "
         f"WHERE {' AND '.join(found)} ORDER BY {', '.join(columns)}"
@@ -137,7 +139,7 @@ def first_keys_query(
 ) -> tuple[str, dict[str, Any]]:
     """The query for the first `most` keys, in key order, of the clients that `where` selects. Raises FilterRefused.
 
-    Each part of a key is a column, in its canonical form.
+    Each part of a key is a column, citext as it is stored.
     """
     found, parameters = _of_clients(where, source)
     key = key_sql(source.key, citext_schema)
@@ -165,7 +167,7 @@ def _equality(name: str, kind: str, value: Any, parameter: str, parameters: dict
     values = value if isinstance(value, list) else [value]
     column, cast = _sides(name, kind)
     parameters[parameter] = [value_text(kind, item) for item in values if item is not None]
-    if kind == "citext":
+    if kind in CITEXT:
         given = f"pg_catalog.unnest(%({parameter})s::{cast}[]) AS word"
         condition = f"{column} IN (SELECT pg_catalog.lower(word) FROM {given})"
     else:
@@ -203,7 +205,7 @@ def _sides(name: str, kind: str) -> tuple[str, str]:
     As a double, 0.64 would equal no real.
     """
     column = _for_driver(f"c.{quoted(name)}")
-    if kind == "citext":  # its own operator is in some schema or other
+    if kind in CITEXT:  # its own operator is in some schema or other
         return f"pg_catalog.lower({column}::pg_catalog.text)", "pg_catalog.text"
     if kind == "enum":  # a label that has gone since the last look at the source is no error
         return f"{column}::pg_catalog.text", "pg_catalog.text"
@@ -211,14 +213,10 @@ def _sides(name: str, kind: str) -> tuple[str, str]:
 
 
 def _element(source: Source, texts: tuple[str, ...]) -> str:
-    """The canonical key as an element of an array: as it is, or in quotes."""
+    """The key as an element of an array: as it is, or in quotes."""
     if source.key_form.storage != "text":
         return texts[0]
     parts = [f"({text})::pg_catalog.text" for text in texts]
-    parts = [
-        f"pg_catalog.lower({part})" if column.type == "citext" else part
-        for part, column in zip(parts, source.key, strict=True)
-    ]
     whole = parts[0]
     if len(parts) > 1:
         members = [f"pg_catalog.to_json({part})::pg_catalog.text" for part in parts]
@@ -230,6 +228,11 @@ def _quoted_element(text: str) -> str:
     """An SQL text as an element of an array."""
     escaped = f"pg_catalog.replace(pg_catalog.replace({text}, {_BACKSLASH}, {_BACKSLASHES}), {_QUOTE}, {_QUOTED})"
     return _joined([_QUOTE, escaped, _QUOTE])
+
+
+def _given(features: Mapping[str, str], settled: str) -> str:
+    found = _quoted_element(_object(features))
+    return f"CASE WHEN {settled} THEN {found} ELSE '\"false\"' END" if settled else found
 
 
 def _object(features: Mapping[str, str]) -> str:

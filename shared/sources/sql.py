@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from shared.sources.key_types import CITEXT
 from shared.sources.keys import KeyColumn
 from shared.sources.source import Source
 
@@ -28,7 +29,11 @@ SQL_TYPES = {
     "timestamptz": "pg_catalog.timestamptz",
 }
 LOWEST_BIGINT = "'-9223372036854775808'::pg_catalog.int8"  # no key: see shared.sources.key_types
-_TEXTS = {"numeric": "pg_catalog.trim_scale({})", "char": "{}::pg_catalog.text", "citext": "{}::pg_catalog.text"}
+_TEXTS = {
+    "numeric": "pg_catalog.trim_scale({})",
+    "char": "{}::pg_catalog.text",
+    **dict.fromkeys(CITEXT, "{}::pg_catalog.text"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,25 @@ class KeySql:
     types: tuple[str, ...]
     equals: tuple[str, ...]
     texts: tuple[str, ...]  # expressions whose text is the canonical form; citext as it is stored
+    settled: str  # the condition that no citext of the key holds a strange letter; empty where there are none
 
 
 @lru_cache(maxsize=64)
-def key_sql(key: tuple[KeyColumn, ...], citext_schema: str | None) -> KeySql:
-    """For the key of a source; `citext_schema` is where its database has that type."""
+def key_sql(key: tuple[KeyColumn, ...], citext_schema: str | None, strange: str = "") -> KeySql:
+    """For the key of a source; `citext_schema` is where its database has that type.
+
+    `strange` are letters of no ASCII whose small form it has otherwise than our canonical form.
+    """
     columns = tuple(f"c.{quoted(column.name)}" for column in key)
-    schemas = [quoted(citext_schema or "public") if column.type == "citext" else "pg_catalog" for column in key]
+    schemas = [quoted(citext_schema or "public") if column.type in CITEXT else "pg_catalog" for column in key]
     types = tuple(SQL_TYPES.get(column.type) or f"{schema}.citext" for column, schema in zip(key, schemas, strict=True))
     texts = (_TEXTS.get(column.type, "{}").format(name) for column, name in zip(key, columns, strict=True))
-    return KeySql(columns, types, tuple(f"OPERATOR({schema}.=)" for schema in schemas), tuple(texts))
+    equals = tuple(f"OPERATOR({schema}.=)" for schema in schemas)
+    stored = [
+        _TEXTS[column.type].format(name) for column, name in zip(key, columns, strict=True) if column.type in CITEXT
+    ]
+    settled = [f"pg_catalog.translate({text}, '{strange}', '') OPERATOR(pg_catalog.=) {text}" for text in stored]
+    return KeySql(columns, types, equals, tuple(texts), " AND ".join(settled) if strange else "")
 
 
 def relation(source: Source) -> str:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from shared.sources.key_types import CITEXT
 from shared.uploads import csv_records
 from shared.uploads.headings import find_columns, missing_columns
 from shared.uploads.key_lines import BLANKS, RECORDS_A_STEP, KeyCollector, KeyLines, highest_integer, integer_lines
 from shared.uploads.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
 from shared.uploads.refusals import LineFault, UploadRefused
 
-TEXTS = frozenset({"text", "varchar", "char", "citext"})  # of which blanks are a part
+TEXTS = frozenset({"text", "varchar", "char", *CITEXT})  # of which blanks are a part
 
 
 class CsvKeys:

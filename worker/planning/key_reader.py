@@ -20,6 +20,7 @@ from shared.sources.selection import check_filter, selection_query
 from shared.sources.source import Source
 from shared.sources.sql import SETTINGS
 from worker.planning.failures import SourceStalled, source_failure
+from worker.planning.key_lines import CanonicalLine, canonical_line
 from worker.planning.spool import KeySpool
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
@@ -94,6 +95,11 @@ class KeyReader:
         """Whether features are read along with the keys."""
         return bool(self._features)
 
+    @property
+    def canonical_line(self) -> CanonicalLine:
+        """What makes a key canonical that was read."""
+        return canonical_line(self._source.key_form)
+
     def __enter__(self) -> KeyReader:
         """Begin to read."""
         self._thread.start()
@@ -133,10 +139,15 @@ class KeyReader:
             self.spool.end()
 
     def _copy(self, driver: PsycopgConnection) -> None:
-        schema = find_citext(driver, self._source).schema if has_citext(self._source) else None
+        citext = find_citext(driver, self._source) if has_citext(self._source) else None
         lock = int(1000 * time_out(self._source.settings, LOCK))
         query, parameters = selection_query(
-            self._source, self._where, after=self._after, citext_schema=schema, features=self._features
+            self._source,
+            self._where,
+            after=self._after,
+            citext_schema=citext.schema if citext else None,
+            strange=citext.letters if citext else "",
+            features=self._features,
         )
         try:
             with driver.cursor() as cursor:

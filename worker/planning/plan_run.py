@@ -129,7 +129,7 @@ class PlanRun:
         )
 
     def _write_what_is_read(self, beat: LeaseBeat, reader: Reader) -> None:
-        cutter = self._cutter(reader)(reader.spool, planned=self._held.planned_rows, most_rows=self._page_rows())
+        cutter = self._cutter(reader)
         while not cutter.is_done:
             beat.check()
             self._check(reader)
@@ -143,10 +143,12 @@ class PlanRun:
             else:
                 reader.spool.wait_for_more(_LOOK_SECONDS)
 
-    def _cutter(self, reader: Reader) -> type[PageCutter]:
+    def _cutter(self, reader: Reader) -> PageCutter:
+        planned, most = self._held.planned_rows, self._page_rows()
         if isinstance(reader, UploadReader):
-            return UploadCutter
-        return ScanCutter if reader.reads_features else KeyCutter
+            return UploadCutter(reader.spool, planned=planned, most_rows=most)
+        kind = ScanCutter if reader.reads_features else KeyCutter
+        return kind(reader.spool, planned=planned, most_rows=most, canonical=reader.canonical_line)
 
     def _page_rows(self) -> int:
         """Rows of a page at most; those that come with their features are cut by their own width."""

@@ -6,7 +6,7 @@ from collections import deque
 
 from shared.jobs.planning import PlannedPage
 from shared.sources.description import PAGE_BYTES
-from worker.planning.key_cutter import canonical
+from worker.planning.key_lines import CanonicalLine, as_it_is, key_text
 from worker.planning.page_cutter import TAKE_BYTES, PageCutter
 from worker.planning.spool import KeySpool
 
@@ -20,8 +20,9 @@ class ScanCutter(PageCutter):
     if it were all. Wide rows make smaller pages.
     """
 
-    def __init__(self, spool: KeySpool, *, planned: int, most_rows: int) -> None:
+    def __init__(self, spool: KeySpool, *, planned: int, most_rows: int, canonical: CanonicalLine = as_it_is) -> None:
         super().__init__(spool, planned=planned, most_rows=most_rows)
+        self._canonical = canonical
         self._rest = b""  # the beginning of a line
         self._open: tuple[bytes, bytes] | None = None  # the last key that came, of which more lines may come
         self._ready: deque[tuple[bytes, bytes]] = deque()  # keys of which all lines have come
@@ -42,7 +43,7 @@ class ScanCutter(PageCutter):
         self._cut += len(page)
         self.planned += len(page)
         keys, given = zip(*page, strict=True)
-        return PlannedPage(b",".join(keys), len(page), canonical(keys[-1]), b",".join(given))
+        return PlannedPage(b",".join(keys), len(page), key_text(keys[-1]), b",".join(given))
 
     def _read(self) -> bool:
         """Take lines out of the spool; False where none are there."""
@@ -50,7 +51,8 @@ class ScanCutter(PageCutter):
         taken = self._spool.take(TAKE_BYTES)
         *lines, self._rest = (self._rest + taken).split(b"\n")
         for line in lines:
-            self._add(*line.split(b"\t", 1))  # a tab within a value is written otherwise
+            key, given = line.split(b"\t", 1)  # a tab within a value is written otherwise
+            self._add(self._canonical(key), given)
         if not taken and is_ended and self._open is not None:
             self._close()
         return bool(taken)

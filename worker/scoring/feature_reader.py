@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +32,16 @@ class Refusal(NamedTuple):
     detail: str
 
 
+_Given: TypeAlias = "dict[str, Any] | Literal[False] | None"
+
 _SINGLE_LOCK_SECONDS = 1.0
 _AMBIGUOUS = Refusal(RowError.AMBIGUOUS_KEY, "the source has more than one row of this key")
 _IF_CHANGED = " (if the column's type was changed: predictq sources check)"
 _INVALID = Refusal(RowError.INVALID_KEY, "the source cannot have such a key")
-_UNLETTERED = Refusal(
+_STRANGE = Refusal(
     RowError.INVALID_KEY,
-    "the key is citext, and its database does not know the small form of letters beyond ASCII: as a source take a view "
-    "whose key is of type text",
+    "PostgreSQL's locales do not agree on the small form of a letter of this key. An admin can give the source a view "
+    "whose key is text, such as lower(code)::text",
 )
 
 
@@ -100,6 +102,7 @@ def read_rows(reader: SourceReader, claims: Sequence[Claim], signature: Signatur
     is_known[list(given)] = True
     refused = {row: why for row, why in rows.refused.items() if row not in given}
     refused |= {row: _AMBIGUOUS for row, values in given.items() if values is None}
+    refused |= {row: _STRANGE for row, values in given.items() if values is False}
     # A table without columns has no number of rows either.
     features = _replace(rows.features, given, signature, refused) if signature.features else rows.features
     is_known[list(refused)] = False
@@ -140,8 +143,7 @@ def _refusals(found: Found, wanted: npt.NDArray[np.intp] | None, places: npt.NDA
             detail = f"the source's value of {name} is none that the model can take{_IF_CHANGED}"
             refused[int(row)] = Refusal(RowError.INVALID_FEATURE, detail)
     own = [(np.array([number]), _failure(why)) for number, why in found.failed.items()]
-    whole = ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID), (found.unlettered, _UNLETTERED))
-    for numbers, why in (*whole, *own):
+    for numbers, why in ((found.ambiguous, _AMBIGUOUS), (found.refused, _INVALID), (found.strange, _STRANGE), *own):
         if len(numbers):
             rows = numbers if wanted is None else np.flatnonzero(np.isin(wanted, numbers))
             refused.update(dict.fromkeys(map(int, rows), why))
@@ -157,9 +159,12 @@ def _without_source(keys: Keys, signature: Signature) -> Rows:
     return Rows(keys, np.zeros(len(keys), dtype=np.bool_), pa.table(columns))
 
 
-def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any] | None]:
-    """The features that came with calls, by row number over all claims; None where a plan found several rows."""
-    given: dict[int, dict[str, Any] | None] = {}
+def _given(claims: Sequence[Claim]) -> dict[int, _Given]:
+    """The features that came with calls, by row number over all claims.
+
+    None where a plan found several rows, False where its source compares the key otherwise.
+    """
+    given: dict[int, _Given] = {}
     first = 0
     for claim in claims:
         for number, text in enumerate(claim.given or ()):
@@ -169,17 +174,17 @@ def _given(claims: Sequence[Claim]) -> dict[int, dict[str, Any] | None]:
     return given
 
 
-def _read(text: str) -> dict[str, Any] | None:
+def _read(text: str) -> _Given:
     """What was given. PostgreSQL writes the double -0.0 as -0, which orjson takes for a whole number without a sign."""
     if ":-0," in text or ":-0}" in text:
         found: dict[str, Any] = json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
         return found
-    plain: dict[str, Any] | None = orjson.loads(text)
+    plain: _Given = orjson.loads(text)
     return plain
 
 
 def _replace(
-    features: pa.Table, given: dict[int, dict[str, Any] | None], signature: Signature, refused: dict[int, Refusal]
+    features: pa.Table, given: dict[int, _Given], signature: Signature, refused: dict[int, Refusal]
 ) -> pa.Table:
     """The same with the rows that came with calls put in. A row with a value that is none of its kind is refused."""
     rows = sorted(given)

@@ -135,7 +135,7 @@ class SourceErrands:
             except psycopg2.errors.QueryCanceled:
                 return None
             form = source.key_form
-            return [form.natural(form.join(row)) for row in cursor.fetchall()]
+            return [form.natural(form.of_source(form.join(row))) for row in cursor.fetchall()]
 
     def features(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`read_features`: {source_id, key, features} to {found, features}, as PostgreSQL writes them in JSON.
@@ -157,7 +157,7 @@ class SourceErrands:
                 schema = find_citext(driver, source).schema if has_citext(source) else None
                 query, values = selection_query(source, where, after=None, citext_schema=schema, features=names)
                 cursor.execute(session(source, statement_seconds=_COUNT_SECONDS) + query, values)
-                row = cursor.fetchone()
+                row = _row_of(cursor, source, str(arguments["key"]))
             except psycopg2.Error as error:
                 raise source_failure(source.name, error) from None
         if row is None:
@@ -179,6 +179,14 @@ class SourceErrands:
             raise source_failure(source.name, error) from None
         finally:
             remote.close()
+
+
+def _row_of(cursor: Any, source: Source, key: str) -> Any:
+    """The first row of this key. A locale may take more texts for one than the canonical form does."""
+    form = source.key_form
+    if not form.has_citext:
+        return cursor.fetchone()
+    return next((row for row in cursor if form.of_source(_ESCAPED.sub(r"\1", row[0][1:-1])) == key), None)
 
 
 def _unnamed(table: str, variable: str | None) -> Source:

@@ -22,9 +22,10 @@ from shared.pages.errors import PageTooLarge
 from shared.pages.layout import MOST_BYTES
 from shared.postgres.outages import may_be_of_one_row, reason
 from shared.postgres.source_time_outs import STATEMENT, time_out
+from shared.sources.key_types import CITEXT
 from shared.sources.source import Source
 from shared.sources.sql import KeySql, key_sql
-from worker.sources.citext import Citext
+from worker.sources.citext import Citext, has_citext
 from worker.sources.columns import ReadingPlan, plan_columns
 from worker.sources.csv_table import Misfits, parse
 from worker.sources.failures import source_failure
@@ -32,9 +33,8 @@ from worker.sources.key_columns import Keys, found_places
 from worker.sources.statements import copy_by_keys, key_is_number, probe, session
 
 _REFUSED_VALUES = "22"  # class of errors about values: a key may be none of its type
+_NOBODY = np.empty(0, np.intp)
 _MOST_FAILURES = 1_100  # of statements in a search for such rows: all of the largest commit group are found with fewer
-
-_NOBODY: npt.NDArray[np.intp] = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Found:
     misfits: Misfits = field(default_factory=dict)  # the feature whose value does not fit, by row of `features`
     lacking: str | None = None  # the first feature that the source has no column for
     failed: dict[int, str] = field(default_factory=dict)  # wanted keys whose rows raise an error, and which
-    # Those of `refused` that have letters whose small form the source does not know.
-    unlettered: npt.NDArray[np.intp] = field(default_factory=lambda: _NOBODY)
+    # Those of `refused` whose letters the source has otherwise.
+    strange: npt.NDArray[np.intp] = field(default_factory=lambda: _NOBODY)
 
 
 def read_features(
@@ -63,11 +63,10 @@ def read_features(
     PageTooLarge where it is more text than can be a page.
     """
     plan = plan_columns(source, signature)
-    key = key_sql(source.key, citext.schema if citext else None)
-    refused = _unspeakable(source, wanted, citext)
-    if len(refused):
-        found = _without(driver, source, signature, wanted, refused, citext)
-        return replace(found, unlettered=refused)
+    key = key_sql(source.key, citext.schema, citext.letters) if citext else key_sql(source.key, None)
+    strange = _strange(source, wanted, citext)
+    if len(strange):
+        return replace(_without(driver, source, signature, wanted, strange, citext), strange=strange)
     try:
         data = _copy(driver, source, key, plan, wanted)
     except psycopg2.Error as error:
@@ -104,7 +103,7 @@ def _sorted_out(source: Source, plan: ReadingPlan, wanted: Keys, data: memoryvie
     elif key_is_number(source):
         slots = found_places(found.to_numpy(), wanted)
     else:
-        slots = found_places(_small_letters(found) if source.key[0].type == "citext" else found, wanted)
+        slots = found_places(_canonical(found, source) if has_citext(source) else found, wanted)
     count = len(wanted)
     if len(slots) == count and np.array_equal(slots, _numbers(count)):
         return Found(features, _numbers(count), _NOBODY, _NOBODY, misfits, plan.lacking)
@@ -122,23 +121,21 @@ def _numbers(count: int) -> npt.NDArray[np.intp]:
     return numbers
 
 
-def _small_letters(texts: pa.Array) -> pa.Array:
-    """The canonical form of citext; see shared.sources.key_types."""
+def _canonical(texts: pa.Array, source: Source) -> pa.Array:
+    """Keys of citext, as they are stored, in their canonical form."""
     if pc.all(pc.string_is_ascii(texts)).as_py() is not False:
         return pc.ascii_lower(texts)
-    return pa.array(["".join(letter.lower()[0] for letter in text) for text in texts.to_pylist()], pa.string())
+    return pa.array(list(map(source.key_form.of_source, texts.to_pylist())), pa.string())
 
 
-def _unspeakable(source: Source, wanted: Keys, citext: Citext | None) -> npt.NDArray[np.intp]:
-    """Keys of letters whose small form the source does not know: it would take another client for this one, or none."""
-    if citext is None or citext.knows_letters or isinstance(wanted, np.ndarray):
-        return np.empty(0, np.intp)
-    strange = np.flatnonzero(~pc.string_is_ascii(wanted).to_numpy(zero_copy_only=False))
-    if len(source.key) == 1:
-        return strange
-    own = [place for place, column in enumerate(source.key) if column.type == "citext"]
-    parts = [source.key_form.parts(wanted[int(number)].as_py()) for number in strange]
-    return strange[[not all(key[place].isascii() for place in own) for key in parts]]
+def _strange(source: Source, wanted: Keys, citext: Citext | None) -> npt.NDArray[np.intp]:
+    """Keys of letters whose small form the source has otherwise: it would take another client for this one, or none."""
+    if citext is None or isinstance(wanted, np.ndarray):
+        return _NOBODY
+    numbers = np.flatnonzero(~pc.string_is_ascii(wanted).to_numpy(zero_copy_only=False))
+    own = [place for place, column in enumerate(source.key) if column.type in CITEXT]
+    parts = [source.key_form.parts(wanted[int(number)].as_py()) for number in numbers]
+    return numbers[[any(citext.is_strange(key[place]) for place in own) for key in parts]]
 
 
 def _without(

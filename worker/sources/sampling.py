@@ -50,6 +50,7 @@ def _first_clients(reader: SourceReader, source: Source, rows: int) -> Claim:
             query, parameters = selection_query(source, {}, after=None, citext_schema=schema)
             statement = f"SELECT * FROM ({query}) q LIMIT {int(rows)}"
             cursor.execute(session(source, statement_seconds=_SECONDS) + statement, parameters)
+            # citext is as it is stored
             elements = [str(row[0]) for row in cursor.fetchall()]
             text = "{" + ",".join(elements) + "}"
             cursor.execute("SELECT %s::text[]", (text,))
@@ -67,6 +68,6 @@ def _first_clients(reader: SourceReader, source: Source, rows: int) -> Claim:
         source_id=source.id,
         keys_int8=text if storage == "int8" else None,
         keys_uuid=text if storage == "uuid" else None,
-        keys_text=list(keys[0]) if keys and storage == "text" else None,
+        keys_text=list(map(source.key_form.of_source, keys[0])) if keys and storage == "text" else None,
         given=None,
     )

@@ -67,6 +67,8 @@ def query_by_keys(driver: PsycopgConnection, source: Source, key: KeySql, plan: 
     names = ", ".join(f"k{number}" for number in range(len(arrays)))
     pairs = zip(key.columns, key.equals, range(len(arrays)), strict=True)
     matches = " AND ".join(f"{column} {equals} k.k{number}" for column, equals, number in pairs)
+    if key.settled:  # else the row of another key, whose strange letter the source takes for one of hers
+        matches += f" AND {key.settled}"
     lists = ", ".join(f"pg_catalog.unnest({array})" for array in arrays)
     return (
         f"SELECT k.n - 1{plan.select} FROM ROWS FROM ({lists}) WITH ORDINALITY k ({names}, n) "
@@ -87,6 +89,8 @@ def _arrays(wanted: Keys, key: KeySql) -> list[str]:
     texts: list[str] = wanted.to_pylist()
     if len(key.columns) == 1:
         return [array_text(texts)]
+    if not texts:  # none of which can be asked
+        return ["{}"] * len(key.columns)
     return [array_text(column) for column in zip(*map(json.loads, texts), strict=True)]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import psycopg2
@@ -14,8 +17,11 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
 from devstack.servers.cluster import ROLE, run_as_superuser
 from devstack.servers.postgres import EmbeddedPostgres
+from shared.jobs.planning import Selection
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.sources.source import KeyColumn, Source, SourceColumn
+from worker.planning.key_cutter import KeyCutter
+from worker.planning.key_reader import KeyReader
 from worker.sources.key_columns import Keys
 from worker.sources.reading import Found
 
@@ -80,3 +86,41 @@ def values(found: Found, column: int = 0) -> list[Any]:
     """The feature of each wanted key, None where there is no row."""
     rows = found.features.column(column).to_pylist()
     return [rows[place] if place >= 0 else None for place in found.places]
+
+
+def planned(driver: PsycopgConnection, things: Source, where: dict[str, Any], *, after: str | None = None) -> list[str]:
+    """The canonical keys, as a planner reads them and cuts them into pages of two, read back by PostgreSQL."""
+
+    @contextmanager
+    def opened(_: Source) -> Iterator[PsycopgConnection]:
+        other = connect(driver.dsn, password=driver.info.password)
+        try:
+            yield other
+        finally:
+            other.close()
+
+    selection = Selection(uuid4(), "owner", where, 1, things.key_form.storage)
+    keys: list[str] = []
+    run(driver, "CREATE TEMPORARY TABLE IF NOT EXISTS pages (keys text[]); TRUNCATE pages")
+    with KeyReader(opened, things, selection, after=after, spool_bytes=1 << 20) as reader:
+        cutter = KeyCutter(reader.spool, planned=0, most_rows=2, canonical=reader.canonical_line)
+        deadline = time.monotonic() + 30
+        while not cutter.is_done:
+            assert time.monotonic() < deadline
+            reader.check()
+            page = cutter.next_page()
+            if page is None:
+                reader.spool.wait_for_more(0.05)
+                continue
+            assert page.keys is not None
+            _copy(driver, page.keys)
+            rows = fetch(driver, "SELECT keys FROM pages ORDER BY ctid DESC LIMIT 1")[0]
+            assert rows[-1] == page.last_key
+            keys += rows
+        reader.check()
+    return keys
+
+
+def _copy(driver: PsycopgConnection, keys: bytes) -> None:
+    with driver.cursor() as cursor:
+        cursor.copy_expert("COPY pages FROM STDIN", io.BytesIO(b"{%b}\n" % keys))

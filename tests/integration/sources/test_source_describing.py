@@ -291,17 +291,3 @@ def test_the_width_of_rows_is_measured(driver: PsycopgConnection) -> None:
     assert source_from("wide", None, found).measured["column_bytes"] == found["column_bytes"]
     run(driver, "CREATE TABLE void (k integer PRIMARY KEY, n integer)")
     assert describe(driver, "void")["row_bytes"] is None
-
-
-def test_keys_whose_letters_the_database_does_not_know_are_counted(driver: PsycopgConnection) -> None:
-    """Each of them is a client without an answer: whoever adds the source learns of it, and what to do."""
-    run(
-        driver,
-        """CREATE EXTENSION citext; CREATE TABLE t (k citext, n text, v integer, PRIMARY KEY (k, n));
-        INSERT INTO t VALUES ('Ab', 'Île', 1), ('Ä', 'a', 2), ('straße', 'a', 3)""",
-    )
-    (note,) = [note for note in describe(driver, "t")["notes"] if "citext" in note]
-    assert note.startswith("2 rows have letters beyond ASCII in k, which is citext")
-    assert note.endswith('Take a view whose key is of type text: SELECT "k"::text, …')
-    run(driver, "DELETE FROM t WHERE v > 1")
-    assert not [note for note in describe(driver, "t")["notes"] if "citext" in note]

@@ -16,10 +16,10 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
+from shared.sources.key_types import CITEXT_OF_ASCII
 from shared.sources.sql import key_sql
 from tests.integration.sources.source_support import connect, fetch, numbers, run, source, values, wanted, words
-from worker.scoring.feature_reader import _refusals
-from worker.sources.citext import Citext
+from worker.sources.citext import Citext, find_citext
 from worker.sources.columns import plan_columns
 from worker.sources.failures import SourceAway, SourceFailed
 from worker.sources.key_columns import Keys, wanted_keys
@@ -47,7 +47,7 @@ KEYED = [
     ("char", "char(5)", "'c' || n", ["c2", "c1"], ["C2"]),
     ("uuid", "uuid", "('00000000-0000-0000-0000-00000000000' || n)::uuid", [str(UUID(int=2)), str(UUID(int=1))], []),
     ("date", "date", "date '2025-01-31' + n", ["2025-02-02", "2025-02-01"], ["infinity"]),
-    ("citext", "citext", "'Key' || n", ["key2", "key1"], ["key9"]),
+    ("citext (A-Z)", "citext", "'Key' || n", ["key2", "key1"], ["key9"]),
 ]
 
 
@@ -63,7 +63,7 @@ def test_clients_are_found_by_keys_of_every_type(
         f"INSERT INTO t SELECT {made}, n FROM generate_series(1, 3) n",
     )
     things = source("t", {"k": kind}, {"v": "integer"})
-    citext = Citext("public", knows_letters=False) if kind == "citext" else None
+    citext = Citext("public", kind, "") if kind == CITEXT_OF_ASCII else None
     found = read_features(driver, things, numbers("v"), wanted([*asked, *unknown]), citext=citext)
     assert values(found) == [float(str(key).rstrip("5").rstrip(".")[-1]) for key in asked] + [None] * len(unknown)
     assert not len(found.ambiguous)
@@ -110,23 +110,19 @@ def test_composite_keys_are_found_column_by_column(driver: PsycopgConnection) ->
     assert values(found) == [*range(10_000, 0, -1), None]
 
 
-@pytest.mark.parametrize("relation", ["mine", "other"])
-def test_citext_is_compared_as_its_database_does(driver: PsycopgConnection, relation: str) -> None:
-    """Wherever the extension was put. A letter that the database cannot make small is no key: it might be another."""
-    schema = "public" if relation == "mine" else "other"
+@pytest.mark.parametrize("schema", ["public", "other"])
+def test_citext_is_compared_as_its_database_does(driver: PsycopgConnection, schema: str) -> None:
+    """Wherever the extension was put."""
     run(driver, f'CREATE SCHEMA IF NOT EXISTS "{schema}"; CREATE EXTENSION citext SCHEMA "{schema}"')
     run(
         driver,
         f"""CREATE TABLE t (k "{schema}".citext, v integer); INSERT INTO t VALUES ('Ab', 1), ('É', 2), ('é', 3)""",
     )
-    things = source("t", {"k": "citext"}, {"v": "integer"})
-    found = read_features(
-        driver, things, numbers("v"), wanted(["ab", "é", "zz"]), citext=Citext(schema, knows_letters=False)
-    )
-    assert values(found) == [1, None, None]
-    assert found.refused.tolist() == [1]
-    (why,) = _refusals(found, None, found.places).values()
-    assert (why.code, why.detail[-49:]) == ("invalid_key", "as a source take a view whose key is of type text")
+    things = source("t", {"k": CITEXT_OF_ASCII}, {"v": "integer"})
+    citext = find_citext(driver, things)
+    assert citext.schema == schema
+    found = read_features(driver, things, numbers("v"), wanted(["ab", "é", "zz"]), citext=citext)
+    assert values(found) == [1, 3, None]
 
 
 def test_letters_beside_citext_in_a_key_are_no_hindrance(driver: PsycopgConnection) -> None:
@@ -137,7 +133,7 @@ def test_letters_beside_citext_in_a_key_are_no_hindrance(driver: PsycopgConnecti
     )
     things = source("t", {"k": "citext", "n": "text"}, {"v": "integer"})
     asked = wanted(['["ab","Île"]', '["é","a"]'])
-    found = read_features(driver, things, numbers("v"), asked, citext=Citext("public", knows_letters=False))
+    found = read_features(driver, things, numbers("v"), asked, citext=Citext("public", "citext", "Éé"))
     assert values(found) == [1, None]
     assert found.refused.tolist() == [1]
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
@@ -16,52 +11,13 @@ from pydantic import ValidationError
 
 from api.schemas.sources import NewSource
 from shared.errors import FilterRefused
-from shared.jobs.planning import Selection
+from shared.sources.key_types import CITEXT_OF_ASCII
+from shared.sources.lookup import lookup_of
 from shared.sources.selection import count_query, selection_query
-from shared.sources.source import Source, SourceColumn
-from tests.integration.sources.source_support import connect, fetch, run, source
+from shared.sources.source import SourceColumn
+from tests.integration.sources.source_support import fetch, planned, run, source
 from worker.planning.failures import PlanFailed
-from worker.planning.key_cutter import KeyCutter, canonical
-from worker.planning.key_reader import KeyReader
-
-
-def planned(driver: PsycopgConnection, things: Source, where: dict[str, Any], *, after: str | None = None) -> list[str]:
-    """The canonical keys, as a planner reads them and cuts them into pages of two, read back by PostgreSQL."""
-
-    @contextmanager
-    def opened(_: Source) -> Iterator[PsycopgConnection]:
-        other = connect(driver.dsn, password=driver.info.password)
-        try:
-            yield other
-        finally:
-            other.close()
-
-    selection = Selection(uuid4(), "owner", where, 1, things.key_form.storage)
-    keys: list[str] = []
-    run(driver, "CREATE TEMPORARY TABLE IF NOT EXISTS pages (keys text[]); TRUNCATE pages")
-    with KeyReader(opened, things, selection, after=after, spool_bytes=1 << 20) as reader:
-        cutter = KeyCutter(reader.spool, planned=0, most_rows=2)
-        deadline = time.monotonic() + 30
-        while not cutter.is_done:
-            assert time.monotonic() < deadline
-            reader.check()
-            page = cutter.next_page()
-            if page is None:
-                reader.spool.wait_for_more(0.05)
-                continue
-            _copy(driver, page.keys)
-            rows = fetch(driver, "SELECT keys FROM pages ORDER BY ctid DESC LIMIT 1")[0]
-            assert rows[-1] == page.last_key
-            keys += rows
-        reader.check()
-    return keys
-
-
-def _copy(driver: PsycopgConnection, keys: bytes) -> None:
-
-    with driver.cursor() as cursor:
-        cursor.copy_expert("COPY pages FROM STDIN", io.BytesIO(b"{%b}\n" % keys))
-
+from worker.planning.key_lines import key_text
 
 TEXTS = ["plain", 'q"q', "b\\s", "a,b", "{x}", "new\nline", "tab\tt", "é ключ", "NULL", " ", "'", "\\N", "\x7f", "\x01"]
 
@@ -92,7 +48,7 @@ def test_texts_of_any_kind_are_planned_as_they_are(driver: PsycopgConnection) ->
         ),
         ("char", "char(6)", "'c' || n + 1", ["c0", "c1", "c2"]),
         ("date", "date", "date '2025-01-01' + n", ["2024-12-31", "2025-01-01", "2025-01-02"]),
-        ("citext", "citext", "'Key' || n + 1", ["key0", "key1", "key2"]),
+        ("citext (A-Z)", "citext", "'Key' || n + 1", ["key0", "key1", "key2"]),
     ],
 )
 def test_keys_of_every_type_are_planned_in_their_canonical_form(
@@ -131,7 +87,7 @@ def test_composite_keys_with_citext_are_planned_on_after_any_of_them(driver: Psy
     run(driver, "CREATE TABLE t (a apart.citext, b integer, PRIMARY KEY (a, b))")
     for word in ("a", "B", "c", "D"):
         run(driver, "INSERT INTO t VALUES (%s, 1), (%s, 2)", word, word)
-    things = source("t", {"a": "citext", "b": "integer"}, {})
+    things = source("t", {"a": CITEXT_OF_ASCII, "b": "integer"}, {})
     expected = [f'["{word}","{number}"]' for word in "abcd" for number in (1, 2)]
     assert planned(driver, things, {}) == expected
     for number, key in enumerate(expected):
@@ -149,6 +105,32 @@ def test_no_operator_of_a_search_path_stands_in_for_ours(driver: PsycopgConnecti
         ALTER DATABASE strange SET search_path = mine, pg_catalog""",
     )
     assert planned(driver, source("t", {"a": "text", "b": "integer"}, {}), {}) == ['["x","1"]', '["y","2"]']
+
+
+def test_no_operator_of_a_search_path_stands_in_for_the_gateways(driver: PsycopgConnection) -> None:
+    """A client whom the table has would be refused as unknown."""
+    run(
+        driver,
+        """CREATE TABLE t (a text, b integer, u uuid, c char(3)); INSERT INTO t VALUES ('x', 1, gen_random_uuid(), 'x');
+        CREATE SCHEMA mine;
+        CREATE FUNCTION mine.never(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+        CREATE FUNCTION mine.never(integer, integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+        CREATE FUNCTION mine.part(jsonb, integer) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT NULL::text';
+        CREATE OPERATOR mine.= (LEFTARG = text, RIGHTARG = text, FUNCTION = mine.never);
+        CREATE OPERATOR mine.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = mine.never);
+        CREATE OPERATOR mine.->> (LEFTARG = jsonb, RIGHTARG = integer, FUNCTION = mine.part);
+        CREATE DOMAIN mine.bpchar AS integer; CREATE DOMAIN mine.uuid AS integer; CREATE DOMAIN mine.jsonb AS integer;
+        SET search_path = mine, pg_catalog""",
+    )
+    row = "SELECT 'x'::pg_catalog.text AS key_text, NULL::pg_catalog.int8 AS key_int8"
+    for key, row_of_key in (
+        ({"a": "text"}, row),
+        ({"c": "char"}, row),
+        ({"a": "text", "b": "integer"}, row.replace("'x'", """'["x","1"]'""")),
+    ):
+        lookup = lookup_of(source("t", key, {}, settings={"is_indexed": True}))
+        assert lookup is not None
+        assert fetch(driver, f"SELECT {lookup.condition} FROM ({row_of_key}) i") == [True], key
 
 
 FILTERS: list[tuple[dict[str, Any], list[int]]] = [
@@ -286,8 +268,8 @@ def test_a_plan_of_a_source_that_raises_says_so_without_values(driver: PsycopgCo
 
 def test_the_last_key_of_a_page_is_read_out_of_its_line() -> None:
     """What COPY and the array escaped is taken back."""
-    assert canonical(b"17") == "17"
-    assert canonical(rb'"a\\\\b\\"c\n\t"') == 'a\\b"c\n\t'
+    assert key_text(b"17") == "17"
+    assert key_text(rb'"a\\\\b\\"c\n\t"') == 'a\\b"c\n\t'
 
 
 def test_a_plan_waits_for_locks_as_its_source_says(driver: PsycopgConnection) -> None:

@@ -33,10 +33,12 @@ from shared.status import JobStatus, Queue
 from shared.watching.attention import refusing_sources
 from tests.integration.jobs.planning_support import planner_process
 from tests.integration.sources.source_support import connect, fetch, run, values, wanted, words
+from tests.integration.stored.erasure_support import erase, key_of
 from tests.integration.worker.scoring_support import results, score, trace_of
 from tests.models import SIGNATURE, TestModel, right_answer
 from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, job_of, single_job, submit_bulk, wait_until
+from worker.errands.kinds import make_handlers
 from worker.exports.result_files import write_rows
 from worker.scoring.scorer import Scorer
 from worker.sources import reading
@@ -534,6 +536,76 @@ def test_rows_that_share_a_key_are_ambiguous_however_they_are_read(
     assert found[0] == found[1]
     assert [row[2] for row in found[0]] == [None, "ambiguous_key", None]
     driver.close()
+
+
+LETTERED = [
+    ("LOCALE_PROVIDER libc LOCALE 'C'", ["É1", "é1", "Ab"], []),
+    ("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'PG_UNICODE_FAST'", ["É1", "İx", "ΟΔΟΣ", "οδοσ", "Ab"], ["İx", "ΟΔΟΣ"]),
+]
+
+
+@pytest.mark.parametrize("is_scan", [False, True])
+@pytest.mark.parametrize(("locale", "words", "strange"), LETTERED, ids=["C", "full"])
+def test_citext_of_any_locale_is_one_client_for_answers_and_erasure(
+    engine: Engine,
+    settings: Settings,
+    scorer: Scorer,
+    far: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    locale: str,
+    words: list[str],
+    strange: list[str],
+    is_scan: bool,
+) -> None:
+    """A key is answered with its own row or refused with words, by list and by plan; erased, it takes nobody along."""
+    admin, name = connect(far), f"lettered_{uuid7().hex}"
+    run(admin, f"CREATE DATABASE {name} TEMPLATE template0 {locale}")
+    url = f"{far.rpartition('/')[0]}/{name}"
+    monkeypatch.setenv("FAR_URL", url)
+    driver = connect(url)
+    run(driver, "CREATE EXTENSION citext; " + TABLE.format(name="t", key="k citext PRIMARY KEY"))
+    for number, word in enumerate(words):
+        run(driver, "INSERT INTO t VALUES (%s, %s, 7, 'Sales', true)", word, 20 + number)
+    things = add(engine, url, "t")
+    serve(engine, things)
+    change(engine, f"UPDATE predictq.sources SET is_scan = {is_scan} WHERE id = {things.id}")
+    keys = {things.key_form.parse(word).canonical: word for word in words}
+    listed = bulk(engine, things, words)
+    job = BulkJob(uuid7(), OWNER, 10, Target(ModelChoice("far"), "text", None, things.id))
+    planned = accept_selection(engine, job, {})
+    with planner_process(settings):
+        wait_until(lambda: job_of(engine, planned.job_id).total is not None, what="a planned job")
+    score(scorer, Queue.BULK)
+    expected = {
+        word: (None, "invalid_key") if word in strange else (right_answer(20 + number, 7, "Sales", True), None)
+        for number, word in enumerate(words)
+    }
+
+    def answers() -> list[dict[str, Any]]:
+        both = [{row.client_id: row for row in results(engine, job)} for job in (listed, planned)]
+        refused = [row.error_detail for rows in both for row in rows.values() if row.error_code == "invalid_key"]
+        assert all("a view whose key is text" in detail for detail in refused)
+        return [
+            {keys.get(str(client), str(client)): (row.probability, row.error_code) for client, row in rows.items()}
+            for rows in both
+        ]
+
+    assert answers() == [expected, expected]
+    read = make_handlers(as_worker(engine))["read_features"]
+    for key, word in keys.items():
+        found = read({"source_id": things.id, "key": key})
+        assert found["features"]["age"] == 20 + words.index(word)
+    if strange:
+        assert not read({"source_id": things.id, "key": things.key_form.parse("i̇x").canonical})["found"]
+    erase(engine, key_of(engine, words[-2], "things"))
+    left = {word: what for word, what in expected.items() if word != words[-2]}
+    for found in answers():
+        assert {word: what for word, what in found.items() if word in left} == left
+        assert not any(word not in left and what != (None, "erased") for word, what in found.items())
+    driver.close()
+    run(admin, f"DROP DATABASE {name} WITH (FORCE)")
+    admin.close()
 
 
 def test_what_is_read_along_is_what_reading_by_key_makes_of_a_column_of_another_type(

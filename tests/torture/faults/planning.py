@@ -19,7 +19,7 @@ from tests.torture import population
 from tests.torture.callers import Ask
 from tests.torture.faults.base import Fault, Missed, NotEnded, Tools
 from tests.torture.faults.workers import wait_idle, worker_of, workers_with
-from tests.torture.machinery.cluster import LIMITED_ROWS, wait_for
+from tests.torture.machinery.cluster import DEFAULTS, LIMITED_ROWS, wait_for
 
 _ALL = {"age": population.STILL_AGE}
 _QUARTER = {"age": population.STILL_AGE, "department": "Sales"}
@@ -166,6 +166,10 @@ def four_plans(tools: Tools) -> Iterator[None]:
             raise NotEnded(f"{len(open_jobs)} of four plans stand still")
         tools.hold(0.1)
     tools.notes.append(f"all answered after {time.monotonic() - started:.0f} s; at most {most} rows waited")
+    # Each planner looks for room by itself and goes beyond it by a page at most: those that look at once both fill it.
+    allowed = len(tools.cluster.workers) * (LIMITED_ROWS + int(DEFAULTS["PREDICTQ_BULK_BATCH_ROWS"]))
+    if most > allowed:
+        raise AssertionError(f"{most} rows of an owner waited, where {LIMITED_ROWS} may: expected at most {allowed}")
     yield
 
 

@@ -53,7 +53,8 @@ def test_the_storage_follows_from_the_columns(kinds: list[str], storage: str) ->
         ("char", "ab   ", "ab", "ab   "),
         ("char", " a\t ", " a\t", " a\t "),
         ("citext", "ÉCOLE", "école", "ÉCOLE"),
-        ("citext", "İΣ", "iσ", "İΣ"),
+        ("citext", "İΣ", "İΣ", None),  # their small forms are others in each locale
+        ("citext (A-Z)", "ÉcolE", "École", "ÉcolE"),
         ("uuid", "{A0EEBC99-9C0B4EF8-BB6D6BB9BD380A11}", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", ...),
         ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", None),
         ("date", "20250201", "2025-02-01", "20250201"),

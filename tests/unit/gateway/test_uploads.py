@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -12,12 +15,13 @@ from hypothesis import strategies as st
 from starlette.types import Message
 
 from api.http.problems import Invalid, Problem
-from api.intake import key_spool
+from api.intake import kept_files, key_spool
 from api.intake.kept_files import too_large_words
 from api.intake.uploads import HashedBody, Upload
 from api.server.turns import Turns
 from shared.jobs.accepting.key_pages import KeyPage
 from shared.sources.keys import KeyColumn, KeyForm
+from shared.uploaded_files import PIECE_BYTES
 from shared.uploads.reader import KeyReader
 
 WHOLE = f"client_id must be a whole number from {-(2**63) + 1} to {2**63 - 1}, or its digits as a string"
@@ -166,3 +170,30 @@ def test_a_file_that_is_too_large_is_told_the_limits_that_hold(most: int, said: 
     told = too_large_words(most)
     assert told.endswith(said)
     assert f"{most:,} bytes (PREDICTQ_MAX_FILE_BYTES)" in told
+
+
+def test_a_kept_body_is_stored_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces of a fixed size, whatever that of its messages: no more than a message and a piece is in memory."""
+    message, count = b"x" * 700_000, 5
+    stored: list[bytes] = []
+    before_last: list[int] = []
+    left = count
+
+    async def receive() -> Message:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            before_last.append(len(stored))
+        return {"type": "http.request", "body": message, "more_body": left > 0}
+
+    async def store(_: Any, owner: str, upload_id: UUID, number: int, content: bytes) -> None:
+        assert (owner, number) == ("o", len(stored))
+        stored.append(content)
+
+    monkeypatch.setattr(kept_files, "_store", store)
+    services: Any = SimpleNamespace(settings=SimpleNamespace(max_file_bytes=10**8))
+    size = asyncio.run(kept_files._keep(HashedBody(receive), services, "o", uuid4()))
+    assert size == count * len(message)
+    assert b"".join(stored) == message * count
+    assert [len(piece) for piece in stored[:-1]] == [PIECE_BYTES] * (len(stored) - 1)
+    assert before_last == [(count - 1) * len(message) // PIECE_BYTES]

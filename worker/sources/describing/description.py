@@ -12,9 +12,10 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 from shared.sentences import count_of
 from shared.sources.description import rows_of_a_page
 from shared.sources.errors import SourceRefused
-from shared.sources.key_types import KEY_TYPES
+from shared.sources.key_types import CITEXT_OF_ASCII, KEY_TYPES
 from shared.sources.source import KeyColumn, Source, SourceColumn
 from shared.sources.sql import quoted, relation
+from worker.sources.citext import look_at_citext
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.describing.catalogue import CatalogueColumn, Relation, find_relation
 from worker.sources.describing.looks import KEYS, Looks, slow_words
@@ -134,7 +135,7 @@ class _Description:
         key = [self._readable(name, "key") for name in names]
         for column in key:
             if column.type not in KEY_TYPES:
-                types = ", ".join(KEY_TYPES)
+                types = ", ".join(kind for kind in KEY_TYPES if kind != CITEXT_OF_ASCII)
                 raise SourceRefused(f"{column.name} of {self._name} is {column.type}, and a key is one of {types}.")
             if not column.is_deterministic:
                 raise SourceRefused(
@@ -143,7 +144,10 @@ class _Description:
                 )
         if len(set(names)) < len(names):
             raise SourceRefused("The key names a column twice.")
-        return key
+        if not any(column.type == "citext" for column in key):
+            return key
+        kind = look_at_citext(self._driver).kind
+        return [replace(column, type=kind) if column.type == "citext" else column for column in key]
 
     def _candidate(self) -> list[str]:
         """The columns of the primary key, or of the one unique index over columns that are never null."""

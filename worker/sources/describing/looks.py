@@ -12,9 +12,10 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 
 from shared.models.signature import Signature
 from shared.sentences import count_of
+from shared.sources.key_types import CITEXT
 from shared.sources.source import KeyColumn, Source
 from shared.sources.sql import LOWEST_BIGINT, key_sql, quoted, relation
-from worker.sources.citext import Citext, find_citext, has_citext
+from worker.sources.citext import WHAT_TO_DO, Citext, find_citext, has_citext
 from worker.sources.describing.catalogue import Relation
 from worker.sources.describing.parts import measured_feature
 from worker.sources.failures import SourceFailed
@@ -59,22 +60,18 @@ class Looks:
         return bool(lowest and self._try(query, "whether a key is the lowest bigint", seconds=_QUICK_SECONDS))
 
     def note_letters(self, source: Source) -> None:
-        """Note how many keys have letters beyond ASCII where the key is citext and its database knows none of these."""
-        if not has_citext(source) or find_citext(self._driver, source).knows_letters:
+        """Note how many keys have a letter of citext whose small form this database has in a way of its own."""
+        citext = find_citext(self._driver, source) if has_citext(source) else None
+        if citext is None or not citext.letters:
             return
-        names = [key.name for key in source.key if key.type == "citext"]
-        texts = [f"c.{quoted(name)}::pg_catalog.text" for name in names]
-        is_strange = " OR ".join(
-            f"pg_catalog.octet_length(pg_catalog.convert_to({text}, 'UTF8')) <> pg_catalog.length({text})"
-            for text in texts
-        )
-        query = f"SELECT pg_catalog.count(*) FROM {relation(source)} c WHERE {is_strange}"
-        found = self._try(query, "how many keys have letters beyond ASCII", seconds=_QUICK_SECONDS)
+        settled = key_sql(source.key, citext.schema, citext.letters).settled
+        query = f"SELECT pg_catalog.count(*) FROM {relation(source)} c WHERE NOT ({settled})"
+        found = self._try(query, "how many keys have letters with a small form of their own", seconds=_QUICK_SECONDS)
         if found and found[0][0]:
+            names = ", ".join(key.name for key in source.key if key.type in CITEXT)
             self.notes.append(
-                f"{count_of(found[0][0], 'row has', 'rows have')} letters beyond ASCII in {', '.join(names)}, which is "
-                "citext, and this database's locale does not know their small form: such a client has no answer "
-                f"(invalid_key). Take a view whose key is of type text: SELECT {quoted(names[0])}::text, …"
+                f"{count_of(found[0][0], 'row has', 'rows have')} a letter in {names}, which is citext, whose small "
+                f"form PostgreSQL's locales do not agree on: such a client has no answer (invalid_key). {WHAT_TO_DO}"
             )
 
     def has_duplicates(self, source: Source) -> bool:
@@ -159,7 +156,7 @@ class Looks:
         rows = self._try(query, f"the time for {most:,} keys")
         if rows is None:
             return None, True
-        keys = [source.key_form.join(row) for row in rows]
+        keys = [source.key_form.of_source(source.key_form.join(row)) for row in rows]
         if not keys:
             return None, False
         wanted = wanted_keys(keys_of_texts(keys, source.key_form.storage)).keys
