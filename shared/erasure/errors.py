@@ -127,3 +127,26 @@ class ErasureInterrupted(ErasureError):
             f"Erasure {erasure_id} was interrupted ({type(cause).__name__}{f', SQLSTATE {code}' if code else ''}); "
             "it goes on where it stopped."
         )
+
+
+class ErasureBlocked(ErasureError):
+    """Another session keeps a lock that an erasure needs. It is resumed where it stopped."""
+
+    def __init__(self, erasure_id: UUID) -> None:
+        super().__init__(
+            f"Erasure {erasure_id} waits for a lock that another session holds; it goes on by itself. {_LOOK}"
+        )
+
+
+class ErasuresWait(ErasureError):
+    """Several erasures could not go on."""
+
+    def __init__(self, problems: Sequence[ErasureError]) -> None:
+        super().__init__(f"{len(problems)} erasures wait. The first: {problems[0]}")
+
+
+_LOOK = (
+    "Where one has been forgotten, SELECT pid, application_name, state, xact_start FROM pg_stat_activity WHERE "
+    "xact_start IS NOT NULL ORDER BY xact_start shows it, the oldest first."
+)
+WAITS_FOR_OLDER = f"The erasure waits for a transaction that is older than it and accepts work. {_LOOK}"

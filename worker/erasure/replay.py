@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
-from shared.erasure.errors import ErasureInterrupted, NoHashSecret, OtherHashSecret
+from shared.erasure.errors import ErasureBlocked, ErasureInterrupted, NoHashSecret, OtherHashSecret
 from shared.erasure.kept_hashes import HashSecret, KeptHashes
-from shared.postgres.engine import transaction
+from shared.errors import DatabaseBlocked
+from shared.retention.statements import insist, upkeep_transaction
 
 _PAGES = 20  # gone through in one transaction
 
@@ -25,15 +27,16 @@ Wanted = Mapping[str, frozenset[str]]  # hashes by source
 def replay(engine: Engine, kept: KeptHashes | None, replay_id: UUID) -> bool:
     """Go through all keys, from where an earlier call stopped. True at its end.
 
-    Without the secret that made the hashes the replay fails, and says so. Raises ErasureInterrupted,
-    DatabaseUnavailable.
+    Without the secret that made the hashes the replay fails, and says so. Raises ErasureError, DatabaseUnavailable.
     """
     try:
-        while _go_through_pages(engine, kept, replay_id):
+        while insist(partial(_go_through_pages, engine, kept, replay_id)):
             pass
     except (NoHashSecret, OtherHashSecret) as error:
-        with transaction(engine) as connection:
+        with upkeep_transaction(engine) as connection:
             connection.execute(_END, {"id": str(replay_id), "status": "failed", "error": str(error)})
+    except DatabaseBlocked:
+        raise ErasureBlocked(replay_id) from None
     except SQLAlchemyError as error:
         raise ErasureInterrupted(replay_id, error) from None
     return True
@@ -44,7 +47,7 @@ def _go_through_pages(engine: Engine, kept: KeptHashes | None, replay_id: UUID) 
     if kept is None:
         raise NoHashSecret
     secret = kept.secret()  # anew each time: somebody may have put another one in its place
-    with transaction(engine) as connection:
+    with upkeep_transaction(engine) as connection:
         row = connection.execute(_READ, {"id": str(replay_id)}).one_or_none()
         if row is None:
             return False
@@ -103,7 +106,8 @@ WHERE e.id = :replay_id AND (s.id IS NOT NULL OR :source = '') AND NOT EXISTS (
 """)
 _ADVANCE = text("""
 UPDATE predictq.erasures
-SET status = 'running', position = :position, pages = pages + :pages, answers = answers + :found WHERE id = :id
+SET status = 'running', position = :position, pages = pages + :pages, answers = answers + :found, error = NULL
+WHERE id = :id
 """)
 _END = text("""
 UPDATE predictq.erasures

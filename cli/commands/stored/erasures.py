@@ -111,6 +111,9 @@ def list_(
     ]  # fmt: skip
     headers = ("erasure", "", "source", "status", "pages", "answers", "asked (UTC)", "compacted (UTC)", "reason")
     say_table(headers, rows, right=frozenset({"pages", "answers"}))
+    for item in found:
+        if item["error"]:
+            remark(plain_text(f"{item['id']} {'failed' if item['status'] == 'failed' else 'waits'}: {item['error']}"))
 
 
 @app.command()
@@ -199,11 +202,13 @@ def _compact(*, quiet: bool, under: str = "the sources that they were erased fro
 
 
 def _ended(http: ApiClient, erasure_id: str) -> dict[str, Any]:
-    polls = 0
+    polls, told = 0, None
     while (erasure := http.call("GET", f"/v1/erasures/{erasure_id}"))["status"] not in ("done", "failed"):
         polls += 1
         if polls == _POLLS_UNTOLD and erasure["status"] == "queued":
             remark("waiting for the upkeep process (predictq upkeep)")
+        if erasure["error"] != told and (told := erasure["error"]):
+            remark(plain_text(told))
         time.sleep(POLL_SECONDS)
     return erasure
 
