@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from cli.commands.stored.retention import size_text
 from cli.doctor.finding import Finding
 from shared.postgres.engine import transaction
+from shared.sentences import count_of
 from shared.storage.disk import SOON_DAYS, Disk, read_disk
 from shared.storage.upkeep_state import UpkeepState, read_upkeep_state
 from shared.storage.usage import read_lately
@@ -33,7 +34,8 @@ def examine_runs(state: UpkeepState) -> Finding:
     if state.seconds_ago is None:
         return Finding("upkeep", ok=False, detail="it has never run", advice=RUN)
     if state.seconds_ago > _DAY:
-        detail = f"it has not run for {state.seconds_ago / _DAY:.0f} days: nothing goes, and no partitions are made"
+        days = count_of(round(state.seconds_ago / _DAY), "day")
+        detail = f"it has not run for {days}: nothing goes, and no partitions are made"
         return Finding("upkeep", ok=False, detail=detail, advice=RUN)
     if state.failing:
         detail = "; ".join(f"{name}: {why}" for name, why in state.failing.items())
