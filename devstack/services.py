@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from signal import Signals
+from typing import get_args
 
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -28,6 +29,7 @@ PING_SECONDS = 0.5
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"  # for a program that needs none, where the settings ask for one
 GATEWAYS_OWN = {"PREDICTQ_OIDC_CLIENT_SECRET"}  # what nobody else needs
 NOBODYS = {"PREDICTQ_API_KEY"}  # of whoever starts programs: it is for commands
+PATHS_BESIDE_SETTINGS = {"PREDICTQ_ENV_FILE", "PREDICTQ_TLS_CA"}
 FLOWER_USER = "predictq"
 # 10,000 tasks take 120 MB; its own limit, 100,000, would take about 500 MB. A message says only that a queue has work:
 # so which queue that was, and what became of it, belong on the page.
@@ -108,9 +110,21 @@ class Services:
         """With the address of PostgreSQL under the child's own role, and no other: what it has not, nobody can take."""
         others = {duty.variable for duty in DatabaseRole} | secrets_of_others(role)
         environment = {name: value for name, value in self.environment.items() if name not in others}
+        environment |= absolute_paths(environment)
         if role is None:
             return environment | {"DATABASE_URL": NO_DATABASE}
         return environment | ({"DATABASE_URL": self.role_urls[role]} if role in self.role_urls else {})
+
+
+def absolute_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings that are paths, as they are meant where `up` was typed: the programs run in the folder of logs."""
+    names = {
+        f"PREDICTQ_{name.upper()}"
+        for name, field in Settings.model_fields.items()
+        if Path in get_args(field.annotation)
+    }
+    given = {name: environment[name] for name in names | PATHS_BESIDE_SETTINGS if environment.get(name)}
+    return {name: str(Path(path).absolute()) for name, path in given.items()}
 
 
 def secrets_of_others(role: DatabaseRole | None) -> set[str]:

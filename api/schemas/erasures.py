@@ -95,6 +95,9 @@ class KeptHash(Shape):
 
     source: str = Field(max_length=100)
     hash: str = Field(pattern="^[0-9a-f]{64}$")
+    secret: str | None = Field(
+        None, pattern="^[0-9a-f]{16}$", description="Which secret made the hash: with another one the replay fails."
+    )
 
 
 class ReplayOrder(Shape):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
@@ -14,8 +14,10 @@ from shared.erasure.errors import ClientHeld, ClientKeyRefused
 from shared.erasure.find import find_client
 from shared.erasure.keys import NO_SOURCE, ClientKey, KeySource, client_key, list_key_sources, read_source, stored_key
 from shared.installation import read_installation
-from shared.postgres.engine import transaction
 from shared.retention.rules.holds import no_hold_can_come, standing_holds
+from shared.retention.statements import insist, upkeep_transaction
+
+T = TypeVar("T")
 
 
 def holds_on(connection: Connection, key: ClientKey) -> list[Any]:
@@ -119,15 +121,28 @@ class HoldGuard:
         self.key = key
         self._harmless: frozenset[int] = frozenset()  # holds that stand and are on others
 
+    def do(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in a transaction of `transaction`, again and again while a lock is not to be had.
+
+        Raises ClientHeld, and DatabaseBlocked where somebody keeps the lock for long.
+        """
+
+        def attempt() -> T:
+            with self.transaction() as connection:
+                return work(connection)
+
+        return insist(attempt)
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction in which something of her goes. Whoever adds a hold meanwhile waits for its commit.
 
-        Raises ClientHeld where a hold was added before.
+        It waits briefly for each lock: behind one that it waits for, new holds would wait, too. Raises ClientHeld where
+        a hold was added before, and DatabaseBlocked.
         """
-        with transaction(self.engine) as connection:  # to look for her may take long, so first without the lock
+        with upkeep_transaction(self.engine) as connection:  # to look for her may take long, so first without the lock
             self._refuse_held(connection)
-        with transaction(self.engine) as connection:
+        with upkeep_transaction(self.engine) as connection:
             no_hold_can_come(connection)
             self._refuse_held(connection)
             yield connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,22 +17,27 @@ from shared.erasure.request_rows import note_jobs
 from shared.jobs.accepting.erased_keys import erased_key_sql, is_plain_key_sql
 from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.postgres.engine import transaction
+from shared.retention.statements import upkeep_transaction
 
 
 def erase_elsewhere(guard: HoldGuard) -> None:
     """Take the client out of everything that is no page. Doing it again changes nothing more. Raises ClientHeld."""
     key, values = guard.key, {"id": str(guard.erasure_id)}
-    with guard.transaction() as connection:
+
+    def erase_selections(connection: Connection) -> None:
         named = _erase_selections(connection, key)
         note_jobs(connection, guard.erasure_id, named)
         connection.execute(_FORGET_PAYLOADS, {**values, "named": [str(job_id) for job_id in named]})
         connection.execute(_FORGET_KEYS, values)
-    with guard.transaction() as connection:
-        _erase_words(connection, key, values)
-    delete_uploads(guard)
-    with guard.transaction() as connection:
+
+    def erase_files_made_of_her(connection: Connection) -> None:
         _erase_errands(connection, key)
         connection.execute(_EXPORTS, values)
+
+    guard.do(erase_selections)
+    guard.do(partial(_erase_words, key=key, values=values))
+    delete_uploads(guard)
+    guard.do(erase_files_made_of_her)
 
 
 # A filter names her by all columns of her key, or not at all.
@@ -156,14 +162,17 @@ def delete_uploads(guard: HoldGuard) -> None:
 
     Raises ClientHeld.
     """
-    with transaction(guard.engine) as connection:
+    with upkeep_transaction(guard.engine) as connection:
         uploads = connection.execute(_UPLOADS).all()
     for upload in uploads:
-        with transaction(guard.engine) as connection:  # a long file is long looked through: nobody's hold waits for it
+        with upkeep_transaction(guard.engine) as connection:  # looked through for long: nobody's hold waits for it
             is_hers = may_hold(connection, upload, guard.key)
         if is_hers:
-            with guard.transaction() as connection:
-                connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": upload.id})
+            guard.do(partial(_delete_upload, upload_id=upload.id))
+
+
+def _delete_upload(connection: Connection, upload_id: UUID) -> None:
+    connection.execute(text("DELETE FROM predictq.uploads WHERE id = :id"), {"id": upload_id})
 
 
 def uploads_with(engine: Engine, key: ClientKey) -> list[Any]:

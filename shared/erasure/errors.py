@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from uuid import UUID
 
 from shared.errors import PredictqError
@@ -56,20 +58,64 @@ _HELD = {
 
 
 class NoHashSecret(ErasureError):
-    """The secret of the hashes that are kept outside the database is not there."""
+    """The secret of the hashes that are kept outside the database is not there, or none."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None = None) -> None:
+        """`file` is where it should be; None where no directory is set."""
+        found = "is missing" if file is None else f"cannot be read from {file}"
         super().__init__(
-            "The secret that erased keys are hashed with is missing: set PREDICTQ_ERASURE_DIRECTORY for the upkeep "
-            "process to the directory that holds erasures.secret, and start the replay again."
+            f"The secret that erased keys are hashed with {found}: set PREDICTQ_ERASURE_DIRECTORY for the upkeep "
+            "process to the directory that holds erasures.secret, or put that file back from its backup; then start "
+            "the replay again. An erasure goes on by itself."
+        )
+
+
+class OtherHashSecret(ErasureError):
+    """Lines of a log were hashed with another secret than the one that is there."""
+
+    def __init__(self, wanted: str, found: str) -> None:
+        """The fingerprints of both."""
+        super().__init__(
+            f"These lines were hashed with another secret (its fingerprint is {wanted}) than the erasures.secret that "
+            f"is in PREDICTQ_ERASURE_DIRECTORY of the upkeep process ({found}), so nobody was looked for. Put the "
+            "erasures.secret there that was backed up with this log, keep the other one beside it, and start the "
+            "replay again."
+        )
+
+
+class ErasureLogUnwritable(ErasureError):
+    """The hash of an erased client cannot be kept. The erasure stays open."""
+
+    def __init__(self, file: Path, cause: OSError) -> None:
+        super().__init__(
+            f"The hash of an erased client cannot be written to {file} ({cause.strerror or type(cause).__name__}), so "
+            "the erasure waits. See that there is room and that the upkeep process may write there, or set "
+            "PREDICTQ_ERASURE_DIRECTORY for it to another directory; the erasure goes on by itself."
         )
 
 
 class ErasureLogRefused(ErasureError):
-    """A line of a log of erasures cannot be read."""
+    """Lines of a log of erasures cannot be read."""
 
-    def __init__(self, line: int) -> None:
-        super().__init__(f"Line {line} is none of a log of erasures. Nothing was started.")
+    def __init__(self, lines: Sequence[int]) -> None:
+        """Their numbers, from 1."""
+        named = numbers_text(lines)
+        super().__init__(
+            f"{named} {'is' if len(lines) == 1 else 'are'} none of a log of erasures. Nothing was started. If the "
+            "rest is to be replayed all the same: --skip-bad-lines."
+        )
+
+
+def numbers_text(lines: Sequence[int]) -> str:
+    """As "Line 3", or "Lines 3, 4 and 9"; the first ten of many."""
+    if len(lines) == 1:
+        return f"Line {lines[0]}"
+    if len(lines) > _MOST_NAMED:
+        return f"Lines {', '.join(map(str, lines[:_MOST_NAMED]))} and {len(lines) - _MOST_NAMED:,} more"
+    return f"Lines {', '.join(map(str, lines[:-1]))} and {lines[-1]}"
+
+
+_MOST_NAMED = 10
 
 
 class ErasureInterrupted(ErasureError):
@@ -81,3 +127,26 @@ class ErasureInterrupted(ErasureError):
             f"Erasure {erasure_id} was interrupted ({type(cause).__name__}{f', SQLSTATE {code}' if code else ''}); "
             "it goes on where it stopped."
         )
+
+
+class ErasureBlocked(ErasureError):
+    """Another session keeps a lock that an erasure needs. It is resumed where it stopped."""
+
+    def __init__(self, erasure_id: UUID) -> None:
+        super().__init__(
+            f"Erasure {erasure_id} waits for a lock that another session holds; it goes on by itself. {_LOOK}"
+        )
+
+
+class ErasuresWait(ErasureError):
+    """Several erasures could not go on."""
+
+    def __init__(self, problems: Sequence[ErasureError]) -> None:
+        super().__init__(f"{len(problems)} erasures wait. The first: {problems[0]}")
+
+
+_LOOK = (
+    "Where one has been forgotten, SELECT pid, application_name, state, xact_start FROM pg_stat_activity WHERE "
+    "xact_start IS NOT NULL ORDER BY xact_start shows it, the oldest first."
+)
+WAITS_FOR_OLDER = f"The erasure waits for a transaction that is older than it and accepts work. {_LOOK}"

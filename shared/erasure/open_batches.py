@@ -7,6 +7,7 @@ ends with the error `erased` (`predictq.finish` writes it).
 from __future__ import annotations
 
 import time
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
@@ -14,9 +15,8 @@ from sqlalchemy import Connection, Engine, text
 from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.request_rows import erase_requests, note_jobs
-from shared.postgres.engine import autocommit, transaction
-
-UPKEEP = text("SET LOCAL predictq.upkeep = 'on'")
+from shared.postgres.engine import autocommit
+from shared.retention.statements import insist, upkeep_transaction
 
 
 def restart_plans(engine: Engine, key: ClientKey) -> int:
@@ -25,7 +25,11 @@ def restart_plans(engine: Engine, key: ClientKey) -> int:
     Whoever writes pages of a plan holds its row: what was planned before is committed, and nothing follows.
     A plan that goes on after her key goes on after the one before, so that hers is not kept.
     """
-    with transaction(engine) as connection:
+    return insist(partial(_restart_plans, engine, key))
+
+
+def _restart_plans(engine: Engine, key: ClientKey) -> int:
+    with upkeep_transaction(engine) as connection:
         plans = connection.execute(_LOCK_PLANS, {"source_id": key.source.id}).all()
         for plan in plans:
             connection.execute(_RESTART_PLAN, {"id": plan.id})
@@ -92,8 +96,8 @@ def erase_open_batch(guard: HoldGuard, batch_id: int) -> bool:
 
     Raises ClientHeld.
     """
-    with guard.transaction() as connection:
-        connection.execute(UPKEEP)
+
+    def erase(connection: Connection) -> bool:
         if connection.execute(_LOCK, {"id": batch_id}).first() is None:
             return False
         erased = erase_requests(connection, guard.key, batch_id)
@@ -101,7 +105,9 @@ def erase_open_batch(guard: HoldGuard, batch_id: int) -> bool:
             connection.execute(_HAND_OUT_ANEW, {"id": batch_id, "rows": list(erased.rows)})
             note_jobs(connection, guard.erasure_id, erased.job_ids)
             connection.execute(_COUNT, {"id": str(guard.erasure_id), "answers": len(erased.rows)})
-    return True
+        return True
+
+    return guard.do(erase)
 
 
 _LOCK = text("SELECT FROM predictq.prediction_batches WHERE id = :id FOR UPDATE")

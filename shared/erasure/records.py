@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from shared.erasure.client_holds import refuse_held
 from shared.erasure.errors import ClientKeyRefused, ErasureUnknown
+from shared.erasure.kept_hashes import KeptLine
 from shared.erasure.keys import ClientKey
 from shared.erasure.naming import names_client
 
@@ -87,17 +88,19 @@ INSERT INTO predictq.erasures (id, source_id, client_key, reason, actor) VALUES 
 """)
 
 
-def request_replay(
-    connection: Connection, wanted: Sequence[tuple[str, str]], *, reason: str, actor: str
-) -> ErasureRecord:
-    """Ask for the erasure of everybody whose hash, kept outside the database, is among `wanted` (source, hash)."""
+def request_replay(connection: Connection, wanted: Sequence[KeptLine], *, reason: str, actor: str) -> ErasureRecord:
+    """Ask for the erasure of everybody whose hash, kept outside the database, is among `wanted`."""
     replay_id = uuid7()
     connection.execute(
         _INSERT_REPLAY,
-        {"id": str(replay_id), "wanted": [f"{digest} {source}" for source, digest in wanted], "reason": reason,
-         "actor": actor},
+        {"id": str(replay_id), "wanted": list(map(_wanted_text, wanted)), "reason": reason, "actor": actor},
     )  # fmt: skip
     return read_erasure(connection, replay_id)
+
+
+def _wanted_text(line: KeptLine) -> str:
+    made_with = "" if line.secret is None else f":{line.secret}"
+    return f"{line.hash}{made_with} {line.source}"
 
 
 _INSERT_REPLAY = text("""

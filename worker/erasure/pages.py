@@ -13,7 +13,6 @@ from sqlalchemy import Connection, text
 
 from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
-from shared.erasure.open_batches import UPKEEP
 from shared.erasure.request_rows import erase_requests, mark_for_compaction, note_jobs
 from shared.logging import get_logger
 from shared.pages.errors import PageDamaged
@@ -35,8 +34,8 @@ def erase_page(guard: HoldGuard, hashes: HashKeys, secret: bytes, batch_id: int)
     Raises ClientHeld.
     """
     erasure_id, key = guard.erasure_id, guard.key
-    with guard.transaction() as connection:
-        connection.execute(UPKEEP)
+
+    def erase(connection: Connection) -> int:
         # After a crash of the server the last pages may be as they were, and so may the place where this stands.
         connection.execute(text("SET LOCAL synchronous_commit = off"))
         erased = erase_requests(connection, key, batch_id)
@@ -50,7 +49,9 @@ def erase_page(guard: HoldGuard, hashes: HashKeys, secret: bytes, batch_id: int)
         connection.execute(
             _ADVANCE, {"id": str(erasure_id), "batch_id": batch_id, "pages": min(rows, 1), "answers": rows}
         )
-    return rows
+        return rows
+
+    return guard.do(erase)
 
 
 _UNHASH = text("DELETE FROM predictq.key_hashes WHERE hash = :hash AND batch_id = :batch_id")

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
-from shared.erasure.errors import ErasureInterrupted, NoHashSecret
-from shared.erasure.kept_hashes import KeptHashes
-from shared.postgres.engine import transaction
+from shared.erasure.errors import ErasureBlocked, ErasureInterrupted, NoHashSecret, OtherHashSecret
+from shared.erasure.kept_hashes import HashSecret, KeptHashes
+from shared.errors import DatabaseBlocked
+from shared.retention.statements import insist, upkeep_transaction
 
 _PAGES = 20  # gone through in one transaction
 
@@ -25,14 +27,16 @@ Wanted = Mapping[str, frozenset[str]]  # hashes by source
 def replay(engine: Engine, kept: KeptHashes | None, replay_id: UUID) -> bool:
     """Go through all keys, from where an earlier call stopped. True at its end.
 
-    Without the secret the replay fails, and says so. Raises ErasureInterrupted, DatabaseUnavailable.
+    Without the secret that made the hashes the replay fails, and says so. Raises ErasureError, DatabaseUnavailable.
     """
     try:
-        while _go_through_pages(engine, kept, replay_id):
+        while insist(partial(_go_through_pages, engine, kept, replay_id)):
             pass
-    except NoHashSecret as error:
-        with transaction(engine) as connection:
+    except (NoHashSecret, OtherHashSecret) as error:
+        with upkeep_transaction(engine) as connection:
             connection.execute(_END, {"id": str(replay_id), "status": "failed", "error": str(error)})
+    except DatabaseBlocked:
+        raise ErasureBlocked(replay_id) from None
     except SQLAlchemyError as error:
         raise ErasureInterrupted(replay_id, error) from None
     return True
@@ -42,14 +46,14 @@ def _go_through_pages(engine: Engine, kept: KeptHashes | None, replay_id: UUID) 
     """The next pages, in one transaction; False once there are none."""
     if kept is None:
         raise NoHashSecret
-    kept.secret()
-    with transaction(engine) as connection:
+    secret = kept.secret()  # anew each time: somebody may have put another one in its place
+    with upkeep_transaction(engine) as connection:
         row = connection.execute(_READ, {"id": str(replay_id)}).one_or_none()
         if row is None:
             return False
-        wanted = _by_source(row.wanted)
+        wanted = _by_source(row.wanted, secret.fingerprint)
         pages = connection.execute(_KEYS, {"after": row.position, "limit": _PAGES}).all()
-        found = {(page.source, key) for page in pages for key in _found(kept, wanted, page.source, page.keys)}
+        found = {(page.source, key) for page in pages for key in _found(secret, wanted, page.source, page.keys)}
         added = 0  # who came up on earlier pages, too, waits for her erasure already
         for source, key in sorted(found):
             values = {"id": str(uuid7()), "replay_id": str(replay_id), "source": source, "key": key}
@@ -61,20 +65,24 @@ def _go_through_pages(engine: Engine, kept: KeptHashes | None, replay_id: UUID) 
         return bool(pages)
 
 
-def _by_source(wanted: Iterable[str]) -> Wanted:
+def _by_source(wanted: Iterable[str], fingerprint: str) -> Wanted:
+    """Raises OtherHashSecret where a line says that another secret made it."""
     by_source: dict[str, set[str]] = defaultdict(set)
     for line in wanted:
-        digest, _, source = line.partition(" ")
+        hashed, _, source = line.partition(" ")
+        digest, _, made_with = hashed.partition(":")
+        if made_with and made_with != fingerprint:
+            raise OtherHashSecret(made_with, fingerprint)
         by_source[source].add(digest)
     return {source: frozenset(digests) for source, digests in by_source.items()}
 
 
-def _found(kept: KeptHashes, wanted: Wanted, source: str, keys: Iterable[str | None]) -> set[str]:
+def _found(secret: HashSecret, wanted: Wanted, source: str, keys: Iterable[str | None]) -> set[str]:
     """The keys whose hash is wanted."""
     digests = wanted.get(source)
     if not digests:
         return set()
-    return {key for key in set(keys) if key is not None and kept.hash_of(source, key) in digests}
+    return {key for key in set(keys) if key is not None and secret.hash_of(source, key) in digests}
 
 
 _READ = text("""
@@ -98,7 +106,8 @@ WHERE e.id = :replay_id AND (s.id IS NOT NULL OR :source = '') AND NOT EXISTS (
 """)
 _ADVANCE = text("""
 UPDATE predictq.erasures
-SET status = 'running', position = :position, pages = pages + :pages, answers = answers + :found WHERE id = :id
+SET status = 'running', position = :position, pages = pages + :pages, answers = answers + :found, error = NULL
+WHERE id = :id
 """)
 _END = text("""
 UPDATE predictq.erasures

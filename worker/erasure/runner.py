@@ -8,25 +8,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import psycopg2
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.audit.writing import record_act
 from shared.erasure.client_holds import HoldGuard
 from shared.erasure.elsewhere import delete_uploads, erase_elsewhere
-from shared.erasure.errors import ClientHeld, ErasureInterrupted
+from shared.erasure.errors import ClientHeld, ErasureBlocked, ErasureInterrupted
 from shared.erasure.find import hashed_pages, unhashed_pages
 from shared.erasure.kept_hashes import KeptHashes
 from shared.erasure.keys import ClientKey, source_by_id, stored_key
 from shared.erasure.open_batches import erase_open_batch, restart_plans, settle
 from shared.erasure.records import read_erasure
+from shared.errors import DatabaseBlocked
 from shared.installation import read_installation
 from shared.logging import get_logger
 from shared.pages.key_hash import hash_keys
-from shared.postgres.engine import transaction
+from shared.retention.statements import insist, upkeep_transaction
 from worker.erasure.pages import erase_page
 
 log = get_logger(__name__)
@@ -52,7 +54,7 @@ class Eraser:
         self._kept = kept
         self._patience = patience_seconds
         self._stopped = threading.Event()
-        with transaction(engine) as connection:
+        with upkeep_transaction(engine) as connection:
             self._secret = read_installation(connection).hash_secret
 
     def stop(self) -> None:
@@ -63,8 +65,17 @@ class Eraser:
         """Do what is left of one erasure. False where it must be called again later, or was stopped.
 
         A hold that has come ends it as failed, before it takes anything more.
-        Raises ErasureInterrupted, whose text and context tell nothing of the client, and DatabaseUnavailable.
+        Raises ErasureError, whose text and context tell nothing of the client, and DatabaseUnavailable.
         """
+        try:
+            return self._erase(erasure_id)
+        except DatabaseBlocked:
+            raise ErasureBlocked(erasure_id) from None
+        except (SQLAlchemyError, psycopg2.Error, ValueError, TypeError, LookupError, OSError) as error:
+            # The text of such an error may repeat a value of its statement, or of the page.
+            raise ErasureInterrupted(erasure_id, error) from None
+
+    def _erase(self, erasure_id: UUID) -> bool:
         try:
             person = self._begin(erasure_id)
             while person is not None and not self._stopped.is_set():
@@ -74,20 +85,18 @@ class Eraser:
         except ClientHeld as held:
             self._end_held(erasure_id, held)
             return True
-        except (SQLAlchemyError, psycopg2.Error, ValueError, TypeError, LookupError, OSError) as error:
-            # The text of such an error may repeat a value of its statement, or of the page.
-            raise ErasureInterrupted(erasure_id, error) from None
         return person is None
 
     def _begin(self, erasure_id: UUID) -> Person | None:
         person = self._read(erasure_id)
+        if person is not None and self._kept is not None:
+            self._kept.check()  # else all of her would go, and nothing say so after a restore
         if person is not None and person.step == "open batches":
-            with person.guard.transaction() as connection:
-                connection.execute(_RUNNING, {"id": str(erasure_id)})
+            person.guard.do(partial(_run, erasure_id=erasure_id))
         return person
 
     def _read(self, erasure_id: UUID) -> Person | None:
-        with transaction(self._engine) as connection:
+        with upkeep_transaction(self._engine) as connection:
             row = connection.execute(_OPEN, {"id": str(erasure_id)}).one_or_none()
             if row is None:
                 return None
@@ -102,7 +111,7 @@ class Eraser:
         if last is None:
             log.info("erasure waits for older transactions", erasure_id=str(person.id))
             return False
-        with transaction(self._engine) as connection:
+        with upkeep_transaction(self._engine) as connection:
             batches = unhashed_pages(connection, person.key, up_to=last)
         for batch_id in batches:
             erase_open_batch(person.guard, batch_id)
@@ -110,7 +119,7 @@ class Eraser:
 
     def _pages(self, person: Person) -> bool:
         key, last = person.key, person.last_batch_id or 0
-        with transaction(self._engine) as connection:
+        with upkeep_transaction(self._engine) as connection:
             hashed = hashed_pages(connection, key.hash(self._secret), after=person.position, up_to=last)
             cancelled = unhashed_pages(connection, key, after=person.position, up_to=last)
         hashes = hash_keys(self._secret, key.source.id)
@@ -133,31 +142,39 @@ class Eraser:
         return True
 
     def _go_on(self, person: Person, step: str, *, last_batch_id: int | None = None) -> bool:
-        with transaction(self._engine) as connection:
-            connection.execute(
-                _NEXT_STEP, {"id": str(person.id), "from": person.step, "to": step, "last_batch_id": last_batch_id}
-            )
+        values = {"id": str(person.id), "from": person.step, "to": step, "last_batch_id": last_batch_id}
+
+        def note_step() -> None:
+            with upkeep_transaction(self._engine) as connection:
+                connection.execute(_NEXT_STEP, values)
+
+        insist(note_step)
         return True
 
     def _end_held(self, erasure_id: UUID, held: ClientHeld) -> None:
-        with transaction(self._engine) as connection:
+        with upkeep_transaction(self._engine) as connection:
             record = read_erasure(connection, erasure_id)
         erased = None if record.status == "queued" else record.answers
         self._end(erasure_id, "failed", str(ClientHeld(held.hold_id, held.kind, erased=erased)))
 
     def _end(self, erasure_id: UUID, status: str, error: str | None) -> None:
-        with transaction(self._engine) as connection:
-            connection.execute(_EMPTY_JOBS, {"id": str(erasure_id)})
-            row = connection.execute(_END, {"id": str(erasure_id), "status": status, "error": error}).one_or_none()
-            if row is not None:
-                record_act(
-                    connection,
-                    "upkeep",
-                    "upkeep",
-                    _ENDINGS[status],
-                    object=str(erasure_id),
-                    after={"pages": row.pages, "answers": row.answers},
-                )
+        def note_end() -> None:
+            with upkeep_transaction(self._engine) as connection:
+                _note_end(connection, erasure_id, status, error)
+
+        insist(note_end)
+
+
+def _run(connection: Connection, erasure_id: UUID) -> None:
+    connection.execute(_RUNNING, {"id": str(erasure_id)})
+
+
+def _note_end(connection: Connection, erasure_id: UUID, status: str, error: str | None) -> None:
+    connection.execute(_EMPTY_JOBS, {"id": str(erasure_id)})
+    row = connection.execute(_END, {"id": str(erasure_id), "status": status, "error": error}).one_or_none()
+    if row is not None:
+        after = {"pages": row.pages, "answers": row.answers}
+        record_act(connection, "upkeep", "upkeep", _ENDINGS[status], object=str(erasure_id), after=after)
 
 
 _STEPS: dict[str, Callable[[Eraser, Person], bool]] = {
@@ -173,9 +190,10 @@ _OPEN = text("""
 SELECT id, source_id, client_key, step, position, last_batch_id FROM predictq.erasures
 WHERE id = :id AND kind = 'person' AND status IN ('queued', 'running')
 """)
-_RUNNING = text("UPDATE predictq.erasures SET status = 'running' WHERE id = :id AND status = 'queued'")
+_RUNNING = text("UPDATE predictq.erasures SET status = 'running', error = NULL WHERE id = :id AND status = 'queued'")
 _NEXT_STEP = text("""
-UPDATE predictq.erasures SET step = :to, position = 0, last_batch_id = coalesce(:last_batch_id, last_batch_id)
+UPDATE predictq.erasures
+SET step = :to, position = 0, last_batch_id = coalesce(:last_batch_id, last_batch_id), error = NULL
 WHERE id = :id AND step = :from
 """)
 _EMPTY_JOBS = text("DELETE FROM predictq.erasure_jobs WHERE erasure_id = :id")

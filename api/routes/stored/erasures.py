@@ -16,6 +16,7 @@ from api.http.openapi import PROBLEMS
 from api.http.root_path import rooted
 from api.schemas import erasures as schemas
 from shared.erasure.errors import ErasureUnknown
+from shared.erasure.kept_hashes import KeptLine
 from shared.erasure.keys import ClientKey, client_key, read_source
 from shared.erasure.other_sources import OtherSource, other_sources
 from shared.erasure.records import ErasureRecord, list_erasures, read_erasure, request_erasure, request_replay
@@ -59,7 +60,7 @@ async def replay(
     request: Request, response: Response, services: CurrentServices, caller: AdminCaller, body: schemas.ReplayOrder
 ) -> schemas.Erasure:
     """Find everybody whose hash is given among the keys that are held, and erase them. Needs an admin key."""
-    wanted = [(line.source, line.hash) for line in body.erased]
+    wanted = [KeptLine(line.source, line.hash, line.secret) for line in body.erased]
 
     def ask(connection: Connection) -> ErasureRecord:
         asked = request_replay(connection, wanted, reason=body.reason, actor=caller.actor)

@@ -111,42 +111,65 @@ def list_(
     ]  # fmt: skip
     headers = ("erasure", "", "source", "status", "pages", "answers", "asked (UTC)", "compacted (UTC)", "reason")
     say_table(headers, rows, right=frozenset({"pages", "answers"}))
+    for item in found:
+        if item["error"]:
+            remark(plain_text(f"{item['id']} {'failed' if item['status'] == 'failed' else 'waits'}: {item['error']}"))
 
 
 @app.command()
 def replay(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="An erasures.log.")],
     reason: Reason = "restore from a backup",
+    skip_bad_lines: Annotated[
+        bool,
+        typer.Option("--skip-bad-lines", help="Go on without lines that cannot be read, as a full disk left them."),
+    ] = False,
     api_url: ApiUrl = None,
     api_key: ApiKeyText = None,
     as_json: AsJson = False,
 ) -> int:
     """Erase again, after a restore from a backup, everybody whose hash is in the file."""
-    from shared.erasure.kept_hashes import read_log  # noqa: PLC0415 - needs SQLAlchemy, which `--help` must not wait for
-
-    lines = [{"source": source, "hash": digest} for source, digest in read_log(file.read_text("utf-8").splitlines())]
-    if not lines:
-        raise FileRefused(f"{file} holds no line")
+    parts = _replay_parts(file, skip_bad=skip_bad_lines)
     with api_client(api_url, api_key, quiet=as_json) as http:
         ended = [
             _ended(http, http.call("POST", "/v1/erasures/replay", {"erased": part, "reason": reason})["id"])
-            for part in (lines[n : n + LINES_AT_ONCE] for n in range(0, len(lines), LINES_AT_ONCE))
+            for part in parts
         ]
     if as_json:
         say_json(ended)
-    for item in () if as_json else ended:
-        say(_replayed(item) if item["status"] == "done" else plain_text(item["error"]))
+    for item, part in () if as_json else zip(ended, parts, strict=True):
+        done = item["status"] == "done"
+        say(_replayed(item, is_secret_known="secret" in part[0]) if done else plain_text(item["error"]))
     return ExitStatus.DONE if all(item["status"] == "done" for item in ended) else ExitStatus.NOT_SUCCEEDED
 
 
-def _replayed(item: Mapping[str, Any]) -> str:
-    """Who was found. Nobody may mean that another secret made the hashes, which nothing else would tell."""
+def _replay_parts(file: Path, *, skip_bad: bool) -> list[list[dict[str, str]]]:
+    """The lines of a log as calls take them. Each secret has calls of its own: those of another one fail alone."""
+    from shared.erasure.errors import numbers_text  # noqa: PLC0415
+    from shared.erasure.kept_hashes import bad_lines, read_log  # noqa: PLC0415 - needs SQLAlchemy: `--help` must not wait
+
+    written = file.read_text("utf-8", errors="replace").splitlines()
+    lines = read_log(written, skip_bad=skip_bad)
+    if bad := bad_lines(written):
+        remark(f"{numbers_text(bad)} left out: whoever stood there is not erased again")
+    if not lines:
+        raise FileRefused(f"{file} holds no line")
+    by_secret: dict[str | None, list[dict[str, str]]] = {}
+    for line in lines:
+        wanted = {name: value for name, value in line._asdict().items() if value is not None}
+        by_secret.setdefault(line.secret, []).append(wanted)
+    return [part[n : n + LINES_AT_ONCE] for part in by_secret.values() for n in range(0, len(part), LINES_AT_ONCE)]
+
+
+def _replayed(item: Mapping[str, Any], *, is_secret_known: bool) -> str:
+    """Who was found. Of old lines nobody may mean that another secret made them, which nothing else would tell."""
     gone_through = f"{count_of(item['pages'], 'page')} gone through"
     if item["answers"]:
         return f"{count_of(item['answers'], 'person')} found again, {gone_through}; the upkeep process erases them"
+    same_file = "the erasures.secret of the upkeep process is the one that was kept with this log, and that "
     return (
-        f"nobody found again, {gone_through}. If somebody should be there, see that the erasures.secret of the upkeep "
-        "process is the one that was kept with this log, and that the source has the name that it had"
+        f"nobody found again, {gone_through}. If somebody should be there, see that "
+        f"{'' if is_secret_known else same_file}the source has the name that it had"
     )
 
 
@@ -179,11 +202,13 @@ def _compact(*, quiet: bool, under: str = "the sources that they were erased fro
 
 
 def _ended(http: ApiClient, erasure_id: str) -> dict[str, Any]:
-    polls = 0
+    polls, told = 0, None
     while (erasure := http.call("GET", f"/v1/erasures/{erasure_id}"))["status"] not in ("done", "failed"):
         polls += 1
         if polls == _POLLS_UNTOLD and erasure["status"] == "queued":
             remark("waiting for the upkeep process (predictq upkeep)")
+        if erasure["error"] != told and (told := erasure["error"]):
+            remark(plain_text(told))
         time.sleep(POLL_SECONDS)
     return erasure
 

@@ -118,14 +118,23 @@ COMMENT ON FUNCTION predictq.note_full_partitions IS 'Note as closed what batch 
 CREATE FUNCTION predictq.close_batch_partition() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    reached bigint := (SELECT last_value FROM predictq.batch_ids);
-    next_first bigint := (SELECT min(first_batch_id) FROM predictq.partitions
-                          WHERE parent = 'batch_outputs' AND first_batch_id > reached);
+    next_id bigint;
+    next_first bigint;
 BEGIN
+    -- One after the other: who had read before another's closing would set the ids back to before it.
+    PERFORM pg_advisory_xact_lock(1886545155);
+    next_id := (SELECT last_value + is_called::integer FROM predictq.batch_ids);
+    next_first := (SELECT min(first_batch_id) FROM predictq.partitions
+                   WHERE parent = 'batch_outputs' AND first_batch_id >= next_id);
     IF next_first IS NULL THEN
         RETURN NULL;
     END IF;
-    PERFORM setval('predictq.batch_ids', next_first);
+    -- Never set back: behind an id that others draw meanwhile. Near the end of the range they are drawn one by one.
+    PERFORM setval('predictq.batch_ids', next_first) FROM predictq.batch_ids WHERE last_value < next_first - 10000;
+    IF NOT FOUND THEN
+        PERFORM nextval('predictq.batch_ids')
+        FROM predictq.batch_ids, generate_series(last_value + is_called::integer, next_first);
+    END IF;
     PERFORM predictq.note_full_partitions();
     RETURN next_first;
 END $$;

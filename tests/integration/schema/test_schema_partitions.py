@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from shared.postgres.engine import transaction
 from shared.status import Queue
 from tests.integration.jobs.jobs_support import answer, take
-from tests.support import add_clients, add_model, submit_bulk, submit_singles
+from tests.support import add_clients, add_model, submit_bulk, submit_singles, wait_until
 
 
 def run(engine: Engine, *statements: str) -> None:
     with transaction(engine) as connection:
         for statement in statements:
             connection.execute(text(statement))
+
+
+def run_on(connection: Connection, statement: str) -> None:
+    connection.execute(text(statement))
+    connection.commit()
 
 
 def one(engine: Engine, query: str) -> object:
@@ -102,3 +110,54 @@ def test_work_goes_on_in_the_next_partition(engine: Engine, closes: bool) -> Non
         answer(engine, take(engine))
     assert one(engine, "SELECT count(*) FROM predictq.jobs WHERE status = 'succeeded'") == 2
     assert one(engine, "SELECT count(DISTINCT tableoid) FROM predictq.batch_outputs") == (2 if closes else 1)
+
+
+def test_a_closing_that_waits_sets_no_id_back(engine: Engine) -> None:
+    """As `predictq compact` beside the upkeep: ids that are drawn after another closing meanwhile do not come again."""
+    draw = text("SELECT max(nextval('predictq.batch_ids')) FROM generate_series(1, :many)")
+    with ThreadPoolExecutor(1) as pool, engine.connect() as other, engine.connect() as closer:
+        pid = closer.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other.execute(text("LOCK TABLE predictq.partitions IN ACCESS EXCLUSIVE MODE"))
+        closing = pool.submit(run_on, closer, "SELECT predictq.close_batch_partition()")
+        waits = text("SELECT count(*) > 0 FROM pg_locks WHERE pid = :pid AND NOT granted")
+        wait_until(lambda: bool(other.execute(waits, {"pid": pid}).scalar_one()), what="the closing")
+        last = other.execute(draw, {"many": 1_000_010}).scalar_one()
+        other.commit()
+        closing.result(timeout=60)
+    next_id = one(engine, "SELECT nextval('predictq.batch_ids')")
+    assert isinstance(next_id, int)
+    assert next_id > last
+
+
+def test_closings_at_once_go_no_further_than_there_are_partitions(engine: Engine) -> None:
+    """Each reads anew how far the one before went; where there is no range to go on in, it does nothing."""
+    with ThreadPoolExecutor(2) as pool:
+        ranges = one(engine, "SELECT count(*) FROM predictq.partitions WHERE parent = 'batch_outputs'")
+        assert isinstance(ranges, int)
+        closings = [pool.submit(one, engine, "SELECT predictq.close_batch_partition()") for _ in range(ranges + 2)]
+        firsts = [closing.result(timeout=120) for closing in closings]
+    gone_on_at = [first for first in firsts if first is not None]
+    assert len(set(gone_on_at)) == len(gone_on_at) == ranges - 1
+    assert one(engine, "SELECT last_value FROM predictq.batch_ids") == max(gone_on_at)
+
+
+def test_a_closing_beside_calls_gives_no_id_twice(engine: Engine) -> None:
+    """Ids that are drawn while a range is closed, at its very end even, are nobody else's."""
+    run(engine, "SELECT setval('predictq.batch_ids', 999900)")
+    drawn: list[int] = []
+    ended = threading.Event()
+
+    def draw() -> None:
+        with engine.connect() as connection:
+            while not ended.is_set():
+                drawn.extend(connection.execute(text("SELECT nextval('predictq.batch_ids')")).scalars())
+
+    with ThreadPoolExecutor(1) as pool:
+        drawing = pool.submit(draw)
+        wait_until(lambda: len(drawn) > 20, what="ids")
+        for _ in range(3):
+            run(engine, "SELECT predictq.close_batch_partition()")
+        ended.set()
+        drawing.result(timeout=30)
+    assert drawn == sorted(set(drawn))
+    assert drawn[-1] > 2_000_000

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -14,7 +16,7 @@ from uuid_utils.compat import uuid7
 from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
 from shared.database_role import DatabaseRole
-from shared.erasure.kept_hashes import LOG_NAME, KeptHashes, read_log
+from shared.erasure.kept_hashes import LOG_NAME, SECRET_NAME, KeptHashes, read_log
 from shared.erasure.keys import ClientKey
 from shared.logging import configure_logging
 from shared.postgres.engine import transaction
@@ -239,7 +241,7 @@ def test_a_replay_finds_the_erased_again(gateway: Gateway, engine: Engine, score
     log = (tmp_path / LOG_NAME).read_text()
     assert str(PERSON) not in log
     assert "ZQXJ" not in log
-    erased = [{"source": source, "hash": digest} for source, digest in read_log(log.splitlines())]
+    erased = [line._asdict() for line in read_log(log.splitlines())]
     answer = gateway.post("/v1/erasures/replay", json={"erased": erased, "reason": "restore"})
     assert answer.status_code == 202
     assert ErasureDuty(tmp_path).run(as_upkeep(engine)) == "3 erasures ended"
@@ -261,6 +263,33 @@ def test_a_replay_without_the_secret_fails(gateway: Gateway, engine: Engine, tmp
     assert failed["status"] == "failed"
     assert "PREDICTQ_ERASURE_DIRECTORY" in failed["error"]
     assert line["hash"] not in everything(engine)
+
+
+def test_a_replay_with_another_secret_fails(gateway: Gateway, engine: Engine, tmp_path: Path) -> None:
+    """It would find nobody and say that it was done. Put back beside the running process, the right one finds her."""
+    first, second = tmp_path / "backup", tmp_path / "restored"
+    duty = ErasureDuty(second)
+    KeptHashes(second).keep("clients", "1")
+    KeptHashes(first).keep("clients", str(PERSON))
+    add_page(engine, key_of(engine).source.id or 0, "int8", [PERSON, 7])
+    (line,) = read_log((first / LOG_NAME).read_text().splitlines())
+
+    def replay() -> dict[str, Any]:
+        place = gateway.post("/v1/erasures/replay", json={"erased": [line._asdict()], "reason": "r"}).headers[
+            "Location"
+        ]
+        duty.run(as_upkeep(engine))
+        return dict(gateway.get(place).json())
+
+    failed = replay()
+    assert (failed["status"], failed["pages"]) == ("failed", 0)
+    assert line.secret in failed["error"]
+    assert KeptHashes(second).secret().fingerprint in failed["error"]
+    assert "Put the erasures.secret there" in failed["error"]
+    shutil.copy(first / SECRET_NAME, second)
+    done = replay()
+    assert (done["status"], done["answers"]) == ("done", 1)
+    assert not places(engine, key_of(engine))
 
 
 @pytest.mark.usefixtures("own_logging")
@@ -303,18 +332,3 @@ def test_no_log_names_her(
     assert str(PERSON) not in "".join(audit)
     # PostgreSQL would quote the row of a failed constraint, but for how `up` and compose set it up.
     assert str(PERSON) not in postgres.log_path.read_text(errors="replace")
-
-
-def test_kept_hashes(tmp_path: Path) -> None:
-    """The secret is made once and is private; hashes depend on source and key; nonsense in a log is refused by line."""
-    kept = KeptHashes(tmp_path)
-    kept.keep("clients", "5")
-    KeptHashes(tmp_path).keep("clients", "5")
-    lines = (tmp_path / LOG_NAME).read_text().splitlines()
-    assert len(lines) == 2
-    assert read_log(lines) == [("clients", kept.hash_of("clients", "5"))]
-    assert len({kept.hash_of("clients", "5"), kept.hash_of("clients", "6"), kept.hash_of("other", "5")}) == 3
-    assert all(file.stat().st_mode & 0o777 == 0o600 for file in tmp_path.iterdir())
-    for nonsense in ("5", "{}", '{"source": "c", "hash": "zz"}', "[]"):
-        with pytest.raises(Exception, match="Line 2"):
-            read_log([lines[0], nonsense])

@@ -98,6 +98,13 @@ def test_a_person_goes_with_one_command(
         nonsense = tmp_path / "nonsense.log"
         nonsense.write_text("x\n")
         assert "Line 1" in run("erasures", "replay", str(nonsense), status=1).stderr
+        torn = tmp_path / "torn.log"  # as a full disk left it, and with a line of another secret
+        other = {"source": "clients", "hash": "0" * 64, "secret": "0" * 16}
+        torn.write_text(f"{json.dumps(other)}\nx\n{(tmp_path / LOG_NAME).read_text()}")
+        torn_replay = run("erasures", "replay", str(torn), "--skip-bad-lines", status=3)
+        assert "Line 2 left out" in torn_replay.stderr
+        assert "hashed with another secret" in torn_replay.stdout
+        assert re.search(r"found again, \d+ pages? gone through", torn_replay.stdout)
     log = upkeep.read_text()
     assert "erasures ended" in log
     assert str(PERSON) not in log

@@ -126,10 +126,11 @@ def test_a_replay_finds_who_had_no_source(gateway: Gateway, engine: Engine, scor
     load()
     erase(gateway, engine, tmp_path, no_source=True, client_id=NAME)
     load()  # as a restored backup would bring her back
-    ((source, digest),) = read_log((tmp_path / LOG_NAME).read_text().splitlines())
-    assert source == ""
-    line = {"source": source, "hash": digest}
-    place = gateway.post("/v1/erasures/replay", json={"erased": [line], "reason": "restore"}).headers["Location"]
+    (line,) = read_log((tmp_path / LOG_NAME).read_text().splitlines())
+    assert line.source == ""
+    place = gateway.post("/v1/erasures/replay", json={"erased": [line._asdict()], "reason": "restore"}).headers[
+        "Location"
+    ]
     ErasureDuty(tmp_path).run(as_upkeep(engine))
     replayed = gateway.get(place).json()
     assert (replayed["status"], replayed["answers"]) == ("done", 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,12 +12,15 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from shared.erasure.client_holds import HoldGuard
+from shared.erasure.errors import ErasureBlocked
 from shared.erasure.keys import ClientKey
 from shared.postgres.engine import transaction
+from shared.retention import statements
 from shared.retention.rules.holds import add_hold, release_hold
 from tests.integration.stored.erasure_support import PERSON, add_page, ask, erase, erasure, key_of, places
 from tests.roles import as_upkeep
 from tests.support import OWNER, add_clients, add_model
+from worker.erasure.duties import ErasureDuty
 from worker.erasure.runner import Eraser
 
 _HOLDS: dict[str, Callable[[Connection, UUID], int]] = {
@@ -125,4 +130,40 @@ def test_a_hold_on_another_client_changes_nothing(engine: Engine, key: ClientKey
     with transaction(engine) as connection:
         add_hold(connection, reason="r", actor="ann", client_key="1")
     assert erase(engine, key).status == "done"
+    assert _left(engine, key) == [[], [], []]
+
+
+_FORGOTTEN = {
+    "a hold": "LOCK TABLE predictq.holds IN ROW EXCLUSIVE MODE",
+    "her open batch": "SELECT FROM predictq.prediction_batches FOR UPDATE",
+    "her page": "SELECT FROM predictq.batch_requests FOR UPDATE",
+    "all jobs": "LOCK TABLE predictq.jobs IN ACCESS EXCLUSIVE MODE",
+}
+
+
+@pytest.mark.parametrize("what", _FORGOTTEN)
+def test_a_forgotten_session_stops_neither_the_upkeep_nor_new_holds(
+    engine: Engine, key: ClientKey, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The erasure gives up for this round and says what it waits for; nobody queues behind it for long."""
+    monkeypatch.setattr(statements, "_PAUSE_SECONDS", 0.05)
+    _store(engine, key)
+    asked = ask(engine, key)
+    duty, upkeep = ErasureDuty(None), as_upkeep(engine)
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as forgotten:
+            forgotten.execute(text(_FORGOTTEN[what]))
+            run = pool.submit(duty.run, upkeep)
+            while not run.done():
+                with transaction(engine) as connection:
+                    connection.execute(text("SET LOCAL lock_timeout = '500ms'"))
+                    add_hold(connection, reason="r", actor="ann", client_key="1")
+                time.sleep(0.05)
+            with pytest.raises(ErasureBlocked, match=f"{asked.id} waits .* pg_stat_activity"):
+                run.result()
+        waiting = erasure(engine, asked.id)
+        assert "pg_stat_activity" in (waiting.error or "")
+        assert duty.run(upkeep) == "1 erasures ended"
+    ended = erasure(engine, asked.id)
+    assert (ended.status, ended.error) == ("done", None)
     assert _left(engine, key) == [[], [], []]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.commands.models import comparing
+from devstack.services import Services
 from model.artefact import versions_of_file
 from model.requirements import requirements_of
+from shared.config import load_settings
 from tests.unit.models.test_models_of_boosters import lightgbm
 from tests.unit.models.test_models_of_others import FULL, LABELS, dumped
 
@@ -60,3 +63,18 @@ def test_a_release_that_is_needed_stands_for_one_that_is_not_stated() -> None:
         "# Python not stated",
         "scikit-learn==1.9.*",
     ]
+
+
+def test_paths_of_a_stack_are_meant_where_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its programs run in the folder of logs: a relative path would be one in there."""
+    monkeypatch.chdir(tmp_path)
+    addresses = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    settings = load_settings(database_url=addresses["DATABASE_URL"], redis_url=addresses["REDIS_URL"])
+    paths = ("ERASURE_DIRECTORY", "RETENTION_EXPORT_DIRECTORY", "SEAL_KEYS", "ENV_FILE")
+    given = {f"PREDICTQ_{name}": "kept/it" for name in paths} | {"PREDICTQ_PUBLIC_URL": "", "OWN": "kept/it"}
+    services = Services(settings, {**addresses, **given}, tmp_path / "logs")
+    for child in (services.gateway(1), services.worker(1), services.upkeep()):
+        assert {name: child.env[f"PREDICTQ_{name}"] for name in paths} == dict.fromkeys(paths, f"{tmp_path}/kept/it")
+        assert child.env["OWN"] == "kept/it"
+    without = Services(settings, {**addresses, "PREDICTQ_SEAL_KEYS": ""}, tmp_path / "logs").upkeep().env
+    assert without["PREDICTQ_SEAL_KEYS"] == ""

@@ -95,7 +95,9 @@ def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
     nobodys = {
         *(errors.PredictqError, errors.FenceLost),
         *(erasure_errors.ErasureError, erasure_errors.ErasureInterrupted),
-        *(erasure_errors.ErasureLogRefused, erasure_errors.NoHashSecret),
+        *(erasure_errors.ErasureLogRefused, erasure_errors.ErasureLogUnwritable),
+        *(erasure_errors.ErasureBlocked, erasure_errors.ErasuresWait),
+        *(erasure_errors.NoHashSecret, erasure_errors.OtherHashSecret),
         *(retention_errors.RetentionError, retention_errors.RetentionBusy),
         *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged, retention_errors.PeriodsChanged),
         retention_errors.ExportFailed,
