@@ -70,6 +70,16 @@ def relation(source: Source) -> str:
     return f"{quoted(source.schema)}.{quoted(source.relation)}"
 
 
+def hold(source: Source) -> str:
+    """What takes the lock of a source's relations, and reads nothing.
+
+    COPY takes its snapshot before its locks. Where it waits for a table that is being filled anew (TRUNCATE, DROP and
+    CREATE, a new type of a column), its snapshot is older than all rows there: it would find an empty table. Whoever
+    has waited before sees them, for in READ COMMITTED each statement has its own snapshot.
+    """
+    return f"SELECT FROM {relation(source)} c LIMIT 0; "
+
+
 def quoted(name: str) -> str:
     """A name as an identifier, whatever stands in it."""
     return '"' + name.replace('"', '""') + '"'

@@ -24,14 +24,14 @@ from shared.postgres.engine import autocommit, transaction
 from shared.sources.column import ROWS_METADATA
 from shared.sources.row_files import MOST_ROWS, keep_for_an_hour
 from shared.sources.source import Source, SourceColumn, get_source
-from shared.sources.sql import key_sql, relation
+from shared.sources.sql import hold, key_sql, relation
 from worker.errands.failures import ErrandRefused
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.columns import INTEGERS, plan_columns
 from worker.sources.csv_table import parse
 from worker.sources.failures import source_failure
 from worker.sources.reader import SourceReader
-from worker.sources.statements import hold, session
+from worker.sources.statements import session
 from worker.temporary_room import named_when_full
 
 _SECONDS = 1_500.0

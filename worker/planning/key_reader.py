@@ -18,14 +18,13 @@ from shared.postgres.engine import autocommit, driver_connection, make_engine
 from shared.postgres.source_time_outs import DEFAULTS, LOCK, STATEMENT, time_out
 from shared.sources.selection import check_filter, selection_query
 from shared.sources.source import Source
-from shared.sources.sql import SETTINGS
+from shared.sources.sql import SETTINGS, hold
 from worker.planning.failures import SourceStalled, source_failure
 from worker.planning.key_lines import CanonicalLine, canonical_line
 from worker.planning.spool import KeySpool
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
 from worker.sources.failures import source_failure as read_failure
-from worker.sources.statements import hold
 
 _PATIENCE_SECONDS = 5  # for which the source may wait for space in the spool, in all
 _CANCEL_EVERY_SECONDS = 0.2  # one that came before its statement has no effect

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 from shared.postgres.arrays import array_text
 from shared.postgres.source_time_outs import LOCK, STATEMENT, time_out
 from shared.sources.source import Source
-from shared.sources.sql import SETTINGS, KeySql, relation
+from shared.sources.sql import SETTINGS, KeySql, hold, relation
 from worker.sources.columns import INTEGERS, ReadingPlan
 from worker.sources.key_columns import Keys
 
@@ -36,16 +36,6 @@ def session(source: Source, *, statement_seconds: float | None = None, by_keys: 
         f"SET LOCAL statement_timeout = {int(1000 * float(allowed))}; "
         f"{planner}{SETTINGS}"
     )
-
-
-def hold(source: Source) -> str:
-    """What takes the lock of a source's relations, and reads nothing.
-
-    COPY takes its snapshot before its locks. Where it waits for a table that is being filled anew (TRUNCATE, DROP and
-    CREATE, a new type of a column), its snapshot is older than all rows there: it would find an empty table. Whoever
-    has waited before sees them, for in READ COMMITTED each statement has its own snapshot.
-    """
-    return f"SELECT FROM {relation(source)} c LIMIT 0; "
 
 
 def copy_by_keys(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> str:

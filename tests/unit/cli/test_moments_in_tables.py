@@ -13,8 +13,8 @@ from cli.commands.stored import erasures, holds
 AT = "2026-11-27T16:30:12.5Z"
 PAUSE = {"queue": "bulk", "model": None, "reason": "month end", "actor": "olga", "created_at": AT}
 ERASURE = {
-    "id": "e", "kind": "person", "source": "s", "status": "done", "pages": 1, "answers": 2, "created_at": AT,
-    "compacted_at": None, "reason": "letter",
+    "id": "e", "kind": "person", "source": "s", "status": "done", "error": None, "pages": 1, "answers": 2,
+    "created_at": AT, "compacted_at": None, "reason": "letter",
 }  # fmt: skip
 HOLD = {"id": 1, "model": "churn", "reason": "lawsuit", "actor": "olga", "created_at": AT}
 

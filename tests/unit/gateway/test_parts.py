@@ -100,7 +100,7 @@ def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
         *(erasure_errors.NoHashSecret, erasure_errors.OtherHashSecret),
         *(retention_errors.RetentionError, retention_errors.RetentionBusy),
         *(retention_errors.DoesNotAddUp, retention_errors.HoldsChanged, retention_errors.PeriodsChanged),
-        retention_errors.ExportFailed,
+        *(retention_errors.ExportFailed, retention_errors.ClocksDisagree),
         *(source_errors.SourceError, fetch.ProviderRefuses),
     }
     modules = (errors, retention_errors, erasure_errors, source_errors, api_keys, pauses, fetch, row_files)

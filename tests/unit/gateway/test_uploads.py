@@ -186,8 +186,8 @@ def test_a_kept_body_is_stored_while_it_comes(monkeypatch: pytest.MonkeyPatch) -
             before_last.append(len(stored))
         return {"type": "http.request", "body": message, "more_body": left > 0}
 
-    async def store(_: Any, owner: str, upload_id: UUID, number: int, content: bytes) -> None:
-        assert (owner, number) == ("o", len(stored))
+    async def store(_: Any, owner: str, upload_id: UUID, number: int, content: bytes, size: int) -> None:
+        assert (owner, number, size) == ("o", len(stored), sum(map(len, stored)) + len(content))
         stored.append(content)
 
     monkeypatch.setattr(kept_files, "_store", store)

@@ -145,12 +145,6 @@ def test_the_doctor_warns_of_upkeep_in_time(changes: dict[str, object], runs: bo
     assert all(finding.advice for finding in findings if not finding.ok)
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(90_000.0, "1 day:"), (180_000.0, "2 days:")])
-def test_the_doctor_counts_the_days_without_upkeep(seconds: float, told: str) -> None:
-    """One is a day, and two are days."""
-    assert f"for {told}" in examine_runs(state(seconds_ago=seconds)).detail
-
-
 def test_the_doctor_warns_a_month_before_the_disk_is_full() -> None:
     """The days that are left are told; where the disk cannot be seen, that is."""
     assert examine_disk(Disk(1_000_000, 31_000_000)).ok
