@@ -138,7 +138,7 @@ def test_a_filter_stands_in_the_address_and_acts_go_to_all_of_it(api: httpx.Clie
     expect(page.locator("h2")).to_contain_text("2 jobs")
     page.get_by_label("Type").fill("2")
     page.get_by_role("button", name="Retry the failed rows").click()
-    expect(page.get_by_role("status")).to_contain_text("Done for 2 jobs")
+    expect(page.locator("main").get_by_role("status")).to_contain_text("Done for 2 jobs")
     links = page.locator("main a[href*='/jobs/']").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert len(links) == 2
     assert {first, second}.isdisjoint(link.rpartition("/")[2] for link in links)

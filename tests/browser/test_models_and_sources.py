@@ -35,7 +35,7 @@ def fitted(seed: int = 0) -> LogisticRegression:
 def register(page: Page, file: Path, name: str, say: Callable[[str], str] = str) -> None:
     """Fill the form in and send it; `say` gives its words in the page's language."""
     page.goto("/models/register")
-    page.get_by_label(say("File")).set_input_files(file)
+    page.get_by_label(say("File"), exact=True).set_input_files(file)
     page.get_by_label(say("Model"), exact=True).fill(name)
     page.get_by_label(say("Source")).select_option("clients")
     page.get_by_label(say("Description")).fill(HOSTILE)
@@ -205,7 +205,7 @@ def test_types_that_a_skops_file_needs_are_named_and_can_be_trusted(page: Page, 
     expect(refusal).to_contain_text("TreePredictor", timeout=SLOW_MS)
     expect(page.get_by_label("Model", exact=True)).to_have_value("trees")
     page.get_by_label("Trusted types, of skops").fill(_TREES)
-    page.get_by_label("File").set_input_files(file)
+    page.get_by_label("File", exact=True).set_input_files(file)
     page.get_by_role("button", name="Register", exact=True).click(timeout=SLOW_MS)
     expect(page).to_have_url(re.compile("/models/trees$"), timeout=SLOW_MS)
     assert find_barriers(page) == []

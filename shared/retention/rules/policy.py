@@ -98,8 +98,9 @@ def set_floor(connection: Connection, floor: str) -> Policy:
 
 def _refuse_below_floor(connection: Connection, wanted: str) -> None:
     if connection.execute(_BELOW_FLOOR, {"period": wanted}).scalar_one():
-        floor = read_policy(connection).floor
-        raise BelowFloor(wanted, floor, _most_days(connection, floor))
+        # Of the floor itself: a very long one is told as "for ever", which is no interval.
+        most_days = int(connection.execute(_FLOOR_DAYS).scalar_one())
+        raise BelowFloor(wanted, read_policy(connection).floor, most_days)
 
 
 def _most_days(connection: Connection, period: str) -> int:
@@ -111,6 +112,7 @@ _BELOW_FLOOR = text(
     f"SELECT {SHORTER_SQL.format('CAST(:period AS interval)', 'floor')} FROM predictq.retention_default"
 )
 _MOST_DAYS = text(f"SELECT {MOST_DAYS_SQL.format('CAST(:period AS interval)')}")
+_FLOOR_DAYS = text(f"SELECT {MOST_DAYS_SQL.format('floor')} FROM predictq.retention_default")
 _SET_DEFAULT = text("UPDATE predictq.retention_default SET keep_for = CAST(:period AS interval)")
 _SET_MODEL = text("UPDATE predictq.models SET retention = CAST(:period AS interval) WHERE name = :model")
 _FEWEST_DAYS = text(f"SELECT {FEWEST_DAYS_SQL.format('CAST(:floor AS interval)')}")

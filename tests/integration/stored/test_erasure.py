@@ -24,7 +24,6 @@ from shared.config import Settings
 from shared.erasure.client_holds import holds_on, refuse_held
 from shared.erasure.errors import ClientHeld, ClientKeyRefused, ErasureInterrupted
 from shared.erasure.keys import ClientKey
-from shared.erasure.open_batches import UPKEEP
 from shared.errors import Erased
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
@@ -477,7 +476,7 @@ def test_what_her_model_did_not_know_goes_with_her(engine: Engine, rows: int) ->
         "unknown_rows": {"a": pack_rows(np.array([1, rows - 1]), rows), "b": pack_rows(np.array([1]), rows)},
     }
     with transaction(engine) as connection:
-        connection.execute(UPKEEP)
+        connection.execute(text("SET LOCAL predictq.upkeep = on"))
         connection.execute(text("UPDATE predictq.batch_outputs SET notes = :notes"), {"notes": json.dumps(notes)})
 
     def noted() -> list[Any]:

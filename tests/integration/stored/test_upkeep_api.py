@@ -201,7 +201,7 @@ def test_the_command_line_says_it_in_words(settings: Settings, gateway: Gateway,
     refused = predictq(settings, gateway, "retention", "set", "1 month")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "below the floor" in refused.stderr
-    assert "2 answers of 1 job in 1 page" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
+    assert "2 rows of 1 job in 1 page" in predictq(settings, gateway, "retention", "run", "--dry-run").stdout
     held = predictq(settings, gateway, "holds", "add", "--client", "2", "--reason", "lawsuit").stdout
     assert held.startswith("hold 1 stands")
     assert "client 2 " in predictq(settings, gateway, "holds", "list").stdout
