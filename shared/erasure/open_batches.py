@@ -16,7 +16,7 @@ from shared.erasure.client_holds import HoldGuard
 from shared.erasure.keys import ClientKey
 from shared.erasure.request_rows import erase_requests, note_jobs
 from shared.postgres.engine import autocommit
-from shared.retention.statements import insist, upkeep_transaction
+from shared.retention.statements import insist_on
 
 
 def restart_plans(engine: Engine, key: ClientKey) -> int:
@@ -25,17 +25,16 @@ def restart_plans(engine: Engine, key: ClientKey) -> int:
     Whoever writes pages of a plan holds its row: what was planned before is committed, and nothing follows.
     A plan that goes on after her key goes on after the one before, so that hers is not kept.
     """
-    return insist(partial(_restart_plans, engine, key))
+    return insist_on(engine, partial(_restart_plans, key=key))
 
 
-def _restart_plans(engine: Engine, key: ClientKey) -> int:
-    with upkeep_transaction(engine) as connection:
-        plans = connection.execute(_LOCK_PLANS, {"source_id": key.source.id}).all()
-        for plan in plans:
-            connection.execute(_RESTART_PLAN, {"id": plan.id})
-            if plan.planned_key == key.text:
-                before = _planned_before(connection, key, plan.job_id)
-                connection.execute(_GO_ON_AFTER, {"id": plan.id, "key": before})
+def _restart_plans(connection: Connection, key: ClientKey) -> int:
+    plans = connection.execute(_LOCK_PLANS, {"source_id": key.source.id}).all()
+    for plan in plans:
+        connection.execute(_RESTART_PLAN, {"id": plan.id})
+        if plan.planned_key == key.text:
+            before = _planned_before(connection, key, plan.job_id)
+            connection.execute(_GO_ON_AFTER, {"id": plan.id, "key": before})
     return len(plans)
 
 

@@ -30,6 +30,16 @@ def upkeep_transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def insist_on(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Do `work` in a transaction of `upkeep_transaction`, again and again as `insist` does."""
+
+    def attempt() -> T:
+        with upkeep_transaction(engine) as connection:
+            return work(connection)
+
+    return insist(attempt)
+
+
 def insist(work: Callable[[], T]) -> T:
     """Try again and again where a lock is not to be had, with pauses in which others pass. At last DatabaseBlocked."""
     for _ in range(_TRIES - 1):

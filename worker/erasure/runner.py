@@ -28,7 +28,7 @@ from shared.errors import DatabaseBlocked
 from shared.installation import read_installation
 from shared.logging import get_logger
 from shared.pages.key_hash import hash_keys
-from shared.retention.statements import insist, upkeep_transaction
+from shared.retention.statements import insist_on, upkeep_transaction
 from worker.erasure.pages import erase_page
 
 log = get_logger(__name__)
@@ -143,12 +143,7 @@ class Eraser:
 
     def _go_on(self, person: Person, step: str, *, last_batch_id: int | None = None) -> bool:
         values = {"id": str(person.id), "from": person.step, "to": step, "last_batch_id": last_batch_id}
-
-        def note_step() -> None:
-            with upkeep_transaction(self._engine) as connection:
-                connection.execute(_NEXT_STEP, values)
-
-        insist(note_step)
+        insist_on(self._engine, lambda connection: connection.execute(_NEXT_STEP, values))
         return True
 
     def _end_held(self, erasure_id: UUID, held: ClientHeld) -> None:
@@ -158,11 +153,7 @@ class Eraser:
         self._end(erasure_id, "failed", str(ClientHeld(held.hold_id, held.kind, erased=erased)))
 
     def _end(self, erasure_id: UUID, status: str, error: str | None) -> None:
-        def note_end() -> None:
-            with upkeep_transaction(self._engine) as connection:
-                _note_end(connection, erasure_id, status, error)
-
-        insist(note_end)
+        insist_on(self._engine, partial(_note_end, erasure_id=erasure_id, status=status, error=error))
 
 
 def _run(connection: Connection, erasure_id: UUID) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 
 from shared.batches.claims import Answers, Claim, finish
 from shared.jobs.deadlines import DEADLINE_PASSED, LateJob, late_jobs, read_taken, take_late
 from shared.postgres.engine import autocommit
-from shared.retention.statements import insist, upkeep_transaction
+from shared.retention.statements import insist_on
 from shared.sentences import count_of
 from worker.scoring.key_hashes import KeyHashes, found_by
 from worker.sources.key_columns import keys_of, named
@@ -41,12 +42,7 @@ class Deadlines:
 
 def _end(engine: Engine, job: LateJob, hashes: KeyHashes) -> int:
     """Returns how many rows were open. What a cancel has ended meanwhile is none of them."""
-
-    def take() -> list[tuple[int, int]]:
-        with upkeep_transaction(engine) as connection:
-            return take_late(connection, job, worker=_WORKER, lease_seconds=_LEASE_SECONDS)
-
-    taken = insist(take)
+    taken = insist_on(engine, partial(take_late, job=job, worker=_WORKER, lease_seconds=_LEASE_SECONDS))
     rows = 0
     for start in range(0, len(taken), _BATCHES_AT_ONCE):
         with autocommit(engine) as connection:

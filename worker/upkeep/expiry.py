@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
-from shared.retention.statements import insist, upkeep_transaction
+from shared.retention.statements import insist_on
 from shared.uploaded_files import EXPIRED_SQL
 from worker.upkeep.duty import Clock
 
@@ -67,12 +67,11 @@ DELETE FROM predictq.{expiring.table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM predictq.{expiring.table} WHERE {expiring.condition} LIMIT {expiring.step} FOR UPDATE SKIP LOCKED))
 """)
 
-    def step() -> int:
-        with upkeep_transaction(engine) as connection:
-            return connection.execute(statement, {"now": clock()}).rowcount
+    def step(connection: Connection) -> int:
+        return connection.execute(statement, {"now": clock()}).rowcount
 
     total = 0
-    while deleted := insist(step):
+    while deleted := insist_on(engine, step):
         total += deleted
         if deleted < expiring.step:
             break

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, text
 
 from shared.retention.partitions.ranges import PAGE_TABLES
-from shared.retention.statements import insist, upkeep_transaction
+from shared.retention.statements import insist_on
 from worker.upkeep.duty import Clock
 
 JOB_WEEKS = 8
@@ -26,14 +26,13 @@ class PartitionsAhead:
     def run(self, engine: Engine, clock: Clock) -> str:  # noqa: ARG002 - the functions ask the database's clock
         """Make what is missing."""
 
-        def make() -> tuple[int, int]:
-            with upkeep_transaction(engine) as connection:
-                connection.execute(text("SELECT predictq.note_full_partitions()"))
-                weeks = connection.execute(_MAKE_WEEKS).scalar_one()
-                ranges = connection.execute(_MAKE_RANGES, {"ahead": _ranges_ahead(connection)}).scalar_one()
-                return weeks, ranges
+        def make(connection: Connection) -> tuple[int, int]:
+            connection.execute(text("SELECT predictq.note_full_partitions()"))
+            weeks = connection.execute(_MAKE_WEEKS).scalar_one()
+            ranges = connection.execute(_MAKE_RANGES, {"ahead": _ranges_ahead(connection)}).scalar_one()
+            return weeks, ranges
 
-        weeks, ranges = insist(make)
+        weeks, ranges = insist_on(engine, make)
         return f"{weeks} weeks of jobs and {ranges} ranges of batches made" if weeks or ranges else ""
 
 
@@ -64,15 +63,14 @@ class PartitionClosing:
     def run(self, engine: Engine, clock: Clock) -> str:
         """Close the open range if it is time."""
 
-        def close() -> str:
-            with upkeep_transaction(engine) as connection:
-                why = self._why(connection, clock)
-                if not why:
-                    return ""
-                first = connection.execute(text("SELECT predictq.close_batch_partition()")).scalar_one()
-                return f"batches go on at {first}: {why}" if first else "no partition to go on in"
+        def close(connection: Connection) -> str:
+            why = self._why(connection, clock)
+            if not why:
+                return ""
+            first = connection.execute(text("SELECT predictq.close_batch_partition()")).scalar_one()
+            return f"batches go on at {first}: {why}" if first else "no partition to go on in"
 
-        return insist(close)
+        return insist_on(engine, close)
 
     def _why(self, connection: Connection, clock: Clock) -> str:
         first_id = connection.execute(_OPEN_RANGE).scalar_one_or_none()
