@@ -14,16 +14,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from shared.jobs.error_counts import ErrorGroup, read_errors
 from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.jobs.results import read_shape
 from shared.models.task import Task
 
 ANSWER_PAGES = 20  # of whose answers a spread is made
-ERROR_PAGES = 100  # in which errors are looked for
 BINS = 40
 _MOST = 1e300  # where bins end: the width of larger ones is no number, and the last one holds what lies beyond
 STRIP_CELLS = 80
-SAMPLES = 3
 MOST_FEATURES = 50  # whose unknown categories are told
 
 
@@ -47,23 +46,6 @@ class Spread:
     labels: Sequence[tuple[Any, int]]
     threshold: float | None
     above: int | None  # answers at or above the threshold
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorSample:
-    """One row with an error."""
-
-    request_id: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """The rows with one code."""
-
-    code: str
-    count: int
-    samples: Sequence[ErrorSample]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +106,20 @@ def read_summary(connection: Connection, job_id: UUID) -> Summary:
     """A bulk job's summary. Whose job it is, is asked before. Raises JobUnknown."""
     shape = read_shape(connection, job_id)
     begin = connection.execute(_BEGIN, {"id": str(job_id)}).one_or_none()
+    first: int = (begin and begin.first_batch_id) or 0
     values = {
         "id": str(job_id),
-        "first": (begin and begin.first_batch_id) or 0,
+        "first": first,
         "most": ANSWER_PAGES,
-        "errors": ERROR_PAGES,
         "cells": STRIP_CELLS,
     }
     spread = _read_spread(connection, shape.task, shape.classes, values)
-    errors = connection.execute(_ERRORS, values).all()
+    errors, errors_are_whole = read_errors(connection, job_id, first)
     parts = connection.execute(_STRIP, values).all()
     return Summary(
         spread,
-        [_error_group(row) for row in errors],
-        errors_are_whole=all(row.is_whole for row in errors),
+        errors,
+        errors_are_whole=errors_are_whole,
         unknown_categories=[UnknownWords(*row) for row in connection.execute(_UNKNOWN, values)],
         batches=sum(row.batches for row in parts),
         tried_again=sum(row.tried_again for row in parts),
@@ -179,11 +161,6 @@ def _part(row: Any) -> Part:
     return Part(**{**values, "workers": row.workers or []})
 
 
-def _error_group(row: Any) -> ErrorGroup:
-    samples = [ErrorSample(f"{batch}-{number}", detail or "") for batch, number, detail in row.samples[:SAMPLES]]
-    return ErrorGroup(row.code, row.errors, samples)
-
-
 _BEGIN = text(f"""
 SELECT j.first_batch_id, {ROWS_WERE_WRITTEN} AND (
     SELECT r.given IS NOT NULL FROM predictq.batch_requests r WHERE r.job_id = j.id AND r.batch_id >= j.first_batch_id
@@ -223,35 +200,6 @@ SELECT u.label, count(*) AS answers
 CROSS JOIN LATERAL ROWS FROM (unnest(o.labels), unnest(o."values")) AS u(label, value)
 WHERE u.value IS NOT NULL GROUP BY 1
 """)
-# Of each page its first code is taken out of the array and what went is counted, until nothing is left: there are few
-# codes, and up to a million rows, which would take a second as rows of a query.
-_ERRORS = text(f"""
-WITH failing AS (
-    SELECT batch_id, count(*) OVER () AS pages FROM predictq.batch_outputs
-    WHERE job_id = :id AND batch_id >= :first AND failed > 0 ORDER BY batch_id LIMIT :errors
-), by_page AS (
-    SELECT f.batch_id, f.pages, counted.code, counted.errors
-    FROM failing f JOIN predictq.batch_outputs o ON o.batch_id = f.batch_id
-    CROSS JOIN LATERAL (
-        WITH RECURSIVE taken (code, errors, rest) AS (
-            SELECT NULL, 0, o.error_codes
-            UNION ALL
-            SELECT t.rest[1], cardinality(t.rest) - cardinality(others.codes), others.codes
-            FROM taken t CROSS JOIN LATERAL (SELECT array_remove(t.rest, t.rest[1]) AS codes OFFSET 0) others
-            WHERE cardinality(t.rest) > 0
-        ) SELECT code, errors FROM taken WHERE errors > 0
-    ) counted
-)
-SELECT p.code, CAST(sum(p.errors) AS bigint) AS errors, bool_and(p.pages <= :errors) AS is_whole,
-       (SELECT json_agg(json_build_array(s.batch_id, s.row, s.detail)) FROM (
-            SELECT q.batch_id, o.error_rows[place] AS row, o.error_details[place] AS detail
-            FROM (SELECT b.batch_id FROM by_page b WHERE b.code = p.code ORDER BY b.batch_id LIMIT {SAMPLES}) q
-            JOIN predictq.batch_outputs o ON o.batch_id = q.batch_id
-            CROSS JOIN LATERAL unnest((array_positions(o.error_codes, p.code))[1:{SAMPLES}]) AS place
-            ORDER BY q.batch_id, place LIMIT {SAMPLES}) s) AS samples
-FROM by_page p GROUP BY p.code ORDER BY errors DESC, p.code
-""")
-# Counted where the rows were scored, and kept beside each page.
 _UNKNOWN = text(f"""
 SELECT counted.feature, CAST(sum(CAST(counted.words AS bigint)) AS bigint) AS words
 FROM predictq.batch_outputs o

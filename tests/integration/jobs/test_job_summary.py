@@ -17,6 +17,7 @@ from api.jobs import summaries as api_summaries
 from shared.batches.claims import Answers, finish
 from shared.config import Settings
 from shared.errors import StatementCancelled
+from shared.jobs import error_counts
 from shared.jobs import summary as summaries
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
@@ -171,7 +172,7 @@ def test_a_large_job_is_sampled_and_says_so(gateway: Gateway, engine: Engine, mo
         failed = {0: ("model_failed", "it failed")} if number % 2 else None
         finish_with(engine, None if failed else number / 12, codes=failed)
     monkeypatch.setattr(summaries, "ANSWER_PAGES", 3)
-    monkeypatch.setattr(summaries, "ERROR_PAGES", 4)
+    monkeypatch.setattr(error_counts, "ERROR_PAGES", 4)
     monkeypatch.setattr(summaries, "STRIP_CELLS", 5)
     found = summary_of(engine, job_id)
     assert (found.spread.answers, found.spread.is_whole) == (3, False)
@@ -194,7 +195,9 @@ def test_errors_are_counted_by_code_and_shown_by_their_first_rows(gateway: Gatew
     assert found["errors_are_whole"]
     for group in found["errors"]:
         wanted = [(row["request_id"], row["error_detail"]) for row in rows if row["error_code"] == group["code"]]
-        assert [(sample["request_id"], sample["detail"]) for sample in group["samples"]] == wanted[: summaries.SAMPLES]
+        assert [(sample["request_id"], sample["detail"]) for sample in group["samples"]] == wanted[
+            : error_counts.SAMPLES
+        ]
 
 
 def test_to_sum_up_the_errors_of_a_page_takes_no_row_for_each(engine: Engine) -> None:
@@ -206,10 +209,10 @@ def test_to_sum_up_the_errors_of_a_page_takes_no_row_for_each(engine: Engine) ->
     finish_with(engine, *(5_000 * [None]), codes=codes)
     with autocommit(engine) as connection:
         values = {"id": str(job_id), "first": 0, "errors": 100}
-        explain = text(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) {summaries._ERRORS.text}")
+        explain = text(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) {error_counts._ERRORS.text}")
         (plan,) = connection.execute(explain, values).scalar_one()
         assert max(rows_of(plan["Plan"])) < 100
-        assert [row.errors for row in connection.execute(summaries._ERRORS, values)] == [2_500, 2_500]
+        assert [row.errors for row in connection.execute(error_counts._ERRORS, values)] == [2_500, 2_500]
 
 
 def rows_of(node: dict[str, Any]) -> Iterator[float]:
