@@ -15,6 +15,7 @@ from sql.roles import apply_rights
 
 # Any fixed number: two `predictq migrate` at once must take turns, and advisory locks are named by number.
 _MIGRATION_LOCK = 0x70726564
+_KEPT = Path(__file__).with_name("kept.sql")
 
 
 def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | None]:
@@ -34,7 +35,10 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
         check_schema_is_ours(connection, known_revisions())
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS predictq"))
         before = current_revision(connection)
+        connection.execute(text("DROP VIEW IF EXISTS predictq.kept"))  # it would keep a migration from dropping a table
         command.upgrade(alembic_config(connection), revision)
+        if revision == "head":
+            connection.exec_driver_sql(_KEPT.read_text(encoding="utf-8").replace("%", "%%"))
         if before == head_revision():
             check_nothing_lacks(connection, before)
         connection.execute(_BEGIN_EPOCH)

@@ -82,6 +82,37 @@ def test_psql_opens_a_shell_on_the_stacks_database(up: Up, tmp_path: Path) -> No
         assert (piped.returncode, "predictq" in piped.stdout) == (0, True), piped.stderr
 
 
+def test_what_is_made_in_the_shell_stays_there(up: Up) -> None:
+    """A table of everyday's name hides none of predictq's, lies where sources may be, and keeps its rights."""
+    made = up.run(
+        "psql",
+        "-v",
+        "ON_ERROR_STOP=1",
+        text="""DROP TABLE IF EXISTS jobs, erasures;
+        CREATE TABLE samples AS SELECT g AS id, g * 2 AS age FROM generate_series(1, 50) g;
+        ALTER TABLE samples ADD PRIMARY KEY (id);""",
+    )
+    assert "because other objects depend on" in made.stderr
+    made = up.run(
+        "psql",
+        "-v",
+        "ON_ERROR_STOP=1",
+        text="""DROP TABLE IF EXISTS samples_of_mine;
+        CREATE TABLE samples AS SELECT g AS id, g * 2 AS age FROM generate_series(1, 50) g;
+        ALTER TABLE samples ADD PRIMARY KEY (id);""",
+    )
+    assert made.returncode == 0, made.stderr
+    added = up.run("sources", "add", "mine", "--table", "samples")
+    assert (added.returncode, "public.samples: 50 rows" in added.stdout) == (0, True), added.stderr
+    for _ in range(2):
+        checked = up.run("sources", "check", "mine")
+        assert checked.returncode == 0, checked.stderr
+        assert up.run("migrate").returncode == 0
+    assert up.run("sources", "remove", "mine").returncode == 0
+    assert up.run("psql", "-c", "DROP TABLE samples").returncode == 0
+    assert "no place for a table of yours" in up.refused("sources", "add", "mine", "--table", "predictq.samples")
+
+
 def test_a_second_stack_in_the_same_directory_is_refused(up: Up) -> None:
     """Two stacks must not share their data; the first one is named and goes on."""
     assert f"process {up.process.pid}" in up.refused("up")

@@ -16,7 +16,8 @@ from cli.errors import ProgramMissing
 from cli.output.console import AsJson, plain_text, say, say_json
 
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-SEARCH_PATH = "predictq, predictq_data, public"
+# What is made without a schema is made in public. In predictq's own `migrate` takes the rights of strangers away.
+SEARCH_PATH = "public, predictq_data, predictq"
 
 
 def url(

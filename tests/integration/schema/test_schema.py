@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from cli.doctor.examinations import examine
 from shared.audit.reading import ActFilter, acts_after
@@ -125,7 +126,7 @@ def test_each_kind_of_drift_is_told(engine: Engine, change: str, told: str) -> N
     ("change", "lost"),
     [
         ("ALTER TABLE predictq.batch_requests DROP COLUMN gone_rows CASCADE", "batch_requests.gone_rows"),
-        ("DROP TABLE predictq.samples", "samples, samples."),
+        ("DROP TABLE predictq.samples CASCADE", "samples, samples."),
     ],
 )
 def test_a_schema_of_the_same_revision_that_lacks_something_is_refused(
@@ -143,6 +144,20 @@ def test_a_schema_of_the_same_revision_that_lacks_something_is_refused(
     schema = next(finding for finding in examine() if finding.name == "schema")
     assert not schema.ok
     assert f"lacks {lost}" in schema.detail
+
+
+def test_no_table_is_dropped_by_mistake(engine: Engine) -> None:
+    """A script that begins with DROP TABLE IF EXISTS, in a shell that finds predictq's tables, loses nothing of it."""
+    with engine.connect() as connection:
+        named = "SELECT relname FROM pg_class WHERE relnamespace = 'predictq'::regnamespace AND relkind IN ('r', 'p')"
+        for table in connection.execute(text(f"{named} AND NOT relispartition")).scalars().all():
+            with pytest.raises(DBAPIError, match="other objects depend on"), connection.begin_nested():
+                connection.execute(text(f'DROP TABLE IF EXISTS predictq."{table}"'))
+    with transaction(engine) as connection:
+        connection.execute(text("DROP VIEW predictq.kept"))
+    upgrade(engine)  # as it does with a database that was made before there was one
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT to_regclass('predictq.kept') IS NOT NULL")).scalar_one()
 
 
 def test_partitions_are_no_drift(engine: Engine) -> None:

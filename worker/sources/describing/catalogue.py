@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
 from shared.sources.errors import SourceRefused
+from shared.sources.sql import quoted
 from worker.sources.describing.rights import current_role, grant_lines
 
 KINDS = {"r": "table", "v": "view", "m": "materialised view", "p": "partitioned table", "f": "foreign table"}
@@ -73,6 +74,7 @@ def find_relation(driver: PsycopgConnection, written: str) -> Relation:
     Raises RelationMissing; SourceRefused where there is more than one.
     """
     there = _candidates(driver, written)
+    there = [row for row in there if not row.is_own] or there
     found = [row for row in there if row.may_use] or there
     if not found:
         raise RelationMissing(
@@ -82,7 +84,14 @@ def find_relation(driver: PsycopgConnection, written: str) -> Relation:
     if len(found) > 1:
         names = ", ".join(f"{row.schema}.{row.name}" for row in found[:10])
         raise SourceRefused(f"{written[:200]!r} may be any of {names}: name its schema.")
-    oid, schema, name, kind, rows, has_row_security, may_use = found[0]
+    oid, schema, name, kind, rows, has_row_security, may_use, is_own = found[0]
+    if is_own:
+        here, there_too = (f"{place}.{quoted(name)}" for place in (schema, "public"))
+        raise SourceRefused(
+            f"{here} stands in predictq's own schema, which is no place for a table of yours: each migration takes the "
+            f"rights on it away. If you have made it, move it (ALTER TABLE {here} SET SCHEMA public) and name it as "
+            f"{there_too}."
+        )
     if kind not in KINDS:
         raise SourceRefused(f"{schema}.{name} is no table and no view.")
     columns = tuple(CatalogueColumn(*_typed(row, kind)) for row in _rows(driver, _COLUMNS, {"oid": oid}))
@@ -104,6 +113,7 @@ class _Candidate(NamedTuple):
     rows: float
     has_row_security: bool
     may_use: bool  # its schema
+    is_own: bool  # in predictq's own schema, and none of the views that are there to be read
 
 
 def _candidates(driver: PsycopgConnection, written: str) -> list[_Candidate]:
@@ -179,7 +189,9 @@ def _rows(driver: PsycopgConnection, query: str, values: dict[str, Any]) -> list
 
 _RELATIONS = """
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples,
-       CASE WHEN u.may_use THEN pg_catalog.row_security_active(c.oid) ELSE false END, u.may_use
+       CASE WHEN u.may_use THEN pg_catalog.row_security_active(c.oid) ELSE false END, u.may_use,
+       n.nspname = 'predictq' AND pg_catalog.to_regclass('predictq.installation') IS NOT NULL
+           AND c.relname NOT IN ('prediction_requests', 'prediction_outputs', 'prediction_trace', 'job_status')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use) u
 WHERE c.relname::text = %(name)s AND (%(schema)s::text IS NULL OR n.nspname::text = %(schema)s)
