@@ -25,8 +25,7 @@ def check_lines(report: Mapping[str, Any]) -> list[str]:
         shares = report["quantiles"].items()
         lines.append("answers: " + ", ".join(f"{share} {number_text(value, 4)}" for share, value in shares))
     labels = report["first_errors"].get("labels")
-    if labels:
-        lines.append(labels)
+    lines += [words for words in (labels, report["first_errors"].get("whole_numbers")) if words]
     for way, difference in report["differences"].items():
         lines.append(f"NOT EQUAL to {way}: {difference}")
     if not report["answered"]:

@@ -64,20 +64,30 @@ def _of_lightgbm(part: Any, names: Sequence[str], text_columns: Sequence[str]) -
     lists = getattr(booster, "pandas_categorical", None) or []
     if not lists:
         return {}
-    owners = _lightgbm_columns(booster, names)
-    if len(owners) != len(lists):
-        owners = [name for name in names if name in set(text_columns)]
-    if len(owners) != len(lists):
+    codes = _lightgbm_codes(booster, names)
+    texts = [name for name in names if name in set(text_columns)]
+    possible = [owners for owners in (list(codes), texts) if len(owners) == len(lists)]
+    for owners in possible:
+        if all(codes.get(name, -1) < len(words) for name, words in zip(owners, lists, strict=True)):
+            return {name: _listed(name, words) for name, words in zip(owners, lists, strict=True) if words}
+    if not possible:
         return {}
-    return {name: _listed(name, words) for name, words in zip(owners, lists, strict=True) if words}
+    raise ModelRefused(
+        f"The file has {len(lists)} lists of categories and does not say whose they are. Name all features in order "
+        'with --signature FILE, and the categories of each in the order of the training: {"features": [{"name": '
+        f'"{possible[0][0]}", "kind": "category", "dtype": "category", "categories": ["north", "south"], '
+        '"nullable": true}, …]}'
+    )
 
 
-def _lightgbm_columns(booster: Any, names: Sequence[str]) -> list[str]:
-    """The features whose splits are sets of categories, as the file itself lists their ranges: `0:1:2` for those."""
+def _lightgbm_codes(booster: Any, names: Sequence[str]) -> dict[str, int]:
+    """The features whose splits are sets of categories, and the highest code of each: the file has `0:1:2` for those.
+
+    Whole numbers that were named as categories are among them; their codes are the numbers themselves.
+    """
     infos = booster.dump_model(num_iteration=1).get("feature_infos", {})
-    stored = booster.feature_name()
-    found = [place for place, key in enumerate(stored) if "values" in infos.get(key, {}) and infos[key]["values"]]
-    return [names[place] for place in found]
+    values = {place: infos.get(key, {}).get("values") for place, key in enumerate(booster.feature_name())}
+    return {names[place]: int(max(found)) for place, found in values.items() if found}
 
 
 def _of_xgboost(part: Any, names: Sequence[str]) -> dict[str, CategoryList]:

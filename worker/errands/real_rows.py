@@ -99,6 +99,7 @@ def _seen(report: Mapping[str, Any], source: str) -> list[str]:
     return [
         f"{answered} of {rows} rows of {source} answered, {each}",
         *([] if labels is None else [f"of {source}: {labels}"]),
+        *([f"of {source}: {whole}"] if (whole := report["first_errors"].get("whole_numbers")) else []),
         *([f"of {source}: {errors}"] if errors else []),
     ]
 

@@ -20,6 +20,7 @@ from shared.sentences import count_of
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
 from worker.models.unknown_words import find_unknown
+from worker.models.whole_numbers import taken_otherwise
 from worker.pages.decode import decode_features
 from worker.pages.encode import encode_features
 from worker.scoring.answers import StatedError
@@ -110,6 +111,11 @@ def _compare(model: LoadedModel, features: pa.Table, served: Prediction, report:
         difference = _difference(model, served, own)
         if difference:
             report.differences[words] = difference
+    if (whole := taken_otherwise(model, features)) is not None:
+        if whole.is_heeded:
+            report.first_errors["whole_numbers"] = str(whole)
+        else:
+            report.differences["the estimator on whole numbers"] = str(whole)
     if model.task is not Task.REGRESSION and hasattr(model.estimator, "predict"):
         _compare_labels(model, frame, served, report)
 

@@ -288,3 +288,21 @@ def test_blanks_that_lightgbm_makes_underscores_are_found_in_the_source() -> Non
     assert (given.names[1], given.features[1].minimum) == ("Monthly Charges", 0.0)
     both = [*columns, Column("Monthly_Charges", "double precision")]
     assert registered(model, columns=both).metadata.signature.names[1] == "Monthly_Charges"
+
+
+def test_lists_of_lightgbm_go_to_the_features_they_are_of() -> None:
+    """Beside whole numbers that are categories, too, a list of one word is no split: as many owners, and other ones."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"code": random.integers(0, 10, 400)})
+    frame["zip"] = pd.Categorical(random.choice(["b", "a", "c"], 400), categories=["b", "a", "c"])
+    frame["only"] = pd.Categorical(["word"] * 400)
+    labels = np.where((frame.code % 3 == 0) ^ (frame.zip == "a"), "yes", "no")
+    model = lightgbm("LGBMClassifier").fit(frame, labels, categorical_feature=["code", "zip", "only"])
+    columns = [Column("code", "integer", nullable=False), Column("zip", "text"), Column("only", "text")]
+    loaded = load_model(registered(model, columns=columns), 1)
+    lists = {spec.name: spec.categories for spec in loaded.signature.features}
+    assert lists == {"code": (), "zip": ("b", "a", "c"), "only": ("word",)}
+    table = table_of(loaded.signature, frame)
+    np.testing.assert_allclose(loaded.predict(table).values, model.predict_proba(frame)[:, 1])
+    with pytest.raises(ModelRefused, match=r"does not say whose they are.*--signature FILE"):
+        registered(model, columns=[*columns[:2], Column("only", "integer")])

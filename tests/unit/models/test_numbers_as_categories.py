@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pyarrow as pa
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from model.answering import Prediction
+from model.errors import ModelRefused
 from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.status import RowError
 from tests.unit.models.test_models_of_others import (
@@ -27,6 +30,7 @@ from tests.unit.models.test_models_of_others import (
     registered,
     table_of,
 )
+from worker.errands.real_rows import _seen
 from worker.models.check import check_model
 from worker.models.loaded_model import load_model
 from worker.scoring.answers import StatedError
@@ -138,3 +142,71 @@ def test_a_fault_of_the_model_is_no_fault_of_a_value() -> None:
     signature = Signature((FeatureSpec("year", FeatureKind.NUMBER),))
     answers = predict_rows(rows, signature, predict, strange=lambda _: {0: ["year"]})
     assert answers.errors == {0: StatedError(RowError.MODEL_FAILED, "the model raised ValueError")}
+
+
+def coded(count: int, seed: int) -> pd.DataFrame:
+    """A code that predicts much, whole numbers without a gap, in a column that might have one."""
+    random = np.random.default_rng(seed)
+    return pd.DataFrame({"code": random.integers(1, 6, count), "age": random.integers(20, 60, count)})
+
+
+CODED = coded(300, 0)
+CODED_LABELS = np.where(CODED.code % 2, "yes", "no")
+CODES = [Column("code", "integer"), Column("age", "integer")]
+AS_WORDS = FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": "str"})
+WORDY = ColumnTransformer(
+    [("code", make_pipeline(AS_WORDS, OneHotEncoder(handle_unknown="ignore")), ["code"])], remainder="passthrough"
+)
+
+
+def test_words_of_whole_numbers_are_made_as_in_training() -> None:
+    """`1` and `1.0` are two words: a model fitted on the one, and given the other, answers all rows alike, and well."""
+    made = registered(make_pipeline(WORDY, LR()).fit(CODED, CODED_LABELS), columns=CODES)
+    rows = coded(50, 1)
+    report = check_model(load_model(made, 1), table_of(made.metadata.signature, rows))
+    (way,) = set(report.differences) - {"the estimator's predict"}
+    assert way == "the estimator on whole numbers"
+    assert (
+        '--signature FILE with {"features": [{"name": "code", "nullable": false}]} mends it' in report.differences[way]
+    )
+    with pytest.raises(ModelRefused, match="the model takes no notice of them at all"):
+        _seen(report.to_json(), "people")
+    said = Signature(
+        tuple(
+            replace(spec, nullable=False, dtype="") if spec.name == "code" else spec
+            for spec in made.metadata.signature.features
+        )
+    )
+    mended = replace(made, metadata=replace(made.metadata, signature=said))
+    model = load_model(mended, 1)
+    table = table_of(said, rows)
+    assert check_model(model, table).is_equal
+    np.testing.assert_allclose(model.predict(table).values, model.estimator.predict_proba(rows)[:, 1])
+
+
+def test_words_of_doubles_are_right_where_the_training_had_gaps() -> None:
+    """Such a model knows 1.0, and nobody is told to give it anything else."""
+    gaps = CODED.assign(code=CODED.code.astype(float))
+    made = registered(make_pipeline(WORDY, LR()).fit(gaps, CODED_LABELS), columns=CODES)
+    report = check_model(load_model(made, 1), table_of(made.metadata.signature, coded(50, 1)))
+    assert (report.differences, "mends it" in report.first_errors["whole_numbers"]) == ({}, False)
+    plain = registered(make_pipeline(StandardScaler(), LR()).fit(CODED, CODED_LABELS), columns=CODES)
+    report = check_model(load_model(plain, 1), table_of(plain.metadata.signature, coded(50, 1)))
+    assert (report.differences, report.first_errors) == ({}, {})
+
+
+class OnlyWhole(LogisticRegression):
+    """Takes whole numbers as categories and no doubles in their place, as CatBoost does."""
+
+    def predict_proba(self, frame: Any) -> Any:
+        """Raises ValueError for a column of doubles."""
+        if frame["code"].dtype.kind == "f":
+            raise ValueError(f"bad object for id: {frame['code'].iloc[0]}")
+        return super().predict_proba(frame)
+
+
+def test_categories_that_must_be_whole_numbers_may_not_be_missing() -> None:
+    """The model is registered; what it takes as a double may have gaps as ever."""
+    made = registered(OnlyWhole().fit(CODED, CODED_LABELS), columns=CODES)
+    assert {spec.name: spec.dtype for spec in made.metadata.signature.features} == {"code": "int64", "age": "int64"}
+    assert check_model(load_model(made, 1), table_of(made.metadata.signature, coded(50, 1))).is_equal
