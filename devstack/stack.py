@@ -153,7 +153,7 @@ def _choose_port(wanted: int | None) -> int:
 
 
 def _migrated(engine: Engine, servers: Servers, settings: Settings) -> str:
-    before, after = upgrade(engine)
+    before, after = upgrade(engine, makes_roles=bool(servers.role_urls))
     if servers.role_urls:
         make_roles(engine, servers.role_urls)
     if not servers.own_database:

@@ -16,8 +16,9 @@ def main() -> None:
     try:
         settings = load_settings()
         engine = make_engine(settings, application_name="predictq-migrate")
-        before, after = upgrade(engine)
-        made = make_roles(engine, role_addresses(settings)) if "--roles" in sys.argv[1:] else ()
+        with_roles = "--roles" in sys.argv[1:]
+        before, after = upgrade(engine, makes_roles=with_roles)
+        made = make_roles(engine, role_addresses(settings)) if with_roles else ()
         with transaction(engine) as connection:
             note = old_install(connection)
     except PredictqError as error:

@@ -18,8 +18,10 @@ _MIGRATION_LOCK = 0x70726564
 _KEPT = Path(__file__).with_name("kept.sql")
 
 
-def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | None]:
+def upgrade(engine: Engine, revision: str = "head", *, makes_roles: bool = False) -> tuple[str | None, str | None]:
     """Upgrade to `revision`; returns the revisions before and after (None: an empty database).
+
+    `makes_roles`: `make_roles` follows, so that roles which the database notes need not be there yet.
 
     All steps run in one transaction, so a failed upgrade leaves the database as it was. In another cluster than the
     one that it was in before, a database begins a new epoch of transaction numbers.
@@ -42,7 +44,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
         if before == head_revision():
             check_nothing_lacks(connection, before)
         connection.execute(_BEGIN_EPOCH)
-        apply_rights(connection)
+        apply_rights(connection, makes_roles=makes_roles)
         return before, current_revision(connection)
 
 

@@ -29,6 +29,8 @@ def explaining() -> Iterator[None]:
             yield
     except DBAPIError as error:
         raise MigrationRefused(_in_a_line(error.orig)) from error
+    except psycopg2.Error as error:  # of the driver's own cursor
+        raise MigrationRefused(_in_a_line(error)) from error
 
 
 def _in_a_line(cause: BaseException | None) -> str:

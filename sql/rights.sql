@@ -73,7 +73,12 @@ DECLARE
     role_name text;
     part text;
     wanted record;
+    of_owner regprocedure;
 BEGIN
+    -- As when they were made: a dump that was restored without its privileges lets everybody call them.
+    FOR of_owner IN SELECT oid FROM pg_proc WHERE pronamespace = 'predictq'::regnamespace AND prosecdef LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', of_owner);
+    END LOOP;
     FOR role_name IN SELECT d.name FROM predictq.database_roles d LOOP
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA predictq FROM %I', role_name);
         EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA predictq FROM %I', role_name);

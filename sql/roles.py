@@ -50,9 +50,22 @@ def make_roles(engine: Engine, addresses: Mapping[DatabaseRole, str]) -> list[Ma
         return made
 
 
-def apply_rights(connection: Connection) -> None:
-    """Give the roles that are noted what sql/rights.sql says, and no more. Without any this does nothing."""
-    if not connection.execute(text("SELECT EXISTS (SELECT FROM predictq.database_roles)")).scalar_one():
+def apply_rights(connection: Connection, *, makes_roles: bool = False) -> None:
+    """Give the roles that are noted what sql/rights.sql says, and no more. Without any this does nothing.
+
+    A database that was restored on another server notes roles that are not there: MigrationRefused, or with
+    `makes_roles` nothing, because they are about to be made.
+    """
+    noted = connection.execute(_NOTED).all()
+    if missing := [role.name for role in noted if not role.is_there]:
+        if makes_roles:
+            return
+        raise MigrationRefused(
+            f"the database {'role' if len(missing) == 1 else 'roles'} {', '.join(missing)} of its services "
+            f"{'is' if len(missing) == 1 else 'are'} not on this server, as after a restore: predictq migrate --roles "
+            "makes them"
+        )
+    if not noted:
         return
     with driver_connection(connection).cursor() as cursor:
         cursor.execute(_RIGHTS.read_text(encoding="utf-8"))
@@ -116,6 +129,10 @@ _FIND = text("""
 SELECT r.rolsuper, EXISTS (
     SELECT FROM pg_class c WHERE c.relnamespace = 'predictq'::regnamespace AND c.relowner = r.oid) AS owns
 FROM pg_roles r WHERE r.rolname = :name
+""")
+_NOTED = text("""
+SELECT d.name, EXISTS (SELECT FROM pg_roles r WHERE r.rolname = d.name) AS is_there
+FROM predictq.database_roles d ORDER BY d.duty
 """)
 _NOTE = text("""
 INSERT INTO predictq.database_roles (duty, name) VALUES (:duty, :name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cli.errors import GatewayDown, NoStack
+from cli.errors import GatewayDown, NoStack, UsageProblem
 from devstack.errors import NotRunning
 from devstack.state import STATE_FILE, StackState, load_state
 from shared.database_role import DatabaseRole
@@ -78,8 +78,10 @@ def api_address(url: str | None, key: str | None) -> ApiAddress:
     Raises:
         NoStack: there is no stack here and no address was given.
         GatewayDown: the stack's gateway is not up, and its key is for nobody else.
+        UsageProblem: the key has a sign that no key has.
 
     """
+    key = _as_read(key)
     stack = find_stack()
     if _chosen.get() and url == os.environ.get("PREDICTQ_API_URL"):
         # Those of the environment are of another stack.
@@ -93,6 +95,15 @@ def api_address(url: str | None, key: str | None) -> ApiAddress:
     is_local = stack is not None and stack.api_url == url
     own = stack if is_local else None
     return ApiAddress(url, key or (_own_key(own) if own else None), *_trust(own))
+
+
+def _as_read(key: str | None) -> str | None:
+    """The key without the blanks and the line end of the file that it was read from."""
+    key = (key or "").strip() or None
+    if key and not all("!" <= sign <= "~" for sign in key):
+        # Not repeated: whatever it is, it was meant to be a secret.
+        raise UsageProblem("the API key (--api-key, PREDICTQ_API_KEY) has a sign in it that no key has: copy it again")
+    return key
 
 
 def known_gateway() -> ApiAddress | None:

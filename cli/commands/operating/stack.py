@@ -168,7 +168,7 @@ def migrate(
     from sql.roles import make_roles, role_addresses
 
     with database(check_schema=False) as engine:
-        before, after = upgrade(engine)
+        before, after = upgrade(engine, makes_roles=roles)
         named = role_addresses(load_settings(redis_url="redis://127.0.0.1:6379/0")) if roles else {}
         made = make_roles(engine, named) if roles else []
         with transaction(engine) as connection:

@@ -18,6 +18,7 @@ from devstack.servers.postgres import EmbeddedPostgres
 from shared.config import Settings
 from shared.database_role import DatabaseRole
 from shared.postgres.engine import transaction
+from sql.migrate import upgrade
 from sql.refusals import MigrationRefused
 from sql.roles import make_roles, open_tables
 from tests.integration.gateway.api_support import new_key, running_gateway
@@ -224,6 +225,30 @@ def test_roles_are_made_anew_as_often_as_one_likes(
     owner = {**addresses, DatabaseRole.WORKER: SecretStr(postgres.url)}
     with pytest.raises(MigrationRefused, match=r"owns tables.*PREDICTQ_WORKER_DATABASE_URL"):
         make_roles(engine, {role: url.get_secret_value() for role, url in owner.items() if url})
+
+
+def test_a_database_that_was_restored_elsewhere_gets_its_roles(make_database: Callable[..., str]) -> None:
+    """Roles belong to a server: a dump notes those of another. Restored without privileges, all may call anything."""
+    engine = create_engine(make_database(migrated=False))
+    upgrade(engine)
+    may_all = text("SELECT has_function_privilege('public', 'predictq.rewrite_table(text)', 'execute')")
+    with transaction(engine) as connection:
+        for duty in ("gateway", "worker"):
+            connection.execute(
+                text("INSERT INTO predictq.database_roles VALUES (:duty, 'gone ' || :duty)"), {"duty": duty}
+            )
+        connection.execute(text("GRANT EXECUTE ON FUNCTION predictq.rewrite_table TO PUBLIC"))
+        assert connection.execute(may_all).scalar_one()
+    with pytest.raises(
+        MigrationRefused, match=r"gone gateway, gone worker of its services are not on this server.*--roles"
+    ):
+        upgrade(engine)
+    upgrade(engine, makes_roles=True)
+    assert {role.name for role in make_roles(engine, {})} == {role.default_name for role in DatabaseRole}
+    upgrade(engine)
+    with transaction(engine) as connection:
+        assert not connection.execute(may_all).scalar_one()
+    engine.dispose()
 
 
 def test_a_role_may_have_any_name_and_password(make_database: Callable[..., str]) -> None:

@@ -17,7 +17,7 @@ import typer
 from cli.arguments.directory_option import add_directory_option
 from cli.commands.operating.shell import url
 from cli.connection.address import api_address, choose_directory, fill_environment, find_stack, known_gateway
-from cli.errors import GatewayDown, NoStack
+from cli.errors import GatewayDown, NoStack, UsageProblem
 from cli.main import app
 from devstack.errors import NotRunning
 from devstack.state import StackState, StateDirectory, load_state
@@ -194,3 +194,13 @@ def test_every_command_takes_a_directory() -> None:
         return ([] if has else [name]) + [one for sub in below for one in lacking(below[sub], f"{name} {sub}")]
 
     assert lacking(root, "predictq") == []
+
+
+def test_a_key_is_read_without_the_end_of_its_line(state: StackState) -> None:
+    """As from a file of Windows; one with another strange sign is refused and not shown."""
+    for written in ("pq_theirs\r", "pq_theirs\n", " pq_theirs\t"):
+        assert api_address(state.api_url, written).key == "pq_theirs"
+    for wrong in ("pq_thé", "pq_the irs", "pq_the\x00irs", "pq_the\r\nirs"):
+        with pytest.raises(UsageProblem) as refused:
+            api_address(state.api_url, wrong)
+        assert "pq_the" not in str(refused.value)
