@@ -115,11 +115,18 @@ class NoLiveModel(PredictqError):
 
 
 class ModelRequired(PredictqError):
-    """The call names no model, and none is the default."""
+    """The call names no model, and none is the default; with `theirs` none that the caller may use, who may use these.
 
-    def __init__(self) -> None:
-        text = "Name a model: none is the default. An admin chooses one with predictq models default NAME."
-        super().__init__(Sentence(text))
+    Which model is the default such a caller is not told.
+    """
+
+    def __init__(self, theirs: Sequence[str] | None = None) -> None:
+        if theirs is None:
+            text = "Name a model: none is the default. An admin chooses one with predictq models default NAME."
+            super().__init__(Sentence(text))
+        else:
+            text = f"Name a model, as none of yours is the default: one of {', '.join(theirs)}."
+            super().__init__(Sentence(text, "default-of-others", models=list(theirs)))
 
 
 class ModelUnknown(PredictqError):

@@ -5,6 +5,7 @@ The claim asks for them, so every worker obeys. What is in hand is finished; wha
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -86,12 +87,13 @@ def begin_pause(
     return _pause(connection.execute(_STANDS, values).one()), False
 
 
-def end_pause(connection: Connection, pause_id: int) -> Pause:
-    """Let work go on. Raises PauseUnknown.
+def end_pause(connection: Connection, pause_id: int, *, models: Collection[str] | None = None) -> Pause:
+    """Let work go on. Raises PauseUnknown; with `models` for the pause of any other model, too.
 
     Time that work was held back counts neither as a wait for a worker nor for a source that is away.
     """
-    row = connection.execute(_END, {"id": pause_id}).one_or_none()
+    allowed = None if models is None else list(models)
+    row = connection.execute(_END, {"id": pause_id, "models": allowed}).one_or_none()
     if row is None:
         raise PauseUnknown(f"Number {pause_id}")
     ended = _pause(row)
@@ -115,7 +117,11 @@ _STANDS = text(f"""
 SELECT {_COLUMNS} FROM predictq.pauses
 WHERE queue IS NOT DISTINCT FROM CAST(:queue AS text) AND model IS NOT DISTINCT FROM CAST(:model AS text)
 """)
-_END = text(f"DELETE FROM predictq.pauses WHERE id = :id RETURNING {_COLUMNS}")
+_END = text(f"""
+DELETE FROM predictq.pauses
+WHERE id = :id
+  AND (CAST(:models AS text[]) IS NULL OR model IS NULL OR model = ANY (CAST(:models AS text[]))) RETURNING {_COLUMNS}
+""")
 _NOTE_RESUMPTION = text("""
 INSERT INTO predictq.resumptions (queue, model) VALUES (:queue, :model)
 ON CONFLICT (queue, model) DO UPDATE SET at = clock_timestamp()

@@ -82,8 +82,8 @@ class ModelDirectory:
     async def find(self, caller: Caller, name: object) -> ServedModel:
         """The version that a call means by its `model`, which may be absent (None).
 
-        Raises Invalid, Problem 403 where the model is not for the caller or a version is named without the role for it,
-        ModelUnknown, ModelRequired, NoLiveModel, ModelVersionUnknown, VersionRetired and DatabaseUnavailable.
+        Raises Invalid, Problem 403 where a model is named that is not for the caller, or a version without the role for
+        it, ModelUnknown, ModelRequired, NoLiveModel, ModelVersionUnknown, VersionRetired and DatabaseUnavailable.
         """
         choice = ModelChoice() if name is None else ModelChoice.parse(name) if isinstance(name, str) else None
         if choice is None:
@@ -91,9 +91,7 @@ class ModelDirectory:
         if choice.model is not None:
             caller.need_model(choice.model)
         if choice.version is None:
-            served = await self._live(choice.model, caller)
-            caller.need_model(served.version.model)
-            return served
+            return await self._live(choice.model, caller)
         if not caller.may("operate"):
             raise Problem(FORBIDDEN, "To name a version of a model takes a key with the role 'operate'.")
         return await self._version(choice)
@@ -105,6 +103,8 @@ class ModelDirectory:
             self._until = time.monotonic() + _REMEMBER_SECONDS
         known = self._known
         wanted = known.default if model is None else model
+        if model is None and caller.models is not None and wanted not in caller.models:
+            raise ModelRequired(sorted(caller.models))  # that another one is the default is not theirs to know
         if wanted is None:
             raise ModelRequired if any(known.served.values()) else NoLiveModel()
         if wanted not in known.served:

@@ -70,7 +70,6 @@ def _status_code(found: schemas.Readiness) -> int:
 async def _check(services: Services) -> schemas.Health:
     status: Literal["ok", "degraded", "unavailable"] = "ok"
     reasons: list[str] = []
-    live: dict[str, int] = {}
     redis = services.notices.is_subscribed and services.publisher.is_healthy
     if not redis:
         status = "degraded"
@@ -79,8 +78,7 @@ async def _check(services: Services) -> schemas.Health:
         status = "degraded"
         reasons.append(reason)
     try:
-        live = await services.quick.read(_live_versions)
-        if not live:  # worth a note: the service itself is as it should be
+        if not await services.quick.read(_is_any_live):  # worth a note: the service itself is as it should be
             reasons.append(str(NoLiveModel()))
     except (DatabaseUnavailable, SchemaOutdated) as error:
         status = "unavailable"
@@ -88,7 +86,6 @@ async def _check(services: Services) -> schemas.Health:
     return schemas.Health(
         status=status,
         reasons=reasons,
-        live_models=live,
         redis="ok" if redis else "away",
         queues={
             item.queue.value: schemas.QueueHealth.model_validate(item, from_attributes=True)
@@ -134,7 +131,8 @@ def _why_unavailable(services: Services, error: DatabaseUnavailable | SchemaOutd
     return error.for_callers.removesuffix(".")
 
 
-def _live_versions(connection: Connection) -> dict[str, int]:
+def _is_any_live(connection: Connection) -> bool:
+    """Whether a model has a live version. Raises DatabaseReadOnly or SchemaOutdated where jobs cannot be accepted."""
     if connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on":
         connection.invalidate()  # the next look is over a new one: what is at its end may take writes by then
         raise DatabaseReadOnly(RuntimeError())
@@ -143,4 +141,4 @@ def _live_versions(connection: Connection) -> dict[str, int]:
     found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
     if found != SCHEMA_REVISION:
         raise SchemaOutdated(found, SCHEMA_REVISION)
-    return {model.name: model.live_version for model in list_models(connection) if model.live_version is not None}
+    return any(model.live_version is not None for model in list_models(connection))

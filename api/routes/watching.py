@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from sqlalchemy import Connection
 
 from api.access.dependencies import CurrentServices, OperateCaller, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.schemas import watching as schemas
-from shared.watching.attention import read_attention, words_of
+from shared.sources.source import sources_of
+from shared.watching.attention import NeedsPerson, read_attention, words_of
 from shared.watching.samples import KEPT_HOURS, read_samples
 
 router = APIRouter(tags=["workers"], route_class=ModelRoute, responses=PROBLEMS)
@@ -43,16 +46,26 @@ async def samples(
 @router.get("/v1/attention", summary="What needs a person")
 async def attention(services: CurrentServices, caller: OperateCaller) -> schemas.Attention:
     """No worker, batches that fail, wait for long or cannot be loaded, sources away or changed, the disk, pauses."""
-    found = await services.lists.read(
-        lambda connection: read_attention(connection, services.settings), owner=caller.owner
-    )
+
+    def read(connection: Connection) -> list[NeedsPerson]:
+        found = read_attention(connection, services.settings)
+        if caller.models is None:
+            return found
+        sources = sources_of(connection, caller.models)
+        return [need for need in found if _concerns(need, caller.models, sources)]
+
     needs = []
-    for need in found:
-        model = need.about.get("model")
-        if model is not None and not caller.may_use(model):
-            continue
+    for need in await services.lists.read(read, owner=caller.owner):
         detail, advice = words_of(need)
         needs.append(
             schemas.NeedsPerson(code=need.code, since=need.since, about=dict(need.about), detail=detail, advice=advice)
         )
     return schemas.Attention(needs=needs)
+
+
+def _concerns(need: NeedsPerson, models: Collection[str], sources: Collection[str]) -> bool:
+    """Whether it is of one of these models, or else of one of these sources, which they read, or of the whole."""
+    if (model := need.about.get("model")) is not None:
+        return model in models
+    source = need.about.get("source")
+    return source is None or source in sources

@@ -39,6 +39,8 @@ def _shape(
     names = sorted((named.model, named.version) for named in loaded if caller.may_use(named.model))
     values = {field.name: getattr(worker, field.name) for field in fields(worker)}
     values["loaded_versions"] = [f"{model}:{version}" for model, version in names]
+    values["models"] = worker.models and [name for name in worker.models if caller.may_use(name)]
+    values["takes_others"] = len(values["models"] or ()) < len(worker.models or ())
     current = [_current(number, named, caller) for number in worker.current_batches if (named := batches.get(number))]
     return schemas.Worker(**{**values, "current_batches": current})
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from api.schemas.base import Shape
 
 
@@ -33,9 +31,8 @@ class BackgroundHealth(Shape):
 
 
 class Health(Readiness):
-    """The same in detail."""
+    """The same in detail, without names of models, sources and owners: no key is needed to read this."""
 
-    live_models: dict[str, int] = Field(description="The live version of each model that has one.")
     redis: Literal["ok", "away"]
     queues: dict[str, QueueHealth]
     open_waiters: int

@@ -25,7 +25,10 @@ class Worker(Shape):
     name: str = Field(examples=["worker-1@host"])
     processes: int
     queues: list[str]
-    models: list[str] | None = Field(description="The models that it takes; null: all.")
+    models: list[str] | None = Field(
+        description="The models that it takes, of those that your API key may use; null: it takes all there are."
+    )
+    takes_others: bool = Field(description="Whether `models` leaves some out that your API key may not use.")
     requirements: list[str] = Field(description="Of the versions that are registered those needs that it meets.")
     libraries: dict[str, str] = Field(examples=[{"scikit-learn": "1.9.1"}])
     loaded_versions: list[str] = Field(description="Versions that its processes hold.", examples=[["churn:3"]])

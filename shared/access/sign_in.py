@@ -68,6 +68,12 @@ def make_link(connection: Connection, api_key_id: int) -> str:
     return _add(connection, "sign_in_links", {"api_key_id": api_key_id}, LINK_LIFE)
 
 
+def find_link(connection: Connection, token: str) -> ApiKey | None:
+    """Whom a link would sign in, which stays good; None where it signs nobody in."""
+    api_key_id = connection.execute(_FIND_LINK, {"hash": hash_key(token)}).scalar_one_or_none()
+    return None if api_key_id is None else find_key_by_id(connection, api_key_id)
+
+
 def follow_link(connection: Connection, token: str) -> str:
     """Use a link up, and begin a session: its token. Raises LinkUsed. `connection` must be in a transaction."""
     api_key_id = connection.execute(_USE_LINK, {"hash": hash_key(token)}).scalar_one_or_none()
@@ -94,6 +100,9 @@ def _add(connection: Connection, table: str, whose: Mapping[str, Any], life: tim
 
 _FIND_SESSION = text("""
 SELECT api_key_id, issuer, subject, groups FROM predictq.sessions WHERE token_hash = :hash AND expires_at > now()
+""")
+_FIND_LINK = text("""
+SELECT api_key_id FROM predictq.sign_in_links WHERE token_hash = :hash AND expires_at > now()
 """)
 _USE_LINK = text("""
 DELETE FROM predictq.sign_in_links WHERE token_hash = :hash AND expires_at > now() RETURNING api_key_id

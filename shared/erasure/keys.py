@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.pages.key_hash import hash_key, hash_keys
 from shared.sources.errors import KeyRefused, SourceNotNamed, SourceUnknown
 from shared.sources.keys import KeyColumn, KeyForm
 from shared.sources.references import REFERENCES
+from shared.sources.source import sources_of
 
 ClientId = int | str | dict[str, int | str]  # as a caller writes it
 
@@ -68,24 +70,28 @@ class ClientKey:
         return hash_key(hash_keys(secret, self.source.id), self.value)
 
 
-_SOURCE = "SELECT id, name, key_storage, key_columns FROM predictq.sources"
+_SOURCE = "SELECT id, name, key_storage, key_columns, removed_at IS NOT NULL AS is_removed FROM predictq.sources"
 
 
-def read_source(connection: Connection, name: str | None, *, no_source: bool = False) -> KeySource:
+def read_source(
+    connection: Connection, name: str | None, *, no_source: bool = False, models: Collection[str] | None = None
+) -> KeySource:
     """The source of this name, removed ones included: their pages stay. No name: the only source that is in use.
 
-    With `no_source` that of models which have none. Raises SourceUnknown or SourceNotNamed.
+    With `no_source` that of models which have none. With `models` all sources that no version of them reads are as if
+    they were not there. Raises SourceUnknown or SourceNotNamed.
     """
     if no_source:
         return NO_SOURCE
+    known = None if models is None else sources_of(connection, models)
     if name is None:
-        in_use = connection.execute(text(f"{_SOURCE} WHERE removed_at IS NULL ORDER BY name")).all()
-        rows = in_use or connection.execute(text(f"{_SOURCE} ORDER BY name")).all()
+        found = [row for row in connection.execute(text(_SOURCE)) if known is None or row.name in known]
+        rows = sorted([row for row in found if not row.is_removed] or found, key=lambda row: row.name)
         if len(rows) != 1:
             raise SourceNotNamed([row.name for row in rows])
         return _source(rows[0])
     row = connection.execute(text(f"{_SOURCE} WHERE name = :name"), {"name": name}).one_or_none()
-    if row is None:
+    if row is None or (known is not None and name not in known):
         raise SourceUnknown(name)
     return _source(row)
 

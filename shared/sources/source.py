@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ __all__ = [
     "list_sources",
     "read_source",
     "remove_source",
+    "sources_of",
     "update_source",
 ]
 
@@ -127,6 +128,11 @@ def live_models(connection: Connection, source_id: int) -> list[str]:
     return list(connection.execute(_LIVE_MODELS, {"id": source_id}).scalars())
 
 
+def sources_of(connection: Connection, models: Collection[str]) -> set[str]:
+    """The names of the sources that any version of these models reads, of removed ones too."""
+    return set(connection.execute(_SOURCES_OF, {"models": list(models)}).scalars())
+
+
 def _only(row: Any, name: object) -> Source:
     if row is None:
         raise SourceUnknown(name)
@@ -205,6 +211,11 @@ WHERE id = :id
 
 _IS_REMOVED = text("SELECT removed_at IS NOT NULL FROM predictq.sources WHERE name = :name")
 
+_SOURCES_OF = text("""
+SELECT name FROM predictq.sources WHERE id IN (
+    SELECT source_id FROM predictq.model_versions WHERE model = ANY (CAST(:models AS text[]))
+    UNION SELECT source_id FROM predictq.models WHERE name = ANY (CAST(:models AS text[])))
+""")
 _LIVE_MODELS = text("""
 SELECT v.model FROM predictq.models m JOIN predictq.model_versions v ON v.id = m.live_version_id
 WHERE v.source_id = :id ORDER BY v.model

@@ -36,9 +36,12 @@ class Worker:
     heartbeat_at: datetime | None = None
 
     def lacks(self, model: str, requirements: str) -> list[str]:
-        """Why it takes no work of such a version, in words; empty where it does."""
+        """Why it takes no work of such a version, in words; empty where it does.
+
+        No other model is named: whoever may use this one may read it.
+        """
         if self.models is not None and model not in self.models:
-            return [f"work of {model} (it takes {', '.join(self.models)} alone)"]
+            return [f"work of {model} (it takes other models alone)"]
         return lacking(requirements, self.libraries)
 
 

@@ -17,7 +17,7 @@ LEFT_OUT = "…"
 # Members of which a test stack has other types than the page's example: keys and labels are numbers or texts.
 _OF_ANY_TYPE = {"client_id", "label"}
 # Objects whose members are named by data: features, models, libraries, whatever an act changed.
-_NAMED_BY_DATA = {"features", "live_models", "libraries", "about", "before", "after"}
+_NAMED_BY_DATA = {"features", "libraries", "about", "before", "after"}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|…|[^\s{}\[\],:"…]+')
 
 

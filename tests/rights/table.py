@@ -83,7 +83,7 @@ CALLS = (
     Call("GET", "/v1/samples", _READ, SHARED, "left out"),
     Call("GET", "/v1/pauses", ("read", "operate"), SHARED, "left out"),
     Call("POST", "/v1/pauses", _OPERATE, SHARED, "403"),
-    Call("DELETE", "/v1/pauses/{pause_id}", _OPERATE, SHARED, "403"),
+    Call("DELETE", "/v1/pauses/{pause_id}", _OPERATE, SHARED, "404"),
     Call("GET", "/v1/storage", _OPERATE, SHARED, "403"),
     Call("GET", "/v1/retention", _ADMIN, SHARED),
     Call("PUT", "/v1/retention", _ADMIN, SHARED),

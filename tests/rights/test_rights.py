@@ -252,9 +252,11 @@ def test_a_key_for_another_model_meets_what_its_line_says(gateway: Gateway, engi
         "job_id": job, "request_id": single["request_id"], "upload_id": upload, "export_id": export, "name": "default",
         "number": "1", "pause_id": str(pause),
     }  # fmt: skip
+    named = {"model": "default"}
     bodies: dict[str, dict[str, Any]] = {
-        "/v1/predict": {"client_id": 1}, "/v1/predict_raw": {"features": {}}, "/v1/jobs": {"client_ids": [1]},
-        "/v1/jobs/count": {}, "/v1/clients/features": {"client_id": 1, "model": "default"},
+        "/v1/predict": {"client_id": 1, **named}, "/v1/predict_raw": {"features": {}, **named},
+        "/v1/jobs": {"client_ids": [1], **named}, "/v1/jobs/count": named,
+        f"/v1/uploads/{upload}/look": named, "/v1/clients/features": {"client_id": 1, "model": "default"},
         "/v1/pauses": {"model": "default", "reason": "x"}, "/v1/models/default/withdraw": {"reason": "the end"},
     }  # fmt: skip
     wrong = []

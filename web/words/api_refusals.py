@@ -66,6 +66,7 @@ _REASONS = {
     "no-live-model": N_("No model is live: register one and promote it."),
     "no-live-version": N_("No version of the model “%(name)s” is live: promote one."),
     "model-required": N_("Choose a model: none is the default."),
+    "default-of-others": N_("Choose a model, as none of yours is the default: %(models)s."),
     "version-retired": N_("%(version)s was retired and its file is gone: register the file again."),
     "nothing-to-roll-back": N_("No other version of %(name)s was live before."),
     "nothing-selected": N_("There is no client in it: give at least one."),

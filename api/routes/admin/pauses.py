@@ -66,7 +66,7 @@ async def resume(request: Request, services: CurrentServices, caller: OperateCal
     """Work goes on within seconds. The time that it was paused counts nowhere as waiting."""
 
     def end(connection: Connection) -> Pause:
-        ended = end_pause(connection, pause_id)
+        ended = end_pause(connection, pause_id, models=caller.models)
         _need(caller, ended.model)
         record(connection, request, caller, "pause.end", ended.what)
         return ended

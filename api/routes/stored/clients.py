@@ -94,7 +94,8 @@ async def answers(
     def work() -> bytes:
         engine = services.downloads.engine
         with transaction(engine) as connection:
-            key = _named(connection, caller, read_source(connection, body.source, no_source=body.no_source), body)
+            source = read_source(connection, body.source, no_source=body.no_source, models=caller.models)
+            key = _named(connection, caller, source, body)
             record(connection, request, caller, "client.answers", key.place)
         with transaction(engine) as connection:
             found, more = client_answers(

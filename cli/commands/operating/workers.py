@@ -33,13 +33,20 @@ def _row(worker: Mapping[str, Any]) -> tuple[object, ...]:
         worker["name"],
         worker["processes"],
         ", ".join(worker["queues"]),
-        "all" if worker["models"] is None else ", ".join(worker["models"]),
+        _taken(worker),
         _first(worker["loaded_versions"]),
         len(worker["current_batches"]),
         f"{worker['rows_per_second'] or 0:,.0f}",
         f"{since:%Y-%m-%d %H:%M}Z",
         ", ".join(libraries),
     )
+
+
+def _taken(worker: Mapping[str, Any]) -> str:
+    """The models that it takes; those that the key is not for are not named."""
+    if worker["models"] is None:
+        return "all"
+    return ", ".join([*worker["models"], *(["others"] if worker["takes_others"] else [])])
 
 
 def _first(names: Sequence[str]) -> str:

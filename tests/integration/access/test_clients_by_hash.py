@@ -12,6 +12,7 @@ from shared.config import Settings
 from shared.jobs.accepting.singles import accept_singles
 from shared.postgres.engine import autocommit
 from shared.status import Queue
+from tests.integration.access.test_roles import OTHER, add_other_model
 from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 from tests.integration.worker.scoring_support import score
 from tests.support import add_clients, add_model, single_job
@@ -67,7 +68,8 @@ def test_a_hash_tells_nothing_of_a_client_whom_others_have_asked_for(
 ) -> None:
     """Neither her key nor that anybody has: the refusal is that of a client whom nobody has scored."""
     bob = new_key(engine, "bob", roles=["read", "features"])
-    limited = new_key(engine, "alice", roles=["read", "features"], models=["another"])
+    limited = new_key(engine, "alice", roles=["read", "features"], models=[OTHER])
+    add_other_model(engine)  # it reads the same source, else that would be as if it were not there
     told = [(bob, ALICES), (bob, BULK)]
     told += [(limited, client) for client in (ALICES, BULK) if path == CALLS[0]]  # the other call names the model
     for key, client in told:

@@ -116,9 +116,10 @@ def test_a_model_that_is_not_there_is_answered_with_those_that_the_key_may_use(
 
 
 def test_the_default_model_is_no_way_around_the_limit(gateway: Gateway, engine: Engine) -> None:
-    """A call that names no model means the default one, which this key is not for."""
+    """A call that names no model means the default one, which this key is not for; which that is it is not told."""
     refused = gateway.post("/v1/predict", json={"client_id": 1}, headers=limited(engine, OTHER))
-    assert (refused.status_code, kind(refused)) == (403, "forbidden")
+    assert (refused.status_code, kind(refused)) == (422, "model-required")
+    assert SAMPLE_MODEL not in refused.json()["detail"].replace("the default", "")
 
 
 def test_a_repeated_call_is_no_way_around_the_limit(gateway: Gateway, engine: Engine) -> None:

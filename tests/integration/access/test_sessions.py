@@ -17,7 +17,7 @@ from shared.access.api_keys import revoke_key
 from shared.access.sign_in import end_session
 from shared.config import Settings
 from shared.postgres.engine import transaction
-from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.integration.gateway.api_support import Gateway, bearer, new_key, running_gateway
 
 _TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
 
@@ -141,6 +141,32 @@ def test_another_site_signs_nobody_in_by_its_link(gateway: Gateway, language: st
         with browser(gateway) as second:
             token, *_ = _TOKEN.findall(second.get("/sign-in").text)
             assert second.post("/sign-in", data={**pressed, "form_token": token}).status_code == 403
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Become bob"), ("fr", "Devenir bob")])
+def test_a_link_of_somebody_else_is_a_button_for_whoever_is_signed_in(
+    gateway: Gateway, engine: Engine, language: str, words: str
+) -> None:
+    """It says who she is and whom it makes her; she stays who she is until she presses it, and it stays good."""
+    of_bob = gateway.post("/v1/sign-in-links", headers=bearer(new_key(engine, "bob"))).json()["path"]
+    with browser(gateway) as person:
+        sign_in(person, gateway)
+        shown = person.get(f"{of_bob}&next=/models", headers={"Accept-Language": language})
+        assert (shown.status_code, words in shown.text) == (200, True)
+        session = person.cookies["predictq_session"]
+        assert "bob" not in person.get("/jobs").text
+        (token,) = set(_TOKEN.findall(shown.text))
+        pressed = {"link": of_bob.partition("link=")[2], "next": "/models", "form_token": token}
+        assert person.post("/sign-in", data=pressed).headers["location"] == "/models"
+        assert person.cookies["predictq_session"] != session
+        assert "bob" in person.get("/jobs").text
+        assert person.get(of_bob).headers["location"] == "/"  # it is used up, and she stays who she is
+    with browser(gateway) as person:
+        sign_in(person, gateway)
+        own = new_link(gateway)
+        assert person.get(own).headers["location"] == "/"
+        with browser(gateway) as second:
+            assert second.get(own).status_code == 403  # it was used
 
 
 def test_who_only_looks_at_a_link_leaves_it_for_the_person(gateway: Gateway) -> None:

@@ -76,7 +76,7 @@ def test_each_matter_has_a_code_its_figures_and_words(gateway: Gateway, engine: 
     alive(engine, models=["another"])
     found = needs(gateway)["unloadable"]
     assert (found["about"]["model"], found["about"]["batches"]) == ("default", 2)
-    assert "it takes another alone" in found["detail"]
+    assert "it takes other models alone" in found["detail"]
     alive(engine)
     (held,) = claim(engine, Queue.BULK, worker="w@host/1", lease_seconds=60)
     record_failure(engine, held, "it has no scikit-learn", retry_after_seconds=60)

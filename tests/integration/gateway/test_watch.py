@@ -75,7 +75,6 @@ def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
     gateway.post("/v1/jobs", json={"all": True})
     wait_until(lambda: gateway.get("/health").json()["queues"]["plan"]["queued_batches"] == 1, what="sampled")
     assert gateway.get("/health").json()["queues"]["bulk"]["waiting_rows"] == 10
-    assert gateway.get("/health").json()["live_models"] == {"default": 1}
     for statement, reason in (
         (f"UPDATE {VERSION_TABLE} SET version_num = '0001'", "at schema 0001"),
         (f"DROP TABLE {VERSION_TABLE}", "at schema none"),
@@ -110,7 +109,6 @@ def test_no_live_model_is_a_note(gateway: Gateway, engine: Engine) -> None:
     ready = gateway.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
     assert "No model is live" in ready.json()["reasons"][0]
-    assert gateway.get("/health").json()["live_models"] == {}
     assert gateway.post("/v1/predict", json=ONE).json()["type"] == "/problems/no-live-model"
 
 

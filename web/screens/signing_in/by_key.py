@@ -12,7 +12,7 @@ from api.http.cookie_names import session_token
 from api.http.problems import Unauthorised
 from api.http.requests import IS_HEAD, address_of
 from shared.access.api_keys import find_key
-from shared.access.sign_in import LinkUsed
+from shared.access.sign_in import LinkUsed, find_link
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen, own_path
 from web.sessions import cookies
@@ -30,15 +30,19 @@ _LINK_USED = N_("This link was used before, or is too old. Paste an API key, or 
 
 @routes.get("/sign-in", is_public=True)
 async def sign_in(screen: Screen) -> Response:
-    """The form; or, with a link's token, straight in. Whoever is signed in stays who they are.
+    """The form; or, with a link's token, straight in. Whoever is signed in stays who they are, unless they press it.
 
     Where a page of another site led here, the link is a button: else that site could sign its visitors in as somebody
     of its own. Out of a terminal, a mail program or the address bar it takes no more than the link. Programs that look
     at links for people ask with HEAD: the link is left for them.
     """
-    if screen.caller is not None:
-        return screen.go(own_path(screen.query("next")))
-    link = screen.query("link")
+    link, caller = screen.query("link"), screen.caller
+    if caller is not None:
+        found = await screen.services.quick.read(lambda connection: find_link(connection, link)) if link else None
+        if found is None:
+            return screen.go(own_path(screen.query("next")))
+        if found.id != caller.key_id:
+            return await show_form(screen, "", link=link, becomes=found.owner)
     if not link:
         return await show_form(screen, "")
     if IS_HEAD in screen.request.scope or screen.request.headers.get("sec-fetch-site") in _ELSEWHERE:
@@ -98,10 +102,12 @@ async def _follow(screen: Screen, link: str, wanted: str) -> Response:
     return signed_in(screen, token, wanted)
 
 
-async def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: str = "", link: str = "") -> Response:
+async def show_form(
+    screen: Screen, refusal: str, *, status: int = 200, wanted: str = "", link: str = "", becomes: str = ""
+) -> Response:
     """The form, with what is wrong; from there it goes on to `wanted`, or to what the call named.
 
-    With `link` it has a button that follows it.
+    With `link` it has a button that follows it; `becomes` is who somebody is by it who is signed in as another.
     """
     wanted = own_path(wanted or screen.query("next") or screen.given("next"))
     further = "" if wanted == "/" else f"?{urlencode({'next': wanted})}"
@@ -112,6 +118,7 @@ async def show_form(screen: Screen, refusal: str, *, status: int = 200, wanted: 
         wanted=wanted,
         by_provider=None if screen.services.code_flow is None else f"/sign-in/provider{further}",
         link=link,
+        becomes=becomes,
         has_ended=bool(screen.query("ended")) and not refusal,
         back=f"/sign-in{further}",  # without the link and the provider's code: each of them is used once
     )
