@@ -15,7 +15,7 @@ from typing import Any
 from api.access.caller import Caller, caller_of, person_caller
 from api.access.failed_keys import FailedKeys
 from api.access.long_calls import note_seen
-from api.access.oidc.person import TokenRefused
+from api.access.oidc.person import TokenExpired, TokenRefused
 from api.access.oidc.token_threads import TokenThreads
 from api.http.problems import FAILED_KEYS, Problem, Unauthorised
 from api.server.coalescer import Coalescer, each_alone
@@ -73,6 +73,11 @@ class _Known:
     ask_again_at: float
     ends_at: float
     why_not: str = _UNKNOWN
+    is_expired: bool = False  # a token that was good until its time was over
+
+
+class _Expired(Unauthorised):
+    """A token that was good until its time was over."""
 
 
 class Auth:
@@ -110,9 +115,13 @@ class Auth:
 
         return Validity(hashlib.sha256(header or b"").digest(), partial(self._is_still, caller, header, address))
 
-    async def _is_still(self, caller: Caller, header: bytes | None, address: str) -> bool:
+    async def _is_still(
+        self, caller: Caller, header: bytes | None, address: str, *, though_expired: bool = False
+    ) -> bool:
         try:
             return (await self.caller(header, address)).owner == caller.owner
+        except _Expired:
+            return though_expired
         except Problem:  # no longer a key, or its address has come with too many that are none
             return False
 
@@ -138,8 +147,8 @@ class Auth:
             self._asking.begin(digest, self._looking_up(digest, header))
         if known.caller is None:
             self._failed_keys.note(address)
-            raise Unauthorised(known.why_not)
-        note_seen(partial(self._is_still, known.caller, header, address))
+            raise (_Expired if known.is_expired else Unauthorised)(known.why_not)
+        note_seen(partial(self._is_still, known.caller, header, address, though_expired=True))
         return known.caller
 
     def refuse_guessing(self, address: str) -> None:
@@ -173,18 +182,19 @@ class Auth:
         return lambda: self._look_up(digest, _key_of(header))
 
     async def _look_up(self, digest: bytes, key: str) -> _Known:
-        caller, why_not = None, _UNKNOWN
+        caller, why_not, is_expired = None, _UNKNOWN, False
         if self._people is not None and not key.startswith(PREFIX):
             try:
                 caller = person_caller(await self._people.person(key))
             except TokenRefused as error:
-                why_not = str(error)
+                why_not, is_expired = str(error), isinstance(error, TokenExpired)
         elif (found := await self._look_ups.submit(key)) is not None:
             self._used.add(found.id)
             caller = caller_of(found)
         self._remember(digest, is_good=caller is not None)
         now = time.monotonic()
-        entry = self._known[digest] = _Known(caller, now + _ASK_AGAIN_SECONDS, now + _REMEMBER_SECONDS, why_not)
+        ask_again_at, ends_at = now + _ASK_AGAIN_SECONDS, now + _REMEMBER_SECONDS
+        entry = self._known[digest] = _Known(caller, ask_again_at, ends_at, why_not, is_expired)
         return entry
 
     def _remember(self, digest: bytes, *, is_good: bool) -> None:

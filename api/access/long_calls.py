@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from api.access.oidc.fetch import ProviderAway
 from api.http.problems import Unauthorised
 from shared.errors import DatabaseUnavailable
 
@@ -29,7 +30,10 @@ _seen: ContextVar[_Seen | None] = ContextVar("seen", default=None)
 
 
 def note_seen(is_valid: Callable[[], Awaitable[bool]]) -> None:
-    """What the caller of the call that is being answered came with counts now, and does for as long as `is_valid`."""
+    """What the caller of the call that is being answered came with counts now, and does for as long as `is_valid`.
+
+    A token that has expired since is valid: it was good when the call began, and nobody has taken it back.
+    """
     _seen.set(_Seen(is_valid, time.monotonic()))
 
 
@@ -40,7 +44,7 @@ async def need_still_valid() -> None:
         return
     try:
         is_valid = await seen.is_valid()
-    except DatabaseUnavailable:
+    except (DatabaseUnavailable, ProviderAway):
         return
     if not is_valid:
         raise Unauthorised(_ENDED)

@@ -41,7 +41,8 @@ class QueryNames:
 
     def _flaw(self, name: str, count: int) -> Flaw | None:
         if name not in self.names:
-            return Flaw(pointer("query", name), "unknown_parameter", f"{name[:80]!r} {self._instead_of(name)}")
+            called = repr(name[:80]) if name else "What stands before `=` is empty, and"
+            return Flaw(pointer("query", name), "unknown_parameter", f"{called} {self._instead_of(name)}")
         if count > 1 and name not in self.repeated:
             return Flaw(pointer("query", name), "repeated_parameter", f"{name} stands {count} times: give it once")
         return None

@@ -18,7 +18,8 @@ _TENSOR_TYPE, _TENSOR_INT32, _TENSOR_STRING, _TENSOR_INT64, _TENSOR_NAME, _TENSO
 _RAW_TYPES = {6: "i", 7: "q"}  # int32 and int64, as struct writes them
 
 _SAME = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")  # change no label
-_CLASSIFIERS = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
+_BY_VOTES = "SVMClassifier"  # its label is the class with most votes, which need not be the most probable one
+_CLASSIFIERS = ("LinearClassifier", _BY_VOTES, "TreeEnsembleClassifier")
 _PICKS = ("ArrayFeatureExtractor", "Gather")
 _MOST_STEPS = 20
 
@@ -32,18 +33,20 @@ class _Node:
     message: memoryview
 
 
-def label_names(content: bytes, count: int) -> Labels | None:
+def label_names(content: bytes, count: int) -> tuple[Labels | None, bool]:
     """The class of each of `count` columns of probabilities, of the graph in `content`; None where it does not tell.
 
     Told are the labels of a classifier's node, a list of constants out of which the place of the highest probability
-    picks, and that place itself. The first output has to be the label.
+    picks, and that place itself. The first output has to be the label. Also returns whether the label goes by votes,
+    and may be another than that of the highest probability.
     """
     try:
-        graph = next(messages(memoryview(content), _MODEL_GRAPH))
-        found = _Graph(graph).labels(count)
+        graph = _Graph(next(messages(memoryview(content), _MODEL_GRAPH)))
+        found = graph.labels(count)
     except (ValueError, StopIteration, struct.error):
-        return None
-    return found if found is not None and len(found) == count == len(set(found)) else None
+        return None, False
+    is_told = found is not None and len(found) == count == len(set(found))
+    return (found if is_told else None), graph.is_by_votes
 
 
 class _Graph:
@@ -57,6 +60,7 @@ class _Graph:
             if made:  # of a classifier's node the first output is the label
                 self._made[made[0]] = node
         self._label = first_text(next(messages(message, _GRAPH_OUTPUT)), _OUTPUT_NAME)
+        self.is_by_votes = False  # once `labels` has found the node that makes them
 
     def labels(self, count: int) -> Labels | None:
         """From the first output backwards to what names the classes, through what changes or only recodes a label."""
@@ -67,6 +71,7 @@ class _Graph:
             if node is None or not node.inputs:
                 return None
             if node.kind not in _SAME and node.kind != "LabelEncoder":
+                self.is_by_votes = node.kind == _BY_VOTES
                 found = self._named(node, count)
                 for encoder in reversed(recoded):
                     found = _recode(encoder, found)

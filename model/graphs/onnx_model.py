@@ -130,14 +130,13 @@ class OnnxModel:
             return np.array(list(scores[0]))
         count = np.asarray(scores).size
         self._refuse_strange_outputs(np.asarray(labels), count)
-        told = label_names(content, count)
+        told, is_by_votes = label_names(content, count)
         seen, rows = self._labels_seen(count)
         if told is not None:
-            # An SVC's labels go by votes: one column that is highest beside another label proves nothing.
-            if len(seen) > 1 and all(label != told[place] for place, label in seen.items()):
+            if _contradict(seen, told, is_by_votes=is_by_votes):
                 raise ArtefactIncompatible(
                     f"The graph names its classes {', '.join(map(str, told[:20]))}, and its labels are not those of "
-                    f"the highest probabilities. {_ZIPMAP}"
+                    f"the highest probabilities in this order. Give the probabilities in this order. {_ZIPMAP}"
                 )
             return np.array(told)
         if len(seen) == len(set(seen.values())) == count:
@@ -204,6 +203,18 @@ class OnnxModel:
                 is_flag = kind == "tensor(bool)"
                 columns[str(place)] = pd.Series(values > 0 if is_flag else np.rint(values) if "int" in kind else values)
         return pd.DataFrame(columns)
+
+
+def _contradict(seen: dict[int, Any], told: list[Any], *, is_by_votes: bool) -> bool:
+    """Whether labels that were seen, by column, say that the columns stand in another order than is told.
+
+    Where labels go by votes, a column that is highest beside another label proves nothing: only where all columns do
+    so, or where each column has a label of its own.
+    """
+    others = [place for place, label in seen.items() if label != told[place]]
+    if not is_by_votes or not others:
+        return bool(others)
+    return len(seen) == len(set(seen.values())) == len(told) or len(seen) == len(others) > 1
 
 
 def _several_columns(output: str, found: npt.NDArray[Any]) -> str:

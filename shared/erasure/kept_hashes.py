@@ -7,6 +7,7 @@ copy of the database tells who was erased. Back them up apart from it.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -128,6 +129,7 @@ class KeptHashes:
 
 def _append_line(file: int, line: bytes) -> None:
     """Whole or not at all, and on a line of its own, whatever a crash has left at the end of the file."""
+    fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what is cut off below must not be another one's line
     size = os.fstat(file).st_size
     begin = b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
     try:

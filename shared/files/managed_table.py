@@ -156,6 +156,7 @@ def add_managed_source(connection: Connection, name: str, columns: Sequence[Colu
         key=tuple(KeyColumn(column, types[column]) for column in key),
         columns=tuple(SourceColumn(column.name, column.type, True) for column in columns if column.name not in key),
         settings={"is_indexed": True},
+        measured={"kind": "table"},
     )
     try:
         add_source(connection, source)

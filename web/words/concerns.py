@@ -175,10 +175,16 @@ def _upkeep(language: Language, about: Mapping[str, Any]) -> Said:
     troubles = {**about["late"], **about["failing"]}
     said = "; ".join(f"{name}: {why}" for name, why in troubles.items())
     runs = about["ever"] and about["silent_seconds"] is None
+    must_start = about["late"] and not about["is_catching_up"]
     if not runs:
         title, action = N_("The upkeep does not run"), N_("Start it:")
+    elif about["is_catching_up"]:
+        title, action = N_("The upkeep is late"), N_("It is catching up, so leave it at work. See too:")
     elif about["late"]:
-        title, action = N_("The upkeep is late"), N_("Read its log, end it, and start it again:")
+        title = N_("The upkeep is late")
+        action = N_(
+            "Read its log: a run over much data may take hours. Where nothing moves, end it, and start it again:"
+        )
     else:
         title, action = N_("The upkeep fails"), N_("It tries again by itself. Its log tells more; see too:")
     return Said(
@@ -186,7 +192,7 @@ def _upkeep(language: Language, about: Mapping[str, Any]) -> Said:
         (in_english(said[:300]) if runs else "")
         or language.say(N_("Partitions, retention and these figures are its work.")),
         language.say(action),
-        command="predictq upkeep" if not runs or about["late"] else "predictq doctor",
+        command="predictq upkeep" if not runs or must_start else "predictq doctor",
         is_grave=False,
     )
 

@@ -18,7 +18,7 @@ from shared.postgres.engine import autocommit, driver_connection, make_engine
 from shared.postgres.source_time_outs import DEFAULTS, LOCK, STATEMENT, time_out
 from shared.sources.selection import check_filter, selection_query
 from shared.sources.source import Source
-from shared.sources.sql import SETTINGS, hold
+from shared.sources.sql import SETTINGS, hold_for
 from worker.planning.failures import SourceStalled, source_failure
 from worker.planning.key_lines import CanonicalLine, canonical_line
 from worker.planning.spool import KeySpool
@@ -150,13 +150,13 @@ class KeyReader:
         )
         try:
             with driver.cursor() as cursor:
+                statement = cursor.mogrify(query, parameters).decode()
                 # A plan's statement may take its time, and may not wait long for a lock.
                 cursor.execute(
                     f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL lock_timeout = {lock}; "
-                    f"SET LOCAL statement_timeout = 0; {SETTINGS}{hold(self._source)}"
+                    f"SET LOCAL statement_timeout = 0; {SETTINGS}{hold_for(self._source, statement)}"
                 )
                 self._driver = driver
-                statement = cursor.mogrify(query, parameters).decode()
                 cursor.copy_expert(f"COPY ({statement}) TO STDOUT", self.spool.incoming)
         finally:
             self._driver = None

@@ -12,11 +12,9 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - 
 from shared.postgres.arrays import array_text
 from shared.postgres.source_time_outs import LOCK, STATEMENT, time_out
 from shared.sources.source import Source
-from shared.sources.sql import SETTINGS, KeySql, hold, relation
+from shared.sources.sql import SETTINGS, KeySql, hold_for, relation
 from worker.sources.columns import INTEGERS, ReadingPlan
 from worker.sources.key_columns import Keys
-
-_FEW = 500  # keys, of which the statement is planned twice
 
 
 def session(source: Source, *, statement_seconds: float | None = None, by_keys: bool = True) -> str:
@@ -39,13 +37,9 @@ def session(source: Source, *, statement_seconds: float | None = None, by_keys: 
 
 
 def copy_by_keys(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> str:
-    """The lock, and the COPY of the wanted clients: the key (composite: its place in `wanted`), then the features.
-
-    Of few clients no more is locked than what they may be in: of a table with a thousand partitions one of them.
-    """
+    """The lock, and the COPY of the wanted clients: the key (composite: its place in `wanted`), then the features."""
     query = query_by_keys(driver, source, key, plan, wanted)
-    held = f"{query} LIMIT 0; " if len(wanted) <= _FEW else hold(source)
-    return f"{held}COPY ({query}) TO STDOUT (FORMAT csv)"
+    return f"{hold_for(source, query)}COPY ({query}) TO STDOUT (FORMAT csv)"
 
 
 def query_by_keys(driver: PsycopgConnection, source: Source, key: KeySql, plan: ReadingPlan, wanted: Keys) -> str:

@@ -15,7 +15,7 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from api.access.oidc.discovery import Discovery
 from api.access.oidc.groups import rights_of
-from api.access.oidc.person import InNoGroup, KeyNotKnown, Person, TokenRefused
+from api.access.oidc.person import InNoGroup, KeyNotKnown, Person, TokenExpired, TokenRefused
 from api.access.oidc.settings import OidcSettings
 from api.access.oidc.signing_keys import SigningKeys
 
@@ -71,7 +71,7 @@ class People:
             claims = self._signed(token, asks=asks)
             self._check(claims, audience)
         except ExpiredTokenError:
-            raise TokenRefused("The token has expired. Sign in again.") from None
+            raise TokenExpired from None
         except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise TokenRefused(f"The token is not valid ({type(error).__name__}).") from None
         return claims

@@ -13,6 +13,13 @@ class TokenRefused(PredictqError):
     """A token that does not count, and why."""
 
 
+class TokenExpired(TokenRefused):
+    """The token was good, and its time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("The token has expired. Sign in again.")
+
+
 class InNoGroup(TokenRefused):
     """The token is good, and gives no right to anything here."""
 

@@ -62,6 +62,16 @@ def test_a_hash_leads_to_a_client_of_whom_the_owner_has_an_answer(
     assert ask(gateway, client_hash=hashes[ALICES]).json()["client_id"] == ALICES
 
 
+def test_a_key_for_some_models_is_told_no_answer_of_another(
+    gateway: Gateway, engine: Engine, hashes: dict[int, str]
+) -> None:
+    """Though it names the client by her key, and her answers are its owner's."""
+    assert ALICES in hashes
+    for models, answers in ((["another"], 0), (["another", "default"], 1)):
+        found = ask(gateway, new_key(engine, "alice", models=models), client_id=ALICES).json()
+        assert (found["client_id"], len(found["answers"])) == (ALICES, answers)
+
+
 @pytest.mark.parametrize("path", CALLS)
 def test_a_hash_tells_nothing_of_a_client_whom_others_have_asked_for(
     gateway: Gateway, engine: Engine, hashes: dict[int, str], path: str

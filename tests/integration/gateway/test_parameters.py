@@ -169,3 +169,10 @@ def test_the_largest_numbers_are_taken_or_refused(gateway: Gateway) -> None:
         gateway.get("/v1/audit", params={"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z"}),
     ):
         assert answer.status_code == 200
+
+
+def test_a_value_without_a_name_is_called_so(gateway: Gateway) -> None:
+    """It was said that '' is no parameter."""
+    answer = gateway.get("/v1/models?=1")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["detail"].startswith("What stands before `=` is empty, and is no parameter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -22,8 +23,12 @@ from worker.sources.reading import read_features
 
 ROWS = 2000
 KEYS = list(range(1, ROWS + 1))
-THINGS = source("t", {"id": "bigint"}, {"x": "double precision"})
+THINGS = source("t", {"id": "bigint"}, {"x": "double precision"}, measured={"kind": "table"})
+PARTED = replace(THINGS, settings={"lock_seconds": 0.5}, measured={"kind": "partitioned table"})
 MADE = "CREATE TABLE t (id bigint PRIMARY KEY, x double precision)"
+PARTS = f"""{MADE} PARTITION BY RANGE (id);
+CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (1000);
+CREATE TABLE high PARTITION OF t FOR VALUES FROM (1000) TO (10000)"""
 FILLED = f"INSERT INTO t SELECT n, n FROM generate_series(1, {ROWS}) n"
 RELOADS = {
     "truncated": ["TRUNCATE t", FILLED],
@@ -79,10 +84,10 @@ def by_keys(opened: Opened, keys: list[int], things: Source = THINGS) -> list[An
         return values(read_features(driver, things, numbers("x"), wanted(keys)))
 
 
-def selected(opened: Opened) -> int:
-    """The keys that a planner reads of all."""
-    selection = Selection(uuid4(), "owner", {}, 1, THINGS.key_form.storage)
-    with KeyReader(opened.connected, THINGS, selection, after=None, spool_bytes=1 << 20) as reader:
+def selected(opened: Opened, things: Source = THINGS, where: dict[str, Any] | None = None) -> int:
+    """The keys that a planner reads of those that `where` selects."""
+    selection = Selection(uuid4(), "owner", where or {}, 1, things.key_form.storage)
+    with KeyReader(opened.connected, things, selection, after=None, spool_bytes=1 << 20) as reader:
         wait_until(lambda: reader.spool.is_ended, seconds=30, what="all keys are read")
         reader.check()
         return reader.spool.rows
@@ -125,10 +130,22 @@ def test_views_are_held_as_well(driver: PsycopgConnection, opened: Opened, kind:
 
 def test_a_partition_that_is_filled_anew_is_held_too(driver: PsycopgConnection, opened: Opened) -> None:
     """Where it alone is truncated, the table that it is a part of is not locked."""
-    run(driver, f"{MADE} PARTITION BY RANGE (id)")
-    run(driver, "CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (1000)")
-    run(driver, "CREATE TABLE high PARTITION OF t FOR VALUES FROM (1000) TO (10000)")
+    run(driver, PARTS)
     run(driver, FILLED)
     again = ["TRUNCATE low", f"{FILLED} WHERE n < 1000"]
+    patient = replace(PARTED, settings={})
     for keys in ([7, 9], KEYS):
-        assert during(driver, again, lambda keys=keys: by_keys(opened, keys)) == list(map(float, keys))
+        assert during(driver, again, lambda keys=keys: by_keys(opened, keys, patient)) == list(map(float, keys))
+    assert during(driver, again, lambda: selected(opened, patient)) == ROWS
+
+
+def test_a_lock_on_a_part_that_nobody_needs_stops_nobody(driver: PsycopgConnection, opened: Opened) -> None:
+    """While the newest part is loaded, jobs for clients of the others go on, however many clients a page has."""
+    run(driver, PARTS)
+    run(driver, FILLED)
+    run(driver, "BEGIN")
+    run(driver, "LOCK TABLE high IN ACCESS EXCLUSIVE MODE")
+    for keys in (KEYS[:9], KEYS[:900]):
+        assert by_keys(opened, keys, PARTED) == list(map(float, keys))
+    assert selected(opened, PARTED, {"id": {"lt": 900}}) == 899
+    run(driver, "ROLLBACK")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 from sklearn.calibration import CalibratedClassifierCV
@@ -14,7 +15,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -25,6 +26,7 @@ from tests.unit.models.test_models_in_onnx import LABELS, MATRIX, PLAIN, THREE, 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 NUMBERS = np.where(LABELS, 7, np.where(MATRIX[:, 0] > 40, 1, -3))
+ML = helper.make_opsetid("ai.onnx.ml", 3)
 CODES = np.arange(60).reshape(-1, 1) % 3
 
 
@@ -64,6 +66,58 @@ def test_a_class_that_no_drawn_row_has_keeps_its_name() -> None:
     assert registered(content, signature=PLAIN).metadata.classes == (0, 1, 7)
 
 
+@pytest.mark.parametrize("names", [("a", "b", "c"), (2, 9, 5)])
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0], [2, 0, 1]])
+def test_probabilities_in_another_order_than_the_classes_are_refused(order: list[int], names: tuple[Any, ...]) -> None:
+    """Two classes of three were exchanged without a word, where the third stood in its place."""
+    words = {"classlabels_strings" if isinstance(names[0], str) else "classlabels_ints": names}
+    nodes = [
+        helper.make_node(
+            "LinearClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", multi_class=1,
+            coefficients=[1.0, 0, 0, 0, 1, 0, 0, 0, 1], intercepts=[0.0] * 3, post_transform="SOFTMAX", **words,
+        ),
+        helper.make_node("Constant", [], ["order"], value=helper.make_tensor("o", TensorProto.INT64, [3], order)),
+        helper.make_node("Gather", ["scores", "order"], ["probs"], axis=1),
+    ]  # fmt: skip
+    kind = TensorProto.STRING if isinstance(names[0], str) else TensorProto.INT64
+    content = graph(nodes, [("label", kind, [None]), PROBS])
+    if order == [0, 1, 2]:
+        assert OnnxModel(content).classes_.tolist() == list(names)
+        return
+    with pytest.raises(ArtefactIncompatible, match="not those of the highest probabilities in this order"):
+        OnnxModel(content)
+
+
+@pytest.mark.parametrize(
+    "own", [SVC(probability=True, kernel="linear"), make_pipeline(StandardScaler(), SVC(C=5, probability=True))]
+)
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_labels_that_go_by_votes_contradict_no_order(own: Any, count: int) -> None:
+    """Of an SVC that learned noise, a column is often the highest beside another label."""
+    random = np.random.default_rng(count)
+    for _ in range(5):
+        own.fit(random.normal(size=(200, 3)).astype(np.float32), random.integers(0, count, 200))
+        content = onnx_of(own, [("X", "Float", 3)], zipmap=False)
+        assert OnnxModel(content).classes_.tolist() == list(range(count))
+
+
+def test_another_order_is_refused_where_labels_go_by_votes() -> None:
+    """Each column of an SVC is the highest beside one label, and it is that of another column."""
+    own = SVC(kernel="linear", probability=True).fit(MATRIX, THREE)
+    content = onnx.load_from_string(onnx_of(own, [("X", "Float", 3)], zipmap=False))
+    nodes, probabilities = content.graph.node, content.graph.output[1].name
+    for node in nodes:
+        for place, name in enumerate(node.output):
+            if name == probabilities:
+                node.output[place] = "in_own_order"
+    order = helper.make_node(
+        "Constant", [], ["order"], value=helper.make_tensor("o", TensorProto.INT64, [3], [1, 2, 0])
+    )
+    nodes.extend([order, helper.make_node("Gather", ["in_own_order", "order"], [probabilities], axis=1)])
+    with pytest.raises(ArtefactIncompatible, match="not those of the highest probabilities in this order"):
+        OnnxModel(content.SerializeToString())
+
+
 def graph(nodes: list[Any], outputs: list[tuple[str, int, list[Any]]], kind: int = TensorProto.FLOAT) -> bytes:
     """A graph of `x`, (rows, 3); W has three columns, U one; `outputs` are names, types and shapes."""
     weights = np.array([[0.1, 0, -0.1], [0, 0.001, 0], [0, -0.1, 0.1]], dtype=np.float32)
@@ -83,7 +137,7 @@ def graph(nodes: list[Any], outputs: list[tuple[str, int, list[Any]]], kind: int
             helper.make_tensor("last", TensorProto.INT64, [1], [1]),
         ],
     )
-    model: ModelProto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model: ModelProto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17), ML], ir_version=8)
     return bytes(model.SerializeToString())
 
 

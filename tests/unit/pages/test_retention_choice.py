@@ -115,6 +115,24 @@ def test_what_hangs_is_told_before_what_waits_for_it() -> None:
     assert examine_runs(state(duties=duties)).detail.startswith("retention has been at it")
 
 
+LONG = {"every_seconds": 86_400.0, "patience_seconds": 7_200.0}
+
+
+def test_nobody_is_told_to_end_what_is_at_work() -> None:
+    """After three days without the upkeep its first duty runs, and the others wait for it: it was to be ended."""
+    began = duty("retention", **LONG, age_seconds=260_000.0, running_seconds=2.0)
+    waiting = duty("erasures", **LONG, age_seconds=260_000.0)
+    catching_up = examine_runs(state(duties=(began, waiting, duty("samples"))))
+    assert "erasures has not run for 3 days, and waits while retention is at work" in catching_up.detail
+    assert "leave it at work" in catching_up.advice
+    assert "end that process" not in catching_up.advice
+    # One of the duties that run beside them, each second, makes up for none of them.
+    alone = examine_runs(state(duties=(waiting, duty("samples", running_seconds=0.1))))
+    assert "end that process" in alone.advice
+    hangs = examine_runs(state(duties=(duty("retention", **LONG, running_seconds=9_000.0), waiting)))
+    assert "may take hours. Where nothing moves, end that process" in hangs.advice
+
+
 def state(**changes: object) -> UpkeepState:
     values: dict[str, object] = {
         "duties": (duty("expiry"), duty("samples")),

@@ -113,17 +113,35 @@ def test_what_somebody_else_wrote_is_ended_before_the_next_sentence() -> None:
         ("unloadable", {"model": "m", "batches": 1, "why": "", "requirements": ""}, "1 lot attend."),
         (
             "upkeep",
-            {"failing": {"compact": "no disk"}, "late": {}, "silent_seconds": None, "ever": True},
+            {
+                "failing": {"compact": "no disk"},
+                "late": {},
+                "is_catching_up": False,
+                "silent_seconds": None,
+                "ever": True,
+            },
             '<span lang="en">compact: no disk</span>',
         ),
         (
             "upkeep",
-            {"failing": {}, "late": {"compact": "is late"}, "silent_seconds": None, "ever": True},
+            {
+                "failing": {},
+                "late": {"compact": "is late"},
+                "is_catching_up": False,
+                "silent_seconds": None,
+                "ever": True,
+            },
             '<span lang="en">compact: is late</span>',
         ),
         (
             "upkeep",
-            {"failing": {}, "late": {"compact": "is late"}, "silent_seconds": 900.0, "ever": True},
+            {
+                "failing": {},
+                "late": {"compact": "is late"},
+                "is_catching_up": False,
+                "silent_seconds": 900.0,
+                "ever": True,
+            },
             "Partitions, conservation et ces chiffres sont son travail.",
         ),
     ],
@@ -131,6 +149,14 @@ def test_what_somebody_else_wrote_is_ended_before_the_next_sentence() -> None:
 def test_what_machines_say_is_marked_as_english(code: str, about: dict[str, Any], cause: str) -> None:
     """So that a screen reader does not read it as French; and it is no markup, whatever is in it."""
     assert escape(say_concern(in_french(), code, about, "", "").cause) == cause
+
+
+def test_an_upkeep_that_is_catching_up_is_not_to_be_ended() -> None:
+    """Late duties wait for one that is at work: its person is told to leave it there."""
+    about = {"failing": {}, "late": {"expiry": "waits"}, "silent_seconds": None, "ever": True}
+    said = [say_concern(in_french(), "upkeep", {**about, "is_catching_up": is_so}, "", "") for is_so in (True, False)]
+    assert [one.command for one in said] == ["predictq doctor", "predictq upkeep"]
+    assert "laissez-la travailler" in str(said[0].action)
 
 
 def test_a_late_queue_has_a_french_name() -> None:

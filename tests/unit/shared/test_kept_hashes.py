@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +104,25 @@ def test_a_disk_that_is_full_for_the_secret(tmp_path: Path) -> None:
     with _room_for(20), pytest.raises(ErasureLogUnwritable, match=SECRET_NAME):
         KeptHashes(tmp_path).keep("clients", "1")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_another_process_keeps_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the one before it, which takes back its own line alone where the disk refuses it at last."""
+    kept, real, others = KeptHashes(tmp_path), os.fsync, []
+    kept.keep("clients", "1")
+
+    def refuse(file: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        others.append(threading.Thread(target=KeptHashes(tmp_path).keep, args=("clients", "2")))
+        others[0].start()
+        others[0].join(0.3)  # it must not be there yet
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(ErasureLogUnwritable):
+        kept.keep("clients", "3")
+    others[0].join(30)
+    assert read_log(_written(tmp_path)) == [_line_of(tmp_path, "1"), _line_of(tmp_path, "2")]
 
 
 def test_a_line_after_half_a_line(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Relation:
     primary_key: tuple[str, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = field(default=())  # the columns of each index, in its order
+    foreign: tuple[str, ...] = ()  # foreign tables that are read with it
 
     def column(self, name: str) -> CatalogueColumn | None:
         """The column of this name, or None."""
@@ -102,7 +103,8 @@ def find_relation(driver: PsycopgConnection, written: str) -> Relation:
             f"that, for all columns or for those that are needed: {' '.join(lines)}"
         )
     primary, unique, indexes = _indexes(driver, oid)
-    return Relation(oid, schema, name, KINDS[kind], rows, has_row_security, columns, primary, unique, indexes)
+    foreign = tuple(row[0] for row in _rows(driver, _FOREIGN, {"oid": oid}))
+    return Relation(oid, schema, name, KINDS[kind], rows, has_row_security, columns, primary, unique, indexes, foreign)
 
 
 class _Candidate(NamedTuple):
@@ -230,4 +232,22 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnu
 WHERE i.indrelid = %(oid)s AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts
 GROUP BY i.indexrelid, i.indisprimary, i.indisunique, i.indimmediate
 ORDER BY i.indisprimary DESC, count(*), i.indexrelid
+"""
+
+# Itself, its parts and heirs, and what a view reads; a materialised view reads nothing but itself.
+_FOREIGN = """
+WITH RECURSIVE parts AS (
+    SELECT %(oid)s::oid AS oid
+    UNION
+    SELECT further.oid FROM parts p CROSS JOIN LATERAL (
+        SELECT i.inhrelid AS oid FROM pg_catalog.pg_inherits i WHERE i.inhparent = p.oid
+        UNION ALL
+        SELECT d.refobjid FROM pg_catalog.pg_class v JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+         AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        WHERE v.oid = p.oid AND v.relkind = 'v'
+    ) further
+)
+SELECT n.nspname || '.' || c.relname FROM parts p JOIN pg_catalog.pg_class c ON c.oid = p.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'f' ORDER BY 1 LIMIT 5
 """

@@ -19,7 +19,7 @@ from worker.sources.citext import look_at_citext
 from worker.sources.columns import FEATURE_TYPES
 from worker.sources.describing.catalogue import CatalogueColumn, Relation, find_relation
 from worker.sources.describing.looks import KEYS, Looks, slow_words
-from worker.sources.describing.parts import column_json
+from worker.sources.describing.parts import column_json, foreign_words
 from worker.sources.describing.rights import current_role, gateway_role, grant_lines, may_read
 from worker.sources.failures import source_failure
 
@@ -91,6 +91,8 @@ class _Description:
             )
         if self._found.kind in ("view", "materialised view", "foreign table"):
             self._notes.append(f"It is a {self._found.kind}, which carries no NOT NULL: every column may be null.")
+        if self._found.foreign:
+            self._notes.append(foreign_words(self._found.foreign))
         hidden = [column.name for column in self._found.columns if not column.is_readable]
         if hidden and self._takes_all:
             hidden_columns = count_of(len(hidden), "column is", "columns are")

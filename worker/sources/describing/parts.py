@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.models.signature import FeatureKind, FeatureSpec
@@ -33,3 +34,12 @@ def column_json(column: CatalogueColumn, null_fraction: float | None) -> dict[st
         "comment": column.comment,
         "null_fraction": null_fraction,
     }
+
+
+def foreign_words(names: Sequence[str]) -> str:
+    """What may happen to a source that reads these foreign tables, and what to do: its server takes its own locks."""
+    return (
+        f"It reads foreign tables ({', '.join(names)}). Where the table behind one is emptied and filled in one "
+        "transaction (TRUNCATE, DROP) while a job waits for it, its clients may be missing. Fill it with DELETE and "
+        "INSERT, or add the table in its own database as the source."
+    )
