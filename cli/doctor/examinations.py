@@ -124,7 +124,7 @@ def _examine_sources(engine: Engine) -> Finding:
         parts = [
             f"{_some(away)} {'does' if len(away) == 1 else 'do'} not answer" if away else "",
             f"{_some(fine)} {'does' if len(fine) == 1 else 'do'}" if away and fine else "",
-            f"{_some(gone)} cannot be read: a right, its table or a column is gone" if gone else "",
+            f"{_some(gone)} cannot be read: a right, its table or a column is gone or has changed" if gone else "",
         ]
         detail = "; ".join(filter(None, parts))
         return Finding("sources", ok=False, detail=detail, advice=f"predictq sources check {quote((away + gone)[0])}")

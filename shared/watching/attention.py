@@ -42,7 +42,7 @@ class Concern(StrEnum):
     STALLED = "stalled"  # rows wait and none is answered
     LATE = "late"  # rows are answered, and others wait for long
     SOURCE_AWAY = "source_away"  # a source does not answer
-    SOURCE_REFUSES = "source_refuses"  # a right, the relation or a column of a source was gone when it was read last
+    SOURCE_REFUSES = "source_refuses"  # a right, the relation or a column was gone or another when it was read last
     SOURCE_CHANGED = "source_changed"  # a live version needs what its source has no more, or has otherwise
     DISK = "disk"  # full within a month at the present rate
     UPKEEP = "upkeep"  # it does not run, or a duty of it fails, hangs or is late
@@ -171,7 +171,7 @@ def away_sources(connection: Connection) -> list[NeedsPerson]:
 
 
 def refusing_sources(connection: Connection) -> list[NeedsPerson]:
-    """A concern for each source in use that could not be read for a right, its relation or a column that is gone."""
+    """A concern for each source in use that could not be read for a right, its relation or a column."""
     return [
         NeedsPerson(Concern.SOURCE_REFUSES, row.since, {"source": row.name}) for row in connection.execute(_REFUSING)
     ]
@@ -279,7 +279,7 @@ def _words_of_source(need: NeedsPerson) -> str:
     if need.code is Concern.SOURCE_AWAY:
         return f"the source {name} does not answer"
     if need.code is Concern.SOURCE_REFUSES:
-        return f"the source {name} cannot be read: a right, its table or a column is gone"
+        return f"the source {name} cannot be read: a right, its table or a column is gone or has changed"
     names = ", ".join([*about["lacking"], *about["changed"]])
     return f"{about['model']}:{about['version']} is live, and {name} lacks or has otherwise: {names}"
 

@@ -132,7 +132,9 @@ def _source_away(language: Language, about: Mapping[str, Any]) -> Said:
 def _source_refuses(language: Language, about: Mapping[str, Any]) -> Said:
     return Said(
         language.say(N_("The source %(source)s refuses to be read"), source=about["source"]),
-        language.say(N_("A right, its table or a column is gone, and its rows get an error. Check the source.")),
+        language.say(
+            N_("A right, its table or a column is gone or has changed, and its rows get an error. Check the source.")
+        ),
         language.say(N_("Look at the source")),
         path="/sources",
     )

@@ -53,13 +53,14 @@ def test_doctor_names_every_source_that_is_away_or_refuses(engine: Engine) -> No
     with engine.begin() as connection:
         connection.execute(text("UPDATE predictq.sources SET refused_since = now() WHERE name IN ('crm', 'old crm')"))
     said = _examine_sources(engine)
-    assert said.detail == "crm, old crm cannot be read: a right, its table or a column is gone"
+    assert said.detail == "crm, old crm cannot be read: a right, its table or a column is gone or has changed"
     assert (said.ok, said.advice) == (False, "predictq sources check crm")
     with engine.begin() as connection:
         connection.execute(text("UPDATE predictq.sources SET away_since = now() WHERE name = 'erp'"))
     said = _examine_sources(engine)
     assert said.detail == (
-        "erp does not answer; clients does; crm, old crm cannot be read: a right, its table or a column is gone"
+        "erp does not answer; clients does; "
+        "crm, old crm cannot be read: a right, its table or a column is gone or has changed"
     )
     assert said.advice == "predictq sources check erp"
 
@@ -190,7 +191,7 @@ def test_a_source_that_refuses_is_told_of_until_it_is_checked(gateway: Gateway, 
         connection.execute(text("UPDATE predictq.sources SET refused_since = now()"))
         source = read_source(connection, "clients")
     found = needs(gateway)["source_refuses"]
-    assert found["detail"] == "the source clients cannot be read: a right, its table or a column is gone"
+    assert found["detail"] == "the source clients cannot be read: a right, its table or a column is gone or has changed"
     said = _examine_sources(engine)
     assert (said.ok, said.detail, said.advice) == (
         False,
