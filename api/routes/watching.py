@@ -10,7 +10,9 @@ from api.access.dependencies import CurrentServices, OperateCaller, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.schemas import watching as schemas
-from shared.watching.attention import read_attention, words_of
+from api.watch.own_concerns import own_concerns
+from shared.watching.attention import read_attention
+from shared.watching.attention_words import words_of
 from shared.watching.samples import KEPT_HOURS, read_samples
 
 router = APIRouter(tags=["workers"], route_class=ModelRoute, responses=PROBLEMS)
@@ -47,7 +49,7 @@ async def attention(services: CurrentServices, caller: OperateCaller) -> schemas
         lambda connection: read_attention(connection, services.settings), owner=caller.owner
     )
     needs = []
-    for need in found:
+    for need in [*own_concerns(services.outage_log, services.publisher, services.notices), *found]:
         model = need.about.get("model")
         if model is not None and not caller.may_use(model):
             continue

@@ -36,7 +36,7 @@ class Health(Readiness):
     """The same in detail."""
 
     live_models: dict[str, int] = Field(description="The live version of each model that has one.")
-    redis: Literal["ok", "away"]
+    redis: Literal["ok", "away", "full", "refuses", "read_only"]
     queues: dict[str, QueueHealth]
     open_waiters: int
     background: dict[str, BackgroundHealth]

@@ -30,7 +30,8 @@ from shared.postgres.schema import SCHEMA_REVISION
 from shared.sentences import count_of
 from shared.settings.unknown import unknown_variables
 from shared.sources.source import list_sources
-from shared.watching.attention import Concern, away_sources, read_attention, refusing_sources, words_of
+from shared.watching.attention import Concern, away_sources, read_attention, refusing_sources
+from shared.watching.attention_words import words_of
 from sql.refusals import check_nothing_lacks
 
 PING_SECONDS = 2.0

@@ -156,12 +156,39 @@ def _source_changed(language: Language, about: Mapping[str, Any]) -> Said:
     )
 
 
+def _database_full(language: Language, _: Mapping[str, Any]) -> Said:
+    return Said(
+        language.say(N_("PostgreSQL's disk is full")),
+        language.say(N_("What was to be written found no room: nothing is accepted.")),
+        language.say(N_("Make room on the disk of its data.")),
+    )
+
+
+_REDIS_TROUBLES = {
+    "away": N_("Redis does not answer"),
+    "full": N_("Redis' memory is full"),
+    "refuses": N_("Redis refuses the password, or a right of its user"),
+    "read_only": N_("Redis takes no writes"),
+}
+
+
+def _redis(language: Language, about: Mapping[str, Any]) -> Said:
+    trouble = str(about["trouble"])
+    return Said(
+        language.say(_REDIS_TROUBLES[trouble]),
+        language.say(N_("Jobs are accepted, and wait until it takes messages.")),
+        language.say(N_("See what to do:")),
+        command="predictq doctor",
+    )
+
+
 def _disk(language: Language, about: Mapping[str, Any]) -> Said:
     size = language.numbers.size
+    days = int(about["days"])
     return Said(
-        language.say_count(
-            "The disk is full in %(count)s day", "The disk is full in %(count)s days", int(about["days"])
-        ),
+        language.say_count("The disk is full in %(count)s day", "The disk is full in %(count)s days", days)
+        if about["days"]
+        else language.say(N_("The disk is full, or nearly")),
         language.say(
             N_("%(free)s are free, and %(grown)s are added a day."),
             free=size(about["free_bytes"]),
@@ -220,6 +247,8 @@ _WORDS: dict[str, Words] = {
     "source_away": _source_away,
     "source_refuses": _source_refuses,
     "source_changed": _source_changed,
+    "database_full": _database_full,
+    "redis": _redis,
     "disk": _disk,
     "upkeep": _upkeep,
     "paused": _paused,
