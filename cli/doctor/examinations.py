@@ -36,7 +36,8 @@ from sql.refusals import check_nothing_lacks
 
 PING_SECONDS = 2.0
 _SAID_BY_ATTENTION = (
-    Concern.UNLOADABLE, Concern.FAILING, Concern.ROWS_FAIL, Concern.LATE, Concern.SOURCE_CHANGED,
+    Concern.SILENT_WORKERS, Concern.UNLOADABLE, Concern.FAILING, Concern.ROWS_FAIL, Concern.LATE,
+    Concern.SOURCE_CHANGED,
 )  # fmt: skip
 _SHOWN_SOURCES = 10
 

@@ -22,7 +22,7 @@ from shared.storage.disk import read_disk
 from shared.storage.upkeep_state import read_upkeep_state
 from shared.storage.usage import read_lately
 from shared.watching.upkeep import upkeep_troubles
-from shared.watching.workers import living_workers, why_nobody
+from shared.watching.workers import connected_workers, living_workers, why_nobody
 
 _WAITED_SECONDS = 10.0  # before a batch that nobody can load is worth a word
 _MOST_NAMES = 10
@@ -33,6 +33,7 @@ class Concern(StrEnum):
     """What may need a person."""
 
     NO_WORKER = "no_worker"  # none is alive: jobs are accepted and wait
+    SILENT_WORKERS = "silent_workers"  # some run and are connected, and none can write that it is alive
     UNLOADABLE = "unloadable"  # batches that no living worker can load
     FAILING = "failing"  # batches that were tried and failed, and are tried again
     ROWS_FAIL = "rows_fail"  # a good part of a model's rows had an error in the last hour
@@ -96,7 +97,11 @@ def _no_worker(connection: Connection) -> Iterator[NeedsPerson]:
     if living_workers(connection):
         return
     row = connection.execute(_WAITING).one()
-    yield NeedsPerson(Concern.NO_WORKER, row.since, {"batches": row.batches, "rows": int(row.rows)})
+    about = {"batches": row.batches, "rows": int(row.rows)}
+    if connected := connected_workers(connection):
+        yield NeedsPerson(Concern.SILENT_WORKERS, row.since, {"workers": connected[:_MOST_NAMES], **about})
+    else:
+        yield NeedsPerson(Concern.NO_WORKER, row.since, about)
 
 
 _WAITING = text("""

@@ -17,8 +17,8 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
     """A sentence for an operator, and what to type next; screens have words of their own."""
     about = need.about
     match need.code:
-        case Concern.NO_WORKER:
-            return f"no worker is alive, {count_of(about['rows'], 'row waits', 'rows wait')}", _ADD_WORKER
+        case Concern.NO_WORKER | Concern.SILENT_WORKERS:
+            return _words_of_workers(need)
         case Concern.UNLOADABLE:
             wait = "waits" if about["batches"] == 1 else "wait"
             batches = count_of(about["batches"], "batch", "batches")
@@ -48,6 +48,14 @@ def words_of(need: NeedsPerson) -> tuple[str, str]:
             return f"{what} is paused by {about['actor']}: {about['reason']}", resume_command(
                 about["queue"], about["model"]
             )
+
+
+def _words_of_workers(need: NeedsPerson) -> tuple[str, str]:
+    waiting = count_of(need.about["rows"], "row waits", "rows wait")
+    if need.code is Concern.NO_WORKER:
+        return f"no worker is alive, {waiting}", _ADD_WORKER
+    names = ", ".join(need.about["workers"])
+    return f"workers run, and cannot write to PostgreSQL ({names}), {waiting}", "read the workers' logs"
 
 
 def _words_of_servers(need: NeedsPerson) -> tuple[str, str]:

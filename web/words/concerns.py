@@ -52,6 +52,15 @@ def _no_worker(language: Language, about: Mapping[str, Any]) -> Said:
     )
 
 
+def _silent_workers(language: Language, about: Mapping[str, Any]) -> Said:
+    names = ", ".join(about["workers"])
+    return Said(
+        language.say(N_("Workers run, and cannot write to PostgreSQL")),
+        language.say(N_("They are connected (%(names)s), and none can say that it is alive."), names=names),
+        language.say(N_("Read their logs. May their role write?")),
+    )
+
+
 def _unloadable(language: Language, about: Mapping[str, Any]) -> Said:
     waits = language.say_count("%(count)s batch waits.", "%(count)s batches wait.", about["batches"])
     return Said(
@@ -239,6 +248,7 @@ def _ended(text: str) -> str:
 
 _WORDS: dict[str, Words] = {
     "no_worker": _no_worker,
+    "silent_workers": _silent_workers,
     "unloadable": _unloadable,
     "failing": _failing,
     "rows_fail": _rows_fail,

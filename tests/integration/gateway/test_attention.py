@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 from cli.doctor.examinations import _examine_attention, _examine_pauses, _examine_sources
 from shared.batches.claims import claim, record_failure
 from shared.config import Settings
-from shared.postgres.engine import autocommit
+from shared.database_role import DatabaseRole
+from shared.postgres.engine import autocommit, make_engine
 from shared.sources.source import add_source, read_source, update_source
 from shared.status import Queue
 from shared.watching.workers import Worker, beat
@@ -169,6 +170,26 @@ def end_rows(engine: Engine, rows: int, *, errors: int) -> None:
     with engine.begin() as connection:  # which are no more than once
         connection.execute(text("DELETE FROM predictq.samples"))
     Samples().run(engine, lambda: datetime.now(UTC) + timedelta(minutes=1))
+
+
+def test_workers_that_run_and_cannot_write_are_not_said_to_be_gone(
+    gateway: Gateway, engine: Engine, settings: Settings
+) -> None:
+    """Another worker would not help. One that has ended is no longer connected."""
+    own = make_engine(settings.as_role(DatabaseRole.WORKER), application_name="w@host")
+    with own.connect() as connection:
+        connection.execute(text("SELECT"))
+        found = needs(gateway)
+        assert "no_worker" not in found
+        assert found["silent_workers"]["about"]["workers"] == ["w@host"]
+        told = {finding.name: finding for finding in _examine_attention(engine, settings)}
+        assert not told["silent workers"].ok
+        alive(engine)
+        assert "silent_workers" not in needs(gateway)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.workers SET heartbeat_at = now() - interval '1 minute'"))
+    own.dispose()
+    wait_until(lambda: "no_worker" in needs(gateway), what="the end of the worker")
 
 
 def test_a_live_version_whose_source_lacks_a_column_is_named(gateway: Gateway, engine: Engine) -> None:
