@@ -47,6 +47,13 @@ class DatabaseReadOnly(DatabaseUnavailable):
     may_be_repeated = False
 
 
+class DatabaseFull(DatabaseUnavailable):
+    """PostgreSQL answers, and has no room on its disk for what is written. Nothing was changed."""
+
+    for_callers = "PostgreSQL's disk is full. Nothing was changed: try again when there is room."
+    may_be_repeated = False
+
+
 class StatementCancelled(DatabaseUnavailable):
     """PostgreSQL answers, and gave up a statement: its time was over, or somebody cancelled it."""
 

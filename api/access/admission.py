@@ -88,6 +88,7 @@ class Admission(Background):
 
     def add(self, owner: str, rows: int) -> None:
         """Count what was accepted until the next sample includes it."""
+        self._outage_log.note_write()
         with self._lock:
             self._since[owner] += rows
             self._waiting += rows

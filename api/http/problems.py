@@ -145,6 +145,7 @@ _BY_ERROR: dict[type[errors.PredictqError], Kind] = {
     errors.DatabaseBlocked: _AWAY,
     errors.AnswerLate: _AWAY,
     errors.DatabaseReadOnly: Kind("database-read-only", 503, "PostgreSQL is read-only", retry_after=5),
+    errors.DatabaseFull: Kind("database-full", 503, "PostgreSQL's disk is full", retry_after=30),
     errors.StatementCancelled: Kind("statement-cancelled", 503, "PostgreSQL cancelled a statement", retry_after=5),
     errors.OutcomeOpen: _AWAY,
     errors.SchemaOutdated: _SCHEMA,

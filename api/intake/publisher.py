@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from queue import Full, Queue
+from datetime import UTC, datetime
+from queue import Empty, Full, Queue
 from threading import Thread
 
 from shared.logging import get_logger
@@ -31,6 +32,9 @@ class Publisher:
         self._thread = Thread(target=self._run, name="api-publisher", daemon=True)
         self._pause = 0.0
         self._open_until = 0.0
+        self._dropped = WorkQueue.INTERACTIVE  # a queue of which a message was
+        self.failure: Exception | None = None  # of the last attempt
+        self.failing_since: datetime | None = None
         self.published = 0
         self.failures = 0
 
@@ -62,9 +66,20 @@ class Publisher:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (messages := self._waiting.get()) is not None:
+        while (messages := self._next()) is not None:
             if time.monotonic() < self._open_until or not self._attempt(*messages):
                 self.failures += messages[0]
+
+    def _next(self) -> Messages | None:
+        """What is to be sent next. While Redis takes nothing it is tried now and then, though nobody calls.
+
+        A message says only that a queue has work, so that one for what was dropped is right.
+        """
+        while True:
+            try:
+                return self._waiting.get(timeout=self._pause or None)
+            except Empty:
+                self._attempt(1, self._dropped)
 
     def _attempt(self, batches: int, queue: WorkQueue) -> bool:
         try:
@@ -72,11 +87,14 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper delivers and the thread must live
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             self._open_until = time.monotonic() + self._pause
+            self._dropped, self.failure = queue, error
+            self.failing_since = self.failing_since or datetime.now(UTC)
             log.warning(
                 "publish_failed", queue=queue, batches=batches, error=words_of(error), pause_seconds=self._pause
             )
             return False
         self._pause = 0.0
+        self.failure = self.failing_since = None
         self.published += batches
         return True
 

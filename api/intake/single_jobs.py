@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import monotonic, sleep
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from api.access.admission import REFUSALS, Admission
 from api.access.caller import Caller
@@ -27,7 +28,9 @@ from shared.jobs.accepting.singles import Accepted, SingleJob, accept_singles
 from shared.jobs.records import read_jobs
 from shared.logging import get_logger
 from shared.postgres.engine import autocommit
+from shared.sources.lookup import can_be_asked
 from shared.status import Queue
+from shared.told_errors import words_of
 
 log = get_logger(__name__)
 
@@ -55,6 +58,7 @@ class Intake:
         self._group_spacing = group_spacing
         self._singles_threads = singles
         self._unseen_until = 0.0  # until when clients are not looked up
+        self._refusing_until: dict[str, float] = {}  # until when those of a source are not
         self._publisher = publisher
         self._admission = admission
         self._metrics = metrics
@@ -127,20 +131,52 @@ class Intake:
         return answers
 
     def _accept(self, jobs: Sequence[SingleJob]) -> list[Accepted | PredictqError]:
-        """Accept them; where a table of clients is locked by somebody, or slow, without asking it for some seconds."""
-        if monotonic() < self._unseen_until:
-            return self._accept_now(jobs, look_up=False)
+        """Accept them; where a table of clients is locked by somebody, or slow, without asking it for some seconds.
+
+        One that does not take the question, as when its key has got another type, is not asked either.
+        """
+        jobs = [self._without_refusing(job) for job in jobs]
+        look_up = monotonic() >= self._unseen_until
         try:
-            return self._accept_now(jobs, look_up=True)
+            return self._accept_now(jobs, look_up=look_up)
         except (DatabaseBlocked, StatementCancelled) as error:
+            if not look_up:
+                raise
             reason = str(error)
-        found = self._find(jobs)  # what was given up may have come after the acceptance: why the others were refused
-        missing = [job for job in jobs if job.job_id not in found]
-        accepted = dict(zip((job.job_id for job in missing), self._accept_now(missing, look_up=False), strict=True))
+        except ProgrammingError as error:
+            refusing = self._refusing(jobs) if look_up else []
+            if not refusing:
+                raise
+            log.warning("clients_not_looked_up", sources=refusing, reason=words_of(error), seconds=_UNSEEN_SECONDS)
+            self._refusing_until |= dict.fromkeys(refusing, monotonic() + _UNSEEN_SECONDS)
+            return self._accept_missing(jobs, self._accept)
+        accepted = self._accept_missing(jobs, lambda missing: self._accept_now(missing, look_up=False))
         # Without a look it came through: a look was what it waited for.
         self._unseen_until = monotonic() + _UNSEEN_SECONDS
         log.warning("clients_not_looked_up", reason=reason, seconds=_UNSEEN_SECONDS)
+        return accepted
+
+    def _accept_missing(
+        self, jobs: Sequence[SingleJob], accept: Callable[[Sequence[SingleJob]], list[Accepted | PredictqError]]
+    ) -> list[Accepted | PredictqError]:
+        """Accept what is not there: what was given up may have come after the acceptance, why others were refused."""
+        found = self._find(jobs)
+        missing = [job for job in jobs if job.job_id not in found]
+        accepted = dict(zip((job.job_id for job in missing), accept(missing), strict=True))
         return [found.get(job.job_id) or accepted[job.job_id] for job in jobs]
+
+    def _without_refusing(self, job: SingleJob) -> SingleJob:
+        """The job, without a look at its client where its source did not take the question a moment ago."""
+        lookup = job.target.lookup
+        if lookup is None or monotonic() >= self._refusing_until.get(lookup.source, 0.0):
+            return job
+        return replace(job, target=replace(job.target, lookup=None))
+
+    def _refusing(self, jobs: Sequence[SingleJob]) -> list[str]:
+        """The sources that do not take the question; none where the error came from somewhere else."""
+        lookups = {job.target.lookup.source: job.target.lookup for job in jobs if job.target.lookup is not None}
+        with autocommit(self._singles_threads.engine) as connection:
+            return sorted(name for name, lookup in lookups.items() if not can_be_asked(connection, lookup))
 
     def _accept_now(self, jobs: Sequence[SingleJob], *, look_up: bool) -> list[Accepted | PredictqError]:
         with autocommit(self._singles_threads.engine) as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -25,6 +26,8 @@ class Notices(Background):
         self._redis = Redis.from_url(redis_url, **REDIS_OPTIONS)  # bytes: text may be no text
         self._on_notice = on_notice
         self.is_subscribed = False
+        self.failure: Exception | None = None  # of the last attempt
+        self.failing_since: datetime | None = None
 
     async def stop(self) -> None:
         """End the subscription."""
@@ -42,6 +45,8 @@ class Notices(Background):
                     log.warning("notices_lost", error=str(error))
                     pause = 0.1
                 self.is_subscribed = False
+                self.failure = error
+                self.failing_since = self.failing_since or datetime.now(UTC)
             except BaseException:
                 self.is_subscribed = False
                 raise
@@ -52,6 +57,7 @@ class Notices(Background):
         async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(NOTICES)
             self.is_subscribed = True
+            self.failure = self.failing_since = None
             while True:
                 message = await subscription.get_message(timeout=_LISTEN_SECONDS)
                 if message is not None:

@@ -16,8 +16,10 @@ from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.schemas import health as schemas
 from api.server.services import Services
+from api.watch.own_concerns import redis_trouble
 from api.watch.stall_watch import OLD_SECONDS
-from shared.errors import DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, SchemaOutdated
+from shared.errors import DatabaseFull, DatabaseReadOnly, DatabaseUnavailable, NoLiveModel, SchemaOutdated
+from shared.messaging.redis_trouble import RedisTrouble
 from shared.models.model_list import list_models
 from shared.postgres.schema import SCHEMA_REVISION, VERSION_TABLE
 from shared.watching.attention import Concern
@@ -30,7 +32,6 @@ _FAILURES = {
     Concern.FAILING: "Batches were tried and failed",
     Concern.UNLOADABLE: "Batches wait that no worker which is alive can load",
 }
-_REDIS_AWAY = "Redis does not answer: jobs are accepted, and delivered by the sweeper"
 
 
 @router.get("/health/live", summary="Is the process up?")
@@ -41,7 +42,7 @@ async def live() -> schemas.Liveness:
 
 @router.get("/health/ready", summary="Can jobs be accepted?", responses=_UNAVAILABLE)
 async def ready(services: CurrentServices, response: Response) -> schemas.Readiness:
-    """Whether jobs can be accepted. Without Redis they can: the sweeper delivers, only later (`degraded`)."""
+    """Whether jobs can be accepted. Without Redis they can, and wait until it takes messages (`degraded`)."""
     found = await _check(services)
     response.status_code = _status_code(found)
     return schemas.Readiness(status=found.status, reasons=found.reasons)
@@ -70,10 +71,12 @@ def _status_code(found: schemas.Readiness) -> int:
 async def _check(services: Services) -> schemas.Health:
     status: Literal["ok", "degraded", "unavailable"] = "ok"
     reasons: list[str] = []
-    redis = services.notices.is_subscribed and services.publisher.is_healthy
-    if not redis:
+    redis = redis_trouble(services.publisher, services.notices)
+    if redis is None and not services.notices.is_subscribed:  # as in the first moments
+        redis = RedisTrouble.AWAY
+    if redis is not None:
         status = "degraded"
-        reasons.append(_REDIS_AWAY)
+        reasons.append(redis.words[0])
     for reason in _warnings(services):
         status = "degraded"
         reasons.append(reason)
@@ -83,10 +86,13 @@ async def _check(services: Services) -> schemas.Health:
     except (DatabaseUnavailable, SchemaOutdated) as error:
         status = "unavailable"
         reasons.insert(0, _why_unavailable(services, error))
+    if services.outage_log.full_since is not None and status != "unavailable":
+        status = "unavailable"
+        reasons.insert(0, DatabaseFull.for_callers.removesuffix("."))
     return schemas.Health(
         status=status,
         reasons=reasons,
-        redis="ok" if redis else "away",
+        redis="ok" if redis is None else redis.value,
         queues={
             item.queue.value: schemas.QueueHealth.model_validate(item, from_attributes=True)
             for item in services.admission.backlog

@@ -12,8 +12,10 @@ from api.access.dependencies import CurrentServices, OperateCaller, ReadCaller
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.schemas import watching as schemas
+from api.watch.own_concerns import own_concerns
 from shared.sources.source import sources_of
-from shared.watching.attention import NeedsPerson, read_attention, words_of
+from shared.watching.attention import NeedsPerson, read_attention
+from shared.watching.attention_words import words_of
 from shared.watching.samples import KEPT_HOURS, read_samples
 
 router = APIRouter(tags=["workers"], route_class=ModelRoute, responses=PROBLEMS)
@@ -55,7 +57,8 @@ async def attention(services: CurrentServices, caller: OperateCaller) -> schemas
         return [need for need in found if _concerns(need, caller.models, sources)]
 
     needs = []
-    for need in await services.lists.read(read, owner=caller.owner):
+    found = await services.lists.read(read, owner=caller.owner)
+    for need in [*own_concerns(services.outage_log, services.publisher, services.notices), *found]:
         detail, advice = words_of(need)
         needs.append(
             schemas.NeedsPerson(code=need.code, since=need.since, about=dict(need.about), detail=detail, advice=advice)

@@ -33,7 +33,7 @@ class BackgroundHealth(Shape):
 class Health(Readiness):
     """The same in detail, without names of models, sources and owners: no key is needed to read this."""
 
-    redis: Literal["ok", "away"]
+    redis: Literal["ok", "away", "full", "refuses", "read_only"]
     queues: dict[str, QueueHealth]
     open_waiters: int
     background: dict[str, BackgroundHealth]

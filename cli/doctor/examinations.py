@@ -30,12 +30,14 @@ from shared.postgres.schema import SCHEMA_REVISION
 from shared.sentences import count_of
 from shared.settings.unknown import unknown_variables
 from shared.sources.source import list_sources
-from shared.watching.attention import Concern, away_sources, read_attention, refusing_sources, words_of
+from shared.watching.attention import Concern, away_sources, read_attention, refusing_sources
+from shared.watching.attention_words import words_of
 from sql.refusals import check_nothing_lacks
 
 PING_SECONDS = 2.0
 _SAID_BY_ATTENTION = (
-    Concern.UNLOADABLE, Concern.FAILING, Concern.ROWS_FAIL, Concern.LATE, Concern.SOURCE_CHANGED,
+    Concern.SILENT_WORKERS, Concern.UNLOADABLE, Concern.FAILING, Concern.ROWS_FAIL, Concern.LATE,
+    Concern.SOURCE_CHANGED,
 )  # fmt: skip
 _SHOWN_SOURCES = 10
 
@@ -124,7 +126,7 @@ def _examine_sources(engine: Engine) -> Finding:
         parts = [
             f"{_some(away)} {'does' if len(away) == 1 else 'do'} not answer" if away else "",
             f"{_some(fine)} {'does' if len(fine) == 1 else 'do'}" if away and fine else "",
-            f"{_some(gone)} cannot be read: a right, its table or a column is gone" if gone else "",
+            f"{_some(gone)} cannot be read: a right, its table or a column is gone or has changed" if gone else "",
         ]
         detail = "; ".join(filter(None, parts))
         return Finding("sources", ok=False, detail=detail, advice=f"predictq sources check {quote((away + gone)[0])}")

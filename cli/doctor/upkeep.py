@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from cli.commands.stored.retention import size_text
 from cli.doctor.finding import Finding
 from shared.postgres.engine import transaction
-from shared.storage.disk import SOON_DAYS, Disk, read_disk
+from shared.storage.disk import Disk, read_disk
 from shared.storage.upkeep_state import UpkeepState, read_upkeep_state
 from shared.storage.usage import read_lately
 from shared.watching.upkeep import upkeep_troubles, words_of_upkeep
@@ -50,13 +50,13 @@ def examine_partitions(state: UpkeepState) -> Finding:
 
 
 def examine_disk(disk: Disk) -> Finding:
-    """Whether the disk lasts for a month at the present rate."""
+    """Whether there is room on the disk, and it lasts for a month at the present rate."""
     growth = f"{size_text(disk.bytes_per_day)} more each day"
     if disk.free_bytes is None:
         return Finding("disk", ok=True, detail=f"{growth}; its size is not known (set PREDICTQ_DISK_BYTES)")
     detail = f"{size_text(disk.free_bytes)} free, {growth}"
-    if disk.days_left is None or disk.days_left >= SOON_DAYS:
+    if not disk.needs_person:
         return Finding("disk", ok=True, detail=detail)
-    detail += f": full in {disk.days_left:.0f} days"
+    detail += ": full, or nearly" if disk.is_low else f": full in {disk.days_left:.0f} days"
     advice = 'make room, or keep answers for less: predictq retention set "13 months"'
     return Finding("disk", ok=False, detail=detail, advice=advice)

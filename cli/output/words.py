@@ -27,6 +27,7 @@ _ADVICE = (
     ("too many clients", "raise max_connections, or run fewer processes"),
     ('database "', "make it with createdb, or correct the name in DATABASE_URL"),
     ('role "', "correct the user in DATABASE_URL, or make that role"),
+    ("disk is full", "make room on the disk of PostgreSQL's data"),
     ("read-only", "name the primary in DATABASE_URL"),
 )
 START_IT = "start it, or correct DATABASE_URL"

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.errors import (
+    DiskFull,
     IdleInTransactionSessionTimeout,
     LockNotAvailable,
     QueryCanceled,
@@ -22,7 +23,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.config import Settings
-from shared.errors import DatabaseBlocked, DatabaseReadOnly, DatabaseUnavailable, StatementCancelled
+from shared.errors import DatabaseBlocked, DatabaseFull, DatabaseReadOnly, DatabaseUnavailable, StatementCancelled
 
 # A dead peer is noticed after about 5 + 3 × 2 s idle, or after 10 s with data on its way, rather than after hours.
 _CONNECT = {
@@ -186,6 +187,7 @@ _NAMES = (
     (LockNotAvailable, DatabaseBlocked),
     (QueryCanceled, StatementCancelled),
     (ReadOnlySqlTransaction, DatabaseReadOnly),
+    (DiskFull, DatabaseFull),
 )
 
 

@@ -16,7 +16,7 @@ _AWAY_CLASSES = frozenset({"08", "40", "53", "58"})
 _AWAY_CODES = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25006", "25P03", "25P04"})
 LOCKED = "55P03"
 CANCELLED = "57014"  # by a time-out, or by somebody
-MISFIT = frozenset({"42501", "42P01", "42703", "3F000"})  # a right, a relation, a column or a schema is not there
+_MISFIT_CLASSES = frozenset({"42", "3F"})  # a right, a relation, a column, a type or a schema is not as it was
 READ_ONLY = "25006"  # a write to a standby, or in a transaction that only reads
 _OF_ONE_STATEMENT = frozenset({CANCELLED, "53200"})  # 53200: no memory was left for it
 # Of these classes the server's words name connections, rights, relations and columns. Those of others may repeat
@@ -55,6 +55,15 @@ def gave_up_statement(error: BaseException) -> bool:
     """
     cause = driver_error(error)
     return cause is not None and cause.pgcode in _OF_ONE_STATEMENT
+
+
+def is_misfit(error: BaseException) -> bool:
+    """Whether what was asked does not fit what is there: a right or a relation is gone, a column has another type.
+
+    Somebody has to do something about it.
+    """
+    cause = driver_error(error)
+    return cause is not None and cause.pgcode is not None and cause.pgcode[:2] in _MISFIT_CLASSES
 
 
 def may_be_of_one_row(error: psycopg2.Error) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 
+from shared.postgres.arrays import array_text
 from shared.sources.source import Source
 from shared.sources.sql import SQL_TYPES, quoted, relation
 
@@ -50,18 +53,59 @@ def lookup_of(source: Source) -> Lookup | None:
     )
 
 
+def is_known(connection: Connection, lookup: Lookup, keys: Mapping[str, str | int | None]) -> bool:
+    """Whether the source has the client of this key, which is given by how it is stored: int8, uuid or text."""
+    values = {f"key_{storage}": keys.get(storage) for storage in ("int8", "uuid", "text")}
+    return bool(connection.execute(text(_IS_KNOWN.format(lookup.condition.replace(":", "\\:"))), values).scalar_one())
+
+
+_IS_KNOWN = """
+SELECT {} FROM (SELECT CAST(:key_int8 AS bigint) AS key_int8, CAST(:key_uuid AS uuid) AS key_uuid,
+                       CAST(:key_text AS text) AS key_text) i
+"""
+
+
+def can_be_asked(connection: Connection, lookup: Lookup) -> bool:
+    """Whether the source takes the question: not where its key has another type, or is gone, or may not be read."""
+    try:
+        is_known(connection, lookup, {})
+    except ProgrammingError:
+        return False
+    return True
+
+
 def may_look_up(connection: Connection, source: Source) -> bool:
     """Whether our database role may read the key of every row; otherwise unknown clients become errors of their rows.
 
-    Row security may hide from this role what the worker's sees. A view has no index, and so is never looked at.
+    The key must be of a type that can be compared with what the source was added with. Row security may hide from this
+    role what the worker's sees. A view has no index, and so is never looked at.
     """
-    values = {"schema": source.schema, "name": source.relation, "keys": [key.name for key in source.key]}
+    types = [_COMPARABLE.get(key.type, (SQL_TYPES[key.type],)) for key in source.key]
+    values = {
+        "schema": source.schema,
+        "name": source.relation,
+        "keys": [key.name for key in source.key],
+        "types": [array_text(names) for names in types],
+    }
     return bool(connection.execute(_MAY_READ, values).scalar())
 
 
+_INTEGERS = tuple(SQL_TYPES[kind] for kind in ("smallint", "integer", "bigint"))
+_TEXTS = (SQL_TYPES["text"], "pg_catalog.varchar", SQL_TYPES["char"])
+_COMPARABLE = {
+    **dict.fromkeys(("smallint", "integer", "bigint"), _INTEGERS),
+    **dict.fromkeys(("text", "varchar", "char"), _TEXTS),
+}
+
+# A column of a domain has the type that the domain is made of, perhaps by way of another one.
 _MAY_READ = text("""
 SELECT has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid) AND (
-    SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_attribute a
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname = ANY (CAST(:keys AS text[])))
+    SELECT bool_and(coalesce(has_column_privilege(c.oid, a.attnum, 'SELECT') AND (
+        WITH RECURSIVE base AS (
+            SELECT t.oid, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
+            UNION ALL SELECT t.oid, t.typbasetype FROM pg_type t JOIN base b ON t.oid = b.typbasetype
+        ) SELECT oid FROM base WHERE typbasetype = 0) = ANY (CAST(CAST(k.types AS text[]) AS regtype[])), false))
+    FROM unnest(CAST(:keys AS text[]), CAST(:types AS text[])) k (name, types)
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND a.attname = k.name)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema AND c.relname = :name
 """)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 SOON_DAYS = 30.0  # a disk that lasts for less than this needs a person
+LEAST_FREE_BYTES = 100_000_000  # with less, one bulk job may fill it, whatever the growth was
 _DAYS = 30
 
 
@@ -25,6 +26,16 @@ class Disk:
         if self.free_bytes is None or self.bytes_per_day <= 0:
             return None
         return self.free_bytes / self.bytes_per_day
+
+    @property
+    def is_low(self) -> bool:
+        """Whether it is full, or nearly, however little is added a day."""
+        return self.free_bytes is not None and self.free_bytes < LEAST_FREE_BYTES
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether it is full by now or soon."""
+        return self.is_low or (self.days_left is not None and self.days_left < SOON_DAYS)
 
 
 def read_disk(connection: Connection, lately_bytes: int, disk_bytes: int) -> Disk:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from shlex import quote
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -16,35 +15,36 @@ from shared.batches.unloadable import read_unloadable
 from shared.config import Settings
 from shared.models.registry import live_versions
 from shared.models.signature import missing_columns
-from shared.pauses import list_pauses, resume_command
-from shared.sentences import count_of
+from shared.pauses import list_pauses
 from shared.sources.source import list_sources
 from shared.status import Queue
-from shared.storage.disk import SOON_DAYS, read_disk
+from shared.storage.disk import read_disk
 from shared.storage.upkeep_state import read_upkeep_state
 from shared.storage.usage import read_lately
-from shared.watching.upkeep import upkeep_troubles, words_of_upkeep
-from shared.watching.workers import living_workers, why_nobody
+from shared.watching.upkeep import upkeep_troubles
+from shared.watching.workers import connected_workers, living_workers, why_nobody
 
 _WAITED_SECONDS = 10.0  # before a batch that nobody can load is worth a word
 _MOST_NAMES = 10
 _FEW_ROWS, _SMALL_SHARE = 100, 0.1  # with an error: fewer, or a smaller part, are their callers' to mend
-_ADD_WORKER = "predictq worker --concurrency 2"
 
 
 class Concern(StrEnum):
     """What may need a person."""
 
     NO_WORKER = "no_worker"  # none is alive: jobs are accepted and wait
+    SILENT_WORKERS = "silent_workers"  # some run and are connected, and none can write that it is alive
     UNLOADABLE = "unloadable"  # batches that no living worker can load
     FAILING = "failing"  # batches that were tried and failed, and are tried again
     ROWS_FAIL = "rows_fail"  # a good part of a model's rows had an error in the last hour
     STALLED = "stalled"  # rows wait and none is answered
     LATE = "late"  # rows are answered, and others wait for long
     SOURCE_AWAY = "source_away"  # a source does not answer
-    SOURCE_REFUSES = "source_refuses"  # a right, the relation or a column of a source was gone when it was read last
+    SOURCE_REFUSES = "source_refuses"  # a right, the relation or a column was gone or another when it was read last
     SOURCE_CHANGED = "source_changed"  # a live version needs what its source has no more, or has otherwise
-    DISK = "disk"  # full within a month at the present rate
+    DATABASE_FULL = "database_full"  # a gateway's last write found no room on PostgreSQL's disk
+    REDIS = "redis"  # a gateway's messages do not reach Redis: it is away, full, or refuses it
+    DISK = "disk"  # full, or nearly, or within a month at the present rate
     UPKEEP = "upkeep"  # it does not run, or a duty of it fails, hangs or is late
     PAUSED = "paused"  # work is held back on purpose
 
@@ -97,7 +97,11 @@ def _no_worker(connection: Connection) -> Iterator[NeedsPerson]:
     if living_workers(connection):
         return
     row = connection.execute(_WAITING).one()
-    yield NeedsPerson(Concern.NO_WORKER, row.since, {"batches": row.batches, "rows": int(row.rows)})
+    about = {"batches": row.batches, "rows": int(row.rows)}
+    if connected := connected_workers(connection):
+        yield NeedsPerson(Concern.SILENT_WORKERS, row.since, {"workers": connected[:_MOST_NAMES], **about})
+    else:
+        yield NeedsPerson(Concern.NO_WORKER, row.since, about)
 
 
 _WAITING = text("""
@@ -171,7 +175,7 @@ def away_sources(connection: Connection) -> list[NeedsPerson]:
 
 
 def refusing_sources(connection: Connection) -> list[NeedsPerson]:
-    """A concern for each source in use that could not be read for a right, its relation or a column that is gone."""
+    """A concern for each source in use that could not be read for a right, its relation or a column."""
     return [
         NeedsPerson(Concern.SOURCE_REFUSES, row.since, {"source": row.name}) for row in connection.execute(_REFUSING)
     ]
@@ -217,8 +221,9 @@ WHERE refused_since IS NOT NULL AND removed_at IS NULL ORDER BY refused_since
 
 def _storage(connection: Connection, disk_bytes: int) -> Iterator[NeedsPerson]:
     disk = read_disk(connection, read_lately(connection), disk_bytes)
-    if disk.days_left is not None and disk.days_left < SOON_DAYS:
-        about = {"free_bytes": disk.free_bytes, "bytes_per_day": disk.bytes_per_day, "days": disk.days_left}
+    if disk.needs_person:
+        days = 0 if disk.is_low else disk.days_left
+        about = {"free_bytes": disk.free_bytes, "bytes_per_day": disk.bytes_per_day, "days": days}
         yield NeedsPerson(Concern.DISK, None, about)
     upkeep = read_upkeep_state(connection)
     troubles = upkeep_troubles(upkeep.duties)
@@ -235,59 +240,3 @@ def _pauses(connection: Connection) -> Iterator[NeedsPerson]:
             "actor": pause.actor,
         }
         yield NeedsPerson(Concern.PAUSED, pause.created_at, about)
-
-
-def words_of(need: NeedsPerson) -> tuple[str, str]:
-    """A sentence for an operator, and what to type next; screens have words of their own."""
-    about = need.about
-    match need.code:
-        case Concern.NO_WORKER:
-            return f"no worker is alive, {count_of(about['rows'], 'row waits', 'rows wait')}", _ADD_WORKER
-        case Concern.UNLOADABLE:
-            wait = "waits" if about["batches"] == 1 else "wait"
-            batches = count_of(about["batches"], "batch", "batches")
-            detail = f"{batches} of {about['model']} {wait} for a worker that can load it"
-            return (f"{detail}: {about['why']}" if about["why"] else detail), "predictq workers"
-        case Concern.FAILING:
-            label = f"{about['model']}:{about['version']}"
-            fail = "fails" if about["batches"] == 1 else "fail"
-            batches = count_of(about["batches"], "batch", "batches")
-            return f"{batches} of {label} {fail}: {about['error']}", "read the workers' logs"
-        case Concern.ROWS_FAIL:
-            most = f", most of them {about['error_code']}" if about["error_code"] else ""
-            part = f"{about['failed']:,} of {about['rows']:,}"
-            detail = f"{part} rows of {about['model']} had an error in the last hour{most}"
-            return detail, f"predictq models show {quote(about['model'])}"
-        case Concern.STALLED | Concern.LATE:
-            return _words_of_waiting(need)
-        case Concern.SOURCE_AWAY | Concern.SOURCE_REFUSES | Concern.SOURCE_CHANGED:
-            return _words_of_source(need), f"predictq sources check {quote(about['source'])}"
-        case Concern.DISK:
-            return f"the disk is full in {about['days']:.0f} days", "predictq storage"
-        case Concern.UPKEEP:
-            detail, advice = words_of_upkeep(about)
-            return f"the upkeep: {detail}", advice
-        case Concern.PAUSED:
-            what = " of ".join(filter(None, (about["queue"] and f"the queue {about['queue']}", about["model"])))
-            return f"{what} is paused by {about['actor']}: {about['reason']}", resume_command(
-                about["queue"], about["model"]
-            )
-
-
-def _words_of_source(need: NeedsPerson) -> str:
-    about, name = need.about, need.about["source"]
-    if need.code is Concern.SOURCE_AWAY:
-        return f"the source {name} does not answer"
-    if need.code is Concern.SOURCE_REFUSES:
-        return f"the source {name} cannot be read: a right, its table or a column is gone"
-    names = ", ".join([*about["lacking"], *about["changed"]])
-    return f"{about['model']}:{about['version']} is live, and {name} lacks or has otherwise: {names}"
-
-
-def _words_of_waiting(need: NeedsPerson) -> tuple[str, str]:
-    about = need.about
-    if need.code is Concern.STALLED:
-        return f"rows of {about['queue']} wait for {about['seconds']:.0f} s, none is answered", "predictq workers"
-    minutes = about["seconds"] / 60
-    rows = count_of(about["rows"], "row waits", "rows wait")
-    return f"the queue {about['queue']} has waited for {minutes:.0f} min, {rows}", _ADD_WORKER

@@ -101,6 +101,25 @@ FROM predictq.workers WHERE heartbeat_at > clock_timestamp() - make_interval(sec
 """)
 
 
+def connected_workers(connection: Connection) -> list[str]:
+    """The names of workers that have a connection to PostgreSQL, heard of or not: their role may not write, say.
+
+    One that was never heard of is known by the role of its connection, where the services have roles of their own.
+    """
+    return list(connection.execute(_CONNECTED).scalars())
+
+
+# Other processes of a worker have names without a machine, or go on after it.
+_CONNECTED = text("""
+SELECT DISTINCT application_name FROM pg_stat_activity a
+WHERE a.datname = current_database() AND (
+    EXISTS (SELECT FROM predictq.workers w WHERE left(w.name, 63) = a.application_name)
+    OR a.application_name LIKE '%@%'
+        AND a.usename IN (SELECT d.name FROM predictq.database_roles d WHERE d.duty = 'worker'))
+ORDER BY application_name
+""")
+
+
 def _worker(row: Any) -> Worker:
     return Worker(**row._asdict())
 

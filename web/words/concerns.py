@@ -52,6 +52,15 @@ def _no_worker(language: Language, about: Mapping[str, Any]) -> Said:
     )
 
 
+def _silent_workers(language: Language, about: Mapping[str, Any]) -> Said:
+    names = ", ".join(about["workers"])
+    return Said(
+        language.say(N_("Workers run, and cannot write to PostgreSQL")),
+        language.say(N_("They are connected (%(names)s), and none can say that it is alive."), names=names),
+        language.say(N_("Read their logs. May their role write?")),
+    )
+
+
 def _unloadable(language: Language, about: Mapping[str, Any]) -> Said:
     waits = language.say_count("%(count)s batch waits.", "%(count)s batches wait.", about["batches"])
     return Said(
@@ -132,7 +141,9 @@ def _source_away(language: Language, about: Mapping[str, Any]) -> Said:
 def _source_refuses(language: Language, about: Mapping[str, Any]) -> Said:
     return Said(
         language.say(N_("The source %(source)s refuses to be read"), source=about["source"]),
-        language.say(N_("A right, its table or a column is gone, and its rows get an error. Check the source.")),
+        language.say(
+            N_("A right, its table or a column is gone or has changed, and its rows get an error. Check the source.")
+        ),
         language.say(N_("Look at the source")),
         path="/sources",
     )
@@ -154,12 +165,39 @@ def _source_changed(language: Language, about: Mapping[str, Any]) -> Said:
     )
 
 
+def _database_full(language: Language, _: Mapping[str, Any]) -> Said:
+    return Said(
+        language.say(N_("PostgreSQL's disk is full")),
+        language.say(N_("What was to be written found no room: nothing is accepted.")),
+        language.say(N_("Make room on the disk of its data.")),
+    )
+
+
+_REDIS_TROUBLES = {
+    "away": N_("Redis does not answer"),
+    "full": N_("Redis' memory is full"),
+    "refuses": N_("Redis refuses the password, or a right of its user"),
+    "read_only": N_("Redis takes no writes"),
+}
+
+
+def _redis(language: Language, about: Mapping[str, Any]) -> Said:
+    trouble = str(about["trouble"])
+    return Said(
+        language.say(_REDIS_TROUBLES[trouble]),
+        language.say(N_("Jobs are accepted, and wait until it takes messages.")),
+        language.say(N_("See what to do:")),
+        command="predictq doctor",
+    )
+
+
 def _disk(language: Language, about: Mapping[str, Any]) -> Said:
     size = language.numbers.size
+    days = int(about["days"])
     return Said(
-        language.say_count(
-            "The disk is full in %(count)s day", "The disk is full in %(count)s days", int(about["days"])
-        ),
+        language.say_count("The disk is full in %(count)s day", "The disk is full in %(count)s days", days)
+        if about["days"]
+        else language.say(N_("The disk is full, or nearly")),
         language.say(
             N_("%(free)s are free, and %(grown)s are added a day."),
             free=size(about["free_bytes"]),
@@ -216,6 +254,7 @@ def _ended(text: str) -> str:
 
 _WORDS: dict[str, Words] = {
     "no_worker": _no_worker,
+    "silent_workers": _silent_workers,
     "unloadable": _unloadable,
     "failing": _failing,
     "rows_fail": _rows_fail,
@@ -224,6 +263,8 @@ _WORDS: dict[str, Words] = {
     "source_away": _source_away,
     "source_refuses": _source_refuses,
     "source_changed": _source_changed,
+    "database_full": _database_full,
+    "redis": _redis,
     "disk": _disk,
     "upkeep": _upkeep,
     "paused": _paused,

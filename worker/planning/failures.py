@@ -46,7 +46,7 @@ class PlanSourceAway(PlanFailed):
 
 
 class PlanSourceRefuses(PlanFailed):
-    """A right, the relation or a column of the source is gone."""
+    """A right, the relation or a column of the source is gone or has changed."""
 
 
 class UploadRefusedAtPlan(PlanFailed):

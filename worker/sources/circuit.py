@@ -1,6 +1,7 @@
 """Sources that are away: nobody claims their work meanwhile, and one process at a time looks whether they are back.
 
-One that answers and refuses, for a right, its relation or a column is gone, is noted alone: its rows end in an error.
+One that answers and refuses, for a right, its relation or a column is gone or has changed, is noted alone: its rows
+end in an error.
 
 The state is in PostgreSQL, for all processes: the claim passes over a source until its next probe is due. The pauses
 grow. When it has been away for too long its rows end in a stated error, still with a probe now and then.
@@ -37,7 +38,7 @@ class Circuit:
             return bool(connection.execute(_OPEN, values).scalar_one_or_none())
 
     def refuse(self, source_id: int) -> None:
-        """A right, the relation or a column of a source is gone: noted for those who can do something about it."""
+        """A right, the relation or a column of a source is gone or has changed: noted for those who can mend it."""
         with autocommit(self.engine) as connection:
             connection.execute(_REFUSE, {"id": source_id})
 

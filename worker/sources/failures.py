@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 
 from shared.errors import PredictqError
-from shared.postgres.outages import CANCELLED, LOCKED, MISFIT, READ_ONLY, driver_error, is_outage, reason
+from shared.postgres.outages import CANCELLED, LOCKED, READ_ONLY, driver_error, is_misfit, is_outage, reason
 
 
 class SourceAway(PredictqError):
@@ -24,7 +24,7 @@ class SourceFailed(PredictqError):
 
 
 class SourceRefuses(SourceFailed):
-    """A right, the relation or a column of it is gone: an admin has to do something about it."""
+    """A right, the relation or a column of it is gone or has changed: an admin has to do something about it."""
 
 
 def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
@@ -37,13 +37,15 @@ def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
         return SourceFailed(f"The source {name} did not answer in time.")
     if code != READ_ONLY and is_outage(error):
         return SourceAway(f"The source {name} does not answer: {reason(error)}.")
-    kind = SourceRefuses if code in MISFIT else SourceFailed
+    kind = SourceRefuses if is_misfit(error) else SourceFailed
     return kind(f"The source {name} cannot be read: {reason(error)}.{advice(name, error)}")
 
 
 def advice(name: str, error: Exception) -> str:
-    """What to do where a right, the relation or a column is gone: a sentence with a blank before it, or nothing."""
-    cause = driver_error(error)
-    if cause is None or cause.pgcode not in MISFIT:
+    """What to do where a right, the relation or a column is gone or has changed.
+
+    A sentence with a blank before it, or nothing.
+    """
+    if not is_misfit(error):
         return ""
     return f" An admin sees what to do with: predictq sources check {quote(name)}"

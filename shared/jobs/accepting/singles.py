@@ -32,7 +32,7 @@ from shared.pages.request_id import RequestId
 from shared.postgres.arrays import nullable_array_text
 from shared.postgres.prepared import run_prepared
 from shared.sources.keys import ClientKey
-from shared.sources.lookup import Lookup
+from shared.sources.lookup import Lookup, is_known
 from shared.status import Queue
 
 
@@ -156,6 +156,10 @@ def _key(job: SingleJob, storage: str) -> str | int | None:
     return int(job.key.canonical) if storage == "int8" else job.key.canonical
 
 
+def _keys(job: SingleJob) -> dict[str, str | int | None]:
+    return {job.target.storage: _key(job, job.target.storage)}
+
+
 def _spelled(key: ClientKey | None) -> str | None:
     return None if key is None or key.spelled is None else orjson.dumps(key.spelled).decode()
 
@@ -172,22 +176,11 @@ def _explain(connection: Connection, job: SingleJob, *, look_up: bool) -> Accept
     if job.target.source_id not in (None, version.source_id):
         return ModelChanged(version.version)
     lookup = job.target.lookup
-    if look_up and job.features is None and lookup is not None and not _is_known(connection, job):
+    if look_up and job.features is None and lookup is not None and not is_known(connection, lookup, _keys(job)):
         return ClientUnknown(lookup.source)
     if job.checked_version not in (None, version.version):
         return ModelChanged(version.version)
     return IdempotencyKeyInFlight()  # the key, the client or the model changed between the two statements
-
-
-def _is_known(connection: Connection, job: SingleJob) -> bool:
-    if job.target.lookup is None:
-        return True
-    condition = job.target.lookup.condition.replace(":", "\\:")
-    query = text(f"""
-SELECT {condition} FROM (SELECT CAST(:key_int8 AS bigint) AS key_int8, CAST(:key_uuid AS uuid) AS key_uuid,
-                                CAST(:key_text AS text) AS key_text) i""")
-    values = {f"key_{storage}": _key(job, storage) for storage in ("int8", "uuid", "text")}
-    return bool(connection.execute(query, values).scalar_one())
 
 
 def earlier_job(

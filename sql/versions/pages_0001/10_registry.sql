@@ -44,8 +44,8 @@ CREATE TABLE predictq.sources (
 COMMENT ON TABLE predictq.sources IS
     'Where features come from: a relation, its key and its columns. url_variable names the environment variable that '
     'holds the address of a source elsewhere; null means this database. Of one that does not answer, away_since says since '
-    'when, and nothing of it is claimed before probe_at. Of one of which a right, the relation or a column is gone, '
-    'refused_since says since when.';
+    'when, and nothing of it is claimed before probe_at. Of one of which a right, the relation or a column is gone '
+    'or has changed, refused_since says since when.';
 
 CREATE TABLE predictq.models (
     name text PRIMARY KEY CHECK (

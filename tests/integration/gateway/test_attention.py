@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 from cli.doctor.examinations import _examine_attention, _examine_pauses, _examine_sources
 from shared.batches.claims import claim, record_failure
 from shared.config import Settings
-from shared.postgres.engine import autocommit
+from shared.database_role import DatabaseRole
+from shared.postgres.engine import autocommit, make_engine
 from shared.sources.source import add_source, read_source, update_source
 from shared.status import Queue
 from shared.watching.workers import Worker, beat
@@ -53,13 +54,14 @@ def test_doctor_names_every_source_that_is_away_or_refuses(engine: Engine) -> No
     with engine.begin() as connection:
         connection.execute(text("UPDATE predictq.sources SET refused_since = now() WHERE name IN ('crm', 'old crm')"))
     said = _examine_sources(engine)
-    assert said.detail == "crm, old crm cannot be read: a right, its table or a column is gone"
+    assert said.detail == "crm, old crm cannot be read: a right, its table or a column is gone or has changed"
     assert (said.ok, said.advice) == (False, "predictq sources check crm")
     with engine.begin() as connection:
         connection.execute(text("UPDATE predictq.sources SET away_since = now() WHERE name = 'erp'"))
     said = _examine_sources(engine)
     assert said.detail == (
-        "erp does not answer; clients does; crm, old crm cannot be read: a right, its table or a column is gone"
+        "erp does not answer; clients does; "
+        "crm, old crm cannot be read: a right, its table or a column is gone or has changed"
     )
     assert said.advice == "predictq sources check erp"
 
@@ -170,6 +172,26 @@ def end_rows(engine: Engine, rows: int, *, errors: int) -> None:
     Samples().run(engine, lambda: datetime.now(UTC) + timedelta(minutes=1))
 
 
+def test_workers_that_run_and_cannot_write_are_not_said_to_be_gone(
+    gateway: Gateway, engine: Engine, settings: Settings
+) -> None:
+    """Another worker would not help. One that has ended is no longer connected."""
+    own = make_engine(settings.as_role(DatabaseRole.WORKER), application_name="w@host")
+    with own.connect() as connection:
+        connection.execute(text("SELECT"))
+        found = needs(gateway)
+        assert "no_worker" not in found
+        assert found["silent_workers"]["about"]["workers"] == ["w@host"]
+        told = {finding.name: finding for finding in _examine_attention(engine, settings)}
+        assert not told["silent workers"].ok
+        alive(engine)
+        assert "silent_workers" not in needs(gateway)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictq.workers SET heartbeat_at = now() - interval '1 minute'"))
+    own.dispose()
+    wait_until(lambda: "no_worker" in needs(gateway), what="the end of the worker")
+
+
 def test_a_live_version_whose_source_lacks_a_column_is_named(gateway: Gateway, engine: Engine) -> None:
     """Whether or not anybody has asked for it yet."""
     add_model(engine)
@@ -190,7 +212,7 @@ def test_a_source_that_refuses_is_told_of_until_it_is_checked(gateway: Gateway, 
         connection.execute(text("UPDATE predictq.sources SET refused_since = now()"))
         source = read_source(connection, "clients")
     found = needs(gateway)["source_refuses"]
-    assert found["detail"] == "the source clients cannot be read: a right, its table or a column is gone"
+    assert found["detail"] == "the source clients cannot be read: a right, its table or a column is gone or has changed"
     said = _examine_sources(engine)
     assert (said.ok, said.detail, said.advice) == (
         False,

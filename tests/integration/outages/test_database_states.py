@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,10 +11,13 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 
 from api.routes.jobs import listing as jobs_route
+from api.watch import outage_log
+from api.watch.outage_log import OutageLog
 from shared.config import Settings
-from shared.errors import DatabaseReadOnly, StatementCancelled
+from shared.errors import DatabaseFull, DatabaseReadOnly, StatementCancelled
 from shared.postgres.engine import autocommit, make_engine, transaction
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.integration.gateway.test_attention import needs
 from tests.integration.gateway.test_singles import RAW
 from tests.roles import service_settings
 from tests.support import add_clients, add_model, wait_until
@@ -67,6 +71,56 @@ def test_a_read_only_postgresql_is_503_and_not_ready(gateway: Gateway, engine: E
     for path, body in POSTS:
         wait_until(lambda: gateway.post(path, json=body).is_success, what=f"{path} again")  # noqa: B023
     assert gateway.get("/health/ready").status_code == 200
+
+
+_FULL = """
+CREATE FUNCTION public.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+END $$;
+CREATE TRIGGER no_room BEFORE INSERT ON predictq.prediction_batches FOR EACH STATEMENT EXECUTE FUNCTION public.no_room()
+"""
+
+
+def test_a_full_disk_is_503_and_not_ready_until_a_job_is_accepted(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, so that nothing says that it is away, and no reading is taken for the end. It needs a person."""
+    monkeypatch.setattr(outage_log, "_REPORT_SECONDS", 0.5)
+    with engine.begin() as connection:
+        connection.execute(text(_FULL))
+    with structlog.testing.capture_logs() as log:
+        for path, body in POSTS[:-1]:
+            answer = gateway.post(path, json=body)
+            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/database-full"), answer.text
+            assert "does not answer" not in answer.text
+        time.sleep(2)  # in which the gateway reads what waits
+    assert {entry["event"] for entry in log if entry["event"].startswith("database_")} == {"database_unavailable"}
+    ready = gateway.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+    assert ready.json()["reasons"][0].startswith("PostgreSQL's disk is full")
+    assert needs(gateway)["database_full"]["detail"] == "PostgreSQL's disk is full: nothing is accepted"
+    with engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER no_room ON predictq.prediction_batches"))
+    assert gateway.get("/health/ready").status_code == 503
+    assert gateway.post(POSTS[0][0], json=POSTS[0][1]).status_code == 202
+    assert gateway.get("/health/ready").status_code == 200
+    assert "database_full" not in needs(gateway)
+
+
+def test_a_gateway_that_nobody_asks_any_more_is_ready_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balancer sends it nothing while it is not: after a minute the next job finds out."""
+    now = 1000.0
+    monkeypatch.setattr(outage_log.time, "monotonic", lambda: now)
+    log = OutageLog()
+    log.note(DatabaseFull(OSError()))
+    since = log.full_since
+    assert since is not None
+    now += 59
+    log.note(DatabaseFull(OSError()))
+    now += 59
+    assert log.full_since == since
+    now += 2
+    assert log.full_since is None
 
 
 def test_a_database_without_our_tables_is_503(settings: Settings, make_database: Callable[..., str]) -> None:

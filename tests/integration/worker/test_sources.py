@@ -366,7 +366,16 @@ def test_processes_that_find_a_source_away_at_once_are_one_finding(engine: Engin
     assert 1 < pause() <= 2
 
 
-def test_a_source_whose_table_is_gone_is_noted_until_it_is_read_again(engine: Engine, scorer: Scorer, far: str) -> None:
+@pytest.mark.parametrize(
+    ("alteration", "repair"),
+    [
+        ("ALTER TABLE t RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO t"),
+        ("ALTER TABLE t ALTER k TYPE text", "ALTER TABLE t ALTER k TYPE integer USING k::integer"),
+    ],
+)
+def test_a_source_that_was_altered_is_noted_until_it_is_read_again(
+    engine: Engine, scorer: Scorer, far: str, alteration: str, repair: str
+) -> None:
     """Its rows end in an error at once, and whoever can do something about it is told, until it is mended."""
     driver = connect(far)
     run(
@@ -379,7 +388,7 @@ def test_a_source_whose_table_is_gone_is_noted_until_it_is_read_again(engine: En
         with autocommit(engine) as connection:
             return [need.about["source"] for need in refusing_sources(connection)]
 
-    run(driver, "ALTER TABLE t RENAME TO elsewhere")
+    run(driver, alteration)
     job = bulk(engine, things, [1])
     while "finished" not in (done := score(scorer, Queue.BULK)):
         assert set(done) == {"failed"}
@@ -387,7 +396,7 @@ def test_a_source_whose_table_is_gone_is_noted_until_it_is_read_again(engine: En
     (row,) = results(engine, job)
     assert row.error_code is not None
     assert refusing() == [things.name]
-    run(driver, "ALTER TABLE elsewhere RENAME TO t")
+    run(driver, repair)
     again = bulk(engine, things, [1])
     assert score(scorer, Queue.BULK) == ["finished"]
     (row,) = results(engine, again)

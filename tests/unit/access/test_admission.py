@@ -11,6 +11,7 @@ import pytest
 from api.access import admission as admission_module
 from api.access.admission import Admission
 from api.access.caller import Caller
+from api.watch.outage_log import OutageLog
 from shared.config import Settings
 from shared.errors import Backlogged, DatabaseUnavailable, JobTooLarge, QuotaExceeded
 
@@ -27,7 +28,7 @@ def admission() -> Admission:
         owner_max_waiting_rows=800,
     )
     nothing = cast("Any", None)
-    return Admission(settings, nothing, nothing, nothing)
+    return Admission(settings, nothing, nothing, OutageLog())
 
 
 def test_what_is_being_accepted_takes_room_from_everybody(admission: Admission) -> None:
@@ -96,7 +97,7 @@ def test_what_waits_is_asked_for_once_a_second(admission: Admission, monkeypatch
             raise away
 
     monkeypatch.setattr(admission, "sample", sample)
-    log = SimpleNamespace(note=noted.append, note_success=lambda: noted.append(None))
+    log = SimpleNamespace(note=noted.append, note_success=lambda: noted.append(None), note_write=lambda: None)
     monkeypatch.setattr(admission, "_outage_log", log)
 
     async def run(seconds: float, until: int) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.errors import DatabaseUnavailable
 from shared.postgres.outages import driver_error, is_outage, may_be_of_one_row, reason
+from worker.sources.failures import SourceRefuses, source_failure
 
 
 def raised(error: Exception, cause: BaseException | None = None) -> Exception:
@@ -63,6 +64,22 @@ def test_a_line_that_is_lost_and_a_pool_that_is_empty_are_outages() -> None:
     assert is_outage(raised(DatabaseUnavailable(PoolTimeout()), PoolTimeout()))
     assert not is_outage(ValueError("x"))
     assert not is_outage(psycopg2.ProgrammingError("no results to fetch"))
+
+
+@pytest.mark.parametrize("code", ["42501", "42P01", "42703", "42704", "42804", "42809", "42846", "42883", "3F000"])
+def test_what_does_not_fit_what_is_there_waits_for_a_person(code: str) -> None:
+    """A right, a relation or a column is gone, or a column has another type: an admin is told where to look."""
+    failure = source_failure("crm", Raised(code))
+    assert isinstance(failure, SourceRefuses)
+    assert str(failure).endswith("An admin sees what to do with: predictq sources check crm")
+
+
+@pytest.mark.parametrize("code", ["22012", "P0001", "57014", "40001", "53100", "HV000"])
+def test_what_fits_waits_for_nobody(code: str) -> None:
+    """A row raises, or the server is busy or away: no admin can see more by a check."""
+    failure = source_failure("crm", Raised(code))
+    assert not isinstance(failure, SourceRefuses)
+    assert "sources check" not in str(failure)
 
 
 def test_a_reason_repeats_no_value() -> None:
