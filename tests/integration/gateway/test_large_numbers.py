@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -12,11 +13,14 @@ from hypothesis import Phase, example, given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DataError
 
 from shared.config import Settings
 from shared.database_role import DatabaseRole
 from shared.jobs.accepting.bulk import accept_selection
 from shared.postgres.engine import transaction
+from shared.sources.filter_values import value_text
+from shared.sources.key_types import Unfit
 from shared.status import JobStatus
 from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.integration.gateway.test_events import listening
@@ -26,23 +30,33 @@ from worker.errands.kinds import make_handlers
 from worker.errands.runner import ErrandRunner
 
 LARGE = (1e20, 2.0**64, -9.3e18, 1.9e19, 1e308, -1e308, 2**64 - 1, -(2**63))
+DIGITS = st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{0,20})?", fullmatch=True, alphabet="-.0123456789")
+EXPONENTS = st.integers(-999, 999)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1)
 
 
 @pytest.fixture(scope="module")
 def gateway(engine_and_settings: tuple[Engine, Settings]) -> Iterator[Gateway]:
-    """A gateway whose clients have two columns more: a double, and a number of any size."""
+    """A gateway whose clients have three columns more: a double, a real, and a number of any size."""
     engine, settings = engine_and_settings
     with transaction(engine) as connection:
-        connection.execute(text("ALTER TABLE predictq_data.clients ADD wide double precision, ADD amount numeric"))
+        connection.execute(
+            text("ALTER TABLE predictq_data.clients ADD wide double precision, ADD narrow real, ADD amount numeric")
+        )
         connection.execute(
             text("""UPDATE predictq.sources
-                    SET columns = columns || '[{"name": "wide", "type": "double precision"}]',
+                    SET columns = columns || '[{"name": "wide", "type": "double precision"},
+                                               {"name": "narrow", "type": "real"}]',
                         filters = filters || '[{"name": "amount", "type": "numeric"}]'
                     WHERE name = 'clients'""")
         )
     with running_gateway(settings, new_key(engine, "alice", is_admin=True)) as client:
         yield client
+
+
+def doubles(value: object) -> object:
+    """The value with whole numbers as doubles, as which the column has them."""
+    return json.loads(json.dumps(value), parse_int=float)
 
 
 @given(number=NUMBERS, place=st.sampled_from(["value", "list", "range"]))
@@ -63,9 +77,43 @@ def test_any_filter_that_is_accepted_can_be_told(gateway: Gateway, number: float
     ]
     assert {job["id"] for job in told} == {made.json()["id"]}
     for job in told[1:]:  # a filter of hundreds of digits is too long to be told
-        assert job["asked"].get("where", {"wide": sent}) == {"wide": sent}
+        assert doubles(job["asked"].get("where", {"wide": sent})) == doubles({"wide": sent})
     waited = gateway.post("/v1/jobs", content=body, headers=headers | {"Prefer": "wait=0"})
     assert waited.status_code in (200, 202), waited.text
+
+
+@given(
+    kind=st.sampled_from(["real", "double precision", "numeric"]),
+    digits=st.sampled_from(["1", "-3.4028235", "3.4028236", "1.4", "0.7", "-17976931348623157", "49", "0", "0.0"])
+    | DIGITS,
+    exponent=st.sampled_from([-999, -400, -325, -324, -46, -45, -44, 37, 38, 39, 292, 308, 309, 999]) | EXPONENTS,
+)
+@given_settings(max_examples=300, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_no_number_that_is_taken_is_refused_by_postgresql(
+    engine_and_settings: tuple[Engine, Settings], kind: str, digits: str, exponent: int
+) -> None:
+    """And of those that are refused it would take none."""
+    number = f"{digits}e{exponent}"
+    try:
+        written = value_text(kind, number)
+    except Unfit:
+        written = None
+    with engine_and_settings[0].connect() as connection:
+        try:
+            connection.execute(text(f"SELECT CAST(:number AS {kind})"), {"number": number})
+            is_taken = True
+        except DataError:
+            is_taken = False
+    assert (written is not None) is is_taken
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/count"])
+@pytest.mark.parametrize("where", [{"narrow": {"lt": 1e39}}, {"narrow": [1, 1e-50]}, {"wide": "1e999"}])
+def test_a_number_that_no_such_column_holds_is_refused_at_once(gateway: Gateway, path: str, where: object) -> None:
+    """With the place and what the column can have, before anybody asks a worker."""
+    refused = gateway.post(path, json={"where": where})
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/filter-refused")
+    assert "its type" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("number", LARGE)
