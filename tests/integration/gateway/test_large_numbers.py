@@ -22,7 +22,13 @@ from shared.postgres.engine import transaction
 from shared.sources.filter_values import value_text
 from shared.sources.key_types import Unfit
 from shared.status import JobStatus
-from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
+from tests.integration.gateway.api_support import (
+    Gateway,
+    add_columns_of_numbers,
+    answer_batches,
+    new_key,
+    running_gateway,
+)
 from tests.integration.gateway.test_events import listening
 from tests.roles import as_role
 from tests.support import bulk_job
@@ -39,17 +45,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63
 def gateway(engine_and_settings: tuple[Engine, Settings]) -> Iterator[Gateway]:
     """A gateway whose clients have three columns more: a double, a real, and a number of any size."""
     engine, settings = engine_and_settings
-    with transaction(engine) as connection:
-        connection.execute(
-            text("ALTER TABLE predictq_data.clients ADD wide double precision, ADD narrow real, ADD amount numeric")
-        )
-        connection.execute(
-            text("""UPDATE predictq.sources
-                    SET columns = columns || '[{"name": "wide", "type": "double precision"},
-                                               {"name": "narrow", "type": "real"}]',
-                        filters = filters || '[{"name": "amount", "type": "numeric"}]'
-                    WHERE name = 'clients'""")
-        )
+    add_columns_of_numbers(engine)
     with running_gateway(settings, new_key(engine, "alice", is_admin=True)) as client:
         yield client
 
