@@ -169,3 +169,15 @@ def test_the_largest_numbers_are_taken_or_refused(gateway: Gateway) -> None:
         gateway.get("/v1/audit", params={"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z"}),
     ):
         assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/filter-columns", "/v1/signature"])
+def test_the_document_allows_no_name_of_a_model_that_is_refused_for_its_length(gateway: Gateway, path: str) -> None:
+    """Empty, or longer than any name with a version."""
+    (parameter,) = gateway.get("/openapi.json").json()["paths"][path]["get"]["parameters"]
+    (schema,) = (kind for kind in parameter["schema"]["anyOf"] if kind["type"] == "string")
+    assert (schema["minLength"], schema["maxLength"]) == (1, 110)
+    for name in ("", "m" * 111):
+        answer = gateway.get(path, params={"model": name})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/model")
+    assert gateway.get(path, params={"model": "m" * 100}).status_code == 404
