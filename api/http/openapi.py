@@ -14,6 +14,7 @@ from api.http import answer_examples
 from api.http.problems import MEDIA_TYPE
 from api.http.root_path import rooted
 from api.schemas import jobs as schemas
+from api.schemas.base import LONGEST_MODEL_NAME
 
 API_KEY = HTTPBearer(scheme_name="API key", description="A key made by `predictq keys create`.", auto_error=False)
 BEARER = Security(API_KEY)  # for direct routes: named in the documents, never run, as these ask `Auth` themselves
@@ -174,7 +175,12 @@ PREDICT_RAW = _call(
 )
 
 _OF_UPLOADS = [
-    _parameter("query", "model", "Of an upload: the model; in JSON it stands in the body.", {"type": "string"}),
+    _parameter(
+        "query",
+        "model",
+        "Of an upload: the model; in JSON it stands in the body.",
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_MODEL_NAME},
+    ),
     _parameter("query", "name", "Of an upload: what you call the job.", {"type": "string", "maxLength": 200}),
     _parameter(
         "query", "deadline", "Of an upload: when it must be answered.", {"type": "string", "format": "date-time"}

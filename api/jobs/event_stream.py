@@ -18,6 +18,13 @@ from starlette.types import Receive, Scope, Send
 
 from api.access.auth import Validity
 from api.access.caller import Caller
+from api.jobs.job_json import job_bytes
+from shared.errors import DatabaseUnavailable
+from shared.jobs.records import JobRecord
+from shared.logging import get_logger
+from shared.told_errors import words_of
+
+log = get_logger(__name__)
 
 BEAT_SECONDS = 15.0  # of silence, after which a comment shows both sides that the other is there
 _STALL_SECONDS = 60.0  # after which a caller that takes nothing is given up
@@ -43,6 +50,20 @@ class JobState:
     is_last: bool
 
 
+def job_state(job: JobRecord) -> JobState | None:
+    """How a job stands, as an event whose id is its change number; None where that cannot be written.
+
+    What one owner has asked for must not end what tells everybody.
+    """
+    try:
+        content = job_bytes(job)
+    except Exception:
+        log.exception("job_not_told", job_id=str(job.job_id))
+        return None
+    event = b"id: %d\nevent: job\ndata: %s\n\n" % (job.change_number, content)
+    return JobState(job.job_id, job.change_number, event, job.status.is_terminal)
+
+
 @dataclass(eq=False, slots=True)
 class Stream:
     """An open stream. Whoever has news says `tell`, and the answer that is its reader `take`s them."""
@@ -62,6 +83,11 @@ class Stream:
             self._pending[state.job_id] = state.event
             self.wake()
         if state.is_last and state.job_id == self.ends_with:
+            self.end()
+
+    def leave(self, job_id: UUID) -> None:
+        """Wait no more for a job that cannot be told."""
+        if job_id == self.ends_with:
             self.end()
 
     def wake(self) -> None:
@@ -125,3 +151,14 @@ async def _end_when_gone(receive: Receive, stream: Stream) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     stream.end()
+
+
+async def still_counts(validity: Validity) -> bool:
+    """Whether a key or a session counts; where that cannot be said now, it does: the next round asks again."""
+    try:
+        return await validity.is_valid()
+    except DatabaseUnavailable as error:
+        log.warning("stream_not_checked", reason=words_of(error))
+    except Exception:
+        log.exception("stream_not_checked")
+    return True

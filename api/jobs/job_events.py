@@ -15,12 +15,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from api.access.auth import Validity
 from api.access.caller import Caller
 from api.access.caps import Cap
 from api.http.root_path import set_root
-from api.jobs.event_stream import BEAT_SECONDS, EventStream, Follower, JobState, Stream
-from api.jobs.job_json import job_bytes
+from api.jobs.event_stream import BEAT_SECONDS, EventStream, Follower, JobState, Stream, job_state, still_counts
 from api.server.background import Background
 from api.server.database_threads import DatabaseThreads
 from shared.errors import DatabaseUnavailable
@@ -28,7 +26,6 @@ from shared.jobs.followed import newest_bulk_jobs, recent_bulk_jobs
 from shared.jobs.records import JobRecord, read_jobs
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
-from shared.told_errors import words_of
 
 log = get_logger(__name__)
 
@@ -142,7 +139,11 @@ class JobEvents(Background):
                 self._forget(stream)
 
     def _follow(self, job: JobRecord, stream: Stream) -> None:
-        stream.tell(_state(job))
+        state = job_state(job)
+        if state is None:
+            stream.leave(job.job_id)
+            return
+        stream.tell(state)
         if job.status.is_terminal:
             return
         followed = self._followed.setdefault(job.job_id, _Followed(job.owner, job.batch_id))
@@ -231,15 +232,39 @@ class JobEvents(Background):
             if (followed := self._followed.get(job_id)) is not None:
                 followed.poll = min(_LONGEST_POLL, followed.poll * 1.5)
                 followed.ask_at = monotonic() + followed.poll  # before the read: what is noticed meanwhile counts
-        jobs = await self._threads.read(lambda connection: read_jobs(connection, job_ids))
+        jobs = await self._read(job_ids)
         for job_id in job_ids:
             if (job := jobs.get(job_id)) is not None and (followed := self._followed.get(job_id)) is not None:
                 await self._take(job, followed)
 
+    async def _read(self, job_ids: Sequence[UUID]) -> dict[UUID, JobRecord]:
+        """How these jobs stand. One that cannot be read is left, and takes the others from nobody."""
+        try:
+            return await self._threads.read(lambda connection: read_jobs(connection, job_ids))
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            if len(job_ids) > 1:
+                return {key: job for job_id in job_ids for key, job in (await self._read([job_id])).items()}
+            log.exception("job_not_told", job_id=str(job_ids[0]))
+            self._leave(job_ids[0])
+            return {}
+
+    def _leave(self, job_id: UUID) -> None:
+        """Tell no more of a job that cannot be told: the streams that end with it end now, the others go on."""
+        self._ended[job_id] = monotonic()
+        if (followed := self._followed.get(job_id)) is not None:
+            for stream in followed.streams:
+                stream.leave(job_id)
+            self._drop(job_id, followed)
+
     async def _take(self, job: JobRecord, followed: _Followed) -> None:
         if followed.state is None or followed.state.number < job.change_number:
             followed.poll = _FIRST_POLL
-            followed.state = _state(job)
+            followed.state = job_state(job)
+            if followed.state is None:
+                self._leave(job.job_id)
+                return
             for stream in list(followed.streams):
                 if stream.follower.caller.may_use(job.model):
                     await self._count_woken()
@@ -257,24 +282,7 @@ class JobEvents(Background):
     async def _end_without_key(self) -> None:
         """End the streams whose key or session no longer counts; sessions with one key end each at its own time."""
         validities = {stream.follower.validity.came_with: stream.follower.validity for stream in self._streams}
-        gone = {came_with for came_with, validity in validities.items() if not await _still_counts(validity)}
+        gone = {came_with for came_with, validity in validities.items() if not await still_counts(validity)}
         for stream in list(self._streams):
             if stream.follower.validity.came_with in gone:
                 stream.end()
-
-
-async def _still_counts(validity: Validity) -> bool:
-    """Whether a key or a session counts; where that cannot be said now, it does: the next round asks again."""
-    try:
-        return await validity.is_valid()
-    except DatabaseUnavailable as error:
-        log.warning("stream_not_checked", reason=words_of(error))
-    except Exception:
-        log.exception("stream_not_checked")
-    return True
-
-
-def _state(job: JobRecord) -> JobState:
-    """How a job stands, as an event. Its id is its change number."""
-    event = b"id: %d\nevent: job\ndata: %s\n\n" % (job.change_number, job_bytes(job))
-    return JobState(job.job_id, job.change_number, event, job.status.is_terminal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Connection
 
 from api.access.caller import Caller
@@ -17,6 +17,7 @@ from api.http.problems import Flaw, Invalid
 from api.http.validation import PlainNumber
 from api.routes.version_shapes import version_shape, version_shapes
 from api.schemas import models as schemas
+from api.schemas.base import OfModel
 from api.server.services import Services
 from shared.errors import NoLiveModel
 from shared.jobs.accepting.model_choice import is_model_name
@@ -60,7 +61,7 @@ async def read_models(services: CurrentServices, caller: ReadCaller) -> schemas.
 async def read_signature(
     services: CurrentServices,
     caller: SignatureCaller,
-    model: Annotated[str | None, Query(description="The model; without it the default one.")] = None,
+    model: OfModel = None,
 ) -> schemas.LiveSignature:
     """The features that `POST /v1/predict_raw` takes now for the same `model`: those of the live version.
 

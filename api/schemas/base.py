@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 # As orjson writes it in the answers that are made without these models.
@@ -14,14 +15,20 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Label = bool | int | float | str
+LONGEST_MODEL_NAME = 110  # with a version
 ModelName = Annotated[
     str | None,
     Field(
         default=None,
-        max_length=110,
+        min_length=1,
+        max_length=LONGEST_MODEL_NAME,
         examples=["churn"],
         description="`churn`, or `churn:3` for one of its versions (role `operate`); without it the default model.",
     ),
+]
+OfModel = Annotated[
+    str | None,
+    Query(min_length=1, max_length=LONGEST_MODEL_NAME, description="The model; without it the default one."),
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from shared.erasure.find import Place, find_client
 from shared.erasure.keys import ClientKey
 from shared.erasure.mentions import files_with, jobs_naming
 from shared.installation import read_installation
+from shared.json_text.reading import read_json
 from shared.models.signature import Signature
 from shared.pages.errors import PageError
 from shared.pages.read_row import read_row
@@ -103,7 +103,7 @@ def _predictions(connection: Connection, places: Sequence[Place], versions: dict
             versions[version_id] = _version(connection, version_id)
         version = versions[version_id]
         values["label"] = label_of(values.pop("label_number"), values["value"], values["threshold"], version.classes)
-        values["given"] = None if values["given"] is None else json.loads(values["given"])
+        values["given"] = None if values["given"] is None else read_json(values["given"])
         is_answered = page is not None and values["state"] == "answered"
         values["features"] = _features(page, number, version.signature) if is_answered else None
         yield values

@@ -1,1 +1,1 @@
-"""JSON texts that strangers sent: read in steps, and strict where readers usually are not."""
+"""JSON texts: those that strangers sent, read in steps and strictly; and those that PostgreSQL has written."""

@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.config import Settings
 from shared.errors import DatabaseBlocked, DatabaseFull, DatabaseReadOnly, DatabaseUnavailable, StatementCancelled
+from shared.json_text.reading import read_json
 
 # A dead peer is noticed after about 5 + 3 × 2 s idle, or after 10 s with data on its way, rather than after hours.
 _CONNECT = {
@@ -87,6 +88,7 @@ def make_engine(
     engine = create_engine(
         settings.database_url.get_secret_value(),
         connect_args=connect,
+        json_deserializer=read_json,
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=newest_first,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -19,6 +20,10 @@ ORDERED = frozenset(
 )
 _DAY = "2026-01-31"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+_IS_NOT_ZERO = re.compile(r"[^1-9eE]*[1-9]")  # a digit before the exponent
+# How a value is stored, the most that it can be, and the least beside 0.
+_DOUBLES = {"real": ("<f", "3.4028235e38", "1.4e-45"), "double precision": ("<d", "1.7976931348623157e308", "4.9e-324")}
 
 
 def value_text(kind: str, value: object) -> str:
@@ -44,6 +49,36 @@ def _number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise Unfit(Sentence("must be a finite number such as 3000.5", "not_number"))
     return repr(value)
+
+
+def _double(kind: str) -> Callable[[object], str]:
+    """PostgreSQL refuses a number that is infinite as one of this type, and one that is 0 though it was not written so.
+
+    Found by a worker, that would fail a job that was accepted.
+    """
+    form, most, least = _DOUBLES[kind]
+    within = Sentence(
+        f"must be a number from -{most} to {most}: its type is {kind}", "not_number", minimum=f"-{most}", maximum=most
+    )
+    near_zero = Sentence(
+        f"is too near to 0 for its type, {kind}, whose least is {least}: compare it with 0",
+        "too_near_zero",
+        least=least,
+    )
+
+    def text(value: object) -> str:
+        written = _number(value)
+        try:
+            (stored,) = struct.unpack(form, struct.pack(form, float(written)))
+        except OverflowError:
+            stored = math.inf
+        if math.isinf(stored):
+            raise Unfit(within)
+        if stored == 0 and _IS_NOT_ZERO.match(written):
+            raise Unfit(near_zero)
+        return written
+
+    return text
 
 
 def _exact_number(value: object) -> str:
@@ -81,8 +116,7 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
 _READERS: dict[str, Callable[[object], str]] = {
     "boolean": _boolean,
     "numeric": _exact_number,
-    "real": _number,
-    "double precision": _number,
+    **{kind: _double(kind) for kind in _DOUBLES},
     "enum": KEY_TYPES["text"],
     **dict.fromkeys(CITEXT, KEY_TYPES["text"]),  # PostgreSQL makes both sides small, with the letters of its locale
     "timestamp": _time(has_zone=False),

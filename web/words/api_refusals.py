@@ -21,6 +21,7 @@ _REASONS = {
     "unknown_feature": N_("the model has no feature “%(name)s”"),
     "not_whole": N_("%(name)s must be a whole number"),
     "not_number": N_("%(name)s must be a number"),
+    "too_near_zero": N_("%(name)s is too near to 0 for its column: compare it with 0"),
     "not_boolean": N_("%(name)s must be yes or no"),
     "not_text": N_("%(name)s must be a text"),
     "not_of_list": N_("%(name)s must be one of: %(values)s"),

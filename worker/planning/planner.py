@@ -99,6 +99,12 @@ class Planner:
                 selection = read_selection(tools.engine, held)
             except FenceLost:
                 continue  # cancelled just now
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:  # what one job was asked for must not end the planning of all
+                log.exception("plan not read", batch_id=held.batch_id, job_id=str(held.job_id), attempt=held.attempt)
+                self._fail(held, planning_failure(error), attempt=held.attempt)
+                continue
             if tools.room(selection.owner) > 0 and self._in_hand.take(selection):
                 return held, selection
             give_back_plan(tools.engine, held)

@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pa_compute
 
 from shared.batches.claims import Claim
+from shared.json_text.reading import read_json, whole_number
 from shared.models.signature import FeatureKind, FeatureSpec, Signature, check_value
 from shared.status import RowError
 from worker.sources.arrow_types import arrow_type
@@ -175,11 +175,11 @@ def _given(claims: Sequence[Claim]) -> dict[int, _Given]:
 
 
 def _read(text: str) -> _Given:
-    """What was given. PostgreSQL writes the double -0.0 as -0, which orjson takes for a whole number without a sign."""
+    """What was given. PostgreSQL writes the double -0.0 as -0, which readers take for a whole number without a sign."""
     if ":-0," in text or ":-0}" in text:
-        found: dict[str, Any] = json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
+        found: _Given = json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else whole_number(digits))
         return found
-    plain: _Given = orjson.loads(text)
+    plain: _Given = read_json(text)
     return plain
 
 

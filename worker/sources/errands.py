@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import psycopg2
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 from sqlalchemy import Connection, Engine, text
 
+from shared.json_text.reading import read_json
 from shared.models.signature import Signature
 from shared.models.source_changes import Columns, broken_features, columns_of, columns_seen
 from shared.postgres.engine import autocommit, driver_connection, transaction
@@ -163,7 +163,7 @@ class SourceErrands:
         if row is None:
             return {"found": False, "features": {}}
         # An element of an array of texts: in quotes, each quote and backslash in it after a backslash.
-        return {"found": True, "features": json.loads(_ESCAPED.sub(r"\1", row[1][1:-1])) if names else {}}
+        return {"found": True, "features": read_json(_ESCAPED.sub(r"\1", row[1][1:-1])) if names else {}}
 
     @contextmanager
     def _connected(self, source: Source) -> Iterator[PsycopgConnection]:

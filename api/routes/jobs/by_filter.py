@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field, StrictBool
 from sqlalchemy import Connection
 
@@ -21,7 +21,7 @@ from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.http.validation import GivenTime
 from api.intake.selections import filter_steps
-from api.schemas.base import ModelName, Shape
+from api.schemas.base import ModelName, OfModel, Shape
 from api.server.services import Services
 from shared.errors import SourceNeeded
 from shared.jobs.lists import JobFilter, find_jobs
@@ -111,7 +111,7 @@ class FilterColumns(Shape):
 async def filter_columns(
     services: CurrentServices,
     caller: BulkCaller,
-    model: Annotated[str | None, Query(description="The model; without it the default one.")] = None,
+    model: OfModel = None,
 ) -> FilterColumns:
     """The key of the model's source, the features of its live version, and the columns that were named for filters.
 

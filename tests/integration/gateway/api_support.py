@@ -138,3 +138,22 @@ _END_PLAN = text("""
 WITH gone AS (DELETE FROM predictq.prediction_batches WHERE id = :plan)
 UPDATE predictq.jobs SET request_count = :rows, snapshots = 1 WHERE id = :job
 """)
+
+
+def add_columns_of_numbers(engine: Engine) -> None:
+    """Give the clients three columns more, which filters may name: a double, a real, and a number of any size."""
+    with transaction(engine) as connection:
+        connection.execute(_ADD_COLUMNS)
+        connection.execute(_KNOW_COLUMNS)
+
+
+_ADD_COLUMNS = text("""
+ALTER TABLE predictq_data.clients ADD wide double precision, ADD narrow real, ADD amount numeric
+""")
+_KNOW_COLUMNS = text("""
+UPDATE predictq.sources
+SET columns = columns || jsonb_build_array(jsonb_build_object('name', 'wide', 'type', 'double precision'),
+                                           jsonb_build_object('name', 'narrow', 'type', 'real')),
+    filters = filters || jsonb_build_array(jsonb_build_object('name', 'amount', 'type', 'numeric'))
+WHERE name = 'clients'
+""")

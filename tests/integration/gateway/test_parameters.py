@@ -176,3 +176,15 @@ def test_a_value_without_a_name_is_called_so(gateway: Gateway) -> None:
     answer = gateway.get("/v1/models?=1")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["detail"].startswith("What stands before `=` is empty, and is no parameter")
+
+
+@pytest.mark.parametrize("path", ["/v1/filter-columns", "/v1/signature"])
+def test_the_document_allows_no_name_of_a_model_that_is_refused_for_its_length(gateway: Gateway, path: str) -> None:
+    """Empty, or longer than any name with a version."""
+    (parameter,) = gateway.get("/openapi.json").json()["paths"][path]["get"]["parameters"]
+    (schema,) = (kind for kind in parameter["schema"]["anyOf"] if kind["type"] == "string")
+    assert (schema["minLength"], schema["maxLength"]) == (1, 110)
+    for name in ("", "m" * 111):
+        answer = gateway.get(path, params={"model": name})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/model")
+    assert gateway.get(path, params={"model": "m" * 100}).status_code == 404

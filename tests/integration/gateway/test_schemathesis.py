@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.config import Settings
-from tests.integration.gateway.api_support import new_key, running_gateway
+from tests.integration.gateway.api_support import add_columns_of_numbers, new_key, running_gateway
 from tests.rights.table import CALLS
 from tests.support import ROOT, add_clients, add_model, worker_process
 
@@ -36,6 +36,7 @@ def test_no_call_is_answered_with_what_the_document_does_not_say(
     """No 500, no undocumented status, shape or header, and nothing invalid is taken."""
     add_model(engine)
     add_clients(engine, 50)
+    add_columns_of_numbers(engine)
     key = new_key(engine, "alice", is_admin=is_admin)
     patient = settings.model_copy(update={"failed_keys_per_minute": 1_000_000})
     phases = "examples,coverage,fuzzing,stateful" if _EXAMPLES else "examples,fuzzing,stateful"

@@ -107,6 +107,18 @@ def test_a_source_that_stays_locked_ends_the_job(engine: Engine, settings: Setti
         other.rollback()
 
 
+def test_a_selection_that_cannot_be_read_fails_its_job_alone(engine: Engine, settings: Settings) -> None:
+    """The planner goes on to the jobs of others."""
+    bad = select(engine)
+    with transaction(engine) as connection:
+        query = "UPDATE predictq.jobs SET selection = jsonb_build_object('no', 'filter') WHERE id = :id"
+        connection.execute(text(query), {"id": bad})
+    with planner_process(settings.model_copy(update={"max_attempts": 2})):
+        good = select(engine)
+        wait_until(lambda: job_of(engine, good).total == 0 and job_of(engine, bad).status.is_terminal, what="both")
+    assert job_of(engine, bad).error_code == "planning_failed"
+
+
 def _lock(connection: Connection) -> None:
     """Alter the source's table, for as long as the transaction is open."""
     connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))

@@ -41,6 +41,33 @@ def test_a_number_that_was_rounded_on_its_way_selects_nobody_else() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "value"),
+    [("real", value) for value in (3.4028235e38, "-3.4028235e38", "1e-45", -1.5e-45, 0, "0e999", "-0.000e-999", "3e0")]
+    + [("double precision", value) for value in (1e308, "1.7976931348623157e308", "5e-324", 0.0, "0.0", 2**63)]
+    + [("numeric", "1e999"), ("numeric", "1e-999")],
+)
+def test_a_number_that_its_column_can_hold_is_taken(kind: str, value: object) -> None:
+    """Up to the largest and down to the least; zero in any spelling; a numeric of any size."""
+    assert value_text(kind, value) == (value if isinstance(value, str) else repr(value))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [("real", value, r"from -3\.4028235e38 to 3\.4028235e38") for value in (1e39, "1e40", "-1e39", 1.7e308, "3.41e38")]
+    + [("real", value, "near to 0 for its type, real") for value in (1e-50, "-1e-46", "0.1e-45", "1e-999")]
+    + [
+        ("double precision", value, r"e308 to 1\.7976931348623157e308")
+        for value in ("1e999", "-1e400", "1" + "0" * 400)
+    ]
+    + [("double precision", value, "near to 0 for its type, double") for value in ("1e-400", "-.5E-324")],
+)
+def test_one_that_it_cannot_hold_is_refused_with_what_it_can(kind: str, value: object, words: str) -> None:
+    """PostgreSQL would refuse it when a worker asks, after the job was accepted."""
+    with pytest.raises(Unfit, match=words):
+        value_text(kind, value)
+
+
+@pytest.mark.parametrize(
     ("typed", "more"), [("perhaps", r" \(yes/no, oui/non, 1/0\)"), ("", r" \(yes"), (1, "$"), (None, "$")]
 )
 def test_another_word_is_no_truth_value(typed: object, more: str) -> None:
