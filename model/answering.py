@@ -28,7 +28,8 @@ class Prediction:
 
     `values` (n,): binary: the probability of the positive class; multiclass: that of the label; regression: the value.
     `labels` (n,) and `scores` (n, classes) are of multiclass alone: class numbers, and the probability of each class.
-    A row whose numbers make no sense has NaN in `values`, or what was answered where that tells more.
+    A row whose numbers make no sense has NaN in `values`, or what was answered where that tells more. One of none of the
+    classes, where the probability of each is 0, has NaN.
     """
 
     values: Floats
@@ -69,6 +70,16 @@ class Asking:
             answers = self.estimator.predict_proba(given)
             return classified(answers, len(frame), self.task, self.columns, _class_count(self.estimator))
 
+    def class_sums(self, frame: pd.DataFrame) -> Floats:
+        """What the probabilities of all classes add up to, (n,): 1, or they are no probabilities of classes.
+
+        Raises as calling it does.
+        """
+        given = frame.iloc[:, 0] if self.takes_series else frame
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            answers = self.estimator.predict_proba(given)
+            return np.asarray(_matrix(answers, len(frame), _class_count(self.estimator)).sum(axis=1))
+
 
 def ask(estimator: Any, task: Task, classes: Sequence[Any]) -> Asking:
     """How `estimator` is asked for the classes of a version. Raises ValueError where it does not know one of them."""
@@ -95,9 +106,11 @@ def classified(answers: Any, rows: int, task: Task, columns: Sequence[int], clas
     with np.errstate(all="ignore"):
         scores = np.where((scores < 0) & (scores >= -ROUNDING), 0.0, scores)
         scores = np.where((scores > 1) & (scores <= 1 + ROUNDING), 1.0, scores)
+        is_of_none = (scores == 0).all(axis=1)
         if task is Task.BINARY:
-            return Prediction(np.ascontiguousarray(scores[:, 1]))
-        is_bad = ~((scores >= 0) & (scores <= 1)).all(axis=1)
+            values = np.ascontiguousarray(scores[:, 1])
+            return Prediction(np.where(is_of_none, np.nan, values) if is_of_none.any() else values)
+        is_bad = is_of_none | ~((scores >= 0) & (scores <= 1)).all(axis=1)
         labels = np.argmax(scores, axis=1)
         values = scores[np.arange(rows), labels]
         if is_bad.any():

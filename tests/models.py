@@ -156,6 +156,27 @@ class PriorShift(LogisticRegression):  # type: ignore[misc]
         return np.column_stack([1 / (1 + odds), odds / (1 + odds)])
 
 
+class SeveralLabels(LogisticRegression):  # type: ignore[misc]
+    """Two labels a row, and classes 0 and 1, as CatBoost and XGBoost have them: each probability is of another label."""
+
+    def predict(self, rows: Any) -> npt.NDArray[np.int64]:
+        """Shape (rows, 2)."""
+        return np.asarray(self.predict_proba(rows) > 0.5, dtype=np.int64)
+
+    def predict_proba(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2): of the two labels."""
+        first = super().predict_proba(rows)[:, 1]
+        return np.column_stack([first, first**2])
+
+
+class ProbabilitiesAlone(LogisticRegression):  # type: ignore[misc]
+    """A class whose `predict` tells the probabilities, as those of neural networks do."""
+
+    def predict(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Shape (rows, classes)."""
+        return np.asarray(self.predict_proba(rows), dtype=np.float64)
+
+
 class ScalerOfMine(StandardScaler):  # type: ignore[misc]
     """A scaler that scales otherwise."""
 
@@ -195,10 +216,11 @@ class Odd(BaseEstimator, ClassifierMixin):  # type: ignore[misc]
             "one row": lambda: right[:1],
             "per cent": lambda: right * 100,
             "nan": lambda: right * np.nan,
-            "rounding": lambda: np.column_stack([right[:, 0], np.where(positive > 0.5, 1 + 4e-16, -1e-17)]),
+            "rounding": lambda: np.where(right > 0.5, 1 + 4e-16, np.where(right <= 0.5, -1e-17, right)),
             "frame": lambda: pd.DataFrame(right),
             "list": right.tolist,
             "float32": lambda: right.astype(np.float32),
+            "not of classes": lambda: np.column_stack([1 - positive**2, positive]),
             "sorted": lambda: right[np.argsort(positive)],
             "mean": lambda: np.column_stack([1 - positive, positive * 0.9 + positive.mean() / 10]),
             "random": lambda: np.random.default_rng().random((len(rows), 2)),

@@ -235,8 +235,8 @@ def with_trial(artefact: Artefact, *, force: str | None = None, words: Words | N
     trial = try_out(model, words=words)
     if trial.doubts and force is None:
         raise ModelRefused(
-            f"This model's answers are not each row's own: {'; '.join(trial.doubts)}. Mend the model, or register it "
-            'all the same with --force "REASON".',
+            f"The trial on drawn rows raises doubts: {'; '.join(trial.doubts)}. Mend the model, or register it all the "
+            'same with --force "REASON".',
             can_force=True,
         )
     findings = [*artefact.metadata.findings, *trial.notes, *trial.doubts]
