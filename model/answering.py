@@ -28,8 +28,8 @@ class Prediction:
 
     `values` (n,): binary: the probability of the positive class; multiclass: that of the label; regression: the value.
     `labels` (n,) and `scores` (n, classes) are of multiclass alone: class numbers, and the probability of each class.
-    A row whose numbers make no sense has NaN in `values`, or what was answered where that tells more. One of none of the
-    classes, where the probability of each is 0, has NaN.
+    A row whose numbers make no sense has NaN in `values`, or what was answered where that tells more. One of none of
+    the classes, where the probability of each is 0, has NaN.
     """
 
     values: Floats

@@ -157,7 +157,7 @@ class PriorShift(LogisticRegression):  # type: ignore[misc]
 
 
 class SeveralLabels(LogisticRegression):  # type: ignore[misc]
-    """Two labels a row, and classes 0 and 1, as CatBoost and XGBoost have them: each probability is of another label."""
+    """Two labels a row, and classes 0 and 1, as CatBoost and XGBoost have them: each probability is of another one."""
 
     def predict(self, rows: Any) -> npt.NDArray[np.int64]:
         """Shape (rows, 2)."""
@@ -167,6 +167,26 @@ class SeveralLabels(LogisticRegression):  # type: ignore[misc]
         """Shape (rows, 2): of the two labels."""
         first = super().predict_proba(rows)[:, 1]
         return np.column_stack([first, first**2])
+
+
+class ThresholdOfMine(LogisticRegression):  # type: ignore[misc]
+    """A class whose `predict` goes by a threshold of its own, which nothing tells."""
+
+    def predict(self, rows: Any) -> Any:
+        """The labels, (rows,)."""
+        return self.classes_[(self.predict_proba(rows)[:, 1] > 0.3).astype(int)]
+
+
+class ThresholdOfBooster(ThresholdOfMine):
+    """The same, told as CatBoost tells what set_probability_threshold has set."""
+
+    told: Any = 0.3
+
+    def get_probability_threshold(self) -> float:
+        """From which probability of the second class on it is the label."""
+        if self.told is None:
+            raise ValueError("not for more than two classes")
+        return float(self.told)
 
 
 class ProbabilitiesAlone(LogisticRegression):  # type: ignore[misc]
