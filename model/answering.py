@@ -18,6 +18,10 @@ Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-9  # so far outside 0…1 a probability may be by rounding; it is then 0 or 1
 
 
+_EXACT = 2**53  # up to which each whole number is a double of its own
+_OF_LABELS = ". If these are classes, give it predict_proba and classes_"
+
+
 class WrongAnswer(Exception):
     """The model answers in a form that no row can be blamed for: the wrong shape, or something that is no number."""
 
@@ -133,6 +137,8 @@ def _regression(answers: Any, rows: int) -> Prediction:
     if answers is None or hasattr(answers, "toarray"):
         raise WrongAnswer(f"predict answered with {type(answers).__name__}, not with {rows} numbers")
     array = _numbers(answers, "predict")
+    if np.asarray(answers).dtype.kind == "b":
+        raise WrongAnswer(f"predict answered with true and false and not with numbers{_OF_LABELS}")
     if array.shape == (rows, 1):
         array = array[:, 0]
     if array.ndim == 2 and array.shape[0] == rows and array.shape[1] > 1:
@@ -145,8 +151,21 @@ def _regression(answers: Any, rows: int) -> Prediction:
 def _numbers(answers: Any, method: str) -> Floats:
     try:
         array = np.asarray(answers)
-        if array.dtype.kind in "biufOU":
-            return array.astype(np.float64)
+        kind = array.dtype.kind
+        if kind == "O" and any(isinstance(item, (str, bytes)) for item in array.flat):
+            kind = "U"
+        if kind in "biufO":
+            return _doubles(array)
     except (TypeError, ValueError):  # whose text quotes the answer, which may be a feature's value
         raise WrongAnswer(f"{method} answered with something that is no array of numbers") from None
+    if kind in "US":
+        raise WrongAnswer(f"{method} answered with texts and not with numbers{_OF_LABELS * (method == 'predict')}")
     raise WrongAnswer(f"{method} answered with numbers of type {array.dtype}")
+
+
+def _doubles(array: npt.NDArray[Any]) -> Floats:
+    """The numbers as doubles; NaN for whole numbers beyond those which doubles tell apart."""
+    found = array.astype(np.float64)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:  # no other has such numbers
+        found[(array > _EXACT) | (array < -_EXACT)] = np.nan
+    return found

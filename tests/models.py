@@ -249,6 +249,22 @@ class Odd(BaseEstimator, ClassifierMixin):  # type: ignore[misc]
         return ways.get(self.how, lambda: right)()
 
 
+class Says(BaseEstimator):  # type: ignore[misc]
+    """No classifier by its word; `predict` answers with `what` for each row."""
+
+    def __init__(self, what: Any = 0.0) -> None:
+        self.what = what
+
+    def fit(self, rows: pd.DataFrame, _: Any = None) -> Says:
+        """Remember the names."""
+        self.feature_names_in_ = np.array(rows.columns, dtype=object)
+        return self
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        """Shape (rows,)."""
+        return np.array([self.what] * len(rows))
+
+
 def as_text(rows: Any) -> Any:
     """Each number as a text, whose form depends on the dtype."""
     return rows.astype(str)

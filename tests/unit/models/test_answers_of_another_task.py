@@ -1,8 +1,9 @@
-"""Probabilities that are of no classes: of several labels a row, or of none. None is served as that of a class."""
+"""Answers that are none of their task: probabilities of several labels a row or of no class, texts for numbers."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.errors import ModelRefused
 from shared.status import RowError
-from tests.models import Odd, ProbabilitiesAlone, SeveralLabels
+from tests.models import Odd, ProbabilitiesAlone, Says, SeveralLabels
 from tests.unit.models.test_models_of_others import FRAME, FULL, LABELS, LR, THREE, people, registered, table_of
 from worker.models.check import check_model
 from worker.models.loaded_model import LoadedModel, load_model
@@ -143,3 +144,25 @@ def test_a_label_that_is_no_class_is_no_tie() -> None:
         own.predict = lambda rows, label=label: np.full(len(rows), label)
         odd = replace(model, asking=replace(model.asking, estimator=own), linear=None, matrix=None)
         assert check_model(odd, table_of(model.signature, PEOPLE)).is_equal == is_equal, label
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("0", "with texts and not with numbers. If these are classes, give it predict_proba and classes_"),
+        (np.array(["1"], dtype=object)[0], "with texts and not with numbers"),
+        (True, "with true and false and not with numbers. If these are classes"),
+        (2**53 + 1, "no number for any of 50 drawn rows"),
+    ],
+)
+def test_what_only_looks_like_a_number_is_no_value_of_a_regression(what: Any, words: str) -> None:
+    """A class that answers "0" and "1" is a classifier; a whole number that no double equals would be another one."""
+    with pytest.raises(ModelRefused, match=words):
+        registered(Says(what).fit(FULL))
+
+
+def test_numbers_in_any_type_are_values_of_a_regression() -> None:
+    """Whole ones, those of Decimal, small ones."""
+    for what in (7, Decimal(7), np.float32(7), np.int8(7), 2**53):
+        model = load_model(registered(Says(what).fit(FULL)), 1)
+        assert model.predict(table_of(model.signature, PEOPLE)).values[0] == float(what)
