@@ -18,6 +18,10 @@ Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-9  # so far outside 0…1 a probability may be by rounding; it is then 0 or 1
 
 
+_EXACT = 2**53  # up to which each whole number is a double of its own
+_OF_LABELS = ". If these are classes, give it predict_proba and classes_"
+
+
 class WrongAnswer(Exception):
     """The model answers in a form that no row can be blamed for: the wrong shape, or something that is no number."""
 
@@ -28,7 +32,8 @@ class Prediction:
 
     `values` (n,): binary: the probability of the positive class; multiclass: that of the label; regression: the value.
     `labels` (n,) and `scores` (n, classes) are of multiclass alone: class numbers, and the probability of each class.
-    A row whose numbers make no sense has NaN in `values`, or what was answered where that tells more.
+    A row whose numbers make no sense has NaN in `values`, or what was answered where that tells more. One of none of
+    the classes, where the probability of each is 0, has NaN.
     """
 
     values: Floats
@@ -69,6 +74,16 @@ class Asking:
             answers = self.estimator.predict_proba(given)
             return classified(answers, len(frame), self.task, self.columns, _class_count(self.estimator))
 
+    def class_sums(self, frame: pd.DataFrame) -> Floats:
+        """What the probabilities of all classes add up to, (n,): 1, or they are no probabilities of classes.
+
+        Raises as calling it does.
+        """
+        given = frame.iloc[:, 0] if self.takes_series else frame
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            answers = self.estimator.predict_proba(given)
+            return np.asarray(_matrix(answers, len(frame), _class_count(self.estimator)).sum(axis=1))
+
 
 def ask(estimator: Any, task: Task, classes: Sequence[Any]) -> Asking:
     """How `estimator` is asked for the classes of a version. Raises ValueError where it does not know one of them."""
@@ -95,9 +110,11 @@ def classified(answers: Any, rows: int, task: Task, columns: Sequence[int], clas
     with np.errstate(all="ignore"):
         scores = np.where((scores < 0) & (scores >= -ROUNDING), 0.0, scores)
         scores = np.where((scores > 1) & (scores <= 1 + ROUNDING), 1.0, scores)
+        is_of_none = (scores == 0).all(axis=1)
         if task is Task.BINARY:
-            return Prediction(np.ascontiguousarray(scores[:, 1]))
-        is_bad = ~((scores >= 0) & (scores <= 1)).all(axis=1)
+            values = np.ascontiguousarray(scores[:, 1])
+            return Prediction(np.where(is_of_none, np.nan, values) if is_of_none.any() else values)
+        is_bad = is_of_none | ~((scores >= 0) & (scores <= 1)).all(axis=1)
         labels = np.argmax(scores, axis=1)
         values = scores[np.arange(rows), labels]
         if is_bad.any():
@@ -120,6 +137,8 @@ def _regression(answers: Any, rows: int) -> Prediction:
     if answers is None or hasattr(answers, "toarray"):
         raise WrongAnswer(f"predict answered with {type(answers).__name__}, not with {rows} numbers")
     array = _numbers(answers, "predict")
+    if np.asarray(answers).dtype.kind == "b":
+        raise WrongAnswer(f"predict answered with true and false and not with numbers{_OF_LABELS}")
     if array.shape == (rows, 1):
         array = array[:, 0]
     if array.ndim == 2 and array.shape[0] == rows and array.shape[1] > 1:
@@ -132,8 +151,21 @@ def _regression(answers: Any, rows: int) -> Prediction:
 def _numbers(answers: Any, method: str) -> Floats:
     try:
         array = np.asarray(answers)
-        if array.dtype.kind in "biufOU":
-            return array.astype(np.float64)
+        kind = array.dtype.kind
+        if kind == "O" and any(isinstance(item, (str, bytes)) for item in array.flat):
+            kind = "U"
+        if kind in "biufO":
+            return _doubles(array)
     except (TypeError, ValueError):  # whose text quotes the answer, which may be a feature's value
         raise WrongAnswer(f"{method} answered with something that is no array of numbers") from None
+    if kind in "US":
+        raise WrongAnswer(f"{method} answered with texts and not with numbers{_OF_LABELS * (method == 'predict')}")
     raise WrongAnswer(f"{method} answered with numbers of type {array.dtype}")
+
+
+def _doubles(array: npt.NDArray[Any]) -> Floats:
+    """The numbers as doubles; NaN for whole numbers beyond those which doubles tell apart."""
+    found = array.astype(np.float64)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:  # no other has such numbers
+        found[(array > _EXACT) | (array < -_EXACT)] = np.nan
+    return found

@@ -9,6 +9,15 @@ from model.servable import plain_label
 from model.signature.inside import steps_of
 from shared.models.task import class_name
 
+_PLAIN = 0.5
+# Under which attribute these hold the estimator whose `predict` is theirs; searches have best_estimator_.
+_HANDS_ON = {
+    "FrozenEstimator": "estimator",
+    "SelfTrainingClassifier": "estimator_",
+    "RFE": "estimator_",
+    "RFECV": "estimator_",
+}
+
 
 def own_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
     """The threshold that the estimator itself holds on the probability of the positive class, or None."""
@@ -31,33 +40,51 @@ def label_threshold(estimator: Any, classes: tuple[Any, ...]) -> float | None:
     if goes_by_distance(estimator):
         return None
     holder = _holder(estimator)
-    return 0.5 if holder is None else _held_threshold(holder, classes)
+    return _PLAIN if holder is None else _held_threshold(holder, classes)
 
 
 def goes_by_distance(estimator: Any) -> bool:
     """Whether `predict` goes by the distance to a plane and not by `predict_proba`, as scikit-learn tells of SVC."""
+    return any(type(part).__name__ in ("SVC", "NuSVC") for part in _answering(estimator))
+
+
+def _answering(estimator: Any) -> list[Any]:
+    """The estimator, and inside it whatever gives the labels in its place: the last is the one that answers."""
+    found = [estimator]
     for _ in range(10):
-        steps = steps_of(estimator)
-        inner = steps[-1] if steps else getattr(estimator, "best_estimator_", None)
-        if inner is None:
-            return type(estimator).__name__ in ("SVC", "NuSVC")
-        estimator = inner
-    return False
+        estimator = _behind(estimator)
+        if estimator is None:
+            break
+        found.append(estimator)
+    return found
+
+
+def _behind(estimator: Any) -> Any:
+    """To what an estimator hands its rows on for `predict`; None where it has a rule of its own."""
+    steps = steps_of(estimator)
+    if steps:
+        return steps[-1]
+    return getattr(estimator, _HANDS_ON.get(type(estimator).__name__, "best_estimator_"), None)
 
 
 def _holder(estimator: Any) -> Any:
     """The part that holds a threshold, or None."""
-    for _ in range(10):
-        if type(estimator).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
-            return estimator
-        steps = steps_of(estimator)
-        if steps:
-            estimator = steps[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return None
-    return None
+    return next((part for part in _answering(estimator) if _holds_threshold(part)), None)
+
+
+def _holds_threshold(part: Any) -> bool:
+    if type(part).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+        return True
+    return _threshold_of_booster(part) not in (None, _PLAIN)  # CatBoost's always has one
+
+
+def _threshold_of_booster(part: Any) -> float | None:
+    """What CatBoost's set_probability_threshold has set; None for whatever has no such method, or no two classes."""
+    method = getattr(part, "get_probability_threshold", None)
+    try:
+        return None if method is None else float(method())
+    except Exception:  # noqa: BLE001 - whatever it raises where there is none
+        return None
 
 
 def _held_threshold(holder: Any, classes: tuple[Any, ...]) -> float | None:
@@ -75,11 +102,13 @@ def _goes_by_decision(holder: Any) -> bool:
 
 
 def _value(holder: Any) -> Any:
-    value = getattr(holder, "best_threshold_", None)
+    value = _threshold_of_booster(holder)
+    if value is None:
+        value = getattr(holder, "best_threshold_", None)
     if value is None:
         value = getattr(holder, "threshold", None)
     if isinstance(value, str):  # "auto"
-        return 0.0 if _goes_by_decision(holder) else 0.5
+        return 0.0 if _goes_by_decision(holder) else _PLAIN
     return None if value is None else float(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -175,13 +176,15 @@ def _has_several_labels(estimator: Any, classes: Any) -> bool:
 
 def plain_label(label: Any) -> Any:
     """A class as a bool, an int, a float or a str. Raises ArtefactIncompatible for another type."""
-    value = label.item() if isinstance(label, np.generic) else label
+    is_time = isinstance(label, (np.datetime64, np.timedelta64))  # whose item() may be a number of nanoseconds
+    value = label.item() if isinstance(label, np.generic) and not is_time else label
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
         return str(value)
+    advice = " Train it on them as texts." if is_time or isinstance(value, date) else ""
     raise ArtefactIncompatible(
-        f"The model's classes are of type {type(value).__name__}; they can be texts, numbers or booleans."
+        f"The model's classes are of type {type(value).__name__}; they can be texts, numbers or booleans.{advice}"
     )
 
 

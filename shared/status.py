@@ -45,5 +45,5 @@ class RowError(StrEnum):
     BATCH_FAILED = "batch_failed"  # the service itself could not answer the batch, at any attempt
     DEADLINE_PASSED = "deadline_passed"  # its job had a deadline, and it was not answered by then
     ERASED = "erased"  # the client was erased; the row stays, and nothing of her
-    INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN or something outside 0…1
+    INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN, something outside 0…1, or 0 for each class
     INVALID_VALUE = "invalid_value"  # a regression answered NaN or something infinite

@@ -156,6 +156,47 @@ class PriorShift(LogisticRegression):  # type: ignore[misc]
         return np.column_stack([1 / (1 + odds), odds / (1 + odds)])
 
 
+class SeveralLabels(LogisticRegression):  # type: ignore[misc]
+    """Two labels a row, and classes 0 and 1, as CatBoost and XGBoost have them: each probability is of another one."""
+
+    def predict(self, rows: Any) -> npt.NDArray[np.int64]:
+        """Shape (rows, 2)."""
+        return np.asarray(self.predict_proba(rows) > 0.5, dtype=np.int64)
+
+    def predict_proba(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Shape (rows, 2): of the two labels."""
+        first = super().predict_proba(rows)[:, 1]
+        return np.column_stack([first, first**2])
+
+
+class ThresholdOfMine(LogisticRegression):  # type: ignore[misc]
+    """A class whose `predict` goes by a threshold of its own, which nothing tells."""
+
+    def predict(self, rows: Any) -> Any:
+        """The labels, (rows,)."""
+        return self.classes_[(self.predict_proba(rows)[:, 1] > 0.3).astype(int)]
+
+
+class ThresholdOfBooster(ThresholdOfMine):
+    """The same, told as CatBoost tells what set_probability_threshold has set."""
+
+    told: Any = 0.3
+
+    def get_probability_threshold(self) -> float:
+        """From which probability of the second class on it is the label."""
+        if self.told is None:
+            raise ValueError("not for more than two classes")
+        return float(self.told)
+
+
+class ProbabilitiesAlone(LogisticRegression):  # type: ignore[misc]
+    """A class whose `predict` tells the probabilities, as those of neural networks do."""
+
+    def predict(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Shape (rows, classes)."""
+        return np.asarray(self.predict_proba(rows), dtype=np.float64)
+
+
 class ScalerOfMine(StandardScaler):  # type: ignore[misc]
     """A scaler that scales otherwise."""
 
@@ -195,16 +236,33 @@ class Odd(BaseEstimator, ClassifierMixin):  # type: ignore[misc]
             "one row": lambda: right[:1],
             "per cent": lambda: right * 100,
             "nan": lambda: right * np.nan,
-            "rounding": lambda: np.column_stack([right[:, 0], np.where(positive > 0.5, 1 + 4e-16, -1e-17)]),
+            "rounding": lambda: np.where(right > 0.5, 1 + 4e-16, np.where(right <= 0.5, -1e-17, right)),
             "frame": lambda: pd.DataFrame(right),
             "list": right.tolist,
             "float32": lambda: right.astype(np.float32),
+            "not of classes": lambda: np.column_stack([1 - positive**2, positive]),
             "sorted": lambda: right[np.argsort(positive)],
             "mean": lambda: np.column_stack([1 - positive, positive * 0.9 + positive.mean() / 10]),
             "random": lambda: np.random.default_rng().random((len(rows), 2)),
             "seterr": lambda: np.seterr(all="raise") and right,
         }
         return ways.get(self.how, lambda: right)()
+
+
+class Says(BaseEstimator):  # type: ignore[misc]
+    """No classifier by its word; `predict` answers with `what` for each row."""
+
+    def __init__(self, what: Any = 0.0) -> None:
+        self.what = what
+
+    def fit(self, rows: pd.DataFrame, _: Any = None) -> Says:
+        """Remember the names."""
+        self.feature_names_in_ = np.array(rows.columns, dtype=object)
+        return self
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        """Shape (rows,)."""
+        return np.array([self.what] * len(rows))
 
 
 def as_text(rows: Any) -> Any:

@@ -21,7 +21,10 @@ from shared.errors import PredictqError
 from shared.sentences import Sentence
 
 _WAIT_SECONDS = 40.0  # a worker has 30 for what it does
-_LATE = "No worker has done this in time. Is one running? See predictq doctor."
+_LATE = (
+    "No worker has begun this in time. Is one running? See predictq doctor. If all are busy with other such calls, ask "
+    "again later."
+)
 _LATE_BEGUN = "A worker has begun this and is not through with it. Ask again later, for less if that can be said."
 _QUEUE_SECONDS = 10.0  # for which an errand may wait for a worker
 _FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.05, 0.25  # of one caller

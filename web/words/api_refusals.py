@@ -78,7 +78,7 @@ _REASONS = {
     "role-needed": N_("This takes one of the roles %(roles)s; you have %(has)s."),
     "other-models": N_("Your key is for the models %(models)s, not for %(name)s."),
     "too-many-at-once": N_("No more than %(limit)s of this kind may be open at a time: let one end, then try again."),
-    "no-worker": N_("No worker has done this in time: it may be that none is running."),
+    "no-worker": N_("No worker has done this in time: it may be that none is running, or that all are busy."),
     "key-without-role": N_("A key needs a role: %(roles)s."),
     "key-without-owner": N_("A key belongs to an owner: give a name."),
     "admin-of-some-models": N_("A key with the role admin is for all models: leave out the models, or the role."),

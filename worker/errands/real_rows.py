@@ -90,8 +90,9 @@ def _seen(report: Mapping[str, Any], source: str) -> list[str]:
     if report["differences"]:
         found = "; ".join(f"not as {way}: {words}" for way, words in report["differences"].items())
         raise ModelRefused(
-            f"Real rows of {source} are answered otherwise than the estimator answers them: {found}. Mend the model, "
-            'or register it all the same with --force "REASON".',
+            f"Real rows of {source} are answered otherwise than the estimator answers them: {found}. "
+            f"{'Or mend' if '--threshold' in found else 'Mend'} the model, or register it all the same with --force "
+            '"REASON".',
             can_force=True,
         )
     labels = report["first_errors"].get("labels")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from model.answering import Prediction
 from model.errors import ModelRefused
-from model.own_threshold import goes_by_distance, label_threshold
+from model.own_labels import LabelsBeside, label_columns, labels_beside, served_labels
 from shared.models.task import Task, class_name
 from shared.sentences import count_of
 from worker.models.frame import input_columns, to_frame
@@ -28,8 +28,8 @@ from worker.scoring.feature_reader import Refusal, Rows
 from worker.scoring.prediction import predict_rows
 
 TOLERANCE = 1e-12  # relative: what "the same answer" means
-_TIE = 1e-6  # between probabilities: of float32, in which graphs and some boosters compute
 _ABOVE = 1e-8  # less than between two probabilities of float32
+_BY_PREDICT = "the estimator's predict"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -116,8 +116,8 @@ def _compare(model: LoadedModel, features: pa.Table, served: Prediction, report:
             report.first_errors["whole_numbers"] = str(whole)
         else:
             report.differences["the estimator on whole numbers"] = str(whole)
-    if model.task is not Task.REGRESSION and hasattr(model.estimator, "predict"):
-        _compare_labels(model, frame, served, report)
+    if model.task is not Task.REGRESSION:
+        _compare_labels(model, to_frame(columns, model.signature), served, report)
 
 
 def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str | None:
@@ -126,7 +126,7 @@ def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str 
         apart = np.abs(mine - theirs) / np.maximum(np.abs(theirs), np.finfo(float).tiny)
     # One unit of rounding near 0 is a large share of it and no difference. No number beside a number is one.
     is_apart = ~((apart <= TOLERANCE) | (np.abs(mine - theirs) <= TOLERANCE * 1e-3))
-    labels = _label_numbers(model, served) != _label_numbers(model, own)
+    labels = served_labels(served, model.threshold) != served_labels(own, model.threshold)
     if not is_apart.any() and not labels.any():
         return None
     most = float(np.max(np.abs(mine - theirs)))
@@ -135,30 +135,23 @@ def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str 
 
 def _compare_labels(model: LoadedModel, frame: Any, served: Prediction, report: CheckReport) -> None:
     """What `predict` says. Where it goes by the same rule, another label is a difference: the classes are mixed up."""
-    try:
-        with np.errstate():  # what the model sets for the whole process must not outlive the call
-            said = np.asarray(model.estimator.predict(_given(model, frame))).reshape(-1).tolist()
-    except Exception:  # noqa: BLE001 - only its probabilities are served
+    columns = label_columns(model.asking, frame)
+    if columns > 1:
+        report.differences[_BY_PREDICT] = f"it gives each row {columns} labels. Save one model for each label"
+    beside = labels_beside(model.asking, frame, served, model.classes, model.threshold)
+    if beside is None:
         return
-    mine = [model.classes[number] for number in _label_numbers(model, served)]
-    if len(mine) != len(said):
-        return
-    is_other = np.array([not _is_same(one, other) for one, other in zip(mine, said, strict=True)], dtype=np.bool_)
-    if not is_other.any():
-        return
-    own_rule = not goes_by_distance(model.estimator) and (
-        model.task is Task.MULTICLASS or model.threshold == label_threshold(model.estimator, model.classes)
-    )
-    report.first_errors["labels"] = _other_labels(model, served, is_other, own_rule=own_rule)
-    count = int((is_other & ~_is_tie(model, served)).sum())
-    if count and own_rule:
-        report.differences["the estimator's predict"] = f"{count} rows get another label"
+    if beside.is_other.any():
+        report.first_errors["labels"] = _other_labels(model, served, beside)
+    if beside.difference is not None:
+        report.differences[_BY_PREDICT] = beside.difference
 
 
-def _other_labels(model: LoadedModel, answers: Prediction, is_other: npt.NDArray[np.bool_], *, own_rule: bool) -> str:
+def _other_labels(model: LoadedModel, answers: Prediction, beside: LabelsBeside) -> str:
     """How many labels are other ones, and what to do where a probability is the threshold itself."""
+    is_other = beside.is_other
     words = f"{count_of(int(is_other.sum()), 'label is', 'labels are')} not what the estimator's predict gives"
-    if not own_rule or model.threshold is None:
+    if not beside.own_rule or model.threshold is None:
         return words
     at = int((is_other & (answers.values == model.threshold)).sum())
     if not at:
@@ -171,38 +164,15 @@ def _other_labels(model: LoadedModel, answers: Prediction, is_other: npt.NDArray
     )
 
 
-def _is_same(label: Any, said: Any) -> bool:
-    """Whether two labels are one: 1 and 1.0 are, and so are a text and what is written so."""
-    return bool(label == said) or str(label) == str(said)
-
-
-def _is_tie(model: LoadedModel, answers: Prediction) -> npt.NDArray[np.bool_]:
-    """The rows where two labels are as good as each other: either may be given."""
-    if answers.scores is None:
-        return np.abs(answers.values - (model.threshold or 0.0)) < _TIE
-    highest = np.sort(answers.scores, axis=1)
-    return highest[:, -1] - highest[:, -2] < _TIE
-
-
-def _given(model: LoadedModel, frame: Any) -> Any:
-    return frame.iloc[:, 0] if model.asking.takes_series else frame
-
-
 def _numbers(answers: Prediction) -> npt.NDArray[np.float64]:
     return answers.values[:, None] if answers.scores is None else answers.scores
-
-
-def _label_numbers(model: LoadedModel, answers: Prediction) -> npt.NDArray[Any]:
-    if model.task is Task.BINARY and model.threshold is not None:
-        return (answers.values >= model.threshold).astype(int)
-    return np.zeros(len(answers), dtype=int) if answers.labels is None else answers.labels
 
 
 def _describe(model: LoadedModel, served: Prediction, report: CheckReport) -> None:
     found = np.quantile(served.values, _QUANTILES)
     report.quantiles = {f"{share:.0%}": float(value) for share, value in zip(_QUANTILES, found, strict=True)}
     if model.task is not Task.REGRESSION:
-        numbers, counts = np.unique(_label_numbers(model, served), return_counts=True)
+        numbers, counts = np.unique(served_labels(served, model.threshold), return_counts=True)
         report.labels = {
             class_name(model.classes[int(n)]): int(count) for n, count in zip(numbers, counts, strict=True)
         }

@@ -234,9 +234,10 @@ def with_trial(artefact: Artefact, *, force: str | None = None, words: Words | N
     model: LoadedModel = load_model(artefact, version=0)
     trial = try_out(model, words=words)
     if trial.doubts and force is None:
+        found = "; ".join(trial.doubts)
         raise ModelRefused(
-            f"This model's answers are not each row's own: {'; '.join(trial.doubts)}. Mend the model, or register it "
-            'all the same with --force "REASON".',
+            f"The trial on drawn rows raises doubts: {found}. {'Or mend' if '--threshold' in found else 'Mend'} the "
+            'model, or register it all the same with --force "REASON".',
             can_force=True,
         )
     findings = [*artefact.metadata.findings, *trial.notes, *trial.doubts]

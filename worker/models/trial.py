@@ -17,14 +17,17 @@ import pyarrow as pa
 
 from model.answering import Prediction, WrongAnswer
 from model.errors import ModelRefused, NothingAnswered
+from model.own_labels import label_columns, labels_beside
+from model.signature.inside import last_step
 from shared.models.signature import FeatureKind, Signature
 from shared.models.task import Task
 from worker.models.drawn.suited import Words, draw_for
-from worker.models.frame import input_columns
+from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
 
 TRIAL_ROWS = 50
 _TOLERANCE = 1e-9  # floating-point sums in another order differ by about 1e-15
+_OFF = 1e-3  # of what the probabilities of a row add up to
 _TOLERANCE32 = 1e-5  # and those of float32, in which graphs of ONNX compute, by about 1e-7
 _OF_LIMITS = "of numbers at large the model itself refuses most; it was tried on those from {:g} to {:g}"
 # What a ColumnTransformer says that meets a matrix where it was fitted on frames.
@@ -67,7 +70,9 @@ def try_out(model: LoadedModel, *, rows: int = TRIAL_ROWS, words: Words | None =
         )
     table = table.take(pa.array(answered))
     together = _together(model, table)
-    _check_values(model, together, trial)
+    _check_values(model, table, together, trial)
+    if model.task is not Task.REGRESSION:
+        _check_labels(model, table, together, trial)
     _compare(model, table, together, alone, trial)
     return trial
 
@@ -92,6 +97,7 @@ def _one_by_one(model: LoadedModel, table: pa.Table) -> tuple[npt.NDArray[np.int
             answers.append(_ask(model, table.slice(row, 1)))
             numbers.append(row)
         except WrongAnswer as error:
+            _refuse_several_labels(model, table)
             raise ModelRefused(_with_advice(model, str(error))) from error
         except Exception as error:  # noqa: BLE001 - whatever an estimator of others raises
             first_error = first_error or words_of(error)
@@ -139,21 +145,61 @@ def _said_values(signature: Signature) -> str:
     return json.dumps({"features": [{"name": spec.name, **limits}]}, ensure_ascii=False)
 
 
-def _check_values(model: LoadedModel, answers: Prediction, trial: Trial) -> None:
+def _check_values(model: LoadedModel, table: pa.Table, answers: Prediction, trial: Trial) -> None:
     values = answers.values
     known = values[~np.isnan(values)]
-    if not len(known):
-        raise ModelRefused(f"The model answered with no number for any of {len(values)} drawn rows.")
-    if len(known) < len(values):
-        trial.notes.append(f"{len(values) - len(known)} of {len(values)} drawn rows were answered with no number")
-    if model.task is Task.REGRESSION:
-        return
-    outside = known[(known < 0) | (known > 1)]
+    outside = known[(known < 0) | (known > 1)] if model.task is not Task.REGRESSION else known[:0]
     if len(outside):
         raise ModelRefused(
             f"The model answered {outside[0]:.6g}, and a probability is from 0 to 1."
             + (" Does it answer in per cent? Divide by 100." if 1 < outside[0] <= 100 else "")
         )
+    of_none = 0 if model.task is Task.REGRESSION else _check_sums(model, table, trial)
+    if not len(known) and not of_none:
+        raise ModelRefused(f"The model answered with no number for any of {len(values)} drawn rows.")
+    if len(known) + of_none < len(values):
+        count = len(values) - len(known) - of_none
+        trial.notes.append(f"{count} of {len(values)} drawn rows were answered with no number")
+
+
+def _check_sums(model: LoadedModel, table: pa.Table, trial: Trial) -> int:
+    """How many rows are of none of the classes. Of the others the probabilities of all classes add up to 1."""
+    sums = model.asking.class_sums(_frame(model, table))
+    of_none = int((sums == 0).sum())
+    if of_none:
+        said = trial.notes if of_none < len(sums) else trial.doubts
+        said.append(f"{of_none} of {len(sums)} drawn rows are of none of its classes: each has the probability 0")
+    is_off = (np.abs(sums - 1) > _OFF) & (sums != 0)
+    if is_off.any():
+        trial.doubts.append(
+            f"the probabilities of all classes add up to another number than 1 for {int(is_off.sum())} of {len(sums)} "
+            f"drawn rows, such as {sums[is_off][0]:.4g}"
+        )
+    return of_none
+
+
+def _check_labels(model: LoadedModel, table: pa.Table, answers: Prediction, trial: Trial) -> None:
+    """What `predict` says. Raises ModelRefused where that is several labels a row."""
+    _refuse_several_labels(model, table)
+    beside = labels_beside(model.asking, _frame(model, table), answers, model.classes, model.threshold)
+    if beside is not None and beside.difference is not None:
+        trial.doubts.append(f"drawn rows, beside the estimator's predict: {beside.difference}")
+
+
+def _refuse_several_labels(model: LoadedModel, table: pa.Table) -> None:
+    if model.task is Task.REGRESSION:
+        return
+    columns = label_columns(model.asking, _frame(model, table))
+    if columns > 1:
+        raise ModelRefused(
+            f"{type(last_step(model.estimator)).__name__} gives a row several labels: its predict answers with "
+            f"{columns} columns. Save one model for each label."
+        )
+
+
+def _frame(model: LoadedModel, table: pa.Table) -> Any:
+    """A new one for each call: some models write into what they are given."""
+    return to_frame(input_columns(table, model.signature), model.signature)
 
 
 def _compare(model: LoadedModel, table: pa.Table, together: Prediction, alone: list[Prediction], trial: Trial) -> None:

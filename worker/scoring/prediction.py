@@ -142,11 +142,24 @@ def _check_values(numbers: npt.NDArray[np.intp], answers: Answers, task: Task) -
     values = answers.values[numbers]
     is_fine = np.isfinite(values) if task is Task.REGRESSION else (values >= 0) & (values <= 1)
     code = RowError.INVALID_VALUE if task is Task.REGRESSION else RowError.INVALID_PROBABILITY
-    what = "no value" if task is Task.REGRESSION else "no probability"
-    for number in numbers[~is_fine]:
-        if int(number) not in answers.errors:
-            detail = f"the model answered {answers.values[number]}, which is {what}"
-            answers.errors[int(number)] = StatedError(code, detail)
+    for number in map(int, numbers[~is_fine]):
+        if number not in answers.errors:
+            answers.errors[number] = StatedError(code, _no_answer(answers, number, task))
+
+
+def _no_answer(answers: Answers, number: int, task: Task) -> str:
+    """What a row was answered that is no answer. NaN stands for other nonsense of probabilities as well."""
+    value = answers.values[number]
+    if task is Task.REGRESSION:
+        return f"the model answered {value}, which is no value"
+    if not np.isnan(value):
+        return f"the model answered {value}, which is no probability"
+    if answers.scores is None:
+        return "the model answered nan, which is no probability, or 0 for both classes"
+    scores = answers.scores[number]
+    if (scores == 0).all():
+        return "the model answered that it is of none of its classes: each has the probability 0"
+    return f"the model answered {scores[~((scores >= 0) & (scores <= 1))][0]}, which is no probability"
 
 
 def storable(text: str) -> str:

@@ -225,7 +225,7 @@ def test_each_bad_row_states_its_own_error(engine: Engine, scorer: Scorer) -> No
             "invalid_feature",
             "department must be one of 'Research & Development', 'Sales'",
         ),
-        6: ("invalid_probability", "the model answered nan, which is no probability"),
+        6: ("invalid_probability", "the model answered nan, which is no probability, or 0 for both classes"),
         7: ("model_failed", "the model raised ValueError"),
     }
     for client_id in {*range(1, 21)} - {3, 4, 5, 6, 7}:

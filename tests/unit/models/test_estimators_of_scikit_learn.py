@@ -156,6 +156,17 @@ def test_a_file_beyond_the_limit_is_refused_with_both_sizes(monkeypatch: pytest.
     assert registered(LR().fit(FULL, LABELS)).content
 
 
+@pytest.mark.parametrize("unit", ["ns", "us", "D"])
+@pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
+def test_classes_that_are_times_are_refused_in_any_unit(kind: str, unit: str) -> None:
+    """Of nanoseconds they looked like whole numbers, and the worker failed."""
+    classes = np.arange(2).astype(f"{kind}[{unit}]")
+    with pytest.raises(
+        ArtefactError, match=rf"classes are of type {kind}; they can be texts.* Train it on them as texts"
+    ):
+        registered(LR().fit(FULL, classes[LABELS]))
+
+
 @pytest.mark.parametrize("labels", [LABELS, THREE], ids=["binary", "multiclass"])
 def test_labels_of_support_vectors_go_by_another_rule(labels: Any) -> None:
     """`predict` of SVC goes by distances and not by its probabilities, which are what is served: no fault of ours."""

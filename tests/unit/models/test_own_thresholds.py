@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.svm import SVC
 
 from cli.output.check_text import check_lines
 from model.errors import ModelRefused
-from model.own_threshold import own_threshold
+from model.own_threshold import goes_by_distance, label_threshold, own_threshold
+from tests.models import ThresholdOfBooster, ThresholdOfMine
 from tests.unit.models.test_models_of_others import FULL, LABELS, LR, people, registered, table_of
 from worker.errands.real_rows import _seen
 from worker.models.check import check_model
@@ -107,3 +112,63 @@ def test_rows_at_the_threshold_are_counted() -> None:
     assert "exactly at the threshold" in _seen(report, "people")[1]
     follows = checked(load_model(registered(own, threshold=0.50000001), 1))
     assert (follows["differences"], follows["first_errors"]) == ({}, {})
+
+
+def told(threshold: Any) -> Any:
+    """What tells this threshold as CatBoost does."""
+    own = ThresholdOfBooster().fit(FULL, WORDS)
+    own.told = threshold
+    return own
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        lambda: FrozenEstimator(fixed(threshold=0.3)),
+        lambda: make_pipeline(FrozenEstimator(make_pipeline(fixed(threshold=0.3)))).fit(FULL, WORDS),
+        lambda: SelfTrainingClassifier(FixedThresholdClassifier(LR(), threshold=0.3)).fit(FULL, WORDS.astype(object)),
+        lambda: told(0.3),
+        lambda: FrozenEstimator(told(0.3)),
+    ],
+)
+def test_a_threshold_is_found_behind_whatever_hands_its_rows_on(own: Any) -> None:
+    """And in boosters that hold one: it became 0.5, with other labels than those of predict."""
+    artefact = registered(own())
+    assert artefact.metadata.threshold == pytest.approx(0.3)
+    assert "threshold 0.3, which the estimator holds itself" in artefact.metadata.findings
+    report = checked(load_model(artefact, 1))
+    assert (report["differences"], report["first_errors"]) == ({}, {})
+
+
+def test_the_plain_threshold_of_a_booster_is_nobodys_choice() -> None:
+    """Each has 0.5 where none was set; one of more than two classes has none."""
+    for threshold in (0.5, None):
+        assert own_threshold(told(threshold), ("No", "Yes")) is None
+        assert label_threshold(told(threshold), ("No", "Yes")) == 0.5
+
+
+def test_distances_are_seen_behind_whatever_hands_its_rows_on() -> None:
+    """A frozen SVC goes by them as well."""
+    assert goes_by_distance(FrozenEstimator(SVC()))
+    assert not goes_by_distance(FrozenEstimator(LR()))
+
+
+def test_a_threshold_that_nothing_tells_is_asked_for_with_where_predict_parts() -> None:
+    """By drawn rows already, and by real ones; with it the version is as predict says."""
+    own = ThresholdOfMine().fit(FULL, WORDS)
+    with pytest.raises(
+        ModelRefused, match=r"predict parts between .* Say a --threshold between them\. Or mend"
+    ) as said:
+        registered(own)
+    assert said.value.can_force
+    low, high = map(float, re.findall(r"probabilities (\S+) and (\S+)\. Say", str(said.value))[0])
+    assert low <= 0.3 < high
+    report = checked(load_model(registered(own, force="to see"), 1))
+    with pytest.raises(
+        ModelRefused, match=r"Real rows of people.*predict parts between .*--threshold.*--force"
+    ) as real:
+        _seen(report, "people")
+    low, high = map(float, re.findall(r"probabilities (\S+) and (\S+)\. Say", str(real.value))[0])
+    assert low <= 0.3 < high < low + 0.1
+    report = checked(load_model(registered(own, threshold=0.3), 1))
+    assert report["differences"] == {}
