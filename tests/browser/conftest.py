@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -14,6 +15,7 @@ from tests.browser.find import browser_program
 from tests.browser.looking import Looking, new_page
 from tests.browser.screen import PATIENCE_MS, QUIET
 from tests.e2e.support import Up, running_up
+from tests.torture.machinery.proxy import Loop, Proxy
 
 CLIENTS = 3000
 expect.set_options(timeout=PATIENCE_MS)  # a busy machine shows things late
@@ -61,3 +63,13 @@ def visit(stack: Up, browser: Browser, tmp_path: Path) -> Iterator[Visit]:
 def page(visit: Visit) -> Page:
     """A page in English, 1280 wide, signed in with the administrator's key."""
     return visit()
+
+
+@pytest.fixture
+def line(stack: Up) -> Iterator[Proxy]:
+    """A way to the stack's gateway that can fail as networks do; whoever is signed in there is so here."""
+    loop = Loop()
+    proxy = Proxy(loop, urlsplit(stack.state["api_url"]).port or 80)
+    yield proxy
+    proxy.close()
+    loop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.browser.looking import api_of, find_barriers
 from tests.e2e.support import Up
+from tests.torture.machinery.proxy import Proxy
 
 
 def test_a_job_that_ends_is_read_out(stack: Up, page: Page) -> None:
@@ -50,6 +52,39 @@ def test_a_screen_that_moves_says_when_its_session_has_ended(page: Page) -> None
     page.context.clear_cookies(name="predictq_session")
     expect(page.get_by_role("alert")).to_contain_text("Your session has ended", timeout=60_000)
     assert page.get_by_role("alert").get_by_role("link").get_attribute("href") == "/sign-in?next=%2Fjobs"
+
+
+def test_a_screen_finds_its_way_back_where_a_connection_is_gone_without_a_word(
+    stack: Up, page: Page, line: Proxy
+) -> None:
+    """As after a change of Wi-Fi: what was open stays silent for ever, and new connections work."""
+    with api_of(stack) as client:
+        pause = client.post("/v1/pauses", json={"queue": "bulk", "reason": "a test"}).json()["id"]
+        try:
+            job = client.post("/v1/jobs", json={"client_ids": [1, 2], "name": "Out of touch"}).json()["id"]
+            page.goto(f"http://127.0.0.1:{line.port}/jobs/{job}")
+            listed = page.context.new_page()
+            listed.goto(f"http://127.0.0.1:{line.port}/jobs")
+            row = listed.locator("table.jobs tbody tr").filter(has_text="Out of touch").first
+            for place in (page.locator("h1 .chip"), row):
+                expect(place).to_contain_text("paused")
+            line.silence()
+            line.unsilence()
+        finally:
+            client.delete(f"/v1/pauses/{pause}")
+    for place in (page.locator("h1 .chip"), row):
+        expect(place).to_contain_text("succeeded", timeout=60_000)
+
+
+def test_a_screen_that_moves_says_since_when_nobody_answers(page: Page, line: Proxy) -> None:
+    """And takes it back once somebody does."""
+    page.goto(f"http://127.0.0.1:{line.port}/jobs")
+    expect(page.locator("#no-answer")).to_be_hidden()
+    line.silence()
+    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"No answer since \d\d:\d\d:"), timeout=60_000)
+    assert find_barriers(page) == []
+    line.unsilence()
+    expect(page.locator("#no-answer")).to_be_hidden(timeout=60_000)
 
 
 def test_a_file_that_is_written_is_read_out_and_fetched(stack: Up, visit: Visit) -> None:

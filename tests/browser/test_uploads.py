@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.e2e.support import Up
+from tests.torture.machinery.proxy import Proxy
 
 LARGE = 40_000_000
 FORM = "/jobs/new?model=attrition"
@@ -56,6 +57,23 @@ def test_an_upload_that_fails_says_so_and_going_back_leads_back(page: Page, keys
     expect(page).to_have_url(re.compile("/uploads/|/jobs/new/.+"), timeout=60_000)
     page.go_back()
     expect(send).to_be_visible()
+
+
+def test_a_file_that_no_longer_moves_is_given_up(page: Page, line: Proxy, large: Path) -> None:
+    """A connection that is gone without a word takes nothing more, and no browser says so."""
+    page.clock.install()
+    page.goto(f"http://127.0.0.1:{line.port}{FORM}")
+    page.set_input_files("#file", large)
+    line.delay = 3600.0
+    page.get_by_role("button", name="Send and look").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    for _ in range(12):  # the question before it ends by a clock of the browser's own
+        page.clock.run_for(30_000)
+        if page.get_by_role("alert").count():
+            break
+        page.wait_for_timeout(3_000)
+    expect(page.get_by_role("alert")).to_contain_text("did not arrive")
+    expect(page.get_by_role("button", name="Send and look")).to_be_enabled()
 
 
 def test_a_session_that_has_ended_is_told_and_not_that_the_connection_is_gone(

@@ -4,13 +4,22 @@
 // each element with an id and data-moves takes the place of its older self. Nothing is drawn here. A screen without a stream
 // that moves all the same says how often to look, in seconds: <main data-beat="1">. What an element says in data-told is read
 // out by screen readers when it changes.
+//
+// A connection may be gone without a word: a stream on it is silent for ever, and so is a question. So a screen with a stream
+// looks now and then all the same, waits for no answer without a limit, and says since when there was none.
 
 const PAUSE = 2000; // ms between two looks, however many events come
-const SILENT = 5000; // ms between two looks where there is no stream
+const SILENT = 5000; // ms between two looks where there is no stream, or no answer
+const BEAT = 10; // s between two looks of a screen with a stream, whatever that says
+const LIMIT = 15000; // ms that an answer may take
+const MUTE = 60000; // ms after which a stream that says nothing is opened anew
+const STALLED = 120000; // ms in which nothing of a file has gone, after which it is given up
 const main = document.querySelector("main");
 let looking = false;
 let again = false;
 let last = 0;
+let answered = Date.now(); // when what is shown was asked for
+let failing = 0; // since when no look was answered
 let isKept = false; // whether something older stays for the focus that is in it
 let told = document.querySelector("[data-told]")?.dataset.told;
 
@@ -34,16 +43,42 @@ async function look() {
   }
   looking = true;
   again = false;
-  try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
-    if (answer.type === "opaqueredirect") noteEnd();
-    if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
-  } catch {
-    // The gateway is away: the screen stays as it is, and the next look may find it again.
-  }
+  const began = Date.now();
+  const fresh = await ask();
+  if (fresh) swap(fresh);
   last = Date.now();
   looking = false;
-  if (again) soon();
+  noteSilence(began, fresh !== null);
+  if (failing) soon(SILENT);
+  else if (again) soon();
+}
+
+// The screen as it is now; undefined where it is refused, null where nobody answers: the next look may find the gateway again.
+async function ask() {
+  const wishes = { headers: { accept: "text/html" }, redirect: "manual", signal: AbortSignal.timeout(LIMIT) };
+  try {
+    const answer = await fetch(location.href, wishes);
+    if (answer.type === "opaqueredirect") noteEnd();
+    if (answer.ok) return new DOMParser().parseFromString(await answer.text(), "text/html");
+    return answer.status < 500 ? undefined : null;
+  } catch {
+    return null;
+  }
+}
+
+// Not at the first look that fails at once: a gateway that is started anew is away for a moment.
+function noteSilence(began, isAnswered) {
+  const note = document.getElementById("no-answer");
+  if (isAnswered) {
+    if (failing) reopen(); // what was said meanwhile was not heard
+    answered = began;
+    failing = 0;
+  } else failing ||= began;
+  const isLost = failing > 0 && Date.now() - failing >= SILENT;
+  if (!note || note.hidden !== isLost) return;
+  const shape = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  note.querySelector("time").textContent = new Date(answered).toLocaleTimeString(document.documentElement.lang, shape);
+  note.hidden = !isLost;
 }
 
 // Nobody is signed in any more: the screen leads to signing in now, and stays as it was.
@@ -94,16 +129,36 @@ function soon(pause = PAUSE) {
 
 let source = null;
 let clock = 0;
+let heard = 0; // when the stream was opened, or spoke last
 function start() {
   if (!main || isUnseen() || source || clock) return;
-  if (main.dataset.beat) clock = setInterval(() => soon(), 1000 * main.dataset.beat); // what no event tells of
-  if (!main.dataset.live) return;
-  source = new EventSource(main.dataset.live);
-  source.onmessage = () => soon();
-  for (const kind of ["job", "end", "overview"]) source.addEventListener(kind, () => soon());
+  const { live, beat } = main.dataset;
+  if (live || beat) every(1000 * (beat ?? BEAT)); // what no event tells of
+  if (!live) return;
+  source = new EventSource(live);
+  heard = Date.now();
+  for (const kind of ["message", "job", "end", "overview"]) source.addEventListener(kind, spoken);
   source.onerror = () => {
-    if (source?.readyState === EventSource.CLOSED && !clock) clock = setInterval(() => soon(SILENT), SILENT);
+    if (source?.readyState === EventSource.CLOSED) every(Math.min(SILENT, 1000 * (beat ?? BEAT)));
   };
+}
+
+function every(pause) {
+  clearInterval(clock);
+  clock = setInterval(() => {
+    if (source && Date.now() - heard > MUTE) reopen();
+    soon();
+  }, pause);
+}
+
+function spoken() {
+  heard = Date.now();
+  soon();
+}
+
+function reopen() {
+  stop();
+  start();
 }
 
 function stop() {
@@ -169,7 +224,13 @@ async function upload(event) {
   if (await hasEnded()) return fails("ended"); // the gateway does not read the whole of a long file then, and no answer is heard
   tell(bar.getAttribute("aria-label"));
   const call = new XMLHttpRequest();
-  call.upload.onprogress = (sent) => (bar.value = sent.total ? sent.loaded / sent.total : 0);
+  let moved = Date.now();
+  const watch = setInterval(() => Date.now() - moved > STALLED && call.abort(), SILENT);
+  call.upload.onloadend = () => clearInterval(watch); // reading it may take the gateway longer
+  call.upload.onprogress = (sent) => {
+    moved = Date.now();
+    bar.value = sent.total ? sent.loaded / sent.total : 0;
+  };
   call.onload = () => {
     const fresh = new DOMParser().parseFromString(call.responseText, "text/html");
     const next = fresh.querySelector("main");
@@ -183,7 +244,7 @@ async function upload(event) {
     history.pushState(null, "", call.responseURL);
     shown = address();
   };
-  call.onerror = async () => fails((await hasEnded()) ? "ended" : "failed");
+  call.onerror = call.onabort = async () => fails((await hasEnded()) ? "ended" : "failed");
   call.open("POST", form.action);
   call.setRequestHeader("accept", "text/html");
   call.send(new FormData(form));
@@ -191,7 +252,8 @@ async function upload(event) {
 
 async function hasEnded() {
   try {
-    return (await fetch(`${document.body.dataset.path}session`, { cache: "no-store" })).status === 401;
+    const wishes = { cache: "no-store", signal: AbortSignal.timeout(LIMIT) };
+    return (await fetch(`${document.body.dataset.path}session`, wishes)).status === 401;
   } catch {
     return false; // the gateway is away
   }
