@@ -14,7 +14,9 @@ const BEAT = 10; // s between two looks of a screen with a stream, whatever that
 const LIMIT = 15000; // ms that an answer may take
 const MUTE = 60000; // ms after which a stream that says nothing is opened anew
 const STALLED = 120000; // ms in which nothing of a file has gone, after which it is given up
-const main = document.querySelector("main");
+const NOTES = "#session-ended, #no-answer"; // before what a page shows; an answer to a form has none
+const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform); // where Ctrl+K deletes in a field
+let main = document.querySelector("main");
 let looking = false;
 let again = false;
 let last = 0;
@@ -233,15 +235,8 @@ async function upload(event) {
   };
   call.onload = () => {
     const fresh = new DOMParser().parseFromString(call.responseText, "text/html");
-    const next = fresh.querySelector("main");
-    if (!next) return call.onerror(); // not from here: a proxy's own page
-    const old = document.querySelector("main");
-    const isLost = form.contains(from) && (document.activeElement === document.body || old.contains(document.activeElement));
-    old.replaceWith(next);
-    document.title = fresh.title;
-    if (isLost) arrive(next);
-    if (call.responseURL === form.action) return;
-    history.pushState(null, "", call.responseURL);
+    if (!fresh.querySelector("main")) return call.onerror(); // not from here: a proxy's own page
+    if (call.responseURL !== form.action) history.pushState(null, "", call.responseURL);
     shown = address();
   };
   call.onerror = call.onabort = async () => fails((await hasEnded()) ? "ended" : "failed");
@@ -257,6 +252,21 @@ async function hasEnded() {
   } catch {
     return false; // the gateway is away
   }
+}
+
+// A whole page in the place of this one, as if its address had been gone to; `wasInside`: the focus was in what goes.
+function show(fresh, wasInside) {
+  stop();
+  const inside = () => document.activeElement === document.body || main.contains(document.activeElement);
+  const isLost = (wasInside && inside()) || document.querySelector(".self").contains(document.activeElement);
+  for (const note of document.querySelectorAll(NOTES)) note.remove();
+  main.replaceWith(...fresh.querySelectorAll(`${NOTES}, main`));
+  document.querySelector(".self").replaceWith(fresh.querySelector(".self")); // it says where a choice of language leads back to
+  main = document.querySelector("main");
+  told = document.querySelector("[data-told]")?.dataset.told;
+  document.title = fresh.title;
+  if (isLost) arrive(main);
+  start();
 }
 
 // The focus was in what is gone: a keyboard and a screen reader begin where what came instead begins.
