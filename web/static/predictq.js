@@ -195,7 +195,8 @@ function keys(event) {
   }
 }
 
-// Forms that shall not be sent twice: <form data-once>. Filters that apply by themselves: <form data-apply>.
+// Forms that shall not be sent twice: <form data-once>. No form is sent by a change of a field: a date is one at each digit, an
+// arrow is one in a list, and whoever leaves a field has not asked for another page.
 // Forms that carry a file: <form data-upload> shows in its <progress> how much of it has gone, and which of its <p data-failed>
 // says why it did not arrive: no answer, a session that has ended, more than data-most bytes.
 function sent(event) {
@@ -276,10 +277,6 @@ function arrive(next) {
   place.focus();
 }
 
-function applied(event) {
-  event.target.closest("form[data-apply]")?.requestSubmit();
-}
-
 // <button data-copy="text">, <button data-print>: shown with a script only.
 async function pressed(event) {
   const button = event.target.closest?.("button[data-copy], button[data-copy-from], button[data-print]");
@@ -297,7 +294,6 @@ async function pressed(event) {
 document.documentElement.classList.add("with-script");
 document.addEventListener("keydown", keys);
 document.addEventListener("submit", sent);
-document.addEventListener("change", applied);
 document.addEventListener("click", pressed);
 document.addEventListener("visibilitychange", seen);
 document.addEventListener("focusout", left);
