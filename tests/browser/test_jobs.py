@@ -210,10 +210,10 @@ def test_answers_are_downloaded_as_excel(partly_failed: str, page: Page) -> None
 
 
 def test_a_job_or_a_request_is_found_from_anywhere(api: httpx.Client, page: Page) -> None:
-    """With the key `/`, by the job's id."""
+    """With Ctrl and K, by the job's id."""
     job_id = new_job(api, client_ids=[1])
     page.goto("/")
-    page.keyboard.press("/")
+    page.keyboard.press("Control+k")
     page.keyboard.type(job_id)
     page.keyboard.press("Enter")
     expect(page.locator("#job-id")).to_have_text(job_id)

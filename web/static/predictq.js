@@ -184,15 +184,13 @@ function left() {
   if (isKept) soon(0);
 }
 
+// Not by a letter or sign alone: whoever speaks to the computer in place of typing would press it unawares.
 function keys(event) {
-  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    const find = document.querySelector(".find input[name=find]");
-    if (find) {
-      event.preventDefault();
-      find.focus();
-    }
-  }
+  if (event.key?.toLowerCase() !== "k" || !(IS_MAC ? event.metaKey : event.ctrlKey) || event.altKey || event.shiftKey) return;
+  const find = document.querySelector(".find input[name=find]");
+  if (!find) return;
+  event.preventDefault();
+  find.focus();
 }
 
 // Forms that shall not be sent twice: <form data-once>. No form is sent by a change of a field: a date is one at each digit, an
@@ -239,6 +237,7 @@ async function upload(event) {
     if (!fresh.querySelector("main")) return call.onerror(); // not from here: a proxy's own page
     if (call.responseURL !== form.action) history.pushState(null, "", call.responseURL);
     shown = address();
+    show(fresh, form.contains(from));
   };
   call.onerror = call.onabort = async () => fails((await hasEnded()) ? "ended" : "failed");
   call.open("POST", form.action);
@@ -303,6 +302,8 @@ addEventListener("pageshow", (event) => event.persisted && start());
 
 function begin() {
   document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // narrow windows scroll them
+  const key = document.querySelector(".find kbd");
+  if (key && IS_MAC) key.textContent = "⌘K";
   if (keepZone()) look();
   start();
 }
