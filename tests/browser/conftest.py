@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import joblib
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sklearn.linear_model import LogisticRegression
 
 from devstack.servers.ports import free_port
 from tests.browser.find import browser_program
 from tests.browser.looking import Looking, new_page
 from tests.browser.screen import PATIENCE_MS, QUIET
 from tests.e2e.support import Up, running_up
+from tests.torture.machinery.proxy import Loop, Proxy
 
 CLIENTS = 3000
+LONG_NAME = "RÉSILIATION DES CONTRATS D’ASSURANCE AUTOMOBILE DU RÉSEAU D’AGENCES DE L’OUEST, CAMPAGNE DE NOVEMBRE"
 expect.set_options(timeout=PATIENCE_MS)  # a busy machine shows things late
 Visit = Callable[..., Page]
 
@@ -61,3 +67,24 @@ def visit(stack: Up, browser: Browser, tmp_path: Path) -> Iterator[Visit]:
 def page(visit: Visit) -> Page:
     """A page in English, 1280 wide, signed in with the administrator's key."""
     return visit()
+
+
+@pytest.fixture(scope="package")
+def named_at_length(stack: Up, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A live model beside the sample's, with a long name."""
+    path = tmp_path_factory.mktemp("long") / "long.joblib"
+    frame = pd.DataFrame({"age": range(60), "income": [1.0, -1.0] * 30})
+    joblib.dump(LogisticRegression().fit(frame, ["Yes", "No"] * 30), path)
+    done = stack.run("models", "register", LONG_NAME, str(path), "--positive", "Yes", "--promote")
+    assert done.returncode == 0, done.stderr
+    return LONG_NAME
+
+
+@pytest.fixture
+def line(stack: Up) -> Iterator[Proxy]:
+    """A way to the stack's gateway that can fail as networks do; whoever is signed in there is so here."""
+    loop = Loop()
+    proxy = Proxy(loop, urlsplit(stack.state["api_url"]).port or 80)
+    yield proxy
+    proxy.close()
+    loop.close()

@@ -128,9 +128,11 @@ def test_a_filter_stands_in_the_address_and_acts_go_to_all_of_it(api: httpx.Clie
     expect(page.locator("table.jobs tbody tr")).to_have_count(2)
     assert "name=FILTERED" in page.url
     page.get_by_label("State").select_option("succeeded")
+    page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**status=succeeded**")
     expect(page.locator("main")).to_contain_text("No job fits this filter")
     page.get_by_label("State").select_option("partly failed")
+    page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**status=partly**")
     expect(page.locator("table.jobs tbody tr")).to_have_count(2)
     expect(page.locator("table.jobs .chip").first).to_have_text("✕ 1 error")
@@ -144,9 +146,11 @@ def test_a_filter_stands_in_the_address_and_acts_go_to_all_of_it(api: httpx.Clie
     assert {first, second}.isdisjoint(link.rpartition("/")[2] for link in links)
     page.goto("/jobs?status=partly")
     page.get_by_label("Kind").select_option("single")
+    page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**kind=single**")
     expect(page.locator("#jobs")).to_contain_text("No job fits this filter")
     page.get_by_label("Kind").select_option("bulk")
+    page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**kind=bulk**")
     for job_id in (first, second):
         expect(page.locator(f"table.jobs a[href$='/jobs/{job_id}']")).to_be_visible()
@@ -206,10 +210,10 @@ def test_answers_are_downloaded_as_excel(partly_failed: str, page: Page) -> None
 
 
 def test_a_job_or_a_request_is_found_from_anywhere(api: httpx.Client, page: Page) -> None:
-    """With the key `/`, by the job's id."""
+    """With Ctrl and K, by the job's id."""
     job_id = new_job(api, client_ids=[1])
     page.goto("/")
-    page.keyboard.press("/")
+    page.keyboard.press("Control+k")
     page.keyboard.type(job_id)
     page.keyboard.press("Enter")
     expect(page.locator("#job-id")).to_have_text(job_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
@@ -194,6 +196,16 @@ def test_a_telephone_shows_all_of_a_jobs_tables(job_id: str, visit: Visit) -> No
         assert table.evaluate("it => it.parentElement.scrollWidth - it.parentElement.clientWidth") <= 0
     assert right(page.locator("#errors li a").first) <= 374
     expect(page.locator("#errors td.number")).to_have_attribute("data-label", "Lignes")
+
+
+def test_a_long_name_of_a_model_fits_a_telephone(named_at_length: str, visit: Visit) -> None:
+    """Where one is chosen, and wherever it is shown."""
+    page = narrow(visit)
+    chosen = urlencode({"model": named_at_length})
+    for path in ("/jobs/new?", "/try?", "/jobs?", "/models/register?"):
+        page.goto(path + chosen)
+        expect(page.locator("h1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
 PICTURED = {

@@ -319,6 +319,7 @@ def test_a_key_that_may_only_predict_tries_a_model(
     elif len(models) > 1:
         assert page.locator("#model option").count() == len(models)
         page.get_by_label("Modèle", exact=True).select_option(strange)
+        page.get_by_role("button", name="Choisir").click()
     else:
         expect(page.locator("#model")).to_have_count(0)
     expect(page.locator("#f2")).to_be_visible()

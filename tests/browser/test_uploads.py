@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.e2e.support import Up
+from tests.torture.machinery.proxy import Proxy
 
 LARGE = 40_000_000
 FORM = "/jobs/new?model=attrition"
@@ -56,6 +58,53 @@ def test_an_upload_that_fails_says_so_and_going_back_leads_back(page: Page, keys
     expect(page).to_have_url(re.compile("/uploads/|/jobs/new/.+"), timeout=60_000)
     page.go_back()
     expect(send).to_be_visible()
+
+
+def test_language_and_colours_of_a_sent_file_lead_back_to_it(page: Page, keys: Path) -> None:
+    """What came in the place of the form is a page of its own address, in all that it says of that."""
+    page.goto(FORM)
+    page.set_input_files("#file", keys)
+    page.get_by_role("button", name="Send and look").click()
+    page.wait_for_url("**/jobs/new/file/**", timeout=60_000)
+    here = page.evaluate("location.pathname + location.search")
+    assert page.locator("#session-ended a").get_attribute("href") == "/sign-in?" + urlencode({"next": here})
+    page.get_by_role("button", name="Français").click()
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    assert page.evaluate("location.pathname + location.search") == here
+    expect(page.locator("main")).to_contain_text("keys.csv")
+
+
+def test_an_answer_to_a_form_with_a_file_says_that_it_would_be_lost(page: Page, tmp_path: Path, keys: Path) -> None:
+    """As without the script: no button leads to another page. After a file that arrives they are there again."""
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    page.goto(FORM)
+    for file, buttons in ((empty, 0), (keys, 1)):
+        page.set_input_files("#file", file)
+        page.get_by_role("button", name="Send and look").click()
+        if file == empty:
+            expect(page.get_by_role("alert")).to_contain_text("is empty")
+        else:
+            page.wait_for_url("**/jobs/new/file/**", timeout=60_000)
+        expect(page.get_by_role("button", name="Français")).to_have_count(buttons)
+        expect(page.locator("#session-ended")).to_have_count(buttons)
+
+
+def test_a_file_that_no_longer_moves_is_given_up(page: Page, line: Proxy, large: Path) -> None:
+    """A connection that is gone without a word takes nothing more, and no browser says so."""
+    page.clock.install()
+    page.goto(f"http://127.0.0.1:{line.port}{FORM}")
+    page.set_input_files("#file", large)
+    line.delay = 3600.0
+    page.get_by_role("button", name="Send and look").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    for _ in range(12):  # the question before it ends by a clock of the browser's own
+        page.clock.run_for(30_000)
+        if page.get_by_role("alert").count():
+            break
+        page.wait_for_timeout(3_000)
+    expect(page.get_by_role("alert")).to_contain_text("did not arrive")
+    expect(page.get_by_role("button", name="Send and look")).to_be_enabled()
 
 
 def test_a_session_that_has_ended_is_told_and_not_that_the_connection_is_gone(

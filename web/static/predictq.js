@@ -4,13 +4,24 @@
 // each element with an id and data-moves takes the place of its older self. Nothing is drawn here. A screen without a stream
 // that moves all the same says how often to look, in seconds: <main data-beat="1">. What an element says in data-told is read
 // out by screen readers when it changes.
+//
+// A connection may be gone without a word: a stream on it is silent for ever, and so is a question. So a screen with a stream
+// looks now and then all the same, waits for no answer without a limit, and says since when there was none.
 
 const PAUSE = 2000; // ms between two looks, however many events come
-const SILENT = 5000; // ms between two looks where there is no stream
-const main = document.querySelector("main");
+const SILENT = 5000; // ms between two looks where there is no stream, or no answer
+const BEAT = 10; // s between two looks of a screen with a stream, whatever that says
+const LIMIT = 15000; // ms that an answer may take
+const MUTE = 60000; // ms after which a stream that says nothing is opened anew
+const STALLED = 120000; // ms in which nothing of a file has gone, after which it is given up
+const NOTES = "#session-ended, #no-answer"; // before what a page shows; an answer to a form has none
+const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform); // where Ctrl+K deletes in a field
+let main = document.querySelector("main");
 let looking = false;
 let again = false;
 let last = 0;
+let answered = Date.now(); // when what is shown was asked for
+let failing = 0; // since when no look was answered
 let isKept = false; // whether something older stays for the focus that is in it
 let told = document.querySelector("[data-told]")?.dataset.told;
 
@@ -34,16 +45,42 @@ async function look() {
   }
   looking = true;
   again = false;
-  try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
-    if (answer.type === "opaqueredirect") noteEnd();
-    if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
-  } catch {
-    // The gateway is away: the screen stays as it is, and the next look may find it again.
-  }
+  const began = Date.now();
+  const fresh = await ask();
+  if (fresh) swap(fresh);
   last = Date.now();
   looking = false;
-  if (again) soon();
+  noteSilence(began, fresh !== null);
+  if (failing) soon(SILENT);
+  else if (again) soon();
+}
+
+// The screen as it is now; undefined where it is refused, null where nobody answers: the next look may find the gateway again.
+async function ask() {
+  const wishes = { headers: { accept: "text/html" }, redirect: "manual", signal: AbortSignal.timeout(LIMIT) };
+  try {
+    const answer = await fetch(location.href, wishes);
+    if (answer.type === "opaqueredirect") noteEnd();
+    if (answer.ok) return new DOMParser().parseFromString(await answer.text(), "text/html");
+    return answer.status < 500 ? undefined : null;
+  } catch {
+    return null;
+  }
+}
+
+// Not at the first look that fails at once: a gateway that is started anew is away for a moment.
+function noteSilence(began, isAnswered) {
+  const note = document.getElementById("no-answer");
+  if (isAnswered) {
+    if (failing) reopen(); // what was said meanwhile was not heard
+    answered = began;
+    failing = 0;
+  } else failing ||= began;
+  const isLost = failing > 0 && Date.now() - failing >= SILENT;
+  if (!note || note.hidden !== isLost) return;
+  const shape = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  note.querySelector("time").textContent = new Date(answered).toLocaleTimeString(document.documentElement.lang, shape);
+  note.hidden = !isLost;
 }
 
 // Nobody is signed in any more: the screen leads to signing in now, and stays as it was.
@@ -94,16 +131,36 @@ function soon(pause = PAUSE) {
 
 let source = null;
 let clock = 0;
+let heard = 0; // when the stream was opened, or spoke last
 function start() {
   if (!main || isUnseen() || source || clock) return;
-  if (main.dataset.beat) clock = setInterval(() => soon(), 1000 * main.dataset.beat); // what no event tells of
-  if (!main.dataset.live) return;
-  source = new EventSource(main.dataset.live);
-  source.onmessage = () => soon();
-  for (const kind of ["job", "end", "overview"]) source.addEventListener(kind, () => soon());
+  const { live, beat } = main.dataset;
+  if (live || beat) every(1000 * (beat ?? BEAT)); // what no event tells of
+  if (!live) return;
+  source = new EventSource(live);
+  heard = Date.now();
+  for (const kind of ["message", "job", "end", "overview"]) source.addEventListener(kind, spoken);
   source.onerror = () => {
-    if (source?.readyState === EventSource.CLOSED && !clock) clock = setInterval(() => soon(SILENT), SILENT);
+    if (source?.readyState === EventSource.CLOSED) every(Math.min(SILENT, 1000 * (beat ?? BEAT)));
   };
+}
+
+function every(pause) {
+  clearInterval(clock);
+  clock = setInterval(() => {
+    if (source && Date.now() - heard > MUTE) reopen();
+    soon();
+  }, pause);
+}
+
+function spoken() {
+  heard = Date.now();
+  soon();
+}
+
+function reopen() {
+  stop();
+  start();
 }
 
 function stop() {
@@ -127,18 +184,17 @@ function left() {
   if (isKept) soon(0);
 }
 
+// Not by a letter or sign alone: whoever speaks to the computer in place of typing would press it unawares.
 function keys(event) {
-  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    const find = document.querySelector(".find input[name=find]");
-    if (find) {
-      event.preventDefault();
-      find.focus();
-    }
-  }
+  if (event.key?.toLowerCase() !== "k" || !(IS_MAC ? event.metaKey : event.ctrlKey) || event.altKey || event.shiftKey) return;
+  const find = document.querySelector(".find input[name=find]");
+  if (!find) return;
+  event.preventDefault();
+  find.focus();
 }
 
-// Forms that shall not be sent twice: <form data-once>. Filters that apply by themselves: <form data-apply>.
+// Forms that shall not be sent twice: <form data-once>. No form is sent by a change of a field: a date is one at each digit, an
+// arrow is one in a list, and whoever leaves a field has not asked for another page.
 // Forms that carry a file: <form data-upload> shows in its <progress> how much of it has gone, and which of its <p data-failed>
 // says why it did not arrive: no answer, a session that has ended, more than data-most bytes.
 function sent(event) {
@@ -169,21 +225,21 @@ async function upload(event) {
   if (await hasEnded()) return fails("ended"); // the gateway does not read the whole of a long file then, and no answer is heard
   tell(bar.getAttribute("aria-label"));
   const call = new XMLHttpRequest();
-  call.upload.onprogress = (sent) => (bar.value = sent.total ? sent.loaded / sent.total : 0);
+  let moved = Date.now();
+  const watch = setInterval(() => Date.now() - moved > STALLED && call.abort(), SILENT);
+  call.upload.onloadend = () => clearInterval(watch); // reading it may take the gateway longer
+  call.upload.onprogress = (sent) => {
+    moved = Date.now();
+    bar.value = sent.total ? sent.loaded / sent.total : 0;
+  };
   call.onload = () => {
     const fresh = new DOMParser().parseFromString(call.responseText, "text/html");
-    const next = fresh.querySelector("main");
-    if (!next) return call.onerror(); // not from here: a proxy's own page
-    const old = document.querySelector("main");
-    const isLost = form.contains(from) && (document.activeElement === document.body || old.contains(document.activeElement));
-    old.replaceWith(next);
-    document.title = fresh.title;
-    if (isLost) arrive(next);
-    if (call.responseURL === form.action) return;
-    history.pushState(null, "", call.responseURL);
+    if (!fresh.querySelector("main")) return call.onerror(); // not from here: a proxy's own page
+    if (call.responseURL !== form.action) history.pushState(null, "", call.responseURL);
     shown = address();
+    show(fresh, form.contains(from));
   };
-  call.onerror = async () => fails((await hasEnded()) ? "ended" : "failed");
+  call.onerror = call.onabort = async () => fails((await hasEnded()) ? "ended" : "failed");
   call.open("POST", form.action);
   call.setRequestHeader("accept", "text/html");
   call.send(new FormData(form));
@@ -191,10 +247,26 @@ async function upload(event) {
 
 async function hasEnded() {
   try {
-    return (await fetch(`${document.body.dataset.path}session`, { cache: "no-store" })).status === 401;
+    const wishes = { cache: "no-store", signal: AbortSignal.timeout(LIMIT) };
+    return (await fetch(`${document.body.dataset.path}session`, wishes)).status === 401;
   } catch {
     return false; // the gateway is away
   }
+}
+
+// A whole page in the place of this one, as if its address had been gone to; `wasInside`: the focus was in what goes.
+function show(fresh, wasInside) {
+  stop();
+  const inside = () => document.activeElement === document.body || main.contains(document.activeElement);
+  const isLost = (wasInside && inside()) || document.querySelector(".self").contains(document.activeElement);
+  for (const note of document.querySelectorAll(NOTES)) note.remove();
+  main.replaceWith(...fresh.querySelectorAll(`${NOTES}, main`));
+  document.querySelector(".self").replaceWith(fresh.querySelector(".self")); // it says where a choice of language leads back to
+  main = document.querySelector("main");
+  told = document.querySelector("[data-told]")?.dataset.told;
+  document.title = fresh.title;
+  if (isLost) arrive(main);
+  start();
 }
 
 // The focus was in what is gone: a keyboard and a screen reader begin where what came instead begins.
@@ -202,10 +274,6 @@ function arrive(next) {
   const place = next.querySelector("h1") ?? next;
   place.tabIndex = -1;
   place.focus();
-}
-
-function applied(event) {
-  event.target.closest("form[data-apply]")?.requestSubmit();
 }
 
 // <button data-copy="text">, <button data-print>: shown with a script only.
@@ -225,7 +293,6 @@ async function pressed(event) {
 document.documentElement.classList.add("with-script");
 document.addEventListener("keydown", keys);
 document.addEventListener("submit", sent);
-document.addEventListener("change", applied);
 document.addEventListener("click", pressed);
 document.addEventListener("visibilitychange", seen);
 document.addEventListener("focusout", left);
@@ -235,6 +302,8 @@ addEventListener("pageshow", (event) => event.persisted && start());
 
 function begin() {
   document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // narrow windows scroll them
+  const key = document.querySelector(".find kbd");
+  if (key && IS_MAC) key.textContent = "⌘K";
   if (keepZone()) look();
   start();
 }
