@@ -11,10 +11,10 @@ from sqlalchemy import Connection, text
 
 from shared.batches.claims import Claim
 from shared.jobs.records import LOCK_PLAN
-from shared.status import RowError
+from shared.status import JobError, RowError
 
 BY_DEADLINE = "upkeep"  # stands as the worker of the pages that a deadline has ended
-DEADLINE_PASSED = RowError.DEADLINE_PASSED.value  # of a row, and of its job
+DEADLINE_PASSED = RowError.DEADLINE_PASSED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def take_late(connection: Connection, job: LateJob, *, lease_seconds: float) -> 
     Rows that have their answer keep it. Where rows are open the job gets an error of its own, with which it ends by its
     answers. `connection` must be in a transaction.
     """
-    values = {"id": str(job.job_id), "code": DEADLINE_PASSED, "detail": job.detail}
+    values = {"id": str(job.job_id), "code": JobError.DEADLINE_PASSED.value, "detail": job.detail}
     # The plan first, as a cancel does: whoever writes pages holds its row, so that no page comes after this.
     connection.execute(LOCK_PLAN, values)
     connection.execute(_LOCK_BATCHES, values)
