@@ -1,4 +1,4 @@
-"""The states of a job and of a batch, each explained, with values ready for the wire."""
+"""The states of a job and of a batch, and what goes wrong with them, each explained, with values ready for the wire."""
 
 from enum import StrEnum
 
@@ -47,3 +47,14 @@ class RowError(StrEnum):
     ERASED = "erased"  # the client was erased; the row stays, and nothing of her
     INVALID_PROBABILITY = "invalid_probability"  # the model answered NaN, something outside 0…1, or 0 for each class
     INVALID_VALUE = "invalid_value"  # a regression answered NaN or something infinite
+
+
+class JobError(StrEnum):
+    """What became of a bulk job as a whole, as stored in `jobs.error_code`. After all but the last it has failed."""
+
+    TOO_MANY_ROWS = "too_many_rows"  # its selection has more rows than one job may have
+    SOURCE_UNAVAILABLE = "source_unavailable"  # its source could not be read at any attempt
+    PLANNING_FAILED = "planning_failed"  # something else went wrong at each attempt to find its rows
+    UPLOAD_REFUSED = "upload_refused"  # its file is no table, or values of it do not fit
+    UPLOAD_GONE = "upload_gone"  # its file was erased before its rows were read
+    DEADLINE_PASSED = "deadline_passed"  # it was not answered as a whole by then; what was answered stays

@@ -82,4 +82,4 @@ class UploadLook(Shape):
     key: list[str] = Field(description="The columns of the model's source that name a client.")
     features: list[str] = Field(description="The features that the file must have; empty where it has keys.")
     columns: list[TableColumn] = Field(default_factory=list)
-    problems: list[TableProblem]
+    problems: list[TableProblem] = Field(description="The first twenty at most: nobody counts on behind them.")

@@ -107,7 +107,9 @@ def bulk(
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="With --file: of a workbook with several.")] = None,
     separator: Annotated[str | None, typer.Option(help="With --file: of CSV, one character or tab.")] = None,
-    decimal: Annotated[str | None, typer.Option(help="With --file: the decimal mark in CSV, . or ,")] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="With --file: the decimal mark in CSV and in cells of text, . or ,")
+    ] = None,
     dates: Annotated[str | None, typer.Option(help="With --file: what comes first in 01/02/2026, dmy or mdy.")] = None,
     encoding: Annotated[str | None, typer.Option(help="With --file: of CSV, such as cp1252.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="All clients.")] = False,

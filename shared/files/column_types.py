@@ -158,7 +158,7 @@ def _moment(text: str, dress: Dress) -> str:
             hint = _short_year_hint(text, "timestamp")
             wanted = _no_such_day(text, dress) or f"is no moment such as 2024-12-31 23:59:59{hint}"
             said = f"{text[:80]!r} {wanted}"
-            raise Misfit(Sentence(said, "not_a_time", value=text[:80], example="2024-12-31 23:59:59"))
+            raise Misfit(Sentence(said, "not_a_date", value=text[:80], example="2024-12-31 23:59:59"))
         return day
     return found[0]
 

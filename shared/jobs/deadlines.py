@@ -11,9 +11,10 @@ from sqlalchemy import Connection, text
 
 from shared.batches.claims import Claim
 from shared.jobs.records import LOCK_PLAN
-from shared.status import RowError
+from shared.status import JobError, RowError
 
-DEADLINE_PASSED = RowError.DEADLINE_PASSED.value  # of a row, and of its job
+BY_DEADLINE = "upkeep"  # stands as the worker of the pages that a deadline has ended
+DEADLINE_PASSED = RowError.DEADLINE_PASSED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,18 @@ def late_jobs(connection: Connection, now: datetime) -> list[LateJob]:
     return [LateJob(row.id, row.deadline) for row in connection.execute(_LATE, {"now": now})]
 
 
-def take_late(connection: Connection, job: LateJob, *, worker: str, lease_seconds: float) -> list[tuple[int, int]]:
+def take_late(connection: Connection, job: LateJob, *, lease_seconds: float) -> list[tuple[int, int]]:
     """Stop the plan of a job, and claim all its open batches, also those that workers hold. Batch ids with fences.
 
     Rows that have their answer keep it. Where rows are open the job gets an error of its own, with which it ends by its
     answers. `connection` must be in a transaction.
     """
-    values = {"id": str(job.job_id), "code": DEADLINE_PASSED, "detail": job.detail}
+    values = {"id": str(job.job_id), "code": JobError.DEADLINE_PASSED.value, "detail": job.detail}
     # The plan first, as a cancel does: whoever writes pages holds its row, so that no page comes after this.
     connection.execute(LOCK_PLAN, values)
     connection.execute(_LOCK_BATCHES, values)
     has_plan = connection.execute(_END_PLAN, values).rowcount > 0
-    taken = connection.execute(_TAKE, {**values, "worker": worker, "lease": lease_seconds}).all()
+    taken = connection.execute(_TAKE, {**values, "worker": BY_DEADLINE, "lease": lease_seconds}).all()
     if taken or has_plan:
         connection.execute(_NOTE, values)
     if not taken:

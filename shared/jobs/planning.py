@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -19,18 +18,8 @@ from shared.jobs.accepting.key_pages import COPY_PAGES, KeyPage, page_line
 from shared.jobs.records import stop_bulk
 from shared.postgres.copy_in import copy_in
 from shared.postgres.engine import autocommit, transaction
-from shared.status import Queue
+from shared.status import JobError, Queue
 from shared.uploads.table_order import TableOrder
-
-
-class JobError(StrEnum):
-    """Why a whole job failed, as stored in `jobs.error_code`."""
-
-    TOO_MANY_ROWS = "too_many_rows"  # its selection has more rows than one job may have
-    SOURCE_UNAVAILABLE = "source_unavailable"  # its source could not be read at any attempt
-    PLANNING_FAILED = "planning_failed"  # something else went wrong at each attempt to find its rows
-    UPLOAD_REFUSED = "upload_refused"  # its file is no table, or values of it do not fit
-    UPLOAD_GONE = "upload_gone"  # its file was erased before its rows were read
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from shared.jobs.deadlines import BY_DEADLINE
 from shared.jobs.error_counts import ErrorGroup, read_errors
 from shared.jobs.given import ROWS_WERE_WRITTEN
 from shared.jobs.results import read_shape
@@ -98,7 +99,7 @@ class Summary:
     tried_again: int
     strip: Sequence[Part]
     workers: Sequence[WorkerShare]
-    rows_per_second: float | None  # in the last ten seconds; of a job that has ended, on the whole
+    rows_per_second: float | None  # in the last ten seconds; of a job that has ended, while a worker had a batch of it
     brought_features: bool  # whether its rows came with their features, so that nothing can be mended in a source
 
 
@@ -112,6 +113,7 @@ def read_summary(connection: Connection, job_id: UUID) -> Summary:
         "first": first,
         "most": ANSWER_PAGES,
         "cells": STRIP_CELLS,
+        "nobody": BY_DEADLINE,
     }
     spread = _read_spread(connection, shape.task, shape.classes, values)
     errors, errors_are_whole = read_errors(connection, job_id, first)
@@ -233,20 +235,28 @@ SELECT worker, count(*) AS batches, CAST(sum(succeeded + failed) AS bigint) AS r
        CAST(extract(epoch FROM sum(created_at - claimed_at)) AS double precision) AS seconds,
        min(claimed_at) AS first_at, max(created_at) AS last_at
 FROM predictq.batch_outputs
-WHERE job_id = :id AND batch_id >= :first AND succeeded + failed > 0 AND worker IS NOT NULL
+WHERE job_id = :id AND batch_id >= :first AND succeeded + failed > 0 AND worker <> :nobody
     AND claimed_at IS NOT NULL
 GROUP BY worker ORDER BY batches DESC, worker LIMIT 50
 """)
+# Rows that workers answered. Of a job that has ended, over the time for which at least one of its batches was in hand:
+# pauses and the wait for other jobs are no part of it. A batch that was tried again does not say since when it was.
 _RATE = text("""
 SELECT CASE
-    WHEN j.finished_at > j.started_at
-        THEN (j.succeeded + j.failed) / extract(epoch FROM j.finished_at - j.started_at)
     WHEN j.finished_at IS NULL THEN (
         SELECT sum(o.succeeded + o.failed)
                / greatest(0.5, extract(epoch FROM clock_timestamp() - greatest(min(o.claimed_at),
                                                                               clock_timestamp() - interval '10 s')))
         FROM predictq.batch_outputs o
-        WHERE o.job_id = :id AND o.batch_id >= :first AND o.created_at > clock_timestamp() - interval '10 s')
+        WHERE o.job_id = :id AND o.batch_id >= :first AND o.created_at > clock_timestamp() - interval '10 s'
+            AND o.worker <> :nobody)
+    ELSE (
+        SELECT done.rows / nullif((SELECT sum(extract(epoch FROM upper(span) - lower(span)))
+                                   FROM unnest(done.spans) AS span), 0)
+        FROM (SELECT sum(o.succeeded + o.failed) AS rows, range_agg(tstzrange(o.claimed_at, o.created_at)) AS spans
+              FROM predictq.batch_outputs o
+              WHERE o.job_id = :id AND o.batch_id >= :first AND o.worker <> :nobody AND o.attempts = 1
+                  AND o.claimed_at < o.created_at) done)
     END::double precision
 FROM predictq.jobs j WHERE j.id = :id
 """)

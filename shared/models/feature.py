@@ -259,7 +259,7 @@ def _datetime_detail(spec: FeatureSpec, value: object) -> str | None:
     has_zone = spec.dtype.endswith("UTC]")
     example = "2026-11-26T14:30:00Z" if has_zone else "2026-11-26T14:30:00"
     text = f"{shown(spec.name)} must be a time as ISO 8601 writes it, such as {example}"
-    wanted = Sentence(text, "not_a_time", name=spec.name, example=example)
+    wanted = Sentence(text, "not_a_time" if has_zone else "not_a_date", name=spec.name, example=example)
     if isinstance(value, datetime):
         return None
     if not isinstance(value, str):

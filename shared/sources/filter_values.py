@@ -107,7 +107,9 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
             found = None
         if found is None or (found.tzinfo is not None) != has_zone:
             wanted = f"with its time zone, such as {example}" if has_zone else f"such as {example} or {_DAY}"
-            raise Unfit(Sentence(f"must be a time {wanted}", "not_a_time", example=example))
+            raise Unfit(
+                Sentence(f"must be a time {wanted}", "not_a_time" if has_zone else "not_a_date", example=example)
+            )
         return found.isoformat(sep=" ")
 
     return text

@@ -110,8 +110,8 @@ def _moment(spec: FeatureSpec, cell: Any) -> str:
     if isinstance(cell, date) and not isinstance(cell, datetime):
         cell = datetime.combine(cell, datetime.min.time())
     if not isinstance(cell, datetime) or (cell.tzinfo is not None) != has_zone or getattr(cell, "nanosecond", None):
-        zone = "with its time zone" if has_zone else "without a time zone"
-        raise ValueRefused(spec, f"a date and time {zone}, to the microsecond at most", cell)
+        wanted = "a date and time with its time zone" if has_zone else "a date, or a date and time without a time zone"
+        raise ValueRefused(spec, f"{wanted}, to the microsecond at most", cell)
     return cell.isoformat()
 
 

@@ -37,13 +37,20 @@ _NOT_OF_NUMBERS = str.maketrans("", "", "0123456789+-.eE")
 _LONGEST_SHOWN = 40
 
 
-REASONS = {
+_REASONS = {
     FeatureKind.INTEGER: "not_whole",
     FeatureKind.NUMBER: "not_number",
     FeatureKind.BOOLEAN: "not_boolean",
     FeatureKind.CATEGORY: "not_text",
     FeatureKind.DATETIME: "not_a_time",
 }
+
+
+def reason_of(spec: FeatureSpec) -> str:
+    """Why a value is none of a feature, for programs."""
+    return (
+        "not_a_date" if spec.kind is FeatureKind.DATETIME and not spec.dtype.endswith("UTC]") else _REASONS[spec.kind]
+    )
 
 
 class ValueRefused(Exception):
@@ -53,7 +60,7 @@ class ValueRefused(Exception):
         super().__init__(wanted)
         got = str(value)[:_LONGEST_SHOWN]
         text = f"{shown(spec.name)} must be {wanted}; got {got!r}"
-        self.detail = Sentence(text, REASONS[spec.kind], name=spec.name, value=got)
+        self.detail = Sentence(text, reason_of(spec), name=spec.name, value=got)
 
 
 def value_of_text(spec: FeatureSpec, text: str) -> Any:

@@ -49,6 +49,7 @@ def environment(code: str) -> Environment:
         "progress_bar": bars.progress_bar,
         "state_of": statuses.state_of,
         "meaning_of": codes.meaning_of,
+        "meaning_of_job": codes.meaning_of_job,
         "shown_client": values.shown_client,
         "filter_words": conditions.filter_words,
         "shown_label": values.shown_label,

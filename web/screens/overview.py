@@ -18,6 +18,7 @@ from web.screens.first_steps import first_steps
 from web.screens.health import read_health
 from web.screens.last_hour import LastHour, read_last_hour
 from web.words.concerns import say_concern
+from web.words.statuses import is_held
 
 routes = ScreenRoutes()
 
@@ -65,7 +66,11 @@ async def show_overview(screen: Screen, wish: PauseWish) -> Response:
         wish=wish,
         now=datetime.now(UTC).isoformat(),
         jobs=jobs.shown,
-        counts=jobs.counts,
+        counts={status: _count(len(found)) for status, found in jobs.by_status.items()},
+        held_counts={
+            status: _count(sum(is_held(job, held) for job in found)) if held else "0"
+            for status, found in jobs.by_status.items()
+        },
         per_minute=None if samples is None else hour.now,
         per_second=None if rate is None else round(rate),
         waiting=sum(queue["waiting_rows"] for queue in queues.values()),
@@ -85,21 +90,26 @@ async def show_overview(screen: Screen, wish: PauseWish) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _Jobs:
-    """What is shown of jobs: bulk ones, open ones first, and how many there are in some states."""
+    """What is shown of jobs: bulk ones, open ones first, and those of some states, to be counted."""
 
     shown: list[dict[str, Any]]
-    counts: dict[str, str]  # by state; "50+" where there are more than are counted; none where jobs may not be seen
+    by_status: dict[str, list[dict[str, Any]]]  # the newest of some states; nothing where jobs may not be seen
+
+
+def _count(jobs: int) -> str:
+    """How many there are; "50+" where there are more than were read."""
+    return f"{_COUNTED}+" if jobs > _COUNTED else str(jobs)
 
 
 async def _jobs(screen: Screen) -> _Jobs:
     """One list after the other: a key may ask for so many at a time, and somebody may have many screens open."""
-    counts: dict[str, str] = {}
+    by_status: dict[str, list[dict[str, Any]]] = {}
     shown: list[dict[str, Any]] = []
     if not screen.signed_in.may("read"):
-        return _Jobs(shown, counts)
+        return _Jobs(shown, by_status)
     for status in _STATES:
         found = (await screen.api.get("/v1/jobs", status=status, limit=_COUNTED + 1))["jobs"]
-        counts[status] = f"{_COUNTED}+" if len(found) > _COUNTED else str(len(found))
+        by_status[status] = found
         bulk = [job for job in found if job["kind"] == "bulk"]
         if len(found) > _COUNTED and len(bulk) < _JOBS and status != "failed":  # many single ones hide them
             bulk = (await screen.api.get("/v1/jobs", kind="bulk", status=status, limit=_JOBS))["jobs"]
@@ -108,7 +118,7 @@ async def _jobs(screen: Screen) -> _Jobs:
         known = {job["id"] for job in shown}
         newest = (await screen.api.get("/v1/jobs", kind="bulk", limit=_JOBS))["jobs"]
         shown += [job for job in newest if job["id"] not in known]
-    return _Jobs(shown[:_JOBS], counts)
+    return _Jobs(shown[:_JOBS], by_status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _REASONS = {
     "not_text": N_("%(name)s must be a text"),
     "not_of_list": N_("%(name)s must be one of: %(values)s"),
     "not_a_time": N_("%(name)s must be a date and a time"),
+    "not_a_date": N_("%(name)s must be a date, with a time of day or without"),
     "not_a_day": N_("%(name)s must be a day that exists, such as 2025-01-31"),
     "not_a_uuid": N_("%(name)s must be a UUID"),
     "too_low": N_("%(name)s must be at least %(minimum)s"),
@@ -52,6 +53,12 @@ _REASONS = {
     "other_decimal_mark": N_("%(name)s: “%(value)s” has another decimal mark than the values before: correct it"),
     "open_decimal_mark": N_("%(name)s: “%(value)s” may be a fraction or thousands: choose the decimal mark"),
     "open_day_order": N_("%(name)s: every value can be read day first and month first: choose which it is"),
+    "text_for_number": N_(
+        "%(name)s: the cell is the text “%(value)s”: choose the decimal mark, or make it a number in the file"
+    ),
+    "text_for_date": N_(
+        "%(name)s: the cell is the text “%(value)s”: choose how dates are written, or make it a date in the file"
+    ),
     "no_feature_columns": N_("the file lacks columns for features of the model: %(names)s; it has: %(has)s"),
     "no_such_column": N_("the file has no column “%(name)s” for %(wanted)s; it has: %(has)s"),
     "no_key_column": N_("no column is called %(name)s; the file has: %(has)s"),
@@ -99,7 +106,7 @@ _REASONS = {
 _RANGED = ("not_whole", "not_number")
 _VALUED = (
     *_RANGED,
-    *("not_boolean", "not_text", "not_of_list", "not_a_time", "not_a_day", "too_low", "too_high"),
+    *("not_boolean", "not_text", "not_of_list", "not_a_time", "not_a_date", "not_a_day", "too_low", "too_high"),
 )
 
 

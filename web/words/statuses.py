@@ -43,13 +43,18 @@ STATES = {
 def state_of(job: Mapping[str, Any], pauses: Sequence[Mapping[str, Any]] = ()) -> State:
     """How a job of the API stands; one that `pauses` hold back neither runs nor waits for its turn."""
     counts = job["request_counts"]
-    if job["status"] in ("queued", "running") and any(_holds(pause, job) for pause in pauses):
+    if is_held(job, pauses):
         return _PAUSED
     if job["status"] == "running" and counts["total"] is None:
         return _COUNTING
     if job["status"] == "succeeded" and counts["failed"]:
         return replace(_PARTLY, errors=counts["failed"])
     return STATES[job["status"]]
+
+
+def is_held(job: Mapping[str, Any], pauses: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a job of the API is open, and one of `pauses` holds it back."""
+    return job["status"] in ("queued", "running") and any(_holds(pause, job) for pause in pauses)
 
 
 def _holds(pause: Mapping[str, Any], job: Mapping[str, Any]) -> bool:

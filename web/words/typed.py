@@ -7,7 +7,7 @@ as it was typed, so that the API says what is wrong with it.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
@@ -57,15 +57,24 @@ def column_value_typed(language: Language, kind: str, text: str) -> str:
     if kind != "timestamptz" or found == text:
         return found
     try:
-        return datetime.fromisoformat(found).replace(tzinfo=language.zone).isoformat()
-    except ValueError:  # 25:00
+        return moment_typed(datetime.fromisoformat(found).replace(tzinfo=language.zone))
+    except (ValueError, OverflowError):  # 25:00; a moment of the year 1 that UTC does not have
         return text
+
+
+def moment_typed(moment: datetime) -> str:
+    """A moment with its zone, as the API takes it: in UTC where the zone was seconds from it, as most were before 1911.
+
+    Raises OverflowError where it lies in no year from 1 to 9999 of UTC.
+    """
+    offset = moment.utcoffset() or timedelta()
+    return (moment.astimezone(UTC) if offset % timedelta(minutes=1) else moment).isoformat()
 
 
 def start_of(day: str, zone: tzinfo, *, later: int = 0) -> str | None:
     """When the day begins, or one so many days later, as the API takes it; None where the text is no such day."""
     try:
         found = datetime.strptime(day, "%Y-%m-%d").date() + timedelta(days=later)  # noqa: DTZ007 - a day, no moment
-        return datetime.combine(found, time(), zone).isoformat()
+        return moment_typed(datetime.combine(found, time(), zone))
     except (ValueError, OverflowError):
         return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.errors import FilterRefused, PredictqError
-from shared.jobs.planning import JobError
 from shared.postgres.outages import LOCKED, driver_error, is_outage, reason
+from shared.status import JobError
 from worker.sources.failures import SourceAway, advice
 from worker.temporary_room import NoTemporaryRoom
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from shared.batches.claims import Claim
 from shared.config import Settings
-from shared.jobs.planning import JobError, PlannedPage, Selection, end_plan, read_room, write_pages
+from shared.jobs.planning import PlannedPage, Selection, end_plan, read_room, write_pages
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
 from shared.models.registry import get_version
@@ -19,6 +19,7 @@ from shared.postgres.engine import autocommit
 from shared.sources.description import rows_of_a_page
 from shared.sources.feature_sql import values_in_json
 from shared.sources.source import Source, get_source
+from shared.status import JobError
 from shared.uploads.table_order import TableOrder
 from worker.planning.doorbell import Doorbell
 from worker.planning.failures import PlanFailed, PlanGivenBack, TooManyRows

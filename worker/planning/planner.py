@@ -5,10 +5,10 @@ from __future__ import annotations
 from shared.batches.claims import Claim, claim, record_failure
 from shared.batches.unloadable import waiting_requirements
 from shared.errors import DatabaseUnavailable, FenceLost
-from shared.jobs.planning import JobError, Selection, fail_job, give_back_plan, read_selection
+from shared.jobs.planning import Selection, fail_job, give_back_plan, read_selection
 from shared.logging import get_logger
 from shared.messaging.messages import Notice
-from shared.status import Queue
+from shared.status import JobError, Queue
 from worker.planning.failures import (
     PlanFailed,
     PlanGivenBack,

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from io import BufferedReader
 from typing import Any, cast
 
-from shared.jobs.planning import JobError, PlannedPage
+from shared.jobs.planning import PlannedPage
+from shared.status import JobError
 from shared.told_errors import words_of
 from shared.uploads.table_order import TableOrder
 from worker.child_directory import child_directory

@@ -16,7 +16,6 @@ from worker.scoring.key_hashes import KeyHashes, found_by
 from worker.sources.key_columns import keys_of, named
 from worker.upkeep.duty import Clock
 
-_WORKER = "upkeep"
 _LEASE_SECONDS = 300.0  # far longer than ten million rows take; after it workers may have what is left
 _BATCHES_AT_ONCE = 10
 
@@ -42,7 +41,7 @@ class Deadlines:
 
 def _end(engine: Engine, job: LateJob, hashes: KeyHashes) -> int:
     """Returns how many rows were open. What a cancel has ended meanwhile is none of them."""
-    taken = insist_on(engine, partial(take_late, job=job, worker=_WORKER, lease_seconds=_LEASE_SECONDS))
+    taken = insist_on(engine, partial(take_late, job=job, lease_seconds=_LEASE_SECONDS))
     rows = 0
     for start in range(0, len(taken), _BATCHES_AT_ONCE):
         with autocommit(engine) as connection:

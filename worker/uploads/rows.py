@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any
 
 from model.files.arrow_table import ArrowTable
-from shared.files import moments
 from shared.files.column_types import Dress, Misfit, read_value
 from shared.files.csv_table import CsvTable
 from shared.files.flag_words import SHOWN
@@ -22,19 +21,13 @@ from shared.models.signature import Signature
 from shared.sentences import Sentence, retold, sentence_of, without_value
 from shared.uploads.cell_values import key_text, value_of_cell
 from shared.uploads.csv_keys import TEXTS, bare_cell
-from shared.uploads.feature_values import REASONS, ValueRefused, value_of_text
+from shared.uploads.feature_values import ValueRefused, reason_of, value_of_text
 from shared.uploads.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
 from shared.uploads.refusals import MOST_FAULTS, LineFault, UploadRefused
 from worker.uploads.matching import MatchedColumns
 from worker.uploads.opening import OpenedFile
+from worker.uploads.text_cells import ORDERS, column_type, value_of_text_cell
 
-_TYPES = {
-    FeatureKind.INTEGER: "bigint",
-    FeatureKind.NUMBER: "double precision",
-    FeatureKind.BOOLEAN: "boolean",
-    FeatureKind.CATEGORY: "text",
-}
-_ORDERS = {"dmy": moments.DAY_FIRST, "mdy": moments.MONTH_FIRST}
 _OF_TYPES = re.compile(r", or keep (the column|it) as text: --types '.*?'|; correct them, or keep it as text.*")
 _OF_COLUMN = re.compile(r"[:;] --types COLUMN=.*")  # an upload's columns have the types that the model wants
 _OF_DAYS = re.compile(r"--types '.*?=\w+:(dmy|mdy)'")
@@ -147,6 +140,9 @@ class TableRows:
 
     def _key_text(self, name: str, part: KeyColumn, cell: Any) -> str:
         column = self.written.get(name)
+        order = ORDERS.get(self.dates or "")
+        if column is None and order and part.type == "date" and isinstance(cell, str):
+            return read_value(cell, "date", Dress(order=order))
         if column is None:
             return key_text(cell, keeps_blanks=part.type in TEXTS)
         if part.type == "date":  # days alone have a spelling of their own in each country
@@ -156,7 +152,8 @@ class TableRows:
     def _value(self, spec: FeatureSpec, cell: Any) -> Any:
         column = self.written.get(self.columns.features[spec.name])
         if column is None:
-            return value_of_cell(spec, cell)
+            is_text = isinstance(cell, str)
+            return value_of_text_cell(spec, cell, self.decimal, self.dates) if is_text else value_of_cell(spec, cell)
         return value_of_text(spec, read_value(cell, column.type, column.dress))
 
     def _of_day(self, error: Misfit) -> str:
@@ -166,14 +163,14 @@ class TableRows:
 
     def _words(self, spec: FeatureSpec, error: Exception) -> str:
         if not self.tells_values:
-            return Sentence(f"{shown(spec.name)} must be {_WANTED[spec.kind]}", REASONS[spec.kind], name=spec.name)
+            return Sentence(f"{shown(spec.name)} must be {_WANTED[spec.kind]}", reason_of(spec), name=spec.name)
         if isinstance(error, ValueRefused):
             return error.detail
         words = in_fields(_OF_COLUMN.sub("", str(error)))
         return retold(sentence_of(error), f"{shown(spec.name)}: {words}", name=spec.name)
 
     def _see(self, table: CsvTable) -> dict[str, Column]:
-        kinds = {self.columns.features[spec.name]: _type(spec) for spec in (self.signature or _NOTHING).features}
+        kinds = {self.columns.features[spec.name]: column_type(spec) for spec in (self.signature or _NOTHING).features}
         for name, column in zip(self.columns.key or (), self.form.columns, strict=False):
             kinds.setdefault(name, "date" if column.type == "date" else "text")
         ignored = {name: "text" for name in table.names if name not in self._wanted}
@@ -197,20 +194,13 @@ class TableRows:
 
     def _said_of(self, name: str, kind: str) -> Dress | None:
         """How the caller says that the days of a column are written; None of a column that has none."""
-        order = _ORDERS.get(self.dates or "")
+        order = ORDERS.get(self.dates or "")
         of_key = dict(zip(self.columns.key or (), self.form.columns, strict=False))
         has_days = kind.startswith("timestamp") or (name in of_key and of_key[name].type == "date")
         return Dress(order=order) if order and has_days else None
 
 
 _NOTHING = Signature(())
-
-
-def _type(spec: FeatureSpec) -> str:
-    """As what a column of a CSV file is read for a feature."""
-    if spec.kind is FeatureKind.DATETIME:
-        return "timestamptz" if spec.dtype.endswith("UTC]") else "timestamp"
-    return _TYPES[spec.kind]
 
 
 def faults_of(refused: TableRefused, *, tells_values: bool = True) -> list[LineFault]:

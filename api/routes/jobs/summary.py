@@ -111,7 +111,10 @@ class JobSummary(Shape):
     tried_again: int
     strip: list[BatchPart] = Field(description="All batches in order, in 80 parts at most.")
     workers: list[WorkerPart]
-    rows_per_second: float | None
+    rows_per_second: float | None = Field(
+        description="Of workers: in the last ten seconds; of a job that has ended, over the time in which they had "
+        "batches of it. `null` where that cannot be said, as of one that no worker scored a row of."
+    )
     brought_features: bool = Field(description="Whether its rows came with their features: no source can be mended.")
     seconds_left: float | None
     at: datetime

@@ -131,7 +131,8 @@ def test_the_overview_shows_open_bulk_jobs_first_and_counts(gateway: Gateway, re
     page = wait_until(
         lambda: said if "bulk jobs 4 · paused" in (said := gateway.get("/").text) else "", what="the queue"
     )
-    assert "7 waiting" in page
+    assert "7 waiting (4 paused)</a>" in page
+    assert "0 running</a>" in page
     assert all(str(one) in page for one in (job, *ended))
     assert "month end" in gateway.get(f"/jobs/{job}").text
     assert "<strong>bulk jobs</strong> · Paused since" in gateway.get("/jobs").text

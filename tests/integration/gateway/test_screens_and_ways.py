@@ -73,6 +73,28 @@ def test_a_link_that_signs_in_is_not_followed_by_a_choice_of_theme(gateway: Gate
         assert set(_BACK.findall(page)) == {"/sign-in?next=%2Fjobs"}
 
 
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        ("since=rubbish", {"since": "This is no day."}),
+        ("until=2026-02-31", {"until": "This is no day."}),
+        ("since=2026-02-02&until=2026-02-01", {"until": "This day is before the first one."}),
+        ("since=1900-01-01&until=1910-12-31", {}),
+    ],
+)
+def test_a_wrong_day_is_told_at_its_field_and_an_old_one_is_taken(
+    gateway: Gateway, engine: Engine, days: str, words: dict[str, str]
+) -> None:
+    """In the list of jobs and in the audit log; with a reader in Paris, whose clocks went by 9 min 21 s until 1911."""
+    with browser_of(gateway, new_key(engine, "root", is_admin=True)) as browser:
+        browser.cookies.set("predictq_zone", "Europe%2FParis")
+        for path in ("/jobs", "/audit"):
+            page = browser.get(f"{path}?{days}")
+            assert page.status_code == (422 if words else 200), path
+            assert dict(re.findall(r'role="alert" id="wrong-(\w+)">([^<]*)<', page.text)) == words, path
+            assert ("Nothing was looked for" in page.text) == bool(words), path
+
+
 @pytest.mark.parametrize("act", ["cancel", "repeat", "retry"])
 def test_no_act_is_on_all_jobs_unless_the_address_says_all(gateway: Gateway, engine: Engine, act: str) -> None:
     """Neither without a filter nor with a part of one that nobody understands; the list's own button says it."""

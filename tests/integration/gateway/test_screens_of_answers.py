@@ -16,9 +16,10 @@ from shared.config import Settings
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
-from tests.integration.jobs.jobs_support import take
+from tests.integration.jobs.jobs_support import answer, take
 from tests.roles import as_worker
 from tests.support import OWNER, add_clients, add_model, bulk_job
+from web.screens.jobs import one_job
 from worker.scoring.key_hashes import KeyHashes
 
 CLIENT = 2
@@ -74,3 +75,17 @@ def test_answers_of_any_size_are_shown(gateway: Gateway, engine: Engine, languag
         assert answered.status_code == 200, path
         shown += answered.text
     assert re.search(r"0{20}", shown) is None
+
+
+@pytest.mark.parametrize("has_summary", [True, False])
+def test_the_columns_of_results_are_those_of_the_models_task(
+    gateway: Gateway, engine: Engine, monkeypatch: pytest.MonkeyPatch, has_summary: bool
+) -> None:
+    """Where every row of a regression has failed, and where the job's summary takes too long, too."""
+    if not has_summary:
+        monkeypatch.setattr(one_job, "_SUMMARY_SECONDS", 0)
+    add_model(engine, LinearRegression().fit(np.zeros((2, 4)), np.zeros(2)))
+    job = accept_keys(engine, bulk_job(engine), ListedIds([CLIENT, CLIENT]), 2).job_id
+    answer(engine, take(engine), errors=2)
+    table = gateway.get(f"/jobs/{job}").text.partition('<table class="results">')[2]
+    assert re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', table) == ["Request", "Client", "Value", "Error"]

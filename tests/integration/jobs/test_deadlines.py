@@ -18,6 +18,7 @@ from shared.jobs.accepting.bulk import accept_keys, accept_selection
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.deadlines import late_jobs, read_taken, take_late
 from shared.jobs.records import JobRecord
+from shared.jobs.summary import read_summary
 from shared.postgres.engine import autocommit, transaction
 from shared.sources.source import read_source
 from shared.status import JobStatus, Queue
@@ -158,7 +159,7 @@ def test_what_a_cancel_takes_on_the_way_is_cancelled(ready: Engine) -> None:
     job_id = submit(ready, 10)
     with transaction(ready) as connection:
         (late,) = late_jobs(connection, database_clock(ready)() + 2 * SOON)
-        taken = take_late(connection, late, worker="upkeep", lease_seconds=60)
+        taken = take_late(connection, late, lease_seconds=60)
     assert cancel(ready, job_id).status is JobStatus.CANCELLED
     with autocommit(ready) as connection:
         assert read_taken(connection, taken) == []
@@ -169,7 +170,7 @@ def test_a_run_that_was_killed_is_done_again(ready: Engine) -> None:
     job_id = submit(ready, 20)
     with transaction(ready) as connection:
         (late,) = late_jobs(connection, database_clock(ready)() + 2 * SOON)
-        take_late(connection, late, worker="upkeep", lease_seconds=60)
+        take_late(connection, late, lease_seconds=60)
     run_late(ready)
     assert_ended(ready, job_id, JobStatus.FAILED, succeeded=0, failed=20)
 
@@ -183,3 +184,14 @@ def test_a_client_is_found_in_such_a_page(ready: Engine, rows: int) -> None:
         source = read_source(connection, "clients")
         (wanted,) = KeyHashes(as_worker(ready))(np.array([3], np.int64), source.id).tolist()
         assert len(hashed_pages(connection, wanted)) == 1
+
+
+def test_what_a_deadline_ended_is_no_workers_doing(ready: Engine) -> None:
+    """Neither in the rate of the job nor among the shares of its workers, even where a worker held the batch."""
+    job_id = submit(ready, 10)
+    take(ready)
+    run_late(ready)
+    with autocommit(ready) as connection:
+        found = read_summary(connection, job_id)
+    assert job_of(ready, job_id).failed == 10
+    assert (found.rows_per_second, found.workers) == (None, [])

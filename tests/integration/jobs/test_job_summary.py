@@ -102,6 +102,35 @@ def test_answers_errors_and_batches_add_up(gateway: Gateway, engine: Engine) -> 
     assert ended.rows_per_second > 0
 
 
+@pytest.mark.parametrize(
+    ("spans", "rate"),
+    [
+        ([(0, 2), (1800, 1801)], 2.0),  # paused for half an hour
+        ([(0, 2), (1, 3)], 2.0),  # two workers
+        ([(0, 2), (0, 2)], 3.0),
+        ([(0, 0), (0, 0)], None),
+    ],
+)
+def test_the_rate_of_an_ended_job_is_that_of_its_workers(
+    gateway: Gateway, engine: Engine, spans: list[tuple[int, int]], rate: float | None
+) -> None:
+    """Rows over the time for which one of its batches was in hand, whatever the job waited for in between."""
+    job_id = bulk(engine, rows=6)
+    finish_with(engine, 0.1, 0.2, 0.3)
+    finish_with(engine, 0.1, None, 0.3, codes={1: ("model_failed", "it failed")})
+    move = text(
+        "UPDATE predictq.batch_outputs SET claimed_at = accepted + make_interval(secs => :begun), "
+        "created_at = accepted + make_interval(secs => :ended) "
+        "FROM (SELECT created_at AS accepted FROM predictq.jobs WHERE id = :job) j WHERE batch_id = ("
+        "SELECT batch_id FROM predictq.batch_outputs WHERE job_id = :job ORDER BY batch_id LIMIT 1 OFFSET :number)"
+    )
+    with autocommit(engine) as connection:
+        connection.execute(text("ALTER TABLE predictq.batch_outputs_0 DISABLE TRIGGER USER"))  # pages never change
+        for number, (begun, ended) in enumerate(spans):
+            connection.execute(move, {"job": job_id, "number": number, "begun": begun, "ended": ended})
+    assert summary_of(engine, job_id).rows_per_second == rate
+
+
 def test_a_job_that_brought_its_features_says_so(gateway: Gateway, engine: Engine) -> None:
     """What is wrong with them is mended in the file: nobody is sent to a source."""
     row = '{"age": 41, "monthly_income": 1, "department": "Sales", "over_time": true}'

@@ -13,10 +13,10 @@ from sqlalchemy import Engine, text
 from shared.access.api_keys import create_key
 from shared.config import Settings
 from shared.errors import FenceLost
-from shared.jobs.planning import JobError, PlannedPage, end_plan, fail_job, give_back_plan, read_selection, write_pages
+from shared.jobs.planning import PlannedPage, end_plan, fail_job, give_back_plan, read_selection, write_pages
 from shared.messaging.messages import make_redis, publish_work
 from shared.postgres.engine import autocommit, transaction
-from shared.status import JobStatus, Queue
+from shared.status import JobError, JobStatus, Queue
 from tests.integration.gateway.api_support import new_key, running_gateway
 from tests.integration.jobs.jobs_support import answer, cancel, take
 from tests.integration.jobs.planning_support import (

@@ -8,10 +8,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import openpyxl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -22,6 +24,8 @@ from shared.sources.keys import KeyColumn, KeyForm
 from shared.uploads.refusals import UploadRefused
 from shared.uploads.table_order import TableOrder
 from tests.support import ROOT
+from web.words.api_refusals import told_flaw
+from web.words.language import choose_language
 from worker.closed.message import write_message
 from worker.uploads import lines, look, opener
 from worker.uploads.context import UploadContext
@@ -206,3 +210,53 @@ def test_a_letter_of_windows_at_the_very_end_is_read(tmp_path: Path, end: str) -
     """Half a letter of UTF-8 is none."""
     rows = lines.table_rows(context(tmp_path, f"no\nJosé{end}".encode("cp1252"), TEXT_KEY, None), tells_values=False)
     assert [row.key and row.key.canonical for row in rows] == ["José"]
+
+
+_TYPED_AS_TEXT = Signature(
+    (
+        FeatureSpec("income", FeatureKind.NUMBER),
+        FeatureSpec("age", FeatureKind.INTEGER),
+        FeatureSpec("born", FeatureKind.DATETIME, dtype="datetime64[us]"),
+    )
+)
+_DAY_KEY = KeyForm((KeyColumn("day", "date"),))
+_FRENCH = {"day": ["05/07/1973", "2024-01-02"], "income": ["1 984,36", "7"], "age": ["41", "1 030"]}
+_FRENCH["born"] = ["05/07/1973", "06/07/1973 12:30"]
+
+
+def workbook(path: Path, columns: Mapping[str, list[Any]]) -> bytes:
+    """A sheet with these columns."""
+    book = openpyxl.Workbook()
+    for row in (list(columns), *map(list, zip(*columns.values(), strict=True))):
+        book.active.append(row)
+    book.save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet"])
+def test_texts_in_cells_are_read_as_the_caller_says_they_are_written(tmp_path: Path, kind: str) -> None:
+    """As texts of CSV are: an export often makes texts of numbers and days."""
+    content = workbook(tmp_path / "a.xlsx", _FRENCH) if kind == "xlsx" else table(**_FRENCH)
+    made = context(tmp_path, content, _DAY_KEY, _TYPED_AS_TEXT)
+    made = replace(made, order=replace(made.order, decimal=",", dates="dmy"))
+    assert look.look(made)["problems"] == []
+    rows = list(lines.table_rows(made, tells_values=False))
+    assert [row.key and row.key.canonical for row in rows] == ["1973-07-05", "2024-01-02"]
+    assert [list((row.features or {}).values()) for row in rows] == [
+        [1984.36, 41, "1973-07-05"],
+        [7.0, 1030, "1973-07-06 12:30:00"],
+    ]
+
+
+def test_a_text_that_could_be_read_says_what_to_say(tmp_path: Path) -> None:
+    """In the API's words and, by its reason, in those of the screens; one that helps nobody is refused as ever."""
+    columns = {"day": ["2024-01-02"] * 2, "income": ["984,36", "much"], "age": [4, 5]}
+    columns["born"] = ["05/07/1973", "soon"]
+    seen = look.look(context(tmp_path, workbook(tmp_path / "a.xlsx", columns), _DAY_KEY, _TYPED_AS_TEXT))
+    told = {(problem["line"], problem["reason"]): problem for problem in seen["problems"]}
+    assert list(told) == [(2, "text_for_number"), (2, "text_for_date"), (3, "not_number"), (3, "not_a_date")]
+    assert "say its decimal mark with `decimal`" in told[2, "text_for_number"]["detail"]
+    assert "say with `dates` whether" in told[2, "text_for_date"]["detail"]
+    french = [told_flaw(choose_language({}, "fr"), problem) for problem in seen["problems"]]
+    assert french[0].startswith("income : la cellule est le texte « 984,36 » : choisissez le séparateur décimal")
+    assert french[3].startswith("born doit être une date, avec ou sans heure")

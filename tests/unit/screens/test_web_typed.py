@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo, available_timezones
 
+import pytest
+from pydantic import TypeAdapter
+
+from api.http.validation import GivenTime
 from web.words.language import choose_language
-from web.words.typed import column_value_typed, day_typed, number_typed
+from web.words.typed import column_value_typed, day_typed, number_typed, start_of
 
 FRENCH = choose_language({"predictq_zone": "Europe%2FParis"}, "fr")
 ENGLISH = choose_language({}, "en")
@@ -65,3 +70,25 @@ def test_a_column_is_compared_with_what_its_type_takes() -> None:
     assert column_value_typed(FRENCH, "timestamp", "31/01/2026 9:00") == "2026-01-31T09:00"
     assert column_value_typed(FRENCH, "timestamptz", "31/01/2026") == "2026-01-31T00:00:00+01:00"
     assert column_value_typed(FRENCH, "timestamptz", "31/01/2026 25:00") == "31/01/2026 25:00"
+    assert column_value_typed(FRENCH, "timestamptz", "31/01/1900") == "1900-01-30T23:50:39+00:00"
+    assert column_value_typed(FRENCH, "timestamptz", "01/01/0001") == "01/01/0001"
+
+
+@pytest.mark.parametrize("year", [2, 1800, 1900, 1911, 1937, 1972, 2026])
+def test_the_api_takes_every_day_of_every_zone(year: int) -> None:
+    """Offsets had seconds while zones went by local mean time, and some until 1972."""
+    api_time = TypeAdapter(GivenTime)
+    for name in sorted(available_timezones()):
+        zone, day = ZoneInfo(name), date(year, 1, 1)
+        begins, ends = start_of(day.isoformat(), zone), start_of(day.isoformat(), zone, later=1)
+        assert begins is not None, name
+        assert ends is not None, name
+        began = api_time.validate_python(begins)
+        assert began.astimezone(zone).date() == day, name
+        assert api_time.validate_python(ends) - began < timedelta(days=2), name
+
+
+def test_a_day_that_utc_does_not_have_is_none() -> None:
+    """At the ends of the calendar."""
+    assert start_of("0001-01-01", ZoneInfo("Europe/Paris")) is None
+    assert start_of("9999-12-31", ZoneInfo("UTC"), later=1) is None

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 from babel.messages.extract import extract_from_dir
 
+from shared.status import JobError, RowError
 from tests.support import ROOT
 from web.words.api_refusals import told_refusal
 from web.words.audit_acts import ACTIONS
 from web.words.catalogues import LOCALES, read_catalogue
+from web.words.codes import meaning_of, meaning_of_job
 from web.words.conditions import filter_words
 from web.words.language import LANGUAGES, choose_language
 from web.words.statuses import state_of
@@ -52,6 +54,15 @@ def test_every_text_is_translated(code: str) -> None:
         wanted = message.id if isinstance(message.id, str) else message.id[1]
         said = message.string if isinstance(message.string, str) else message.string[1]
         assert sorted(_VALUES.findall(said)) == sorted(_VALUES.findall(wanted)), said
+
+
+def test_every_code_of_a_row_and_of_a_job_has_words_of_its_own() -> None:
+    """Those of a row name the row; those of a job are never the row's."""
+    of_rows = [meaning_of(code) for code in RowError]
+    of_jobs = [meaning_of_job(code) for code in JobError]
+    unknown = (meaning_of("no_such_code"), meaning_of_job("no_such_code"))
+    said = [meaning.what for meaning in (*of_rows, *of_jobs, *unknown)]
+    assert len(set(said)) == len(said)
 
 
 def test_a_text_that_stands_in_two_catalogues_is_the_same_in_both() -> None:

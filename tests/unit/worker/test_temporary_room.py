@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.jobs.planning import JobError
+from shared.status import JobError
 from worker.errands.failures import describe
 from worker.exports import writing
 from worker.planning.failures import source_failure

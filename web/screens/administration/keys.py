@@ -15,6 +15,7 @@ from web.frame.screen import Screen
 from web.words.api_refusals import told_refusal
 from web.words.catalogues import N_
 from web.words.statuses import State
+from web.words.typed import moment_typed
 
 routes = ScreenRoutes()
 
@@ -200,7 +201,7 @@ def _order(screen: Screen, wish: Wish) -> dict[str, Any]:
             day = datetime.fromisoformat(wish.expires).date()
         except ValueError:
             raise ValueError(screen.say(N_("Give the last day as a date."))) from None
-        order["expires_at"] = datetime.combine(day, time.max, screen.language.zone).isoformat()
+        order["expires_at"] = moment_typed(datetime.combine(day, time.max, screen.language.zone))
     return order
 
 

@@ -44,13 +44,19 @@ ACTS = {
             "repeat",
             N_("Ask the same again"),
             N_("Ask the same again"),
-            N_("A new job for each, of the same filter or the same clients, by the version that is live now."),
+            N_(
+                "A new job for each, of the same filter or the same clients, by the version that is live now, "
+                "without a deadline."
+            ),
         ),
         Act(
             "retry",
             N_("Retry the failed rows"),
             N_("Retry the failed rows"),
-            N_("A new job for each, of its rows that have an error. The jobs shown here stay as they are."),
+            N_(
+                "A new job for each, of its rows that have an error, without a deadline. "
+                "The jobs shown here stay as they are."
+            ),
         ),
     )
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -10,15 +9,14 @@ from starlette.responses import Response
 from web.frame.api_calls import ApiRefused
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
+from web.screens.days import DAYS, moment_of_day, wrong_days
 from web.screens.pauses import read_pauses
 from web.words.api_refusals import told_flaw
 from web.words.statuses import KINDS, STATES
-from web.words.typed import start_of
 
 routes = ScreenRoutes()
 
 FILTERS = ("status", "kind", "model", "name", "since", "until")
-_DAYS = {"since": 0, "until": 1}  # of days that are given: how many later the API's moment is
 _STATUSES = {  # states of a filter that the API has other words for
     "succeeded": {"status": "succeeded", "errors": "none"},
     "partly": {"status": "succeeded", "errors": "any"},
@@ -58,17 +56,6 @@ async def jobs(screen: Screen) -> Response:
     )
 
 
-def wrong_days(screen: Screen) -> dict[str, str]:
-    """What is wrong with the days of the filter, by field: no day, or none between the two."""
-    given = {name: screen.query(name) for name in _DAYS}
-    moments = {name: _moment(screen, name, day) for name, day in given.items() if day}
-    wrong = {name: screen.say("This is no day.") for name, moment in moments.items() if moment is None}
-    since, until = moments.get("since"), moments.get("until")
-    if since and until and datetime.fromisoformat(since) >= datetime.fromisoformat(until):
-        wrong["until"] = screen.say("This day is before the first one.")
-    return wrong
-
-
 def filter_of(screen: Screen) -> dict[str, str]:
     """What of the list's filter stands in the address or in a form; what nobody understands is left out."""
     given = {name: screen.query(name) or screen.given(name) for name in FILTERS}
@@ -76,18 +63,16 @@ def filter_of(screen: Screen) -> dict[str, str]:
         if given[name] not in known:
             given[name] = ""
     return {
-        name: value for name, value in given.items() if value and (name not in _DAYS or _moment(screen, name, value))
+        name: value
+        for name, value in given.items()
+        if value and (name not in DAYS or moment_of_day(screen, name, value))
     }
 
 
 def for_api(screen: Screen, wanted: dict[str, str]) -> dict[str, Any]:
     """The same for the API: days are the reader's, and `until` is the last of them; a state may be two words."""
-    days = {name: _moment(screen, name, wanted[name]) for name in _DAYS if name in wanted}
+    days = {name: moment_of_day(screen, name, wanted[name]) for name in DAYS if name in wanted}
     return {**wanted, **days, **_STATUSES.get(wanted.get("status", ""), {})}
-
-
-def _moment(screen: Screen, name: str, day: str) -> str | None:
-    return start_of(day, screen.language.zone, later=_DAYS[name])
 
 
 async def _models(screen: Screen) -> list[str]:

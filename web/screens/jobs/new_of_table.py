@@ -8,6 +8,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from shared.uploads.refusals import MOST_FAULTS
 from web.frame.api_calls import ApiRefused, path_part
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
@@ -100,6 +101,7 @@ async def _show(screen: Screen, model: str, name: str, order: Mapping[str, Any],
             "columns": columns,
         },
         order={option: order.get(option, "") for option in (*_OPTIONS, "features")},
+        most_problems=MOST_FAULTS,  # where there are so many nobody has counted on
         wanted=[{"name": one, "use": use, "column": chosen.get(one, "")} for one, use in wanted],
         model=found["model"],
         name=name,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from web.charts.counts import count_bar
 from web.charts.histogram import Words, histogram
 from web.charts.strip import strip
-from web.frame.api_calls import ApiRefused, known_uuid
+from web.frame.api_calls import ApiRefused, known_uuid, path_part
 from web.frame.passing import PassedOn
 from web.frame.routing import ScreenRoutes
 from web.frame.screen import Screen
@@ -44,6 +44,7 @@ async def job(screen: Screen) -> Response:
         job=found,
         summary=summary,
         rows=page["rows"],
+        has_value=bool(page["rows"]) and await _task(screen, found, summary) == "regression",
         following=page["next"] if len(page["rows"]) == _ROWS else None,  # of a job that runs there is always a next
         only_errors=only_errors,
         is_first=not screen.query("cursor"),
@@ -77,6 +78,13 @@ async def _summary(screen: Screen, job_id: UUID) -> dict[str, Any] | None:
             raise
         return None
     return found
+
+
+async def _task(screen: Screen, job: dict[str, Any], summary: dict[str, Any] | None) -> str:
+    """What the model answers: its rows do not tell where all of them failed."""
+    if summary:
+        return str(summary["spread"]["task"])
+    return str((await screen.api.get(f"/v1/models/{path_part(job['model'])}/versions/{job['model_version']}"))["task"])
 
 
 async def _why_it_waits(screen: Screen, job: dict[str, Any]) -> dict[str, Any]:
