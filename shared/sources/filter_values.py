@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -46,6 +47,30 @@ def _number(value: object) -> str:
     return repr(value)
 
 
+def _single(number: float) -> float:
+    found: float = struct.unpack("f", struct.pack("f", number))[0]
+    return found
+
+
+def _binary(kind: str, nearest: str, largest: str, rounded: Callable[[float], float]) -> Callable[[object], str]:
+    """The reader of a binary type: what it would make 0 or infinite is no value for PostgreSQL."""
+    text = f"must be 0 or a number from ±{nearest} to ±{largest}, which is what {kind} holds"
+    beyond = Sentence(text, "beyond_type", type=kind, nearest=nearest, largest=largest)
+
+    def checked(value: object) -> str:
+        number = _number(value)
+        try:
+            held = rounded(float(number))
+        except OverflowError:
+            raise Unfit(beyond) from None
+        is_zero = not any(digit in "123456789" for digit in number.lower().partition("e")[0])
+        if math.isinf(held) or (held == 0) != is_zero:
+            raise Unfit(beyond)
+        return number
+
+    return checked
+
+
 def _exact_number(value: object) -> str:
     if may_be_rounded(value):
         raise Unfit(Sentence("must be a string of its digits: beyond ±2⁵³ a number may be rounded", "not_number"))
@@ -81,8 +106,8 @@ def _time(*, has_zone: bool) -> Callable[[object], str]:
 _READERS: dict[str, Callable[[object], str]] = {
     "boolean": _boolean,
     "numeric": _exact_number,
-    "real": _number,
-    "double precision": _number,
+    "real": _binary("real", "1.4e-45", "3.4028235e38", _single),
+    "double precision": _binary("double precision", "4.94e-324", "1.7976931348623157e308", float),
     "enum": KEY_TYPES["text"],
     **dict.fromkeys(CITEXT, KEY_TYPES["text"]),  # PostgreSQL makes both sides small, with the letters of its locale
     "timestamp": _time(has_zone=False),

@@ -35,6 +35,7 @@ _REASONS = {
     "key_columns": N_("%(name)s must have the columns %(columns)s, and no other"),
     "no_filter_column": N_("the source %(source)s has no column “%(name)s” that can be filtered by"),
     "not_comparable": N_("%(name)s cannot be compared: its type is %(type)s"),
+    "beyond_type": N_("%(name)s must be 0 or a number from ±%(nearest)s to ±%(largest)s, for its type is %(type)s"),
     "no_order": N_("%(name)s has no order, for its type is %(type)s: compare it with a value"),
     "empty_file": N_("the file is empty; its first line must name the columns"),
     "no_rows": N_("the file has a header and no row"),

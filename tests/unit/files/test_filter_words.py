@@ -40,6 +40,26 @@ def test_a_number_that_was_rounded_on_its_way_selects_nobody_else() -> None:
     assert value_text("double precision", 1e300) == "1e+300"
 
 
+@pytest.mark.parametrize("value", [0, "0e999", "-0.0", "1.4e-45", "3.4028235e38", 1e-40, "-16777217"])
+def test_a_number_that_the_column_can_hold_is_taken(value: object) -> None:
+    """Whatever its type."""
+    for kind in ("real", "double precision", "numeric"):
+        assert value_text(kind, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *(("real", value) for value in (1e39, "1e40", "-3.4028236e38", 1e-46, "-1e-50", 1e300, 2.0**128)),
+        *(("double precision", value) for value in ("1e400", "-1e999", "1e-400", "0.1e-330", "9" * 400)),
+    ],
+)
+def test_a_number_beyond_the_type_of_its_column_is_refused_at_the_call(kind: str, value: object) -> None:
+    """PostgreSQL reads neither what would be infinite nor what would be 0: a worker would find it, after the 202."""
+    with pytest.raises(Unfit, match=f"^must be 0 or a number from ±.* to ±.*{kind} holds$"):
+        value_text(kind, value)
+
+
 @pytest.mark.parametrize(
     ("typed", "more"), [("perhaps", r" \(yes/no, oui/non, 1/0\)"), ("", r" \(yes"), (1, "$"), (None, "$")]
 )
