@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Connection
 
 from api.access.caller import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller, require_role
 from api.http.acts import record
+from api.http.cursors import in_query
 from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.http.validation import PlainNumber
 from api.routes.version_shapes import version_shape, version_shapes
 from api.schemas import models as schemas
+from api.schemas.base import ModelParameter
 from api.server.services import Services
 from shared.errors import NoLiveModel
 from shared.jobs.accepting.model_choice import is_model_name
@@ -60,13 +62,14 @@ async def read_models(services: CurrentServices, caller: ReadCaller) -> schemas.
 async def read_signature(
     services: CurrentServices,
     caller: SignatureCaller,
-    model: Annotated[str | None, Query(description="The model; without it the default one.")] = None,
+    model: ModelParameter = None,
 ) -> schemas.LiveSignature:
     """The features that `POST /v1/predict_raw` takes now for the same `model`: those of the live version.
 
     For whoever may predict, too, and without the lists of models: refusals of predict_raw name the features anyway.
     """
-    version = (await services.models.find(caller, model)).version
+    with in_query():
+        version = (await services.models.find(caller, model)).version
     return schemas.LiveSignature.model_validate(version, from_attributes=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 # As orjson writes it in the answers that are made without these models.
@@ -21,6 +22,16 @@ ModelName = Annotated[
         max_length=110,
         examples=["churn"],
         description="`churn`, or `churn:3` for one of its versions (role `operate`); without it the default model.",
+    ),
+]
+
+
+ModelParameter = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=110,
+        description="The model, `churn` or `churn:3`; without it the default one.",
     ),
 ]
 

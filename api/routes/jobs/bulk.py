@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import openapi
-from api.http.cursors import bad_parameter
+from api.http.cursors import bad_parameter, in_query
 from api.http.direct_route import DirectRoute
 from api.http.problems import MEDIA, Problem
-from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json
+from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json, require_utf8
 from api.intake.bulk_jobs import Accept
 from api.intake.kept_files import keep_body
 from api.intake.key_spool import KeySpool
@@ -81,7 +81,7 @@ def _asks_for_features(request: Request) -> bool:
 
 
 async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_features: bool) -> Response:
-    refuse_encoding(call.headers)
+    require_utf8(call.headers)
     asked, body = _asked_by_query(call, request), HashedBody(request.receive)
 
     def digest() -> bytes:
@@ -92,7 +92,8 @@ async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_featu
         return digest() if await _take_rest(call, body) else None
 
     async def accept() -> Accepted:
-        model = await call.services.models.find(call.caller, asked.model)
+        with in_query():
+            model = await call.services.models.find(call.caller, asked.model)
         if has_features:
             model = model.pinned()
         reader = _reader(model, is_csv=is_csv, has_features=has_features)
@@ -131,7 +132,8 @@ async def _receive_table(call: KeyedCall, request: Request, media_type: str, *, 
         return await digest() if await _take_rest(call, body) else None
 
     async def accept() -> Accepted:
-        await call.services.models.find(call.caller, asked.model)
+        with in_query():
+            await call.services.models.find(call.caller, asked.model)
         await call.services.intake.admit_upload(call.caller, call.key)
         upload_id, file = await keep_body(call.services, call.caller, call.headers, body)
         order = replace(said, upload_id=upload_id, media_type=file.media_type)
@@ -168,7 +170,8 @@ def _asked_by_query(call: KeyedCall, request: Request) -> Asked:
     given = request.query_params
     if "sheet" in given and essence_of(call.headers[b"content-type"].decode("latin-1")) != WORKBOOK:
         raise bad_parameter("sheet", "sheet is one of a workbook, and what was sent is none: leave it out")
-    return Asked(given.get("model"), job_name(given.get("name")), job_deadline(given.get("deadline")), None, {})
+    with in_query():
+        return Asked(given.get("model"), job_name(given.get("name")), job_deadline(given.get("deadline")), None, {})
 
 
 async def _accept_json(call: KeyedCall, request: Request) -> Response:

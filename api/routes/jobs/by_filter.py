@@ -9,19 +9,20 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field, StrictBool
 from sqlalchemy import Connection
 
 from api.access.caller import Caller
 from api.access.dependencies import BulkCaller, CurrentServices, require_role
 from api.http.acts import record
+from api.http.cursors import in_query
 from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
 from api.http.validation import GivenTime
 from api.intake.selections import filter_steps
-from api.schemas.base import ModelName, Shape
+from api.schemas.base import ModelName, ModelParameter, Shape
 from api.server.services import Services
 from shared.errors import SourceNeeded
 from shared.jobs.lists import JobFilter, find_jobs
@@ -111,13 +112,14 @@ class FilterColumns(Shape):
 async def filter_columns(
     services: CurrentServices,
     caller: BulkCaller,
-    model: Annotated[str | None, Query(description="The model; without it the default one.")] = None,
+    model: ModelParameter = None,
 ) -> FilterColumns:
     """The key of the model's source, the features of its live version, and the columns that were named for filters.
 
     Further columns of the source are for administrators to see; a filter may name them as well.
     """
-    found = await services.models.find(caller, model)
+    with in_query():
+        found = await services.models.find(caller, model)
     if found.source is None:
         raise SourceNeeded(found.version.model)
     source = found.source
