@@ -255,10 +255,16 @@ class PredictionUnknown(PredictqError):
 
 
 class Erased(PredictqError):
-    """What was asked for belonged to a client who was erased. Its row stays, and nothing of her."""
+    """What was asked for belonged to a client who was erased, or named her: then it is gone, and `job_id` is not."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what[:80]} was of a client who has been erased. Nothing of it is left.")
+    def __init__(self, what: str, job_id: UUID | None = None) -> None:
+        text = f"{what[:80]} was of a client who has been erased. Nothing of it is left."
+        if job_id is not None:
+            text = (
+                f"{what[:80]} is {job_id}, and may still be read. One of its clients has been erased, so what was "
+                "asked is forgotten, and no call can be compared with it. For a new job send a new key."
+            )
+        super().__init__(text if job_id is None else Sentence(text, "job-asked-for-erased", job_id=str(job_id)))
 
 
 class Backlogged(PredictqError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -30,6 +32,15 @@ def limit_of(request: Request, *, default: int, most: int) -> int:
 def bad_parameter(name: str, detail: str) -> Invalid:
     """The error for a query parameter."""
     return Invalid(Flaw(pointer("query", name), "invalid_parameter", detail))
+
+
+@contextmanager
+def in_query() -> Iterator[None]:
+    """Where what a body may say stands in the address: its flaws point there."""
+    try:
+        yield
+    except Invalid as invalid:
+        raise Invalid(*(replace(flaw, pointer=f"/query{flaw.pointer}") for flaw in invalid.flaws)) from None
 
 
 def make_cursor(*parts: object) -> str:

@@ -9,8 +9,11 @@ from api.http.problems import NOT_ACCEPTABLE, Problem
 _MOST = 50  # media types that are looked at
 
 
-def choose(accept: str, offers: Sequence[str]) -> str:
-    """The offer that the caller likes best; among equals the first. Raises Problem 406."""
+def choose(accept: str, offers: Sequence[str], elsewhere: str = "") -> str:
+    """The offer that the caller likes best; among equals the first.
+
+    Raises Problem 406, which ends in `elsewhere`: where there is more.
+    """
     wishes = [_parse(item) for item in accept.split(",", _MOST)[:_MOST] if item.strip()] or [("*/*", 1.0)]
     best, best_weight = "", 0.0
     for offer in offers:
@@ -18,7 +21,7 @@ def choose(accept: str, offers: Sequence[str]) -> str:
         if weight > best_weight:
             best, best_weight = offer, weight
     if not best:
-        raise Problem(NOT_ACCEPTABLE, f"This call can answer with {', '.join(offers)}.")
+        raise Problem(NOT_ACCEPTABLE, f"This call can answer with {', '.join(offers)}. {elsewhere}".rstrip())
     return best
 
 

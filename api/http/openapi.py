@@ -45,7 +45,7 @@ _MEANINGS = {
     406: "None of the accepted media types can be given",
     408: "The request came too slowly",
     409: "Not now: try again in a moment",
-    410: "The job was of a client who has been erased",
+    410: "The job was of a client who has been erased, or one of its clients was",
     413: "Too large",
     414: "The address is too long",
     415: "This media type is not understood",

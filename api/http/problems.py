@@ -57,7 +57,7 @@ AT_ONCE = Kind("too-many-at-once", 429, "Too much of this kind is open at a time
 TOO_SLOW = Kind("request-timeout", 408, "The request came too slowly")
 LONG_LINE = Kind("request-line-too-long", 414, "The first line of the request is too long")
 LARGE_HEAD = Kind("head-too-large", 431, "The head of the request is too large")
-MALFORMED_REQUEST = Kind("malformed-request", 400, "This is no HTTP/1.1 request")
+MALFORMED_REQUEST = Kind("malformed-request", 400, "This cannot be read as a request of HTTP/1.1")
 AMBIGUOUS_REQUEST = Kind("ambiguous-request", 400, "The request can be understood in two ways")
 TOO_MANY_CONNECTIONS = Kind("too-many-connections", 503, "Too many connections are open", retry_after=5)
 NOT_READY = Kind("results-not-ready", 409, "No result can be given yet", retry_after=1)

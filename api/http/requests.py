@@ -24,7 +24,10 @@ LONGEST_WAIT = 60  # seconds that `Prefer: wait` can ask for
 
 Headers = dict[bytes, bytes]
 
-_WAIT = re.compile(rb'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
+_WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*(\d{1,9})\s*(?=[,;]|$)", re.IGNORECASE)
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.?)*)(?:"|$)', re.DOTALL)  # to the end where it is not closed: no second look
+_CHARSET = re.compile(rb';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
@@ -117,7 +120,23 @@ def require_json(headers: Headers, *others: str) -> None:
             f"Send `Content-Type: {' or '.join(accepted)}`, not {media_type.decode('latin-1')[:100]}.",
             headers={"Accept": ", ".join(accepted)},
         )
+    require_utf8(headers)
+
+
+def require_utf8(headers: Headers) -> None:
+    """Refuse a text that is compressed, or says that it is in another encoding than UTF-8. Raises Problem 415."""
     refuse_encoding(headers)
+    media_type = headers.get(b"content-type", b"")
+    if b";" not in media_type:
+        return
+    told = _CHARSET.search(media_type)
+    if told is not None and told[1].lower() not in _CHARSETS:
+        name = told[1].decode("latin-1")[:40]
+        raise Problem(
+            MEDIA,
+            f"Send the body in UTF-8, not in {name}. A table in another encoding can be sent as a file that is looked "
+            "at first: POST /v1/uploads, then its /look.",
+        )
 
 
 def refuse_encoding(headers: Headers) -> None:
@@ -192,8 +211,14 @@ def wait_seconds(request: Request, headers: Headers) -> int:
     """What `Prefer: wait=N` asks for (RFC 7240), at most a minute; 0 without, or where it cannot be read."""
     if b"prefer" not in headers:
         return 0
-    found = _WAIT.search(b",".join(value for name, value in request.scope["headers"] if name == b"prefer"))
+    given = b",".join(value for name, value in request.scope["headers"] if name == b"prefer")
+    found = _WAIT.search(_QUOTED.sub(_unquoted_number, given) if b'"' in given else given)
     return min(int(found[1]), LONGEST_WAIT) if found else 0
+
+
+def _unquoted_number(quoted: re.Match[bytes]) -> bytes:
+    """What a quoted string holds is one value, whatever it looks like."""
+    return quoted[1] if quoted[1].isdigit() else b"-"
 
 
 def idempotency_key(headers: Headers) -> str | None:

@@ -25,6 +25,11 @@ _OWN = ("features", "columns", "sheet", "separator", "decimal", "dates", "encodi
 ORDER_FIELDS = ("upload", *_OWN)
 
 
+def essence_of(media_type: str) -> str:
+    """A media type without its parameters, in small letters."""
+    return media_type.partition(";")[0].strip().lower()
+
+
 def parse_table_order(content: Mapping[str, Any]) -> TableOrder:
     """What a body says of the file that it names as `upload`. Raises Invalid."""
     try:
@@ -41,6 +46,9 @@ def parse_table_order(content: Mapping[str, Any]) -> TableOrder:
 
 
 def asked_json(order: TableOrder, sha256: str) -> list[Any]:
-    """What is asked for, whatever file it is that has these bytes: for the Idempotency-Key."""
+    """What is asked for, whatever file it is that has these bytes: for the Idempotency-Key.
+
+    Its media type is a part of it: bytes of another kind are read in another way.
+    """
     said = order.to_json()
-    return [sha256, *(said[name] for name in ("has_features", *_OWN[1:]))]
+    return [sha256, essence_of(order.media_type), *(said[name] for name in ("has_features", *_OWN[1:]))]

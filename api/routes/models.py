@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from api.access.caller import Caller
 from api.access.dependencies import AdminCaller, CurrentServices, OperateCaller, ReadCaller, require_role
 from api.http.acts import record
+from api.http.cursors import in_query
 from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
@@ -67,7 +68,8 @@ async def read_signature(
 
     For whoever may predict, too, and without the lists of models: refusals of predict_raw name the features anyway.
     """
-    version = (await services.models.find(caller, model)).version
+    with in_query():
+        version = (await services.models.find(caller, model)).version
     return schemas.LiveSignature.model_validate(version, from_attributes=True)
 
 

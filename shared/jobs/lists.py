@@ -46,23 +46,6 @@ class JobFilter:
         return self.name is not None or is_of_ended
 
 
-def list_jobs(
-    connection: Connection,
-    owner: str,
-    *,
-    limit: int,
-    before: UUID | None = None,
-    status: JobStatus | None = None,
-    has_errors: bool | None = None,
-) -> list[JobRecord]:
-    """At most `limit` jobs of `owner`, newest first, older than `before`; ids are UUIDv7, so id order is age order.
-
-    With `has_errors` those that have ended, with an error or without one. A job that changes meanwhile is shown as it
-    stands now.
-    """
-    return _read(connection, _find(connection, _values(owner, status, has_errors, before or _NEWEST, limit)))
-
-
 def find_jobs(
     connection: Connection,
     owner: str,
@@ -72,17 +55,18 @@ def find_jobs(
     before: UUID | None = None,
     models: Collection[str] | None = None,
 ) -> tuple[list[JobRecord], UUID | None]:
-    """The same of those that fit, and where to go on when fewer than `limit` were found and there may be more.
+    """At most `limit` jobs of `owner` that fit, newest first, older than `before`; ids are UUIDv7: in order of age.
+
+    Also where to go on when fewer than `limit` were found and there may be more. A job that changes meanwhile is shown
+    as it stands now.
 
     With `models` jobs of other models are left out, whatever is asked for. No index knows a job's model: so many of
     the status are looked through at a time. Bulk jobs, which alone have names, are few, and in an index of their own.
     The beginning of an id is a range of ids.
     """
     if wanted.is_of_status_alone and models is None:
-        found_jobs = list_jobs(
-            connection, owner, limit=limit, before=before, status=wanted.status, has_errors=wanted.has_errors
-        )
-        return found_jobs, None
+        values = _values(owner, wanted.status, wanted.has_errors, before or _NEWEST, limit)
+        return _read_page(connection, _find(connection, values), limit)
     values = {
         "model": wanted.model,
         "models": None if models is None else list(models),
@@ -110,7 +94,7 @@ def find_jobs(
         found += chosen
         is_last = size < _PORTION or (oldest is not None and oldest_found < oldest)
         if is_last or len(found) >= limit:
-            return _read(connection, found[:limit]), None
+            return _read_page(connection, found[:limit], limit)
         after = oldest_found
     return _read(connection, found), after
 
@@ -156,6 +140,12 @@ def _values(owner: str, status: JobStatus | None, has_errors: bool | None, befor
         "has_errors": has_errors,
         "limit": limit,
     }
+
+
+def _read_page(connection: Connection, found: list[UUID], limit: int) -> tuple[list[JobRecord], UUID | None]:
+    """A page of `limit` jobs at most. It is short, and more may come, where retention took some that were found."""
+    jobs = _read(connection, found)
+    return jobs, found[-1] if len(jobs) < len(found) == limit else None
 
 
 def _read(connection: Connection, found: list[UUID]) -> list[JobRecord]:

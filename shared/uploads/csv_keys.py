@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,12 +10,14 @@ from typing import Any
 
 from shared.sources.key_types import CITEXT
 from shared.uploads import csv_records
-from shared.uploads.headings import find_columns, missing_columns
+from shared.uploads.headings import find_columns, is_like_a_heading, missing_columns
 from shared.uploads.key_lines import BLANKS, RECORDS_A_STEP, KeyCollector, KeyLines, highest_integer, integer_lines
 from shared.uploads.keys import ClientKey, KeyColumn, KeyForm, KeyRefused
 from shared.uploads.refusals import LineFault, UploadRefused
 
 TEXTS = frozenset({"text", "varchar", "char", *CITEXT})  # of which blanks are a part
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # but tabs and line ends, which quotes can hold
+_ELSEWHERE = "take it away, or send the keys as NDJSON, Parquet, Arrow or Excel, where it counts"
 
 
 class CsvKeys:
@@ -61,7 +64,8 @@ class CsvKeys:
             if named is not None:
                 self._columns = named
                 return first - line, 1
-            if self._width > 1 or len(self._form.columns) > 1 or not self._is_key(record[0]):
+            is_key = self._is_key(record[0]) and not is_like_a_heading(record[0], self._form)
+            if self._width > 1 or len(self._form.columns) > 1 or not is_key:
                 raise UploadRefused([missing_columns(record, self._form, first)])
             self._columns = (0,)
             return first - line, 0
@@ -130,14 +134,19 @@ def key_of_cells(form: KeyForm, cells: list[str]) -> ClientKey:
 
 
 def bare_cell(column: KeyColumn, cell: str) -> str:
-    """A field of a key without the blanks around it. Raises KeyRefused for a text: it may be another key with them."""
+    """A field of a key without the blanks around it. Raises KeyRefused for a text: it may be another key with them.
+
+    So it does for one with a control character.
+    """
     bare = cell.strip(BLANKS)
     written = cell.rstrip(" ") if column.type == "char" else cell  # which PostgreSQL fills up with blanks itself
-    if bare != written and column.type in TEXTS:
-        raise KeyRefused(
-            "has a blank at an end, and may be another one without it: take it away, or send the keys as NDJSON, "
-            "Parquet, Arrow or Excel, where it counts"
-        )
+    if column.type not in TEXTS:
+        return bare
+    if bare != written:
+        raise KeyRefused(f"has a blank at an end, and may be another one without it: {_ELSEWHERE}")
+    control = _CONTROL.search(bare)
+    if control is not None:  # the end of a file of DOS, or bytes that are no text
+        raise KeyRefused(f"holds a control character (U+{ord(control[0]):04X}): {_ELSEWHERE}")
     return bare
 
 

@@ -16,11 +16,15 @@ from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.refusals import LineFault, UploadRefused
 
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"')
+_ZIP = b"PK\x03\x04"
+COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh")  # gzip, zstd, xz and bzip2
+IS_COMPRESSED = "this is compressed: do not compress the file, send it as it was before"
 _LOOKALIKES = (
-    (b"PK\x03\x04", "this is no text but a zip archive, perhaps an Excel file: save it as CSV in UTF-8"),
+    (_ZIP, "this is no text but a zip archive, perhaps an Excel file: save it as CSV in UTF-8"),
     (b"\xff\xfe", "this is UTF-16: save it as CSV in UTF-8"),
     (b"\xfe\xff", "this is UTF-16: save it as CSV in UTF-8"),
     (b"PAR1", "this is a Parquet file: save it as CSV in UTF-8"),
+    *((beginning, IS_COMPRESSED) for beginning in COMPRESSED),
 )
 
 
@@ -54,7 +58,8 @@ def fault_of_endless(block: bytes, line: int, delimiter: str = ",") -> LineFault
 
 def require_strict(block: bytes, line: int, delimiter: str = ",") -> str:
     """The text of `block`, which begins with line `line`. Raises UploadRefused where it is not exactly records."""
-    if is_strict(block, delimiter):
+    # The bytes of an archive may be a line as good as any; the other beginnings have bytes that are none, or letters.
+    if is_strict(block, delimiter) and not (line == 1 and block.startswith(_ZIP)):
         try:
             return block.decode()
         except UnicodeDecodeError:

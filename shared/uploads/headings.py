@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -50,6 +51,26 @@ def _position(names: Sequence[str], folded: Sequence[str], name: str) -> int | N
     return folded.index(name.lower()) if name.lower() in folded else None
 
 
+def is_like_a_heading(cell: str, form: KeyForm) -> bool:
+    """Whether a first line of one cell names the key's column beside others, or nearly: then it is nobody's key.
+
+    Of other separators than commas the whole line is one cell, which may well be a key of texts.
+    """
+    if cell.strip(BLANKS).lower() in _SEPARATOR_LINES:
+        return True
+    names = {_letters(name) for name in (CLIENT_ID, *(column.name for column in form.columns))} - {""}
+    return any(_letters(part) in names for part in _PARTS.split(cell))
+
+
+_PARTS = re.compile(f"[{''.join(_OTHER_DELIMITERS)}]")
+_SEPARATOR_LINES = {f"sep={mark}" for mark in _OTHER_DELIMITERS}  # the first line of a file that was made for Excel
+
+
+def _letters(name: str) -> str:
+    """A name without what people write in different ways: `Client-ID` is `client_id`."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def missing_columns(record: Sequence[str], form: KeyForm, line: int) -> LineFault:
     """Says what the first line must be."""
     wanted = " or ".join(", ".join(group) for group in key_names(form))
@@ -59,7 +80,12 @@ def missing_columns(record: Sequence[str], form: KeyForm, line: int) -> LineFaul
         detail = f"the first line must name the columns {wanted}"
     found = ",".join(record)
     other = other_delimiter(record)
-    hint = f"; separate columns by commas, not by {other}" if other is not None else ""
+    hint = ""
+    if other is not None:
+        hint = (
+            f"; separate columns by commas, not by {other}, or send it as a table (predictq bulk --file FILE; over "
+            "HTTP as an upload that is looked at first, by /look)"
+        )
     return LineFault(line, "missing_column", f"{detail}{hint}; this line is {found[:80]!r}")
 
 

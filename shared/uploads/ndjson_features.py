@@ -7,13 +7,19 @@ from typing import Any
 
 from shared.models.feature import INT8_MAX
 from shared.models.signature import FeatureKind, Signature
-from shared.uploads.blocks import BLOCK_BYTES
 from shared.uploads.feature_rows import RowCollector, rows_per_step
 from shared.uploads.feature_values import ValueRefused, value_of_json
 from shared.uploads.headings import CLIENT_ID, key_names
 from shared.uploads.key_lines import KeyLines
 from shared.uploads.keys import KeyForm
-from shared.uploads.ndjson_keys import JSON_BLANKS, LineRefused, NdjsonKeys, read_value
+from shared.uploads.ndjson_keys import (
+    JSON_BLANKS,
+    LineRefused,
+    NdjsonKeys,
+    fault_of_endless,
+    read_value,
+    refuse_compressed,
+)
 from shared.uploads.refusals import LineFault
 
 # What JSON gives for each kind where there is nothing to look at. A float out of JSON is finite.
@@ -44,12 +50,13 @@ class NdjsonFeatures:
         """See RecordEnds."""
         return block.rfind(b"\n") + 1
 
-    def fault_of_endless(self, block: bytes, line: int) -> LineFault:  # noqa: ARG002 - what the line holds does not matter
+    def fault_of_endless(self, block: bytes, line: int) -> LineFault:
         """See RecordEnds."""
-        return LineFault(line, "record_too_long", f"this line has more than {BLOCK_BYTES:,} bytes")
+        return fault_of_endless(block, line)
 
     def read(self, line: int, block: bytes) -> Iterator[KeyLines]:
         """The rows of whole lines, the first of which is line `line`. Raises UploadRefused."""
+        refuse_compressed(line, block)
         rows = RowCollector(self._form.storage)
         lines = block.split(b"\n")
         for number, content in enumerate(lines if lines[-1] else lines[:-1], 1):

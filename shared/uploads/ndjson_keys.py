@@ -11,10 +11,11 @@ import orjson
 
 from shared.json_text.members import MemberTwiceError, are_all_counted, refuse_twice
 from shared.uploads.blocks import BLOCK_BYTES
+from shared.uploads.csv_records import COMPRESSED, IS_COMPRESSED
 from shared.uploads.headings import CLIENT_ID, key_names
 from shared.uploads.key_lines import RECORDS_A_STEP, KeyCollector, KeyLines, are_plain, highest_integer
 from shared.uploads.keys import KeyForm
-from shared.uploads.refusals import LineFault
+from shared.uploads.refusals import LineFault, UploadRefused
 
 JSON_BLANKS = b" \t\r"
 _ZEROS = re.compile(r"-?0[0-9]+")
@@ -33,12 +34,13 @@ class NdjsonKeys:
         """See RecordEnds."""
         return block.rfind(b"\n") + 1
 
-    def fault_of_endless(self, block: bytes, line: int) -> LineFault:  # noqa: ARG002 - what the line holds does not matter
+    def fault_of_endless(self, block: bytes, line: int) -> LineFault:
         """See RecordEnds."""
-        return LineFault(line, "record_too_long", f"this line has more than {BLOCK_BYTES:,} bytes")
+        return fault_of_endless(block, line)
 
     def read(self, line: int, block: bytes) -> Iterator[KeyLines]:
         """The keys of whole lines, the first of which is line `line`. Raises UploadRefused."""
+        refuse_compressed(line, block)
         quick = self._quick(block) if self._highest else None
         if quick is not None:
             yield quick
@@ -104,6 +106,18 @@ class NdjsonKeys:
             raise LineRefused(f"{both} may both be the key: leave one of them out")
         names = given[0]
         return value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
+
+
+def fault_of_endless(block: bytes, line: int) -> LineFault:
+    """Why no line ends in a block that is as long as a line may be. Raises UploadRefused."""
+    refuse_compressed(line, block)
+    return LineFault(line, "record_too_long", f"this line has more than {BLOCK_BYTES:,} bytes")
+
+
+def refuse_compressed(line: int, block: bytes) -> None:
+    """Raise UploadRefused where a file begins as one that is compressed: its lines are none."""
+    if line == 1 and block.startswith(COMPRESSED):
+        raise UploadRefused([LineFault(1, "not_json", IS_COMPRESSED)])
 
 
 def _values(lines: list[bytes]) -> list[Any] | None:

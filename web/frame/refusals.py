@@ -42,7 +42,7 @@ _BY_STATUS = {
     404: (N_("There is nothing here"), N_("It may be another owner's, or it never was. Check the address.")),
     405: (N_("There is no page at this address"), N_("It takes what a form sends. Go to the page with the form.")),
     409: (N_("Not possible now"), N_("Look at how it stands, and try again.")),
-    410: (N_("This was erased"), N_("Nothing of it is left.")),
+    410: (N_("This was erased"), N_("Nothing of the client is left.")),
     413: (N_("This is too large"), N_("Send less at once, in several parts.")),
     421: (N_("This host name is not served"), N_("Open the page under a name that the operator allows.")),
     422: (N_("This was refused"), N_("Go back and correct it.")),

@@ -79,6 +79,7 @@ _REASONS = {
     "nothing-to-roll-back": N_("No other version of %(name)s was live before."),
     "nothing-selected": N_("There is no client in it: give at least one."),
     "idempotency-key-reused": N_("This form was sent before with other values: load its page again."),
+    "job-asked-for-erased": N_("This form was sent before, and led to the job %(job_id)s. Load its page again."),
     "job-too-large": N_(
         "The job has %(rows)s rows, and at most %(limit)s may wait: split it, or ask for a higher limit."
     ),

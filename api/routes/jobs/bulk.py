@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import openapi
-from api.http.cursors import bad_parameter
+from api.http.cursors import bad_parameter, in_query
 from api.http.direct_route import DirectRoute
 from api.http.problems import MEDIA, Problem
-from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json
+from api.http.requests import JSON_LIMIT, Start, parse_object, read_start, refuse_encoding, require_json, require_utf8
 from api.intake.bulk_jobs import Accept
 from api.intake.kept_files import keep_body
 from api.intake.key_spool import KeySpool
@@ -35,7 +35,7 @@ from api.intake.selections import (
     listed_keys,
     parse_asked,
 )
-from api.intake.table_uploads import TABLE_TYPES, WORKBOOK, asked_json, parse_table_order
+from api.intake.table_uploads import TABLE_TYPES, WORKBOOK, asked_json, essence_of, parse_table_order
 from api.intake.uploads import HashedBody, Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
@@ -50,7 +50,7 @@ from shared.uploads.table_order import TableOrder
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
-_IS_CSV = {b"text/csv": True, b"application/x-ndjson": False, b"application/ndjson": False}  # what an upload may be
+_IS_CSV = {"text/csv": True, "application/x-ndjson": False, "application/ndjson": False}  # what an upload may be
 _BYTES_PER_ID = 40  # 19 digits, a comma, and room for those who write them in lines
 _ROUTE = "/v1/jobs"
 _NO_FILE = UUID(int=0)  # of a table before it is kept
@@ -61,13 +61,13 @@ _UPLOADS = ", ".join(("text/csv", "application/x-ndjson", *TABLE_TYPES))
 async def create_job(request: Request) -> Response:
     """Ask for predictions of many clients: by their keys, by a filter on their columns, all, or as an upload."""
     call = await keyed_call(request, "bulk")
-    media_type = call.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    media_type = essence_of(call.headers.get(b"content-type", b"application/json").decode("latin-1"))
     has_features = _asks_for_features(request)
     is_csv = _IS_CSV.get(media_type)
     if is_csv is not None:
         return await _receive(call, request, is_csv=is_csv, has_features=has_features)
-    if media_type.decode("latin-1") in TABLE_TYPES:
-        return await _receive_table(call, request, has_features=has_features)
+    if media_type in TABLE_TYPES:
+        return await _receive_table(call, request, media_type, has_features=has_features)
     if has_features:
         raise Problem(MEDIA, f"With features=upload send {_UPLOADS}.", headers={"Accept": _UPLOADS})
     return await _accept_json(call, request)
@@ -81,18 +81,19 @@ def _asks_for_features(request: Request) -> bool:
 
 
 async def _receive(call: KeyedCall, request: Request, *, is_csv: bool, has_features: bool) -> Response:
-    refuse_encoding(call.headers)
+    require_utf8(call.headers)
     asked, body = _asked_by_query(call, request), HashedBody(request.receive)
 
     def digest() -> bytes:
-        rows = [body.digest(), *(["features"] if has_features else [])]
+        rows = [body.digest(), "csv" if is_csv else "ndjson", *(["features"] if has_features else [])]
         return hashlib.sha256(orjson.dumps([asked.model, *rows, *asked.of_job()])).digest()
 
     async def digest_of_all() -> bytes | None:
         return digest() if await _take_rest(call, body) else None
 
     async def accept() -> Accepted:
-        model = await call.services.models.find(call.caller, asked.model)
+        with in_query():
+            model = await call.services.models.find(call.caller, asked.model)
         if has_features:
             model = model.pinned()
         reader = _reader(model, is_csv=is_csv, has_features=has_features)
@@ -118,11 +119,11 @@ async def _take_rest(call: KeyedCall, body: HashedBody) -> bool:
         return await body.take_rest(most_bytes=call.services.settings.max_file_bytes)
 
 
-async def _receive_table(call: KeyedCall, request: Request, *, has_features: bool) -> Response:
+async def _receive_table(call: KeyedCall, request: Request, media_type: str, *, has_features: bool) -> Response:
     """Keep the bytes, and leave it to a worker to open them: what it finds wrong is the job's error."""
     refuse_encoding(call.headers)
     asked, body = _asked_by_query(call, request), HashedBody(request.receive)
-    said = TableOrder(_NO_FILE, "", has_features=has_features, sheet=request.query_params.get("sheet"))
+    said = TableOrder(_NO_FILE, media_type, has_features=has_features, sheet=request.query_params.get("sheet"))
 
     async def digest() -> bytes:
         return await _table_digest(call, asked, said, body.digest())
@@ -131,7 +132,8 @@ async def _receive_table(call: KeyedCall, request: Request, *, has_features: boo
         return await digest() if await _take_rest(call, body) else None
 
     async def accept() -> Accepted:
-        await call.services.models.find(call.caller, asked.model)
+        with in_query():
+            await call.services.models.find(call.caller, asked.model)
         await call.services.intake.admit_upload(call.caller, call.key)
         upload_id, file = await keep_body(call.services, call.caller, call.headers, body)
         order = replace(said, upload_id=upload_id, media_type=file.media_type)
@@ -166,9 +168,10 @@ def _reader(model: ServedModel, *, is_csv: bool, has_features: bool) -> KeyReade
 def _asked_by_query(call: KeyedCall, request: Request) -> Asked:
     """What an upload says of its job, in the query. Raises Invalid."""
     given = request.query_params
-    if "sheet" in given and WORKBOOK not in call.headers[b"content-type"].decode("latin-1").lower():
+    if "sheet" in given and essence_of(call.headers[b"content-type"].decode("latin-1")) != WORKBOOK:
         raise bad_parameter("sheet", "sheet is one of a workbook, and what was sent is none: leave it out")
-    return Asked(given.get("model"), job_name(given.get("name")), job_deadline(given.get("deadline")), None, {})
+    with in_query():
+        return Asked(given.get("model"), job_name(given.get("name")), job_deadline(given.get("deadline")), None, {})
 
 
 async def _accept_json(call: KeyedCall, request: Request) -> Response:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from api.access.caller import Caller
 from api.access.dependencies import BulkCaller, CurrentServices, require_role
 from api.http.acts import record
+from api.http.cursors import in_query
 from api.http.model_route import WideRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import Flaw, Invalid
@@ -117,7 +118,8 @@ async def filter_columns(
 
     Further columns of the source are for administrators to see; a filter may name them as well.
     """
-    found = await services.models.find(caller, model)
+    with in_query():
+        found = await services.models.find(caller, model)
     if found.source is None:
         raise SourceNeeded(found.version.model)
     source = found.source

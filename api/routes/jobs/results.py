@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api.access.caller import Caller
 from api.access.dependencies import current_validity, parse_job_id
 from api.http import openapi
-from api.http.cursors import bad_cursor, limit_of, make_cursor, next_link, read_cursor
+from api.http.cursors import bad_cursor, bad_parameter, limit_of, make_cursor, next_link, read_cursor
 from api.http.direct_route import DirectRoute
 from api.http.negotiation import choose
 from api.http.problems import NOT_READY, Flaw, Invalid, Problem
@@ -25,14 +25,18 @@ from api.http.requests import Raw, address_of, headers_of
 from api.jobs.downloads import Download, download_response
 from api.jobs.job_json import POLL_SECONDS
 from api.server.services import services_of
+from shared.jobs.error_counts import read_errors as read_counts
 from shared.jobs.records import read_job
 from shared.jobs.results import Readable, begin_copy, read_errors, read_part, readable
 from shared.pages.request_id import RequestId, parse_request_id
-from shared.status import JobStatus
+from shared.sources.near_names import nearest
+from shared.status import JobStatus, RowError
 
 router = APIRouter(tags=["results"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
 _JSON, _CSV, _NDJSON = "application/json", "text/csv", "application/x-ndjson"
+_AS_FILE = "Parquet, Arrow and Excel are written as files: POST /v1/jobs/{job_id}/exports."
+_CODES = frozenset(RowError)
 _ANY, _CODE = "only", re.compile("[a-z][a-z_]{0,59}")
 _SUFFIX = {_CSV: "csv", _NDJSON: "ndjson"}
 _PAGE, _LARGEST_PAGE = 1000, 10_000
@@ -50,8 +54,11 @@ async def results(request: Request) -> Response:
     caller = await services.auth.caller(headers.get(b"authorization"), address_of(request))
     caller.need("read")
     job_id = parse_job_id(request.scope["path"].split("/")[3])
-    media_type = choose(headers.get(b"accept", b"*/*").decode("latin-1"), (_JSON, _CSV, _NDJSON))
+    media_type = choose(headers.get(b"accept", b"*/*").decode("latin-1"), (_JSON, _CSV, _NDJSON), _AS_FILE)
     errors = _errors(request)
+    if errors is not None and errors.code is not None and errors.code not in _CODES:
+        code = errors.code
+        await services.lists.read(lambda connection: _need_code(connection, job_id, caller, code), owner=caller.owner)
     extent = await services.quick.read(lambda connection: _extent(connection, job_id, caller))
     if media_type == _JSON:
         return await _page(request, job_id, extent, caller, errors)
@@ -89,6 +96,16 @@ def _errors(request: Request) -> _Errors | None:
     if not _CODE.fullmatch(given):
         raise Invalid(Flaw("/query/errors", "invalid_parameter", "errors is 'only', or the code of an error of rows"))
     return _Errors(None if given == _ANY else given)
+
+
+def _need_code(connection: Connection, job_id: UUID, caller: Caller, code: str) -> None:
+    """Raise Invalid for a code that is not known, and not among those of the job: a newer worker may have its own."""
+    read_job(connection, job_id, caller.owner, models=caller.models)
+    if code in (group.code for group in read_counts(connection, job_id, 0)[0]):
+        return
+    near = nearest(code, (_ANY, *RowError))
+    hint = f"did you mean {near}?" if near else f"it is {_ANY}, or one of {', '.join(RowError)}"
+    raise bad_parameter("errors", f"{code} is no error of rows: {hint}")
 
 
 def _named(errors: _Errors | None) -> str:

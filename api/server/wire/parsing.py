@@ -12,6 +12,9 @@ from shared.settings.wire import WireSettings
 _END = b"\r\n\r\n"
 _VERSIONS = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
 _NO_HTTP = "What came is no request of HTTP/1.1."
+_NO_METHOD = (
+    "The method of this request is unknown here. Methods are in capitals, as GET and POST; /docs has each call's."
+)
 
 
 class RequestParser:
@@ -95,6 +98,8 @@ class RequestParser:
                 raise Refusal(Reason.MALFORMED, "CONNECT is not taken here.") from None
             self._llhttp = httptools.HttpRequestParser(self)
             self._parse_head(plain)
+        except httptools.HttpParserInvalidMethodError:
+            raise Refusal(Reason.MALFORMED, _NO_METHOD) from None
         except httptools.HttpParserError:
             raise Refusal(Reason.MALFORMED, _NO_HTTP) from None
 

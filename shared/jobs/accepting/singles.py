@@ -188,7 +188,8 @@ def earlier_job(
 ) -> Accepted | IdempotencyKeyReused | Erased | None:
     """The job that `owner` was given for this key: None if there is none, an error if its payload was another.
 
-    An erasure has forgotten what was asked for: then nothing can be compared, and the answer is Erased.
+    An erasure has forgotten what was asked for: then nothing can be compared, and the answer is Erased. It names a bulk
+    job, of which more is left.
     """
     if key is None:
         return None
@@ -196,7 +197,7 @@ def earlier_job(
     if row is None:
         return None
     if row.payload_hash is None:
-        return Erased("The job of this Idempotency-Key")
+        return Erased("The job of this Idempotency-Key", None if row.kind == "single" else row.job_id)
     if row.payload_hash != payload_hash:
         return IdempotencyKeyReused()
     queue = Queue.INTERACTIVE if row.kind == "single" else Queue.BULK

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from shared.jobs.lists import list_jobs
 from shared.jobs.records import read_jobs
 from shared.postgres.engine import make_engine
 from shared.status import JobStatus
+from tests.integration.jobs.jobs_support import list_jobs
 from tests.roles import service_settings
 from tests.support import add_model
 

@@ -15,10 +15,10 @@ from api.http.query_names import QueryNames, query_names
 from api.server.app import create_app
 from shared.config import Settings
 from shared.postgres.engine import make_engine
-from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
+from tests.integration.gateway.api_support import Gateway, answer_batches, new_key, running_gateway
 from tests.rights.test_rights import NOTHING
 from tests.roles import service_settings
-from tests.support import add_clients, add_model
+from tests.support import OWNER, add_clients, add_model, submit_bulk
 
 CSV = {"Content-Type": "text/csv"}
 PARQUET = {"Content-Type": "application/vnd.apache.parquet"}
@@ -38,15 +38,26 @@ def api_routes() -> list[tuple[str, str, QueryNames]]:
 
 
 @pytest.fixture(scope="module")
-def gateway(make_database: Callable[..., str], module_redis_url: str) -> Iterator[Gateway]:
-    """A gateway with a live model and clients 1…5, called by somebody who may do everything."""
-    settings = service_settings(make_database(), module_redis_url)
-    engine: Engine = make_engine(settings, application_name="test", pool_size=2)
+def service(make_database: Callable[..., str], module_redis_url: str) -> Settings:
+    """Of a database of this module."""
+    return service_settings(make_database(), module_redis_url)
+
+
+@pytest.fixture(scope="module")
+def owner(service: Settings) -> Iterator[Engine]:
+    """Its owner's connections, with a live model and clients 1…5."""
+    engine = make_engine(service, application_name="test", pool_size=2)
     add_model(engine)
     add_clients(engine, 5)
-    with running_gateway(settings, new_key(engine, "root", is_admin=True)) as client:
-        yield client
+    yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def gateway(service: Settings, owner: Engine) -> Iterator[Gateway]:
+    """A gateway that is called by somebody who may do everything."""
+    with running_gateway(service, new_key(owner, OWNER, is_admin=True)) as client:
+        yield client
 
 
 def test_no_call_takes_a_parameter_that_it_does_not_know(gateway: Gateway) -> None:
@@ -188,3 +199,38 @@ def test_the_document_allows_no_name_of_a_model_that_is_refused_for_its_length(g
         answer = gateway.get(path, params={"model": name})
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/model")
     assert gateway.get(path, params={"model": "m" * 100}).status_code == 404
+
+
+@pytest.mark.parametrize("value", ["", "x" * 201, "yesterday", "a:b:c", "\x01", "-1", "2020-01-01T00:00:00Z"])
+def test_what_is_wrong_in_the_address_is_pointed_at_there(gateway: Gateway, value: str) -> None:
+    """Though the same field of a JSON body is read by the same code."""
+    wrong = []
+    for method, path, names in api_routes():
+        for name in names.names:
+            if method != "GET" and path != "/v1/jobs":
+                continue  # of the others the body is looked at first
+            answer = gateway.request(method, path, params={name: value}, content=b"client_id\n1\n", headers=CSV)
+            flaws = answer.json().get("errors", ()) if answer.status_code == 422 else ()
+            pointers = {flaw["pointer"].removesuffix("/0") for flaw in flaws}
+            if answer.status_code >= 500 or pointers - {f"/query/{name}"}:
+                wrong.append((method, path, name, answer.status_code, pointers))
+    assert wrong == []
+
+
+def test_a_code_that_no_row_has_is_refused_with_the_near_one(gateway: Gateway, owner: Engine) -> None:
+    """`unknown_clientt` would be a list without rows, and the reader think that all is well."""
+    path = f"/v1/jobs/{submit_bulk(owner, [1]).job_id}/results"
+    answer_batches(owner)
+    for code, said in (
+        ("unknown_clientt", "did you mean unknown_client?"),
+        ("zzz", "it is only, or one of unknown_client,"),
+    ):
+        for accept in ("application/json", "text/csv"):
+            refused = gateway.get(path, params={"errors": code}, headers={"Accept": accept})
+            assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/query/errors")
+            assert said in refused.json()["detail"]
+    for code in ("only", "unknown_client", "erased"):
+        assert gateway.get(path, params={"errors": code}).json()["rows"] == []
+    refused = gateway.get(path, headers={"Accept": PARQUET["Content-Type"]})
+    assert (refused.status_code, refused.json()["type"]) == (406, "/problems/not-acceptable")
+    assert "POST /v1/jobs/{job_id}/exports" in refused.json()["detail"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from shared.batches.claims import Answers, Claim, Counts, claim, finish
+from shared.jobs.lists import JobFilter, find_jobs
 from shared.jobs.records import JobRecord, cancel_job
 from shared.postgres.engine import transaction
-from shared.status import Queue
+from shared.status import JobStatus, Queue
 from tests.roles import as_worker
 from tests.support import OWNER
 
@@ -42,3 +43,19 @@ def answer(engine: Engine, held: Claim, errors: int = 0) -> Counts | None:
 def cancel(engine: Engine, job_id: UUID, owner: str = OWNER) -> JobRecord:
     with transaction(engine) as connection:
         return cancel_job(connection, job_id, owner)
+
+
+def list_jobs(
+    connection: Connection,
+    owner: str,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    status: JobStatus | None = None,
+    has_errors: bool | None = None,
+) -> list[JobRecord]:
+    """A page of an owner's jobs, where nothing takes any of them meanwhile."""
+    wanted = JobFilter(status, has_errors=has_errors)
+    jobs, more = find_jobs(connection, owner, wanted, limit=limit, before=before)
+    assert more is None
+    return jobs

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from shared.batches.claims import finish
 from shared.config import Settings
@@ -18,6 +18,7 @@ from shared.jobs import lists
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.lists import JobFilter, find_jobs
+from shared.jobs.records import JobRecord
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus
 from tests.integration.gateway.api_support import bearer, new_key, running_gateway
@@ -82,6 +83,30 @@ def test_jobs_of_a_model_are_found_among_others(
             parts += 1
     assert seen == expected
     assert parts == 3
+
+
+@pytest.mark.parametrize("wanted", [JobFilter(), JobFilter(model="default"), JobFilter(kind="bulk")])
+def test_a_list_goes_on_where_retention_takes_jobs_while_it_is_read(
+    ready: Engine, wanted: JobFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found and is gone when it is read makes a page short, and never the last one."""
+    jobs = [bulk(ready) for _ in range(5)][::-1]
+    read_jobs = lists.read_jobs
+
+    def read_others(connection: Connection, found: list[UUID]) -> dict[UUID, JobRecord]:
+        return {job_id: job for job_id, job in read_jobs(connection, found).items() if job_id != jobs[1]}
+
+    monkeypatch.setattr(lists, "read_jobs", read_others)
+    seen: list[UUID] = []
+    before: UUID | None = None
+    with autocommit(ready) as connection:
+        while True:
+            page, more = find_jobs(connection, OWNER, wanted, limit=2, before=before)
+            seen += [job.job_id for job in page]
+            before = more or (page[-1].job_id if len(page) == 2 else None)
+            if before is None:
+                break
+    assert seen == [jobs[0], *jobs[2:]]
 
 
 def test_times_are_those_of_acceptance(ready: Engine) -> None:

@@ -13,12 +13,11 @@ from uuid_utils.compat import uuid7
 from shared.batches.claims import Claim
 from shared.jobs.accepting.bulk import accept_selection
 from shared.jobs.accepting.singles import Accepted
-from shared.jobs.lists import list_jobs
 from shared.jobs.planning import PlannedPage, end_plan, give_back_plan, read_selection, write_pages
 from shared.jobs.records import JobRecord, read_jobs
 from shared.postgres.engine import autocommit, transaction
 from shared.status import JobStatus, Queue
-from tests.integration.jobs.jobs_support import answer, cancel, take
+from tests.integration.jobs.jobs_support import answer, cancel, list_jobs, take
 from tests.integration.jobs.plan_support import blocks_of, plans_of, scanned_whole
 from tests.integration.stored.upkeep_support import make_week
 from tests.support import OWNER, bulk_job, submit_bulk, submit_singles

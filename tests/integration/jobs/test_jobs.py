@@ -13,13 +13,12 @@ from shared.batches.claims import Counts, claim
 from shared.config import Settings
 from shared.errors import DatabaseUnavailable, JobUnknown, ModelVersionUnknown, NoLiveModel, PredictionUnknown
 from shared.jobs.accepting.singles import accept_singles
-from shared.jobs.lists import list_jobs
 from shared.jobs.records import JobRecord, cancel_job, read_job
 from shared.jobs.trace import read_trace
 from shared.models.registry import get_version, list_versions, live_version, promote_version, read_artefact
 from shared.postgres.engine import autocommit, make_engine, transaction
 from shared.status import JobStatus, Queue
-from tests.integration.jobs.jobs_support import answer, cancel, take
+from tests.integration.jobs.jobs_support import answer, cancel, list_jobs, take
 from tests.support import OWNER, add_model, job_of, single_job, submit_bulk, submit_singles, wait_until
 
 

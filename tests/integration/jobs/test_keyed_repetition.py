@@ -23,12 +23,14 @@ from shared.models.signature import FeatureKind, FeatureSpec, Signature
 from shared.postgres.engine import transaction
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
 from tests.integration.jobs.jobs_support import answer, take
+from tests.integration.stored.erasure_support import erase, key_of
 from tests.models import TestModel
 from tests.support import OWNER, add_clients, add_model, bulk_job
 
 FEATURES = {"age": 30, "monthly_income": 1000, "department": "Sales", "over_time": True}
 CSV, NDJSON = {"Content-Type": "text/csv"}, {"Content-Type": "application/x-ndjson"}
 PARQUET = {"Content-Type": "application/vnd.apache.parquet"}
+ARROW = {"Content-Type": "application/vnd.apache.arrow.file"}
 ROWS = ",".join(FEATURES) + "\n" + "30,1000,Sales,true\n" * 3
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "one client": ("/v1/predict", {"json": {"client_id": 1}}),
@@ -154,3 +156,41 @@ def test_a_key_that_another_gateway_is_accepting_stops_nobody(gateway: Gateway, 
         assert gateway.post("/v1/predict", json={"client_id": 1}).status_code == 202
         assert gateway.post("/v1/predict", json={"client_id": 99}).status_code == 404
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("kinds", [(CSV, NDJSON), (NDJSON, CSV), (PARQUET, ARROW)])
+def test_the_same_bytes_of_another_kind_are_another_payload(
+    gateway: Gateway, kinds: tuple[dict[str, str], dict[str, str]]
+) -> None:
+    """The kind says how bytes are read: as CSV and as NDJSON a file may name other clients."""
+    made, other, again = (
+        ask(gateway, "/v1/jobs", {"content": "1\n2\n", "headers": kind}, "k") for kind in (*kinds, kinds[0])
+    )
+    assert made.status_code == 202, made.text
+    assert other.json()["type"] == "/problems/idempotency-key-reused"
+    written_otherwise = {"Content-Type": kinds[0]["Content-Type"].upper() + "; charset=UTF-8"}
+    spelled = ask(gateway, "/v1/jobs", {"content": "1\n2\n", "headers": written_otherwise}, "k")
+    assert [one.json()["id"] for one in (again, spelled)] == [made.json()["id"]] * 2
+
+
+@pytest.mark.parametrize(
+    "asked", [{"client_ids": [1, 2]}, {"where": {"client_id": [1, 2]}}], ids=["a list", "a filter that names her"]
+)
+def test_a_repetition_after_an_erasure_names_the_job(gateway: Gateway, engine: Engine, asked: dict[str, Any]) -> None:
+    """A caller who has lost the 202 of a bulk job still learns its id, though one of its clients was erased.
+
+    What was asked is forgotten, so that another payload is told the same.
+    """
+    made = ask(gateway, "/v1/jobs", {"json": asked}, "nightly")
+    assert made.status_code == 202, made.text
+    erase(engine, key_of(engine, 1))
+    for payload in (asked, {"client_ids": [3]}):
+        again = ask(gateway, "/v1/jobs", {"json": payload}, "nightly")
+        assert (again.status_code, again.json()["type"]) == (410, "/problems/erased")
+        assert (again.json()["reason"], again.json()["about"]) == (
+            "job-asked-for-erased",
+            {"job_id": made.json()["id"]},
+        )
+        assert made.json()["id"] in again.json()["detail"]
+        assert "Nothing of it is left" not in again.json()["detail"]
+    assert gateway.get(f"/v1/jobs/{made.json()['id']}").json()["status"] == "queued"

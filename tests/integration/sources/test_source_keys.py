@@ -19,7 +19,8 @@ from shared.errors import ModelRefused
 from shared.models.registry import promote_version, retire_version, withdraw_model
 from shared.postgres.engine import transaction
 from shared.sources.errors import SourceExists, SourceInUse, SourceRefused, SourceUnknown
-from shared.sources.key_types import UNSETTLED_LETTERS
+from shared.sources.filter_values import value_text
+from shared.sources.key_types import UNSETTLED_LETTERS, Unfit
 from shared.sources.keys import KeyColumn, KeyForm, KeyRefused
 from shared.sources.source import (
     Source,
@@ -129,6 +130,38 @@ def _theirs(server: Connection, kind: str, spelling: str) -> str | None:
         return None
     found = server.execute(text(f"SELECT {_FORMS[kind]}"), {"key": spelling}).scalar_one()
     return str(found) if len(str(found).encode()) <= 1000 else None
+
+
+_NUMBERS = st.one_of(
+    *(st.integers(), st.floats(), st.floats(width=32)),
+    st.builds(
+        lambda digits, point, exponent: f"{digits}{point}e{exponent}",
+        st.integers(-(10**20), 10**20), st.sampled_from(["", ".", ".0", ".5"]), st.integers(-450, 450),
+    ),
+)  # fmt: skip
+_OF_FILTERS: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(["real", "double precision", "numeric", "smallint", "integer", "bigint"], _NUMBERS),
+    "timestamp": st.datetimes().map(str),
+    "timestamptz": st.datetimes(timezones=st.timezones()).map(str),
+    "date": st.dates().map(str),
+}
+
+
+@pytest.mark.parametrize("kind", _OF_FILTERS)
+def test_what_a_filter_takes_is_a_value_for_postgresql(server: Connection, kind: str) -> None:
+    """Nothing is accepted with a 202 that a worker's query then cannot be asked with."""
+
+    @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+    @given(_OF_FILTERS[kind])
+    def check(value: object) -> None:
+        try:
+            taken = value_text(kind, value)
+        except Unfit:
+            return
+        query = text("SELECT pg_input_is_valid(:value, :kind)")
+        assert server.execute(query, {"value": taken, "kind": kind}).scalar_one(), taken
+
+    check()
 
 
 def _source(**changes: Any) -> Source:

@@ -155,6 +155,15 @@ def test_what_is_no_http_is_refused_at_once(wire: WireGateway, sent: bytes) -> N
     assert answers[0].problem["type"] in ("/problems/malformed-request", "/problems/ambiguous-request")
 
 
+def test_a_method_that_nobody_knows_is_named(wire: WireGateway) -> None:
+    """Such a request is one of HTTP/1.1, and whoever sent it learns what is wrong with it."""
+    for method in ("FOO", "get", "GETX"):
+        (answer,) = wire.ask(f"{method} /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert answer.status == 400
+        assert answer.problem["detail"].startswith("The method of this request is unknown")
+        assert "This is no" not in answer.problem["title"]
+
+
 def test_trailers_mean_nothing(wire: WireGateway) -> None:
     """No key, no Idempotency-Key, no request id: headers stand before the body."""
     before = wire.stored()

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from api.access.oidc import fetch
 from api.http.negotiation import choose
 from api.http.problems import _BY_ERROR, KINDS, Invalid, Problem, pointer, problem_of
-from api.http.requests import headers_of, idempotency_key, wait_seconds
+from api.http.requests import headers_of, idempotency_key, require_utf8, wait_seconds
 from api.intake.publisher import Publisher
 from api.jobs.notices import Notices
 from shared import errors, pauses
@@ -38,6 +38,12 @@ def request_with(*headers: tuple[bytes, bytes]) -> Request:
         (b"respond-async, wait=5", 5),
         (b"Wait = 7 ; foo=bar", 7),
         (b'wait="3"', 3),
+        (b'foo="a, b"; c="\\"", wait=5', 5),
+        (b'foo="a, wait=3"', 0),
+        (b'foo="\\", wait=3"', 0),
+        (b'foo="a, wait=3', 0),
+        (b'a="3", b="wait=4"', 0),
+        (b'"\\' * 100_000, 0),
         (b"wait=100", 60),
         (b"wait=0", 0),
         (b"wait=-1", 0),
@@ -56,6 +62,30 @@ def test_prefer_may_come_in_several_headers() -> None:
     """They count as one list."""
     request = request_with((b"prefer", b"wait=4"), (b"prefer", b"respond-async"))
     assert wait_seconds(request, headers_of(request)) == 4
+
+
+@pytest.mark.parametrize(
+    ("media_type", "is_taken"),
+    [
+        ("text/csv", True),
+        ("text/csv; charset=UTF-8", True),
+        ('text/csv; header=present; charset="utf-8"', True),
+        ("text/csv;charset=us-ascii", True),
+        ("text/csv; charset=iso-8859-1", False),
+        ('application/json; Charset="windows-1252"', False),
+        ("application/x-ndjson; charset=utf-16", False),
+        ("text/csv; charset=", False),
+    ],
+)
+def test_a_text_in_another_encoding_than_utf_8_is_refused(media_type: str, is_taken: bool) -> None:
+    """Its umlauts may be UTF-8 as well, of other letters: clients whom nobody named."""
+    headers = {b"content-type": media_type.encode()}
+    if is_taken:
+        require_utf8(headers)
+        return
+    with pytest.raises(Problem, match="UTF-8") as refused:
+        require_utf8(headers)
+    assert refused.value.kind.status == 415
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 256, b"with blank", b"caf\xc3\xa9", b"\x00"])
@@ -86,8 +116,9 @@ def test_the_accept_header_chooses(accept: str, chosen: str) -> None:
 def test_what_cannot_be_given_is_406(accept: str) -> None:
     """Refused, with what there is."""
     with pytest.raises(Problem) as caught:
-        choose(accept, ("text/csv",))
+        choose(accept, ("text/csv",), "Files: POST /v1/exports.")
     assert caught.value.kind.status == 406
+    assert caught.value.detail == "This call can answer with text/csv. Files: POST /v1/exports."
 
 
 def test_every_error_of_a_caller_has_a_kind_of_its_own() -> None:
