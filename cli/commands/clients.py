@@ -69,6 +69,9 @@ def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
         if as_json or error.count > 1:  # a single one is in the error
             _show_problems(error.problems, error.count, as_json=as_json)
         raise
+    except KeyboardInterrupt:
+        remark("stopped before its end: an import writes all rows, or none as here")
+        raise
     if as_json:
         columns = {column.name: column.type for column in plan.columns}
         say_json({"source": plan.name, "key": plan.key, "columns": columns, **asdict(report)})
