@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.errors import FilterRefused, PredictqError
 from shared.jobs.planning import JobError
-from shared.postgres.outages import LOCKED, MISFIT, driver_error, is_outage, reason
+from shared.postgres.outages import LOCKED, driver_error, is_outage, reason
 from worker.sources.failures import SourceAway, advice
 from worker.temporary_room import NoTemporaryRoom
 
@@ -76,8 +76,7 @@ def source_failure(name: str, error: Exception) -> PlanFailed:
     told = advice(name, error)
     if not told:
         return PlanFailed(JobError.PLANNING_FAILED, said)
-    kind = PlanSourceRefuses if cause is not None and cause.pgcode in MISFIT else PlanFailed
-    return kind(JobError.PLANNING_FAILED, f"The source {name} cannot be read: {said}.{told}")
+    return PlanSourceRefuses(JobError.PLANNING_FAILED, f"The source {name} cannot be read: {said}.{told}")
 
 
 def planning_failure(error: Exception) -> PlanFailed:

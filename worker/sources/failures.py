@@ -7,8 +7,6 @@ from shlex import quote
 from shared.errors import PredictqError
 from shared.postgres.outages import CANCELLED, LOCKED, MISFIT, READ_ONLY, driver_error, is_outage, reason
 
-_NOT_READY = "55000"  # what PostgreSQL says of a materialized view that was never filled
-
 
 class SourceAway(PredictqError):
     """The source cannot be reached, refuses, or is locked by somebody: later it may answer."""
@@ -37,6 +35,9 @@ def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
         return SourceAway(f"The source {name} is locked by somebody else, for example by an open ALTER TABLE.")
     if code == CANCELLED:
         return SourceFailed(f"The source {name} did not answer in time.")
+    if code == "55000":  # what PostgreSQL says of a materialized view that was never filled
+        todo = "A materialized view WITH NO DATA is filled by its owner: REFRESH MATERIALIZED VIEW …"
+        return SourceFailed(f"The source {name} cannot be read: {reason(error)}. {todo}")
     if code != READ_ONLY and is_outage(error):
         return SourceAway(f"The source {name} does not answer: {reason(error)}.")
     kind = SourceRefuses if code in MISFIT else SourceFailed
@@ -44,13 +45,8 @@ def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
 
 
 def advice(name: str, error: Exception) -> str:
-    """What to do where a right, the relation or a column is gone, or a view was never filled.
-
-    A sentence with a blank before it, or nothing.
-    """
+    """What to do where a right, the relation or a column is gone: a sentence with a blank before it, or nothing."""
     cause = driver_error(error)
-    if cause is not None and cause.pgcode == _NOT_READY:
-        return " A materialized view WITH NO DATA is filled by its owner: REFRESH MATERIALIZED VIEW …"
     if cause is None or cause.pgcode not in MISFIT:
         return ""
     return f" An admin sees what to do with: predictq sources check {quote(name)}"
