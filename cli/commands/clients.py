@@ -93,6 +93,9 @@ def _show_plan(plan: Plan) -> None:
         words += [_odd_words(column.name, *column.odd)] if column.odd else []
         nulls = f", {column.nulls:,} empty" if column.nulls else ""
         kept = _kept_words(column.name, column.kept_words) if column.kept_words else ""
+        if column.name in plan.key and column.blank_ends:
+            many = "value begins or ends" if column.blank_ends == 1 else "values begin or end"
+            kept += f"; {column.blank_ends:,} {many} with a blank, which is part of the key"
         remark(plain_text(f"  {column.name}: {column.type}{f' ({words[0]})' if words else ''}{nulls}{kept}"))
 
 

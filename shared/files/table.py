@@ -55,6 +55,7 @@ class Column:
     nulls: int = 0
     odd: tuple[int, str] | None = None  # line and value for which it is text and nothing narrower
     kept_words: Mapping[str, int] = field(default_factory=dict)  # of a text: words like NA, and how often they stand
+    blank_ends: int = 0  # values that begin or end with a blank, which a text keeps
 
 
 def parse_types(pairs: Sequence[str]) -> dict[str, tuple[str, Dress | None]]:
@@ -161,7 +162,7 @@ def _column(
     nulls = guess.empty + (like_null if kind == "text" else guess.null_words)
     kept = dict(guess.like_null) if kind == "text" and not dress.has_null_words else {}
     odd = guess.odd if kind == "text" and given is None and known is None else None
-    return Column(guess.name, position, kind, dress, nulls, odd, kept)
+    return Column(guess.name, position, kind, dress, nulls, odd, kept, guess.blank_ends if kind == "text" else 0)
 
 
 class OpenTypes(TableRefused):

@@ -34,7 +34,8 @@ from cli.table_import import Plan
 from cli.table_upload import _pair, kept_words
 from devstack.start_work import StartWork, StartWorkFailed
 from shared.files.column_types import Dress
-from shared.files.table import Column
+from shared.files.csv_table import CsvTable
+from shared.files.table import Column, infer
 from tests.support import ROOT, loaded_of
 
 
@@ -478,3 +479,15 @@ def test_bulk_tells_the_words_of_a_feature_that_pandas_reads_as_missing() -> Non
         "ville: NA or None in 305 rows is kept as a word, which pandas reads as missing; where nothing is known, leave "
         "the field empty"
     )
+
+
+def test_an_import_tells_keys_that_begin_or_end_with_a_blank(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are other clients than those without; of what is no key nothing is said."""
+    path = tmp_path / "people.csv"
+    path.write_text("no,city\n 0001 , Lyon\n0002,Nice\n")
+    columns, rows = infer(CsvTable(path), {})
+    _show_plan(Plan("people", ("no",), tuple(columns), rows, is_new=True))
+    said = capsys.readouterr().err.splitlines()
+    assert said[1:] == ["  no: text; 1 value begins or ends with a blank, which is part of the key", "  city: text"]
