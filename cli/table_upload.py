@@ -14,7 +14,7 @@ from cli.errors import FileRefused, UsageProblem
 from cli.output.console import plain_text, remark
 from cli.output.progress import progress
 from cli.output.words import as_commands
-from shared.sentences import count_of
+from shared.sentences import count_of, listed_words
 
 TABLE_ENDINGS = (".xlsx", ".xlsm", ".xls", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _FORMATS = {"xlsx": "workbook of Excel", "parquet": "Parquet", "arrow": "Arrow", "csv": "CSV"}
@@ -72,7 +72,17 @@ def submit_table(
         raise FileRefused(_refusal(path, look["problems"]))
     if not quiet:
         remark(understood(look))
+        for column in look["columns"]:
+            if column.get("null_words"):
+                remark(kept_words(column))
     return client.submit({"upload": sent["id"], **order, **said}, key=key)
+
+
+def kept_words(column: dict[str, Any]) -> str:
+    """That a feature holds words which pandas reads as missing, and what to do where nothing is meant."""
+    count, words = sum(column["null_words"].values()), listed_words(column["null_words"])
+    said = f"{column['name']}: {words} in {count_of(count, 'row')} is kept as a word, which pandas reads as missing"
+    return plain_text(f"{said}; where nothing is known, leave the field empty")
 
 
 def understood(look: dict[str, Any]) -> str:

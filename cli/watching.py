@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cli.connection.client import FIRST_WAIT_SECONDS, WAIT_SECONDS, ApiClient, Json
 from cli.errors import ExitStatus
@@ -20,8 +22,10 @@ def done_rows(job: Json) -> int:
 
 
 def watch(client: ApiClient, job: Json, *, quiet: bool) -> Json:
-    """Show a job's progress until it is finished; returns it as it ended."""
-    with progress(f"job {job['id']}", job["request_counts"]["total"], quiet=quiet) as meter:
+    """Show a job's progress until it is finished; returns it as it ended. Whoever leaves is told that it goes on."""
+    if not quiet and job["status"] not in TERMINAL:
+        remark(f"following job {job['id']}")
+    with _left_alone(job["id"]), progress(f"job {job['id']}", job["request_counts"]["total"], quiet=quiet) as meter:
         is_counting = job["request_counts"]["total"] is None
         if is_counting and not quiet:
             remark("counting: the rows are found while the first of them are scored")
@@ -34,7 +38,25 @@ def watch(client: ApiClient, job: Json, *, quiet: bool) -> Json:
 
 
 def wait_for(client: ApiClient, job: Json, *, quiet: bool = False) -> Json:
-    """Return a job when it is finished, as fast as its end is known; once it is said that it takes long."""
+    """Return a job when it is finished, as fast as its end is known; once it is said that it takes long.
+
+    Whoever leaves is told that it goes on.
+    """
+    with _left_alone(job["id"]):
+        return _ended(client, job, quiet=quiet)
+
+
+@contextmanager
+def _left_alone(job_id: str) -> Iterator[None]:
+    """Ctrl-C ends the looking on, and not the job: what to type is said, also to a program that reads JSON."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        remark(f"job {job_id} goes on; follow it: predictq job {job_id} --watch; stop it: predictq cancel {job_id}")
+        raise
+
+
+def _ended(client: ApiClient, job: Json, *, quiet: bool) -> Json:
     if not quiet and job["status"] not in TERMINAL:
         job = client.job(job["id"], wait_seconds=FIRST_WAIT_SECONDS)
         if job["status"] not in TERMINAL:

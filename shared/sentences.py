@@ -5,7 +5,7 @@ It is a text, and goes wherever texts go. What shows it in another language take
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _LONGEST = 200  # characters of a value that is told beside the sentence
@@ -75,6 +75,12 @@ def _short(value: Any) -> Any:
 def count_of(number: int, one: str, many: str | None = None) -> str:
     """`1 row`, `2,000 rows`: `number` of what is called `one`; `many` is the word for several without a mere s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed_words(words: Iterable[str]) -> str:
+    """`NA`, `NA or None`, `#N/A, NA or None`."""
+    *first, last = sorted(words)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def those_there_are(names: Sequence[str]) -> str:

@@ -59,6 +59,11 @@ class TableColumn(Shape):
     stands_for: str | None = Field(description="The feature or the column of the key that it is.")
     written: str = Field(description="How its values are written where that is not as usual: `decimal comma`.")
     examples: list[str] = Field(description="Of the first three rows.")
+    null_words: dict[str, int] = Field(
+        default_factory=dict,
+        description="Of a text: words such as `NA` or `None`, and how many rows hold each. They are kept as words; "
+        "pandas reads them as missing.",
+    )
 
 
 class TableProblem(Told):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from cli.arguments.client_key import Composite, KeyParts, NoSource, Source, clie
 from cli.arguments.options import ApiKeyText, ApiUrl, api_client
 from cli.output.console import AsJson, plain_text, remark, say, say_json, say_table
 from cli.output.job_text import number_text
-from shared.sentences import count_of
+from shared.sentences import count_of, listed_words
 
 if TYPE_CHECKING:
     from cli.table_import import ImportOptions, Plan
@@ -35,12 +35,13 @@ def import_(
         list[str] | None, typer.Option(help="The column that names a client; repeat it for several.")
     ] = None,
     types: Annotated[
-        list[str] | None, typer.Option(help="COLUMN=TYPE, may be repeated: zip=text, born=date:dmy, price=numeric:€.")
+        list[str] | None,
+        typer.Option(help="COLUMN=TYPE, may be repeated: zip=text, born=date:dmy, price=numeric:€, city=text:nulls."),
     ] = None,
     separator: Annotated[str | None, typer.Option(help="Between the columns of a CSV file.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal mark: . or ,")] = None,
     encoding: Annotated[str | None, typer.Option(help="Of a CSV file: utf-8, utf-16, cp1252, …")] = None,
-    sheet: Annotated[str | None, typer.Option(help="Of a workbook; by default the first one.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook; by default the only one that has rows.")] = None,
     ignore_extra: Annotated[bool, typer.Option("--ignore-extra", help="Leave unknown columns out.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -68,6 +69,9 @@ def _import_any(file: Path, options: ImportOptions, *, as_json: bool) -> None:
         if as_json or error.count > 1:  # a single one is in the error
             _show_problems(error.problems, error.count, as_json=as_json)
         raise
+    except KeyboardInterrupt:
+        remark("stopped before its end: an import writes all rows, or none as here")
+        raise
     if as_json:
         columns = {column.name: column.type for column in plan.columns}
         say_json({"source": plan.name, "key": plan.key, "columns": columns, **asdict(report)})
@@ -88,7 +92,18 @@ def _show_plan(plan: Plan) -> None:
         words = [column.dress.in_words(column.type)] if column.dress.in_words(column.type) else []
         words += [_odd_words(column.name, *column.odd)] if column.odd else []
         nulls = f", {column.nulls:,} empty" if column.nulls else ""
-        remark(plain_text(f"  {column.name}: {column.type}{f' ({words[0]})' if words else ''}{nulls}"))
+        kept = _kept_words(column.name, column.kept_words) if column.kept_words else ""
+        if column.name in plan.key and column.blank_ends:
+            many = "value begins or ends" if column.blank_ends == 1 else "values begin or end"
+            kept += f"; {column.blank_ends:,} {many} with a blank, which is part of the key"
+        remark(plain_text(f"  {column.name}: {column.type}{f' ({words[0]})' if words else ''}{nulls}{kept}"))
+
+
+def _kept_words(name: str, words: Mapping[str, int]) -> str:
+    """That words which pandas reads as missing are kept in a text, and what to type where nothing is meant."""
+    held, count = listed_words(words), sum(words.values())
+    are = "is" if count == 1 else "are"
+    return f"; {count:,} {are} {held}, kept as words: --types '{name}=text:nulls' makes them empty"
 
 
 def _odd_words(name: str, line: int, value: str) -> str:

@@ -14,6 +14,7 @@ from model.errors import ModelRefused
 from model.graphs.onnx_model import OnnxModel
 from model.signature.category_types import CategoryList, as_lightgbm_was_told, category_lists, is_booster
 from model.signature.inside import Sight, categories_of, first_step, inner, sights
+from shared.files.table import MOST_NAME_BYTES
 from shared.models.feature import FeatureKind, FeatureSpec
 from shared.models.signature import LACKS, Signature
 from shared.sources.near_names import nearest
@@ -164,6 +165,8 @@ def lacking_words(lacking: Sequence[str], known: Iterable[str], others: Mapping[
 def _lacking_one(name: str, names: Sequence[str], others: Mapping[str, str]) -> str:
     if name in others:
         return f"{name!r} ({others[name]})"
+    if len(name.encode()) > MOST_NAME_BYTES:
+        return f"{name!r} (no column can have this name, {MOST_NAME_BYTES} bytes at most: rename the model's feature)"
     match = nearest(name, names)
     return f"{name!r} (there is {match!r})" if match else repr(name)
 

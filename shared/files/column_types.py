@@ -13,6 +13,8 @@ from shared.files.flag_words import flag_of
 from shared.sentences import Sentence
 
 NULL_WORDS = frozenset({"NA", "N/A", "#N/A", "NULL", "null", "NaN", "nan", "None"})  # beside nothing; not in texts
+# What pandas takes for nothing in texts, too. Here they are words there: "None" is a town, or an answer.
+WORDS_LIKE_NULL = NULL_WORDS | {"n/a", "<NA>", "#NA"}
 INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 TYPES = (*INTEGER_LIMITS, "numeric", "double precision", "boolean", "date", "timestamp", "timestamptz", "uuid", "text")
 ALIASES = {
@@ -38,6 +40,7 @@ class Dress:
     decimal: str = numbers.POINT
     order: str = moments.ISO
     unit: str = ""  # a sign that stands beside the numbers, and says nothing of them
+    has_null_words: bool = False  # of a text: whether a word like NA is null, which it is in all other types
 
     def in_words(self, kind: str) -> str:
         """What a person must know of it; nothing where it is as usual."""
@@ -59,7 +62,7 @@ def read_value(text: str, kind: str, dress: Dress) -> str:
     if kind == "text":
         if "\0" in text:
             raise Misfit("holds a NUL character, which PostgreSQL cannot store")
-        return text
+        return "" if dress.has_null_words and text in WORDS_LIKE_NULL else text
     text = text.strip(_BLANKS)
     if not text or text in NULL_WORDS:
         return ""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from shared.files import moments, numbers
-from shared.files.column_types import INTEGER_LIMITS, NULL_WORDS, Dress
+from shared.files.column_types import INTEGER_LIMITS, NULL_WORDS, WORDS_LIKE_NULL, Dress
 from shared.files.flag_words import FLAG_PAIRS
 from shared.files.refusals import CellFault
 from shared.files.typed_text import TypedText
@@ -38,6 +38,8 @@ class ColumnGuess:
     values: int = 0
     empty: int = 0
     null_words: int = 0
+    like_null: dict[str, int] = field(default_factory=dict)  # how often each of them stands there
+    blank_ends: int = 0  # values that begin or end with a blank
     odd: tuple[int, str] | None = None  # the value that made a text of what had been, or looks like, numbers or days
     _known: set[str] = field(default_factory=set)
     _typed: set[str] = field(default_factory=set)  # a text `1.234` may be another number than a cell 1.234
@@ -76,6 +78,10 @@ class ColumnGuess:
     def see(self, line: int, text: str) -> None:
         """One more value."""
         self.values += 1
+        if text and (text[0].isspace() or text[-1].isspace()):
+            self.blank_ends += 1
+        if text in WORDS_LIKE_NULL:
+            self.like_null[text] = self.like_null.get(text, 0) + 1
         if not self._forms:  # a text, whatever else may come
             self.empty += not text
             return

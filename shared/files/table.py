@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from shared.files import moments, numbers
@@ -54,10 +54,12 @@ class Column:
     dress: Dress
     nulls: int = 0
     odd: tuple[int, str] | None = None  # line and value for which it is text and nothing narrower
+    kept_words: Mapping[str, int] = field(default_factory=dict)  # of a text: words like NA, and how often they stand
+    blank_ends: int = 0  # values that begin or end with a blank, which a text keeps
 
 
 def parse_types(pairs: Sequence[str]) -> dict[str, tuple[str, Dress | None]]:
-    """`col=text`, `col=date:dmy` or `col=numeric:€`, by column. Raises TableRefused."""
+    """`col=text`, `col=date:dmy`, `col=numeric:€` or `col=text:nulls`, by column. Raises TableRefused."""
     found = {}
     for pair in pairs:
         name, equals, wanted = pair.rpartition("=")
@@ -74,6 +76,8 @@ def _given_dress(kind: str, written: str) -> Dress | None:
     """What a user said of how values are written; None where that cannot be said of this type."""
     if kind in _NUMBERS:
         return Dress(unit=written.upper()) if written.upper() in numbers.UNITS else None
+    if kind == "text":
+        return Dress(has_null_words=True) if written.lower() == "nulls" else None
     return Dress(order=_ORDERS[written.lower()]) if written.lower() in _ORDERS else None
 
 
@@ -154,9 +158,11 @@ def _column(
     if isinstance(decided, CellFault):
         return decided
     kind, dress = decided
-    nulls = guess.empty if kind == "text" else guess.empty + guess.null_words
+    like_null = sum(guess.like_null.values()) if dress.has_null_words else 0
+    nulls = guess.empty + (like_null if kind == "text" else guess.null_words)
+    kept = dict(guess.like_null) if kind == "text" and not dress.has_null_words else {}
     odd = guess.odd if kind == "text" and given is None and known is None else None
-    return Column(guess.name, position, kind, dress, nulls, odd)
+    return Column(guess.name, position, kind, dress, nulls, odd, kept, guess.blank_ends if kind == "text" else 0)
 
 
 class OpenTypes(TableRefused):

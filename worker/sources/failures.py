@@ -35,6 +35,9 @@ def source_failure(name: str, error: Exception) -> SourceAway | SourceFailed:
         return SourceAway(f"The source {name} is locked by somebody else, for example by an open ALTER TABLE.")
     if code == CANCELLED:
         return SourceFailed(f"The source {name} did not answer in time.")
+    if code == "55000":  # what PostgreSQL says of a materialized view that was never filled
+        todo = "A materialized view WITH NO DATA is filled by its owner: REFRESH MATERIALIZED VIEW …"
+        return SourceFailed(f"The source {name} cannot be read: {reason(error)}. {todo}")
     if code != READ_ONLY and is_outage(error):
         return SourceAway(f"The source {name} does not answer: {reason(error)}.")
     kind = SourceRefuses if is_misfit(error) else SourceFailed

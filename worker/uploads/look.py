@@ -8,8 +8,10 @@ from itertools import islice
 from typing import Any
 
 from shared.errors import PredictqError
+from shared.files.column_types import WORDS_LIKE_NULL
 from shared.files.csv_table import CsvTable
 from shared.files.refusals import TableRefused
+from shared.models.feature import FeatureKind
 from shared.sentences import Sentence, members_of
 from shared.uploads.headings import key_names
 from shared.uploads.refusals import LineFault, UploadRefused
@@ -48,12 +50,15 @@ def look(context: UploadContext) -> dict[str, Any]:
         "columns": _columns(opened, own, columns, {}, examples),
     }
     count, is_whole = 0, False
+    words: dict[str, dict[str, int]] = {}
     try:
         rows = TableRows(
             opened, columns, form, signature, order.decimal, order.dates, tells_values=True, most_seconds=_SECONDS
         )
         said["columns"] = _columns(opened, own, columns, rows.written, examples)
-        count, is_whole = _count(rows)
+        count, is_whole = _count(rows, words)
+        for column in said["columns"] if signature else ():
+            column["null_words"] = words.get(column["stands_for"], {}) if column["use"] == "feature" else {}
         problems = [] if count else [LineFault(1, "no_rows", Sentence("the file has a header and no row", "no_rows"))]
     except SeenInPart:
         problems = []
@@ -62,11 +67,19 @@ def look(context: UploadContext) -> dict[str, Any]:
     return {**said, "rows": count, "is_whole": is_whole, "problems": _problems(problems)}
 
 
-def _count(rows: TableRows) -> tuple[int, bool]:
+def _count(rows: TableRows, words: dict[str, dict[str, int]]) -> tuple[int, bool]:
+    """How many rows there are, and whether that is all; into `words`, by feature, how often a word like NA is kept."""
+    features = rows.signature.features if rows.signature else ()
+    texts = [spec for spec in features if spec.kind is FeatureKind.CATEGORY]
     ends_at = time.monotonic() + _SECONDS
     count = 0
-    for _ in rows:
+    for row in rows:
         count += 1
+        for spec in texts:
+            word = (row.features or {}).get(spec.name)
+            if word in WORDS_LIKE_NULL and word not in (spec.categories or ()):
+                seen = words.setdefault(spec.name, {})
+                seen[word] = seen.get(word, 0) + 1
         if count % 1_000 == 0 and time.monotonic() > ends_at:
             return count, False
     return count, rows.seen is None
@@ -88,7 +101,7 @@ def _columns(
     """The file's columns. `own` are the names of the key in its source."""
     uses = {column: ("feature", name) for name, column in columns.features.items()}
     uses |= {column: ("key", name) for name, column in zip(own, columns.key or (), strict=False)}
-    found = []
+    found: list[dict[str, Any]] = []
     for position, name in enumerate(opened.table.names):
         use, stands_for = uses.get(name, ("ignored", None))
         column = written.get(name)
@@ -99,6 +112,7 @@ def _columns(
                 "stands_for": stands_for,
                 "written": column.dress.in_words(column.type) if column is not None else "",
                 "examples": [row[position] for row in examples if row[position]],
+                "null_words": {},
             }
         )
     return found

@@ -177,7 +177,8 @@ def test_a_file_is_looked_at_and_then_made_a_job(gateway: Gateway, engine: Engin
     assert (found["separator"], found["encoding"], found["format"]) == (";", "cp1252", "csv")
     assert [found["columns"][0][name] for name in ("name", "use", "stands_for")] == ["Numéro", "key", found["key"][0]]
     assert found["columns"][1] == {
-        "name": "Âge", "use": "feature", "stands_for": "age", "written": "", "examples": ["30", "41"]
+        "name": "Âge", "use": "feature", "stands_for": "age", "written": "", "examples": ["30", "41"],
+        "null_words": {},
     }  # fmt: skip
     job = gateway.post("/v1/jobs", json={"upload": sent["id"], **order, "name": "Juillet"}).json()
     assert (planned(engine, job).total, job["name"]) == (2, "Juillet")

@@ -114,6 +114,19 @@ def test_a_check_tells_of_labels_that_came_and_went(
         assert do(here, "check_source", {"source_id": added.id})[1]["changes"] == changes
 
 
+def test_a_materialized_view_that_was_never_filled_is_told_with_what_fills_it(
+    here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL alone says what it lacks, and not what to type."""
+    monkeypatch.setenv("CRM_URL", address)
+    run(driver, "CREATE MATERIALIZED VIEW v AS SELECT 1 AS k, 2 AS age WITH NO DATA; CREATE UNIQUE INDEX ON v (k)")
+    order = {"url_variable": "CRM_URL", "table": "v", "key": ["k"]}
+    status, found = do(here, "describe_source", order)
+    assert (status, "REFRESH MATERIALIZED VIEW" in found["detail"]) == ("failed", True), found
+    run(driver, "REFRESH MATERIALIZED VIEW v")
+    assert do(here, "describe_source", order)[0] == "done"
+
+
 def test_a_check_of_a_table_that_is_gone_says_so(
     here: Engine, driver: PsycopgConnection, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,11 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cli import watching
 from cli.output.console import plain_text
 from cli.output.words import START_IT, as_commands, database_advice
 from shared.sources.errors import SourceNotNamed
@@ -112,3 +114,31 @@ def test_it_says_which_version_it_is(tmp_path: Path) -> None:
     done = predictq("--version", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"predictq \d+\.\d+\.\d+\S*, Python 3\.\d+\.\d+\n", done.stdout)
+
+
+class _Interrupted:
+    """A gateway at whose answers somebody waits, and presses Ctrl-C."""
+
+    def job(self, _job_id: str, wait_seconds: float = 0) -> Any:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("follow", [watching.watch, watching.wait_for])
+@pytest.mark.parametrize("quiet", [False, True])
+def test_whoever_leaves_a_job_is_told_that_it_goes_on(
+    capsys: pytest.CaptureFixture[str], follow: Any, *, quiet: bool
+) -> None:
+    """With its id, and what to type; on standard error, so that JSON stays JSON."""
+    job = {
+        "id": "01a2",
+        "status": "queued",
+        "request_counts": {"total": 5, "succeeded": 0, "failed": 0, "cancelled": 0},
+    }
+    with pytest.raises(KeyboardInterrupt):
+        follow(_Interrupted(), job, quiet=quiet)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[-1] == (
+        "job 01a2 goes on; follow it: predictq job 01a2 --watch; stop it: predictq cancel 01a2"
+    )
+    assert ("following job 01a2" in said.err) == (follow is watching.watch and not quiet)

@@ -18,6 +18,7 @@ from rich.console import Console
 from cli.arguments.conditions import read_condition
 from cli.arguments.moments import moment_ago, moment_ahead
 from cli.commands.again import _listed
+from cli.commands.clients import _show_plan
 from cli.commands.jobs import _rows
 from cli.commands.models.registry import next_step
 from cli.commands.operating.workers import _row as worker_row
@@ -29,8 +30,12 @@ from cli.output import progress as progress_module
 from cli.output.check_text import check_lines
 from cli.output.job_text import answer_text, cause_lines, client_text, counts_text, job_line, summary_lines, trace_lines
 from cli.output.progress import progress
-from cli.table_upload import _pair
+from cli.table_import import Plan
+from cli.table_upload import _pair, kept_words
 from devstack.start_work import StartWork, StartWorkFailed
+from shared.files.column_types import Dress
+from shared.files.csv_table import CsvTable
+from shared.files.table import Column, infer
 from tests.support import ROOT, loaded_of
 
 
@@ -455,3 +460,34 @@ def test_a_number_of_things_is_written_by_the_one_who_knows_the_plural(place: st
         if not _OF_LIMITS.search(line[: found.start()])
     ]
     assert not wrong
+
+
+def test_an_import_tells_the_words_that_pandas_reads_as_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """With their number, and what to type where nothing is meant."""
+    kept = {"None": 200, "#N/A": 104, "NA": 1}
+    column = Column("ville", 1, "text", Dress(), nulls=98, kept_words=kept)
+    _show_plan(Plan("people", ("no",), (column,), 500, is_new=True))
+    assert (
+        "ville: text, 98 empty; 305 are #N/A, NA or None, kept as words: --types 'ville=text:nulls' makes them empty"
+        in capsys.readouterr().err
+    )
+
+
+def test_bulk_tells_the_words_of_a_feature_that_pandas_reads_as_missing() -> None:
+    """Before its job is made, with what to do."""
+    assert kept_words({"name": "ville", "null_words": {"None": 200, "NA": 105}}) == (
+        "ville: NA or None in 305 rows is kept as a word, which pandas reads as missing; where nothing is known, leave "
+        "the field empty"
+    )
+
+
+def test_an_import_tells_keys_that_begin_or_end_with_a_blank(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are other clients than those without; of what is no key nothing is said."""
+    path = tmp_path / "people.csv"
+    path.write_text("no,city\n 0001 , Lyon\n0002,Nice\n")
+    columns, rows = infer(CsvTable(path), {})
+    _show_plan(Plan("people", ("no",), tuple(columns), rows, is_new=True))
+    said = capsys.readouterr().err.splitlines()
+    assert said[1:] == ["  no: text; 1 value begins or ends with a blank, which is part of the key", "  city: text"]

@@ -152,6 +152,23 @@ def test_the_value_that_makes_a_text_of_a_column_is_known(tmp_path: Path) -> Non
     ]
 
 
+def test_words_that_pandas_reads_as_missing_are_counted_in_texts(tmp_path: Path) -> None:
+    """They are words there, wherever they stand; `text:nulls` makes them null. In numbers they are null anyhow."""
+    path = tmp_path / "people.csv"
+    path.write_text("id;city;n;zip\n1;NA;NA;\n2;Lyon;5;12x\n3;#N/A;None;NA\n4;;6;n/a\n5;NA;7;None \n")
+    columns, _ = infer(CsvTable(path), {})
+    assert [(column.type, column.nulls, column.kept_words) for column in columns] == [
+        ("integer", 0, {}),
+        ("text", 1, {"NA": 2, "#N/A": 1}),
+        ("integer", 2, {}),
+        ("text", 1, {"NA": 1, "n/a": 1}),
+    ]
+    columns, _ = infer(CsvTable(path), parse_types(["city=text:nulls", "zip=text:NULLS"]))
+    assert [(column.nulls, column.kept_words) for column in columns] == [(0, {}), (4, {}), (2, {}), (3, {})]
+    rows = [row for _, row in converted_rows(CsvTable(path), columns)]
+    assert [(row[1], row[3]) for row in rows] == [("", ""), ("Lyon", "12x"), ("", ""), ("", ""), ("", "None ")]
+
+
 @pytest.mark.parametrize(
     ("value", "unlike"), [("31/12/24", "Lyon"), ("1 234,50 €", "n. c."), ("-€5", "x"), ("12 %", "x"), ("CHF 10", "x")]
 )

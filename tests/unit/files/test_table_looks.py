@@ -72,6 +72,25 @@ def test_a_look_shows_columns_and_first_rows(tmp_path: Path) -> None:
     assert (seen["rows"], seen["is_whole"], seen["problems"]) == (2, True, [])
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_look_counts_the_words_that_pandas_reads_as_missing(tmp_path: Path, kind: str) -> None:
+    """Of each text feature; words that the signature knows, keys and empty fields are not among them."""
+    words = ["NA", "#N/A", "NA", "None", "", "Łódź"]
+    numbers = ["41", "30", "NA", "", "5", "6"] if kind == "csv" else [41, 30, None, None, 5, 6]
+    lines_ = "".join(f"NA;{word};{number};NA\n" for word, number in zip(words, numbers, strict=True))
+    made = table(no=["NA"] * 6, city=[word or None for word in words], age=numbers, zone=["NA"] * 6)
+    zone = FeatureSpec("zone", FeatureKind.CATEGORY, categories=("EU", "NA"))
+    city, age = (FeatureSpec(spec.name, spec.kind, nullable=True) for spec in SIGNATURE.features)
+    content = "no;city;age;zone\n" + lines_ if kind == "csv" else made
+    seen = look.look(context(tmp_path, content, signature=Signature((city, age, zone))))
+    assert {column["name"]: column["null_words"] for column in seen["columns"]} == {
+        "no": {},
+        "city": {"#N/A": 1, "NA": 2, "None": 1},
+        "age": {},
+        "zone": {},
+    }, seen["problems"]
+
+
 def test_a_file_that_breaks_off_in_its_first_rows_still_shows_its_columns(tmp_path: Path) -> None:
     """With what is wrong, and no examples."""
     seen = look.look(context(tmp_path, "no;city;age\n007;Évreux\n"))

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from cli.commands import sources
 from cli.main import app
+from model.signature.infer import lacking_words
 from shared.models.no_features import adding_command, no_features
 from shared.models.signature import LACKS, FeatureKind, FeatureSpec, Signature
 from shared.sources.source import KeyColumn, Source, SourceColumn
@@ -65,6 +66,14 @@ def test_what_the_source_lacks_is_said_with_its_reason(name: str, is_given: bool
     (lacks,) = [finding for finding in findings if finding.startswith(LACKS)]
     assert f"1 of the model's features: {name!r} (" in lacks
     assert REASONS[name] in lacks
+
+
+@pytest.mark.parametrize(("name", "is_told"), [("é" * 32, True), ("e" * 64, True), ("é" * 31 + "e", False)])
+def test_a_name_that_no_column_can_have_is_told_as_such(name: str, *, is_told: bool) -> None:
+    """In bytes, as PostgreSQL counts: neither a new column nor another name for one helps, and none is proposed."""
+    said = lacking_words([name], [name[:-2]], {})
+    assert ("no column can have this name, 63 bytes at most: rename the model's feature" in said) == is_told
+    assert ("there is" in said) != is_told
 
 
 def test_what_is_to_be_typed_for_such_a_column_is_what_the_command_line_takes(monkeypatch: pytest.MonkeyPatch) -> None:
