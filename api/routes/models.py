@@ -25,7 +25,6 @@ from shared.models.promotion import check_promotion
 from shared.models.promotion_history import list_promotions, previous_version
 from shared.models.registry import (
     ModelVersion,
-    ModelVersion,
     find_version,
     get_version,
     list_versions,

@@ -32,7 +32,7 @@ def test_every_call_that_changes_something_has_its_act() -> None:
             assert f'"{ACTS[name]}"' in inspect.getsource(sys.modules[route.endpoint.__module__]), name
 
 
-def test_acts_that_leave_no_other_trace_have_a_line(gateway: Gateway, engine: Engine) -> None:  # noqa: F811
+def test_acts_that_leave_no_other_trace_have_a_line(gateway: Gateway, engine: Engine) -> None:
     """A link that signs in, a file of answers, a check that runs code of a model, rows that are deleted."""
     alice, root = bearer(new_key(engine, "alice")), bearer(new_key(engine, "root", is_admin=True))
     job = gateway.post("/v1/jobs", json={"client_ids": [1, 2]}, headers=alice).json()["id"]
