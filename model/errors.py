@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from shared.errors import PredictqError
 
 
 class DataRefused(PredictqError):
     """Training data cannot be read or cannot be learnt from; the text says where and why."""
 
+    tells_values: ClassVar[bool] = True
+
 
 class ArtefactError(PredictqError):
-    """Base of every reason not to serve an artefact."""
+    """Base of every reason not to serve an artefact. Its text may quote what code of the file has raised."""
+
+    tells_values: ClassVar[bool] = True
 
 
 class ArtefactCorrupt(ArtefactError):
@@ -23,6 +29,8 @@ class ArtefactIncompatible(ArtefactError):
 
 class SealRefused(ArtefactError):
     """A seal is missing, broken, of another file or by nobody who is trusted; the text says which."""
+
+    tells_values: ClassVar[bool] = False
 
 
 class ModelRefused(ArtefactError):

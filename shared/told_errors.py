@@ -9,8 +9,9 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 
-# Their texts name files, modules and attributes.
-_PLAIN = (OSError, ImportError, AttributeError, NameError)
+# Where Python raises them itself, their texts name modules, attributes and files: then the field beside them is set.
+# Raised with a text alone, as any code may raise them, they are like all others.
+_PLAIN = ((ImportError, "name"), (AttributeError, "name"), (NameError, "name"), (OSError, "errno"))
 _SERVERS = ("redis.", "kombu.", "sqlalchemy.exc")  # whose own errors are about connections
 _DRIVER = ("OperationalError", "InterfaceError")  # psycopg2's; with no SQLSTATE they are about the connection
 
@@ -46,4 +47,5 @@ def _is_safe(error: BaseException) -> bool:
         return not told
     module, name = type(error).__module__, type(error).__name__
     is_of_driver = module.startswith("psycopg2") and name in _DRIVER
-    return isinstance(error, _PLAIN) or is_of_driver or module.startswith(_SERVERS)
+    is_pythons = any(isinstance(error, kind) and getattr(error, field) is not None for kind, field in _PLAIN)
+    return is_pythons or is_of_driver or module.startswith(_SERVERS)

@@ -18,8 +18,13 @@ INSERT INTO pg_temp.rights VALUES
 ('promotions',              'select, insert',                'select, insert',               'select'),
 ('reference_rows',          '',                              'select, insert',               ''),
 -- callers and people
-('api_keys',                'select, insert, update',  'select (owner, max_waiting_rows, revoked_at, expires_at)', ''),
-('audit_log',               'select, insert',                'insert',                       'select, insert'),
+('api_keys',                'select, insert, update (revoked_at, expires_at, rotated_to, last_used_at)',
+                                             'select (owner, max_waiting_rows, revoked_at, expires_at)', ''),
+-- without `at` and `xid`: when it was, and in which transaction, is what the server says
+('audit_log',
+    'select, insert (actor_kind, actor, key_id, address, action, object, before, after, reason, call_id, epoch)',
+    'insert (actor_kind, actor, key_id, address, action, object, before, after, reason, call_id, epoch)',
+    'select, insert (actor_kind, actor, key_id, address, action, object, before, after, reason, call_id, epoch)'),
 ('sessions',                'select, insert, delete',        '',                             'select, delete'),
 ('sign_in_links',           'select, insert, delete',        '',                             'select, delete'),
 ('pauses',                  'select, insert, update, delete', 'select',                      'select'),

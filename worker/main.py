@@ -27,6 +27,7 @@ from shared.messaging.screening import FLOWERS, PING
 from shared.postgres.engine import make_engine
 from shared.settings.unknown import warn_of_unknown_variables
 from shared.status import SCORING_QUEUES, Queue
+from shared.told_errors import words_of
 from worker import metrics
 from worker.celery.consumer import PromptConsumer
 from worker.celery.foreign_messages import ForeignMessages
@@ -108,7 +109,7 @@ def _preload(models: ModelStore, engine: Engine, *, seconds: float) -> None:
     except DatabaseUnavailable:
         raise  # the start says so, and whoever started the worker tries again
     except Exception as error:  # noqa: BLE001 - whatever the live version does: its rows get their stated errors
-        log.warning("the live model cannot be loaded", reason=str(error) or repr(error))
+        log.warning("the live model cannot be loaded", reason=words_of(error))
     # Before the fork: a connection must not have two owners.
     engine.dispose()
 

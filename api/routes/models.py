@@ -160,11 +160,22 @@ async def register(
 
 @router.post("/v1/models/{name}/versions/{number}/check", summary="Check a version on real rows")
 async def check(
-    services: CurrentServices, caller: OperateCaller, name: Name, number: Number, body: schemas.Check = CHECK
+    request: Request,
+    services: CurrentServices,
+    caller: OperateCaller,
+    name: Name,
+    number: Number,
+    body: schemas.Check = CHECK,
 ) -> dict[str, Any]:
     """Score rows of its source in every way that the service goes, and beside the estimator itself."""
     caller.need_model(name)
-    version = await services.quick.read(lambda connection: find_version(connection, name, number))
+
+    def note(connection: Connection) -> ModelVersion:
+        version = find_version(connection, name, number)
+        record(connection, request, caller, "model.check", version.label, after={"rows": body.rows})
+        return version
+
+    version = await services.quick.write(note)  # before it begins: code of the model runs, whatever comes of it
     asked = {"version_id": version.id, "rows": body.rows}
     report: dict[str, Any] = await services.errands.run("check_model", caller, asked)
     return report

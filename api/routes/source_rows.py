@@ -79,6 +79,12 @@ async def fetch(request: Request, services: CurrentServices, caller: AdminCaller
 
 
 @router.delete("/v1/rows/{rows_id}", status_code=204, response_class=Response, summary="Delete rows of a source")
-async def drop(services: CurrentServices, caller: AdminCaller, rows_id: RowsId) -> None:
+async def drop(request: Request, services: CurrentServices, caller: AdminCaller, rows_id: RowsId) -> None:
     """Delete rows that were fetched, before their hour is over."""
-    await services.quick.write(lambda connection: drop_rows(connection, rows_id, caller.owner))
+
+    def delete(connection: Connection) -> None:
+        source = find_rows(connection, rows_id, caller.owner).source
+        drop_rows(connection, rows_id, caller.owner)
+        record(connection, request, caller, "source.drop", source, after={"rows_id": str(rows_id)})
+
+    await services.quick.write(delete)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.access.roles import ALL_ROLES
-from tests.rights.table import ANY_KEY, BY_NAME, CALLS, COMMANDS, LOOK, NOBODY, Call
+from tests.rights.table import ACTS, ANY_KEY, BY_NAME, CALLS, COMMANDS, LOOK, NOBODY, Call
 
 PAGE = Path(__file__).parents[2] / "docs" / "who-may-what.md"
 
@@ -26,13 +26,15 @@ a key every call under `/v1` is a 401.
 - **Other models**: what a key limited to some models meets at any other. *403*: refused before it is asked whether
   there is such a model. *404* and *left out*: as if the job were not there. *–*: the call names no model, or takes
   `admin`, which is for all models.
+- **Audit log**: the action of the line that the call leaves there. *–*: the call only reads; or it makes a job, which
+  says itself who asked for it; or it sends a file, with which nothing is done before another call names it.
 """
 
 
 def page() -> str:
     """The whole page."""
     lines = [_INTRODUCTION, "## Calls", ""]
-    lines += _table(("call", *ALL_ROLES, "others'", "other models"), [_call_row(call) for call in CALLS])
+    lines += _table(("call", *ALL_ROLES, "others'", "other models", "audit log"), [_call_row(call) for call in CALLS])
     lines += ["", "## Commands", ""]
     lines += [
         "A command takes the roles of the calls that it makes; some make one call or the other, by their options.",
@@ -54,7 +56,7 @@ def _call_row(call: Call) -> tuple[str, ...]:
     else:
         marks = ["✓" if role in call.roles or role == "admin" else "–" for role in ALL_ROLES]
     others = f"{call.others}; signed in, or on this machine, without a key" if call.roles == (LOOK,) else call.others
-    return (f"`{call.name}`", *marks, others, call.models)
+    return (f"`{call.name}`", *marks, others, call.models, f"`{ACTS[call.name]}`" if call.name in ACTS else "–")
 
 
 def _command_row(name: str) -> tuple[str, ...]:

@@ -32,6 +32,52 @@ class Call:
         return f"{self.method} {self.path}"
 
 
+# What the audit log has of each call that changes something, or opens a way to what there is: the action of its line.
+NO_LINE = {
+    "POST /v1/predict": "the job itself says who asked what, and when",
+    "POST /v1/predict_raw": "the job itself says who asked what, and when",
+    "POST /v1/jobs": "the job itself says who asked what, and when",
+    "POST /v1/jobs/{job_id}/repeat": "the job itself says who asked what, and when",
+    "POST /v1/jobs/{job_id}/retry": "the job itself says who asked what, and when",
+    "POST /v1/jobs/count": "only reads: it tells a number",
+    "POST /v1/uploads": "nothing is done with a file before another call names it, and unused it goes",
+    "POST /v1/uploads/{upload_id}/look": "only reads what the caller has sent",
+}
+ACTS = {
+    "POST /v1/jobs/{job_id}/exports": "job.export",
+    "POST /v1/jobs/{job_id}/cancel": "job.cancel",
+    "POST /v1/jobs/cancel": "job.cancel",
+    "POST /v1/clients/answers": "client.answers",
+    "POST /v1/clients/features": "features.read",
+    "POST /v1/clients/export": "client.export",
+    "PATCH /v1/models/{name}": "model.change",
+    "POST /v1/models/{name}/versions": "model.register",
+    "POST /v1/models/{name}/versions/{number}/check": "model.check",
+    "POST /v1/models/{name}/promote": "model.promote",
+    "POST /v1/models/{name}/versions/{number}/promote": "model.promote",
+    "POST /v1/models/{name}/rollback": "model.promote",
+    "POST /v1/models/{name}/withdraw": "model.withdraw",
+    "POST /v1/models/{name}/versions/{number}/retire": "model.retire",
+    "POST /v1/sources": "source.add",
+    "POST /v1/sources/{name}/check": "source.check",
+    "DELETE /v1/sources/{name}": "source.remove",
+    "POST /v1/sources/{name}/rows": "source.read",
+    "DELETE /v1/rows/{rows_id}": "source.drop",
+    "POST /v1/pauses": "pause.begin",
+    "DELETE /v1/pauses/{pause_id}": "pause.end",
+    "PUT /v1/retention": "retention.set",
+    "PUT /v1/retention/floor": "retention.floor",
+    "POST /v1/retention/run": "retention.ask",
+    "POST /v1/holds": "hold.add",
+    "DELETE /v1/holds/{hold_id}": "hold.release",
+    "POST /v1/erasures": "erasure.ask",
+    "POST /v1/erasures/replay": "erasure.replay",
+    "POST /v1/keys": "key.create",
+    "POST /v1/keys/{prefix}/rotate": "key.rotate",
+    "POST /v1/keys/{prefix}/revoke": "key.revoke",
+    "POST /v1/sign-in-links": "link.create",
+}
+
 _READ, _PREDICT, _BULK, _OPERATE, _ADMIN = ("read",), ("predict",), ("bulk",), ("operate",), ("admin",)
 
 CALLS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from model.errors import ArtefactError, NothingAnswered
 from shared.errors import FilterRefused, ModelRefused, PredictqError, UploadUnknown
@@ -15,6 +15,8 @@ from worker.temporary_room import NoTemporaryRoom
 
 class ErrandRefused(PredictqError):
     """What a process apart said of its failure: `code` for programs, the text for people."""
+
+    tells_values: ClassVar[bool] = True
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)

@@ -14,6 +14,7 @@ from model.artefact import Artefact, load
 from shared.logging import get_logger
 from shared.models.signature import Signature
 from shared.models.task import Task
+from shared.told_errors import words_of
 from worker.models.drawn.suited import draw_for
 from worker.models.frame import input_columns, to_frame
 from worker.models.linear.compile import NotLinear, compile_linear
@@ -118,7 +119,9 @@ def _checked_linear(model: LoadedModel) -> LinearModel | None:
         log.info("scored by scikit-learn", version=model.version, reason=str(error))
         return None
     except Exception as error:  # noqa: BLE001 - what cannot be proven is not used; the estimator is asked instead
-        log.warning("compiled form not comparable, scored by scikit-learn", version=model.version, reason=repr(error))
+        log.warning(
+            "compiled form not comparable, scored by scikit-learn", version=model.version, reason=words_of(error)
+        )
         return None
     if reason is not None:
         log.warning("compiled form differs, scored by scikit-learn", version=model.version, reason=reason)
@@ -135,7 +138,7 @@ def _checked_matrix(model: LoadedModel) -> MatrixModel | None:
         log.info("scored by way of frames", version=model.version, reason=str(error))
         return None
     except Exception as error:  # noqa: BLE001 - what cannot be proven is not used; the estimator is asked instead
-        log.info("matrix not comparable, scored by way of frames", version=model.version, reason=repr(error))
+        log.info("matrix not comparable, scored by way of frames", version=model.version, reason=words_of(error))
         return None
     if reason is not None:
         log.info("scored by way of frames", version=model.version, reason=reason)

@@ -24,6 +24,7 @@ from shared.models.signature import Signature
 from shared.pages.errors import PageTooLarge
 from shared.postgres.outages import gave_up_statement, is_outage
 from shared.status import Queue, RowError
+from shared.told_errors import words_of
 from worker import metrics
 from worker.celery.notifier import Notifier
 from worker.models.loadable import Loadable
@@ -199,7 +200,8 @@ class Scorer:
     def _give_back(self, held: Claim, error: Exception, pause: float) -> None:
         """Not the rows' fault and not an outage: keep the reason where people look, and try again later."""
         cause = cause_of(error)
-        log.error("batch failed", batch_id=held.batch_id, attempt=held.attempt, reason=cause, where=place_of(error))
+        told = words_of(error) if getattr(error, "tells_values", False) else cause
+        log.error("batch failed", batch_id=held.batch_id, attempt=held.attempt, reason=told, where=place_of(error))
         is_counted = not isinstance(error, SourceAway)
         record_failure(self.engine, held, cause, retry_after_seconds=pause, is_counted=is_counted)
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import Connection
 
 from api.access.dependencies import CurrentServices, JobId, ReadCaller, current_validity
+from api.http.acts import record
 from api.http.model_route import ModelRoute
 from api.http.openapi import PROBLEMS
 from api.http.problems import ERRAND_FAILED, EXPORT_NOT_READY, NO_WORKER, NOT_READY, Problem
@@ -37,7 +38,12 @@ Format = Annotated[Literal["parquet", "arrow", "xlsx"], Query(alias="format", de
 
 @router.post("/v1/jobs/{job_id}/exports", status_code=202, summary="Have answers written as a file")
 async def export(
-    response: Response, services: CurrentServices, caller: ReadCaller, job_id: JobId, file_format: Format
+    request: Request,
+    response: Response,
+    services: CurrentServices,
+    caller: ReadCaller,
+    job_id: JobId,
+    file_format: Format,
 ) -> schemas.ExportAsked:
     """Ask a worker for a file of the rows that are ready, which is kept for a day. It is at `Location` when written."""
 
@@ -52,6 +58,7 @@ async def export(
                 raise services.caps.too_much("files of answers that are being written", most, "owner_exports")
             asked = {"export_id": str(export_id), "job_id": str(job_id), "format": file_format}
             submit(connection, "write_export", caller.owner, asked)
+            record(connection, request, caller, "job.export", f"job {job_id}", after={"format": file_format})
         return export_id
 
     export_id = await services.quick.write(ask)

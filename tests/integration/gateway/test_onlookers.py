@@ -52,8 +52,13 @@ def test_behind_a_trusted_proxy_the_caller_counts_and_not_the_proxy(settings: Se
 
 
 @pytest.mark.parametrize(
-    "header", ["X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Client-IP", "Via", "CF-Connecting-IP"]
-)
+    "header",
+    [
+        "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Client-IP", "Via", "CF-Connecting-IP", "CDN-Loop",
+        "X-Envoy-External-Address", "X-Cluster-Client-IP", "Fastly-Client-IP", "X-Azure-ClientIP", "X-Azure-SocketIP",
+        "X-ProxyUser-Ip", "X-Original-Forwarded-For", "X-Original-Host", "X-AppEngine-User-IP", "X-Scheme",
+    ],
+)  # fmt: skip
 def test_a_proxy_on_this_machine_is_known_by_any_of_its_headers(settings: Settings, header: str) -> None:
     """Also one that names no address in X-Forwarded-For, or that a caller made leave it out."""
     with running_gateway(settings) as gateway:

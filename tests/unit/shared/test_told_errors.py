@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from threading import Event
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import create_engine
 
+from model.errors import ArtefactCorrupt, ModelRefused
 from shared.config import Settings
+from shared.errands import ClaimedErrand
 from shared.errors import DatabaseUnavailable, FilterRefused, NoLiveModel
 from shared.logging import configure_logging, get_logger
 from shared.told_errors import traceback_without_values, words_of
+from worker.errands import runner
+from worker.errands.failures import ErrandRefused
 
 MARKER = "73313-planted"
 
@@ -68,6 +77,46 @@ def test_words_of_an_error() -> None:
     assert words_of(NoLiveModel()).startswith("NoLiveModel: No model is live")
     assert words_of(FilterRefused("age", MARKER)) == "FilterRefused"
     assert str(DatabaseUnavailable(ValueError(MARKER))) == "PostgreSQL does not answer: ValueError"
+
+
+@pytest.mark.parametrize("kind", [AttributeError, NameError, ImportError, OSError, TimeoutError])
+def test_a_text_alone_is_anybodys(kind: type[Exception]) -> None:
+    """Python names what it did not find; code of a model may raise the same error with a value in its text."""
+    assert words_of(kind(MARKER)) == kind.__name__
+    with pytest.raises(AttributeError) as missing:
+        _ = json.no_such_thing  # type: ignore[attr-defined]
+    assert words_of(missing.value) == "AttributeError: module 'json' has no attribute 'no_such_thing'"
+    with pytest.raises(OSError, match="No such file") as gone:
+        Path("/no/such/file").read_bytes()
+    assert words_of(gone.value) == "FileNotFoundError: [Errno 2] No such file or directory: '/no/such/file'"
+
+
+@pytest.mark.usefixtures("own_logging")
+@pytest.mark.parametrize(
+    "error", [ErrandRefused("model_refused", MARKER), ModelRefused(MARKER), ArtefactCorrupt(MARKER), OSError(MARKER)]
+)
+def test_what_code_of_a_model_raised_is_for_the_caller_and_not_for_the_log(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has the kind of the error, and which errand it was."""
+
+    def fail(_: object) -> dict[str, object]:
+        raise error
+
+    held = ClaimedErrand(uuid4(), "register_model", "alice", {}, 1)
+    kept: list[dict[str, object]] = []
+    monkeypatch.setattr(runner, "autocommit", nullcontext)
+    monkeypatch.setattr(runner, "claim_errand", lambda *_, **__: held)
+    monkeypatch.setattr(runner, "finish_errand", lambda _, __, result, **___: kept.append(result) or True)
+    given = {"database_url": "postgresql://h/d", "redis_url": "redis://h"}
+    configure_logging(Settings.model_validate(given), service="test")
+    engine = create_engine("sqlite://")
+    runner.ErrandRunner(engine, {"register_model": fail}, worker="w", stopped=Event()).do_next()
+    engine.dispose()
+    line = json.loads(capsys.readouterr().err)
+    assert MARKER not in json.dumps(line)
+    assert line["reason"] == type(error).__name__
+    assert (MARKER in str(kept)) is not isinstance(error, OSError)
 
 
 def test_a_ring_of_errors_comes_to_an_end() -> None:
