@@ -135,7 +135,7 @@ def require_utf8(headers: Headers) -> None:
         raise Problem(
             MEDIA,
             f"Send the body in UTF-8, not in {name}. A table in another encoding can be sent as a file that is looked "
-            "at first: POST /v1/uploads, then its /look.",
+            "at first.",
         )
 
 

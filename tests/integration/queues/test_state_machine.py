@@ -29,12 +29,11 @@ from shared.errors import FenceLost
 from shared.jobs.accepting.bulk import accept_keys
 from shared.jobs.accepting.key_pages import ListedIds
 from shared.jobs.accepting.singles import Accepted, accept_singles
-from shared.jobs.lists import list_jobs
 from shared.jobs.records import JobRecord, read_jobs
 from shared.models.registry import promote_version
 from shared.postgres.engine import autocommit, transaction
 from shared.status import SCORING_QUEUES, JobStatus, Queue
-from tests.integration.jobs.jobs_support import cancel, page_of
+from tests.integration.jobs.jobs_support import cancel, list_jobs, page_of
 from tests.integration.queues.state_machine_support import (
     Batch,
     Job,
