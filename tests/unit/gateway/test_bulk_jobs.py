@@ -28,7 +28,7 @@ from shared.status import Queue
 JOB = BulkJob(UUID(int=1), "o", 1_000)
 ACCEPTED = Accepted(JOB.job_id, "churn", 3, Queue.BULK, (5, 6))
 FOUND = Accepted(JOB.job_id, "churn", 3, Queue.BULK, ())
-AWAY = DatabaseUnavailable(ConnectionError("reset"))
+AWAY = DatabaseUnavailable(ConnectionError(104, "reset"))
 READ_ONLY = DatabaseReadOnly(OSError("standby"))
 THERE = IntegrityError("INSERT", {}, Exception("duplicate key"))
 
@@ -202,7 +202,7 @@ def test_a_sign_of_life_is_good_until_the_next_can_come() -> None:
         (ACCEPTED, True, []),
         (ACCEPTED, False, ["accepted"]),
         (AWAY, True, []),
-        (AWAY, False, ["DatabaseUnavailable: PostgreSQL does not answer: ConnectionError: reset"]),
+        (AWAY, False, ["DatabaseUnavailable: PostgreSQL does not answer: ConnectionError: [Errno 104] reset"]),
         (asyncio.CancelledError(), False, []),
     ],
 )
