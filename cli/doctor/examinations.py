@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from shlex import quote
 
+from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,7 @@ from shared.config import Settings, load_settings
 from shared.errors import NoLiveModel, PredictqError
 from shared.messaging.celery_app import living_workers
 from shared.messaging.messages import make_redis, server_version
+from shared.messaging.redis_trouble import trouble_of
 from shared.models.load_failures import why_not_loaded
 from shared.models.registry import live_versions
 from shared.pauses import list_pauses, resume_command
@@ -211,16 +213,29 @@ def _examine_redis(settings: Settings) -> Iterator[Finding]:
     try:
         with make_redis(settings) as redis:
             version = server_version(redis)
-        yield Finding("redis", ok=True, detail=version)
     except (RedisError, OSError) as error:
-        yield Finding("redis", ok=False, detail=str(error), advice="start it, or correct REDIS_URL")
+        yield Finding("redis", ok=False, detail=str(error), advice=trouble_of(error).words[1])
         return
-    names = living_workers(settings, PING_SECONDS)
+    try:
+        names = living_workers(settings, PING_SECONDS)
+    except (RedisError, KombuError, OSError) as error:  # it answers, and takes no message
+        said, advice = trouble_of(_of_redis(error)).words
+        yield Finding("redis", ok=False, detail=f"{version}; {said}", advice=advice)
+        return
+    yield Finding("redis", ok=True, detail=version)
     if names:
         yield Finding("workers", ok=True, detail=", ".join(names))
     else:
         advice = "predictq worker --concurrency 2"
         yield Finding("workers", ok=False, detail="none answers: jobs are accepted and wait", advice=advice)
+
+
+def _of_redis(error: BaseException) -> BaseException | None:
+    """What Redis itself said, behind the errors of others that came of it."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, RedisError):
+        found = found.__cause__ or found.__context__
+    return found
 
 
 def _examine_gateway() -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine
 
+from cli.doctor.examinations import _examine_redis
 from devstack.servers.redis import EmbeddedRedis
 from shared.config import Settings
 from tests.integration.gateway.api_support import Gateway, new_key, running_gateway
@@ -65,6 +66,8 @@ def test_a_redis_that_takes_no_messages_is_told_by_its_kind(
         need = needs(gateway)["redis"]
         assert (need["about"], need["detail"]) == ({"trouble": kind}, ready.json()["reasons"][0])
         assert need["since"] is not None
+        finding, *_ = _examine_redis(own)  # which asks workers, and so sends no list anything
+        assert (finding.ok, said in finding.detail) == (kind != "full", kind == "full")
         admin.execute_command(*end)
         _wait_until_ok(gateway)
         assert "redis" not in needs(gateway)
