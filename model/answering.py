@@ -16,8 +16,6 @@ from shared.models.task import Task
 
 Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-9  # so far outside 0…1 a probability may be by rounding; it is then 0 or 1
-
-
 _EXACT = 2**53  # up to which each whole number is a double of its own
 _OF_LABELS = ". If these are classes, give it predict_proba and classes_"
 
