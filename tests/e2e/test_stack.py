@@ -110,7 +110,7 @@ def test_what_is_made_in_the_shell_stays_there(up: Up) -> None:
         assert up.run("migrate").returncode == 0
     assert up.run("sources", "remove", "mine").returncode == 0
     assert up.run("psql", "-c", "DROP TABLE samples").returncode == 0
-    assert "no place for a table of yours" in up.refused("sources", "add", "mine", "--table", "predictq.samples")
+    assert "no place for a table of yours" in up.refused("sources", "add", "mine", "--table", "predictq.models")
 
 
 def test_a_second_stack_in_the_same_directory_is_refused(up: Up) -> None:

@@ -37,6 +37,10 @@ _KEYS_SECONDS = 3.0  # for the first keys of a filter, which only show what was 
 _KEPT_CHANGES = 20  # of a source, the newest
 
 
+# Views of predictq's own that are there to be read.
+_READABLE = ("prediction_requests", "prediction_outputs", "prediction_trace", "job_status")
+
+
 class SourceErrands:
     """The errands about sources. `engine` leads to predictq's own database."""
 
@@ -52,7 +56,7 @@ class SourceErrands:
             raise SourceRefused("--url-env takes the name of an environment variable, and no address.")
         asked = replace(_unnamed(str(arguments["table"]), variable), settings=arguments.get("settings") or {})
         with self._connected(asked) as driver:
-            return describe(
+            found = describe(
                 driver,
                 str(arguments["table"]),
                 key=arguments.get("key") or (),
@@ -60,6 +64,14 @@ class SourceErrands:
                 filters=arguments.get("filters") or (),
                 unchecked=bool(arguments.get("unchecked")),
             )
+        if variable is None and found["schema"] == "predictq" and found["relation"] not in _READABLE:
+            here, there = (f"{place}.{quoted(found['relation'])}" for place in ("predictq", "public"))
+            raise SourceRefused(
+                f"{here} stands in predictq's own schema, which is no place for a table of yours: each migration takes "
+                f"the rights on it away. If you have made it, move it (ALTER TABLE {here} SET SCHEMA public) and name "
+                f"it as {there}."
+            )
+        return found
 
     def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """`check_source`: {source_id} to what was found, what changed since the last check and since the source was

@@ -77,7 +77,7 @@ def test_health_tells_what_is_wrong(gateway: Gateway, engine: Engine) -> None:
     assert gateway.get("/health").json()["queues"]["bulk"]["waiting_rows"] == 10
     for statement, reason in (
         (f"UPDATE {VERSION_TABLE} SET version_num = '0001'", "at schema 0001"),
-        (f"DROP TABLE {VERSION_TABLE}", "at schema none"),
+        (f"DROP TABLE {VERSION_TABLE} CASCADE", "at schema none"),
     ):
         with engine.begin() as connection:
             connection.execute(text(statement))

@@ -100,7 +100,8 @@ SELECT c.relname, coalesce((SELECT p.relname FROM pg_inherits i JOIN pg_class p 
                             WHERE i.inhrelid = c.oid), c.relname),
        (SELECT quote_ident(attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND attidentity = ''
         ORDER BY a.attnum LIMIT 1), c.relkind <> 'v'
-FROM pg_class c WHERE c.relnamespace = 'predictq'::regnamespace AND c.relkind IN ('r', 'p', 'v') ORDER BY 1""")
+FROM pg_class c WHERE c.relnamespace = 'predictq'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND c.relname <> 'kept'
+ORDER BY 1""")
         )
         return [(str(row[0]), str(row[1]), str(row[2]), bool(row[3])) for row in rows]
 

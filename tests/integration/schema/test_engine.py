@@ -54,14 +54,14 @@ def test_a_line_cut_at_any_moment_costs_the_pool_no_slot(
 def test_an_autocommit_leaves_an_ordinary_connection(engine: Engine) -> None:
     """Whoever gets the connection next has transactions that can be rolled back."""
     with autocommit(engine) as connection:
-        connection.execute(text("CREATE TABLE kept (n integer)"))
+        connection.execute(text("CREATE TABLE remembered (n integer)"))
         connection.rollback()
     with transaction(engine) as connection:
-        connection.execute(text("DROP TABLE kept"))
+        connection.execute(text("DROP TABLE remembered"))
         assert connection.execute(text("SHOW transaction_isolation")).scalar_one() == "read committed"
         connection.rollback()
     with autocommit(engine) as connection:
-        assert connection.execute(text("SELECT to_regclass('kept')")).scalar_one() == "kept"
+        assert connection.execute(text("SELECT to_regclass('remembered')")).scalar_one() == "remembered"
 
 
 def test_no_plan_starts_a_helper(engine: Engine) -> None:

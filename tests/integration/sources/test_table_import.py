@@ -65,7 +65,7 @@ def test_the_source_of_an_import_says_how_many_rows_it_has(engine: Engine, run: 
     for content, rows in ((PEOPLE, 2), (PEOPLE.replace("P-2", "P-3"), 3)):
         run(content, key=["no"])
         assert query(engine, "SELECT measured FROM predictq.sources WHERE name = 'people'") == [
-            ({"rows": rows, "is_exact": True},)
+            ({"kind": "table", "rows": rows, "is_exact": True},)
         ]
 
 
@@ -146,7 +146,7 @@ def test_an_import_into_a_removed_source_brings_it_back(engine: Engine, run: Imp
     assert run(PEOPLE.replace("P-2", "P-3")) == ImportReport(1, 0, 1)
     with transaction(engine) as connection:
         source = read_source(connection, "people")
-    assert (source.id, source.measured) == (number, {"rows": 3, "is_exact": True})
+    assert (source.id, source.measured) == (number, {"kind": "table", "rows": 3, "is_exact": True})
 
 
 def test_a_table_whose_source_is_another_by_now_is_left_alone(engine: Engine, run: Import) -> None:

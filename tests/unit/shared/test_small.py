@@ -246,5 +246,5 @@ def test_all_logs_take_one_form(capsys: pytest.CaptureFixture[str], log_format: 
 
 def test_a_database_error_is_one_line() -> None:
     """The driver's many lines are cut to the first."""
-    error = OSError("refused\n\tIs it running?")
-    assert str(DatabaseUnavailable(error)) == "PostgreSQL does not answer: OSError: refused"
+    error = OSError(111, "refused\n\tIs it running?")
+    assert str(DatabaseUnavailable(error)) == "PostgreSQL does not answer: ConnectionRefusedError: [Errno 111] refused"

@@ -58,7 +58,7 @@ def test_a_value_of_the_source_is_not_quoted() -> None:
     ("raises", "told"),
     [
         (True, "the model raised ValueError"),
-        (False, "predict_proba answered with something that is no array of numbers"),
+        (False, "predict_proba answered with texts and not with numbers"),
     ],
 )
 def test_what_a_model_says_of_its_features_is_not_told(

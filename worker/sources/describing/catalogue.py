@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812 - the driver's own name is lower case
 
 from shared.sources.errors import SourceRefused
-from shared.sources.sql import quoted
 from worker.sources.describing.rights import current_role, grant_lines
 
 KINDS = {"r": "table", "v": "view", "m": "materialised view", "p": "partitioned table", "f": "foreign table"}
@@ -85,14 +84,7 @@ def find_relation(driver: PsycopgConnection, written: str) -> Relation:
     if len(found) > 1:
         names = ", ".join(f"{row.schema}.{row.name}" for row in found[:10])
         raise SourceRefused(f"{written[:200]!r} may be any of {names}: name its schema.")
-    oid, schema, name, kind, rows, has_row_security, may_use, is_own = found[0]
-    if is_own:
-        here, there_too = (f"{place}.{quoted(name)}" for place in (schema, "public"))
-        raise SourceRefused(
-            f"{here} stands in predictq's own schema, which is no place for a table of yours: each migration takes the "
-            f"rights on it away. If you have made it, move it (ALTER TABLE {here} SET SCHEMA public) and name it as "
-            f"{there_too}."
-        )
+    oid, schema, name, kind, rows, has_row_security, may_use, _ = found[0]
     if kind not in KINDS:
         raise SourceRefused(f"{schema}.{name} is no table and no view.")
     columns = tuple(CatalogueColumn(*_typed(row, kind)) for row in _rows(driver, _COLUMNS, {"oid": oid}))
