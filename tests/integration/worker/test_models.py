@@ -60,7 +60,8 @@ def source(engine: Engine, database_url: str) -> Source:
     """The table `people` with rows that have gaps, and an unknown city."""
     with engine.begin() as connection:
         connection.execute(
-            text("""CREATE TABLE public.people (no text PRIMARY KEY, age integer NOT NULL, pay double precision, kids smallint,
+            text("""CREATE TABLE public.people (no text PRIMARY KEY, age integer NOT NULL, pay double precision,
+                                         kids smallint,
                                          over boolean, dept text, city varchar(20), joined timestamptz, salary text)""")
         )
         # The worker's role is one of its own, and may read what it is told of: no other column.

@@ -89,7 +89,11 @@ def test_probabilities_in_another_order_than_the_classes_are_refused(order: list
 
 
 @pytest.mark.parametrize(
-    "own", [SVC(probability=True, kernel="linear"), make_pipeline(StandardScaler(), SVC(C=5, probability=True))]
+    "own",
+    [
+        SVC(probability=True, kernel="linear", random_state=0),
+        make_pipeline(StandardScaler(), SVC(C=5, probability=True, random_state=0)),
+    ],
 )
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_labels_that_go_by_votes_contradict_no_order(own: Any, count: int) -> None:
