@@ -41,6 +41,11 @@ class Prediction:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def numbers(self) -> Floats:
+        """All numbers of the answers, (n, 1) or (n, classes)."""
+        return self.values[:, None] if self.scores is None else self.scores
+
     def take(self, rows: Any) -> Prediction:
         """The answers of these rows: places, a slice or a mask."""
         return Prediction(
@@ -81,6 +86,17 @@ class Asking:
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             answers = self.estimator.predict_proba(given)
             return np.asarray(_matrix(answers, len(frame), _class_count(self.estimator)).sum(axis=1))
+
+
+def apart(expected: Floats, found: Floats) -> Floats:
+    """By how much the rows of two (n, k) differ at most, (n,): by the answer's own size where that is above 1.
+
+    Nothing beside nothing is no difference, and nothing beside a number an infinite one.
+    """
+    with np.errstate(all="ignore"):
+        distance = np.abs(expected - found) / np.maximum(1.0, np.abs(expected))
+    distance = np.where(np.isnan(expected) & np.isnan(found), 0.0, distance)
+    return np.asarray(np.where(np.isnan(distance), np.where(expected == found, 0.0, np.inf), distance).max(axis=1))
 
 
 def ask(estimator: Any, task: Task, classes: Sequence[Any]) -> Asking:

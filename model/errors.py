@@ -41,5 +41,13 @@ class ModelRefused(ArtefactError):
         self.can_force = can_force
 
 
+def doubted(found: str) -> ModelRefused:
+    """The refusal of a model of which this was found, and which a person who knows better may register still."""
+    mend = "Or mend" if "--threshold" in found else "Mend"  # it says already what else to do
+    return ModelRefused(
+        f'{found}. {mend} the model, or register it all the same with --force "REASON".', can_force=True
+    )
+
+
 class NothingAnswered(ModelRefused):
     """A model has answered none of the rows that were drawn for it: others may be more to its liking."""

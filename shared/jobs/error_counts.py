@@ -70,4 +70,3 @@ SELECT p.code, CAST(sum(p.errors) AS bigint) AS errors, bool_and(p.pages <= :err
             ORDER BY q.batch_id, place LIMIT {SAMPLES}) s) AS samples
 FROM by_page p GROUP BY p.code ORDER BY errors DESC, p.code
 """)
-# Counted where the rows were scored, and kept beside each page.

@@ -202,6 +202,7 @@ SELECT u.label, count(*) AS answers
 CROSS JOIN LATERAL ROWS FROM (unnest(o.labels), unnest(o."values")) AS u(label, value)
 WHERE u.value IS NOT NULL GROUP BY 1
 """)
+# Counted where the rows were scored, and kept beside each page.
 _UNKNOWN = text(f"""
 SELECT counted.feature, CAST(sum(CAST(counted.words AS bigint)) AS bigint) AS words
 FROM predictq.batch_outputs o

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from model.errors import ModelRefused
+from model.errors import ModelRefused, doubted
 from shared.errors import DatabaseUnavailable
 from shared.models.new_version import NewVersion
 from shared.models.signature import missing_columns
@@ -89,12 +89,7 @@ def _seen(report: Mapping[str, Any], source: str) -> list[str]:
         )
     if report["differences"]:
         found = "; ".join(f"not as {way}: {words}" for way, words in report["differences"].items())
-        raise ModelRefused(
-            f"Real rows of {source} are answered otherwise than the estimator answers them: {found}. "
-            f"{'Or mend' if '--threshold' in found else 'Mend'} the model, or register it all the same with --force "
-            '"REASON".',
-            can_force=True,
-        )
+        raise doubted(f"Real rows of {source} are answered otherwise than the estimator answers them: {found}")
     labels = report["first_errors"].get("labels")
     each = "each as the estimator itself answers" if labels is None else "each with the estimator's own probabilities"
     return [

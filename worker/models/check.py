@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from model.answering import Prediction
@@ -103,15 +102,13 @@ def _compare(model: LoadedModel, features: pa.Table, served: Prediction, report:
     report.unknown_categories = {feature: len(found) for feature, found in unknown.items()}
     stored = decode_features(encode_features(columns, features.num_rows))
     frame = to_frame(columns, model.signature)
-    ways = {
-        "the estimator itself": model.asking(frame),
-        "a stored page": model.predict_columns(stored),
-    }
+    itself = model.asking(frame)
+    ways = {"the estimator itself": itself, "a stored page": model.predict_columns(stored)}
     for words, own in ways.items():
         difference = _difference(model, served, own)
         if difference:
             report.differences[words] = difference
-    if (whole := taken_otherwise(model, features)) is not None:
+    if (whole := taken_otherwise(model, features, itself)) is not None:
         if whole.is_heeded:
             report.first_errors["whole_numbers"] = str(whole)
         else:
@@ -121,7 +118,7 @@ def _compare(model: LoadedModel, features: pa.Table, served: Prediction, report:
 
 
 def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str | None:
-    mine, theirs = _numbers(served), _numbers(own)
+    mine, theirs = served.numbers, own.numbers
     with np.errstate(all="ignore"):
         apart = np.abs(mine - theirs) / np.maximum(np.abs(theirs), np.finfo(float).tiny)
     # One unit of rounding near 0 is a large share of it and no difference. No number beside a number is one.
@@ -162,10 +159,6 @@ def _other_labels(model: LoadedModel, answers: Prediction, beside: LabelsBeside)
         f"{positive} and predict says {negative}; with --threshold {model.threshold + _ABOVE:.10g} it is as predict "
         "says"
     )
-
-
-def _numbers(answers: Prediction) -> npt.NDArray[np.float64]:
-    return answers.values[:, None] if answers.scores is None else answers.scores
 
 
 def _describe(model: LoadedModel, served: Prediction, report: CheckReport) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from model.artefact import Artefact, checked_threshold, versions_of_file
-from model.errors import ModelRefused
+from model.errors import ModelRefused, doubted
 from model.formats import FORMATS, ONNX, format_of, open_file
 from model.graphs.onnx_model import OnnxModel
 from model.metadata import ArtefactMetadata
@@ -235,11 +235,7 @@ def with_trial(artefact: Artefact, *, force: str | None = None, words: Words | N
     trial = try_out(model, words=words)
     if trial.doubts and force is None:
         found = "; ".join(trial.doubts)
-        raise ModelRefused(
-            f"The trial on drawn rows raises doubts: {found}. {'Or mend' if '--threshold' in found else 'Mend'} the "
-            'model, or register it all the same with --force "REASON".',
-            can_force=True,
-        )
+        raise doubted(f"The trial on drawn rows raises doubts: {found}")
     findings = [*artefact.metadata.findings, *trial.notes, *trial.doubts]
     if trial.doubts:
         findings.append(f"registered all the same: {force}")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.answering import Prediction, WrongAnswer
+from model.answering import Prediction, WrongAnswer, apart
 from model.errors import ModelRefused, NothingAnswered
 from model.own_labels import label_columns, labels_beside
 from model.signature.inside import last_step
@@ -205,12 +205,12 @@ def _frame(model: LoadedModel, table: pa.Table) -> Any:
 def _compare(model: LoadedModel, table: pa.Table, together: Prediction, alone: list[Prediction], trial: Trial) -> None:
     backwards = pa.array(np.arange(table.num_rows)[::-1])
     ways: dict[str, Callable[[], Any]] = {
-        "alone": lambda: np.concatenate([_numbers(answer) for answer in alone]),
-        "backwards": lambda: _numbers(_together(model, table.take(backwards)))[::-1],
-        "a second time": lambda: _numbers(_together(model, table)),
-        "through the service": lambda: _numbers(model.predict(table)),
+        "alone": lambda: np.concatenate([answer.numbers for answer in alone]),
+        "backwards": lambda: _together(model, table.take(backwards)).numbers[::-1],
+        "a second time": lambda: _together(model, table).numbers,
+        "through the service": lambda: model.predict(table).numbers,
     }
-    expected = _numbers(together)
+    expected = together.numbers
     is_single = any(spec.dtype == "float32" for spec in model.signature.features)
     tolerance = _TOLERANCE32 if is_single else _TOLERANCE
     for words, answer in ways.items():
@@ -221,18 +221,12 @@ def _compare(model: LoadedModel, table: pa.Table, together: Prediction, alone: l
             )
 
 
-def _numbers(answers: Prediction) -> npt.NDArray[np.float64]:
-    """All numbers of the answers, a row for each."""
-    return answers.values[:, None] if answers.scores is None else answers.scores
-
-
-def _difference(expected: Any, found: Any, tolerance: float) -> tuple[int, float]:
-    """How many rows differ, and by how much at most, measured by the answer's own size where that is above 1."""
-    with np.errstate(all="ignore"):
-        apart = np.abs(expected - found) / np.maximum(1.0, np.abs(expected))
-    apart = np.where(np.isnan(expected) & np.isnan(found), 0.0, apart)
-    apart = np.where(np.isnan(apart), np.where(expected == found, 0.0, np.inf), apart).max(axis=1)
-    return int((apart > tolerance).sum()), float(apart.max())
+def _difference(
+    expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64], tolerance: float
+) -> tuple[int, float]:
+    """How many rows differ, and by how much at most."""
+    distance = apart(expected, found)
+    return int((distance > tolerance).sum()), float(distance.max())
 
 
 def words_of(error: Exception) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from model.answering import Prediction
+from model.answering import Prediction, apart
 from shared.models.feature import FeatureKind
 from worker.models.frame import input_columns, to_frame
 from worker.models.loaded_model import LoadedModel
@@ -40,44 +40,39 @@ class AsWhole:
         them = ", ".join(self.names[:5]) + (", …" if len(self.names) > 5 else "")
         seen = (
             f"{self.rows} rows differ by up to {self.most:.3g} where {them} are whole numbers (1, not 1.0), as pandas "
+            "reads a column in which none is missing"
         )
-        seen += "reads a column in which none is missing"
         said = json.dumps({"features": [{"name": name, "nullable": False} for name in self.names]}, ensure_ascii=False)
         if self.is_heeded:
             return f"{seen}; if the model was fitted on such, --signature FILE with {said}"
         return f"{seen}, and as 1.0 the model takes no notice of them at all: --signature FILE with {said} mends it"
 
 
-def taken_otherwise(model: LoadedModel, features: pa.Table) -> AsWhole | None:
+def taken_otherwise(model: LoadedModel, features: pa.Table, answers: Prediction) -> AsWhole | None:
     """What of these rows the estimator answers otherwise where whole numbers are whole; None where nothing is.
 
-    `features`: of rows that it answers, in signature order. Columns with a gap are what pandas, too, has as doubles.
+    `features`: of rows that it answers, in signature order; `answers`: its own to them. Columns with a gap are what
+    pandas, too, has as doubles.
     """
-    names = [
+    names = tuple(
         spec.name
         for spec, column in zip(model.signature.features, features.columns, strict=True)
         if spec.nullable and spec.kind is FeatureKind.INTEGER and spec.dtype == "float64" and not column.null_count
-    ]
+    )
     if not names:
         return None
     frame = to_frame(input_columns(features, model.signature), model.signature)
-    given = _numbers(model.asking(frame))
-
-    def apart(columns: Sequence[str]) -> npt.NDArray[np.float64] | None:
-        return _apart(given, _asked(model, _whole(frame, columns)))
-
-    if not _differs(apart(names)):
+    given = answers.numbers
+    if not _differ(given, _asked(model, _whole(frame, names))):
         return None
-    alone = tuple(name for name in names if _differs(apart([name])))
-    found = alone or tuple(names)
-    distance = apart(found)
-    if distance is None:  # together they are refused
+    found = tuple(name for name in names if _differ(given, _asked(model, _whole(frame, [name])))) or names
+    whole = _asked(model, _whole(frame, found))
+    if whole is None:  # together they are refused
         return None
     moved = _moved(frame, found)
-    heeded = _differs(_apart(given, _asked(model, moved)))
-    whole = _asked(model, _whole(frame, found))
-    heeds_whole = whole is not None and _differs(_apart(whole, _asked(model, _whole(moved, found))))
-    return AsWhole(found, int((distance > _NEAR).sum()), float(distance.max()), heeded or not heeds_whole)
+    is_heeded = _differ(given, _asked(model, moved)) or not _differ(whole, _asked(model, _whole(moved, found)))
+    distance = apart(given, whole)
+    return AsWhole(found, int((distance > _NEAR).sum()), float(distance.max()), is_heeded)
 
 
 def _whole(frame: Any, columns: Sequence[str]) -> Any:
@@ -92,24 +87,11 @@ def _moved(frame: Any, columns: Sequence[str]) -> Any:
 def _asked(model: LoadedModel, frame: Any) -> npt.NDArray[np.float64] | None:
     """Its answers; None where the estimator refuses whole numbers, so that it was fitted on none."""
     try:
-        return _numbers(model.asking(frame))
+        return model.asking(frame).numbers
     except Exception:  # noqa: BLE001 - whatever an estimator of others raises
         return None
 
 
-def _numbers(answers: Prediction) -> npt.NDArray[np.float64]:
-    return answers.values[:, None] if answers.scores is None else answers.scores
-
-
-def _apart(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64] | None:
-    """By how much each row differs, measured by the answer's own size where that is above 1."""
-    if other is None:
-        return None
-    with np.errstate(all="ignore"):
-        apart = np.abs(one - other) / np.maximum(1.0, np.abs(one))
-    apart = np.where(np.isnan(one) & np.isnan(other), 0.0, apart)
-    return np.asarray(np.where(np.isnan(apart), np.inf, apart).max(axis=1))
-
-
-def _differs(distance: npt.NDArray[np.float64] | None) -> bool:
-    return distance is not None and bool((distance > _NEAR).any())
+def _differ(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64] | None) -> bool:
+    """Whether any row has another answer; not where the estimator gave none."""
+    return other is not None and bool((apart(one, other) > _NEAR).any())

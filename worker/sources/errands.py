@@ -25,7 +25,7 @@ from shared.sources.source import KeyColumn, Source, get_source, live_models, up
 from shared.sources.sql import quoted
 from worker.sources.citext import find_citext, has_citext
 from worker.sources.connections import Remote
-from worker.sources.describing.catalogue import RelationMissing
+from worker.sources.describing.catalogue import READABLE, RelationMissing
 from worker.sources.describing.description import describe
 from worker.sources.failures import source_failure
 from worker.sources.statements import session
@@ -35,10 +35,6 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COUNT_SECONDS = 25.0
 _KEYS_SECONDS = 3.0  # for the first keys of a filter, which only show what was counted
 _KEPT_CHANGES = 20  # of a source, the newest
-
-
-# Views of predictq's own that are there to be read.
-_READABLE = ("prediction_requests", "prediction_outputs", "prediction_trace", "job_status")
 
 
 class SourceErrands:
@@ -64,7 +60,7 @@ class SourceErrands:
                 filters=arguments.get("filters") or (),
                 unchecked=bool(arguments.get("unchecked")),
             )
-        if variable is None and found["schema"] == "predictq" and found["relation"] not in _READABLE:
+        if variable is None and found["schema"] == "predictq" and found["relation"] not in READABLE:
             here, there = (f"{place}.{quoted(found['relation'])}" for place in ("predictq", "public"))
             raise SourceRefused(
                 f"{here} stands in predictq's own schema, which is no place for a table of yours: each migration takes "

@@ -64,6 +64,9 @@ class Relation:
         return next((column for column in self.columns if column.name == name), None)
 
 
+READABLE = ("prediction_requests", "prediction_outputs", "prediction_trace", "job_status")  # of predictq's own schema
+
+
 class RelationMissing(SourceRefused):
     """There is no table or view of this name."""
 
@@ -118,7 +121,7 @@ def _candidates(driver: PsycopgConnection, written: str) -> list[_Candidate]:
     if 0 < len(parts) <= 2:
         places.append((parts[-2] if len(parts) > 1 else None, parts[-1]))
     for schema_name, relation in places:
-        found = _rows(driver, _RELATIONS, {"schema": schema_name, "name": relation})
+        found = _rows(driver, _RELATIONS, {"schema": schema_name, "name": relation, "readable": list(READABLE)})
         if found:
             return [_Candidate(*row) for row in found]
     return []
@@ -185,7 +188,7 @@ _RELATIONS = """
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples,
        CASE WHEN u.may_use THEN pg_catalog.row_security_active(c.oid) ELSE false END, u.may_use,
        n.nspname = 'predictq' AND pg_catalog.to_regclass('predictq.installation') IS NOT NULL
-           AND c.relname NOT IN ('prediction_requests', 'prediction_outputs', 'prediction_trace', 'job_status')
+           AND c.relname <> ALL (%(readable)s)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use) u
 WHERE c.relname::text = %(name)s AND (%(schema)s::text IS NULL OR n.nspname::text = %(schema)s)
