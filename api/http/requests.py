@@ -16,6 +16,7 @@ from starlette.types import Message, Receive
 from api.http.problems import MALFORMED, MEDIA, MOST_FLAWS, TOO_LARGE, Flaw, Invalid, Problem, pointer
 from api.server.deadline import current
 from shared.json_text.members import MemberTwiceError, refuse_twice
+from shared.uploads.table_order import essence_of
 
 SMALL_BYTES = 65_536  # of a body that is read at once
 JSON_LIMIT = 1_000_000  # bytes of a body with the features of one prediction, or with a filter
@@ -146,8 +147,8 @@ def refuse_encoding(headers: Headers) -> None:
 
 
 def _is_json(media_type: bytes) -> bool:
-    essence = media_type.partition(b";")[0].strip().lower()
-    return essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json"))
+    essence = essence_of(media_type.decode("latin-1"))
+    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from api.http.problems import Flaw, Invalid
 from api.http.validation import problem_of_validation
 from api.schemas.uploads import LookOrder
-from shared.uploads.table_order import TableOrder
+from shared.uploads.table_order import TableOrder, essence_of
 
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TABLE_TYPES = (
@@ -23,11 +23,6 @@ TABLE_TYPES = (
 )
 _OWN = ("features", "columns", "sheet", "separator", "decimal", "dates", "encoding")
 ORDER_FIELDS = ("upload", *_OWN)
-
-
-def essence_of(media_type: str) -> str:
-    """A media type without its parameters, in small letters."""
-    return media_type.partition(";")[0].strip().lower()
 
 
 def parse_table_order(content: Mapping[str, Any]) -> TableOrder:

@@ -10,6 +10,7 @@ from shared.erasure.keys import ClientKey
 from shared.sources.filter_values import value_text
 from shared.sources.key_types import INTEGER_RANGES, KEY_TYPES, Unfit
 from shared.sources.keys import KeyColumn
+from shared.uploads.table_order import essence_of
 
 _PLAIN_TEXT = frozenset(
     {"text/csv", "text/plain", "application/json", "application/x-ndjson", "text/tab-separated-values"}
@@ -111,7 +112,7 @@ def is_free_of(pieces: Iterable[bytes], media_type: str, key: ClientKey) -> bool
     What is packed (Parquet, Excel) or in another encoding is never free: nobody has looked.
     """
     needle = _needle(key)
-    if media_type.partition(";")[0].strip().lower() not in _PLAIN_TEXT or needle is None:
+    if essence_of(media_type) not in _PLAIN_TEXT or needle is None:
         return False
     rest = b""
     for piece in pieces:

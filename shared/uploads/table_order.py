@@ -8,6 +8,11 @@ from typing import Any
 from uuid import UUID
 
 
+def essence_of(media_type: str) -> str:
+    """A media type without its parameters, in small letters."""
+    return media_type.partition(";")[0].strip().lower()
+
+
 @dataclass(frozen=True, slots=True)
 class TableOrder:
     """A file that was sent, as rows of a job. `columns` has the file's column of a feature or of a part of the key.

@@ -35,7 +35,7 @@ from api.intake.selections import (
     listed_keys,
     parse_asked,
 )
-from api.intake.table_uploads import TABLE_TYPES, WORKBOOK, asked_json, essence_of, parse_table_order
+from api.intake.table_uploads import TABLE_TYPES, WORKBOOK, asked_json, parse_table_order
 from api.intake.uploads import HashedBody, Upload
 from api.routes.keyed_call import KeyedCall, keyed_call
 from api.server.deadline import current
@@ -46,7 +46,7 @@ from shared.jobs.accepting.singles import Accepted
 from shared.sources.references import REFERENCES
 from shared.uploaded_files import find_file
 from shared.uploads.reader import KeyReader
-from shared.uploads.table_order import TableOrder
+from shared.uploads.table_order import TableOrder, essence_of
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute, dependencies=[openapi.BEARER])
 
