@@ -48,21 +48,23 @@ class LabelsBeside:
         )
 
 
-def label_columns(asking: Asking, frame: Any) -> int:
-    """How many labels `predict` gives a row of `frame`: with more than one, its probabilities are of no classes."""
-    said = _said(asking, frame)
+def label_columns(said: npt.NDArray[Any] | None) -> int:
+    """How many labels `predict` gives a row, by its `own_labels`: with more than one, there are no classes of a row."""
     return 1 if said is None or said.ndim == 1 else said.shape[1]
 
 
 def labels_beside(
-    asking: Asking, frame: Any, answers: Prediction, classes: tuple[Any, ...], threshold: float | None
+    asking: Asking,
+    said: npt.NDArray[Any] | None,
+    answers: Prediction,
+    classes: tuple[Any, ...],
+    threshold: float | None,
 ) -> LabelsBeside | None:
-    """The labels of `answers`, to the rows of `frame`, beside what `predict` says of them.
+    """The labels of `answers` beside what `predict` has said of the same rows, its `own_labels`.
 
     `threshold` is a binary model's. None where `predict` says nothing that could be compared: there is none, it raises,
     or it answers in another form. Rows without an answer are not compared.
     """
-    said = _said(asking, frame)
     if said is None or said.shape != (len(answers),):
         return None
     none = np.zeros(len(answers), dtype=np.bool_)
@@ -84,8 +86,8 @@ def served_labels(answers: Prediction, threshold: float | None) -> npt.NDArray[A
     return np.zeros(len(answers), dtype=int) if answers.labels is None else answers.labels
 
 
-def _said(asking: Asking, frame: Any) -> npt.NDArray[Any] | None:
-    """What `predict` says: (n,), or (n, k) where a row has k labels."""
+def own_labels(asking: Asking, frame: Any) -> npt.NDArray[Any] | None:
+    """What `predict` says of n rows: (n,), or (n, k) where a row has k labels. None where it says nothing or raises."""
     given = frame.iloc[:, 0] if asking.takes_series else frame
     try:
         # What the model sets for the whole process must not outlive the call.

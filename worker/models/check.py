@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from model.answering import Prediction
 from model.errors import ModelRefused
-from model.own_labels import LabelsBeside, label_columns, labels_beside, served_labels
+from model.own_labels import LabelsBeside, label_columns, labels_beside, own_labels, served_labels
 from shared.models.task import Task, class_name
 from shared.sentences import count_of
 from worker.models.frame import input_columns, to_frame
@@ -132,10 +132,11 @@ def _difference(model: LoadedModel, served: Prediction, own: Prediction) -> str 
 
 def _compare_labels(model: LoadedModel, frame: Any, served: Prediction, report: CheckReport) -> None:
     """What `predict` says. Where it goes by the same rule, another label is a difference: the classes are mixed up."""
-    columns = label_columns(model.asking, frame)
+    said = own_labels(model.asking, frame)
+    columns = label_columns(said)
     if columns > 1:
         report.differences[_BY_PREDICT] = f"it gives each row {columns} labels. Save one model for each label"
-    beside = labels_beside(model.asking, frame, served, model.classes, model.threshold)
+    beside = labels_beside(model.asking, said, served, model.classes, model.threshold)
     if beside is None:
         return
     if beside.is_other.any():

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from model.answering import Prediction, WrongAnswer, apart
 from model.errors import ModelRefused, NothingAnswered
-from model.own_labels import label_columns, labels_beside
+from model.own_labels import label_columns, labels_beside, own_labels
 from model.signature.inside import last_step
 from shared.models.signature import FeatureKind, Signature
 from shared.models.task import Task
@@ -97,7 +97,8 @@ def _one_by_one(model: LoadedModel, table: pa.Table) -> tuple[npt.NDArray[np.int
             answers.append(_ask(model, table.slice(row, 1)))
             numbers.append(row)
         except WrongAnswer as error:
-            _refuse_several_labels(model, table)
+            if model.task is not Task.REGRESSION:
+                _refuse_several_labels(model, own_labels(model.asking, _frame(model, table)))
             raise ModelRefused(_with_advice(model, str(error))) from error
         except Exception as error:  # noqa: BLE001 - whatever an estimator of others raises
             first_error = first_error or words_of(error)
@@ -180,16 +181,15 @@ def _check_sums(model: LoadedModel, table: pa.Table, trial: Trial) -> int:
 
 def _check_labels(model: LoadedModel, table: pa.Table, answers: Prediction, trial: Trial) -> None:
     """What `predict` says. Raises ModelRefused where that is several labels a row."""
-    _refuse_several_labels(model, table)
-    beside = labels_beside(model.asking, _frame(model, table), answers, model.classes, model.threshold)
+    said = own_labels(model.asking, _frame(model, table))
+    _refuse_several_labels(model, said)
+    beside = labels_beside(model.asking, said, answers, model.classes, model.threshold)
     if beside is not None and beside.difference is not None:
         trial.doubts.append(f"drawn rows, beside the estimator's predict: {beside.difference}")
 
 
-def _refuse_several_labels(model: LoadedModel, table: pa.Table) -> None:
-    if model.task is Task.REGRESSION:
-        return
-    columns = label_columns(model.asking, _frame(model, table))
+def _refuse_several_labels(model: LoadedModel, said: npt.NDArray[Any] | None) -> None:
+    columns = label_columns(said)
     if columns > 1:
         raise ModelRefused(
             f"{type(last_step(model.estimator)).__name__} gives a row several labels: its predict answers with "
